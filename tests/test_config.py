@@ -1,0 +1,62 @@
+"""Options refuse what cannot work, and say which and why."""
+
+import pytest
+
+from zmqio.config import (
+    BusOptions,
+    EngineOptions,
+    ServerOptions,
+    address_from_environment,
+    node_tag_from_environment,
+    split_addresses,
+)
+from zmqio.exceptions import ConfigError
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["tcp://127.0.0.1:5555", "tcp://broker.local:1", "tcp://[::1]:5555", "ipc:///run/zmqio"],
+)
+def test_addresses_that_work(text: str) -> None:
+    assert split_addresses(text) == (text,)
+
+
+def test_several_addresses_are_split_at_commas() -> None:
+    assert split_addresses("tcp://a:1, tcp://b:2") == ("tcp://a:1", "tcp://b:2")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", ",", "127.0.0.1:5555", "tcp://:5555", "tcp://a", "tcp://a:0", "tcp://a:65533", "ipc://", "redis://a:1"],
+)
+def test_addresses_that_cannot_work_are_refused(text: str) -> None:
+    with pytest.raises(ConfigError):
+        split_addresses(text)
+
+
+@pytest.mark.parametrize(
+    ("make", "names"),
+    [
+        (lambda: EngineOptions(ping_interval_s=0), "ping_interval_s=0"),
+        (lambda: EngineOptions(session_buffer_bytes=-1), "session_buffer_bytes=-1"),
+        (lambda: EngineOptions(transports=()), "transports"),
+        (lambda: EngineOptions(transports=("webtransport",)), "webtransport"),  # type: ignore[arg-type]
+        (lambda: ServerOptions(max_pending_events=0), "max_pending_events=0"),
+        (lambda: BusOptions(prefix="a/b"), "prefix='a/b'"),
+        (lambda: BusOptions(prefix=""), "prefix=''"),
+        (lambda: BusOptions(heartbeat_s=0), "heartbeat_s=0"),
+    ],
+)
+def test_option_that_cannot_work_names_itself_and_its_value(make: object, names: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        make()  # type: ignore[operator]
+    assert names in str(caught.value)
+
+
+def test_environment_names_the_adapter_and_the_tag(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ZMQIO_ADAPTER", raising=False)
+    monkeypatch.delenv("ZMQIO_NODE_TAG", raising=False)
+    assert (address_from_environment(), node_tag_from_environment()) == (None, None)
+    monkeypatch.setenv("ZMQIO_ADAPTER", "ipc:///run/zmqio")
+    monkeypatch.setenv("ZMQIO_NODE_TAG", "wrk1")
+    assert (address_from_environment(), node_tag_from_environment()) == ("ipc:///run/zmqio", "wrk1")

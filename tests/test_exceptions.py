@@ -1,0 +1,30 @@
+"""Errors carry their data and say what to do."""
+
+import zmqio.exceptions as errors
+
+
+def test_every_public_error_is_in_the_tree_and_drawn_in_the_docstring() -> None:
+    assert errors.__doc__ is not None
+    for name in errors.__all__:
+        assert issubclass(getattr(errors, name), errors.ZmqioError)
+        assert name in errors.__doc__
+
+
+def test_limits_are_named_with_their_values() -> None:
+    too_large = errors.MessageTooLargeError(9, 8)
+    assert (too_large.size_bytes, too_large.limit_bytes) == (9, 8)
+    assert "9 bytes" in str(too_large)
+    assert "max_message_bytes" in str(too_large)
+    overflow = errors.BusOverflowError(10)
+    assert overflow.queue_messages == 10
+    assert "publish_queue_messages" in str(overflow)
+
+
+def test_timeout_keeps_what_came_and_is_a_timeout() -> None:
+    error = errors.RequestTimeoutError("late", responses=[1, 2], expected=3, missing=["n"])
+    assert isinstance(error, TimeoutError)
+    assert (error.responses, error.received, error.expected, error.missing) == ([1, 2], 2, 3, ["n"])
+
+
+def test_version_error_says_both_versions() -> None:
+    assert "version 9" in str(errors.VersionError(9, 1))

@@ -1,0 +1,301 @@
+"""The contracts of the adapter layer, to be read together.
+
+- `Adapter`       namespace -> here: who is in which room, and reach them on every node
+- `LocalSockets`  here -> namespace: the sockets of one namespace in this process
+- `Bus`           here -> transport: topics to and from the other nodes; names nothing of ZeroMQ
+- `BusEvents`     transport -> here: what a bus reports
+
+An adapter serves one namespace. What a whole process shares (the way to the broker, who lives, whose answers
+are awaited) is held by the `AdapterFactory` that makes the adapters of all namespaces.
+
+Source: the method set is that of `socket.io-adapter` 2.5 (`addAll`, `broadcast`, `fetchSockets`, ...).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+from zmqio.ids import NodeId, NodeTag, Sid
+from zmqio.protocol.packet import AckableFrames, Frames
+
+__all__ = [
+    "Adapter",
+    "AdapterFactory",
+    "Bus",
+    "BusEvents",
+    "Health",
+    "Identity",
+    "LocalSockets",
+    "NodeEvents",
+    "SocketDescription",
+    "Target",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """This run of this process.
+
+    Attributes:
+        node_id: unique for each process start; begins with `tag`.
+        tag: first characters of every session id made here.
+        tag_is_configured: a configured tag that clashes is an error; a random one is drawn again.
+    """
+
+    node_id: NodeId
+    tag: NodeTag
+    tag_is_configured: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Whom an operation reaches.
+
+    Attributes:
+        rooms: members of any of these; empty means every socket of the namespace. A socket in two of the
+            rooms is reached once. A sid is the name of the room that its socket is always in.
+        except_: but no member of any of these.
+        local: only sockets of this process; nothing is published.
+        volatile: a client that cannot take it now does not get it at all.
+    """
+
+    rooms: frozenset[str] = frozenset()
+    except_: frozenset[str] = frozenset()
+    local: bool = False
+    volatile: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SocketDescription:
+    """What other nodes may know of a socket: JSON-like values only.
+
+    Attributes:
+        sid: its Socket.IO id.
+        handshake: headers, query, auth, address, time, ... (see `zmqio.Handshake`).
+        rooms: the rooms it is in, its own among them.
+        data: the application's own `socket.data`, as it was when asked.
+        node_id: the node that owns it.
+    """
+
+    sid: Sid
+    handshake: Mapping[str, Any]
+    rooms: tuple[str, ...]
+    data: Mapping[str, Any]
+    node_id: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether this node hears the others; `reasons` is empty exactly when `ready`."""
+
+    ready: bool
+    reasons: tuple[str, ...] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+class LocalSockets(Protocol):
+    """The sockets of one namespace in this process, as far as an adapter needs them. Nothing here blocks."""
+
+    def deliver(self, sids: Collection[Sid], frames: Frames, *, volatile: bool = False) -> None:
+        """Write one encoded packet to each of `sids`; unknown ids are passed over."""
+
+    def deliver_with_ack(
+        self, sids: Collection[Sid], frames: AckableFrames, answered: Callable[[list[Any]], None], timeout_s: float
+    ) -> None:
+        """Write a packet that asks for an acknowledgement; `answered(args)` is called once a client answers.
+
+        Unknown ids, and clients that go or stay silent for `timeout_s`, simply never answer.
+        """
+
+    def encode(self, event: str, args: Sequence[Any]) -> Frames:
+        """Encode an event that came from an outside service, with this namespace's parser.
+
+        Raises:
+            PacketError: the values cannot be encoded.
+        """
+
+    def describe(self, sids: Collection[Sid]) -> list[SocketDescription]:
+        """Describe those of `sids` that are here."""
+
+    def disconnect(self, sids: Collection[Sid], *, close: bool) -> None:
+        """Disconnect sockets (`server namespace disconnect`); with `close` their whole connections."""
+
+    def server_side_event(self, args: Sequence[Any], respond: Callable[[list[Any]], None] | None) -> None:
+        """Hand an event from `server_side_emit` to the application; `respond(args)` answers it once."""
+
+    def room_event(self, event: str, room: str, sid: Sid | None) -> None:
+        """Report `create-room`, `delete-room`, `join-room` or `leave-room`."""
+
+
+class Adapter(ABC):
+    """Rooms of one namespace, and the way to the sockets in them on every node.
+
+    Subclass `LocalAdapter` to change how this process delivers, or `ClusterAdapter` to change how nodes talk.
+    """
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Begin to serve the namespace; called once, before its first socket."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Stop serving the namespace; its sockets are gone already."""
+
+    @abstractmethod
+    def add(self, sid: Sid, rooms: Collection[str]) -> Awaitable[None]:
+        """Put a socket in rooms. It is in them at once *here*; when the awaitable is done, also for all nodes.
+
+        Raises:
+            TopicError: a room name has a NUL in it (before anything has changed).
+        """
+
+    @abstractmethod
+    def remove(self, sid: Sid, room: str) -> None:
+        """Take a socket out of a room; nothing happens when it is not in it."""
+
+    @abstractmethod
+    def remove_all(self, sid: Sid) -> None:
+        """Take a socket that disconnects out of all its rooms."""
+
+    @abstractmethod
+    def rooms_of(self, sid: Sid) -> Collection[str]:
+        """The rooms of a socket of this process."""
+
+    @abstractmethod
+    def sids(self, target: Target) -> Collection[Sid]:
+        """The sockets of this process that `target` reaches."""
+
+    @abstractmethod
+    async def broadcast(self, frames: Frames, target: Target) -> None:
+        """Send one encoded packet to all sockets that `target` reaches, here first, then on the other nodes.
+
+        Raises:
+            BusError: it did not leave this process; local sockets have it all the same.
+        """
+
+    @abstractmethod
+    async def broadcast_with_ack(self, frames: AckableFrames, target: Target, timeout_s: float) -> list[list[Any]]:
+        """Send one packet and gather what the clients answer; one list of arguments a client.
+
+        Raises:
+            RequestTimeoutError: not all clients answered in `timeout_s`; it keeps the answers that came.
+        """
+
+    @abstractmethod
+    async def fetch_sockets(self, target: Target, timeout_s: float) -> list[SocketDescription]:
+        """Describe the sockets that `target` reaches.
+
+        Raises:
+            RequestTimeoutError: a live node did not answer; it keeps the answers that came and names the node.
+        """
+
+    @abstractmethod
+    async def add_sockets(self, target: Target, rooms: Collection[str]) -> None:
+        """Put the sockets that `target` reaches in rooms."""
+
+    @abstractmethod
+    async def remove_sockets(self, target: Target, rooms: Collection[str]) -> None:
+        """Take the sockets that `target` reaches out of rooms."""
+
+    @abstractmethod
+    async def disconnect_sockets(self, target: Target, *, close: bool) -> None:
+        """Disconnect the sockets that `target` reaches; with `close` their whole connections."""
+
+    @abstractmethod
+    async def server_side_emit(self, args: Sequence[Any]) -> None:
+        """Send an event to the application on all *other* nodes."""
+
+    @abstractmethod
+    async def server_side_emit_with_ack(self, args: Sequence[Any], timeout_s: float) -> list[list[Any]]:
+        """Send an event to the application on all other nodes and gather one answer of each.
+
+        Raises:
+            RequestTimeoutError: a live node did not answer; it keeps the answers that came and names the node.
+        """
+
+    @abstractmethod
+    async def rooms(self, timeout_s: float) -> set[str]:
+        """All rooms of the namespace that have a member on any node."""
+
+    @abstractmethod
+    def server_count(self) -> int:
+        """How many live nodes there are, this one included."""
+
+
+class NodeEvents(Protocol):
+    """What a cluster reports to the server that runs on it."""
+
+    def node_joined(self, node_id: NodeId) -> None:
+        """Another node is there."""
+
+    def node_left(self, node_id: NodeId, reason: str) -> None:
+        """Another node is gone: `goodbye`, or `silent` after `dead_after_s`."""
+
+
+@runtime_checkable
+class AdapterFactory(Protocol):
+    """Makes the adapter of each namespace and holds what they share."""
+
+    def __call__(self, namespace: str, sockets: LocalSockets) -> Adapter:
+        """Make the adapter of one namespace."""
+
+    async def start(self, identity: Identity, events: NodeEvents) -> None:
+        """Begin to talk to other nodes; returns without waiting for a broker."""
+
+    async def close(self) -> None:
+        """Say goodbye and stop."""
+
+    def abandon(self) -> None:
+        """Say goodbye without an event loop: at interpreter exit, when nobody called `close`."""
+
+    def health(self) -> Health:
+        """Whether this node hears the others."""
+
+
+class BusEvents(Protocol):
+    """What a bus reports; always called on the event loop, never inside a call to the bus."""
+
+    def message(self, link: int, topic: bytes, body: bytes) -> None:
+        """A message came; `link` is the index of the broker that it came through."""
+
+    def lost(self, link: int) -> None:
+        """The connection to a broker is gone."""
+
+    def back(self, link: int) -> None:
+        """A broker is connected and has applied every subscription of this node."""
+
+
+class Bus(Protocol):
+    """Topics to and from other nodes. Topics match by prefix; what is not connected loses what is published."""
+
+    @property
+    def connected_links(self) -> Collection[int]:
+        """Indexes of the brokers that are connected and have applied every subscription."""
+
+    async def start(self, events: BusEvents) -> None:
+        """Begin to connect; returns without waiting for a broker."""
+
+    def publish(self, topic: bytes, body: bytes) -> None:
+        """Queue one message on every connected link. Own subscriptions get it too.
+
+        Raises:
+            BusUnavailableError: no broker is connected.
+            BusOverflowError: the publisher queue is full.
+            MessageTooLargeError: topic and body are over the limit.
+        """
+
+    def subscribe(self, topics: Iterable[bytes]) -> Awaitable[None]:
+        """Subscribe at once; the awaitable is done when the brokers have applied it (the subscribe barrier).
+
+        While no broker is connected it is done at once, and applied when one comes. It never fails.
+        """
+
+    def unsubscribe(self, topics: Iterable[bytes]) -> None:
+        """Take subscriptions back."""
+
+    async def close(self) -> None:
+        """Send what is queued (bounded in time) and stop."""
+
+    def abandon(self) -> None:
+        """Send what is queued (bounded in time) and stop, without an event loop."""

@@ -1,0 +1,161 @@
+"""Options: frozen, with units in their names, checked when they are made.
+
+Every limit has its default here and nowhere else, and says what happens beyond it.
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from zmqio.exceptions import ConfigError
+
+__all__ = [
+    "DEFAULT_ADDRESS",
+    "BusOptions",
+    "EngineOptions",
+    "ServerOptions",
+    "address_from_environment",
+    "node_tag_from_environment",
+    "split_addresses",
+]
+
+DEFAULT_ADDRESS = "tcp://127.0.0.1:5555"
+TCP_PORTS_OF_A_BROKER = 4
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """How a node speaks Engine.IO to its clients.
+
+    Attributes:
+        ping_interval_s: seconds between two heartbeats.
+        ping_timeout_s: seconds that a client may take to answer one; then it is closed with `ping timeout`.
+        upgrade_timeout_s: seconds that a WebSocket probe may take; then the probe is closed, polling goes on.
+        max_payload_bytes: largest packet or polling body from a client, and largest polling body to one.
+        max_payload_packets: most packets in one polling body; more closes the session (`parse error`).
+        session_buffer_bytes: most bytes that wait for one client; beyond it is closed with `slow client`.
+        session_buffer_packets: most packets that wait for one client; beyond it is closed with `slow client`.
+        transports: what clients may use, of `polling` and `websocket`.
+        allow_upgrades: whether a polling client may move to WebSocket.
+        http_compression: whether polling bodies over `compression_threshold_bytes` are compressed.
+        compression_threshold_bytes: smallest polling body that is compressed.
+        cors_allowed_origins: `"*"`, a list of origins, a function of the origin, `()` for no CORS handling at
+            all, or None for the same origin only.
+        cors_credentials: whether browsers may send cookies.
+        cookie: None, or the name of a cookie that carries the Engine.IO id, or a mapping of its attributes.
+    """
+
+    ping_interval_s: float = 25.0
+    ping_timeout_s: float = 20.0
+    upgrade_timeout_s: float = 10.0
+    max_payload_bytes: int = 1_000_000
+    max_payload_packets: int = 1_000
+    session_buffer_bytes: int = 1 << 20
+    session_buffer_packets: int = 10_000
+    transports: Sequence[Literal["polling", "websocket"]] = ("polling", "websocket")
+    allow_upgrades: bool = True
+    http_compression: bool = True
+    compression_threshold_bytes: int = 1_024
+    cors_allowed_origins: str | Sequence[str] | Callable[[str], bool] | None = None
+    cors_credentials: bool = True
+    cookie: str | Mapping[str, str | bool] | None = None
+
+    def __post_init__(self) -> None:
+        _positive(self, "ping_interval_s", "ping_timeout_s", "upgrade_timeout_s", "max_payload_bytes")
+        _positive(self, "max_payload_packets", "session_buffer_bytes", "session_buffer_packets")
+        unknown = set(self.transports) - {"polling", "websocket"}
+        if unknown or not self.transports:
+            raise ConfigError(f"transports={self.transports!r}: choose from 'polling' and 'websocket'")
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """How a node speaks Socket.IO to its clients.
+
+    Attributes:
+        connect_timeout_s: seconds that a connection may take to join its first namespace; then it is closed.
+        request_timeout_s: seconds that answers from other nodes may take.
+        max_pending_events: most events of one client that wait for a handler; beyond it the client is read
+            more slowly.
+    """
+
+    connect_timeout_s: float = 45.0
+    request_timeout_s: float = 5.0
+    max_pending_events: int = 100
+
+    def __post_init__(self) -> None:
+        _positive(self, "connect_timeout_s", "request_timeout_s", "max_pending_events")
+
+
+@dataclass(frozen=True, slots=True)
+class BusOptions:
+    """How a node speaks to the other nodes.
+
+    Attributes:
+        prefix: first part of every topic, so that several applications can share a broker.
+        heartbeat_s: seconds between two heartbeats of this node.
+        dead_after_s: seconds of silence after which a node is taken for dead.
+        publish_queue_messages: most messages that wait for a broker that is connected; beyond it a publish
+            fails with `BusOverflowError`.
+        max_message_bytes: largest message; a larger one is refused with `MessageTooLargeError`.
+        barrier_timeout_s: longest time that a join waits for the second of several brokers.
+    """
+
+    prefix: str = "zmqio"
+    heartbeat_s: float = 1.0
+    dead_after_s: float = 5.0
+    publish_queue_messages: int = 10_000
+    max_message_bytes: int = 8 << 20
+    barrier_timeout_s: float = 0.25
+
+    def __post_init__(self) -> None:
+        _positive(self, "heartbeat_s", "dead_after_s", "publish_queue_messages", "max_message_bytes")
+        _positive(self, "barrier_timeout_s")
+        if not self.prefix or "/" in self.prefix or "\0" in self.prefix:
+            raise ConfigError(f"prefix={self.prefix!r}: it must not be empty or have a '/' or a NUL in it")
+
+
+def split_addresses(text: str) -> tuple[str, ...]:
+    """Split "tcp://a:5555,tcp://b:5555" into checked broker addresses.
+
+    Raises:
+        ConfigError: an address is neither `tcp://host:port` nor `ipc://path`, or none is given.
+    """
+    addresses = tuple(part.strip() for part in text.split(",") if part.strip())
+    if not addresses:
+        raise ConfigError("no broker address given; write for example 'tcp://127.0.0.1:5555'")
+    for address in addresses:
+        _check_address(address)
+    return addresses
+
+
+def _check_address(address: str) -> None:
+    scheme, _, rest = address.partition("://")
+    if scheme == "ipc" and rest:
+        return
+    host, _, port = rest.rpartition(":")
+    last_port = 65_536 - TCP_PORTS_OF_A_BROKER
+    if scheme == "tcp" and host and port.isdecimal() and 0 < int(port) <= last_port:
+        return
+    raise ConfigError(
+        f"broker address {address!r} is not one of 'tcp://host:port' (port 1 to {last_port}; the three ports "
+        "after it are the broker's too) and 'ipc://path'"
+    )
+
+
+def _positive(options: object, *names: str) -> None:
+    for name in names:
+        value = getattr(options, name)
+        if not value > 0:
+            raise ConfigError(f"{name}={value!r} has to be greater than 0")
+
+
+def node_tag_from_environment() -> str | None:
+    """The node tag that `ZMQIO_NODE_TAG` names, if any."""
+    return os.environ.get("ZMQIO_NODE_TAG") or None
+
+
+def address_from_environment() -> str | None:
+    """The broker address that `ZMQIO_ADAPTER` names, if any (`zmqio serve` sets it for its workers)."""
+    return os.environ.get("ZMQIO_ADAPTER") or None

@@ -1,0 +1,157 @@
+"""The error tree. Every error carries its data as attributes and says what to do about it.
+
+ZmqioError
+├── ProtocolError (ValueError)          bytes or values that break a rule of a protocol
+│   ├── PacketError                     a Socket.IO packet
+│   ├── TopicError                      a bus topic; a namespace or room name that cannot be one
+│   ├── EnvelopeError                   a message between nodes
+│   │   └── VersionError                ... of a wire version that this node does not speak
+│   └── PublishRequestError             a request from an outside service
+├── ConfigError (ValueError)            an option that cannot work; says which, its value and what would
+├── ConnectRefused                      raised by a connect handler or middleware to refuse a client
+├── BusError                            the way to the other nodes
+│   ├── BusUnavailableError             no broker is connected
+│   ├── BusOverflowError                the publisher queue is full
+│   └── MessageTooLargeError            over the limit for one message on the bus
+├── RequestTimeoutError (TimeoutError)  answers of clients or nodes did not come in time; keeps those that did
+└── SocketGoneError                     the client has disconnected
+
+Whose fault is it: `ProtocolError` is raised on both sides. On what was received it is the peer's fault and
+ends at the place that received it (counted, logged, dropped); on what the caller passed it is the caller's.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+__all__ = [
+    "BusError",
+    "BusOverflowError",
+    "BusUnavailableError",
+    "ConfigError",
+    "ConnectRefused",
+    "EnvelopeError",
+    "MessageTooLargeError",
+    "PacketError",
+    "ProtocolError",
+    "PublishRequestError",
+    "RequestTimeoutError",
+    "SocketGoneError",
+    "TopicError",
+    "VersionError",
+    "ZmqioError",
+]
+
+
+class ZmqioError(Exception):
+    """Base of every error that zmqio raises on purpose."""
+
+
+class ProtocolError(ZmqioError, ValueError):
+    """Bytes or values break a rule of a protocol."""
+
+
+class PacketError(ProtocolError):
+    """A Socket.IO packet is malformed, or a value cannot be put in one."""
+
+
+class TopicError(ProtocolError):
+    """A bus topic is malformed, or a namespace or room name cannot be part of one."""
+
+
+class EnvelopeError(ProtocolError):
+    """A message between nodes is malformed."""
+
+
+class VersionError(EnvelopeError):
+    """A message between nodes has a wire version that this node does not speak."""
+
+    def __init__(self, version: object, supported: int) -> None:
+        super().__init__(
+            f"wire version {version!r} is not spoken here (this node speaks {supported}); "
+            "run the same zmqio release on all nodes, or give them different prefixes"
+        )
+        self.version = version
+        self.supported = supported
+
+
+class PublishRequestError(ProtocolError):
+    """A publish request from an outside service is malformed; the text names the field."""
+
+
+class ConfigError(ZmqioError, ValueError):
+    """An option has a value that cannot work."""
+
+
+class ConnectRefused(ZmqioError):
+    """Raise it in a connect handler or middleware to refuse the client.
+
+    The client gets a `connect_error` with `message`, and `data` as `error.data`.
+    """
+
+    def __init__(self, message: str = "refused", data: Any = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.data = data
+
+
+class BusError(ZmqioError):
+    """The way to the other nodes failed; local clients were served all the same."""
+
+
+class BusUnavailableError(BusError):
+    """No broker is connected, so the message did not leave this process."""
+
+
+class BusOverflowError(BusError):
+    """The publisher queue is full: messages are made faster than the broker takes them."""
+
+    def __init__(self, queue_messages: int) -> None:
+        super().__init__(
+            f"the publisher queue is full ({queue_messages} messages): the broker takes them more slowly than "
+            "they are made; emit less, or raise `publish_queue_messages`"
+        )
+        self.queue_messages = queue_messages
+
+
+class MessageTooLargeError(BusError):
+    """A message is over the limit for one message on the bus; it was not sent to other nodes."""
+
+    def __init__(self, size_bytes: int, limit_bytes: int) -> None:
+        super().__init__(
+            f"a message of {size_bytes} bytes is over the limit of {limit_bytes} bytes for one message on the "
+            "bus; send less at once, or raise `max_message_bytes` on every node and on the broker"
+        )
+        self.size_bytes = size_bytes
+        self.limit_bytes = limit_bytes
+
+
+class RequestTimeoutError(ZmqioError, TimeoutError):
+    """Not all answers came in time.
+
+    Attributes:
+        responses: the answers that did come, in the order in which they came.
+        expected: how many answers were due, as far as known.
+        missing: ids of the nodes that did not answer.
+    """
+
+    def __init__(
+        self,
+        message: str = "the answer did not come in time",
+        *,
+        responses: Sequence[Any] = (),
+        expected: int = 1,
+        missing: Sequence[str] = (),
+    ) -> None:
+        super().__init__(message)
+        self.responses = list(responses)
+        self.expected = expected
+        self.missing = list(missing)
+
+    @property
+    def received(self) -> int:
+        """How many answers came."""
+        return len(self.responses)
+
+
+class SocketGoneError(ZmqioError):
+    """The client has disconnected, so there is nobody to answer."""

@@ -1,0 +1,1 @@
+"""Wire protocol: bytes and values. Pure: no asyncio, zmq, engineio, logging or clock."""

@@ -1,0 +1,1 @@
+"""Transport layer: the only folder that imports zmq, engineio or uvicorn."""
