@@ -1,0 +1,153 @@
+"""Our parsers against the npm ones: what either side encodes, the other decodes to the same packet.
+
+Needs `node` and the npm packages socket.io-parser and socket.io-msgpack-parser in the folder that
+`ZMQIO_NODE_MODULES` names. Without them it is skipped, but fails where `CI=1`.
+"""
+
+import json
+import os
+import random
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.protocol import vectors
+from tests.support.timing import LIMIT_S
+from zmqio.exceptions import PacketError
+from zmqio.protocol.msgpack_parser import MsgpackParser
+from zmqio.protocol.packet import MAX_ACK_ID, Packet, PacketType
+from zmqio.protocol.parser import JsonParser, Parser
+
+PARSERS: dict[str, Parser] = {"json": JsonParser(), "msgpack": MsgpackParser()}
+Peer = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
+
+
+@pytest.fixture(scope="module")
+def peer() -> Peer:
+    """Runs a list of cases in one node process."""
+    modules, node = os.environ.get("ZMQIO_NODE_MODULES"), shutil.which("node")
+    packages = ("socket.io-parser", "socket.io-msgpack-parser")
+    if not node or not modules or not all(Path(modules, package).is_dir() for package in packages):
+        reason = f"needs node, and ZMQIO_NODE_MODULES with {' and '.join(packages)} in it"
+        (pytest.fail if os.environ.get("CI") == "1" else pytest.skip)(reason)
+
+    def run(cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        script = str(Path(__file__).with_name("parser_peer.cjs"))
+        text = json.dumps(cases, default=lambda value: {"$hex": value.hex()})
+        done = subprocess.run(
+            [node, script], input=text.encode(), capture_output=True, timeout=LIMIT_S, check=False
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        results: list[dict[str, Any]] = json.loads(done.stdout, object_hook=_bytes)
+        assert len(results) == len(cases)
+        return results
+
+    return run
+
+
+def _bytes(item: dict[str, Any]) -> Any:
+    return bytes.fromhex(item["$hex"]) if item.keys() == {"$hex"} else item
+
+
+def packet_of(vector: dict[str, Any]) -> Packet:
+    return Packet(PacketType(vector["type"]), vector["namespace"], vector["data"], vector["id"])
+
+
+def from_js(packet: dict[str, Any]) -> Packet:
+    return Packet(PacketType(packet["type"]), packet["nsp"], packet.get("data"), packet.get("id"))
+
+
+def to_js(packet: Packet) -> dict[str, Any]:
+    fields = {"type": int(packet.type), "nsp": packet.namespace, "data": packet.data, "id": packet.id}
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def decode(name: str, frames: list[Any]) -> list[Packet]:
+    decoder = PARSERS[name].decoder()
+    return [packet for frame in frames if (packet := decoder.add(frame)) is not None]
+
+
+VECTORS = vectors.load("packets")
+
+
+@pytest.mark.parametrize("name", PARSERS)
+def test_javascript_decodes_what_we_encode(peer: Peer, name: str) -> None:
+    packets = [packet_of(vector) for vector in VECTORS]
+    results = peer([{"parser": name, "decode": PARSERS[name].encode(packet)} for packet in packets])
+    assert [[from_js(packet) for packet in result["packets"]] for result in results] == [
+        [packet] for packet in packets
+    ]
+
+
+@pytest.mark.parametrize("name", PARSERS)
+def test_javascript_decodes_a_broadcast_whose_ack_id_was_filled_in(peer: Peer, name: str) -> None:
+    packet = Packet(PacketType.EVENT, "/chat", ["foo", {"a": b"\x01"}])
+    ids = [0, 9, 127, 128, 70_000, 2**40]
+    frames = [PARSERS[name].encode_ackable(packet).fill(ack_id) for ack_id in ids]
+    results = peer([{"parser": name, "decode": encoded} for encoded in frames])
+    assert [from_js(result["packets"][0]) for result in results] == [
+        Packet(packet.type, packet.namespace, packet.data, ack_id) for ack_id in ids
+    ]
+
+
+def test_javascript_writes_the_very_same_text(peer: Peer) -> None:
+    results = peer([{"parser": "json", "encode": to_js(packet_of(vector))} for vector in VECTORS])
+    assert [result["frames"] for result in results] == [vector["frames"] for vector in VECTORS]
+
+
+@pytest.mark.parametrize("name", PARSERS)
+def test_we_decode_what_javascript_encodes(peer: Peer, name: str) -> None:
+    packets = [packet_of(vector) for vector in VECTORS]
+    results = peer([{"parser": name, "encode": to_js(packet)} for packet in packets])
+    assert [decode(name, result["frames"]) for result in results] == [[packet] for packet in packets]
+
+
+def damaged_texts(count: int) -> list[str]:
+    """Golden texts with some characters changed, the same ones in every run."""
+    chance = random.Random(5)
+    good = [vector["frames"][0] for vector in VECTORS]
+    alphabet = '0123456789-/,[]{}":abc. etrufalsn\\'
+    texts = []
+    for _ in range(count):
+        text = list(chance.choice(good))
+        for _ in range(chance.randint(1, 3)):
+            place = chance.randrange(len(text) + 1)
+            text[place : place + chance.randint(0, 2)] = chance.choice(alphabet) * chance.randint(0, 2)
+        texts.append("".join(text))
+    return texts
+
+
+def knowingly_refused(text: str, packets: list[Packet]) -> bool:
+    """What `zmqio.protocol.parser` says it refuses although JavaScript takes it."""
+    if not re.match(r"[0-4]|[56][0-9]+-", text):
+        return True  # an empty text, a space as a type, a number of attachments that is not all digits
+    header = re.match(r"(?:[0-4]|[56][0-9]+-)(?:/[^,]*(?:,|\Z))?[0-9]*", text)
+    assert header is not None
+    if header.end() < len(text):
+        digits = re.search(r"[0-9]*\Z", header[0])
+        return text[header.end()].isspace() or (digits is not None and int(digits[0] or 0) > MAX_ACK_ID)
+    return text[0] in "23456"  # no payload where one is due
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [[vector["text"] for vector in vectors.load("bad_packets")], damaged_texts(4_000)],
+    ids=["bad", "damaged"],
+)
+def test_we_take_what_javascript_takes_and_read_it_alike(peer: Peer, texts: list[str]) -> None:
+    taken = 0
+    for text, result in zip(texts, peer([{"parser": "json", "decode": [text]} for text in texts]), strict=True):
+        try:
+            packets = decode("json", [text])
+        except PacketError:
+            assert "error" in result or knowingly_refused(text, result["packets"]), (text, result)
+        else:
+            assert "error" not in result, (text, packets, result)
+            assert packets == [from_js(packet) for packet in result["packets"]], text
+            taken += 1
+    assert taken > 100 or len(texts) < 100

@@ -1,0 +1,228 @@
+import contextlib
+import dataclasses
+
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.protocol import strategies, vectors
+from zmqio.exceptions import EnvelopeError, VersionError
+from zmqio.ids import NodeId
+from zmqio.protocol import messages as m
+from zmqio.protocol.envelope import decode, encode
+from zmqio.protocol.messages import Envelope, Stamp
+from zmqio.protocol.packet import AckableFrames
+
+STAMP = Stamp(NodeId("abcdEFGHIJKLMNO"), 7, 3)
+BROADCAST = [1, 3, "node", 7, 3, "/", ["a"], [], False, ["2[]"]]
+
+
+def envelope_of(vector):
+    fields = {name: tuple(value) if isinstance(value, list) else value for name, value in vector["fields"].items()}
+    if vector["message"] == "AckedBroadcast":
+        head, tail, attachments = fields["frames"]
+        fields["frames"] = AckableFrames(head, tail, tuple(attachments))
+    stamp = Stamp(vector["node_id"], vector["n"], vector["previous"])
+    return Envelope(stamp, getattr(m, vector["message"])(**fields))
+
+
+@pytest.mark.parametrize("vector", vectors.load("envelopes"), ids=lambda vector: vector["message"])
+def test_golden_envelopes_in_both_directions(vector):
+    assert encode(envelope_of(vector)) == vector["body"]
+    assert decode(vector["body"]) == envelope_of(vector)
+
+
+def test_there_is_a_golden_vector_of_every_message():
+    assert {vector["message"] for vector in vectors.load("envelopes")} == {make.__name__ for make in MESSAGES}
+
+
+def test_text_and_binary_frames_are_told_apart():
+    for frames in (("2[]",), (b"2[]",), ("51-[]", b"x")):
+        assert decode(encode(Envelope(STAMP, m.Broadcast("/", (), (), False, frames)))).message.frames == frames
+
+
+def test_another_version_is_named():
+    with pytest.raises(VersionError, match="wire version 2 is not spoken here") as caught:
+        decode(msgpack.packb([2, "whatever", None, {}, []]))
+    assert (caught.value.version, caught.value.supported) == (2, 1)
+
+
+def test_fields_of_a_later_release_are_ignored():
+    assert decode(msgpack.packb([*BROADCAST, {"new": 1}, None])) == decode(msgpack.packb(BROADCAST))
+
+
+def test_whole_seconds_may_be_an_integer():
+    body = msgpack.packb([1, 1, "node", 0, None, True, 1_700_000_000, False, "host", 1])
+    assert type(decode(body).message.started_at) is float
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "text"),
+    [
+        (0, True, "version"),
+        (0, "1", "version"),
+        (1, 99, "message type 99 is unknown"),
+        (1, "3", "unknown"),
+        (1, True, "unknown"),
+        (1, [], "unknown"),
+        (2, "", "node_id"),
+        (2, "x" * 65, "node_id"),
+        (2, "a\0", "node_id"),
+        (2, b"node", "node_id"),
+        (3, -1, "n has"),
+        (3, None, "n has"),
+        (3, True, "n has"),
+        (3, 2**63, "n has"),
+        (4, "3", "previous has"),
+        (4, 1.0, "previous has"),
+        (5, b"/", "Broadcast.namespace has to be a text"),
+        (5, "/\0", "Broadcast.namespace"),
+        (6, "lobby", "Broadcast.rooms has to be a list of texts"),
+        (6, [1], "Broadcast.rooms"),
+        (6, [b"a"], "Broadcast.rooms"),
+        (6, ["a\0"], "Broadcast.rooms"),
+        (6, {"a": 1}, "Broadcast.rooms"),
+        (6, None, "Broadcast.rooms"),
+        (7, [None], "Broadcast.except_"),
+        (8, 1, "Broadcast.volatile has to be true or false"),
+        (9, [], "Broadcast.frames has to be a list"),
+        (9, "2[]", "Broadcast.frames"),
+        (9, [1], "Broadcast.frames"),
+        (9, ["2[]", "text"], "Broadcast.frames"),
+    ],
+)
+def test_wrong_field_is_named(place, value, text):
+    fields = list(BROADCAST)
+    fields[place] = value
+    with pytest.raises(EnvelopeError, match=text):
+        decode(msgpack.packb(fields))
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [None, [], ["2", "[]"], ["2", b"[]", []], [1, 1, []], ["2", "[]", ["text"]], ["2", "[]", None]],
+)
+def test_wrong_head_and_tail_are_refused(frames):
+    with pytest.raises(EnvelopeError, match=r"AckedBroadcast\.frames has to be a list of head, tail"):
+        decode(msgpack.packb([1, 4, "node", 7, 3, 1, "/", [], [], 5.0, frames]))
+
+
+@pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf"), "5", True, None])
+def test_time_that_is_none_is_refused(seconds):
+    with pytest.raises(EnvelopeError, match=r"AckedBroadcast\.timeout_s"):
+        decode(msgpack.packb([1, 4, "node", 7, 3, 1, "/", [], [], seconds, ["2", "[]", []]]))
+
+
+@pytest.mark.parametrize("count", range(len(BROADCAST)))
+def test_missing_field_is_refused(count):
+    with pytest.raises(EnvelopeError):
+        decode(msgpack.packb(BROADCAST[:count]))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"\xc1", b"\x91" * 100_000, msgpack.packb(BROADCAST) + b"x", b"{}", b"\x80", b"\xdd\xff\xff\xff\xff"],
+)
+def test_body_that_is_no_envelope_is_refused(body):
+    with pytest.raises(EnvelopeError):
+        decode(body)
+
+
+@pytest.mark.parametrize(
+    ("stamp", "message", "text"),
+    [
+        (Stamp(NodeId(""), 1, 0), m.Goodbye(""), "node_id"),
+        (Stamp(NodeId("n"), -1, 0), m.Goodbye(""), "n has"),
+        (STAMP, m.Broadcast("/", ("a\0",), (), False, ("2",)), "Broadcast.rooms"),
+        (STAMP, m.JoinRooms("/", (), (), ("\ud800",)), "lone surrogate"),
+        (STAMP, m.AckCount(-1, 0), "AckCount.request_id"),
+        (STAMP, m.Broadcast("/", (), (), False, ()), "Broadcast.frames"),
+    ],
+)
+def test_what_others_would_refuse_is_not_sent(stamp, message, text):
+    with pytest.raises(EnvelopeError, match=text):
+        encode(Envelope(stamp, message))
+
+
+targets = st.tuples(
+    strategies.names,
+    st.lists(strategies.rooms, max_size=3).map(tuple),
+    st.lists(strategies.rooms, max_size=3).map(tuple),
+)
+name_lists = st.lists(strategies.names, max_size=3).map(tuple)
+attachments = st.lists(st.binary(max_size=9), max_size=3).map(tuple)
+utf8 = st.text(alphabet=st.characters(exclude_categories=["Cs"]))
+frames = st.builds(lambda head, rest: (head, *rest), utf8 | st.binary(), attachments)
+ackable = st.builds(AckableFrames, utf8, utf8, attachments) | st.builds(
+    AckableFrames, st.binary(), st.binary(), attachments
+)
+seconds = st.floats(min_value=0, allow_infinity=False)
+ids, flags, raw = strategies.counters, st.booleans(), st.binary(max_size=20)
+
+
+def after_target(make, *rest):
+    return st.builds(lambda target, values: make(*target, *values), targets, st.tuples(*rest))
+
+
+MESSAGES = {
+    m.Heartbeat: st.builds(m.Heartbeat, flags, seconds, flags, strategies.names, ids),
+    m.Goodbye: st.builds(m.Goodbye, strategies.names),
+    m.Broadcast: after_target(m.Broadcast, flags, frames),
+    m.AckedBroadcast: st.builds(
+        lambda number, target, limit, packet: m.AckedBroadcast(number, *target, limit, packet),
+        ids,
+        targets,
+        seconds,
+        ackable,
+    ),
+    m.JoinRooms: after_target(m.JoinRooms, name_lists),
+    m.LeaveRooms: after_target(m.LeaveRooms, name_lists),
+    m.DisconnectSockets: after_target(m.DisconnectSockets, flags),
+    m.ServerSideEmit: st.builds(m.ServerSideEmit, strategies.names, raw, st.none() | ids),
+    m.FetchSockets: st.builds(lambda number, target: m.FetchSockets(number, *target), ids, targets),
+    m.FetchRooms: st.builds(m.FetchRooms, ids, strategies.names),
+    m.Response: st.builds(m.Response, ids, raw, flags),
+    m.AckCount: st.builds(m.AckCount, ids, ids),
+    m.AckResponse: st.builds(m.AckResponse, ids, raw),
+}
+stamps = st.builds(Stamp, strategies.names.filter(bool), ids, st.none() | ids)
+envelopes = st.builds(Envelope, stamps, st.one_of(*MESSAGES.values()))
+
+
+@given(envelopes)
+def test_envelopes_come_back(envelope):
+    assert decode(encode(envelope)) == envelope
+
+
+def test_every_message_takes_part_in_the_round_trip():
+    assert len(MESSAGES) == len(m.MessageType)
+    assert all(dataclasses.is_dataclass(make) for make in MESSAGES)
+
+
+@given(st.binary())
+def test_rubbish_raises_only_envelope_errors(body):
+    with contextlib.suppress(EnvelopeError):
+        decode(body)
+
+
+wire_values = st.recursive(
+    st.none() | st.booleans() | ids | st.floats() | st.text(max_size=5) | st.binary(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@given(st.integers(0, 14), st.lists(wire_values, max_size=10))
+def test_rubbish_behind_a_good_beginning_raises_only_envelope_errors(kind, fields):
+    with contextlib.suppress(EnvelopeError):
+        decode(msgpack.packb([1, kind, "node", 1, None, *fields], unicode_errors="replace"))
+
+
+@given(envelopes, st.data())
+def test_damaged_envelopes_raise_only_envelope_errors(envelope, data):
+    body = bytearray(encode(envelope))
+    place = data.draw(st.integers(0, len(body) - 1))
+    body[place] = data.draw(st.integers(0, 255))
+    with contextlib.suppress(EnvelopeError):
+        decode(bytes(body))

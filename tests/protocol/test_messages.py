@@ -1,0 +1,39 @@
+import dataclasses
+from typing import get_args
+
+import pytest
+
+from zmqio.ids import NodeId
+from zmqio.protocol.messages import Goodbye, Message, MessageType, Stamp
+
+
+def test_numbers_on_the_wire_never_change():
+    assert {kind.name: int(kind) for kind in MessageType} == {
+        "HEARTBEAT": 1,
+        "GOODBYE": 2,
+        "BROADCAST": 3,
+        "ACKED_BROADCAST": 4,
+        "JOIN_ROOMS": 5,
+        "LEAVE_ROOMS": 6,
+        "DISCONNECT_SOCKETS": 7,
+        "SERVER_SIDE_EMIT": 8,
+        "FETCH_SOCKETS": 9,
+        "FETCH_ROOMS": 10,
+        "RESPONSE": 11,
+        "ACK_COUNT": 12,
+        "ACK_RESPONSE": 13,
+    }
+
+
+def test_every_number_has_its_message():
+    numbered = {kind.name.replace("_", "").lower() for kind in MessageType}
+    assert {message.__name__.lower() for message in get_args(Message)} == numbered
+
+
+def test_messages_cannot_be_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Goodbye("bye").reason = "other"  # type: ignore[misc]
+
+
+def test_stamp_without_previous_is_unstamped():
+    assert Stamp(NodeId("n"), 5).previous is None

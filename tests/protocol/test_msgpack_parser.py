@@ -1,0 +1,138 @@
+import contextlib
+
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.protocol import strategies, vectors
+from zmqio.exceptions import PacketError
+from zmqio.protocol.msgpack_parser import MsgpackParser
+from zmqio.protocol.packet import Packet, PacketType
+
+PARSER = MsgpackParser()
+EVENT = PacketType.EVENT
+
+
+def decode(frame):
+    return PARSER.decoder().add(frame)
+
+
+@pytest.mark.parametrize("vector", vectors.load("packets"), ids=lambda vector: vector["frames"][0])
+def test_golden_packets_in_both_directions(vector):
+    packet = Packet(PacketType(vector["type"]), vector["namespace"], vector["data"], vector["id"])
+    assert PARSER.encode(packet) == (vector["msgpack"],)
+    assert decode(vector["msgpack"]) == packet
+
+
+@pytest.mark.parametrize("ack_id", [0, 127, 300, 2**53 - 1])
+def test_filled_hole_is_what_encoding_with_the_id_gives(ack_id):
+    frames = PARSER.encode_ackable(Packet(EVENT, "/", ["a", b"x"]))
+    assert frames.fill(ack_id) == PARSER.encode(Packet(EVENT, "/", ["a", b"x"], ack_id))
+
+
+def test_only_an_event_has_a_hole():
+    with pytest.raises(PacketError, match="not ACK"):
+        PARSER.encode_ackable(Packet(PacketType.ACK, "/", []))
+
+
+def test_fields_that_the_javascript_client_adds_are_ignored():
+    frame = msgpack.packb({"type": 2, "data": ["a"], "options": {"compress": True}, "nsp": "/"})
+    assert decode(frame) == Packet(EVENT, "/", ["a"])
+
+
+def test_undefined_is_nothing():
+    undefined = msgpack.ExtType(0, b"\0")
+    assert decode(msgpack.packb({"type": 0, "nsp": "/", "data": undefined, "id": undefined})) == Packet(
+        PacketType.CONNECT
+    )
+
+
+def test_typed_array_of_node_is_bytes():
+    frame = msgpack.packb({"type": 2, "nsp": "/", "data": ["a", msgpack.ExtType(0, b"\x01\x02")]})
+    assert decode(frame).data == ["a", b"\x01\x02"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [],
+        5,
+        {},
+        {"type": 5, "nsp": "/", "data": ["a"]},
+        {"type": True, "nsp": "/", "data": ["a"]},
+        {"type": 2, "data": ["a"]},
+        {"type": 2, "nsp": "chat", "data": ["a"]},
+        {"type": 2, "nsp": "/", "data": []},
+        {"type": 2, "nsp": "/", "data": ["connect"]},
+        {"type": 3, "nsp": "/", "data": {}},
+        {"type": 1, "nsp": "/", "data": []},
+        {"type": 2, "nsp": "/", "data": ["a"], "id": -1},
+        {"type": 2, "nsp": "/", "data": ["a"], "id": "1"},
+        {"type": 2, "nsp": "/", "data": ["a"], "id": 2**53},
+        {"type": 2, "nsp": "/", "data": ["a", msgpack.ExtType(9, b"")]},
+        {"type": 2, "nsp": "/", "data": ["a", {1: 2}]},
+    ],
+)
+def test_malformed_packet_is_refused(fields):
+    with pytest.raises(PacketError):
+        decode(msgpack.packb(fields))
+
+
+def test_text_is_refused():
+    with pytest.raises(PacketError, match="every packet is binary"):
+        decode("2")
+
+
+def test_trailing_bytes_and_depth_bombs_are_refused():
+    for frame in (PARSER.encode(Packet(EVENT, "/", ["a"]))[0] + b"x", b"\x91" * 100_000, b""):
+        with pytest.raises(PacketError, match="not msgpack"):
+            decode(frame)
+
+
+def test_integer_beyond_64_bits_goes_as_the_float_that_javascript_would_read():
+    assert decode(PARSER.encode(Packet(EVENT, "/", ["a", 2**70]))[0]).data == ["a", float(2**70)]
+    with pytest.raises(PacketError, match="too large"):
+        PARSER.encode(Packet(EVENT, "/", ["a", 10**400]))
+
+
+def test_lone_surrogate_becomes_a_question_mark():
+    assert decode(PARSER.encode(Packet(EVENT, "/", ["a", "x\ud800"]))[0]).data == ["a", "x?"]
+
+
+def test_values_without_a_form_are_refused_by_their_type():
+    with pytest.raises(PacketError, match="type 'set' cannot be sent"):
+        PARSER.encode(Packet(EVENT, "/", ["a", {1}]))
+    with pytest.raises(PacketError, match="namespace"):
+        PARSER.encode(Packet(EVENT, "chat", ["a"]))
+
+
+def test_values_nested_too_deeply_are_refused():
+    value: list = []
+    for _ in range(600):
+        value = [value]
+    with pytest.raises(PacketError, match="nested too deeply"):
+        PARSER.encode(Packet(EVENT, "/", ["a", value]))
+
+
+small_values = strategies.nested(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text() | st.binary(max_size=9),
+    strategies.plain_keys,
+)
+
+
+@given(
+    strategies.namespaces,
+    strategies.event_names,
+    st.lists(small_values, max_size=3),
+    st.none() | st.integers(0, 2**53 - 1),
+)
+def test_events_come_back(namespace, name, args, ack_id):
+    packet = Packet(EVENT, namespace, [name, *args], ack_id)
+    assert decode(PARSER.encode(packet)[0]) == packet
+
+
+@given(st.binary() | small_values.map(msgpack.packb))
+def test_rubbish_raises_only_packet_errors(frame):
+    with contextlib.suppress(PacketError):
+        decode(frame)

@@ -1,0 +1,111 @@
+import contextlib
+import enum
+
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.protocol import strategies
+from zmqio.exceptions import EnvelopeError, PacketError
+from zmqio.protocol.values import pack_values, plain, unpack_values
+
+
+def test_plain_values_are_plain_msgpack():
+    assert pack_values(["a", 1, None, True, b"\x01", {"b": 1.5}]) == msgpack.packb(
+        ["a", 1, None, True, b"\x01", {"b": 1.5}]
+    )
+
+
+def test_tuples_come_back_as_lists_and_views_as_bytes():
+    assert unpack_values(pack_values((1, (2,), bytearray(b"a"), memoryview(b"b")))) == [1, [2], b"a", b"b"]
+
+
+def test_keys_become_what_json_makes_of_them():
+    assert plain({1: "a", False: "b", None: "c", 1.5: "d"}) == {"1": "a", "false": "b", "null": "c", "1.5": "d"}
+
+
+def test_enum_members_come_back_as_their_values():
+    colors = enum.IntEnum("Color", "RED"), enum.StrEnum("Name", "BLUE")
+    assert unpack_values(pack_values([colors[0].RED, colors[1].BLUE, {colors[1].BLUE: 1}])) == [
+        1,
+        "blue",
+        {"blue": 1},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("number", "extension"),
+    [
+        (2**64, b"\xc7\x09\x01\x01" + bytes(8)),
+        (-(2**63) - 1, b"\xc7\x09\x01\xff\x7f" + b"\xff" * 7),
+    ],
+)
+def test_integer_beyond_64_bits_is_an_extension(number, extension):
+    assert pack_values(number) == extension
+    assert unpack_values(extension) == number
+
+
+def test_lone_surrogate_survives():
+    assert unpack_values(pack_values(["\ud800é"])) == ["\ud800é"]
+
+
+@pytest.mark.parametrize("value", [{1}, object(), 1j, range(3)])
+def test_value_that_is_not_json_like_is_refused_by_its_type(value):
+    with pytest.raises(PacketError, match=f"type '{type(value).__name__}' cannot be sent"):
+        pack_values([{"a": value}])
+
+
+def test_key_that_is_not_json_like_is_refused_by_its_type():
+    with pytest.raises(PacketError, match="key of type 'bytes'"):
+        pack_values({b"a": 1})
+
+
+@pytest.mark.parametrize("depth", [600, 100_000])
+def test_deep_values_are_refused(depth):
+    value: list = []
+    for _ in range(depth):
+        value = [value]
+    with pytest.raises(PacketError, match="nested too deeply"):
+        pack_values(value)
+
+
+def test_value_that_contains_itself_is_refused():
+    value: list = []
+    value.append(value)
+    with pytest.raises(PacketError, match="contains itself"):
+        pack_values(value)
+
+
+def test_timestamp_of_a_foreign_packer_becomes_unix_seconds():
+    assert unpack_values(msgpack.packb([msgpack.Timestamp(1_700_000_000, 500_000_000)])) == [1_700_000_000.5]
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [
+        b"",
+        b"\xc1",
+        b"\x91",
+        b"\x01\x02",
+        b"\x91" * 100_000,
+        b"\xa1\xff",
+        b"\xd4\x09\x00",
+        b"\x81\x01\x01",
+        b"\xdd\xff\xff\xff\xff",
+    ],
+)
+def test_what_is_not_one_json_like_value_is_refused(packed):
+    with pytest.raises(EnvelopeError, match="not msgpack of a JSON-like value"):
+        unpack_values(packed)
+
+
+@given(strategies.nested(strategies.json_scalars | st.binary(max_size=9) | strategies.any_text))
+def test_values_come_back(value):
+    assert unpack_values(pack_values(value)) == value
+
+
+@given(st.binary())
+def test_rubbish_raises_only_envelope_errors(packed):
+    with contextlib.suppress(EnvelopeError):
+        unpack_values(packed)

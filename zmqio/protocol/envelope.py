@@ -1,0 +1,240 @@
+"""The wire form of messages between nodes: a msgpack array `[version, type, node_id, n, previous, ...]`.
+
+The fields of the message follow, in the order of its dataclass in `zmqio.protocol.messages`. Encoding and
+decoding check the same rules, so a node cannot send what the others would refuse. Fields behind the known
+ones are ignored: a later release may add some without a new version.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from math import isfinite
+from operator import attrgetter, call
+from typing import Any
+
+import msgpack
+
+from zmqio.exceptions import EnvelopeError, VersionError
+from zmqio.ids import NodeId
+from zmqio.protocol import messages as m
+from zmqio.protocol.messages import Envelope, Message, MessageType, Stamp
+from zmqio.protocol.packet import AckableFrames, Frames
+
+__all__ = ["WIRE_VERSION", "decode", "encode"]
+
+WIRE_VERSION = 1
+"""A node speaks exactly one version."""
+
+MAX_NODE_ID_LENGTH = 64
+MAX_COUNTER = 2**63 - 1
+_STAMP_END = 5
+
+
+def encode(envelope: Envelope) -> bytes:
+    """Encode a message for the bus.
+
+    Raises:
+        EnvelopeError: a field has a value that the other nodes would refuse; the text names it.
+    """
+    stamp, message = envelope
+    layout = _LAYOUT_OF[type(message)]
+    values = layout.values(message)
+    _read_stamp(stamp.node_id, stamp.n, stamp.previous)
+    _read_fields(layout, values)
+    try:
+        packed: bytes = msgpack.packb(
+            (WIRE_VERSION, layout.number, stamp.node_id, stamp.n, stamp.previous, *values),
+            default=_write_ackable,
+        )
+    except UnicodeEncodeError as error:
+        raise EnvelopeError(f"{layout.name}: a name has no UTF-8 form (a lone surrogate)") from error
+    return packed
+
+
+def decode(body: bytes) -> Envelope:
+    """Decode a message from the bus.
+
+    Raises:
+        VersionError: it has another wire version.
+        EnvelopeError: it is no such message; the text names the field, never its value.
+    """
+    try:
+        values = msgpack.unpackb(body)
+    except (ValueError, msgpack.UnpackException, RecursionError) as error:
+        raise EnvelopeError(f"the body is not msgpack: {error}") from error
+    layout = _read_layout(values)
+    stamp = _read_stamp(values[2], values[3], values[4])
+    return Envelope(stamp, layout.make(*_read_fields(layout, values[_STAMP_END:])))
+
+
+class _FieldError(Exception):
+    """Says what was expected; its receiver knows the name of the field."""
+
+
+Reader = Callable[[Any], Any]
+"""Checks one field and gives its value, or raises _FieldError."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    name: str
+    number: int
+    make: Callable[..., Message]
+    names: tuple[str, ...]
+    readers: tuple[Reader, ...]
+    values: Callable[[Message], tuple[Any, ...]]
+
+
+def _read_layout(values: Any) -> _Layout:
+    if type(values) is not list or len(values) < _STAMP_END or type(values[0]) is not int:
+        raise EnvelopeError("the body is not an array of a version, a type and a stamp")
+    if values[0] != WIRE_VERSION:
+        raise VersionError(values[0], WIRE_VERSION)
+    layout = _LAYOUTS.get(values[1]) if type(values[1]) is int else None
+    if layout is None:
+        raise EnvelopeError(f"message type {values[1]!r:.20} is unknown here")
+    return layout
+
+
+def _read_stamp(node_id: Any, n: Any, previous: Any) -> Stamp:
+    if type(node_id) is not str or not 0 < len(node_id) <= MAX_NODE_ID_LENGTH or "\0" in node_id:
+        raise EnvelopeError(f"node_id has to be a text of 1 to {MAX_NODE_ID_LENGTH} characters without NUL")
+    if type(n) is not int or not 0 <= n <= MAX_COUNTER:
+        raise EnvelopeError("n has to be a whole number from 0 to 2**63-1")
+    if previous is not None and (type(previous) is not int or not 0 <= previous <= MAX_COUNTER):
+        raise EnvelopeError("previous has to be a whole number from 0 to 2**63-1, or nil")
+    return Stamp(NodeId(node_id), n, previous)
+
+
+def _read_fields(layout: _Layout, values: Sequence[Any]) -> list[Any]:
+    if len(values) < len(layout.readers):
+        raise EnvelopeError(f"{layout.name} has {len(values)} fields where {len(layout.readers)} are due")
+    try:
+        return list(map(call, layout.readers, values))
+    except _FieldError as error:
+        raise EnvelopeError(f"{layout.name}.{_first_wrong(layout, values)} has to be {error}") from error
+
+
+def _first_wrong(layout: _Layout, values: Sequence[Any]) -> str:
+    for name, read, value in zip(layout.names, layout.readers, values, strict=False):
+        try:
+            read(value)
+        except _FieldError:
+            return name
+    raise AssertionError("no field is wrong")
+
+
+def _counter(value: Any) -> int:
+    if type(value) is not int or not 0 <= value <= MAX_COUNTER:
+        raise _FieldError("a whole number from 0 to 2**63-1")
+    return value
+
+
+def _counter_or_none(value: Any) -> int | None:
+    return None if value is None else _counter(value)
+
+
+def _flag(value: Any) -> bool:
+    if type(value) is not bool:
+        raise _FieldError("true or false")
+    return value
+
+
+def _seconds(value: Any) -> float:
+    # A foreign packer may write 5.0 as the integer 5.
+    if type(value) not in _NUMBERS or not isfinite(value) or value < 0:
+        raise _FieldError("a number of seconds from 0 on")
+    return float(value)
+
+
+def _text(value: Any) -> str:
+    if type(value) is not str or "\0" in value:
+        raise _FieldError("a text without NUL")
+    return value
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    if type(value) in _LISTS:
+        try:
+            # One call looks at the type of every item and for a NUL.
+            if not value or "\0" not in "".join(value):
+                return tuple(value)
+        except TypeError:
+            pass
+    raise _FieldError("a list of texts without NUL")
+
+
+def _raw(value: Any) -> bytes:
+    if type(value) is not bytes:
+        raise _FieldError("binary")
+    return value
+
+
+def _frames(value: Any) -> Frames:
+    is_list = type(value) in _LISTS and len(value) > 0
+    if is_list and type(value[0]) in _TEXT_OR_BYTES and (len(value) == 1 or _all_bytes(value[1:])):
+        return tuple(value)
+    raise _FieldError("a list of a text or binary, then binary only")
+
+
+def _ackable(value: Any) -> AckableFrames:
+    head, tail, attachments = _ackable_parts(value)
+    if type(head) in _TEXT_OR_BYTES and type(tail) is type(head) and _all_bytes(attachments):
+        return AckableFrames(head, tail, tuple(attachments))
+    raise _FieldError(_ACKABLE)
+
+
+def _ackable_parts(value: Any) -> tuple[Any, Any, Any]:
+    if type(value) is AckableFrames:
+        return value.head, value.tail, value.attachments
+    if type(value) is list and len(value) == 3 and type(value[2]) is list:
+        return value[0], value[1], value[2]
+    raise _FieldError(_ACKABLE)
+
+
+def _write_ackable(value: Any) -> tuple[Any, Any, Any]:
+    return _ackable_parts(value)
+
+
+def _all_bytes(values: Sequence[Any]) -> bool:
+    return set(map(type, values)) <= _BYTES
+
+
+_ACKABLE = "a list of head, tail (both texts or both binary) and a list of binary"
+_LISTS = frozenset({list, tuple})
+_NUMBERS = frozenset({int, float})
+_TEXT_OR_BYTES = frozenset({str, bytes})
+_BYTES = frozenset({bytes})
+
+
+def _layout(number: MessageType, make: type[Message], *readers: Reader) -> _Layout:
+    names = tuple(field.name for field in fields(make))
+    if len(names) != len(readers):
+        raise TypeError(f"{make.__name__} has {len(names)} fields, not {len(readers)}")
+    return _Layout(make.__name__, int(number), make, names, readers, _getter(names))
+
+
+def _getter(names: tuple[str, ...]) -> Callable[[Message], tuple[Any, ...]]:
+    get = attrgetter(*names)
+    return get if len(names) > 1 else lambda message: (get(message),)
+
+
+_TARGET = (_text, _names, _names)  # namespace, rooms, except_
+_LAYOUTS = {
+    layout.number: layout
+    for layout in (
+        _layout(MessageType.HEARTBEAT, m.Heartbeat, _flag, _seconds, _flag, _text, _counter),
+        _layout(MessageType.GOODBYE, m.Goodbye, _text),
+        _layout(MessageType.BROADCAST, m.Broadcast, *_TARGET, _flag, _frames),
+        _layout(MessageType.ACKED_BROADCAST, m.AckedBroadcast, _counter, *_TARGET, _seconds, _ackable),
+        _layout(MessageType.JOIN_ROOMS, m.JoinRooms, *_TARGET, _names),
+        _layout(MessageType.LEAVE_ROOMS, m.LeaveRooms, *_TARGET, _names),
+        _layout(MessageType.DISCONNECT_SOCKETS, m.DisconnectSockets, *_TARGET, _flag),
+        _layout(MessageType.SERVER_SIDE_EMIT, m.ServerSideEmit, _text, _raw, _counter_or_none),
+        _layout(MessageType.FETCH_SOCKETS, m.FetchSockets, _counter, *_TARGET),
+        _layout(MessageType.FETCH_ROOMS, m.FetchRooms, _counter, _text),
+        _layout(MessageType.RESPONSE, m.Response, _counter, _raw, _flag),
+        _layout(MessageType.ACK_COUNT, m.AckCount, _counter, _counter),
+        _layout(MessageType.ACK_RESPONSE, m.AckResponse, _counter, _raw),
+    )
+}
+_LAYOUT_OF = {layout.make: layout for layout in _LAYOUTS.values()}

@@ -1,0 +1,117 @@
+"""JSON-like values in msgpack: what applications hand from node to node (arguments, answers, descriptions).
+
+JSON-like is None, bool, int of any size, float, str, bytes, lists and dicts with text keys. Never pickle.
+
+Source: https://github.com/msgpack/msgpack/blob/master/spec.md
+"""
+
+from typing import Any
+
+import msgpack
+
+from zmqio.exceptions import EnvelopeError, PacketError
+
+__all__ = ["BIG_INT_CODE", "pack_values", "plain", "unpack_values"]
+
+BIG_INT_CODE = 1
+"""Extension type of an integer beyond 64 bits: two's complement, big-endian, as short as it can be."""
+
+_UNIX_SECONDS = 1
+"""msgpack-python: give the timestamp extension as a float."""
+
+
+def pack_values(value: Any) -> bytes:
+    """Pack one JSON-like value (a list of arguments, say).
+
+    Tuples are packed as lists, keys become what `json.dumps` makes of them, bytearray and memoryview bytes.
+    A lone surrogate in a text survives the way to a Python node.
+
+    Raises:
+        PacketError: a value is not JSON-like (the text names its type), or is nested too deeply.
+    """
+    flat = plain(value)
+    try:
+        return _pack(flat)
+    except UnicodeEncodeError:
+        return _pack(flat, unicode_errors="surrogatepass")
+
+
+def unpack_values(packed: bytes) -> Any:
+    """Unpack what `pack_values` packed. A timestamp from a foreign packer becomes a float (Unix seconds).
+
+    Raises:
+        EnvelopeError: these bytes are not one JSON-like value.
+    """
+    try:
+        return msgpack.unpackb(
+            packed, ext_hook=_read_extension, timestamp=_UNIX_SECONDS, unicode_errors="surrogatepass"
+        )
+    except (ValueError, msgpack.UnpackException, RecursionError) as error:
+        raise EnvelopeError(f"the bytes are not msgpack of a JSON-like value: {error}") from error
+
+
+def plain(value: Any) -> Any:
+    """Copy a JSON-like value so that it has only lists, dicts with text keys, bytes and scalars.
+
+    Raises:
+        PacketError: a value is not JSON-like (the text names its type), or is nested too deeply.
+    """
+    try:
+        return _plain(value)
+    except RecursionError as error:
+        raise PacketError(_TOO_DEEP) from error
+
+
+_TOO_DEEP = "a value is nested too deeply, or contains itself"
+_SCALARS = frozenset({str, int, float, bool, bytes, type(None)})
+_CONSTANT_KEYS = {True: "true", False: "false", None: "null"}
+
+
+def _plain(value: Any) -> Any:
+    if type(value) in _SCALARS:
+        return value
+    if isinstance(value, dict):
+        return {_key(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, bytearray | memoryview):
+        return bytes(value)
+    if isinstance(value, str | int | float | bytes):  # a subclass, such as an enum
+        return value
+    raise PacketError(
+        f"a value of type {type(value).__name__!r} cannot be sent; "
+        "send None, bool, int, float, str, bytes, list, tuple or dict"
+    )
+
+
+def _key(key: Any) -> str:
+    if isinstance(key, str):
+        return key
+    if key is None or isinstance(key, bool):
+        return _CONSTANT_KEYS[key]
+    if isinstance(key, int):
+        return int.__repr__(key)
+    if isinstance(key, float):
+        return float.__repr__(key)
+    raise PacketError(f"a key of type {type(key).__name__!r} cannot be sent; use str, int, float, bool or None")
+
+
+def _pack(value: Any, unicode_errors: str | None = None) -> bytes:
+    try:
+        packed: bytes = msgpack.packb(value, default=_write_extension, unicode_errors=unicode_errors)
+    except UnicodeEncodeError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise PacketError(f"{_TOO_DEEP} ({error})") from error
+    return packed
+
+
+def _write_extension(value: int) -> msgpack.ExtType:
+    length = value.bit_length() // 8 + 1
+    return msgpack.ExtType(BIG_INT_CODE, value.to_bytes(length, "big", signed=True))
+
+
+def _read_extension(code: int, data: bytes) -> int:
+    if code != BIG_INT_CODE:
+        raise EnvelopeError(f"extension type {code} is unknown here")
+    return int.from_bytes(data, "big", signed=True)
