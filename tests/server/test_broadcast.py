@@ -1,0 +1,95 @@
+"""`Broadcast` and `RemoteSocket`: whom an operation reaches."""
+
+import pytest
+
+from tests.support.fake_engine import FakeSession, Stand
+from zmqio.exceptions import PacketError, TopicError
+from zmqio.server.socket import Socket
+
+
+async def three(stand: Stand) -> list[tuple[Socket, FakeSession]]:
+    """Sockets in rooms: a, a and b, b."""
+    found = []
+    for rooms in (("a",), ("a", "b"), ("b",)):
+        _, session = await stand.connected()
+        *_, socket = stand.of("/").sockets.values()
+        await socket.join(*rooms)
+        session.sent.clear()
+        found.append((socket, session))
+    return found
+
+
+def got(sockets: list[tuple[Socket, FakeSession]]) -> list[int]:
+    return [len(session.sent) for _, session in sockets]
+
+
+async def test_rooms_add_up_and_a_socket_in_two_of_them_gets_one_packet() -> None:
+    stand = Stand()
+    sockets = await three(stand)
+    await stand.of("/").to("a").to("b").emit("x")
+    assert got(sockets) == [1, 1, 1]
+    await stand.of("/").to("a", "b").except_("b").emit("x")
+    assert got(sockets) == [2, 1, 1]
+
+
+async def test_everybody_but_a_socket() -> None:
+    stand = Stand()
+    sockets = await three(stand)
+    await stand.of("/").except_(sockets[0][0].id).emit("x")
+    assert got(sockets) == [0, 1, 1]
+
+
+async def test_steps_make_new_values() -> None:
+    stand = Stand()
+    sockets = await three(stand)
+    to_a = stand.of("/").to("a")
+    to_a.except_("b")
+    await to_a.emit("x")
+    assert got(sockets) == [1, 1, 0]
+
+
+async def test_local_volatile_compress_and_timeout_can_be_chained() -> None:
+    stand = Stand()
+    sockets = await three(stand)
+    await stand.of("/").local.volatile.compress(False).timeout(1).in_("b").send("message", 1)
+    assert got(sockets) == [0, 1, 1]
+
+
+async def test_room_operations_reach_what_the_filter_reaches() -> None:
+    stand = Stand()
+    sockets = await three(stand)
+    await stand.of("/").to("a").except_("b").sockets_join("c", "d")
+    assert sockets[0][0].rooms >= {"c", "d"}
+    assert "c" not in sockets[1][0].rooms
+    await stand.of("/").sockets_leave("a")
+    assert all("a" not in socket.rooms for socket, _ in sockets)
+    await stand.of("/").to("b").disconnect_sockets()
+    assert [socket.connected for socket, _ in sockets] == [True, False, False]
+
+
+async def test_remote_socket_can_be_spoken_to() -> None:
+    stand = Stand()
+    sockets = await three(stand)
+    (remote,) = await stand.of("/").to(sockets[0][0].id).fetch_sockets()
+    await remote.emit("x", 1)
+    assert sockets[0][1].sent == ['2["x",1]']
+    await remote.join("z")
+    assert "z" in sockets[0][0].rooms
+    await remote.leave("z")
+    assert "z" not in sockets[0][0].rooms
+    await remote.disconnect()
+    assert not sockets[0][0].connected
+
+
+async def test_wrong_values_are_refused_before_anybody_gets_something() -> None:
+    stand = Stand()
+    sockets = await three(stand)
+    with pytest.raises(PacketError, match="set"):
+        await stand.of("/").emit("x", {1, 2})
+    with pytest.raises(PacketError, match="reserved"):
+        await stand.of("/").emit("disconnect")
+    with pytest.raises(TypeError, match="several rooms"):
+        stand.of("/").to(["a", "b"])  # type: ignore[arg-type]
+    with pytest.raises(TopicError):
+        stand.of("/").to("a\0")
+    assert got(sockets) == [0, 0, 0]

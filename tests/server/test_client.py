@@ -1,0 +1,148 @@
+"""`Client`: which packet may do what in which state (the rules of the JavaScript server)."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.support.fake_engine import Stand
+from tests.support.timing import wait_until
+from zmqio.server.socket import Socket
+
+
+async def test_connect_is_answered_with_a_sid() -> None:
+    stand = Stand()
+    stand.of("/")
+    client, session = stand.client()
+    client.message("0")
+    await stand.settle()
+    (sid,) = stand.of("/").sockets
+    assert session.sent == [f'0{{"sid":"{sid}"}}']
+
+
+async def test_unknown_namespace_is_refused_by_name() -> None:
+    stand = Stand()
+    client, session = stand.client()
+    client.message("0/nowhere,")
+    await stand.settle()
+    assert session.sent == ['4/nowhere,{"message":"Invalid namespace"}']
+    assert session.closed_with is None
+
+
+@pytest.mark.parametrize("text", ['2["event"]', "3[]", "1", '30["x"]', "0/other,", '4{"message":"x"}'])
+async def test_packet_out_of_place_closes_the_connection(text: str) -> None:
+    stand = Stand()
+    client, session = await stand.connected()
+    if text == "0/other,":
+        client.message("0")  # CONNECT twice
+    else:
+        client, session = stand.client()  # nothing joined yet
+        client.message(text)
+    await stand.settle()
+    assert session.closed_with == "forced close"
+
+
+@pytest.mark.parametrize("text", ["", "9", "2", "2{}", '2["a"', "51-[]", "2[null]", '2["connect"]'])
+async def test_malformed_packet_closes_the_connection_as_a_parse_error(text: str) -> None:
+    stand = Stand()
+    client, session = await stand.connected()
+    client.message(text)
+    assert session.closed_with == "parse error"
+    assert stand.runtime.counters["packets_malformed"] == 1
+
+
+async def test_namespaces_share_a_connection_and_do_not_mix() -> None:
+    stand, heard = Stand(), []
+    stand.of("/a").on("x", lambda socket: heard.append("a"))
+    stand.of("/b").on("x", lambda socket: heard.append("b"))
+    client, _ = await stand.connected("/a")
+    client.message("0/b,")
+    await stand.settle()
+    client.message('2/b,["x"]')
+    await stand.settle()
+    assert heard == ["b"]
+
+
+async def test_closing_takes_every_socket_out_with_the_reason() -> None:
+    stand, reasons = Stand(), []
+    for name in ("/", "/a"):
+        stand.of(name).on("disconnect", lambda socket, reason: reasons.append((socket.namespace, reason)))
+    client, _ = await stand.connected()
+    client.message("0/a,")
+    await stand.settle()
+    client.closed("transport close")
+    await stand.settle()
+    assert sorted(reasons) == [("/", "transport close"), ("/a", "transport close")]
+    assert not stand.of("/").sockets
+    assert not stand.of("/a").sockets
+
+
+async def test_client_may_leave_a_namespace_and_come_back() -> None:
+    stand, reasons = Stand(), []
+    stand.of("/").on("disconnect", lambda socket, reason: reasons.append(reason))
+    client, session = await stand.connected()
+    client.message("1")
+    await stand.settle()
+    assert reasons == ["client namespace disconnect"]
+    client.message("0")
+    await stand.settle()
+    assert len(stand.of("/").sockets) == 1
+    assert session.closed_with is None
+
+
+async def test_what_was_sent_before_the_server_disconnected_is_no_fault() -> None:
+    stand = Stand()
+    client, session = await stand.connected()
+    (socket,) = stand.of("/").sockets.values()
+    await socket.disconnect()
+    client.message('2["late"]')
+    assert session.sent[-1] == "1"
+    assert session.closed_with is None
+
+
+async def test_disconnect_with_close_leaves_all_namespaces_and_ends_the_connection() -> None:
+    stand = Stand()
+    client, session = await stand.connected()
+    stand.of("/a")
+    client.message("0/a,")
+    await stand.settle()
+    (socket,) = stand.of("/").sockets.values()
+    await socket.disconnect(close=True)
+    assert session.sent[-2:] == ["1", "1/a,"]
+    assert session.closed_with == "forced server close"
+
+
+async def test_connection_that_joins_nothing_is_closed_in_time() -> None:
+    stand = Stand(connect_timeout_s=0.01)
+    _, session = stand.client()
+    await wait_until(lambda: session.closed_with is not None, "the connection is closed")
+    assert session.closed_with == "forced close"
+
+
+async def test_refused_client_is_still_bound_to_join_in_time() -> None:
+    stand = Stand(connect_timeout_s=0.05)
+
+    def refuse(socket: Socket) -> Any:
+        raise ConnectionError("no")
+
+    stand.of("/").on("connect", refuse)
+    client, session = stand.client()
+    client.message("0")
+    await wait_until(lambda: session.closed_with is not None, "the connection is closed")
+    assert session.sent == ['4{"message":"Internal server error"}']
+
+
+async def test_client_that_sends_faster_than_handlers_run_is_read_more_slowly() -> None:
+    stand, gate = Stand(max_pending_events=4), asyncio.Event()
+
+    async def slow(socket: Socket) -> None:
+        await gate.wait()
+
+    stand.of("/").on("slow", slow)
+    client, _ = await stand.connected()
+    signals = [client.message('2["slow"]') for _ in range(10)]
+    assert any(signal is None for signal in signals[:4])
+    assert signals[-1] is not None
+    gate.set()
+    await signals[-1]
+    await stand.settle()

@@ -1,0 +1,95 @@
+"""`EventQueue` alone: order, back-pressure, and no task while there is nothing to do."""
+
+import asyncio
+from typing import Any
+
+from zmqio.server.event_queue import EventQueue
+from zmqio.server.tasks import Tasks
+
+
+class Gate:
+    """Handles items one by one, each only when the test lets it through."""
+
+    def __init__(self) -> None:
+        self.handled: list[int] = []
+        self.permits = asyncio.Semaphore(0)
+
+    async def handle(self, item: int) -> None:
+        await self.permits.acquire()
+        self.handled.append(item)
+
+    def let(self, count: int) -> None:
+        for _ in range(count):
+            self.permits.release()
+
+
+async def test_items_are_handled_in_order_one_after_the_other() -> None:
+    gate, tasks = Gate(), Tasks()
+    queue = EventQueue(gate.handle, tasks.spawn, max_items=10)
+    for item in range(5):
+        assert queue.put(item) is None
+    gate.let(5)
+    await queue.drained()
+    assert gate.handled == [0, 1, 2, 3, 4]
+
+
+async def test_no_task_lives_while_nothing_waits() -> None:
+    gate, tasks = Gate(), Tasks()
+    queue = EventQueue(gate.handle, tasks.spawn, max_items=10)
+    gate.let(2)
+    queue.put(1)
+    await queue.drained()
+    await asyncio.sleep(0)
+    assert len(tasks) == 0
+    queue.put(2)
+    assert len(tasks) == 1
+    await queue.drained()
+    assert gate.handled == [1, 2]
+
+
+async def test_full_queue_still_takes_and_tells_when_to_read_on() -> None:
+    gate, tasks = Gate(), Tasks()
+    queue = EventQueue(gate.handle, tasks.spawn, max_items=4)
+    signals = [queue.put(item) for item in range(6)]
+    assert signals[:4] == [None] * 4
+    assert signals[4] is not None
+    assert signals[5] is not None
+    waiting = asyncio.ensure_future(_await(signals[4]))
+    gate.let(2)
+    await _turns()
+    assert not waiting.done()
+    gate.let(4)
+    await waiting
+    await queue.drained()
+    assert gate.handled == list(range(6))
+
+
+async def test_cancelled_reader_does_not_break_the_queue() -> None:
+    gate, tasks = Gate(), Tasks()
+    queue = EventQueue(gate.handle, tasks.spawn, max_items=1)
+    queue.put(0)
+    reader = asyncio.ensure_future(_await(queue.put(1)))
+    await _turns()
+    reader.cancel()
+    gate.let(2)
+    await queue.drained()
+    assert gate.handled == [0, 1]
+
+
+async def test_cancelled_handler_ends_the_run_and_frees_who_waits() -> None:
+    gate, tasks = Gate(), Tasks()
+    queue = EventQueue(gate.handle, tasks.spawn, max_items=1)
+    queue.put(0)
+    signal = queue.put(1)
+    await _turns()
+    await tasks.close(0.01)
+    await asyncio.wait_for(_await(signal), 10)
+
+
+async def _await(awaitable: Any) -> None:
+    await awaitable
+
+
+async def _turns() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)

@@ -1,0 +1,119 @@
+"""`FanOut` alone: order per member, slices, and no allocation of a turn when nothing waits."""
+
+from collections.abc import Callable
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zmqio.server.fanout import FanOut
+
+
+class Turns:
+    """A loop whose turns the test takes itself."""
+
+    def __init__(self) -> None:
+        self.ready: list[Callable[[], None]] = []
+
+    def call_soon(self, function: Callable[[], None]) -> None:
+        self.ready.append(function)
+
+    def turn(self) -> None:
+        ready, self.ready = self.ready, []
+        for function in ready:
+            function()
+
+    def run(self) -> None:
+        while self.ready:
+            self.turn()
+
+
+class Inboxes:
+    """What each member got, in order."""
+
+    def __init__(self) -> None:
+        self.got: dict[str, list[tuple[str, bool]]] = {}
+
+    def members(self, *sids: str) -> list[tuple[str, Callable[..., None]]]:
+        return [(sid, self.writer(sid)) for sid in sids]
+
+    def writer(self, sid: str) -> Callable[..., None]:
+        def write(payload: str, /, *, volatile: bool) -> None:
+            self.got.setdefault(sid, []).append((payload, volatile))
+
+        return write
+
+    def payloads(self, sid: str) -> list[str]:
+        return [payload for payload, _ in self.got.get(sid, [])]
+
+
+def test_small_delivery_happens_at_once_and_takes_no_turn() -> None:
+    turns, inboxes = Turns(), Inboxes()
+    FanOut[str](turns.call_soon, slice_members=3).deliver(inboxes.members("a", "b", "c"), "x", volatile=True)
+    assert inboxes.got == {"a": [("x", True)], "b": [("x", True)], "c": [("x", True)]}
+    assert turns.ready == []
+
+
+def test_big_delivery_is_cut_into_slices_with_a_turn_between_them() -> None:
+    turns, inboxes = Turns(), Inboxes()
+    fanout = FanOut[str](turns.call_soon, slice_members=10)
+    fanout.deliver(inboxes.members(*(f"m{i}" for i in range(25))), "x", volatile=False)
+    counts = []
+    while turns.ready:
+        turns.turn()
+        counts.append(len(inboxes.got))
+    assert counts == [10, 20, 25]
+    assert not fanout.busy
+
+
+def test_small_room_does_not_overtake_a_big_one() -> None:
+    turns, inboxes = Turns(), Inboxes()
+    fanout = FanOut[str](turns.call_soon, slice_members=2)
+    fanout.deliver(inboxes.members("a", "b", "c", "d"), "big", volatile=False)
+    fanout.deliver(inboxes.members("a"), "small", volatile=False)
+    turns.run()
+    assert inboxes.payloads("a") == ["big", "small"]
+
+
+def test_catch_up_delivers_what_waits_before_a_direct_write_and_only_once() -> None:
+    turns, inboxes = Turns(), Inboxes()
+    fanout = FanOut[str](turns.call_soon, slice_members=1)
+    fanout.deliver(inboxes.members("a", "b"), "first", volatile=False)
+    fanout.deliver(inboxes.members("a", "b"), "second", volatile=False)
+    fanout.catch_up("a")
+    assert inboxes.payloads("a") == ["first", "second"]
+    turns.run()
+    assert inboxes.payloads("a") == ["first", "second"]
+    assert inboxes.payloads("b") == ["first", "second"]
+
+
+@given(
+    slice_members=st.integers(1, 5),
+    steps=st.lists(
+        st.one_of(
+            st.tuples(st.just("deliver"), st.lists(st.sampled_from("abcdefgh"), unique=True, max_size=8)),
+            st.tuples(st.just("direct"), st.sampled_from("abcdefgh")),
+            st.tuples(st.just("turn"), st.just("")),
+        ),
+        max_size=30,
+    ),
+)
+def test_every_member_gets_everything_once_and_in_order(
+    slice_members: int, steps: list[tuple[str, list[str] | str]]
+) -> None:
+    turns, inboxes = Turns(), Inboxes()
+    fanout = FanOut[str](turns.call_soon, slice_members=slice_members)
+    expected: dict[str, list[str]] = {}
+    for number, (kind, whom) in enumerate(steps):
+        if kind == "turn":
+            turns.turn()
+            continue
+        for sid in whom:
+            expected.setdefault(sid, []).append(str(number))
+        if kind == "deliver":
+            fanout.deliver(inboxes.members(*whom), str(number), volatile=False)
+        else:
+            fanout.catch_up(str(whom))
+            inboxes.writer(str(whom))(str(number), volatile=False)
+    turns.run()
+    assert {sid: inboxes.payloads(sid) for sid in expected} == expected
+    assert not fanout.busy

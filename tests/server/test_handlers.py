@@ -1,0 +1,76 @@
+"""`Handlers` alone: registration errors, arity, and results."""
+
+from collections import deque
+from typing import Any
+
+import pytest
+
+from zmqio.server.handlers import Handlers, result_args
+
+
+def test_one_function_an_event() -> None:
+    handlers = Handlers()
+    handlers.add("news", lambda socket: None)
+    with pytest.raises(ValueError, match="already"):
+        handlers.add("news", lambda socket: None)
+
+
+def test_function_without_arguments_is_refused_at_registration() -> None:
+    with pytest.raises(TypeError, match="first argument of a handler is the socket"):
+        Handlers().add("news", lambda: None)
+
+
+def test_what_is_no_function_is_refused() -> None:
+    with pytest.raises(TypeError, match="has to be a function"):
+        Handlers().add("news", "handler")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("function", "accepted", "refused", "described"),
+    [
+        (lambda socket, a: None, [2], [1, 3], "1"),
+        (lambda socket, a, b=1: None, [2, 3], [1, 4], "1 to 2"),
+        (lambda socket, *args: None, [1, 2, 9], [0], "0 or more"),
+        (lambda *args: None, [0, 1, 9], [], "0 or more"),
+        (deque().append, [0, 1, 9], [], "0 or more"),  # written in C, tells nothing
+    ],
+)
+def test_arity_is_read_at_registration(
+    function: Any, accepted: list[int], refused: list[int], described: str
+) -> None:
+    handlers = Handlers()
+    handlers.add("x", function)
+    handler = handlers.get("x")
+    assert handler is not None
+    assert all(handler.accepts(count) for count in accepted)
+    assert not any(handler.accepts(count) for count in refused)
+    assert handler.describe_args(besides_socket=True) == described
+
+
+async def test_plain_functions_and_coroutines_are_both_called() -> None:
+    async def slow(socket: str) -> str:
+        return f"slow {socket}"
+
+    handlers = Handlers()
+    handlers.add("slow", slow)
+    handlers.add("quick", lambda socket: f"quick {socket}")
+    slow_handler, quick_handler = handlers.get("slow"), handlers.get("quick")
+    assert slow_handler is not None
+    assert quick_handler is not None
+    assert await slow_handler.call("s") == "slow s"
+    assert await quick_handler.call("s") == "quick s"
+
+
+def test_connect_handler_may_leave_auth_out() -> None:
+    handlers = Handlers()
+    handlers.add("connect", lambda socket: None)
+    handler = handlers.get("connect")
+    assert handler is not None
+    assert handler.usable(("socket", "auth")) == ("socket",)
+
+
+def test_result_becomes_the_arguments_of_the_acknowledgement() -> None:
+    assert result_args(None) == []
+    assert result_args("x") == ["x"]
+    assert result_args([1, 2]) == [[1, 2]]
+    assert result_args((1, 2)) == [1, 2]

@@ -1,0 +1,20 @@
+"""`Handshake`: from the first HTTP request and the CONNECT payload."""
+
+from zmqio.server.handshake import Handshake
+from zmqio.transport.engine import Request
+
+
+def test_query_headers_and_auth_are_taken_over() -> None:
+    request = Request("GET", "/socket.io/", "EIO=4&a=1&a=2&empty=", {"x": "y"}, "10.0.0.1", True, 12.5)
+    handshake = Handshake.of(request, {"token": "t"})
+    assert handshake.query == {"EIO": "4", "a": "2", "empty": ""}
+    assert handshake.url == "/socket.io/?EIO=4&a=1&a=2&empty="
+    assert handshake.describe() == {
+        "headers": {"x": "y"},
+        "query": {"EIO": "4", "a": "2", "empty": ""},
+        "auth": {"token": "t"},
+        "address": "10.0.0.1",
+        "secure": True,
+        "time": 12.5,
+        "url": "/socket.io/?EIO=4&a=1&a=2&empty=",
+    }

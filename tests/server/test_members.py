@@ -1,0 +1,39 @@
+"""`Members`: what an adapter may ask of the sockets here."""
+
+import pytest
+
+from tests.support.fake_engine import IDENTITY, Stand
+from zmqio.exceptions import PacketError
+from zmqio.ids import Sid
+from zmqio.server.members import check_event
+
+
+async def test_delivery_passes_unknown_ids_over() -> None:
+    stand = Stand()
+    _, session = await stand.connected()
+    (sid,) = stand.of("/").sockets
+    stand.of("/").adapter  # noqa: B018 - it is open
+    members = stand.of("/")._members
+    members.deliver([Sid("nobody"), sid], ("2[]",))
+    assert session.sent[1:] == ["2[]"]
+
+
+async def test_description_holds_what_other_nodes_may_know() -> None:
+    stand = Stand()
+    await stand.connected(auth='{"a":1}')
+    (socket,) = stand.of("/").sockets.values()
+    socket.data["name"] = "Ada"
+    await socket.join("r")
+    (remote,) = await stand.of("/").fetch_sockets()
+    assert remote.id == socket.id
+    assert remote.node_id == IDENTITY.node_id
+    assert remote.rooms == {socket.id, "r"}
+    assert remote.data == {"name": "Ada"}
+    assert remote.handshake["auth"] == {"a": 1}
+    assert remote.handshake["query"]["token"] == "abc"
+
+
+@pytest.mark.parametrize("event", ["connect", "disconnect", "connect_error", 7])
+def test_event_names_that_clients_would_not_take_are_refused(event: object) -> None:
+    with pytest.raises(PacketError):
+        check_event(event)  # type: ignore[arg-type]

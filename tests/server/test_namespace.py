@@ -1,0 +1,215 @@
+"""`Namespace`: how a client enters, speaks and leaves, with exact wire texts."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from tests.support.fake_engine import Stand
+from tests.support.timing import wait_until
+from zmqio.exceptions import ConnectRefused, RequestTimeoutError
+from zmqio.server.socket import Socket
+
+
+async def test_connect_reaches_the_client_before_what_its_handler_emits() -> None:
+    stand = Stand()
+
+    @stand.of("/").on("connect")
+    async def connect(socket: Socket) -> None:
+        await socket.emit("hello", 1)
+        await socket.join("lobby")
+        await stand.of("/").to("lobby").emit("joined", 2)
+        await asyncio.sleep(0)
+
+    client, session = stand.client()
+    client.message("0")
+    await stand.settle()
+    (sid,) = stand.of("/").sockets
+    assert session.sent == [f'0{{"sid":"{sid}"}}', '2["hello",1]', '2["joined",2]']
+
+
+async def test_auth_payload_reaches_the_connect_handler() -> None:
+    stand, seen = Stand(), []
+    stand.of("/").on("connect", lambda socket, auth: seen.append((auth, socket.handshake.query["token"])))
+    await stand.connected(auth='{"token":"t"}')
+    assert seen == [({"token": "t"}, "abc")]
+
+
+async def test_refusal_carries_message_and_data_and_drops_what_was_emitted() -> None:
+    stand = Stand()
+
+    @stand.of("/").on("connect")
+    async def connect(socket: Socket) -> None:
+        await socket.emit("never seen")
+        raise ConnectRefused("not you", {"code": 7})
+
+    client, session = stand.client()
+    client.message("0")
+    await stand.settle()
+    assert session.sent == ['4{"message":"not you","data":{"code":7}}']
+    assert not stand.of("/").sockets
+    client.message("0")  # and it may try again
+    await stand.settle()
+    assert len(session.sent) == 2
+
+
+async def test_middleware_runs_in_order_and_may_refuse() -> None:
+    stand, order = Stand(), []
+
+    @stand.of("/").use
+    async def first(socket: Socket) -> None:
+        order.append(1)
+
+    @stand.of("/").use
+    def second(socket: Socket) -> None:
+        order.append(2)
+        raise ConnectRefused("no")
+
+    client, session = stand.client()
+    client.message("0")
+    await stand.settle()
+    assert order == [1, 2]
+    assert session.sent == ['4{"message":"no"}']
+
+
+async def test_failing_connect_handler_is_logged_and_tells_the_client_nothing_of_it() -> None:
+    stand = Stand()
+    stand.of("/").on("connect", lambda socket: 1 / 0)
+    client, session = stand.client()
+    with capture_logs() as logs:
+        client.message("0")
+        await stand.settle()
+    assert session.sent == ['4{"message":"Internal server error"}']
+    assert logs[0]["event"] == "connect_handler_failed"
+
+
+@pytest.mark.parametrize(
+    ("result", "answer"),
+    [(None, "37[]"), ("x", '37["x"]'), ((1, 2), "37[1,2]"), ([1, 2], "37[[1,2]]"), (False, "37[false]")],
+)
+async def test_result_of_a_handler_acknowledges_the_event(result: Any, answer: str) -> None:
+    stand = Stand()
+    stand.of("/").on("ask", lambda socket: result)
+    client, session = await stand.connected()
+    client.message('27["ask"]')
+    await stand.settle()
+    assert session.sent[1:] == [answer]
+
+
+async def test_binary_arguments_come_and_go() -> None:
+    stand = Stand()
+    stand.of("/").on("echo", lambda socket, data: data)
+    client, session = await stand.connected()
+    client.message('51-3["echo",{"_placeholder":true,"num":0}]')
+    client.message(b"\x00\xff")
+    await stand.settle()
+    assert session.sent[1:] == ['61-3[{"_placeholder":true,"num":0}]', b"\x00\xff"]
+
+
+async def test_events_of_one_client_are_handled_in_order() -> None:
+    stand, handled = Stand(), []
+
+    async def slower_each_time(socket: Socket, number: int) -> None:
+        for _ in range(10 - number):
+            await asyncio.sleep(0)
+        handled.append(number)
+
+    stand.of("/").on("n", slower_each_time)
+    client, _ = await stand.connected()
+    for number in range(10):
+        client.message(f'2["n",{number}]')
+    await stand.settle()
+    assert handled == list(range(10))
+
+
+async def test_disconnect_handler_runs_after_the_events_before_it_and_sees_the_rooms() -> None:
+    stand, heard = Stand(), []
+
+    async def slow(socket: Socket) -> None:
+        await asyncio.sleep(0)
+        heard.append("event")
+
+    stand.of("/").on("connect", lambda socket: socket.join("lobby"))
+    stand.of("/").on("slow", slow)
+    stand.of("/").on("disconnect", lambda socket, reason: heard.append((reason, "lobby" in socket.rooms)))
+    client, _ = await stand.connected()
+    client.message('2["slow"]')
+    client.closed("transport close")
+    await stand.settle()
+    assert heard == ["event", ("transport close", True)]
+
+
+async def test_client_that_goes_in_its_connect_handler_gets_its_disconnect_handler_after_it() -> None:
+    stand, heard, gate = Stand(), [], asyncio.Event()
+
+    @stand.of("/").on("connect")
+    async def connect(socket: Socket) -> None:
+        await gate.wait()
+        heard.append("connect done")
+
+    stand.of("/").on("disconnect", lambda socket, reason: heard.append(reason))
+    client, session = stand.client()
+    client.message("0")
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    client.closed("transport close")
+    gate.set()
+    await stand.settle()
+    assert heard == ["connect done", "transport close"]
+    assert session.sent == []
+
+
+async def test_failing_handler_is_logged_counted_and_does_not_end_the_connection() -> None:
+    stand = Stand()
+    stand.of("/").on("fail", lambda socket: 1 / 0)
+    stand.of("/").on("work", lambda socket: "ok")
+    client, session = await stand.connected()
+    with capture_logs() as logs:
+        client.message('20["fail"]')
+        client.message('21["work"]')
+        await stand.settle()
+    assert session.sent[1:] == ['31["ok"]']
+    assert session.closed_with is None
+    assert stand.runtime.counters["handlers_failed"] == 1
+    assert [entry["event"] for entry in logs] == ["handler_failed"]
+
+
+async def test_wrong_number_of_arguments_is_a_warning_with_both_numbers() -> None:
+    stand = Stand()
+    stand.of("/").on("two", lambda socket, a, b: None)
+    client, _ = await stand.connected()
+    with capture_logs() as logs:
+        client.message('2["two",1]')
+        await stand.settle()
+    assert logs[0]["event"] == "event_arguments_mismatch"
+    assert (logs[0]["received"], logs[0]["handler_takes"]) == (1, "2")
+
+
+@pytest.mark.parametrize("event", ["connect_error", "disconnecting", "newListener"])
+async def test_reserved_events_cannot_be_handled(event: str) -> None:
+    with pytest.raises(ValueError, match="reserved"):
+        Stand().of("/").on(event)
+
+
+async def test_broadcast_with_ack_gathers_every_answer() -> None:
+    stand = Stand()
+    clients = [await stand.connected() for _ in range(3)]
+    asking = asyncio.ensure_future(stand.of("/").timeout(10).emit_with_ack("q", "x"))
+    await wait_until(lambda: all(len(session.sent) == 2 for _, session in clients), "the question is sent")
+    for number, (client, session) in enumerate(clients):
+        assert session.sent[1] == '20["q","x"]'
+        client.message(f"30[{number}]")
+    assert await asking == [0, 1, 2]
+
+
+async def test_broadcast_with_ack_keeps_the_answers_that_came() -> None:
+    stand = Stand()
+    (client, session), _ = [await stand.connected() for _ in range(2)]
+    asking = asyncio.ensure_future(stand.of("/").timeout(0.2).emit_with_ack("q"))
+    await wait_until(lambda: len(session.sent) == 2, "the question is sent")
+    client.message('30["here"]')
+    with pytest.raises(RequestTimeoutError) as caught:
+        await asking
+    assert caught.value.responses == [["here"]]
+    assert (caught.value.expected, caught.value.received) == (2, 1)

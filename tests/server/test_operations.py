@@ -1,0 +1,36 @@
+"""`Operations`: a namespace offers every operation by its own name."""
+
+from tests.support.fake_engine import Stand
+
+
+async def test_short_forms_reach_every_socket() -> None:
+    stand = Stand()
+    _, session = await stand.connected()
+    namespace = stand.of("/")
+    await namespace.emit("a")
+    await namespace.send("b")
+    await namespace.local.emit("c")
+    await namespace.volatile.emit("d")
+    await namespace.compress().emit("e")
+    await namespace.except_("nobody").emit("f")
+    assert session.sent[1:] == [f'2["{name}"]' for name in "abcdef"]
+
+
+async def test_sockets_rooms_and_count_of_a_single_process() -> None:
+    stand = Stand()
+    await stand.connected()
+    namespace = stand.of("/")
+    await namespace.sockets_join("r")
+    (remote,) = await namespace.fetch_sockets()
+    assert remote.rooms == {remote.id, "r"}
+    assert await namespace.rooms() >= {"r"}
+    assert namespace.server_count() == 1
+    await namespace.sockets_leave("r")
+    await namespace.disconnect_sockets(close=True)
+    assert not namespace.sockets
+
+
+async def test_operations_open_the_namespace_themselves() -> None:
+    await Stand().of("/new").emit("nobody is here")
+    await Stand().of("/new").server_side_emit("nobody either")
+    assert await Stand().of("/new").server_side_emit_with_ack("nobody either") == []

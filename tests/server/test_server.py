@@ -1,0 +1,91 @@
+"""`Server`: options, adapters, life."""
+
+from typing import Any
+
+import pytest
+
+from zmqio.adapter.base import Target
+from zmqio.adapter.local import LocalAdapter
+from zmqio.exceptions import ConfigError
+from zmqio.protocol.packet import Frames
+from zmqio.server.server import Server
+
+
+def test_unknown_option_is_refused_with_those_that_exist() -> None:
+    with pytest.raises(ConfigError, match=r"unknown option ping_interval; there are .*ping_interval_s"):
+        Server(adapter=None, ping_interval=5)
+
+
+@pytest.mark.parametrize("adapter", ["redis://localhost", 7, ""])
+def test_adapter_that_cannot_work_is_refused_at_once(adapter: Any) -> None:
+    with pytest.raises(ConfigError):
+        Server(adapter=adapter)
+
+
+def test_node_tag_that_cannot_work_is_refused_at_once() -> None:
+    with pytest.raises(ConfigError, match="exactly 4 characters"):
+        Server(adapter=None, node_tag="node-1")
+
+
+def test_namespace_names() -> None:
+    io = Server(adapter=None)
+    assert io.of("chat") is io.of("/chat")
+    for name in ("/a,b", "/a?b", "/a\0b"):
+        with pytest.raises(ValueError, match="must not have"):
+            io.of(name)
+
+
+def test_node_event_that_does_not_exist_names_those_that_do() -> None:
+    with pytest.raises(ValueError, match="'joined' and 'left'"):
+        Server(adapter=None).on_node("gone")
+
+
+async def test_life_is_start_once_and_close_once() -> None:
+    io = Server(adapter=None)
+    assert not io.running
+    assert io.health().reasons == ("the server has not started",)
+    with pytest.raises(RuntimeError, match=r"await io\.start"):
+        _ = io.node_id
+    async with io:
+        await io.start()
+        assert io.running
+        assert io.health().ready
+        assert len(io.node_id) == 15
+    assert not io.running
+    await io.close()
+
+
+async def test_configured_tag_begins_every_id() -> None:
+    async with Server(adapter=None, node_tag="wrk1") as io:
+        assert io.node_id.startswith("wrk1")
+
+
+async def test_emit_starts_the_server_by_itself() -> None:
+    io = Server(adapter=None)
+    await io.emit("nobody is here")
+    assert io.running
+    await io.close()
+
+
+async def test_subclass_of_an_adapter_is_used_for_every_namespace() -> None:
+    made = []
+
+    class Recording(LocalAdapter):
+        async def broadcast(self, frames: Frames, target: Target) -> None:
+            made.append(frames)
+            await super().broadcast(frames, target)
+
+    async with Server(adapter=Recording) as io:
+        await io.emit("a")
+        await io.of("/x").emit("b")
+    assert made == [('2["a"]',), ('2/x,["b"]',)]
+
+
+async def test_node_events_reach_every_listener() -> None:
+    io, heard = Server(adapter=None), []
+    io.on_node("joined")(lambda node_id: 1 / 0)
+    io.on_node("joined")(heard.append)
+    io.on_node("left")(lambda node_id, reason: heard.append((node_id, reason)))
+    io.node_joined("n1")  # type: ignore[arg-type]
+    io.node_left("n1", "goodbye")  # type: ignore[arg-type]
+    assert heard == ["n1", ("n1", "goodbye")]

@@ -1,0 +1,120 @@
+"""`Socket`, through a namespace over a fake engine."""
+
+import asyncio
+
+import pytest
+
+from tests.support.fake_engine import FakeSession, Stand
+from tests.support.timing import wait_until
+from zmqio.exceptions import RequestTimeoutError, SocketGoneError, TopicError
+from zmqio.server.client import Client
+from zmqio.server.socket import Socket
+
+
+async def one(stand: Stand) -> tuple[Socket, Client, FakeSession]:
+    client, session = await stand.connected()
+    *_, socket = stand.of("/").sockets.values()
+    return socket, client, session
+
+
+async def test_rooms_hold_the_own_id_and_what_was_joined() -> None:
+    socket, _, _ = await one(Stand())
+    await socket.join("a", "b")
+    assert socket.rooms == {socket.id, "a", "b"}
+    await socket.leave("a", "never joined")
+    assert socket.rooms == {socket.id, "b"}
+
+
+async def test_room_name_with_a_nul_is_refused_before_anything_changes() -> None:
+    socket, _, _ = await one(Stand())
+    with pytest.raises(TopicError):
+        await socket.join("good", "ba\0d")
+    assert socket.rooms == {socket.id}
+
+
+async def test_emit_writes_text_and_attachments() -> None:
+    socket, _, session = await one(Stand())
+    await socket.emit("news", {"a": 1}, b"\x01")
+    assert session.sent[1:] == ['51-["news",{"a":1},{"_placeholder":true,"num":0}]', b"\x01"]
+
+
+async def test_acknowledgement_of_the_client_is_returned() -> None:
+    socket, client, session = await one(Stand())
+    asking = asyncio.ensure_future(socket.emit_with_ack("q", timeout=10))
+    await asyncio.sleep(0)
+    assert session.sent[-1] == '20["q"]'
+    client.message('30["yes"]')
+    assert await asking == "yes"
+
+
+async def test_no_acknowledgement_in_time_is_a_timeout() -> None:
+    socket, _, _ = await one(Stand())
+    with pytest.raises(RequestTimeoutError):
+        await socket.emit_with_ack("q", timeout=0.01)
+
+
+async def test_client_that_goes_ends_the_wait_for_its_acknowledgement() -> None:
+    socket, client, _ = await one(Stand())
+    asking = asyncio.ensure_future(socket.emit_with_ack("q"))
+    await asyncio.sleep(0)
+    client.closed("transport close")
+    with pytest.raises(SocketGoneError):
+        await asking
+    with pytest.raises(SocketGoneError):
+        await socket.emit_with_ack("q")
+
+
+async def test_ack_can_be_awaited_in_the_connect_handler() -> None:
+    stand, answers = Stand(), []
+
+    @stand.of("/").on("connect")
+    async def connect(socket: Socket) -> None:
+        await socket.emit("first")
+        answers.append(await socket.emit_with_ack("q", timeout=10))
+
+    client, session = stand.client()
+    client.message("0")
+    await wait_until(lambda: len(session.sent) == 3, "the question is sent")
+    assert [str(text)[:2] for text in session.sent] == ["0{", '2["'[:2], "20"]
+    client.message('30["yes"]')
+    await stand.settle()
+    assert answers == ["yes"]
+
+
+async def test_broadcast_leaves_the_sender_out() -> None:
+    stand = Stand()
+    socket, _, mine = await one(stand)
+    other, _, theirs = await one(stand)
+    await other.join("r")
+    await socket.join("r")
+    await socket.broadcast.emit("x")
+    await socket.to("r").emit("y")
+    await socket.except_("r").emit("z")
+    assert mine.sent[1:] == []
+    assert theirs.sent[1:] == ['2["x"]', '2["y"]']
+
+
+async def test_gone_socket_neither_gets_nor_joins_anything() -> None:
+    stand = Stand()
+    socket, _, session = await one(stand)
+    await socket.join("r")
+    await socket.disconnect()
+    sent = list(session.sent)
+    await socket.emit("x")
+    await stand.of("/").emit("y")
+    with pytest.raises(SocketGoneError):
+        await socket.join("r2")
+    assert session.sent == sent
+    assert (socket.connected, socket.gone_reason) == (False, "server namespace disconnect")
+    assert "r" in socket.rooms
+
+
+async def test_direct_emit_does_not_overtake_a_broadcast_in_slices() -> None:
+    stand = Stand()
+    stand.runtime.fanout = type(stand.runtime.fanout)(slice_members=1)
+    sockets = [await one(stand) for _ in range(5)]
+    await stand.of("/").emit("broadcast")
+    for socket, _, _ in sockets:
+        await socket.emit("direct")
+    for _, _, session in sockets:
+        assert session.sent[1:] == ['2["broadcast"]', '2["direct"]']

@@ -1,0 +1,48 @@
+"""`Tasks` alone."""
+
+import asyncio
+
+from structlog.testing import capture_logs
+
+from zmqio.server.tasks import Tasks
+
+
+async def test_close_waits_for_what_runs() -> None:
+    tasks, done = Tasks(), []
+
+    async def work() -> None:
+        await asyncio.sleep(0)
+        done.append(1)
+
+    tasks.spawn(work())
+    await tasks.close(10)
+    assert done == [1]
+    assert len(tasks) == 0
+
+
+async def test_close_cancels_what_does_not_end_and_says_so() -> None:
+    tasks = Tasks()
+    task = tasks.spawn(asyncio.sleep(1000))
+    with capture_logs() as logs:
+        await tasks.close(0.01)
+    assert task.cancelled()
+    assert logs[0]["event"] == "handlers_cancelled"
+    assert logs[0]["count"] == 1
+
+
+async def test_error_is_logged_once_and_ends_only_its_task() -> None:
+    tasks = Tasks()
+
+    async def fail() -> None:
+        raise RuntimeError("broken")
+
+    with capture_logs() as logs:
+        tasks.spawn(fail())
+        await tasks.close(10)
+        await asyncio.sleep(0)
+    assert [entry["event"] for entry in logs] == ["task_failed"]
+
+
+async def test_task_may_close_its_own_owner() -> None:
+    tasks = Tasks()
+    await tasks.spawn(tasks.close(10))

@@ -1,0 +1,173 @@
+"""The ASGI app: what is for Socket.IO goes to the engine, the rest to another app.
+
+Source: https://asgi.readthedocs.io/en/latest/specs/ (HTTP, WebSocket, lifespan)
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, TypeAlias
+
+import structlog
+
+from zmqio.client import CLIENT_JS, CLIENT_JS_NAME
+from zmqio.transport.engine import Engine
+
+__all__ = ["AsgiApp", "AsgiCallable", "Host"]
+
+log = structlog.get_logger(__name__)
+
+Scope: TypeAlias = dict[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[dict[str, Any]]]
+Send: TypeAlias = Callable[[dict[str, Any]], Awaitable[None]]
+AsgiCallable: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
+
+CLIENT_NAMES = ("socket.io.js", CLIENT_JS_NAME)
+"""The JavaScript server has the client at both; ours is the small build at both."""
+
+
+class Host(Protocol):
+    """What the app needs of the server."""
+
+    @property
+    def engine(self) -> Engine:
+        """The Engine.IO half; there once the node has started."""
+
+    async def start(self) -> None:
+        """Start the node, if it does not run."""
+
+    async def close(self) -> None:
+        """Stop the node."""
+
+
+class AsgiApp:
+    """Serves Socket.IO, and the browser client beside it.
+
+    Args:
+        host: the server.
+        other_app: gets every request that is not for Socket.IO; without it they are answered 404.
+        path: where Socket.IO is served.
+    """
+
+    def __init__(self, host: Host, other_app: AsgiCallable | None = None, *, path: str = "/socket.io") -> None:
+        self._host = host
+        self._other_app = other_app
+        self._path = "/" + path.strip("/")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection, or the lifespan."""
+        if scope["type"] == "lifespan":
+            await _Lifespan(self._host, self._other_app, scope).run(receive, send)
+            return
+        rest = self._rest(scope)
+        if rest is None:
+            await self._elsewhere(scope, receive, send)
+        elif scope["type"] == "http" and rest.strip("/") in CLIENT_NAMES:
+            await _send_client(scope, send)
+        else:
+            await self._host.start()
+            await self._host.engine.handle(scope, receive, send)
+
+    def _rest(self, scope: Scope) -> str | None:
+        """What follows the Socket.IO path, or None if the request is not for it.
+
+        Frameworks that mount an app differ: some cut the mount point off `path`, some leave it on; both put it
+        in `root_path`. Mounted, the mount point itself is Socket.IO's place too.
+        """
+        full: str = scope["path"]
+        mount: str = scope.get("root_path", "").rstrip("/")
+        inner = full[len(mount) :] if mount and full.startswith(mount + "/") else full
+        for candidate in (inner, full):
+            if candidate == self._path or candidate.startswith(self._path + "/"):
+                return candidate[len(self._path) :]
+        if mount and self._other_app is None and inner.strip("/") in ("", *CLIENT_NAMES):
+            return inner
+        return None
+
+    async def _elsewhere(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._other_app is not None:
+            await self._other_app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 4404, "reason": f"Socket.IO is at {self._path}/"})
+        else:
+            text = f"Nothing is here; Socket.IO is served at {self._path}/\n"
+            await _respond(send, 404, [(b"content-type", b"text/plain; charset=utf-8")], text.encode())
+
+
+class _Lifespan:
+    """Starts the node before the other app and stops it before that too, whether that knows lifespan or not."""
+
+    def __init__(self, host: Host, other_app: AsgiCallable | None, scope: Scope) -> None:
+        self._host = host
+        self._other_app = other_app
+        self._scope = scope
+        self._startup_seen = False
+        self._startup_answered = False
+        self._ended = False
+
+    async def run(self, receive: Receive, send: Send) -> None:
+        if self._other_app is not None:
+            try:
+                await self._other_app(self._scope, self._receive_from(receive), self._send_to(send))
+            except Exception:
+                if self._startup_answered:
+                    raise
+                log.debug("other_app_has_no_lifespan", exc_info=True)
+        if not self._ended:
+            await self._run_alone(receive, send)
+
+    def _receive_from(self, receive: Receive) -> Receive:
+        async def wrapped() -> dict[str, Any]:
+            message = await receive()
+            self._startup_seen = True
+            if message["type"] == "lifespan.shutdown":
+                self._ended = True
+                await self._host.close()
+            return message
+
+        return wrapped
+
+    def _send_to(self, send: Send) -> Send:
+        async def wrapped(message: dict[str, Any]) -> None:
+            if message["type"] == "lifespan.startup.complete":
+                await self._host.start()
+            self._startup_answered = True
+            self._ended = self._ended or message["type"] == "lifespan.startup.failed"
+            await send(message)
+
+        return wrapped
+
+    async def _run_alone(self, receive: Receive, send: Send) -> None:
+        if not self._startup_answered:
+            await self._start_alone(receive, send)
+        while (await receive())["type"] != "lifespan.shutdown":
+            pass
+        await self._host.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _start_alone(self, receive: Receive, send: Send) -> None:
+        if not self._startup_seen:
+            await receive()
+        try:
+            await self._host.start()
+        except Exception as error:
+            log.exception("node_start_failed")
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            raise
+        await send({"type": "lifespan.startup.complete"})
+
+
+async def _send_client(scope: Scope, send: Send) -> None:
+    if scope["method"] not in ("GET", "HEAD"):
+        await _respond(send, 405, [(b"allow", b"GET, HEAD")], b"")
+        return
+    headers = [
+        (b"content-type", b"application/javascript; charset=utf-8"),
+        (b"cache-control", b"public, max-age=0"),
+    ]
+    await _respond(send, 200, headers, CLIENT_JS.read_bytes() if scope["method"] == "GET" else b"")
+
+
+async def _respond(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    headers = [*headers, (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

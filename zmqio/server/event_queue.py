@@ -1,0 +1,81 @@
+"""Events of one client, handled one after the other.
+
+A task lives only while there is something to handle. Knows nothing of Socket.IO: an item is whatever
+`handle` takes.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Generic, TypeVar
+
+__all__ = ["EventQueue"]
+
+Item = TypeVar("Item")
+
+
+class EventQueue(Generic[Item]):
+    """A FIFO that is handled in order, and tells its reader when to read more slowly.
+
+    Args:
+        handle: handles one item; it has to deal with its own errors.
+        spawn: runs a coroutine in a task.
+        max_items: most items that wait. More are still taken, but `put` then returns an awaitable that is done
+            when half of them are handled: whoever reads from the client waits for it.
+    """
+
+    __slots__ = ("_handle", "_idle", "_items", "_max_items", "_room", "_running", "_spawn")
+
+    def __init__(
+        self,
+        handle: Callable[[Item], Awaitable[None]],
+        spawn: Callable[[Coroutine[Any, Any, None]], object],
+        max_items: int,
+    ) -> None:
+        self._handle = handle
+        self._spawn = spawn
+        self._max_items = max_items
+        self._items: deque[Item] = deque()
+        self._running = False
+        self._room: asyncio.Future[None] | None = None
+        self._idle: asyncio.Future[None] | None = None
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def put(self, item: Item) -> Awaitable[None] | None:
+        """Add an item; the result, if any, is done when the client may be read on."""
+        self._items.append(item)
+        if not self._running:
+            self._running = True
+            self._spawn(self._run())
+        if len(self._items) <= self._max_items:
+            return None
+        if self._room is None:
+            self._room = asyncio.get_running_loop().create_future()
+        return asyncio.shield(self._room)
+
+    async def drained(self) -> None:
+        """Wait until nothing is handled and nothing waits."""
+        while self._running:
+            if self._idle is None:
+                self._idle = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._idle)
+
+    async def _run(self) -> None:
+        try:
+            while self._items:
+                await self._handle(self._items.popleft())
+                if self._room is not None and len(self._items) <= self._max_items // 2:
+                    self._release()
+        finally:
+            self._running = False
+            self._release()
+            if self._idle is not None:
+                self._idle.set_result(None)
+                self._idle = None
+
+    def _release(self) -> None:
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
+        self._room = None

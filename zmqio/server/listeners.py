@@ -1,0 +1,83 @@
+"""What an application wants to hear besides its clients: other nodes (`server_side_emit`), and its rooms."""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import structlog
+
+from zmqio.ids import Sid
+from zmqio.server.handlers import Handlers, result_args
+
+__all__ = ["ROOM_EVENTS", "Listeners"]
+
+log = structlog.get_logger(__name__)
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+ROOM_EVENTS = frozenset({"create-room", "delete-room", "join-room", "leave-room"})
+"""Source: https://socket.io/docs/v4/rooms/#room-events"""
+
+
+class Listeners:
+    """Functions for server-side events and room events of one namespace."""
+
+    def __init__(self, namespace: str) -> None:
+        self._namespace = namespace
+        self._server_side = Handlers(first_argument="")
+        self._room: defaultdict[str, list[Callable[..., Any]]] = defaultdict(list)
+
+    def on_server_side(self, event: str) -> Callable[[Function], Function]:
+        """Decorate the function that takes a server-side event."""
+
+        def register(function: Function) -> Function:
+            self._server_side.add(event, function)
+            return function
+
+        return register
+
+    def on_room(self, event: str) -> Callable[[Function], Function]:
+        """Decorate a function that hears of a room event.
+
+        Raises:
+            ValueError: there is no such room event.
+        """
+        if event not in ROOM_EVENTS:
+            raise ValueError(f"{event!r} is no room event; there are {', '.join(sorted(ROOM_EVENTS))}")
+
+        def register(function: Function) -> Function:
+            self._room[event].append(function)
+            return function
+
+        return register
+
+    def room_event(self, event: str, room: str, sid: Sid | None) -> None:
+        """Tell those who want to hear; what they raise is logged and goes no further."""
+        if not self._room:
+            return
+        for function in self._room[event]:
+            try:
+                function(room) if sid is None else function(room, sid)
+            except Exception:
+                log.exception("room_listener_failed", event_name=event, namespace=self._namespace)
+
+    async def server_side_event(self, args: Sequence[Any], respond: Callable[[list[Any]], None] | None) -> None:
+        """Run the function for an event of another node, and answer with what it returns."""
+        event, *values = args
+        handler = self._server_side.get(event)
+        if handler is None or not handler.accepts(len(values)):
+            log.warning(
+                "server_side_event_without_handler",
+                event_name=event,
+                namespace=self._namespace,
+                received=len(values),
+                handler_takes=handler and handler.describe_args(besides_socket=False),
+            )
+            return
+        try:
+            result = await handler.call(*values)
+        except Exception:
+            log.exception("handler_failed", event_name=event, namespace=self._namespace, server_side=True)
+            return
+        if respond is not None:
+            respond(result_args(result))

@@ -1,0 +1,309 @@
+"""The server: namespaces, the engine and the adapter, put together.
+
+It is made at import time and starts later: with the ASGI lifespan, or by itself with the first request or
+the first `emit`, so that nothing here touches an event loop or a socket before a worker process has forked.
+"""
+
+import asyncio
+import atexit
+import os
+import weakref
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any, TypeAlias, TypeVar
+
+import structlog
+
+from zmqio.adapter.base import Adapter, AdapterFactory, Health, Identity
+from zmqio.adapter.local import LocalAdapter
+from zmqio.config import EngineOptions, ServerOptions, address_from_environment, node_tag_from_environment
+from zmqio.exceptions import ConfigError
+from zmqio.ids import NodeId, make_node_id, make_node_tag, parse_node_tag
+from zmqio.protocol.parser import JsonParser, Parser
+from zmqio.server.asgi import AsgiApp, AsgiCallable
+from zmqio.server.broadcast import Broadcast
+from zmqio.server.client import Client
+from zmqio.server.factory import SimpleFactory
+from zmqio.server.namespace import Middleware, Namespace
+from zmqio.server.operations import Operations
+from zmqio.server.runtime import Runtime
+from zmqio.transport.engine import Engine, Request, Session
+from zmqio.transport.zmq_adapter import ZmqAdapter
+
+__all__ = ["AdapterSpec", "Server"]
+
+log = structlog.get_logger(__name__)
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+AdapterSpec: TypeAlias = str | AdapterFactory | Callable[..., Adapter] | None
+
+FROM_ENVIRONMENT = "environment"
+HANDLER_GRACE_S = 5.0
+"""How long `close` waits for handlers that run before it cancels them."""
+
+
+class Server(Operations):
+    """A Socket.IO server: one node of a cluster, or alone.
+
+    Args:
+        adapter: how it reaches the other nodes: a broker's address (`"tcp://127.0.0.1:5555"`, several separated
+            by commas, `"ipc:///run/zmqio"`), an adapter factory such as `ZmqAdapter(address, **options)`, a
+            subclass of `LocalAdapter`, or None for this process only. Left out: what `ZMQIO_ADAPTER` says.
+        node_tag: the first 4 characters of every id that is made here; left out: what `ZMQIO_NODE_TAG` says, or
+            random ones. Two nodes must not have the same.
+        parser: encodes packets; it has to be that of the clients.
+        options: every field of `EngineOptions` and `ServerOptions` by its name.
+
+    Raises:
+        ConfigError: an option cannot work; it says which and why.
+    """
+
+    def __init__(
+        self,
+        adapter: AdapterSpec = FROM_ENVIRONMENT,
+        *,
+        node_tag: str | None = None,
+        parser: Parser | None = None,
+        **options: Any,
+    ) -> None:
+        self._engine_options, self._options = _sort_options(options)
+        self._node_tag = _check_tag(node_tag or node_tag_from_environment())
+        self._factory = _make_factory(adapter)
+        self._parser: Parser = parser or JsonParser()
+        self._namespaces: dict[str, Namespace] = {}
+        self._runtime: Runtime | None = None
+        self._starting: asyncio.Lock | None = None
+        self._node_listeners: dict[str, list[Callable[..., None]]] = {"joined": [], "left": []}
+        self.of("/")
+
+    def __repr__(self) -> str:
+        return f"<Server namespaces={sorted(self._namespaces)} running={self.running}>"
+
+    # Set up.
+
+    def of(self, name: str) -> Namespace:
+        """The namespace of that name; it is made when it is not there yet. A missing `/` is put in front."""
+        name = name if name.startswith("/") else f"/{name}"
+        if "\0" in name or "," in name or "?" in name:
+            raise ValueError(f"namespace {name!r} must not have a NUL, a comma or a question mark in it")
+        if name not in self._namespaces:
+            self._namespaces[name] = Namespace(name, self._open)
+        return self._namespaces[name]
+
+    def on(self, event: str, handler: Function | None = None) -> Any:
+        """Register a handler in the namespace `/`, see `Namespace.on`."""
+        return self.of("/").on(event, handler)
+
+    def use(self, middleware: Middleware) -> Middleware:
+        """Run middleware in the namespace `/`, see `Namespace.use`."""
+        return self.of("/").use(middleware)
+
+    def on_server_side(self, event: str) -> Callable[[Function], Function]:
+        """Hear other nodes in the namespace `/`, see `Namespace.on_server_side`."""
+        return self.of("/").on_server_side(event)
+
+    def on_node(self, event: str) -> Callable[[Function], Function]:
+        """Decorate a function that hears of other nodes: `joined(node_id)` or `left(node_id, reason)`."""
+        if event not in self._node_listeners:
+            raise ValueError(f"{event!r} is no node event; there are 'joined' and 'left'")
+
+        def register(function: Function) -> Function:
+            self._node_listeners[event].append(function)
+            return function
+
+        return register
+
+    def asgi(self, other_app: AsgiCallable | None = None, *, path: str = "/socket.io") -> AsgiApp:
+        """Make the ASGI app.
+
+        Args:
+            other_app: an app that gets every request that is not for Socket.IO, lifespan too.
+            path: where Socket.IO is served. Mounted in a framework it is served at the mount point itself as
+                well, so `app.mount("/socket.io", io.asgi())` does what it says.
+        """
+        return AsgiApp(self, other_app, path=path)
+
+    # Life.
+
+    @property
+    def running(self) -> bool:
+        """Whether it has started and was not closed."""
+        return self._runtime is not None
+
+    @property
+    def node_id(self) -> NodeId:
+        """The id of this run of this process.
+
+        Raises:
+            RuntimeError: the server has not started.
+        """
+        return self._started().identity.node_id
+
+    async def start(self) -> None:
+        """Start the node; returns without waiting for a broker. Nothing happens when it runs already.
+
+        Raises:
+            ConfigError: the configured node tag belongs to another live node.
+            RuntimeError: it runs already in another event loop.
+        """
+        if self._runtime is not None:
+            return
+        if self._starting is None:
+            self._starting = asyncio.Lock()
+        async with self._starting:
+            if self._runtime is None:
+                await self._start()
+
+    async def close(self) -> None:
+        """Disconnect every client (`server shutting down`), say goodbye to the other nodes, and stop."""
+        runtime, self._runtime = self._runtime, None
+        if runtime is None:
+            return
+        await runtime.engine.close("server shutting down")
+        await runtime.tasks.close(HANDLER_GRACE_S)
+        for namespace in self._namespaces.values():
+            await namespace.close()
+        await self._factory.close()
+        log.info("node_stopped", node_id=runtime.identity.node_id)
+
+    def health(self) -> Health:
+        """Whether this node runs and hears the others, and why not."""
+        if self._runtime is None:
+            return Health(ready=False, reasons=("the server has not started",))
+        return self._factory.health()
+
+    async def __aenter__(self) -> "Server":
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    # `Operations` on the namespace `/`.
+
+    def broadcast(self) -> Broadcast:
+        """An operation that reaches every socket of the namespace `/`."""
+        return self.of("/").broadcast()
+
+    async def ready(self) -> None:
+        """Start the server, if that has not happened yet."""
+        await self.start()
+
+    @property
+    def adapter(self) -> Adapter:
+        """The adapter of the namespace `/`."""
+        return self.of("/").adapter
+
+    @property
+    def request_timeout_s(self) -> float:
+        """Seconds that answers may take if nothing else is asked for."""
+        return self._options.request_timeout_s
+
+    # For the ASGI app and the adapter.
+
+    @property
+    def engine(self) -> Engine:
+        """The Engine.IO half."""
+        return self._started().engine
+
+    def node_joined(self, node_id: NodeId) -> None:
+        """Another node is there."""
+        self._tell("joined", node_id)
+
+    def node_left(self, node_id: NodeId, reason: str) -> None:
+        """Another node is gone."""
+        self._tell("left", node_id, reason)
+
+    def _tell(self, event: str, *args: Any) -> None:
+        for function in self._node_listeners[event]:
+            try:
+                function(*args)
+            except Exception:
+                log.exception("node_listener_failed", event_name=event)
+
+    async def _start(self) -> None:
+        tag = self._node_tag or make_node_tag()
+        identity = Identity(make_node_id(tag), tag, tag_is_configured=self._node_tag is not None)
+        runtime = Runtime(
+            options=self._options,
+            parser=self._parser,
+            identity=identity,
+            engine=Engine(self._engine_options, tag, self._accept),
+        )
+        await self._factory.start(identity, self)
+        self._runtime = runtime
+        for namespace in self._namespaces.values():
+            await namespace.open(runtime, self._factory)
+        _say_goodbye_at_exit(self)
+        log.info("node_started", node_id=identity.node_id, pid=os.getpid(), adapter=repr(self._factory))
+
+    async def _open(self, namespace: Namespace) -> None:
+        await self.start()
+        if not namespace.is_open:
+            await namespace.open(self._started(), self._factory)
+
+    def _started(self) -> Runtime:
+        if self._runtime is None:
+            raise RuntimeError("the server has not started: `await io.start()`, or serve `io.asgi()`")
+        return self._runtime
+
+    def _accept(self, session: Session, request: Request) -> Client:
+        return Client(session, request, self._started(), self._find_namespace)
+
+    async def _find_namespace(self, name: str, _auth: Any) -> Namespace | None:
+        namespace = self._namespaces.get(name)
+        if namespace is not None:
+            await namespace.ready()
+        return namespace
+
+    def _abandon(self) -> None:
+        if self._runtime is not None:
+            self._factory.abandon()
+
+
+def _sort_options(options: dict[str, Any]) -> tuple[EngineOptions, ServerOptions]:
+    engine_names = {field.name for field in fields(EngineOptions)}
+    server_names = {field.name for field in fields(ServerOptions)}
+    unknown = sorted(set(options) - engine_names - server_names)
+    if unknown:
+        known = ", ".join(sorted(engine_names | server_names))
+        raise ConfigError(f"unknown option {', '.join(unknown)}; there are {known}")
+    engine = EngineOptions(**{name: value for name, value in options.items() if name in engine_names})
+    server = ServerOptions(**{name: value for name, value in options.items() if name in server_names})
+    return engine, server
+
+
+def _check_tag(tag: str | None) -> Any:
+    try:
+        return None if tag is None else parse_node_tag(tag)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _make_factory(adapter: AdapterSpec) -> AdapterFactory:
+    if adapter == FROM_ENVIRONMENT:
+        adapter = address_from_environment()
+    if adapter is None:
+        return SimpleFactory(LocalAdapter)
+    if isinstance(adapter, str):
+        return ZmqAdapter(adapter)
+    if isinstance(adapter, AdapterFactory):
+        return adapter
+    if callable(adapter):
+        return SimpleFactory(adapter)
+    raise ConfigError(
+        f"adapter={adapter!r}: give a broker's address, ZmqAdapter(...), a subclass of LocalAdapter, or None"
+    )
+
+
+def _say_goodbye_at_exit(server: Server) -> None:
+    """Where the host gives no lifespan, other nodes still hear that this one has gone."""
+    reference = weakref.ref(server)
+    pid = os.getpid()
+
+    def at_exit() -> None:
+        alive = reference()
+        if alive is not None and os.getpid() == pid:
+            alive._abandon()
+
+    atexit.register(at_exit)
