@@ -14,7 +14,8 @@ ZmqioError
 │   ├── BusOverflowError                the publisher queue is full
 │   └── MessageTooLargeError            over the limit for one message on the bus
 ├── RequestTimeoutError (TimeoutError)  answers of clients or nodes did not come in time; keeps those that did
-└── SocketGoneError                     the client has disconnected
+├── SocketGoneError                     the client has disconnected
+└── ServerClosedError                   the server was closed and does not start again by itself
 
 Whose fault is it: `ProtocolError` is raised on both sides. On what was received it is the peer's fault and
 ends at the place that received it (counted, logged, dropped); on what the caller passed it is the caller's.
@@ -35,6 +36,7 @@ __all__ = [
     "ProtocolError",
     "PublishRequestError",
     "RequestTimeoutError",
+    "ServerClosedError",
     "SocketGoneError",
     "TopicError",
     "VersionError",
@@ -151,6 +153,13 @@ class RequestTimeoutError(ZmqioError, TimeoutError):
     def received(self) -> int:
         """How many answers came."""
         return len(self.responses)
+
+
+class ServerClosedError(ZmqioError):
+    """The server was closed; only an explicit `await io.start()` starts it again."""
+
+    def __init__(self) -> None:
+        super().__init__("the server was closed; it does not start again by itself: `await io.start()`")
 
 
 class SocketGoneError(ZmqioError):

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from zmqio.client import CLIENT_JS
+from zmqio.exceptions import ServerClosedError
 from zmqio.server.asgi import AsgiApp
 
 
@@ -22,6 +23,11 @@ class FakeHost:
     def __init__(self) -> None:
         self.engine = FakeEngine()
         self.life: list[str] = []
+
+    async def ready(self) -> None:
+        if "close" in self.life:
+            raise ServerClosedError
+        self.life.append("ready")
 
     async def start(self) -> None:
         self.life.append("start")
@@ -69,7 +75,15 @@ async def test_socket_io_is_found_at_its_path_and_at_any_mount_point(path: str, 
     host, exchange = FakeHost(), Exchange()
     await AsgiApp(host)(scope(path, root_path), exchange.receive, exchange.send)
     assert host.engine.handled == [path]
-    assert host.life == ["start"]
+    assert host.life == ["ready"]
+
+
+async def test_request_to_a_closed_server_is_answered_503() -> None:
+    host, exchange = FakeHost(), Exchange()
+    await host.close()
+    await AsgiApp(host)(scope("/socket.io/"), exchange.receive, exchange.send)
+    assert exchange.sent[0]["status"] == 503
+    assert host.engine.handled == []
 
 
 @pytest.mark.parametrize("path", ["/", "/socket.iox/", "/other/socket.io/", "/socket"])

@@ -6,7 +6,7 @@ import pytest
 
 from zmqio.adapter.base import Target
 from zmqio.adapter.local import LocalAdapter
-from zmqio.exceptions import ConfigError
+from zmqio.exceptions import ConfigError, ServerClosedError
 from zmqio.protocol.packet import Frames
 from zmqio.server.server import Server
 
@@ -64,6 +64,18 @@ async def test_emit_starts_the_server_by_itself() -> None:
     io = Server(adapter=None)
     await io.emit("nobody is here")
     assert io.running
+    await io.close()
+
+
+async def test_closed_server_does_not_start_again_by_itself() -> None:
+    io = Server(adapter=None)
+    await io.start()
+    await io.close()
+    with pytest.raises(ServerClosedError):
+        await io.emit("too late")
+    assert not io.running
+    await io.start()
+    await io.emit("again")
     await io.close()
 
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeAlias
 import structlog
 
 from zmqio.client import CLIENT_JS, CLIENT_JS_NAME
+from zmqio.exceptions import ServerClosedError
 from zmqio.transport.engine import Engine
 
 __all__ = ["AsgiApp", "AsgiCallable", "Host"]
@@ -30,6 +31,9 @@ class Host(Protocol):
     @property
     def engine(self) -> Engine:
         """The Engine.IO half; there once the node has started."""
+
+    async def ready(self) -> None:
+        """Start the node, if it has not run yet; `ServerClosedError` if it was closed."""
 
     async def start(self) -> None:
         """Start the node, if it does not run."""
@@ -63,7 +67,14 @@ class AsgiApp:
         elif scope["type"] == "http" and rest.strip("/") in CLIENT_NAMES:
             await _send_client(scope, send)
         else:
-            await self._host.start()
+            await self._serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._host.ready()
+        except ServerClosedError:
+            await _refuse(scope, receive, send, 503, "the server is shutting down")
+        else:
             await self._host.engine.handle(scope, receive, send)
 
     def _rest(self, scope: Scope) -> str | None:
@@ -85,12 +96,8 @@ class AsgiApp:
     async def _elsewhere(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._other_app is not None:
             await self._other_app(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await receive()
-            await send({"type": "websocket.close", "code": 4404, "reason": f"Socket.IO is at {self._path}/"})
         else:
-            text = f"Nothing is here; Socket.IO is served at {self._path}/\n"
-            await _respond(send, 404, [(b"content-type", b"text/plain; charset=utf-8")], text.encode())
+            await _refuse(scope, receive, send, 404, f"nothing is here; Socket.IO is served at {self._path}/")
 
 
 class _Lifespan:
@@ -165,6 +172,15 @@ async def _send_client(scope: Scope, send: Send) -> None:
         (b"cache-control", b"public, max-age=0"),
     ]
     await _respond(send, 200, headers, CLIENT_JS.read_bytes() if scope["method"] == "GET" else b"")
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, why: str) -> None:
+    """Answer with an error; a WebSocket is closed before it is accepted, which the client sees as 403."""
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": 1013 if status == 503 else 1008, "reason": why})
+    else:
+        await _respond(send, status, [(b"content-type", b"text/plain; charset=utf-8")], f"{why}\n".encode())
 
 
 async def _respond(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:

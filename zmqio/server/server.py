@@ -17,7 +17,7 @@ import structlog
 from zmqio.adapter.base import Adapter, AdapterFactory, Health, Identity
 from zmqio.adapter.local import LocalAdapter
 from zmqio.config import EngineOptions, ServerOptions, address_from_environment, node_tag_from_environment
-from zmqio.exceptions import ConfigError
+from zmqio.exceptions import ConfigError, ServerClosedError
 from zmqio.ids import NodeId, make_node_id, make_node_tag, parse_node_tag
 from zmqio.protocol.parser import JsonParser, Parser
 from zmqio.server.asgi import AsgiApp, AsgiCallable
@@ -73,6 +73,7 @@ class Server(Operations):
         self._namespaces: dict[str, Namespace] = {}
         self._runtime: Runtime | None = None
         self._starting: asyncio.Lock | None = None
+        self._closed = False
         self._node_listeners: dict[str, list[Callable[..., None]]] = {"joined": [], "left": []}
         self.of("/")
 
@@ -146,6 +147,7 @@ class Server(Operations):
             ConfigError: the configured node tag belongs to another live node.
             RuntimeError: it runs already in another event loop.
         """
+        self._closed = False
         if self._runtime is not None:
             return
         if self._starting is None:
@@ -156,11 +158,15 @@ class Server(Operations):
 
     async def close(self) -> None:
         """Disconnect every client (`server shutting down`), say goodbye to the other nodes, and stop."""
-        runtime, self._runtime = self._runtime, None
+        self._closed = True
+        runtime = self._runtime
         if runtime is None:
             return
         await runtime.engine.close("server shutting down")
-        await runtime.tasks.close(HANDLER_GRACE_S)
+        await runtime.tasks.close(HANDLER_GRACE_S)  # disconnect handlers still reach the other nodes
+        if self._runtime is not runtime:
+            return  # somebody else has closed it meanwhile
+        self._runtime = None
         for namespace in self._namespaces.values():
             await namespace.close()
         await self._factory.close()
@@ -186,7 +192,13 @@ class Server(Operations):
         return self.of("/").broadcast()
 
     async def ready(self) -> None:
-        """Start the server, if that has not happened yet."""
+        """Start the server, if that has not happened yet.
+
+        Raises:
+            ServerClosedError: it was closed.
+        """
+        if self._closed:
+            raise ServerClosedError
         await self.start()
 
     @property
@@ -238,7 +250,7 @@ class Server(Operations):
         log.info("node_started", node_id=identity.node_id, pid=os.getpid(), adapter=repr(self._factory))
 
     async def _open(self, namespace: Namespace) -> None:
-        await self.start()
+        await self.ready()
         if not namespace.is_open:
             await namespace.open(self._started(), self._factory)
 
