@@ -1,0 +1,154 @@
+"""`zmqio demo` as a newcomer has it: two tabs of a real browser on different nodes, through a real broker."""
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.support.browser import open_browser
+from tests.support.npm import node_modules
+from tests.support.ports import free_port, free_port_block
+from tests.support.timing import LIMIT_S, wait_until
+from tests.support.tools import require
+
+
+class Demo:
+    """A running `zmqio demo`."""
+
+    def __init__(self, *options: str) -> None:
+        port, broker_port = free_port(), free_port_block(4)
+        command = [sys.executable, "-m", "zmqio", "demo", "--port", str(port), "--broker-port", str(broker_port)]
+        environment = {**os.environ, "COLUMNS": "120", "PYTHONUNBUFFERED": "1"}
+        self.process = subprocess.Popen(
+            [*command, *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment,
+            start_new_session=True,
+        )
+        self.output = ""
+        self.urls = self._urls()
+
+    def _urls(self) -> list[str]:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.output += line
+            if "Ctrl-C stops everything" in line:
+                return re.findall(r"(http://127\.0\.0\.1:\d+)\s+node \w", self.output)
+        raise AssertionError(f"the demo ended: {self.output}")
+
+    @property
+    def broker_pid(self) -> int:
+        found = re.search(r"kill -9 (\d+)", self.output)
+        assert found is not None, self.output
+        return int(found[1])
+
+    def stop(self) -> str:
+        """Ctrl-C; returns everything it printed."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        rest, _ = self.process.communicate(timeout=LIMIT_S * 2)
+        self.output += rest
+        return self.output
+
+
+@pytest.fixture
+def demo() -> Iterator[Demo]:
+    running = Demo()
+    yield running
+    running.stop()
+    if running.process.poll() is None:
+        running.process.kill()
+
+
+@pytest.fixture
+async def browser(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[object]:
+    require("chromium")
+    monkeypatch.setenv("ZMQIO_NODE_MODULES", str(node_modules("playwright-core")))
+    async with open_browser() as running:
+        yield running
+
+
+@pytest.mark.parametrize("transport", ["", "?transport=polling", "?transport=websocket"])
+async def test_two_tabs_on_different_nodes_exchange_messages(
+    demo: Demo, browser, transport: str, tmp_path: Path
+) -> None:
+    ada = await browser.open("ada", f"{demo.urls[0]}/{transport}")
+    bob = await browser.open("bob", f"{demo.urls[1]}/{transport}")
+    await ada.set_nickname("Ada")
+    await ada.send("hello from A")
+    seen = await bob.wait_message("hello from A")
+    assert (seen.node, seen.via, seen.sender) == ("A", "broker", "Ada")
+    await bob.send("hello from B")
+    back = await ada.wait_message("hello from B")
+    assert (back.node, back.via) == ("B", "broker")
+    own = await bob.wait_message("hello from B", state="delivered")
+    assert own.own
+    if transport == "?transport=polling":
+        assert (await ada.facts())["transport"] == "polling"
+    assert await ada.problems() == []
+    assert await bob.problems() == []
+    pictures = Path(os.environ.get("ZMQIO_TEST_PICTURES", tmp_path))
+    await ada.screenshot(str(pictures / f"demo-ada{transport.replace('?transport=', '-')}.png"))
+    await bob.screenshot(str(pictures / f"demo-bob{transport.replace('?transport=', '-')}.png"))
+
+
+async def test_killed_broker_is_told_on_the_page_and_comes_back(demo: Demo, browser) -> None:
+    ada = await browser.open("ada", demo.urls[0])
+    bob = await browser.open("bob", demo.urls[1])
+    await ada.send("before")
+    await bob.wait_message("before")
+    os.kill(demo.broker_pid, signal.SIGKILL)
+    await ada.wait("bus", state="visible")
+    await ada.wait("bus", state="hidden")
+    for attempt in range(10):
+        await ada.send(f"after {attempt}")
+        try:
+            await asyncio.wait_for(bob.wait_message(f"after {attempt}"), LIMIT_S / 10)
+        except TimeoutError:
+            continue
+        return
+    raise AssertionError("nothing came through after the broker was back")
+
+
+async def test_emit_from_the_shell_reaches_the_page(demo: Demo, browser) -> None:
+    ada = await browser.open("ada", demo.urls[0])
+    found = re.search(r"broker at (tcp://\S+)", demo.output)
+    assert found is not None
+    command = ["emit", "--adapter", found[1], "--to", "lobby", "chat message", '{"text": "from the shell"}']
+    result = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-m", "zmqio", *command], capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert (await ada.wait_message("from the shell")).node == "outside"
+
+
+async def test_ctrl_c_stops_everything_it_started(demo: Demo) -> None:
+    children = [child.pid for child in psutil.Process(demo.process.pid).children()]
+    assert len(children) == 3
+    output = await asyncio.to_thread(demo.stop)
+    assert demo.process.returncode == 0
+    assert "Everything that the demo started has stopped." in output
+    assert "Traceback" not in output
+    await wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children), "every child has ended")
+
+
+async def test_taken_ports_move_on_and_say_so(demo: Demo) -> None:
+    taken = demo.urls[0].rsplit(":", 1)[1]
+    broker_port = re.search(r"broker at tcp://127\.0\.0\.1:(\d+)", demo.output)
+    assert broker_port is not None
+    second = await asyncio.to_thread(Demo, "--port", taken, "--broker-port", broker_port[1])
+    try:
+        assert f"port {taken} is taken" in second.output
+        assert f"port {broker_port[1]}-" in second.output
+        assert set(second.urls).isdisjoint(demo.urls)
+    finally:
+        await asyncio.to_thread(second.stop)

@@ -1,0 +1,46 @@
+"""The command line: what it refuses, and how."""
+
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from tests.support.ports import free_port_block
+from zmqio.cli import main
+
+
+def test_help_names_every_command() -> None:
+    result = CliRunner().invoke(main, ["--help"])
+    assert result.exit_code == 0
+    for command in ("broker", "emit", "demo"):
+        assert command in result.output
+
+
+@pytest.mark.parametrize("value", ["hello", "{a: 1}", "'x'"])
+def test_value_that_is_not_json_says_how_to_write_text(value: str) -> None:
+    result = CliRunner().invoke(main, ["emit", "news", value])
+    assert result.exit_code == 2
+    assert "value 1 is not JSON" in result.output
+    assert "'\"text\"'" in result.output
+
+
+def test_emit_without_a_broker_is_an_error_that_names_it() -> None:
+    address = f"tcp://127.0.0.1:{free_port_block(4)}"
+    result = CliRunner().invoke(main, ["emit", "--adapter", address, "--timeout", "0.2", "news"])
+    assert result.exit_code == 1
+    assert address in result.output
+    assert "Traceback" not in result.output
+
+
+def test_address_that_cannot_work_is_refused_in_words() -> None:
+    result = CliRunner().invoke(main, ["emit", "--adapter", "redis://x", "news"])
+    assert result.exit_code == 1
+    assert "tcp://host:port" in result.output
+
+
+def test_broker_command_is_the_broker() -> None:
+    command = [sys.executable, "-m", "zmqio", "broker", "--help"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert result.returncode == 0
+    assert "--bind" in result.stdout

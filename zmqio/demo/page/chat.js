@@ -1,0 +1,285 @@
+/**
+ * The demo's page: one Socket.IO client on this page's own node, and what it shows.
+ *
+ * Query: `?transport=polling|websocket` (default: polling, then upgrade) and `?name=` (nickname).
+ * `io` is the official browser client, loaded from /socket.io/socket.io.js.
+ */
+
+import { createMessages, formatMs } from "./messages.js";
+import { createTopology, OUTSIDE } from "./topology.js";
+
+const TRANSPORTS = { auto: ["polling", "websocket"], polling: ["polling"], websocket: ["websocket"] };
+const NAMES = ["Ada", "Alan", "Barbara", "Donald", "Edsger", "Frances", "Grace", "Katherine", "Leslie", "Margaret", "Radia", "Tim"];
+const REASONS = {
+  "transport close": "The connection was closed.",
+  "transport error": "The connection broke.",
+  "ping timeout": "The node has not been heard from for too long.",
+  "io server disconnect": "The node ended this session.",
+  "parse error": "Something came that is not Socket.IO.",
+};
+
+const byId = (id) => document.getElementById(id);
+const byTest = (name) => document.querySelector(`[data-testid="${name}"]`);
+const query = new URLSearchParams(location.search);
+
+async function readConfig() {
+  const fallback = { node: "?", nodes: [], broker: "", version: "" };
+  try {
+    const response = await fetch("config.json", { cache: "no-store" });
+    return response.ok ? { ...fallback, ...(await response.json()) } : fallback;
+  } catch {
+    return fallback;
+  }
+}
+
+/** One tab's name: from the query, from before a reload, or drawn. */
+function firstName() {
+  const drawn = NAMES[Math.floor(Math.random() * NAMES.length)];
+  return query.get("name")?.trim() || sessionStorage.getItem("zmqio-name") || drawn;
+}
+
+const config = await readConfig();
+const state = { node: config.node, name: firstName(), mode: modeFromQuery(), attempt: 0, reason: "", switching: false };
+const tintOf = (name) => {
+  const index = config.nodes.findIndex((node) => node.name === name);
+  return index < 0 ? "outside" : index % 4;
+};
+const topology = createTopology(byTest("topology"), config.nodes);
+const messages = createMessages({
+  scroller: byId("scroller"), list: byId("messages"), empty: byId("empty"), more: byId("more"), tintOf, resend: say,
+});
+if (typeof window.io !== "function") {
+  showOffline("The Socket.IO client could not be loaded.", "Reload the page to try again.");
+  throw new Error("no Socket.IO client at /socket.io/socket.io.js");
+}
+const socket = window.io({ transports: TRANSPORTS[state.mode], auth: (answer) => answer({ name: state.name }), reconnectionDelayMax: 3000 });
+// Written before the first connection and after each loss, so that the client's own buffer sends it first.
+const introduce = () => socket.emit("nickname", state.name);
+
+function modeFromQuery() {
+  const wanted = query.get("transport");
+  return wanted === "polling" || wanted === "websocket" ? wanted : "auto";
+}
+
+// --- what the node tells ---------------------------------------------------------------------------------------
+
+socket.on("connect", () => {
+  Object.assign(state, { attempt: 0, reason: "", switching: false });
+  messages.setSelf(state.node, socket.id);
+  messages.sendWaiting();
+  hideOffline();
+  showTransport(false);
+  showConnection();
+});
+
+socket.on("disconnect", (reason) => {
+  state.reason = reason;
+  messages.loseSending();
+  introduce();
+  showBus(true, []);
+  showConnection();
+  if (!state.switching) explainOffline();
+});
+
+socket.on("connect_error", (error) => {
+  if (!state.reason || !socket.active) state.reason = error.message;
+  showConnection();
+  explainOffline();
+});
+
+socket.io.on("reconnect_attempt", (attempt) => {
+  state.attempt = attempt;
+  explainOffline();
+});
+
+socket.io.on("open", () => {
+  showTransport(false);
+  socket.io.engine.once("upgrade", () => showTransport(true));
+});
+
+socket.on("welcome", ({ node, sid, history }) => {
+  state.node = node;
+  messages.setSelf(node, sid);
+  for (const message of history || []) messages.receive(message);
+  showConnection();
+});
+
+socket.on("chat message", (message) => {
+  messages.receive(message);
+  topology.travel(message?.node ?? OUTSIDE);
+});
+
+socket.on("presence", ({ count, nodes }) => {
+  topology.setCounts(nodes || {});
+  const parts = Object.entries(nodes || {}).map(([name, here]) => `${here} on node ${name}`);
+  byTest("presence").textContent = `${count} ${count === 1 ? "person" : "people"}: ${parts.join(", ")}`;
+  byTest("presence").dataset.count = String(count);
+});
+
+socket.on("bus", ({ ready, reasons }) => showBus(ready, reasons || []));
+
+// --- what the person does --------------------------------------------------------------------------------------
+
+function say(text) {
+  const online = socket.connected;
+  const entry = messages.post(text, state.name, online ? "sending" : "waiting");
+  const began = performance.now();
+  socket.emit("chat message", text, (answer) => {
+    const ms = online ? performance.now() - began : null;
+    messages.acknowledge(entry, answer, ms);
+    if (ms !== null) byTest("round-trip").textContent = formatMs(ms);
+    showBrief();
+  });
+}
+
+byId("composer").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const text = byId("text").value.trim();
+  if (text) say(text);
+  byId("text").value = "";
+  byId("text").focus();
+});
+
+byId("text").addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  event.preventDefault();
+  byId("composer").requestSubmit();
+});
+
+byId("nickname").addEventListener("change", (event) => {
+  state.name = event.target.value.trim() || state.name;
+  event.target.value = state.name;
+  sessionStorage.setItem("zmqio-name", state.name);
+  introduce();
+});
+
+byId("retry").addEventListener("click", () => socket.disconnect().connect());
+
+/** Close, and open again with other transports; the address then says so too, for a reload. */
+function reconnectWith(mode) {
+  state.mode = mode;
+  state.switching = true;
+  if (mode === "auto") query.delete("transport");
+  else query.set("transport", mode);
+  history.replaceState(null, "", query.size ? `?${query}` : location.pathname);
+  socket.disconnect();
+  socket.io.opts.transports = [...TRANSPORTS[mode]];
+  socket.connect();
+  showModes();
+}
+
+for (const button of document.querySelectorAll("[data-mode]")) {
+  button.addEventListener("click", () => reconnectWith(button.dataset.mode));
+}
+
+byId("copy").addEventListener("click", async () => {
+  const done = await navigator.clipboard.writeText(byId("command").textContent).then(() => true, () => false);
+  if (!done) getSelection().selectAllChildren(byId("command"));
+  byId("copy").textContent = done ? "Copied" : "Selected";
+  setTimeout(() => { byId("copy").textContent = "Copy"; }, 1600);
+});
+
+// --- what is shown ---------------------------------------------------------------------------------------------
+
+function showConnection() {
+  const online = socket.connected;
+  const status = byTest("status");
+  status.dataset.state = online ? "online" : "offline";
+  byId("status-text").textContent = online ? `Connected to node ${state.node}` : "Not connected";
+  document.body.dataset.tint = String(tintOf(state.node));
+  document.title = `node ${state.node} · zmqio demo`;
+  byTest("node").textContent = `node ${state.node}`;
+  byTest("sid").textContent = online ? socket.id : "–";
+  if (!online) byTest("transport").textContent = "–";
+  if (!online) byTest("upgraded").textContent = "";
+  if (!online) byTest("presence").textContent = "Not known while disconnected";
+  topology.setSelf(state.node);
+  topology.setReachable(state.node, online);
+  showBrief();
+}
+
+function showTransport(upgraded) {
+  byTest("transport").textContent = socket.io.engine?.transport.name ?? "–";
+  byTest("upgraded").textContent = upgraded ? "upgraded from polling" : "";
+  showBrief();
+}
+
+function showBrief() {
+  const facts = [`node ${state.node}`, byTest("transport").textContent, byTest("round-trip").textContent];
+  byId("brief").textContent = facts.filter((fact) => fact !== "–").join(" · ");
+}
+
+function showBus(ready, reasons) {
+  byTest("bus").hidden = ready;
+  byTest("bus").dataset.reasons = reasons.join("; ");
+  const why = reasons.length ? ` (${reasons.join("; ")})` : "";
+  byId("bus-text").textContent = `The broker does not answer${why}. Everyone on node ${state.node} still hears each other.`;
+  topology.setWire(state.node, ready);
+}
+
+function explainOffline() {
+  if (socket.connected) return;
+  const refused = !socket.active && !REASONS[state.reason];
+  const cause = refused ? `The node refused: ${state.reason}.` : REASONS[state.reason] || "The node does not answer.";
+  const next = socket.active
+    ? `Trying again${state.attempt > 1 ? ` (attempt ${state.attempt})` : ""}. What you write is kept and sent when it is back.`
+    : "What you write is kept until you connect again.";
+  byId("retry").textContent = socket.active ? "Try now" : "Connect again";
+  showOffline(`Not connected to node ${state.node}.`, `${cause} ${next}`);
+}
+
+function showOffline(title, text) {
+  const banner = byTest("offline");
+  banner.dataset.reason = state.reason;
+  byId("offline-title").textContent = title;
+  byId("offline-text").textContent = text;
+  banner.hidden = false;
+}
+
+function hideOffline() {
+  byTest("offline").hidden = true;
+}
+
+function showModes() {
+  for (const button of document.querySelectorAll("[data-mode]")) {
+    button.setAttribute("aria-pressed", String(button.dataset.mode === state.mode));
+  }
+  byTest("elsewhere").replaceChildren(...config.nodes.filter((node) => node.name !== config.node).map(linkTo));
+}
+
+function linkTo(node) {
+  const link = document.createElement("a");
+  const mode = state.mode === "auto" ? "" : `?transport=${state.mode}`;
+  link.href = new URL(`/${mode}`, node.url).href;
+  link.target = "_blank";
+  link.rel = "noopener";
+  link.className = "elsewhere";
+  link.dataset.tint = String(tintOf(node.name));
+  link.dataset.testid = `open-${node.name}`;
+  link.textContent = `Open this page on node ${node.name}`;
+  return link;
+}
+
+/** The panel stands open beside the chat where there is room, and folds above it on a phone. */
+function placePanel() {
+  const wide = matchMedia("(min-width: 56rem)");
+  const place = () => { byId("panel").open = wide.matches; };
+  wide.addEventListener("change", place);
+  place();
+}
+
+function showStatic() {
+  byTest("version").textContent = config.version;
+  byTest("broker-address").textContent = config.broker || "–";
+  byId("broker-address").textContent = config.broker;
+  byId("nickname").value = state.name;
+  const value = `'{"text":"hello from the shell","from":"shell"}'`;
+  byId("command").textContent = `zmqio emit --adapter ${config.broker} --to lobby "chat message" ${value}`;
+}
+
+sessionStorage.setItem("zmqio-name", state.name);
+placePanel();
+showStatic();
+showModes();
+showConnection();
+introduce();

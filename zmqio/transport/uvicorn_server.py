@@ -1,0 +1,50 @@
+"""Serve an ASGI app with uvicorn, the way that suits Socket.IO.
+
+The fast WebSocket path is on; WebSocket compression and uvicorn's own WebSocket pings are off (compression costs
+58-79 KB a connection, and Engine.IO has heartbeats of its own); on a stop the app ends its connections *before*
+uvicorn waits for open responses, or a parked poll would hold it for a whole heartbeat interval.
+"""
+
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import uvicorn
+
+from zmqio.transport.uvicorn_ws import FastWebSocketProtocol
+
+__all__ = ["serve"]
+
+GRACE_S = 5
+"""Seconds that uvicorn waits for open responses after the app has ended its connections."""
+
+
+async def serve(app: Any, *, listener: socket.socket, before_shutdown: Callable[[], Awaitable[None]]) -> None:
+    """Serve `app` on a socket that is bound already, until SIGINT or SIGTERM.
+
+    Args:
+        app: an ASGI app.
+        listener: bound, listening or not.
+        before_shutdown: ends the app's connections; awaited once, before uvicorn shuts down.
+    """
+    config = uvicorn.Config(
+        app,
+        ws=FastWebSocketProtocol,
+        ws_per_message_deflate=False,
+        ws_ping_interval=None,
+        ws_ping_timeout=None,
+        access_log=False,
+        log_config=None,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    await _Server(config, before_shutdown).serve(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, before_shutdown: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(config)
+        self._before_shutdown = before_shutdown
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._before_shutdown()
+        await super().shutdown(sockets)
