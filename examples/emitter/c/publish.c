@@ -1,0 +1,61 @@
+/* Publish from C.  make && ./publish [tcp://127.0.0.1:5558]
+ *
+ * ZMQ_IMMEDIATE and ZMQ_SNDTIMEO make a missing broker an error (EAGAIN after 2 s); ZMQ_LINGER gives what was sent 2 s
+ * to leave in zmq_ctx_term. With ZeroMQ's defaults zmq_send succeeds and the message dies with the process.
+ *
+ * A real sender also puts a random "id" in each request if it pushes to two brokers, so that nodes take it once.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <zmq.h>
+
+/* A frame is topic and body in one. sizeof - 1, not strlen: a topic has NULs in it. */
+static int publish(void *push, const char *topic, size_t topic_size, const void *body, size_t body_size)
+{
+    unsigned char frame[1024];
+    if (topic_size + body_size > sizeof frame) {
+        errno = EMSGSIZE;
+        return -1;
+    }
+    memcpy(frame, topic, topic_size);
+    memcpy(frame + topic_size, body, body_size);
+    return zmq_send(push, frame, topic_size + body_size, 0);
+}
+
+static int publish_both(void *push)
+{
+    /* JSON, to everybody in the namespace "/". */
+    static const char to_all[] = "zmqio/n//\0";
+    static const char json[] = "{\"event\": \"news\", \"args\": [\"JSON from C\"]}";
+    if (publish(push, to_all, sizeof to_all - 1, json, sizeof json - 1) < 0)
+        return -1;
+
+    /* msgpack, which can carry bytes, to the room "lobby" of the namespace "/". Written by hand to show that there is
+     * no magic in it: 0x80 + n is a map of n pairs, 0x90 + n a list, 0xa0 + n a text of n bytes, 0xc4 n bytes. */
+    static const char to_lobby[] = "zmqio/r//\0lobby\0";
+    static const char msgpack[] = "\x83"
+                                  "\xa5" "event" "\xa4" "news"
+                                  "\xa4" "args"  "\x92" "\xae" "msgpack from C" "\xc4\x03" "\x00\x01\xff"
+                                  "\xa5" "rooms" "\x91" "\xa5" "lobby";
+    return publish(push, to_lobby, sizeof to_lobby - 1, msgpack, sizeof msgpack - 1);
+}
+
+int main(int argc, char **argv)
+{
+    const char *ingest = argc > 1 ? argv[1] : "tcp://127.0.0.1:5558";
+    const int immediate = 1, limit_ms = 2000;
+
+    void *context = zmq_ctx_new();
+    void *push = zmq_socket(context, ZMQ_PUSH);
+    zmq_setsockopt(push, ZMQ_IMMEDIATE, &immediate, sizeof immediate);
+    zmq_setsockopt(push, ZMQ_SNDTIMEO, &limit_ms, sizeof limit_ms);
+    zmq_setsockopt(push, ZMQ_LINGER, &limit_ms, sizeof limit_ms);
+
+    int failed = zmq_connect(push, ingest) < 0 || publish_both(push) < 0;
+    if (failed)
+        fprintf(stderr, "not sent: no broker at %s took it within 2 s (%s)\n", ingest, zmq_strerror(errno));
+    zmq_close(push);
+    zmq_ctx_term(context);
+    return failed;
+}

@@ -1,0 +1,30 @@
+// Publish from Node.js.  npm install && node publish.mjs [tcp://127.0.0.1:5558]
+//
+// `immediate` and `sendTimeout` make a missing broker an error (EAGAIN after 2 s), and `linger` gives what was sent
+// 2 s to leave before the program ends. With ZeroMQ's defaults `send` succeeds and the message dies with the process.
+import { randomUUID } from "node:crypto";
+import { encode } from "@msgpack/msgpack";
+import { Push } from "zeromq";
+
+const ingest = process.argv[2] ?? "tcp://127.0.0.1:5558";
+const push = new Push({ immediate: true, sendTimeout: 2000, linger: 2000 });
+push.connect(ingest);
+
+function frame(topic, body) {
+  return Buffer.concat([Buffer.from(topic), Buffer.from(body)]);
+}
+
+try {
+  // JSON, to everybody in the namespace "/".
+  const toAll = { event: "news", args: ["JSON from Node.js"], id: randomUUID() };
+  await push.send(frame("zmqio/n//\0", JSON.stringify(toAll)));
+
+  // msgpack, which can carry bytes, to the room "lobby" of the namespace "/".
+  const args = ["msgpack from Node.js", Uint8Array.of(0, 1, 255)];
+  await push.send(frame("zmqio/r//\0lobby\0", encode({ event: "news", args, rooms: ["lobby"], id: randomUUID() })));
+} catch (error) {
+  console.error(`not sent: no broker at ${ingest} took it within 2 s (${error.code})`);
+  process.exitCode = 1;
+} finally {
+  push.close();
+}

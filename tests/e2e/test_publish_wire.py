@@ -1,0 +1,50 @@
+"""Senders without zmqio, over PUSH to a real broker's ingest: what comes out at its subscribe endpoint."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.broker import BrokerProcess
+from tests.support.ports import free_port
+from tests.support.senders import FOREIGN_SENDERS, make_sender
+from tests.support.subscriber import tap
+from zmqio.protocol.publish import PublishRequest, decode_request
+from zmqio.protocol.topic import covers, split
+
+
+@pytest.fixture(scope="module")
+def ingest_broker() -> Iterator[BrokerProcess]:
+    with BrokerProcess() as process:
+        yield process
+
+
+@pytest.mark.parametrize("name", FOREIGN_SENDERS)
+def test_a_foreign_sender_gets_json_and_msgpack_through(
+    name: str, ingest_broker: BrokerProcess, tmp_path: Path
+) -> None:
+    sender = make_sender(name, tmp_path)
+    with tap(ingest_broker.endpoint("subscribe"), b"zmqio/") as nodes:
+        done = sender.run(ingest_broker.endpoint("ingest"))
+        assert (done.returncode, done.stderr) == (0, "")
+        as_json, as_msgpack = (split(frame) for frame in nodes.take(2))
+
+    language = FOREIGN_SENDERS[name]
+    assert as_json[0] == b"zmqio/n//\0"
+    assert as_json[1].startswith(b"{")
+    to_all = decode_request(as_json[1])
+    assert to_all == PublishRequest(event="news", args=(f"JSON from {language}",), id=to_all.id)
+    assert as_msgpack[0] == b"zmqio/r//\0lobby\0"
+    to_lobby = decode_request(as_msgpack[1])
+    expected = (f"msgpack from {language}", b"\0\1\xff")
+    assert to_lobby == PublishRequest(event="news", args=expected, rooms=("lobby",), id=to_lobby.id)
+    assert covers(as_json[0], "/", to_all.rooms)
+    assert covers(as_msgpack[0], "/", to_lobby.rooms)
+
+
+@pytest.mark.parametrize("name", [*FOREIGN_SENDERS, "emitter"])
+def test_a_missing_broker_is_an_error_to_every_sender(name: str, tmp_path: Path) -> None:
+    address = f"tcp://127.0.0.1:{free_port()}"
+    done = make_sender(name, tmp_path).run(address)
+    assert done.returncode == 1
+    assert (address if name != "pyzmq" else "zmq.error.Again") in done.stderr

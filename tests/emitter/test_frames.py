@@ -1,0 +1,95 @@
+"""What an emitter puts on the wire."""
+
+from itertools import islice
+
+import pytest
+
+from zmqio.emitter.frames import RequestFrames, flush_pauses_s, unconfirmed
+from zmqio.exceptions import MessageTooLargeError, PacketError, PublishRequestError, RequestTimeoutError
+from zmqio.protocol.publish import PublishRequest, decode_request
+from zmqio.protocol.topic import TopicKind, covers, parse, split
+
+LIMIT_BYTES = 1_000
+
+
+def frames() -> RequestFrames:
+    return RequestFrames("zmqio", LIMIT_BYTES)
+
+
+@pytest.mark.parametrize(
+    ("rooms", "topic"),
+    [
+        ((), b"zmqio/n//chat\0"),
+        (("lobby",), b"zmqio/r//chat\0lobby\0"),
+        (("a", "b"), b"zmqio/n//chat\0"),
+        (("abcd0123456789abcdef",), b"zmqio/s/abcd0123456789abcdef\0/chat\0"),
+    ],
+)
+def test_the_topic_is_that_of_the_one_room_and_else_of_the_namespace(rooms: tuple[str, ...], topic: bytes) -> None:
+    made, body = split(frames().make(PublishRequest(event="news", namespace="/chat", rooms=rooms)))
+    assert made == topic
+    assert covers(made, "/chat", decode_request(body).rooms)
+
+
+def test_a_prefix_begins_every_topic() -> None:
+    mine = RequestFrames("mine", LIMIT_BYTES)
+    assert mine.make(PublishRequest(event="news")).startswith(b"mine/n//\0")
+    assert mine.make_flush()[0].startswith(b"mine/u/")
+
+
+def test_requests_carry_a_random_id_and_the_senders_growing_counter() -> None:
+    mine = frames()
+    made = [decode_request(split(mine.make(PublishRequest(event="news")))[1]) for _ in range(100)]
+    assert len({request.id for request in made}) == 100
+    assert {request.source for request in made} == {mine.source}
+    assert [request.n for request in made] == list(range(1, 101))
+
+
+def test_every_emitter_has_a_source_of_its_own() -> None:
+    assert len({frames().source for _ in range(100)}) == 100
+
+
+def test_the_rest_of_the_request_is_sent_as_it_is() -> None:
+    request = PublishRequest(event="news", args=(b"\0\xff", "é", [None]), except_=("x",), volatile=True)
+    made = decode_request(split(frames().make(request))[1])
+    assert (made.event, made.args, made.except_, made.volatile) == ("news", (b"\0\xff", "é", [None]), ("x",), True)
+
+
+def test_a_frame_over_the_limit_is_refused_and_one_at_the_limit_is_not() -> None:
+    room_left = LIMIT_BYTES - len(frames().make(PublishRequest(event="news", args=(b"x" * 256,)))) + 256
+    assert len(frames().make(PublishRequest(event="news", args=(b"x" * room_left,)))) == LIMIT_BYTES
+    with pytest.raises(MessageTooLargeError) as caught:
+        frames().make(PublishRequest(event="news", args=(b"x" * (room_left + 1),)))
+    assert (caught.value.size_bytes, caught.value.limit_bytes) == (LIMIT_BYTES + 1, LIMIT_BYTES)
+
+
+def test_what_cannot_be_encoded_is_a_typed_error() -> None:
+    with pytest.raises(PacketError, match="object"):
+        frames().make(PublishRequest(event="news", args=(object(),)))
+    with pytest.raises(PublishRequestError, match="disconnect"):
+        frames().make(PublishRequest(event="disconnect"))
+
+
+def test_a_flush_goes_to_the_own_inbox_and_differs_each_time() -> None:
+    mine = frames()
+    frame, body = mine.make_flush()
+    topic, rest = split(frame)
+    assert topic == mine.inbox_topic
+    assert rest == body
+    assert parse(topic).kind is TopicKind.INBOX
+    assert parse(topic).node_id == mine.source
+    assert mine.make_flush()[1] != body
+
+
+def test_pauses_grow_up_to_a_limit() -> None:
+    pauses = list(islice(flush_pauses_s(), 20))
+    assert pauses == sorted(pauses)
+    assert pauses[0] > 0
+    assert pauses[-1] == pauses[-2]
+
+
+def test_an_unconfirmed_flush_names_address_and_time() -> None:
+    error = unconfirmed(("tcp://a:5555", "tcp://b:5555"), 2.5)
+    assert isinstance(error, RequestTimeoutError)
+    assert "tcp://a:5555, tcp://b:5555" in str(error)
+    assert "2.5 s" in str(error)

@@ -1,0 +1,87 @@
+"""The senders of examples/emitter as commands: in plain pyzmq, in Node.js, in C, and with `zmqio.Emitter`.
+
+Each is run as a user would run it, and takes the address as its only argument.
+"""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.cluster import process_environment
+from tests.support.npm import node_modules, require_node
+from tests.support.timing import LIMIT_S
+from tests.support.tools import require_libzmq
+
+__all__ = ["EXAMPLES", "FOREIGN_SENDERS", "Sender", "make_sender"]
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "emitter"
+FOREIGN_SENDERS = {"pyzmq": "pyzmq", "node": "Node.js", "c": "C"}
+"""Sender -> how it calls itself. Each sends JSON to all in `/`, then msgpack with bytes to the room `lobby`."""
+
+
+@dataclass(frozen=True)
+class Sender:
+    """A command that publishes and ends.
+
+    Attributes:
+        command: to which the address is added.
+    """
+
+    command: tuple[str, ...]
+
+    def run(self, address: str) -> subprocess.CompletedProcess[str]:
+        """Run it to its end."""
+        return subprocess.run(
+            [*self.command, address],
+            env=process_environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+            check=False,
+        )
+
+
+def make_sender(name: str, folder: Path) -> Sender:
+    """Prepare a sender: `pyzmq`, `node`, `c` or `emitter`; skips (fails with CI) where its tools are missing.
+
+    Args:
+        name: which.
+        folder: an empty one, for what has to be built.
+    """
+    return Sender(_MAKERS[name](folder))
+
+
+def _pyzmq(_folder: Path) -> tuple[str, ...]:
+    return (sys.executable, str(EXAMPLES / "plain_pyzmq.py"))
+
+
+def _emitter(_folder: Path) -> tuple[str, ...]:
+    return (sys.executable, str(EXAMPLES / "python_emitter.py"))
+
+
+def _node(folder: Path) -> tuple[str, ...]:
+    node = require_node()
+    # As after `npm install`: Node.js looks for packages beside the file.
+    script = str(shutil.copy(EXAMPLES / "node" / "publish.mjs", folder))
+    (folder / "node_modules").symlink_to(node_modules("zeromq", "@msgpack/msgpack"))
+    return (node, script)
+
+
+def _c(folder: Path) -> tuple[str, ...]:
+    compiler = require_libzmq()
+    program = folder / "publish"
+    command = [compiler, "-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-o", str(program)]
+    subprocess.run([*command, str(EXAMPLES / "c" / "publish.c"), "-lzmq"], check=True, timeout=LIMIT_S)
+    return (str(program),)
+
+
+_MAKERS: dict[str, Callable[[Path], tuple[str, ...]]] = {
+    "pyzmq": _pyzmq,
+    "emitter": _emitter,
+    "node": _node,
+    "c": _c,
+}

@@ -1,0 +1,139 @@
+"""`AsyncEmitter`: publish from an asyncio program that is not a node."""
+
+import asyncio
+import weakref
+from types import TracebackType
+from typing import Self
+
+from zmqio.config import DEFAULT_ADDRESS, BusOptions, split_addresses
+from zmqio.emitter.frames import RequestFrames, flush_pauses_s, unconfirmed
+from zmqio.emitter.operator import BroadcastOperator, Sending
+from zmqio.protocol.publish import PublishRequest
+from zmqio.transport.zmq_inbox import Inbox
+from zmqio.transport.zmq_push import AsyncPush
+
+__all__ = ["AsyncEmitter"]
+
+DEFAULTS = BusOptions()
+
+
+class AsyncEmitter(BroadcastOperator[Sending]):
+    """Sends to clients of every node without blocking the event loop. Connects with the first `emit`.
+
+        async with zmqio.AsyncEmitter("tcp://127.0.0.1:5555") as emitter:
+            await emitter.to("lobby").emit("news", {"text": "from a service"})
+
+    Belongs to the event loop of its first `emit`; elsewhere it raises RuntimeError. Order and promise are those of
+    `Emitter`: at most once, and `flush` to be sure.
+
+    Args:
+        address, namespace, prefix, send_timeout_s, close_timeout_s, queue_messages, max_message_bytes: as of
+            `Emitter`.
+
+    Raises:
+        ConfigError: an option cannot work.
+        TopicError, PacketError: the namespace cannot be one.
+    """
+
+    __slots__ = ("_sender",)
+
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        *,
+        namespace: str = "/",
+        prefix: str = DEFAULTS.prefix,
+        send_timeout_s: float = 2.0,
+        close_timeout_s: float = 2.0,
+        queue_messages: int = DEFAULTS.publish_queue_messages,
+        max_message_bytes: int = DEFAULTS.max_message_bytes,
+    ) -> None:
+        options = BusOptions(prefix, publish_queue_messages=queue_messages, max_message_bytes=max_message_bytes)
+        self._sender = _Sender(split_addresses(address), options, send_timeout_s, close_timeout_s)
+        super().__init__(self._sender.send, PublishRequest())
+        self._request = self.of(namespace)._request
+
+    @property
+    def source(self) -> str:
+        """The name by which nodes know this emitter."""
+        return self._sender.frames.source
+
+    async def flush(self, timeout: float | None = None) -> None:
+        """Wait until a broker has taken everything that was emitted before. All else: `Emitter.flush`."""
+        await self._sender.flush(timeout)
+
+    async def close(self) -> None:
+        """Wait until what is queued has left, `close_timeout_s` at most. A later `emit` connects again."""
+        await self._sender.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+class _Sender:
+    """The connection. Operators hold it too, so it lives, and is closed at its end, with the last of them."""
+
+    def __init__(
+        self, addresses: tuple[str, ...], options: BusOptions, send_timeout_s: float, close_timeout_s: float
+    ) -> None:
+        self.frames = RequestFrames(options.prefix, options.max_message_bytes)
+        self._addresses = addresses
+        self._send_timeout_s = send_timeout_s
+        self._push = AsyncPush(
+            addresses,
+            send_timeout_s=send_timeout_s,
+            linger_s=close_timeout_s,
+            queue_messages=options.publish_queue_messages,
+        )
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._flushing = asyncio.Lock()
+        self._inbox: Inbox | None = None
+        # Holds the AsyncPush: its sockets must not be collected with messages in them.
+        weakref.finalize(self, self._push.abandon)
+
+    async def send(self, request: PublishRequest) -> None:
+        self._check_loop()
+        await self._push.send(self.frames.make(request))
+
+    async def flush(self, timeout: float | None) -> None:
+        self._check_loop()
+        limit_s = self._send_timeout_s if timeout is None else timeout
+        try:
+            async with asyncio.timeout(limit_s) as limit, self._flushing:
+                await self._flush()
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise unconfirmed(self._addresses, limit_s) from None
+
+    async def close(self) -> None:
+        self._check_loop()
+        await self._push.close()
+        async with self._flushing:
+            if self._inbox is not None:
+                self._inbox.close()
+                self._inbox = None
+
+    async def _flush(self) -> None:
+        if self._inbox is None:
+            self._inbox = Inbox(self._addresses, self.frames.inbox_topic)
+        frame, body = self.frames.make_flush()
+        for pause_s in flush_pauses_s():
+            await self._push.send(frame)
+            if await self._inbox.wait_for_async(body, pause_s):
+                return
+
+    def _check_loop(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = loop
+        if self._loop is not loop:
+            raise RuntimeError(
+                "this AsyncEmitter belongs to another event loop (the first that used it); "
+                "make one for each loop, or use zmqio.Emitter, which any thread may use"
+            )
