@@ -1,0 +1,164 @@
+"""A bus on a real broker: nothing published after a barrier is missed, and limits are told."""
+
+import asyncio
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.support.broker import BrokerProcess
+from tests.support.bus_events import running_bus
+from tests.support.rubbish import bus_rubbish
+from tests.support.timing import wait_until
+from zmqio.exceptions import BusOverflowError
+from zmqio.transport.zmq_bus import ZmqBus
+
+ALL = b"zmqio/a/\0"
+TRIALS = 300
+ROOMS = 5_000
+
+
+def room(number: int | str) -> bytes:
+    return f"zmqio/r//\0room {number}\0".encode()
+
+
+async def publishing(bus: ZmqBus, topic: bytes, body: bytes) -> None:
+    """Publish; when the queue is full, again a little later."""
+    while True:
+        try:
+            return bus.publish(topic, body)
+        except BusOverflowError:
+            await asyncio.sleep(0.001)
+
+
+async def test_message_published_after_the_barrier_is_never_missed():
+    async with (
+        BrokerProcess() as broker,
+        running_bus(broker.address) as (joiner, heard),
+        running_bus(broker.address) as (speaker, _),
+    ):
+        for trial in range(TRIALS):
+            await joiner.subscribe([room(trial)])
+            speaker.publish(room(trial), b"%d" % trial)
+        await joiner.subscribe([ALL])
+        speaker.publish(ALL, b"end")
+        await wait_until(lambda: heard.bodies[-1:] == [b"end"], "the end")
+        assert heard.bodies[:-1] == [b"%d" % trial for trial in range(TRIALS)]
+
+
+async def test_thousands_of_subscriptions_apply_before_and_after_a_broker_restart():
+    async with (
+        BrokerProcess() as broker,
+        running_bus(broker.address) as (joiner, heard),
+        running_bus(broker.address) as (speaker, spoke),
+    ):
+        await joiner.subscribe(room(number) for number in range(ROOMS))
+        for times in (1, 2):
+            for number in range(ROOMS):
+                await publishing(speaker, room(number), b"%d" % number)
+            await wait_until(lambda expected=ROOMS: len(heard.messages) == expected, "a message in every room")
+            assert heard.bodies == [b"%d" % number for number in range(ROOMS)]
+            heard.messages.clear()
+            if times == 1:
+                await broker.restart_async()
+                for events in (heard, spoke):
+                    await wait_until(
+                        lambda events=events: events.changes == [("back", 0), ("lost", 0), ("back", 0)], "back"
+                    )
+
+
+async def test_full_queue_raises_and_the_bus_works_again_when_the_broker_does():
+    async with (
+        BrokerProcess() as broker,
+        running_bus(broker.address, publish_queue_messages=100) as (bus, recorded),
+    ):
+        await bus.subscribe([ALL])
+        broker.pause()
+        try:
+            with pytest.raises(BusOverflowError) as caught:
+                for _ in range(10_000):
+                    bus.publish(ALL, bytes(100_000))
+            assert caught.value.queue_messages == 100
+            assert bus.counters.overflows == 1
+        finally:
+            broker.resume()
+        await publishing(bus, ALL, b"again")
+        await wait_until(lambda: b"again" in recorded.bodies, "the message")
+
+
+async def test_rubbish_from_a_publisher_stops_nobody():
+    async with (
+        BrokerProcess() as broker,
+        running_bus(broker.address) as (rude, _),
+        running_bus(broker.address) as (polite, recorded),
+    ):
+        await polite.subscribe([b""])
+        for frames in bus_rubbish().values():
+            rude.publish(b"".join(frames), b"")
+        rude.publish(ALL, b"good")
+        await wait_until(lambda: b"good" in recorded.bodies, "the good message")
+        assert polite.counters.rubbish > 0
+        assert polite.counters.failures == 0
+
+
+async def test_ipc_address_works_too(tmp_path: Path):
+    address = f"ipc://{tmp_path / 'bus'}"
+    async with BrokerProcess(address=address), running_bus(address) as (bus, recorded):
+        await bus.subscribe([ALL])
+        bus.publish(ALL, b"x")
+        await wait_until(lambda: recorded.bodies == [b"x"], "the message")
+
+
+async def test_two_brokers_one_dead_never_make_subscribe_wait():
+    async with BrokerProcess() as living, BrokerProcess() as dying:
+        # A barrier timeout that would run into the test's time limit.
+        options = {"barrier_timeout_s": 10_000.0}
+        async with running_bus(living.address, dying.address, **options) as (bus, recorded):
+            await bus.subscribe([room("before")])
+            await asyncio.to_thread(dying.kill)
+            # From before to after the moment at which the loss is noticed.
+            while ("lost", 1) not in recorded.changes:
+                await bus.subscribe([room("during")])
+            await bus.subscribe([room("after")])
+            bus.publish(room("after"), b"x")
+            await wait_until(lambda: recorded.bodies == [b"x"], "the message")
+            await asyncio.to_thread(dying.start)
+            await wait_until(lambda: bus.connected_links == {0, 1}, "both again")
+
+
+async def test_forked_child_of_a_process_with_a_bus_makes_its_own():
+    async with BrokerProcess() as broker, running_bus(broker.address) as (bus, recorded):
+        await bus.subscribe([ALL])
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                code = _publishes_in_child(broker.address)
+            finally:
+                os._exit(code)
+        _, status = await asyncio.to_thread(os.waitpid, pid, 0)
+        assert status == 0
+        await wait_until(lambda: recorded.bodies == [b"from the child"], "the child's message")
+        bus.publish(ALL, b"from the parent")
+        await wait_until(lambda: len(recorded.bodies) == 2, "the parent's message")
+
+
+def _publishes_in_child(address: str) -> int:
+    async def publish() -> None:
+        async with running_bus(address) as (bus, _):
+            bus.publish(ALL, b"from the child")
+
+    # The parent's loop counts as running in this thread; a thread of the child's own has none.
+    failed = []
+
+    def run() -> None:
+        try:
+            asyncio.run(publish())
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    return len(failed)

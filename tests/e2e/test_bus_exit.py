@@ -1,0 +1,90 @@
+"""How processes end that have a bus or a push: at once, silently, and with their last message sent."""
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.broker import BrokerProcess
+from tests.support.bus_events import running_bus
+from tests.support.cluster import process_environment
+from tests.support.ports import free_port_block
+from tests.support.timing import LIMIT_S, wait_until
+
+ALL = b"zmqio/a/\0"
+GOODBYE = """
+import asyncio, atexit, sys
+from zmqio.config import BusOptions
+from zmqio.transport.zmq_bus import ZmqBus
+
+class Events:
+    def __init__(self): self.is_back = asyncio.Event()
+    def message(self, link, topic, body): pass
+    def lost(self, link): pass
+    def back(self, link): self.is_back.set()
+
+def goodbye(bus):
+    try:
+        bus.publish(b"zmqio/a/\\0", b"goodbye")
+    except Exception as error:
+        print(type(error).__name__)
+    bus.abandon()
+
+async def main(address, waits):
+    events, bus = Events(), ZmqBus([address], BusOptions())
+    atexit.register(goodbye, bus)
+    await bus.start(events)
+    if waits:
+        await events.is_back.wait()
+        bus.subscribe([b"zmqio/a/\\0"])
+    {end}
+
+asyncio.run(main(sys.argv[1], sys.argv[2] == "waits"))
+"""
+PUSH = """
+import sys
+from zmqio.transport.zmq_push import Push
+push = Push([sys.argv[1]])
+for number in range(100):
+    push.send(b"zmqio/a/\\0" + b"%d" % number)
+"""
+
+
+async def run(script: str, *args: str) -> tuple[int, str]:
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-W", "error", "-c", script, *args],
+        cwd=Path(__file__).parents[2],
+        env=process_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        timeout=LIMIT_S,
+        text=True,
+        check=False,
+    )
+    lines = [line for line in done.stdout.splitlines() if "bus_" not in line]
+    return done.returncode, "\n".join(lines)
+
+
+@pytest.mark.parametrize(("end", "code"), [("return", 0), ("sys.exit(3)", 3)])
+async def test_goodbye_at_the_end_of_the_interpreter_arrives(end: str, code: int):
+    async with BrokerProcess() as broker, running_bus(broker.address) as (bus, recorded):
+        await bus.subscribe([ALL])
+        assert await run(GOODBYE.replace("{end}", end), broker.address, "waits") == (code, "")
+        await wait_until(lambda: recorded.bodies == [b"goodbye"], "the goodbye")
+
+
+async def test_without_a_broker_the_process_ends_all_the_same():
+    nowhere = f"tcp://127.0.0.1:{free_port_block(4)}"
+    assert await run(GOODBYE.replace("{end}", "return"), nowhere, "") == (0, "BusUnavailableError")
+
+
+async def test_script_that_pushes_and_ends_loses_nothing():
+    async with BrokerProcess() as broker, running_bus(broker.address) as (bus, recorded):
+        await bus.subscribe([ALL])
+        assert await run(PUSH, broker.address) == (0, "")
+        await wait_until(lambda: len(recorded.messages) == 100, "all messages")
+        assert recorded.bodies == [b"%d" % number for number in range(100)]

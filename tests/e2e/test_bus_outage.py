@@ -1,0 +1,105 @@
+"""A bus while its broker is not there, is killed, is paused, or is something else."""
+
+import asyncio
+import contextlib
+
+import pytest
+import structlog
+
+from tests.support.broker import BrokerProcess
+from tests.support.bus_events import running_bus
+from tests.support.http_server import web_servers
+from tests.support.timing import wait_until
+from zmqio.exceptions import BusUnavailableError
+
+ALL = b"zmqio/a/\0"
+
+
+async def test_bus_that_starts_before_its_broker_works_when_the_broker_comes():
+    broker = BrokerProcess()
+    async with running_bus(broker.address, ready=()) as (bus, recorded):
+        with pytest.raises(BusUnavailableError):
+            bus.publish(ALL, b"nobody there")
+        await bus.subscribe([ALL])
+        async with broker:
+            await wait_until(lambda: recorded.changes == [("back", 0)], "back")
+            bus.publish(ALL, b"x")
+            await wait_until(lambda: recorded.bodies == [b"x"], "the message")
+
+
+async def test_killed_and_restarted_broker_is_lost_then_back_each_time():
+    with structlog.testing.capture_logs() as lines:
+        async with BrokerProcess() as broker, running_bus(broker.address) as (bus, recorded):
+            await bus.subscribe([ALL])
+            for times in range(1, 4):
+                await asyncio.to_thread(broker.kill)
+                await wait_until(lambda: recorded.changes[-1] == ("lost", 0), "lost")
+                with pytest.raises(BusUnavailableError):
+                    bus.publish(ALL, b"lost")
+                await asyncio.to_thread(broker.start)
+                await wait_until(lambda: recorded.changes[-1] == ("back", 0), "back")
+                bus.publish(ALL, b"%d" % times)
+                await wait_until(lambda times=times: len(recorded.bodies) == times, "the message")
+            assert recorded.bodies == [b"1", b"2", b"3"]
+    events = [line["event"] for line in lines if line["log_level"] != "debug"]
+    assert events == ["bus_connecting", "bus_connected"] + ["bus_lost", "bus_broker_restarted", "bus_back"] * 3
+
+
+async def test_publishing_without_pause_through_a_restart_never_hangs_and_never_comes_out_of_order():
+    async with BrokerProcess() as broker, running_bus(broker.address) as (bus, recorded):
+        await bus.subscribe([ALL])
+        restarting = asyncio.create_task(broker.restart_async())
+        number = 0
+        while not restarting.done() or recorded.changes[-1] != ("back", 0):
+            with contextlib.suppress(BusUnavailableError):
+                bus.publish(ALL, b"%06d" % number)
+            number += 1
+            await asyncio.sleep(0.001)
+        bus.publish(ALL, b"999999")
+        await wait_until(lambda: recorded.bodies[-1:] == [b"999999"], "the last message")
+        assert recorded.bodies == sorted(set(recorded.bodies))
+
+
+async def test_paused_broker_is_lost_and_then_back():
+    async with BrokerProcess() as broker, running_bus(broker.address) as (bus, recorded):
+        await bus.subscribe([ALL])
+        broker.pause()
+        try:
+            await wait_until(lambda: recorded.changes == [("back", 0), ("lost", 0)], "lost")
+        finally:
+            broker.resume()
+        await wait_until(lambda: recorded.changes[-1] == ("back", 0), "back")
+        bus.publish(ALL, b"x")
+        await wait_until(lambda: b"x" in recorded.bodies, "the message")
+
+
+async def test_subscriptions_while_the_broker_comes_and_goes_never_hang_and_all_hold_in_the_end():
+    async with BrokerProcess() as broker, running_bus(broker.address) as (bus, recorded):
+        restarting = asyncio.create_task(broker.restart_async())
+        topics = []
+        while not restarting.done() or recorded.changes[-1] != ("back", 0):
+            topics.append(b"zmqio/r//\0%d\0" % len(topics))
+            await bus.subscribe([topics[-1]])
+            await asyncio.sleep(0.001)
+        await bus.subscribe([])
+        for topic in topics:
+            bus.publish(topic, b"")
+        await wait_until(lambda: len(recorded.messages) == len(topics), "a message on every topic")
+
+
+async def test_web_server_in_place_of_the_broker_is_told_and_the_broker_is_found_when_it_comes():
+    broker = BrokerProcess()
+    base = int(broker.address.rpartition(":")[2])
+    with structlog.testing.capture_logs() as lines:
+        with web_servers(base, 4):
+            bus_of = running_bus(broker.address, ready=())
+            bus, recorded = await bus_of.__aenter__()
+            await wait_until(lambda: any(line["event"] == "bus_not_a_broker" for line in lines), "told")
+            await bus.subscribe([ALL])
+            assert recorded.changes == []
+        async with broker:
+            await wait_until(lambda: recorded.changes == [("back", 0)], "back")
+            bus.publish(ALL, b"x")
+            await wait_until(lambda: recorded.bodies == [b"x"], "the message")
+        await bus_of.__aexit__(None, None, None)
+    assert [line["event"] for line in lines].count("bus_not_a_broker") == 1

@@ -1,0 +1,54 @@
+"""The receiver of a bus, for tests: it keeps what it was told."""
+
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from tests.support.timing import wait_until
+from zmqio.config import BusOptions
+from zmqio.transport.zmq_bus import ZmqBus
+
+__all__ = ["RecordedEvents", "running_bus"]
+
+
+class RecordedEvents:
+    """Implements `BusEvents`.
+
+    Attributes:
+        messages: `(link, topic, body)` in the order of arrival.
+        changes: `("lost" | "back", link)` in the order of events.
+    """
+
+    def __init__(self) -> None:
+        self.messages: list[tuple[int, bytes, bytes]] = []
+        self.changes: list[tuple[str, int]] = []
+
+    def message(self, link: int, topic: bytes, body: bytes) -> None:
+        self.messages.append((link, topic, body))
+
+    def lost(self, link: int) -> None:
+        self.changes.append(("lost", link))
+
+    def back(self, link: int) -> None:
+        self.changes.append(("back", link))
+
+    @property
+    def bodies(self) -> list[bytes]:
+        """Bodies alone."""
+        return [body for _, _, body in self.messages]
+
+
+@contextlib.asynccontextmanager
+async def running_bus(
+    *addresses: str, ready: int | Sequence[int] | None = None, events: Any = None, **options: Any
+) -> AsyncIterator[tuple[ZmqBus, Any]]:
+    """A started bus; waits until the links `ready` are (all of them when left out, `()` for none)."""
+    recorded = RecordedEvents() if events is None else events
+    bus = ZmqBus(addresses, BusOptions(**options))
+    await bus.start(recorded)
+    wanted = range(len(addresses)) if ready is None else (ready,) if isinstance(ready, int) else ready
+    try:
+        await wait_until(lambda: set(wanted) <= set(bus.connected_links), f"links {wanted} are ready")
+        yield bus, recorded
+    finally:
+        await bus.close()

@@ -1,0 +1,21 @@
+"""Tests of `zmqio.transport.log_limit`."""
+
+from zmqio.transport.log_limit import LogLimit
+
+
+def test_first_occurrence_is_reported_at_once():
+    assert LogLimit(60).happened(1000.0) == 1
+
+
+def test_within_the_interval_nothing_is_reported():
+    limit = LogLimit(60)
+    limit.happened(0.0)
+    assert [limit.happened(now) for now in (0.0, 30.0, 59.9)] == [0, 0, 0]
+
+
+def test_after_the_interval_the_count_includes_what_was_not_reported():
+    limit = LogLimit(60)
+    for now in (0.0, 1.0, 2.0):
+        limit.happened(now)
+    assert limit.happened(60.0) == 3
+    assert limit.happened(121.0) == 1

@@ -1,0 +1,154 @@
+"""Tests of `zmqio.transport.zmq_subscriber`."""
+
+import asyncio
+
+import pytest
+import zmq
+
+from tests.support.timing import wait_until
+from zmqio.transport.zmq_monitor import ConnectionEvents
+from zmqio.transport.zmq_subscriber import Subscriber
+
+ROOM = b"zmqio/r//\0room-1\0"
+
+
+class Peer:
+    """A bound XPUB and a subscriber that is connected to it."""
+
+    def __init__(self) -> None:
+        self.context = zmq.Context()
+        self.xpub = self.context.socket(zmq.XPUB)
+        self.xpub.setsockopt(zmq.SNDHWM, 0)
+        port = self.xpub.bind_to_random_port("tcp://127.0.0.1")
+        self.messages, self.syncs, self.rubbish, self.changes = [], [], [], []
+        self.subscriber = Subscriber(
+            asyncio.get_running_loop(),
+            self.context,
+            f"tcp://127.0.0.1:{port}",
+            on_message=lambda topic, body: self.messages.append((topic, body)),
+            on_sync=self.syncs.append,
+            on_rubbish=self.rubbish.append,
+            connection=ConnectionEvents(
+                lambda: self.changes.append("up"), lambda: self.changes.append("down"), lambda: None
+            ),
+        )
+
+    async def subscriptions(self, count: int) -> list[bytes]:
+        """The next `count` subscription frames that reach the broker's side."""
+        frames: list[bytes] = []
+
+        def arrived() -> bool:
+            while len(frames) < count and self.xpub.poll(0):
+                frames.append(self.xpub.recv())
+            return len(frames) == count
+
+        await wait_until(arrived, f"{count} subscriptions")
+        return frames
+
+    async def subscribed_to_all(self) -> None:
+        self.subscriber.subscribe(b"")
+        assert await self.subscriptions(1) == [b"\x01"]
+
+    def close(self) -> None:
+        self.subscriber.close()
+        self.context.destroy(linger=0)
+
+
+@pytest.fixture
+async def peer():
+    peer = Peer()
+    yield peer
+    peer.close()
+
+
+async def test_one_frame_is_split_into_topic_and_body(peer):
+    await peer.subscribed_to_all()
+    peer.xpub.send(ROOM + b"body\0/x")
+    await wait_until(lambda: peer.messages, "a message")
+    assert peer.messages == [(ROOM, b"body\0/x")]
+
+
+async def test_two_frames_are_topic_and_body(peer):
+    await peer.subscribed_to_all()
+    peer.xpub.send_multipart([ROOM, b"body"])
+    peer.xpub.send(ROOM)
+    peer.xpub.send_multipart([ROOM, b""])
+    await wait_until(lambda: len(peer.messages) == 3, "three messages")
+    assert peer.messages == [(ROOM, b"body"), (ROOM, b""), (ROOM, b"")]
+
+
+async def test_rubbish_is_told_and_what_follows_still_comes(peer):
+    await peer.subscribed_to_all()
+    for frames in (
+        [b"no topic"],
+        [b""],
+        [b"zmqio/r//\0unterminated"],
+        [ROOM, b"1", b"2"],
+        [b"bad", b"x", b"y", b"z"],
+    ):
+        peer.xpub.send_multipart(frames)
+    peer.xpub.send(ROOM + b"good")
+    await wait_until(lambda: peer.messages, "the good message")
+    assert peer.messages == [(ROOM, b"good")]
+    assert len(peer.rubbish) == 5
+
+
+async def test_acknowledgements_are_kept_apart_from_messages(peer):
+    await peer.subscribed_to_all()
+    peer.xpub.send(b"\xffsync-anything")
+    await wait_until(lambda: peer.syncs, "an acknowledgement")
+    assert peer.syncs == [b"\xffsync-anything"]
+    assert peer.messages == []
+
+
+async def test_loop_gets_its_turn_while_thousands_of_messages_wait(peer):
+    await peer.subscribed_to_all()
+    for number in range(5_000):
+        peer.xpub.send(ROOM + b"%d" % number)
+    most, before = 0, 0
+    while len(peer.messages) < 5_000:
+        await asyncio.sleep(0)
+        most, before = max(most, len(peer.messages) - before), len(peer.messages)
+    # One turn may hold both the drain that was due and one for the descriptor.
+    assert most <= 2 * 256
+    assert [body for _, body in peer.messages] == [b"%d" % number for number in range(5_000)]
+
+
+async def test_subscription_made_twice_is_taken_back_twice(peer):
+    for _ in range(2):
+        peer.subscriber.subscribe(ROOM)
+    peer.subscriber.unsubscribe(ROOM)
+    peer.subscriber.subscribe(b"zmqio/a/\0")
+    assert await peer.subscriptions(2) == [b"\x01" + ROOM, b"\x01zmqio/a/\0"]
+    peer.subscriber.unsubscribe(ROOM)
+    assert await peer.subscriptions(1) == [b"\x00" + ROOM]
+
+
+async def test_five_thousand_subscriptions_all_arrive(peer):
+    for number in range(5_000):
+        peer.subscriber.subscribe(b"zmqio/r//\0room-%d\0" % number)
+    assert len(await peer.subscriptions(5_000)) == 5_000
+
+
+async def test_reconnecting_by_hand_sends_every_subscription_again_without_reporting_a_loss(peer):
+    await peer.subscribed_to_all()
+    await wait_until(lambda: peer.changes == ["up"], "up")
+    peer.subscriber.reconnect()
+    await wait_until(lambda: peer.changes == ["up", "up"], "up again")
+
+    def arrived() -> bool:
+        # The subscription may arrive before or after the end of the old connection takes the old one away.
+        peer.xpub.poll(0)
+        peer.xpub.send(ROOM + b"x")
+        return bool(peer.messages)
+
+    await wait_until(arrived, "a message")
+
+
+async def test_closed_subscriber_says_nothing_more(peer):
+    await peer.subscribed_to_all()
+    peer.xpub.send(ROOM + b"x")
+    peer.subscriber.close()
+    peer.subscriber.close()
+    await asyncio.sleep(0)
+    assert peer.messages == []

@@ -1,0 +1,203 @@
+"""The `Bus` of a node over ZeroMQ: one link to each broker.
+
+Knows sockets, links and limits. Knows nothing of nodes, rooms or Socket.IO: topics and bodies are bytes to it.
+With several brokers every message goes to each and comes from each; the adapter drops the copies.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from zmqio.adapter.base import BusEvents
+from zmqio.config import BusOptions
+from zmqio.exceptions import BusOverflowError, BusUnavailableError, ConfigError, MessageTooLargeError
+from zmqio.transport.log_limit import LogLimit
+from zmqio.transport.zmq_barrier import Barrier
+from zmqio.transport.zmq_context import ProcessContext
+from zmqio.transport.zmq_link import Link, LinkOptions, LinkState
+from zmqio.transport.zmq_publisher import Publisher
+
+__all__ = ["BusCounters", "ZmqBus"]
+
+log = structlog.get_logger(__name__)
+
+LINGER_MS = 1_000
+
+
+@dataclass(slots=True)
+class BusCounters:
+    """How often what has happened since the start.
+
+    Attributes:
+        rubbish: received messages that were none; dropped.
+        overflows: messages that a full queue did not take, counted for each broker.
+        failures: calls of the receiver of messages that raised.
+        losses: times that a broker was lost.
+    """
+
+    rubbish: int = 0
+    overflows: int = 0
+    failures: int = 0
+    losses: int = 0
+
+
+class ZmqBus:
+    """Topics to and from other nodes through one or more brokers (see `zmqio.adapter.base.Bus`).
+
+    Belongs to the event loop that runs `start`; no method may be called from another thread.
+
+    Args:
+        addresses: base address of each broker; the index of an address is the number of its link.
+        options: limits and times.
+
+    Raises:
+        ConfigError: no address, or one twice (its messages would only be copied).
+    """
+
+    def __init__(self, addresses: Sequence[str], options: BusOptions) -> None:
+        if not addresses or len(set(addresses)) != len(addresses):
+            raise ConfigError(f"broker addresses {list(addresses)!r}: name at least one, and each once")
+        self._addresses = tuple(addresses)
+        self._options = options
+        self.counters = BusCounters()
+        self._context = ProcessContext()
+        self._links: list[Link] = []
+        self._publishers: list[Publisher] = []
+        self._barrier: Barrier | None = None
+        self._events: BusEvents | None = None
+        self._rubbish_log = LogLimit()
+        self._overflow_log = LogLimit()
+        self._failure_log = LogLimit()
+
+    @property
+    def connected_links(self) -> Collection[int]:
+        """Indexes of the brokers that are connected and have applied every subscription."""
+        return frozenset(link.index for link in self._links if link.state is LinkState.READY)
+
+    async def start(self, events: BusEvents) -> None:
+        """Begin to connect; returns without waiting for a broker."""
+        self._events = events
+        options = LinkOptions(self._options.publish_queue_messages, self._options.dead_after_s)
+        context = self._context.get()
+        self._links = [
+            Link(index, address, context, options, self) for index, address in enumerate(self._addresses)
+        ]
+
+    def publish(self, topic: bytes, body: bytes) -> None:
+        """Queue one message, a single frame `topic + body`, on every link that is ready.
+
+        Raises:
+            BusUnavailableError: no link is ready.
+            BusOverflowError: the queue of every ready link is full. (Where only one of several is, the message
+                travels through the others; it is counted and logged.)
+            MessageTooLargeError: topic and body are over `max_message_bytes`; checked first.
+        """
+        frame = topic + body
+        if len(frame) > self._options.max_message_bytes:
+            raise MessageTooLargeError(len(frame), self._options.max_message_bytes)
+        if not self._publishers:
+            raise BusUnavailableError(f"no broker is connected; tried: {', '.join(self._addresses)}")
+        full = 0
+        for publisher in self._publishers:
+            if not publisher.send(frame):
+                full += 1
+        if full:
+            self._overflowed(full)
+
+    def subscribe(self, topics: Iterable[bytes]) -> Awaitable[None]:
+        """Subscribe at once on every link; the awaitable is done when the brokers have applied it.
+
+        That is: when every connected broker has acknowledged, or one has and `barrier_timeout_s` is over; at once
+        while none is connected. It never fails. Subscriptions are counted: one made twice is taken back twice.
+        """
+        wanted = tuple(topics)
+        for link in self._links:
+            link.subscribe(wanted)
+        waiter = asyncio.get_running_loop().create_future()
+        self._barrier_of_this_turn().wait_with(waiter)
+        return waiter
+
+    def unsubscribe(self, topics: Iterable[bytes]) -> None:
+        """Take subscriptions back."""
+        unwanted = tuple(topics)
+        for link in self._links:
+            link.unsubscribe(unwanted)
+
+    async def close(self) -> None:
+        """Stop; what is queued is still sent, for one second at most."""
+        self._close_links()
+        await asyncio.to_thread(self._context.term)
+
+    def abandon(self) -> None:
+        """The same without an event loop, for the end of the interpreter; does nothing in a forked child."""
+        if self._context.is_here():
+            self._close_links()
+            self._context.term()
+
+    def link_message(self, link: int, topic: bytes, body: bytes) -> None:
+        """A message came through a link."""
+        if self._events is None:
+            return
+        try:
+            self._events.message(link, topic, body)
+        except Exception:  # outer edge: one message must not stop the others
+            self.counters.failures += 1
+            if times := self._failure_log.happened(time.monotonic()):
+                log.exception("bus_message_failed", link=link, times=times)
+
+    def link_rubbish(self, link: int, reason: str) -> None:
+        """Something came that is no message."""
+        self.counters.rubbish += 1
+        if times := self._rubbish_log.happened(time.monotonic()):
+            log.warning("bus_rubbish", link=link, reason=reason, times=times)
+
+    def link_lost(self, link: int) -> None:
+        """A broker is gone."""
+        self.counters.losses += 1
+        self._collect_publishers()
+        if self._events is not None:
+            self._events.lost(link)
+
+    def link_ready(self, link: int) -> None:
+        """A broker is there."""
+        self._collect_publishers()
+        if self._events is not None:
+            self._events.back(link)
+
+    def _collect_publishers(self) -> None:
+        self._publishers = [link.publisher for link in self._links if link.state is LinkState.READY]
+
+    def _barrier_of_this_turn(self) -> Barrier:
+        if self._barrier is None:
+            connected = [link.index for link in self._links if link.is_connected]
+            self._barrier = Barrier(connected)
+            asyncio.get_running_loop().call_soon(self._sync)
+        return self._barrier
+
+    def _sync(self) -> None:
+        barrier, self._barrier = self._barrier, None
+        if barrier is None or barrier.is_done:
+            return
+        for link in self._links:
+            link.sync(barrier)
+        if not barrier.is_done and len(self._links) > 1:
+            asyncio.get_running_loop().call_later(self._options.barrier_timeout_s, barrier.time_is_up)
+
+    def _overflowed(self, full: int) -> None:
+        self.counters.overflows += full
+        if times := self._overflow_log.happened(time.monotonic()):
+            log.error("bus_overflow", times=times, links=full, queue_messages=self._options.publish_queue_messages)
+        if full == len(self._publishers):
+            raise BusOverflowError(self._options.publish_queue_messages)
+
+    def _close_links(self) -> None:
+        self._events = None
+        self._publishers = []
+        links, self._links = self._links, []
+        for link in links:
+            link.close(LINGER_MS)
+            if self._barrier is not None:
+                self._barrier.lost(link.index)

@@ -1,0 +1,82 @@
+"""What an operator reads of one link: said once when it changes, and once a minute while it is down."""
+
+import asyncio
+
+import structlog
+
+from zmqio.transport.log_limit import LogLimit
+
+__all__ = ["LinkLog"]
+
+log = structlog.get_logger(__name__)
+
+FIRST_REMINDER_S = 5.0
+REMINDER_S = 60.0
+REFUSALS_TO_TELL = 5
+
+
+class LinkLog:
+    """Writes the log of one link.
+
+    Args:
+        loop: tells the time and reminds.
+        link: index of the link.
+        address: base address of the broker.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, link: int, address: str) -> None:
+        self._loop = loop
+        self._facts = {"link": link, "address": address}
+        self._since_s = loop.time()
+        self._was_ready = False
+        self._epoch: bytes | None = None
+        self._refusals = LogLimit()
+        self._refused_in_a_row = 0
+        log.info("bus_connecting", **self._facts)
+        self._reminder = loop.call_later(FIRST_REMINDER_S, self._remind)
+
+    def ready(self) -> None:
+        """The broker is there and has applied the subscriptions."""
+        self._reminder.cancel()
+        self._refused_in_a_row = 0
+        if self._was_ready:
+            log.info("bus_back", away_s=self._elapsed_s(), **self._facts)
+        else:
+            log.info("bus_connected", waited_s=self._elapsed_s(), **self._facts)
+        self._was_ready = True
+        self._since_s = self._loop.time()
+
+    def lost(self) -> None:
+        """The broker was there and is gone."""
+        log.warning("bus_lost", up_s=self._elapsed_s(), **self._facts)
+        self._since_s = self._loop.time()
+        self._reminder = self._loop.call_later(REMINDER_S, self._remind)
+
+    def silent(self, silent_s: float) -> None:
+        """The broker is connected and does not acknowledge; the connection is made anew."""
+        log.warning("bus_silent", silent_s=round(silent_s, 3), **self._facts)
+
+    def epoch(self, epoch: bytes) -> None:
+        """The broker named its epoch: it is another run of the broker than before, or the same."""
+        if self._epoch is not None and epoch != self._epoch:
+            log.info("bus_broker_restarted", epoch=epoch.hex(), previous=self._epoch.hex(), **self._facts)
+        self._epoch = epoch
+
+    def refused(self) -> None:
+        """Something answers at the address and no handshake comes of it; a stopping broker may do so, too."""
+        self._refused_in_a_row += 1
+        if self._refused_in_a_row < REFUSALS_TO_TELL:
+            return
+        if times := self._refusals.happened(self._loop.time()):
+            log.warning("bus_not_a_broker", times=times, **self._facts)
+
+    def close(self) -> None:
+        """Say no more."""
+        self._reminder.cancel()
+
+    def _remind(self) -> None:
+        log.warning("bus_unreachable", waited_s=self._elapsed_s(), **self._facts)
+        self._reminder = self._loop.call_later(REMINDER_S, self._remind)
+
+    def _elapsed_s(self) -> float:
+        return round(self._loop.time() - self._since_s, 3)
