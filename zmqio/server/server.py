@@ -24,6 +24,7 @@ from zmqio.server.asgi import AsgiApp, AsgiCallable
 from zmqio.server.broadcast import Broadcast
 from zmqio.server.client import Client
 from zmqio.server.factory import SimpleFactory
+from zmqio.server.host_signals import HostSignals
 from zmqio.server.namespace import Middleware, Namespace
 from zmqio.server.operations import Operations
 from zmqio.server.runtime import Runtime
@@ -74,6 +75,8 @@ class Server(Operations):
         self._runtime: Runtime | None = None
         self._starting: asyncio.Lock | None = None
         self._closed = False
+        self._closing: asyncio.Future[None] | None = None
+        self._signals = HostSignals(self._told_to_stop)
         self._node_listeners: dict[str, list[Callable[..., None]]] = {"joined": [], "left": []}
         self.of("/")
 
@@ -147,7 +150,9 @@ class Server(Operations):
             ConfigError: the configured node tag belongs to another live node.
             RuntimeError: it runs already in another event loop.
         """
-        self._closed = False
+        if self._closing is not None:
+            await asyncio.shield(self._closing)
+        self._closed, self._closing = False, None
         if self._runtime is not None:
             return
         if self._starting is None:
@@ -157,15 +162,21 @@ class Server(Operations):
                 await self._start()
 
     async def close(self) -> None:
-        """Disconnect every client (`server shutting down`), say goodbye to the other nodes, and stop."""
+        """Disconnect every client (`server shutting down`), say goodbye to the other nodes, and stop.
+
+        Called again it waits for the same end.
+        """
         self._closed = True
-        runtime = self._runtime
-        if runtime is None:
-            return
+        if self._runtime is not None and self._closing is None:
+            self._closing = asyncio.ensure_future(self._close(self._runtime, asyncio.current_task()))
+        if self._closing is not None:
+            await asyncio.shield(self._closing)
+
+    async def _close(self, runtime: Runtime, caller: "asyncio.Task[Any] | None") -> None:
+        self._signals.unwrap()
         await runtime.engine.close("server shutting down")
-        await runtime.tasks.close(HANDLER_GRACE_S)  # disconnect handlers still reach the other nodes
-        if self._runtime is not runtime:
-            return  # somebody else has closed it meanwhile
+        # Disconnect handlers still reach the other nodes.
+        await runtime.tasks.close(HANDLER_GRACE_S, caller=caller)
         self._runtime = None
         for namespace in self._namespaces.values():
             await namespace.close()
@@ -246,6 +257,8 @@ class Server(Operations):
         self._runtime = runtime
         for namespace in self._namespaces.values():
             await namespace.open(runtime, self._factory)
+        self._loop = asyncio.get_running_loop()
+        self._signals.wrap()
         _say_goodbye_at_exit(self)
         log.info("node_started", node_id=identity.node_id, pid=os.getpid(), adapter=repr(self._factory))
 
@@ -267,6 +280,11 @@ class Server(Operations):
         if namespace is not None:
             await namespace.ready()
         return namespace
+
+    def _told_to_stop(self) -> None:
+        """From a signal handler: begin to close, in the loop."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(lambda: self._loop.create_task(self.close()))
 
     def _abandon(self) -> None:
         if self._runtime is not None:

@@ -30,12 +30,12 @@ class Tasks:
         task.add_done_callback(self._done)
         return task
 
-    async def close(self, grace_s: float) -> None:
+    async def close(self, grace_s: float, *, caller: "asyncio.Task[Any] | None" = None) -> None:
         """Wait up to `grace_s` seconds for what runs, then cancel the rest and wait for that.
 
-        The task that calls this is left out, so that a handler may close its own server.
+        The task that calls this, and `caller`, are left out, so that a handler may close its own server.
         """
-        others = self._running - {asyncio.current_task()}
+        others = self._running - {asyncio.current_task(), caller}
         if not others:
             return
         _, late = await asyncio.wait(others, timeout=grace_s)

@@ -1,0 +1,54 @@
+"""`HostSignals`: the host's handlers run as before. In the test's own process, with handlers put back."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from zmqio.server.host_signals import HostSignals
+
+
+@pytest.fixture
+def heard() -> Iterator[list[str]]:
+    """A host that has a handler for SIGTERM."""
+    calls: list[str] = []
+    previous = signal.signal(signal.SIGTERM, lambda number, frame: calls.append("host"))
+    yield calls
+    signal.signal(signal.SIGTERM, previous)
+
+
+def test_server_hears_of_it_and_the_hosts_handler_still_runs(heard: list[str]) -> None:
+    signals = HostSignals(lambda: heard.append("server"))
+    signals.wrap()
+    signals.wrap()
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert heard == ["server", "host"]
+    signals.unwrap()
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert heard == ["server", "host", "host"]
+
+
+def test_what_no_host_has_installed_stays_as_it_is() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    signals = HostSignals(lambda: None)
+    signals.wrap()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_handler_that_was_replaced_meanwhile_is_not_put_back(heard: list[str]) -> None:
+    signals = HostSignals(lambda: heard.append("server"))
+    signals.wrap()
+    signal.signal(signal.SIGTERM, lambda number, frame: heard.append("newer"))
+    signals.unwrap()
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert heard == ["newer"]
+
+
+def test_outside_the_main_thread_nothing_is_touched(heard: list[str]) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    thread = threading.Thread(target=HostSignals(lambda: None).wrap)
+    thread.start()
+    thread.join()
+    assert signal.getsignal(signal.SIGTERM) is before
