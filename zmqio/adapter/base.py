@@ -29,6 +29,7 @@ __all__ = [
     "LocalSockets",
     "NodeEvents",
     "SocketDescription",
+    "TagClash",
     "Target",
 ]
 
@@ -46,6 +47,28 @@ class Identity:
     node_id: NodeId
     tag: NodeTag
     tag_is_configured: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TagClash:
+    """Another live node holds this node's tag, and has held it for longer: this one has to go.
+
+    Attributes:
+        tag: the tag of both.
+        holder: the other node.
+        host: where it runs, for people to read.
+        pid: its process, for people to read.
+        tag_is_configured: whether *this* node's tag was configured; a random one can be drawn again.
+    """
+
+    tag: NodeTag
+    holder: NodeId
+    host: str
+    pid: int
+    tag_is_configured: bool
+
+    def __str__(self) -> str:
+        return f"node tag {self.tag!r} belongs to node {self.holder} (host {self.host}, process {self.pid})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +155,9 @@ class Adapter(ABC):
     """Rooms of one namespace, and the way to the sockets in them on every node.
 
     Subclass `LocalAdapter` to change how this process delivers, or `ClusterAdapter` to change how nodes talk.
+
+    Whatever reaches other nodes does its work here first and raises BusError if it did not leave this process.
+    Questions do not wait for a node that dies: RequestTimeoutError names it in `missing` at once.
     """
 
     @abstractmethod
@@ -243,8 +269,15 @@ class AdapterFactory(Protocol):
     async def start(self, identity: Identity, events: NodeEvents) -> None:
         """Begin to talk to other nodes; returns without waiting for a broker."""
 
+    async def settled(self, limit_s: float) -> TagClash | None:
+        """Wait until it is known whether another live node holds this node's tag; called before any id is made.
+
+        Args:
+            limit_s: longest time to wait for a broker; without one nothing is known, and None is returned.
+        """
+
     async def close(self) -> None:
-        """Say goodbye and stop."""
+        """Say goodbye and stop; it may be started again."""
 
     def abandon(self) -> None:
         """Say goodbye without an event loop: at interpreter exit, when nobody called `close`."""

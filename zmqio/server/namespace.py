@@ -5,7 +5,7 @@ Implements `Home` for its sockets and `Stage` for its broadcasts; `Members` hold
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 import structlog
 
@@ -66,6 +66,12 @@ class Namespace(Operations):
     def sockets(self) -> Mapping[Sid, Socket]:
         """Sid -> socket, those of this process."""
         return self._members.sockets
+
+    @overload
+    def on(self, event: str) -> Callable[[Function], Function]: ...
+
+    @overload
+    def on(self, event: str, handler: Function) -> Function: ...
 
     def on(self, event: str, handler: Function | None = None) -> Any:
         """Register the function that handles an event; use it as a decorator or with `handler`.

@@ -10,12 +10,12 @@ import os
 import weakref
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar, overload
 
 import structlog
 
 from zmqio.adapter.base import Adapter, AdapterFactory, Health, Identity
-from zmqio.adapter.local import LocalAdapter
+from zmqio.adapter.local import LocalAdapterFactory
 from zmqio.config import EngineOptions, ServerOptions, address_from_environment, node_tag_from_environment
 from zmqio.exceptions import ConfigError, ServerClosedError
 from zmqio.ids import NodeId, make_node_id, make_node_tag, parse_node_tag
@@ -23,7 +23,6 @@ from zmqio.protocol.parser import JsonParser, Parser
 from zmqio.server.asgi import AsgiApp, AsgiCallable
 from zmqio.server.broadcast import Broadcast
 from zmqio.server.client import Client
-from zmqio.server.factory import SimpleFactory
 from zmqio.server.host_signals import HostSignals
 from zmqio.server.namespace import Middleware, Namespace
 from zmqio.server.operations import Operations
@@ -39,6 +38,9 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 AdapterSpec: TypeAlias = str | AdapterFactory | Callable[..., Adapter] | None
 
 FROM_ENVIRONMENT = "environment"
+SETTLE_LIMIT_S = 0.5
+"""How long a start waits for a broker to learn whether its node tag is free; without one it goes on."""
+TAG_TRIES = 5
 HANDLER_GRACE_S = 5.0
 """How long `close` waits for handlers that run before it cancels them."""
 
@@ -94,9 +96,16 @@ class Server(Operations):
             self._namespaces[name] = Namespace(name, self._open)
         return self._namespaces[name]
 
+    @overload
+    def on(self, event: str) -> Callable[[Function], Function]: ...
+
+    @overload
+    def on(self, event: str, handler: Function) -> Function: ...
+
     def on(self, event: str, handler: Function | None = None) -> Any:
         """Register a handler in the namespace `/`, see `Namespace.on`."""
-        return self.of("/").on(event, handler)
+        root = self.of("/")
+        return root.on(event) if handler is None else root.on(event, handler)
 
     def use(self, middleware: Middleware) -> Middleware:
         """Run middleware in the namespace `/`, see `Namespace.use`."""
@@ -245,15 +254,13 @@ class Server(Operations):
                 log.exception("node_listener_failed", event_name=event)
 
     async def _start(self) -> None:
-        tag = self._node_tag or make_node_tag()
-        identity = Identity(make_node_id(tag), tag, tag_is_configured=self._node_tag is not None)
+        identity = await self._join()
         runtime = Runtime(
             options=self._options,
             parser=self._parser,
             identity=identity,
-            engine=Engine(self._engine_options, tag, self._accept),
+            engine=Engine(self._engine_options, identity.tag, self._accept),
         )
-        await self._factory.start(identity, self)
         self._runtime = runtime
         for namespace in self._namespaces.values():
             await namespace.open(runtime, self._factory)
@@ -261,6 +268,21 @@ class Server(Operations):
         self._signals.wrap()
         _say_goodbye_at_exit(self)
         log.info("node_started", node_id=identity.node_id, pid=os.getpid(), adapter=repr(self._factory))
+
+    async def _join(self) -> Identity:
+        """Start the adapter under a tag that no other live node holds."""
+        for _ in range(TAG_TRIES):
+            tag = self._node_tag or make_node_tag()
+            identity = Identity(make_node_id(tag), tag, tag_is_configured=self._node_tag is not None)
+            await self._factory.start(identity, self)
+            clash = await self._factory.settled(SETTLE_LIMIT_S)
+            if clash is None:
+                return identity
+            log.warning("node_tag_taken", tag=tag, holder=clash.holder, host=clash.host, pid=clash.pid)
+            await self._factory.close()
+            if self._node_tag is not None:
+                raise ConfigError(f"{clash}; give every node a tag of its own (`node_tag`, ZMQIO_NODE_TAG)")
+        raise ConfigError(f"{TAG_TRIES} random node tags in a row belong to other nodes: {clash}")
 
     async def _open(self, namespace: Namespace) -> None:
         await self.ready()
@@ -314,13 +336,13 @@ def _make_factory(adapter: AdapterSpec) -> AdapterFactory:
     if adapter == FROM_ENVIRONMENT:
         adapter = address_from_environment()
     if adapter is None:
-        return SimpleFactory(LocalAdapter)
+        return LocalAdapterFactory()
     if isinstance(adapter, str):
         return ZmqAdapter(adapter)
     if isinstance(adapter, AdapterFactory):
         return adapter
     if callable(adapter):
-        return SimpleFactory(adapter)
+        return LocalAdapterFactory(adapter)
     raise ConfigError(
         f"adapter={adapter!r}: give a broker's address, ZmqAdapter(...), a subclass of LocalAdapter, or None"
     )

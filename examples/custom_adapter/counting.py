@@ -1,0 +1,21 @@
+"""An adapter of your own: count what each room is sent, and deliver as usual."""
+
+from collections import Counter
+from typing import ClassVar
+
+import zmqio
+from zmqio.protocol.packet import Frames
+
+
+class CountingAdapter(zmqio.LocalAdapter):
+    """Counts the broadcasts of this process by room."""
+
+    sent: ClassVar[Counter[str]] = Counter()
+
+    async def broadcast(self, frames: Frames, target: zmqio.Target) -> None:
+        self.sent.update(target.rooms or ("(everybody)",))
+        await super().broadcast(frames, target)
+
+
+io = zmqio.Server(adapter=CountingAdapter)
+app = io.asgi()

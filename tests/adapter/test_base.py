@@ -1,0 +1,39 @@
+import inspect
+
+import pytest
+
+from tests.support.fake_sockets import FakeSockets
+from tests.support.memory_bus import MemoryBus
+from zmqio.adapter.base import Adapter, AdapterFactory, Bus, BusEvents, LocalSockets
+from zmqio.adapter.cluster import ClusterAdapterFactory
+from zmqio.adapter.cluster_adapter import ClusterAdapter
+from zmqio.adapter.local import LocalAdapter, LocalAdapterFactory
+from zmqio.adapter.node import Node
+
+
+def members(contract: type) -> dict[str, object]:
+    return {name: value for name, value in vars(contract).items() if inspect.isfunction(value) and name[0] != "_"}
+
+
+@pytest.mark.parametrize(
+    ("contract", "implementation"),
+    [
+        (LocalSockets, FakeSockets),
+        (Bus, MemoryBus),
+        (BusEvents, Node),
+        (Adapter, LocalAdapter),
+        (Adapter, ClusterAdapter),
+        (AdapterFactory, LocalAdapterFactory),
+        (AdapterFactory, ClusterAdapterFactory),
+    ],
+)
+def test_implementation_takes_what_its_contract_says(contract: type, implementation: type) -> None:
+    for name, method in members(contract).items():
+        theirs = inspect.signature(getattr(implementation, name)).parameters
+        ours = inspect.signature(method).parameters  # type: ignore[arg-type]
+        assert [(p.name, p.kind) for p in ours.values()] == [(p.name, p.kind) for p in theirs.values()], name
+
+
+def test_contract_alone_is_no_adapter() -> None:
+    with pytest.raises(TypeError, match="abstract"):
+        Adapter()  # type: ignore[abstract]

@@ -1,0 +1,143 @@
+import pytest
+
+from tests.support.fake_sockets import FakeSockets, ackable, event
+from zmqio.adapter.barriers import DONE
+from zmqio.adapter.base import AdapterFactory, Identity, Target
+from zmqio.adapter.local import LocalAdapter, LocalAdapterFactory
+from zmqio.exceptions import RequestTimeoutError, TopicError
+from zmqio.ids import NodeId, NodeTag, Sid
+
+A, B, C = Sid("a"), Sid("b"), Sid("c")
+EVERYBODY = Target()
+
+
+def to(*rooms: str, except_: tuple[str, ...] = ()) -> Target:
+    return Target(frozenset(rooms), frozenset(except_))
+
+
+@pytest.fixture
+def sockets() -> FakeSockets:
+    return FakeSockets()
+
+
+@pytest.fixture
+def adapter(sockets: FakeSockets) -> LocalAdapter:
+    sockets.adapter = adapter = LocalAdapter("/", sockets)
+    for sid, *rooms in ((A, "r"), (B, "r", "s"), (C, "s")):
+        adapter.add(Sid(sid), (sid, *rooms))
+    sockets.room_events.clear()
+    return adapter
+
+
+async def test_join_is_done_at_once_for_free(adapter: LocalAdapter) -> None:
+    assert adapter.add(A, ["new"]) is DONE
+    assert "new" in adapter.rooms_of(A)
+
+
+async def test_room_events_are_those_of_javascript(sockets: FakeSockets) -> None:
+    adapter = LocalAdapter("/", sockets)
+    adapter.add(A, ["a", "r"])
+    adapter.add(B, ["r"])
+    adapter.remove(A, "r")
+    adapter.remove(A, "never in")
+    adapter.remove_all(B)
+    assert sockets.room_events == [
+        ("create-room", "a", None),
+        ("join-room", "a", A),
+        ("create-room", "r", None),
+        ("join-room", "r", A),
+        ("join-room", "r", B),
+        ("leave-room", "r", A),
+        ("leave-room", "r", B),
+        ("delete-room", "r", None),
+    ]
+
+
+async def test_packet_reaches_each_chosen_socket_once(adapter: LocalAdapter, sockets: FakeSockets) -> None:
+    await adapter.broadcast(event("x"), to("r", "s", except_=("a",)))
+    assert dict(sockets.received) == {B: [event("x")], C: [event("x")]}
+
+
+async def test_nobody_to_reach_is_no_delivery(adapter: LocalAdapter, sockets: FakeSockets) -> None:
+    await adapter.broadcast(event("x"), to("nobody"))
+    assert sockets.largest_delivery == 0
+
+
+async def test_socket_that_leaves_during_a_delivery_does_not_disturb_it(adapter: LocalAdapter) -> None:
+    class Leaving(FakeSockets):
+        def deliver(self, sids, frames, *, volatile=False):  # type: ignore[no-untyped-def]
+            for sid in sids:
+                self.received[sid].append(frames)
+                self.adapter.remove_all(sid)
+
+    sockets = Leaving()
+    sockets.adapter = adapter = LocalAdapter("/", sockets)
+    for sid in (A, B, C):
+        adapter.add(sid, (sid, "r"))
+    await adapter.broadcast(event("x"), to("r"))
+    assert set(sockets.received) == {A, B, C}
+
+
+async def test_acks_are_gathered(adapter: LocalAdapter, sockets: FakeSockets) -> None:
+    sockets.answers = {A: [1], B: [2], C: [3]}
+    assert await adapter.broadcast_with_ack(ackable("x"), to("r"), 20) == [[1], [2]]
+
+
+async def test_acks_of_nobody(adapter: LocalAdapter) -> None:
+    assert await adapter.broadcast_with_ack(ackable("x"), to("nobody"), 20) == []
+
+
+async def test_silent_clients_end_with_what_came(adapter: LocalAdapter, sockets: FakeSockets) -> None:
+    sockets.answers = {B: [2]}
+    with pytest.raises(RequestTimeoutError, match="1 of 2 clients answered") as caught:
+        await adapter.broadcast_with_ack(ackable("x"), to("r"), 0.01)
+    assert (caught.value.responses, caught.value.expected, caught.value.missing) == ([[2]], 2, [])
+
+
+async def test_sockets_are_described(adapter: LocalAdapter, sockets: FakeSockets) -> None:
+    sockets.data[A] = {"name": "Ada"}
+    found = await adapter.fetch_sockets(to("r"), 20)
+    assert [(one.sid, one.rooms, one.data) for one in found] == [
+        (A, ("a", "r"), {"name": "Ada"}),
+        (B, ("b", "r", "s"), {}),
+    ]
+
+
+async def test_sockets_are_moved_and_disconnected(adapter: LocalAdapter, sockets: FakeSockets) -> None:
+    await adapter.add_sockets(to("r"), ["new"])
+    await adapter.remove_sockets(to("s"), ["s", "new"])
+    assert [set(adapter.rooms_of(sid)) for sid in (A, B, C)] == [{"a", "r", "new"}, {"b", "r"}, {"c"}]
+    await adapter.disconnect_sockets(EVERYBODY, close=True)
+    assert sockets.disconnected == [(A, True), (B, True), (C, True)]
+    assert await adapter.rooms(20) == set()
+
+
+async def test_there_are_no_other_nodes(adapter: LocalAdapter, sockets: FakeSockets) -> None:
+    await adapter.open()
+    await adapter.server_side_emit(["x"])
+    assert await adapter.server_side_emit_with_ack(["x"], 20) == []
+    assert sockets.server_side == []
+    assert adapter.server_count() == 1
+    assert await adapter.rooms(20) == {"a", "b", "c", "r", "s"}
+    await adapter.close()
+
+
+async def test_impossible_room_changes_nothing(adapter: LocalAdapter, sockets: FakeSockets) -> None:
+    with pytest.raises(TopicError):
+        adapter.add(A, ["good", "\0"])
+    with pytest.raises(TopicError):
+        await adapter.add_sockets(EVERYBODY, ["good", "\0"])
+    assert sockets.room_events == []
+
+
+async def test_factory_makes_what_it_was_given(sockets: FakeSockets) -> None:
+    class Mine(LocalAdapter):
+        pass
+
+    factory = LocalAdapterFactory(Mine)
+    assert isinstance(factory, AdapterFactory)
+    await factory.start(Identity(NodeId("n"), NodeTag("tagg")), sockets)  # type: ignore[arg-type]
+    assert isinstance(factory("/x", sockets), Mine)
+    assert factory.health().ready
+    factory.abandon()
+    await factory.close()

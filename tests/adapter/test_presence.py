@@ -1,0 +1,136 @@
+"""How a node shows that it lives, and sees who else does."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from structlog.testing import capture_logs
+
+from tests.support.node_stage import ALL, NAMESAKE, PEER, NodeStage
+from tests.support.timing import wait_until
+from zmqio.exceptions import BusUnavailableError
+from zmqio.protocol import messages as m
+from zmqio.protocol.topic import inbox_topic
+
+
+@pytest_asyncio.fixture
+async def stage() -> AsyncIterator[NodeStage]:
+    stage = await NodeStage().ready()
+    yield stage
+    await stage.node.close()
+
+
+async def test_start_does_not_wait_for_a_broker_and_health_says_why() -> None:
+    stage = NodeStage()
+    stage.network.up[0] = False
+    await stage.node.start()
+    health = stage.node.health()
+    assert not health.ready
+    assert health.reasons[0].startswith("no broker has answered yet")
+    with pytest.raises(BusUnavailableError):
+        stage.node.publish(ALL, m.Goodbye("x"))
+    stage.network.mend(0)
+    await wait_until(lambda: stage.node.health().ready, "the echo")
+    assert stage.node.health().reasons == ()
+    await stage.node.close()
+
+
+async def test_first_heartbeat_asks_and_the_later_ones_do_not(stage: NodeStage) -> None:
+    await wait_until(lambda: len(stage.sent(m.Heartbeat)) > 3, "heartbeats")
+    beats = [envelope.message for _, envelope in stage.sent(m.Heartbeat)]
+    assert [isinstance(beat, m.Heartbeat) and beat.hello for beat in beats[:3]] == [True, False, False]
+
+
+async def test_stranger_is_answered_at_once_in_its_inbox(stage: NodeStage) -> None:
+    stage.beat()
+    await wait_until(lambda: stage.events.seen, "the join")
+    assert stage.events.seen == [("joined", PEER)]
+    assert [topic for topic, _ in stage.sent(m.Heartbeat) if topic != ALL] == [inbox_topic("zmqio", PEER)]
+    assert list(stage.node.peers) == [PEER]
+
+
+async def test_goodbye_is_told(stage: NodeStage) -> None:
+    stage.beat()
+    stage.say(m.Goodbye("goodbye"), previous=None)
+    await wait_until(lambda: len(stage.events.seen) == 2, "the goodbye")
+    assert stage.events.seen[1] == ("left", PEER, "goodbye")
+
+
+async def test_silent_node_is_dead_and_questions_to_it_are_over(stage: NodeStage) -> None:
+    stage.beat()
+    await wait_until(lambda: stage.node.peers, "the peer")
+    with stage.node.asker.ask(list(stage.node.peers)) as question:
+        waiting = asyncio.ensure_future(question.answers(20))
+        await wait_until(waiting.done, "the end of the question")
+        assert waiting.exception().missing == [PEER]  # type: ignore[union-attr]
+    assert stage.events.seen[1] == ("left", PEER, "silent")
+    assert stage.node.incidents.counters["nodes_died"] == 1
+
+
+async def test_node_without_its_echo_is_deaf_until_it_comes_back(stage: NodeStage) -> None:
+    stage.beat()
+    stage.network.faults.drop = lambda topic, body: True  # the broker hangs: connected, and nothing passes
+    with capture_logs() as lines:
+        await wait_until(lambda: not stage.node.health().ready, "deafness")
+        assert stage.node.health().reasons[0].startswith("deaf:")
+        await wait_until(lambda: stage.node.incidents.counters["bus_deaf"], "the count")
+        stage.network.faults.drop = lambda topic, body: False
+        await wait_until(lambda: stage.node.health().ready, "the echo")
+        await wait_until(lambda: any(line["event"] == "bus_heard_again" for line in lines), "the log line")
+    assert [event for event, *_ in stage.events.seen] == ["joined"]
+
+
+async def test_nobody_else_with_the_tag_is_no_clash(stage: NodeStage) -> None:
+    stage.beat(PEER, to_me=True)
+    assert await stage.node.settled(20) is None
+
+
+async def test_without_a_broker_it_is_not_waited_for_the_tag() -> None:
+    stage = NodeStage()
+    stage.network.up[0] = False
+    await stage.node.start()
+    assert await stage.node.settled(0) is None
+    await stage.node.close()
+
+
+async def test_dead_namesake_is_no_clash(stage: NodeStage) -> None:
+    stage.beat(NAMESAKE)  # a last word that was still under way: nobody answers the question
+    await wait_until(lambda: any(topic != ALL for topic, _ in stage.sent(m.Heartbeat)), "the question")
+    question = next(e.message for topic, e in stage.sent(m.Heartbeat) if topic == inbox_topic("zmqio", NAMESAKE))
+    assert isinstance(question, m.Heartbeat)
+    assert question.hello
+    assert await stage.node.settled(20) is None
+    assert stage.node.health().ready
+
+
+@pytest.mark.parametrize("configured", [False, True])
+async def test_older_holder_of_the_tag_that_answers_makes_this_node_leave(configured: bool) -> None:
+    stage = await NodeStage(configured=configured).ready()
+    stage.beat(NAMESAKE, to_me=True)
+    clash = await stage.node.settled(20)
+    assert clash is not None
+    assert (clash.holder, clash.host, clash.pid, clash.tag_is_configured) == (NAMESAKE, "far", 7, configured)
+    assert [envelope.message for _, envelope in stage.sent(m.Goodbye)] == [m.Goodbye("tag clash")]
+    health = stage.node.health()
+    assert not health.ready
+    assert NAMESAKE in health.reasons[0]
+    assert list(stage.node.peers) == []
+    with pytest.raises(BusUnavailableError, match="tag1"):
+        stage.node.publish(ALL, m.FetchRooms(1, "/"))
+    await wait_until(lambda: stage.bus.closed, "the end of the bus")
+    await stage.node.close()
+
+
+async def test_younger_holder_of_the_tag_is_left_to_leave(stage: NodeStage) -> None:
+    stage.beat(NAMESAKE, to_me=True, started_at=4e9)
+    assert await stage.node.settled(20) is None
+    assert stage.node.health().ready
+
+
+async def test_clash_that_is_found_late_turns_health_red(stage: NodeStage) -> None:
+    assert await stage.node.settled(20) is None
+    with capture_logs() as lines:
+        stage.beat(NAMESAKE, to_me=True)
+        await wait_until(lambda: not stage.node.health().ready, "red")
+    assert "node_tag_clash" in [line["event"] for line in lines]

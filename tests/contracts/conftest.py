@@ -1,0 +1,72 @@
+"""The buses that the adapter conformance suite runs over. A new one is a new entry in `NETWORKS`."""
+
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from dataclasses import replace
+
+import pytest
+import pytest_asyncio
+
+from tests.contracts.harness import Cluster, MakeFactory, open_cluster, over
+from tests.support.broker import BrokerProcess
+from tests.support.memory_bus import Faults, MemoryNetwork
+from zmqio.config import BusOptions
+from zmqio.ids import NodeId
+from zmqio.protocol.envelope import encode
+from zmqio.protocol.messages import AckCount, AckResponse, Envelope, Response, Stamp
+from zmqio.transport.zmq_bus import ZmqBus
+
+OPTIONS = BusOptions(heartbeat_s=0.05, dead_after_s=5.0)
+
+
+def lies(topic: bytes, body: bytes) -> Iterable[tuple[bytes, bytes]]:
+    """Beside each message: rubbish, a message of another version, and answers to questions nobody asked."""
+    liar = NodeId("liarliarliarlia")
+    yield topic, b"\xc1 is no msgpack"
+    yield topic, b"\x95\x07\x01\xa4peer\x01\x00"
+    if topic.startswith(b"zmqio/u/"):
+        for message in (AckCount(10**6, 3), AckResponse(10**6, b"\x90"), Response(10**6, b"\x90", last=True)):
+            yield topic, encode(Envelope(Stamp(liar, 1), message))
+
+
+def honest() -> MemoryNetwork:
+    """One broker."""
+    return MemoryNetwork()
+
+
+def two_brokers() -> MemoryNetwork:
+    """Each message comes through both."""
+    return MemoryNetwork(links=2)
+
+
+def lying() -> MemoryNetwork:
+    """Doubled and stale messages, slow barriers, and rubbish."""
+    return MemoryNetwork(links=2, faults=Faults(double=0.3, stale=0.3, rubbish=lies, slow_barrier_turns=25))
+
+
+NETWORKS: dict[str, Callable[[], MemoryNetwork]] = {make.__name__: make for make in (honest, two_brokers, lying)}
+REAL = "real_broker"
+
+
+@pytest.fixture(scope="session")
+def broker() -> Iterator[BrokerProcess]:
+    """A broker process for the whole run; each cluster has a prefix of its own."""
+    with BrokerProcess() as process:
+        yield process
+
+
+@pytest.fixture(params=[*NETWORKS, REAL])
+def make_factory(request: pytest.FixtureRequest) -> MakeFactory:
+    """Makes the adapter factories of the nodes of one cluster."""
+    if request.param != REAL:
+        return over(NETWORKS[request.param]().bus, OPTIONS)
+    address = request.getfixturevalue("broker").address
+    options = replace(OPTIONS, prefix=f"test-{secrets.token_hex(4)}")
+    return over(lambda _: ZmqBus((address,), options), options)
+
+
+@pytest_asyncio.fixture
+async def cluster(make_factory: MakeFactory) -> AsyncIterator[Cluster]:
+    """Three nodes that know each other."""
+    async with open_cluster(make_factory) as cluster:
+        yield cluster

@@ -1,0 +1,161 @@
+"""What happens when nodes die, answers get lost, or the bus is away. Over buses in memory that do so on demand."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+import pytest_asyncio
+
+from tests.contracts.harness import Cluster, TestNode, make_node, open_cluster, over, start_node
+from tests.support.fake_sockets import ackable, event
+from tests.support.memory_bus import MemoryNetwork
+from tests.support.timing import wait_until
+from zmqio.adapter.base import Target
+from zmqio.config import BusOptions
+from zmqio.exceptions import RequestTimeoutError
+from zmqio.protocol.messages import MessageType
+
+OPTIONS = BusOptions(heartbeat_s=0.02, dead_after_s=0.5)
+EVERYBODY = Target()
+
+Ask = Callable[[TestNode, float], Awaitable[object]]
+QUESTIONS: dict[str, Ask] = {
+    "fetch_sockets": lambda node, limit: node.adapter.fetch_sockets(EVERYBODY, limit),
+    "broadcast_with_ack": lambda node, limit: node.adapter.broadcast_with_ack(ackable("x"), EVERYBODY, limit),
+    "server_side_emit_with_ack": lambda node, limit: node.adapter.server_side_emit_with_ack(["x"], limit),
+    "rooms": lambda node, limit: node.adapter.rooms(limit),
+}
+ANSWERS = {MessageType.RESPONSE, MessageType.ACK_COUNT, MessageType.ACK_RESPONSE}
+
+
+class Wired(Cluster):
+    """Three nodes, and the network between them."""
+
+    network: MemoryNetwork
+
+    def bus_of(self, index: int):  # type: ignore[no-untyped-def]
+        """The way to the others of one node."""
+        return next(bus for bus in self.network.buses if bus.name == self[index].name)
+
+
+async def wired(links: int) -> AsyncIterator[Wired]:
+    network = MemoryNetwork(links)
+    async with open_cluster(over(network.bus, OPTIONS)) as cluster:
+        wired = Wired(cluster.nodes)
+        wired.network = network
+        for node in wired:
+            await node.connect("room")
+            node.sockets.server_side_answer = [node.name]
+            node.sockets.answers = {sid: [node.name] for sid in node.adapter.sids(EVERYBODY)}
+        yield wired
+
+
+@pytest_asyncio.fixture(name="cluster")
+async def one_broker() -> AsyncIterator[Wired]:
+    async for cluster in wired(1):
+        yield cluster
+
+
+@pytest_asyncio.fixture(name="redundant")
+async def two_brokers() -> AsyncIterator[Wired]:
+    async for cluster in wired(2):
+        yield cluster
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+async def test_node_that_is_killed_in_the_middle_is_named_as_missing(cluster: Wired, question: str) -> None:
+    cluster.bus_of(2).die()
+    with pytest.raises(RequestTimeoutError, match="went away") as caught:
+        await QUESTIONS[question](cluster[0], 1_000)  # its own limit would be a hang here
+    assert caught.value.missing == [cluster[2].identity.node_id]
+    assert caught.value.received >= 1
+    assert cluster[0].neighbours.left == [(cluster[2].identity.node_id, "silent")]
+    await QUESTIONS[question](cluster[0], 20)
+    cluster.nodes.pop()
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+async def test_answers_that_get_lost_end_in_a_partial_result(cluster: Wired, question: str) -> None:
+    liar = cluster[1].identity.node_id.encode()
+    cluster.network.faults.drop = lambda topic, body: liar in body[:20] and body[2] in ANSWERS
+    with pytest.raises(RequestTimeoutError, match="no answer within") as caught:
+        await QUESTIONS[question](cluster[0], 0.1)
+    assert caught.value.missing == [cluster[1].identity.node_id]
+    cluster.network.faults.drop = lambda topic, body: False
+    await QUESTIONS[question](cluster[0], 20)
+
+
+async def test_answers_that_come_too_late_are_counted_and_disturb_nobody(cluster: Wired) -> None:
+    cluster.bus_of(1).pause()
+    with pytest.raises(RequestTimeoutError):
+        await cluster[0].adapter.fetch_sockets(EVERYBODY, 0)
+    cluster.bus_of(1).resume()
+    found = await cluster[0].adapter.fetch_sockets(EVERYBODY, 20)
+    assert len(found) == 3
+    assert cluster[0].factory.health().details["ignored_answers"]["late"] >= 1
+
+
+async def test_node_that_says_goodbye_in_the_middle_does_not_fail_the_question(cluster: Wired) -> None:
+    cluster[2].sockets.server_side_answer = None
+    asking = asyncio.ensure_future(cluster[0].adapter.server_side_emit_with_ack(["x"], 1_000))
+    await wait_until(lambda: cluster[2].sockets.server_side, "the question")
+    await cluster[2].factory.close()
+    assert await asking == [["B"]]
+    cluster.nodes.pop()
+
+
+async def test_wrong_node_counts_only_cost_the_time_limit(cluster: Wired) -> None:
+    """A node that this one does not know yet answers all the same, and its answers are taken."""
+    stranger = await start_node(make_node("D", over(cluster.network.bus, OPTIONS)("D")))
+    sid = await stranger.connect()
+    await wait_until(lambda: cluster[0].adapter.server_count() == 4, "it is known")
+    assert sid in {one.sid for one in await cluster[0].adapter.fetch_sockets(EVERYBODY, 20)}
+    await stranger.factory.close()
+
+
+async def test_outage_kills_nobody_and_joins_are_applied_after_it(cluster: Wired) -> None:
+    cluster.network.cut(0)
+    await wait_until(lambda: not cluster[0].factory.health().ready, "deafness, after `dead_after_s`")
+    joined = await cluster[1].connect("new")
+    assert [node.adapter.server_count() for node in cluster] == [3, 3, 3]
+    cluster.network.mend(0)
+    await wait_until(lambda: all(node.factory.health().ready for node in cluster), "the echoes")
+    await cluster[0].adapter.broadcast(event("x"), Target(frozenset({"new"})))
+    await cluster.wait_received(event("x"), joined)
+    assert all(node.neighbours.left == [] for node in cluster)
+
+
+async def test_loss_of_one_of_two_brokers_is_not_noticed(redundant: Wired) -> None:
+    sids = [sid for node in redundant for sid in node.adapter.sids(EVERYBODY)]
+    for turn, link in enumerate((0, 1, 0)):
+        redundant.network.cut(link)
+        for number in range(20):
+            await redundant[0].adapter.broadcast(event("n", turn, number), EVERYBODY)
+        await redundant.wait_received(event("n", turn, 19), *sids)
+        redundant.network.mend(link)
+        await wait_until(lambda: len(redundant[0].factory.health().details["ready_brokers"]) == 2, "both")
+    packets = [event("n", turn, number) for turn in range(3) for number in range(20)]
+    assert all(node.sockets.received[sid] == packets for node in redundant for sid in node.sockets.received)
+    assert all(node.neighbours.left == [] for node in redundant)
+
+
+async def test_node_that_was_stopped_for_a_while_is_told_as_lost_and_found(cluster: Wired) -> None:
+    stopped = cluster[2].identity.node_id
+    cluster.bus_of(2).pause()
+    await wait_until(lambda: cluster[0].neighbours.left == [(stopped, "silent")], "its death")
+    cluster.bus_of(2).resume()
+    await wait_until(lambda: cluster[0].adapter.server_count() == 3, "its return")
+    assert cluster[0].neighbours.joined.count(stopped) == 2
+
+
+async def test_isolated_room_costs_other_nodes_no_message(cluster: Wired) -> None:
+    sid = await cluster[1].connect("private")
+    await cluster.quiet()
+    await cluster[0].adapter.broadcast(event("warm"), Target(frozenset({"private"})))
+    await cluster.wait_received(event("warm"), sid)
+    before = len(cluster.network.log)
+    for number in range(100):
+        await cluster[0].adapter.broadcast(event("n", number), Target(frozenset({"private"})))
+    topics = {topic for topic, _ in cluster.network.log[before:]}
+    assert topics == {b"zmqio/r//\0private\0"}
+    assert topics.isdisjoint(cluster.bus_of(2).subscriptions)

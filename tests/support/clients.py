@@ -1,0 +1,105 @@
+"""What the end-to-end tests want of a Socket.IO client, whichever library is behind it."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.support.timing import wait_until
+
+__all__ = ["TRANSPORTS", "ConnectFailed", "Heard", "SocketClient"]
+
+TRANSPORTS: dict[str, list[str]] = {
+    "polling": ["polling"],
+    "websocket": ["websocket"],
+    "upgrade": ["polling", "websocket"],
+}
+"""Way to connect -> the client's `transports`. `upgrade` begins with polling and moves to WebSocket."""
+
+
+class ConnectFailed(Exception):
+    """The server refused the client."""
+
+    def __init__(self, message: str, data: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.data = data
+
+
+@dataclass
+class Heard:
+    """What a client has heard so far, in order.
+
+    Attributes:
+        events: (event, args) pairs.
+        disconnects: reasons, as the client's library names them.
+        upgrades: names of the transports that it moved to.
+    """
+
+    events: list[tuple[str, list[Any]]] = field(default_factory=list)
+    disconnects: list[str] = field(default_factory=list)
+    upgrades: list[str] = field(default_factory=list)
+
+    def named(self, event: str) -> list[list[Any]]:
+        """The arguments of every event of that name."""
+        return [args for name, args in self.events if name == event]
+
+
+class SocketClient(ABC):
+    """One client in one namespace. It acknowledges what asks for it with the arguments that it got."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.heard = Heard()
+        self.sid = ""
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
+
+    @abstractmethod
+    async def connect(self) -> None:
+        """Connect to the namespace.
+
+        Raises:
+            ConnectFailed: the server refused.
+        """
+
+    @abstractmethod
+    async def emit(self, event: str, *args: Any) -> None:
+        """Send an event."""
+
+    @abstractmethod
+    async def call(self, event: str, *args: Any) -> Any:
+        """Send an event and return the acknowledgement: a single value as it is, several as a list."""
+
+    @abstractmethod
+    async def disconnect(self) -> None:
+        """Leave the namespace, as an application does that is done."""
+
+    @abstractmethod
+    async def drop(self) -> None:
+        """End the connection under it without a Socket.IO goodbye."""
+
+    @abstractmethod
+    async def end(self) -> None:
+        """End whatever there is of it; for the end of a test."""
+
+    @abstractmethod
+    async def transport(self) -> str | None:
+        """`polling` or `websocket`, as the client sees it now."""
+
+    async def wait_for(self, event: str, count: int = 1) -> list[list[Any]]:
+        """Wait until it has heard an event `count` times; returns the arguments of all that came."""
+        await wait_until(
+            lambda: len(self.heard.named(event)) >= count,
+            f"{count} times {event!r} at {self.name} (disconnects: {self.heard.disconnects})",
+        )
+        return self.heard.named(event)
+
+    async def wait_disconnect(self) -> str:
+        """Wait until it is disconnected; returns the first reason."""
+        await wait_until(lambda: self.heard.disconnects, f"the disconnect of {self.name}")
+        return self.heard.disconnects[0]
+
+    async def wait_upgraded(self) -> None:
+        """Wait until it talks over WebSocket, on both sides."""
+        await wait_until(lambda: "websocket" in self.heard.upgrades, f"the upgrade of {self.name}")

@@ -1,0 +1,242 @@
+"""A bus in memory: several nodes in one process, wired by prefix as a broker would, and able to fail and to lie.
+
+Time is the event loop's: a message takes one turn of it, a subscription `barrier_turns`.
+"""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+
+from zmqio.adapter.base import BusEvents
+from zmqio.exceptions import BusUnavailableError, MessageTooLargeError
+
+__all__ = ["Faults", "MemoryBus", "MemoryNetwork"]
+
+Drop = Callable[[bytes, bytes], bool]
+
+
+@dataclass
+class Faults:
+    """How the network lies. The seed makes a run repeatable.
+
+    Attributes:
+        double: part of the messages that come twice.
+        stale: part of the messages of which an old copy comes again, some turns later.
+        drop: True for (topic, body) that is lost.
+        rubbish: what is thrown in beside each message; (topic, body) pairs.
+        slow_barrier_turns: turns of the loop that a subscription takes until it is applied.
+    """
+
+    seed: int = 1
+    double: float = 0.0
+    stale: float = 0.0
+    drop: Drop = lambda topic, body: False
+    rubbish: Callable[[bytes, bytes], Iterable[tuple[bytes, bytes]]] = lambda topic, body: ()
+    slow_barrier_turns: int = 3
+    dice: random.Random = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.dice = random.Random(self.seed)
+
+
+class MemoryNetwork:
+    """Brokers and the buses on them.
+
+    Args:
+        links: how many brokers there are.
+        faults: how it lies.
+
+    Attributes:
+        delivered: (bus name -> number of messages that reached it).
+        log: every published (topic, body), once each.
+    """
+
+    def __init__(self, links: int = 1, faults: Faults | None = None) -> None:
+        self.links = links
+        self.faults = faults or Faults()
+        self.up = [True] * links
+        self.buses: list[MemoryBus] = []
+        self.log: list[tuple[bytes, bytes]] = []
+        self.delivered: Counter[str] = Counter()
+
+    def bus(self, name: str = "", *, max_message_bytes: int = 8 << 20) -> "MemoryBus":
+        """A way to the others for one node."""
+        bus = MemoryBus(self, name, max_message_bytes)
+        self.buses.append(bus)
+        return bus
+
+    def cut(self, link: int) -> None:
+        """A broker goes away; what is published meanwhile does not come through it."""
+        self.up[link] = False
+        for bus in self.buses:
+            bus.link_down(link)
+
+    def mend(self, link: int) -> None:
+        """It is back."""
+        self.up[link] = True
+        for bus in self.buses:
+            bus.link_up(link)
+
+    def inject(self, topic: bytes, body: bytes) -> None:
+        """What an outside service, or anybody, publishes."""
+        self.log.append((topic, body))
+        for link in range(self.links):
+            if self.up[link]:
+                self._carry(link, topic, body)
+
+    def publish(self, links: Collection[int], topic: bytes, body: bytes) -> None:
+        """What a node publishes."""
+        self.log.append((topic, body))
+        for link in links:
+            if not self.faults.drop(topic, body):
+                self._carry(link, topic, body)
+            for extra in self.faults.rubbish(topic, body):
+                self._carry(link, *extra)
+
+    def _carry(self, link: int, topic: bytes, body: bytes) -> None:
+        faults = self.faults
+        copies = 1 + (faults.dice.random() < faults.double)
+        for bus in self.buses:
+            for _ in range(copies):
+                bus.arrive(link, topic, body)
+            if faults.dice.random() < faults.stale:
+                bus.arrive_late(link, topic, body)
+
+
+class MemoryBus:
+    """The `Bus` of one node."""
+
+    def __init__(self, network: MemoryNetwork, name: str, max_message_bytes: int) -> None:
+        self.name = name
+        self.closed = False
+        self.paused = False
+        self.subscriptions: Counter[bytes] = Counter()
+        self._network = network
+        self._max_message_bytes = max_message_bytes
+        self._applied: set[bytes] = set()
+        self._ready: set[int] = set()
+        self._events: BusEvents | None = None
+        self._parked: list[tuple[int, bytes, bytes]] = []
+
+    @property
+    def connected_links(self) -> Collection[int]:
+        """Brokers that are there."""
+        return frozenset(self._ready)
+
+    async def start(self, events: BusEvents) -> None:
+        """Begin to connect."""
+        self._events = events
+        for link in range(self._network.links):
+            self.link_up(link)
+
+    def publish(self, topic: bytes, body: bytes) -> None:
+        """Hand one message to the brokers."""
+        if len(topic) + len(body) > self._max_message_bytes:
+            raise MessageTooLargeError(len(topic) + len(body), self._max_message_bytes)
+        if not self._ready or self.closed:
+            raise BusUnavailableError("no broker is connected")
+        if not self.paused:
+            self._network.publish(sorted(self._ready), topic, body)
+
+    def subscribe(self, topics: Iterable[bytes]) -> Awaitable[None]:
+        """Subscribe; applied, and done, some turns later."""
+        wanted = tuple(topics)
+        self.subscriptions.update(wanted)
+        loop = asyncio.get_running_loop()
+        done = loop.create_future()
+        if not self._ready:
+            self._applied.update(wanted)
+            done.set_result(None)
+        else:
+            self._after(self._network.faults.slow_barrier_turns, lambda: self._apply(wanted, done))
+        return done
+
+    def unsubscribe(self, topics: Iterable[bytes]) -> None:
+        """Take subscriptions back."""
+        for topic in topics:
+            assert self.subscriptions[topic] > 0, f"{topic!r} was not subscribed to"
+            self.subscriptions[topic] -= 1
+            if not self.subscriptions[topic]:
+                del self.subscriptions[topic]
+                self._applied.discard(topic)
+
+    async def close(self) -> None:
+        """Stop."""
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Stop."""
+        self.closed = True
+        self._ready.clear()
+
+    # For tests: what happens to one node.
+
+    def die(self) -> None:
+        """The process is killed: nothing goes out, nothing comes in, nobody is told."""
+        self.paused = True
+        self.closed = True
+
+    def pause(self) -> None:
+        """The process is stopped: what comes is kept for it."""
+        self.paused = True
+
+    def resume(self) -> None:
+        """It goes on."""
+        self.paused = False
+        parked, self._parked = self._parked, []
+        for arrival in parked:
+            self._after(1, partial(self._deliver, *arrival))
+
+    def link_down(self, link: int) -> None:
+        """This node alone loses a broker."""
+        if link in self._ready:
+            self._ready.discard(link)
+            self._tell(lambda events: events.lost(link))
+
+    def link_up(self, link: int) -> None:
+        """The broker is there again for this node."""
+        if self._network.up[link] and not self.closed and self._events is not None:
+            self._after(2, lambda: self._connected(link))
+
+    # For the network.
+
+    def arrive(self, link: int, topic: bytes, body: bytes) -> None:
+        """A message reaches this node in the next turn, if it subscribes to it."""
+        if link in self._ready and any(topic.startswith(prefix) for prefix in self._applied):
+            self._after(1, lambda: self._deliver(link, topic, body))
+
+    def arrive_late(self, link: int, topic: bytes, body: bytes) -> None:
+        """An old copy reaches it some turns later."""
+        if any(topic.startswith(prefix) for prefix in self._applied):
+            self._after(self._network.faults.dice.randrange(2, 40), lambda: self._deliver(link, topic, body))
+
+    def _connected(self, link: int) -> None:
+        self._ready.add(link)
+        self._applied.update(self.subscriptions)
+        self._tell(lambda events: events.back(link))
+
+    def _apply(self, topics: tuple[bytes, ...], done: asyncio.Future[None]) -> None:
+        self._applied.update(topic for topic in topics if topic in self.subscriptions)
+        if not done.done():
+            done.set_result(None)
+
+    def _deliver(self, link: int, topic: bytes, body: bytes) -> None:
+        if self.paused and not self.closed:
+            self._parked.append((link, topic, body))
+        elif self._events is not None and not self.closed:
+            self._network.delivered[self.name] += 1
+            self._events.message(link, topic, body)
+
+    def _tell(self, say: Callable[[BusEvents], None]) -> None:
+        events = self._events
+        if events is not None:
+            self._after(1, lambda: say(events))
+
+    def _after(self, turns: int, act: Callable[[], None]) -> None:
+        if turns <= 0:
+            act()
+        else:
+            asyncio.get_running_loop().call_soon(self._after, turns - 1, act)

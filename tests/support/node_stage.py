@@ -1,0 +1,72 @@
+"""One real node on a bus in memory, with the rest of the cluster played by the test."""
+
+from tests.support.memory_bus import MemoryBus, MemoryNetwork
+from tests.support.timing import wait_until
+from zmqio.adapter.base import Identity
+from zmqio.adapter.node import Node
+from zmqio.config import BusOptions
+from zmqio.ids import NodeId, NodeTag
+from zmqio.protocol import messages as m
+from zmqio.protocol.envelope import decode, encode
+from zmqio.protocol.messages import Envelope, Message, Stamp
+from zmqio.protocol.publish import BodyKind, classify
+from zmqio.protocol.topic import all_topic, inbox_topic
+
+__all__ = ["ALL", "ME", "NAMESAKE", "OPTIONS", "PEER", "NodeEventLog", "NodeStage"]
+
+ME, PEER, NAMESAKE = NodeId("tag1AAAAAAAAAAA"), NodeId("tag2BBBBBBBBBBB"), NodeId("tag1CCCCCCCCCCC")
+ALL = all_topic("zmqio")
+OPTIONS = BusOptions(heartbeat_s=0.02, dead_after_s=0.4)
+
+
+class NodeEventLog:
+    """Keeps what a node tells of others."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, ...]] = []
+
+    def node_joined(self, node_id: NodeId) -> None:
+        self.seen.append(("joined", node_id))
+
+    def node_left(self, node_id: NodeId, reason: str) -> None:
+        self.seen.append(("left", node_id, reason))
+
+
+class NodeStage:
+    """One real node, and a network to play the others on."""
+
+    def __init__(self, links: int = 1, options: BusOptions = OPTIONS, *, configured: bool = False) -> None:
+        self.network = MemoryNetwork(links)
+        self.bus: MemoryBus = self.network.bus("me", max_message_bytes=options.max_message_bytes)
+        self.events = NodeEventLog()
+        self.node = Node(Identity(ME, NodeTag("tag1"), configured), self.bus, options, self.events)
+        self._n = 0
+
+    def sent(self, kind: type[Message]) -> list[tuple[bytes, Envelope]]:
+        """What the node published of a kind."""
+        decoded = [
+            (topic, decode(body)) for topic, body in self.network.log if classify(body) is BodyKind.ENVELOPE
+        ]
+        return [
+            (topic, envelope)
+            for topic, envelope in decoded
+            if isinstance(envelope.message, kind) and envelope.stamp.node_id == ME
+        ]
+
+    def say(self, message: Message, topic: bytes = ALL, sender: NodeId = PEER, previous: int | None = 0) -> None:
+        """Another node says something."""
+        self._n += 1
+        self.network.inject(topic, encode(Envelope(Stamp(sender, self._n, previous), message)))
+
+    def beat(
+        self, sender: NodeId = PEER, *, to_me: bool = False, started_at: float = 1.0, hello: bool = False
+    ) -> None:
+        """Another node shows that it lives."""
+        topic = inbox_topic("zmqio", ME) if to_me else ALL
+        self.say(m.Heartbeat(hello, started_at, False, "far", 7), topic, sender, None)
+
+    async def ready(self) -> "NodeStage":
+        """Wait until the node hears itself."""
+        await self.node.start()
+        await wait_until(lambda: self.node.health().ready, "the own echo")
+        return self

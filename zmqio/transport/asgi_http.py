@@ -1,0 +1,123 @@
+"""One HTTP request under ASGI: read its body within a limit, answer it once.
+
+Knows ASGI messages, CORS and compression; must not know sessions or packets.
+
+Source: ASGI specification, "HTTP & WebSocket ASGI Message Format" 2.4.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from zmqio.transport.handshake import Refusal, Request
+from zmqio.transport.parked import Receive
+
+__all__ = ["BodyTooLargeError", "ClientGoneError", "Exchange", "Send", "accepted_encoding", "compress"]
+
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Headers = Sequence[tuple[str, str]]
+
+# Larger bodies are compressed in a thread: about 20 ms for 1 MB would hold the loop.
+COMPRESS_INLINE_BYTES = 1 << 16
+
+
+class BodyTooLargeError(Exception):
+    """The request body is over the limit; what came of it was dropped."""
+
+
+class ClientGoneError(Exception):
+    """The client went away in the middle of its request body."""
+
+
+class Exchange:
+    """One request and its answer.
+
+    Args:
+        request: the request.
+        receive: of ASGI.
+        send: of ASGI.
+        cors_headers: what CORS adds to every answer.
+    """
+
+    __slots__ = ("_cors_headers", "_send", "receive", "request")
+
+    def __init__(self, request: Request, receive: Receive, send: Send, cors_headers: Headers) -> None:
+        self.request = request
+        self.receive = receive
+        self._send = send
+        self._cors_headers = cors_headers
+
+    async def read_body(self, limit_bytes: int) -> bytes:
+        """Read the whole request body.
+
+        Raises:
+            BodyTooLargeError: it has, or announces, more than `limit_bytes`.
+            ClientGoneError: it ends too early.
+        """
+        announced = self.request.headers.get("content-length", "")
+        if announced.isdecimal() and int(announced) > limit_bytes:
+            raise BodyTooLargeError
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGoneError
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+            if size > limit_bytes:
+                raise BodyTooLargeError
+            if not message.get("more_body", False):
+                return b"".join(chunks)
+
+    async def answer(self, status: int, body: bytes, content_type: str, headers: Headers = ()) -> None:
+        """Send the whole answer.
+
+        Raises:
+            OSError: the ASGI server knows that the client has gone (many drop the answer silently).
+        """
+        every = [("content-type", content_type), ("content-length", str(len(body))), ("cache-control", "no-store")]
+        raw = [(name.encode(), value.encode("latin-1")) for name, value in (*every, *headers, *self._cors_headers)]
+        await self._send({"type": "http.response.start", "status": status, "headers": raw})
+        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+
+    async def answer_text(self, body: bytes, headers: Headers = ()) -> None:
+        """Answer a poll."""
+        # "explicit UTF-8 is required for pages not served under utf" (engine.io, polling transport)
+        await self.answer(200, body, "text/plain; charset=UTF-8", headers)
+
+    async def answer_ok(self) -> None:
+        """Answer a POST whose packets were accepted."""
+        # "text/html is required instead of text/plain to avoid an unwanted download dialog" (engine.io)
+        await self.answer(200, b"ok", "text/html")
+
+    async def refuse(self, refusal: Refusal) -> None:
+        """Answer with an error."""
+        await self.answer(refusal.status, refusal.body, "application/json")
+
+    async def answer_preflight(self) -> None:
+        """Answer a CORS preflight; the CORS headers are the answer."""
+        raw = [(name.encode(), value.encode("latin-1")) for name, value in self._cors_headers]
+        await self._send({"type": "http.response.start", "status": 204, "headers": raw})
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def compress(body: bytes, encoding: str, compressor: Callable[[bytes], bytes]) -> tuple[bytes, Headers]:
+    """Compress a body; a large one in a thread. Returns it with the headers that say so."""
+    if len(body) > COMPRESS_INLINE_BYTES:
+        packed = await asyncio.to_thread(compressor, body)
+    else:
+        packed = compressor(body)
+    return packed, [("content-encoding", encoding), ("vary", "Accept-Encoding")]
+
+
+def accepted_encoding(header: str, offered: Sequence[str]) -> str | None:
+    """The first of `offered` that an Accept-Encoding header takes, or None.
+
+    Source: RFC 9110, section 12.5.3: `q=0` means "not acceptable".
+    """
+    accepted = {}
+    for item in header.lower().split(","):
+        name, _, parameters = item.partition(";")
+        accepted[name.strip()] = parameters.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+    return next((name for name in offered if accepted.get(name, accepted.get("*", False))), None)

@@ -1,0 +1,149 @@
+"""What a client asks for with an HTTP request, and what the protocol says to it. Pure.
+
+Source: Engine.IO protocol v4, "Handshake"; the order of the checks and the error bodies are those of engine.io 6
+(`Server.verify`, `abortRequest`).
+"""
+
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+from zmqio.config import EngineOptions
+from zmqio.ids import EngineSid
+
+__all__ = [
+    "BAD_HANDSHAKE_METHOD",
+    "BAD_REQUEST",
+    "FORBIDDEN",
+    "UNKNOWN_SID",
+    "UNKNOWN_TRANSPORT",
+    "UNSUPPORTED_VERSION",
+    "Refusal",
+    "Request",
+    "check_handshake",
+    "check_session_request",
+    "check_transport",
+    "open_packet",
+    "read_request",
+]
+
+PROTOCOL_VERSION = "4"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An error answer.
+
+    Attributes:
+        code: the number by which clients know the error.
+        message: its fixed text.
+        status: the HTTP status.
+    """
+
+    code: int
+    message: str
+    status: int = 400
+
+    @property
+    def body(self) -> bytes:
+        """The JSON body, as the JavaScript server writes it."""
+        return json.dumps({"code": self.code, "message": self.message}, separators=(",", ":")).encode()
+
+
+UNKNOWN_TRANSPORT = Refusal(0, "Transport unknown")
+UNKNOWN_SID = Refusal(1, "Session ID unknown")
+BAD_HANDSHAKE_METHOD = Refusal(2, "Bad handshake method")
+BAD_REQUEST = Refusal(3, "Bad request")
+FORBIDDEN = Refusal(4, "Forbidden", 403)
+UNSUPPORTED_VERSION = Refusal(5, "Unsupported protocol version")
+JSONP_UNSUPPORTED = Refusal(3, "JSONP is not supported")
+SHUTTING_DOWN = Refusal(3, "Server shutting down", 503)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request, a WebSocket's opening request included.
+
+    Attributes:
+        method: `GET`, `POST`, ...
+        path: decoded, without the query.
+        query: as it was sent, without the question mark.
+        headers: lower-case names; repeated ones are joined by ", ".
+        address: the client's host, or "" when the server does not know it.
+        secure: whether it came over TLS (as the ASGI server sees it).
+        time: when it came, in seconds since 1970.
+    """
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    address: str = ""
+    secure: bool = False
+    time: float = field(default_factory=time.time)
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The query as a mapping; of a repeated name the last counts."""
+        return dict(parse_qsl(self.query, keep_blank_values=True))
+
+
+def read_request(scope: Mapping[str, Any]) -> Request:
+    """Read an ASGI `http` or `websocket` scope."""
+    client = scope.get("client")
+    return Request(
+        method=scope.get("method", "GET"),
+        path=scope["path"],
+        query=scope.get("query_string", b"").decode("latin-1"),
+        headers=_headers(scope["headers"]),
+        address=client[0] if client else "",
+        secure=scope.get("scheme", "http") in ("https", "wss"),
+    )
+
+
+def check_transport(parameters: Mapping[str, str], transports: Sequence[str]) -> Refusal | None:
+    """Check what every request has to name: a transport that is offered."""
+    if parameters.get("transport") not in transports:
+        return UNKNOWN_TRANSPORT
+    return JSONP_UNSUPPORTED if "j" in parameters else None
+
+
+def check_handshake(method: str, parameters: Mapping[str, str], *, websocket: bool) -> Refusal | None:
+    """Check a request without a session id: it asks for a new session."""
+    if method != "GET":
+        return BAD_HANDSHAKE_METHOD
+    if (parameters["transport"] == "websocket") != websocket:
+        return BAD_REQUEST
+    return None if parameters.get("EIO") == PROTOCOL_VERSION else UNSUPPORTED_VERSION
+
+
+def check_session_request(
+    parameters: Mapping[str, str], transport_name: str, *, websocket: bool
+) -> Refusal | None:
+    """Check a request for a session that exists: no HTTP request once it has left polling, no other version."""
+    if not websocket and parameters["transport"] != transport_name:
+        return BAD_REQUEST
+    return None if parameters.get("EIO") == PROTOCOL_VERSION else BAD_REQUEST
+
+
+def open_packet(sid: EngineSid, upgrades: Sequence[str], options: EngineOptions) -> str:
+    """Make the packet that opens a session. Times are whole milliseconds, so 0.3 s is 300."""
+    fields = {
+        "sid": sid,
+        "upgrades": list(upgrades),
+        "pingInterval": round(options.ping_interval_s * 1000),
+        "pingTimeout": round(options.ping_timeout_s * 1000),
+        "maxPayload": options.max_payload_bytes,
+    }
+    return "0" + json.dumps(fields, separators=(",", ":"))
+
+
+def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for name_bytes, value_bytes in raw:
+        name, value = name_bytes.decode("latin-1").lower(), value_bytes.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers

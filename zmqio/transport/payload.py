@@ -1,0 +1,158 @@
+"""Engine.IO packets as bytes and text: encode once for all recipients, decode what clients send. Pure.
+
+Knows packets, polling payloads and WebSocket frames; must not know sessions, sockets or time.
+
+Source: Engine.IO protocol v4, "Packet encoding" (https://github.com/socketio/engine.io-protocol); RFC 6455,
+section 5.2 (an unmasked frame of the server).
+"""
+
+import binascii
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from zmqio.exceptions import PacketError
+
+__all__ = [
+    "CLOSE",
+    "NOOP",
+    "PING",
+    "PROBE_ANSWER",
+    "SEPARATOR",
+    "Prepared",
+    "decode_payload",
+    "encode_frame",
+    "utf8_size",
+]
+
+SEPARATOR = "\x1e"
+_SEPARATOR_BYTES = b"\x1e"
+_TEXT_FRAME = 0x81  # FIN and opcode 1
+_BINARY_FRAME = 0x82  # FIN and opcode 2
+_SHORT_BYTES = 125  # the largest payload whose length stands in the second byte of a frame
+_PACKET_TYPES = frozenset("0123456")
+
+
+class Prepared:
+    """The Engine.IO messages of one Socket.IO packet, encoded at most once for each kind of transport.
+
+    Each form is made when it is first asked for, and is shared by all recipients; a form of one transport
+    never stands in for another's.
+
+    Args:
+        packets: whole Engine.IO packets: text with its type digit, or the bytes of a binary message.
+
+    Attributes:
+        packets: as given; one WebSocket message each.
+        ws_frames: the complete, unmasked WebSocket frames of all packets, to be written as they are.
+        polling: the records of all packets for a polling body, UTF-8, joined by the separator; binary is base64.
+        size_bytes: sum of the packets' sizes (UTF-8) as WebSocket messages.
+    """
+
+    __slots__ = ("packets", "polling", "size_bytes", "ws_frames")
+
+    packets: tuple[str | bytes, ...]
+    polling: bytes
+    size_bytes: int
+    ws_frames: bytes
+
+    def __init__(self, packets: Sequence[str | bytes]) -> None:
+        self.packets = tuple(packets)
+
+    @classmethod
+    def of_messages(cls, messages: Sequence[str | bytes]) -> "Prepared":
+        """Prepare Engine.IO *messages*: each text gets the type digit of a message."""
+        return cls([message if isinstance(message, bytes) else "4" + message for message in messages])
+
+    @property
+    def packet_count(self) -> int:
+        """How many Engine.IO packets these are."""
+        return len(self.packets)
+
+    def __getattr__(self, name: str) -> Any:
+        # An empty slot ends here, once: after that, reading it is a plain attribute load (the fan-out path).
+        make = _FORMS.get(name)
+        if make is None:
+            raise AttributeError(name)
+        value = make(self.packets)
+        setattr(self, name, value)
+        return value
+
+
+def encode_frame(packet: str | bytes) -> bytes:
+    """Encode one WebSocket message as one unmasked frame.
+
+    Source: RFC 6455, section 5.2.
+    """
+    if isinstance(packet, str):
+        first, data = _TEXT_FRAME, packet.encode()
+    else:
+        first, data = _BINARY_FRAME, packet
+    size = len(data)
+    if size <= _SHORT_BYTES:
+        return bytes((first, size)) + data
+    if size < 1 << 16:
+        return bytes((first, 126)) + size.to_bytes(2, "big") + data
+    return bytes((first, 127)) + size.to_bytes(8, "big") + data
+
+
+def utf8_size(text: str) -> int:
+    """How many bytes `text` has in UTF-8."""
+    return len(text) if text.isascii() else len(text.encode())
+
+
+def decode_payload(body: str, max_packets: int) -> Iterator[str | bytes]:
+    """Decode a polling body packet by packet: text with its type digit, or the bytes of a binary message.
+
+    What stands before a malformed packet has been yielded when the error comes, as in the JavaScript server.
+
+    Raises:
+        PacketError: an empty or unknown packet, base64 that is none, or more than `max_packets` packets
+            (in that case before the first is yielded).
+    """
+    records = body.split(SEPARATOR, max_packets)
+    if len(records) > max_packets:
+        raise PacketError(f"a polling body with more than {max_packets} packets (max_payload_packets)")
+    return map(decode_packet, records)
+
+
+def decode_packet(record: str) -> str | bytes:
+    """Decode one packet that came as text.
+
+    Raises:
+        PacketError: it is empty, of an unknown type, or its base64 is malformed.
+    """
+    kind = record[:1]
+    if kind in _PACKET_TYPES:
+        return record
+    if kind != "b":
+        raise PacketError(f"an Engine.IO packet of unknown type {kind!r}")
+    try:
+        return binascii.a2b_base64(record[1:], strict_mode=True)
+    except ValueError as error:
+        raise PacketError("a binary packet with malformed base64") from error
+
+
+def _ws_frames(packets: tuple[str | bytes, ...]) -> bytes:
+    return b"".join(map(encode_frame, packets))
+
+
+def _polling(packets: tuple[str | bytes, ...]) -> bytes:
+    return _SEPARATOR_BYTES.join(map(_record, packets))
+
+
+def _record(packet: str | bytes) -> bytes:
+    if isinstance(packet, str):
+        return packet.encode()
+    return b"b" + binascii.b2a_base64(packet, newline=False)
+
+
+def _size_bytes(packets: tuple[str | bytes, ...]) -> int:
+    return sum([utf8_size(packet) if isinstance(packet, str) else len(packet) for packet in packets])
+
+
+_FORMS = {"ws_frames": _ws_frames, "polling": _polling, "size_bytes": _size_bytes}
+
+PING = Prepared(["2"])
+PROBE_ANSWER = Prepared(["3probe"])
+CLOSE = Prepared(["1"])
+NOOP = Prepared(["6"])

@@ -1,0 +1,197 @@
+"""The polling transport of one session: at most one GET at rest, at most one POST being read.
+
+Knows its session and HTTP exchanges; must not know who else is connected.
+
+Source: Engine.IO protocol v4, "HTTP long-polling"; what is refused how is engine.io 6's `Polling`.
+"""
+
+import asyncio
+import gzip
+import zlib
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from zmqio.config import EngineOptions
+from zmqio.exceptions import PacketError
+from zmqio.transport.asgi_http import (
+    BodyTooLargeError,
+    ClientGoneError,
+    Exchange,
+    Headers,
+    accepted_encoding,
+    compress,
+)
+from zmqio.transport.handshake import BAD_REQUEST, Refusal
+from zmqio.transport.parked import Parked
+from zmqio.transport.payload import CLOSE, NOOP, SEPARATOR, Prepared, decode_payload
+from zmqio.transport.session import Session
+
+__all__ = ["PollOutlet"]
+
+log = structlog.get_logger(__name__)
+
+# How long a poll rests after a probe before it is ended with a noop: the upgrade may be right behind, and the poll
+# is one too many then. engine.io 6 (`_maybeUpgrade`: `setInterval(check, 100)`) takes up to 100 ms, and the client
+# waits for it; frames that are here already need no more than a turn of the loop.
+UPGRADING_POLL_S = 0.03
+
+COMPRESSORS: Mapping[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "deflate": zlib.compress}
+
+
+class PollOutlet:
+    """Packets leave in the answers to GETs, and come in the bodies of POSTs.
+
+    Args:
+        session: whose transport it is.
+        options: limits and compression.
+    """
+
+    __slots__ = ("_close_is_due", "_options", "_parked", "_posting", "_session", "_verdict")
+
+    def __init__(self, session: Session, options: EngineOptions) -> None:
+        self._session = session
+        self._options = options
+        self._parked: Parked | None = None
+        self._posting = False
+        self._close_is_due = False
+        self._verdict: Prepared | Refusal | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether a GET is waiting."""
+        return self._parked is not None
+
+    def flush(self) -> None:
+        """Let a waiting GET take what there is."""
+        if self._parked is not None:
+            self._parked.release()
+
+    def begin_close(self) -> None:
+        """Answer the last poll with a CLOSE packet, alone in its body.
+
+        In one body with what waits it would come first: the JavaScript client hands messages on in its next turn,
+        but closes at once (and would say `transport close` where a DISCONNECT packet says `io server disconnect`).
+        """
+        if self._session.buffered:
+            self._close_is_due = True
+        else:
+            self._session.append(CLOSE)
+
+    def end(self, *, farewell: Prepared, code: int, abort: bool) -> None:
+        """Answer a waiting GET with `farewell`."""
+        self._release_with(farewell)
+
+    def end_poll(self) -> None:
+        """End a waiting GET with a noop, so that the client can move on to its new transport."""
+        self._release_with(NOOP)
+
+    def end_poll_soon(self) -> None:
+        """A probe has come: end a waiting GET in a moment, if the upgrade does not come first."""
+        asyncio.get_running_loop().call_later(UPGRADING_POLL_S, self.end_poll)
+
+    def refuse_poll(self) -> None:
+        """The session has left polling: refuse a GET that is still waiting."""
+        self._release_with(BAD_REQUEST)
+
+    async def get(self, exchange: Exchange, headers: Headers = ()) -> None:
+        """Answer one GET as soon as something waits for the client.
+
+        Packets of a client that goes away meanwhile stay for its next GET. A second GET at the same time ends
+        the session.
+        """
+        if self._parked is not None:
+            self._session.end("transport error")  # "overlap from client"
+            await exchange.refuse(BAD_REQUEST)
+            return
+        parked = self._parked = Parked()
+        self._verdict = None
+        timer = self._begin_to_wait(parked)
+        try:
+            if await parked.wait(exchange.receive):
+                await self._answer_get(exchange, headers)
+        finally:
+            if self._parked is parked:
+                self._parked = None
+            if timer is not None:
+                timer.cancel()
+
+    async def post(self, exchange: Exchange) -> None:
+        """Take the packets of one POST, in order, and answer when all are accepted.
+
+        Two POSTs at the same time, a body that breaks off and a malformed one end the session; one over
+        `max_payload_bytes` is answered with 413 and dropped.
+        """
+        if self._posting or exchange.request.headers.get("content-type") == "application/octet-stream":
+            self._session.end("transport error")  # "data request overlap from client", "invalid content"
+            await exchange.refuse(BAD_REQUEST)
+            return
+        self._posting = True
+        try:
+            body = await exchange.read_body(self._options.max_payload_bytes)
+            accepted = await self._take_packets(body)
+        except BodyTooLargeError:
+            await self._refuse_too_large(exchange)
+            return
+        except ClientGoneError:
+            self._session.end("transport error")  # "data request connection closed prematurely"
+            return
+        finally:
+            self._posting = False
+        await (exchange.answer_ok() if accepted else exchange.refuse(BAD_REQUEST))
+
+    def _begin_to_wait(self, parked: Parked) -> asyncio.TimerHandle | None:
+        if self._session.buffered:
+            parked.release()
+        elif self._session.upgrading:
+            return asyncio.get_running_loop().call_later(UPGRADING_POLL_S, self.end_poll)
+        return None
+
+    def _release_with(self, verdict: Prepared | Refusal) -> None:
+        if self._parked is not None:
+            self._verdict = verdict
+            self._parked.release()
+
+    async def _answer_get(self, exchange: Exchange, headers: Headers) -> None:
+        taken = self._session.take_for_poll()
+        if not taken and isinstance(self._verdict, Refusal):
+            await exchange.refuse(self._verdict)
+            return
+        pieces = taken or [self._verdict if isinstance(self._verdict, Prepared) else NOOP]
+        try:
+            body, more = await self._encode(exchange, pieces)
+            self._parked = None  # the client may poll again as soon as it has the body
+            await exchange.answer_text(body, (*headers, *more))
+        except (OSError, asyncio.CancelledError):
+            self._session.put_back(taken)
+            raise
+        if self._close_is_due and not self._session.buffered:
+            self._close_is_due = False
+            self._session.append(CLOSE)
+        self._session.drained()
+
+    async def _encode(self, exchange: Exchange, pieces: list[Prepared]) -> tuple[bytes, Headers]:
+        body = SEPARATOR.encode().join([piece.polling for piece in pieces])
+        options = self._options
+        if not options.http_compression or len(body) < options.compression_threshold_bytes:
+            return body, ()
+        encoding = accepted_encoding(exchange.request.headers.get("accept-encoding", ""), tuple(COMPRESSORS))
+        return (body, ()) if encoding is None else await compress(body, encoding, COMPRESSORS[encoding])
+
+    async def _take_packets(self, body: bytes) -> bool:
+        try:
+            for packet in decode_payload(body.decode(), self._options.max_payload_packets):
+                pending = self._session.received(packet)
+                if pending is not None:
+                    await self._session.settle(pending)
+        except (PacketError, UnicodeDecodeError) as error:
+            log.info("payload_malformed", sid=self._session.sid, error=str(error))
+            self._session.end("parse error")
+            return False
+        return True
+
+    async def _refuse_too_large(self, exchange: Exchange) -> None:
+        limit = self._options.max_payload_bytes
+        log.info("payload_too_large", sid=self._session.sid, limit=limit, option="max_payload_bytes")
+        message = f"Request body over {limit} bytes (max_payload_bytes)"
+        await exchange.refuse(Refusal(BAD_REQUEST.code, message, 413))

@@ -1,0 +1,192 @@
+"""Where the packets of a WebSocket session leave: through ASGI, or straight into the connection.
+
+- `PlainOutlet` works under every ASGI server: a short job sends what waits, and there is none while nothing does.
+- `FastOutlet` writes frames that were encoded once for all clients with `transport.write`; what the connection
+  does not take waits in the session's bounded backlog.
+
+Knows sessions and the wire's contract; must not know uvicorn.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from zmqio.transport.asgi_http import Send
+from zmqio.transport.eager import run_eagerly
+from zmqio.transport.payload import Prepared
+from zmqio.transport.session import Session, SessionOwner
+
+__all__ = ["FastOutlet", "FastWire", "PlainOutlet", "WireListener", "close_websocket"]
+
+# Longest time that a client may take for the closing handshake before its connection is let go.
+CLOSE_HANDSHAKE_S = 10.0
+
+
+class WireListener(Protocol):
+    """What a wire reports."""
+
+    def paused(self) -> None:
+        """The connection takes no more, or is gone: write nothing until `resumed`."""
+
+    def resumed(self) -> None:
+        """The connection takes frames again."""
+
+
+class FastWire(Protocol):
+    """A WebSocket connection that takes encoded frames; `uvicorn_ws` has one."""
+
+    def open(self, listener: WireListener) -> Callable[[bytes], object] | None:
+        """Begin; returns what writes frames, or None if this connection cannot."""
+
+    def listen(self, sink: Callable[[str | bytes], Awaitable[None] | None]) -> None:
+        """Hand whole messages to `sink` rather than to ASGI `receive()`, if none waits there.
+
+        When `sink` returns an awaitable, the wire stops doing so and puts `{"type": PENDING, "awaitable": ...}`
+        in the way of `receive()`, and what comes later behind it.
+        """
+
+    def abort(self) -> None:
+        """Drop the connection at once."""
+
+    def abort_in(self, delay_s: float) -> None:
+        """Drop the connection if it is still there after that time."""
+
+
+class PlainOutlet:
+    """Packets leave as `websocket.send` events.
+
+    Args:
+        session: whose transport it is.
+        owner: runs the sending job.
+        send: of ASGI.
+    """
+
+    __slots__ = ("_ended", "_owner", "_reader", "_send", "_sender", "_session")
+
+    def __init__(self, session: Session, owner: SessionOwner, send: Send) -> None:
+        self._session = session
+        self._owner = owner
+        self._send = send
+        self._sender: asyncio.Task[None] | None = None
+        self._reader = asyncio.current_task()
+        self._ended = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether nothing waits for the connection."""
+        return self._sender is None
+
+    def flush(self) -> None:
+        """Send what waits, unless that is being done."""
+        if self._sender is None and not self._ended and self._session.buffered:
+            self._sender = run_eagerly(self._send_waiting(), self._owner.spawn)
+
+    def begin_close(self) -> None:
+        """Nothing: the Close frame says it."""
+
+    def end(self, *, farewell: Prepared, code: int, abort: bool) -> None:
+        """Stop sending and close the WebSocket; `abort` leaves that to the ASGI server."""
+        self._ended = True
+        sender, self._sender = self._sender, None
+        if sender is not None and sender is not asyncio.current_task():
+            sender.cancel()
+        if not abort:
+            self._owner.spawn(close_websocket(self._send, code))
+        elif self._reader is not None:
+            self._reader.cancel()
+
+    async def _send_waiting(self) -> None:
+        try:
+            while (prepared := self._session.next_to_send()) is not None:
+                for packet in prepared.packets:
+                    await self._send(_message(packet))
+        except (OSError, RuntimeError) as error:
+            # OSError is the specified "the client has gone"; some servers complain in other ways.
+            self._ended = True
+            self._session.end("transport close" if isinstance(error, OSError) else "transport error")
+            return
+        self._sender = None
+        self._session.drained()
+
+
+class FastOutlet:
+    """Packets leave as frames, written into the connection.
+
+    Args:
+        session: whose transport it is.
+        owner: runs the closing job.
+        wire: the connection.
+        send: of ASGI, for closing.
+    """
+
+    __slots__ = ("_is_paused", "_owner", "_send", "_session", "_wire", "_write")
+
+    def __init__(self, session: Session, owner: SessionOwner, wire: FastWire, send: Send) -> None:
+        self._session = session
+        self._owner = owner
+        self._wire = wire
+        self._send = send
+        self._is_paused = False
+        self._write: Callable[[bytes], object] | None = None
+
+    def open(self) -> bool:
+        """Take the connection; False if it cannot be written to directly."""
+        self._write = self._wire.open(self)
+        return self._write is not None
+
+    @property
+    def ready(self) -> bool:
+        """Whether the connection takes frames."""
+        return not self._is_paused
+
+    def flush(self) -> None:
+        """Write what waits as far as the connection takes it; then let the session write directly."""
+        session, write = self._session, self._write
+        if write is None:
+            return
+        while not self._is_paused:
+            prepared = session.next_to_send()
+            if prepared is None:
+                session.direct = None if session.closing else write
+                return
+            write(prepared.ws_frames)
+
+    def begin_close(self) -> None:
+        """Nothing: the Close frame says it."""
+
+    def end(self, *, farewell: Prepared, code: int, abort: bool) -> None:
+        """Close the WebSocket; drop the connection of a client that does not read."""
+        self._write = None
+        if abort or self._is_paused:
+            self._wire.abort()
+        else:
+            self._owner.spawn(close_websocket(self._send, code))
+            self._wire.abort_in(CLOSE_HANDSHAKE_S)
+
+    # From the wire.
+
+    def paused(self) -> None:
+        """The connection takes no more."""
+        self._is_paused = True
+        self._session.direct = None
+
+    def resumed(self) -> None:
+        """The connection takes frames again: first what waited."""
+        self._is_paused = False
+        self.flush()
+        self._session.drained()
+
+
+async def close_websocket(send: Send, code: int) -> None:
+    """Send a Close frame; a connection that has gone, or does not take it in 10 s, is left alone."""
+    try:
+        async with asyncio.timeout(CLOSE_HANDSHAKE_S):
+            await send({"type": "websocket.close", "code": code})
+    except (OSError, RuntimeError, TimeoutError):
+        pass  # gone already: that is what closing is for
+
+
+def _message(packet: str | bytes) -> dict[str, Any]:
+    if isinstance(packet, str):
+        return {"type": "websocket.send", "text": packet}
+    return {"type": "websocket.send", "bytes": packet}
