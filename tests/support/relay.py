@@ -1,4 +1,4 @@
-"""A TCP relay in front of a broker that counts and keeps what a node receives from it."""
+"""A TCP relay in front of a broker: keeps what a node receives from it, or makes the way there longer."""
 
 import asyncio
 import contextlib
@@ -6,7 +6,7 @@ from types import TracebackType
 
 from tests.support.ports import free_port_block
 
-__all__ = ["CountingRelay"]
+__all__ = ["Relay"]
 
 LOOPBACK = "127.0.0.1"
 PORTS_OF_A_BROKER = 4
@@ -14,18 +14,20 @@ SUBSCRIBE_OFFSET = 2
 CHUNK_BYTES = 1 << 16
 
 
-class CountingRelay:
+class Relay:
     """Four ports that lead to the four of a broker; used as `async with`.
 
     Args:
         broker_address: `tcp://host:port` of the broker.
+        subscriptions_late_s: seconds by which what a node sends to the subscribe port is late.
 
     Attributes:
         address: base address of the relay; give it to a node in place of the broker's.
         received: every byte that came out of the broker's subscribe port through the relay.
     """
 
-    def __init__(self, broker_address: str) -> None:
+    def __init__(self, broker_address: str, subscriptions_late_s: float = 0.0) -> None:
+        self._subscriptions_late_s = subscriptions_late_s
         self._broker_port = int(broker_address.rpartition(":")[2])
         self._base_port = free_port_block(PORTS_OF_A_BROKER)
         self.address = f"tcp://{LOOPBACK}:{self._base_port}"
@@ -33,7 +35,7 @@ class CountingRelay:
         self._servers: list[asyncio.Server] = []
         self._connections: set[asyncio.Task[None]] = set()
 
-    async def __aenter__(self) -> "CountingRelay":
+    async def __aenter__(self) -> "Relay":
         for offset in range(PORTS_OF_A_BROKER):
 
             async def connected(
@@ -60,19 +62,25 @@ class CountingRelay:
 
     async def _carry(self, near: asyncio.StreamReader, to_near: asyncio.StreamWriter, offset: int) -> None:
         far, to_far = await asyncio.open_connection(LOOPBACK, self._broker_port + offset)
-        kept = self.received if offset == SUBSCRIBE_OFFSET else None
+        subscribes = offset == SUBSCRIBE_OFFSET
+        up = _pump(near, to_far, late_s=self._subscriptions_late_s if subscribes else 0.0)
+        down = _pump(far, to_near, self.received if subscribes else None)
         try:
-            await asyncio.gather(_pump(near, to_far, None), _pump(far, to_near, kept))
+            await asyncio.gather(up, down)
         finally:
             to_far.close()
             to_near.close()
 
 
-async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter, kept: bytearray | None) -> None:
+async def _pump(
+    source: asyncio.StreamReader, sink: asyncio.StreamWriter, kept: bytearray | None = None, late_s: float = 0.0
+) -> None:
     with contextlib.suppress(ConnectionError):
         while chunk := await source.read(CHUNK_BYTES):
             if kept is not None:
                 kept += chunk
+            if late_s:
+                await asyncio.sleep(late_s)  # the line's, not a wait for something
             sink.write(chunk)
             await sink.drain()
     sink.close()

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable
 
-from zmqio.adapter.base import Adapter, Bus, Health, Identity, LocalSockets, NodeEvents
+from zmqio.adapter.base import Adapter, Bus, Health, Identity, LocalSockets, NodeEvents, TagClash
 from zmqio.adapter.cluster_adapter import ClusterAdapter
-from zmqio.adapter.membership import TagClash
 from zmqio.adapter.node import Node
 from zmqio.config import BusOptions
 

@@ -12,9 +12,8 @@ from typing import Any, Protocol, TypeAlias, cast
 import structlog
 
 from zmqio.adapter.asker import Asker
-from zmqio.adapter.base import Bus, Health, Identity, NodeEvents
+from zmqio.adapter.base import Bus, Health, Identity, NodeEvents, TagClash
 from zmqio.adapter.incidents import Incidents
-from zmqio.adapter.membership import TagClash
 from zmqio.adapter.presence import Presence
 from zmqio.adapter.reader import Reader
 from zmqio.adapter.stamps import Stamps

@@ -11,9 +11,9 @@ from collections.abc import Callable, Collection
 
 import structlog
 
-from zmqio.adapter.base import Identity, NodeEvents
+from zmqio.adapter.base import Identity, NodeEvents, TagClash
 from zmqio.adapter.incidents import Incidents
-from zmqio.adapter.membership import Membership, TagClash
+from zmqio.adapter.membership import Membership
 from zmqio.config import BusOptions
 from zmqio.ids import NodeId
 from zmqio.protocol.messages import Goodbye, Heartbeat
