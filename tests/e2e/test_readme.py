@@ -1,0 +1,138 @@
+"""README's code, taken from README and run: the three moves, and the adapter of one's own."""
+
+import asyncio
+import re
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import socketio
+
+from tests.support.broker import BrokerProcess
+from tests.support.ports import free_port
+from tests.support.timing import LIMIT_S, wait_until
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+BIN = Path(sys.executable).parent
+HOST = "127.0.0.1"
+
+
+def files() -> dict[str, str]:
+    """The blocks that README asks to save, by file name."""
+    return dict(re.findall(r"<!-- file: (\S+) -->\n```python\n(.*?)```", README, re.S))
+
+
+def commands(start: str) -> list[str]:
+    """The shell lines that begin with `start`, without their comments."""
+    blocks = "\n".join(re.findall(r"```sh\n(.*?)```", README, re.S))
+    return [line.split("  #")[0].strip() for line in blocks.splitlines() if line.startswith(start)]
+
+
+class Host:
+    """A folder with README's files in it, the broker's address in them, and the processes started there."""
+
+    def __init__(self, folder: Path, broker: str) -> None:
+        self.folder = folder
+        self.broker = broker
+        self._processes: list[subprocess.Popen[bytes]] = []
+        for name, text in files().items():
+            (folder / name).write_text(text.replace(f"tcp://{HOST}:5555", broker))
+
+    def start(self, command: str) -> None:
+        program, *arguments = command.split()
+        self._processes.append(subprocess.Popen([str(BIN / program), *arguments], cwd=self.folder))
+
+    def run(self, *command: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=60, check=False)
+
+    def stop(self) -> None:
+        for process in self._processes:
+            process.terminate()
+        for process in self._processes:
+            process.wait(LIMIT_S)
+
+
+@pytest.fixture
+async def host(tmp_path: Path) -> AsyncIterator[Host]:
+    with BrokerProcess() as broker:
+        made = Host(tmp_path, broker.address)
+        yield made
+        await asyncio.to_thread(made.stop)
+
+
+async def connect(port: int, heard: list[Any]) -> socketio.AsyncClient:
+    client = socketio.AsyncClient(reconnection=False)
+    client.on("chat message", heard.append)
+
+    async def try_once() -> bool:
+        try:
+            await client.connect(f"http://{HOST}:{port}", wait_timeout=5)
+        except socketio.exceptions.ConnectionError:
+            return False
+        return True
+
+    for _ in range(int(LIMIT_S * 10)):
+        if await try_once():
+            return client
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"nothing answers on port {port}")
+
+
+async def test_three_moves(host: Host) -> None:
+    assert commands("zmqio broker") == ["zmqio broker"]  # the fixture runs the same on a free port
+    ports = []
+    for command in commands("uvicorn chat:app"):
+        ports.append(free_port())
+        host.start(re.sub(r"--port \d+", f"--port {ports[-1]}", command))
+    assert len(ports) == 2
+    heard: list[list[Any]] = [[], []]
+    clients = [await connect(port, heard[number]) for number, port in enumerate(ports)]
+    try:
+        assert await clients[0].call("chat message", "hello", timeout=LIMIT_S) == "delivered"
+        await wait_until(lambda: heard[0] and heard[1], "both nodes' clients hear it")
+        assert heard[0] == heard[1] == [{"from": clients[0].get_sid(), "text": "hello"}]
+        published = await asyncio.to_thread(host.run, sys.executable, "publish.py")
+        assert (published.returncode, published.stderr) == (0, "")
+        await wait_until(lambda: len(heard[0]) == len(heard[1]) == 2, "both hear the publisher")
+        assert heard[0][1] == heard[1][1] == {"text": "from a worker"}
+        emit = ["emit", "--adapter", host.broker, "--to", "lobby", "chat message", '{"text": "from the shell"}']
+        assert (await asyncio.to_thread(host.run, str(BIN / "zmqio"), *emit)).returncode == 0
+        await wait_until(lambda: len(heard[0]) == len(heard[1]) == 3, "both hear the shell")
+    finally:
+        for client in clients:
+            await client.disconnect()
+
+
+async def test_adapter_of_ones_own_counts_and_delivers(host: Host) -> None:
+    assert files()["counting.py"].strip() in (ROOT / "examples/custom_adapter/counting.py").read_text() + "\n"
+    program = (
+        "import asyncio, counting\n"
+        "async def main():\n"
+        "    async with counting.io as io:\n"
+        "        await io.to('a').emit('x')\n"
+        "        await io.emit('x')\n"
+        "asyncio.run(main())\n"
+        "print(dict(counting.CountingAdapter.sent))\n"
+    )
+    result = await asyncio.to_thread(host.run, sys.executable, "-c", program)
+    assert result.returncode == 0, result.stderr
+    assert "{'a': 1, '(everybody)': 1}" in result.stdout
+
+
+def test_readme_and_ci_run_the_same_test_command() -> None:
+    marked = re.search(r"<!-- test-command -->\n```sh\n(.*?)\n```", README, re.S)
+    assert marked is not None
+    assert marked[1].endswith(".venv/bin/pytest")
+    assert "test-command" in (ROOT / ".ci" / "run").read_text()
+
+
+@pytest.mark.parametrize("example", ["chat/chat.py", "fastapi/app.py", "custom_adapter/counting.py"])
+def test_example_imports(example: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = ROOT / "examples" / example
+    program = f"import runpy; assert runpy.run_path({str(path)!r})['app']"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
