@@ -1,0 +1,165 @@
+"""Measure CPU per message of the broker process against bare C proxies, alternating in one run.
+
+Run it with `python -m tests.bench.broker_cpu`; it needs gcc and the headers of libzmq. Measured: user and system
+time of all threads of the broker process, divided by the messages published. 64-byte messages at a fixed rate.
+"""
+
+import argparse
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import zmq
+
+from tests.support.broker import BrokerProcess
+from tests.support.ports import free_port_block
+
+HERE = Path(__file__).parent
+MESSAGE_BYTES = 64
+# (subscribers, messages a second): the same 200,000 deliveries a second, well below where queues begin to fill.
+LOADS = ((1, 200_000), (8, 25_000))
+TARGETS = {1: 1.2, 8: 1.1}
+OURS = "zmqio broker"
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """A running proxy: its process and its two addresses."""
+
+    pid: int
+    publish: str
+    subscribe: str
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=2.0)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        kinds = build(Path(folder))
+        print_heading(kinds, options)
+        for subscribers, rate in LOADS:
+            measure_load(kinds, Path(folder) / "load", subscribers, rate, options)
+
+
+def build(folder: Path) -> dict[str, Path | None]:
+    """Compile the load and the bare proxies; kinds of proxy by name (None: ours)."""
+    compile_c("load", folder / "load", ["-lzmq"])
+    compile_c("bare_proxy", folder / "bare_system", ["-lzmq"])
+    kinds: dict[str, Path | None] = {}
+    bundled = bundled_library()
+    if bundled is not None:
+        compile_c("bare_proxy", folder / "bare_bundled", [str(bundled), f"-Wl,-rpath,{bundled.parent}"])
+        kinds["C proxy, libzmq of pyzmq"] = folder / "bare_bundled"
+    kinds[OURS] = None
+    kinds["C proxy, libzmq of the system"] = folder / "bare_system"
+    return kinds
+
+
+def compile_c(source: str, target: Path, libraries: list[str]) -> None:
+    subprocess.run(["gcc", "-O2", "-pthread", "-o", target, HERE / f"{source}.c", *libraries], check=True)
+
+
+def bundled_library() -> Path | None:
+    """The libzmq inside the pyzmq wheel: what our broker runs on, so the fair floor."""
+    folder = Path(zmq.__file__).parents[1] / "pyzmq.libs"
+    return next(iter(sorted(folder.glob("libzmq*.so*"))), None)
+
+
+def measure_load(
+    kinds: dict[str, Path | None], load: Path, subscribers: int, rate: int, options: argparse.Namespace
+) -> None:
+    costs: dict[str, list[float]] = {name: [] for name in kinds}
+    lost = dict.fromkeys(kinds, 0)
+    for turn in range(options.rounds):
+        # Every other round backwards, so that a neighbour that comes and goes favours none of them.
+        for name, binary in list(kinds.items())[:: 1 if turn % 2 else -1]:
+            with running(binary) as proxy:
+                cost, missing = measure_once(proxy, load, subscribers, rate, options.seconds)
+            costs[name].append(cost)
+            lost[name] += missing
+    print_table(subscribers, rate, costs, lost)
+
+
+def measure_once(proxy: Proxy, load: Path, subscribers: int, rate: int, seconds: float) -> tuple[float, int]:
+    """Microseconds of CPU for one message, and how many deliveries were missing."""
+    command = [load, proxy.publish, proxy.subscribe, str(subscribers), str(rate), str(seconds), str(MESSAGE_BYTES)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin and process.stdout
+        assert process.stdout.readline() == "ready\n"
+        before = cpu_ns(proxy.pid)
+        process.stdin.write("go\n")
+        process.stdin.flush()
+        sent, received = (int(word) for word in process.stdout.readline().split())
+        used = cpu_ns(proxy.pid) - before
+    return used / sent / 1000, sent * subscribers - received
+
+
+def cpu_ns(pid: int) -> int:
+    """CPU time of all threads; schedstat counts in nanoseconds, where stat has ticks of 10 ms."""
+    tasks = Path(f"/proc/{pid}/task")
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks.iterdir())
+
+
+@contextmanager
+def running(binary: Path | None) -> Iterator[Proxy]:
+    """Start a proxy: ours, or the bare one in `binary`."""
+    if binary is None:
+        with BrokerProcess() as broker:
+            yield Proxy(broker.pid, broker.endpoint("publish"), broker.endpoint("subscribe"))
+        return
+    first = free_port_block(2)
+    addresses = [f"tcp://127.0.0.1:{first}", f"tcp://127.0.0.1:{first + 1}"]
+    with subprocess.Popen([binary, *addresses], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        try:
+            assert process.stdout.readline().strip()
+            yield Proxy(process.pid, *addresses)
+        finally:
+            process.kill()
+
+
+def version_of(binary: Path | None) -> str:
+    if binary is None:
+        return f"{zmq.zmq_version()} (pyzmq {zmq.__version__})"
+    first = free_port_block(2)
+    addresses = [f"tcp://127.0.0.1:{first}", f"tcp://127.0.0.1:{first + 1}"]
+    with subprocess.Popen([binary, *addresses], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        version = process.stdout.readline().strip()
+        process.kill()
+    return version
+
+
+def print_heading(kinds: dict[str, Path | None], options: argparse.Namespace) -> None:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "?")
+    print(
+        f"machine   {platform.machine()}, {model}, Linux {platform.release()}, Python {platform.python_version()}"
+    )
+    print(f"command   python -m tests.bench.broker_cpu --rounds {options.rounds} --seconds {options.seconds}")
+    for name, binary in kinds.items():
+        print(f"libzmq    {version_of(binary)}: {name}")
+
+
+def print_table(subscribers: int, rate: int, costs: dict[str, list[float]], lost: dict[str, int]) -> None:
+    print(f"\n{subscribers} subscriber(s), {rate} messages/s of {MESSAGE_BYTES} bytes; us of CPU a message")
+    print(f"{'':32}{'median':>8}{'min':>8}{'max':>8}{'lost':>8}{'ours is':>10}")
+    ours = statistics.median(costs[OURS])
+    for name, values in costs.items():
+        middle = statistics.median(values)
+        ratio = "" if name == OURS else f"{ours / middle:.2f}x"
+        print(f"{name:32}{middle:8.3f}{min(values):8.3f}{max(values):8.3f}{lost[name]:8d}{ratio:>10}")
+    print(f"target: at most {TARGETS[subscribers]}x of the C proxy on the same libzmq")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+/* A lean load: one publisher at a fixed rate and N subscribers in one process.
+ *
+ * Usage: load PUBLISH_ADDRESS SUBSCRIBE_ADDRESS SUBSCRIBERS MESSAGES_PER_SECOND SECONDS MESSAGE_BYTES
+ * Prints "ready" once every subscriber has had a message, waits for a line on standard input, sends, waits until all
+ * has arrived or nothing came for a second, and prints "<sent> <received>".
+ */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <zmq.h>
+
+#define MOST_SUBSCRIBERS 64
+#define MOST_BYTES 65536
+#define TICK_NS 1000000L
+/* Of 10 ms each. */
+#define MOST_TRIES 1000
+
+static void *subscribers[MOST_SUBSCRIBERS];
+static int subscriber_count;
+static volatile long received;
+
+static void drain (void)
+{
+    static char body[MOST_BYTES];
+    for (int i = 0; i < subscriber_count; i++)
+        while (zmq_recv (subscribers[i], body, sizeof body, ZMQ_DONTWAIT) >= 0)
+            if (body[1] == 'm')
+                received++;
+}
+
+static void *read_all (void *unused)
+{
+    zmq_pollitem_t items[MOST_SUBSCRIBERS];
+    for (int i = 0; i < subscriber_count; i++)
+        items[i] = (zmq_pollitem_t){subscribers[i], 0, ZMQ_POLLIN, 0};
+    long idle_since = received;
+    /* One second without a message after the sender has finished ends the run. */
+    while (zmq_poll (items, subscriber_count, 1000) > 0 || idle_since != received) {
+        idle_since = received;
+        drain ();
+    }
+    return unused;
+}
+
+static void *connected (void *context, int type, const char *address)
+{
+    void *socket = zmq_socket (context, type);
+    int unbounded = 0;
+    zmq_setsockopt (socket, ZMQ_SNDHWM, &unbounded, sizeof unbounded);
+    zmq_setsockopt (socket, ZMQ_RCVHWM, &unbounded, sizeof unbounded);
+    zmq_setsockopt (socket, ZMQ_LINGER, &unbounded, sizeof unbounded);
+    zmq_connect (socket, address);
+    return socket;
+}
+
+static void wait_for_paths (void *publisher)
+{
+    static char body[MOST_BYTES];
+    for (int i = 0; i < subscriber_count; i++) {
+        zmq_pollitem_t item = {subscribers[i], 0, ZMQ_POLLIN, 0};
+        int tries = 0;
+        while (zmq_poll (&item, 1, 10) == 0) {
+            zmq_send (publisher, "tp", 2, 0);
+            if (++tries > MOST_TRIES)
+                exit (1);
+        }
+        while (zmq_recv (subscribers[i], body, sizeof body, ZMQ_DONTWAIT) >= 0)
+            ;
+    }
+}
+
+static long send_paced (void *publisher, long rate, double seconds, size_t bytes)
+{
+    static char body[MOST_BYTES];
+    memset (body, 'x', sizeof body);
+    memcpy (body, "tm", 2);
+    long ticks = (long) (seconds * 1e9 / TICK_NS), sent = 0;
+    struct timespec next;
+    clock_gettime (CLOCK_MONOTONIC, &next);
+    for (long tick = 1; tick <= ticks; tick++) {
+        long due = (long) ((double) rate * tick * TICK_NS / 1e9);
+        for (; sent < due; sent++)
+            zmq_send (publisher, body, bytes, 0);
+        next.tv_nsec += TICK_NS;
+        if (next.tv_nsec >= 1000000000L) {
+            next.tv_sec++;
+            next.tv_nsec -= 1000000000L;
+        }
+        clock_nanosleep (CLOCK_MONOTONIC, TIMER_ABSTIME, &next, NULL);
+    }
+    return sent;
+}
+
+int main (int count, char **arguments)
+{
+    if (count != 7)
+        return 2;
+    subscriber_count = atoi (arguments[3]);
+    if (subscriber_count < 1 || subscriber_count > MOST_SUBSCRIBERS)
+        return 2;
+    void *context = zmq_ctx_new ();
+    void *publisher = connected (context, ZMQ_PUB, arguments[1]);
+    for (int i = 0; i < subscriber_count; i++) {
+        subscribers[i] = connected (context, ZMQ_SUB, arguments[2]);
+        zmq_setsockopt (subscribers[i], ZMQ_SUBSCRIBE, "t", 1);
+    }
+    wait_for_paths (publisher);
+    puts ("ready");
+    fflush (stdout);
+    if (getchar () == EOF)
+        return 1;
+    pthread_t reader;
+    pthread_create (&reader, NULL, read_all, NULL);
+    long sent = send_paced (publisher, atol (arguments[4]), atof (arguments[5]), (size_t) atol (arguments[6]));
+    pthread_join (reader, NULL);
+    printf ("%ld %ld\n", sent, received);
+    return 0;
+}

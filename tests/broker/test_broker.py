@@ -1,0 +1,92 @@
+from collections.abc import Iterator
+
+import pytest
+import zmq
+from zmqio_broker.broker import SUBSCRIBERS_FIRST_S, Broker
+from zmqio_broker.endpoints import AddressError
+from zmqio_broker.options import BrokerOptions
+from zmqio_broker.sockets import BindError
+
+from tests.support.broker import ask_control
+from tests.support.ports import free_port_block
+from tests.support.timing import LIMIT_S
+
+
+@pytest.fixture
+def broker() -> Iterator[Broker]:
+    made = Broker(BrokerOptions(bind=f"tcp://127.0.0.1:{free_port_block(4)}"))
+    yield made
+    assert made.stop()
+
+
+def test_subscribers_can_connect_before_publishers(broker: Broker) -> None:
+    open_meanwhile = {}
+
+    def look(seconds: float) -> None:
+        assert seconds == SUBSCRIBERS_FIRST_S
+        open_meanwhile.update({role: is_open(address) for role, address in broker.endpoints.by_role().items()})
+
+    broker.start(wait=look)
+    assert open_meanwhile == {"control": True, "publish": False, "subscribe": True, "ingest": False}
+    assert all(is_open(address) for address in broker.endpoints.by_role().values())
+
+
+def test_hello_tells_ports_and_never_hosts(broker: Broker) -> None:
+    broker.start()
+    hello = ask_control(broker.endpoints.control, {"op": "hello", "version": 1})
+    assert hello is not None
+    assert hello["epoch"] == broker.epoch.hex()
+    assert list(hello["ports"]) == ["control", "publish", "subscribe", "ingest"]
+    assert "127.0.0.1" not in repr(hello)
+
+
+def test_statistics_count_what_came_by_ingest(broker: Broker) -> None:
+    broker.start()
+    with zmq.Context() as context, context.socket(zmq.PUSH) as sender, context.socket(zmq.SUB) as subscriber:
+        subscriber.connect(broker.endpoints.subscribe)
+        subscriber.setsockopt(zmq.RCVTIMEO, int(LIMIT_S * 1000))
+        topic = b"\xffsync-" + bytes(16)
+        for wanted in (b"topic", topic):
+            subscriber.subscribe(wanted)
+        assert subscriber.recv() == topic + broker.epoch
+        sender.connect(broker.endpoints.ingest)
+        sender.send(b"topic body")
+        assert subscriber.recv() == b"topic body"
+    statistics = broker.statistics()
+    assert (statistics["ingest_frames"], statistics["ingest_bytes"]) == (1, 10)
+    assert (statistics["frames_in"], statistics["sync_acks"], statistics["subscription_changes"] >= 2) == (
+        2,
+        1,
+        True,
+    )
+
+
+def test_no_statistics_before_it_has_started(broker: Broker) -> None:
+    assert broker.statistics() == {}
+
+
+def test_two_runs_have_two_epochs(broker: Broker) -> None:
+    second = Broker(broker.options)
+    assert second.stop()
+    assert second.epoch != broker.epoch
+
+
+def test_port_in_use_leaves_nothing_open(broker: Broker) -> None:
+    broker.start()
+    first = int(broker.endpoints.control.rpartition(":")[2])
+    beside = Broker(BrokerOptions(bind=f"tcp://127.0.0.1:{first - 3}"))
+    with pytest.raises(BindError, match=f"port {first} for the ingest endpoint"):
+        beside.start(wait=lambda seconds: None)
+    assert not is_open(beside.endpoints.control)
+
+
+def test_address_that_is_none_is_refused() -> None:
+    with pytest.raises(AddressError):
+        Broker(BrokerOptions(bind="nowhere"))
+
+
+def is_open(address: str) -> bool:
+    import socket
+
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", int(address.rpartition(":")[2]))) == 0

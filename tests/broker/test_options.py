@@ -1,0 +1,13 @@
+import pytest
+from zmqio_broker.options import BrokerOptions
+
+
+@pytest.mark.parametrize("name", ["node_queue_messages", "ingest_queue_messages", "max_message_bytes"])
+def test_a_limit_of_zero_is_refused_because_zeromq_reads_it_as_none(name: str) -> None:
+    with pytest.raises(ValueError, match=name):
+        BrokerOptions(**{name: 0})
+
+
+def test_negative_interval_is_refused() -> None:
+    with pytest.raises(ValueError, match="stats_interval_s"):
+        BrokerOptions(stats_interval_s=-1)

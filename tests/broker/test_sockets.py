@@ -1,0 +1,96 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import zmq
+from zmqio_broker import sockets
+from zmqio_broker.options import BrokerOptions
+
+from tests.support.ports import free_port
+
+Context = zmq.Context[zmq.Socket[bytes]]
+OPTIONS = BrokerOptions(node_queue_messages=11, ingest_queue_messages=22, max_message_bytes=33)
+
+
+@pytest.fixture
+def context() -> Iterator[Context]:
+    with zmq.Context() as made:
+        yield made
+
+
+def settings(socket: zmq.Socket[bytes]) -> dict[str, int]:
+    names = ("SNDHWM", "RCVHWM", "MAXMSGSIZE", "LINGER", "HEARTBEAT_IVL", "HEARTBEAT_TIMEOUT")
+    with socket:
+        return {name: int(socket.getsockopt(getattr(zmq, name))) for name in names}
+
+
+ALWAYS = {"LINGER": 0, "HEARTBEAT_IVL": 1000, "HEARTBEAT_TIMEOUT": 5000}
+
+
+def test_publish_endpoint_bounds_neither_subscriptions_up_nor_messages_down(context: Context) -> None:
+    made = settings(sockets.make_publish(context, OPTIONS))
+    assert made == {"SNDHWM": 0, "RCVHWM": 0, "MAXMSGSIZE": 33, **ALWAYS}
+
+
+def test_subscribe_endpoint_bounds_the_queue_to_each_node(context: Context) -> None:
+    made = settings(sockets.make_subscribe(context, OPTIONS))
+    assert made == {"SNDHWM": 11, "RCVHWM": 0, "MAXMSGSIZE": 33, **ALWAYS}
+
+
+def test_ingest_endpoint_bounds_the_queue_of_each_sender(context: Context) -> None:
+    made = settings(sockets.make_ingest(context, OPTIONS))
+    assert (made["RCVHWM"], made["MAXMSGSIZE"]) == (22, 33)
+    assert made.items() >= ALWAYS.items()
+
+
+def test_control_endpoint_bounds_queues_and_requests(context: Context) -> None:
+    made = settings(sockets.make_control(context))
+    assert (made["RCVHWM"], made["SNDHWM"], made["MAXMSGSIZE"]) == (1000, 1000, 65536)
+    assert made.items() >= ALWAYS.items()
+
+
+def test_full_queue_to_one_subscriber_drops_and_stalls_nobody(context: Context) -> None:
+    with sockets.make_subscribe(context, OPTIONS) as publisher, context.socket(zmq.SUB) as stopped:
+        port = publisher.bind_to_random_port("tcp://127.0.0.1")
+        stopped.setsockopt(zmq.RCVHWM, 1)
+        stopped.subscribe(b"")
+        stopped.connect(f"tcp://127.0.0.1:{port}")
+        assert publisher.recv() == b"\x01"
+        for _ in range(20_000):
+            publisher.send(bytes(1000), zmq.NOBLOCK)
+
+
+def test_port_in_use_is_told_with_its_number_role_and_option(context: Context) -> None:
+    address = f"tcp://127.0.0.1:{free_port()}"
+    with context.socket(zmq.PULL) as first, context.socket(zmq.PULL) as second:
+        sockets.bind(first, "ingest", address)
+        with pytest.raises(sockets.BindError, match=r"port \d+ for the ingest endpoint .* in use.*--bind"):
+            sockets.bind(second, "ingest", address)
+
+
+def test_path_that_is_served_is_not_taken_away(context: Context, tmp_path: Path) -> None:
+    address = f"ipc://{tmp_path / 'b'}"
+    with context.socket(zmq.PULL) as first, context.socket(zmq.PULL) as second:
+        sockets.bind(first, "control", address)
+        with pytest.raises(sockets.BindError, match="in use"):
+            sockets.bind(second, "control", address)
+
+
+def test_path_left_behind_by_a_crash_is_taken_over(context: Context, tmp_path: Path) -> None:
+    address = f"ipc://{tmp_path / 'b'}"
+    with zmq.Context() as crashed, crashed.socket(zmq.PULL) as first:
+        first.bind(address)
+    assert (tmp_path / "b").exists(), "libzmq now removes its paths: drop remove_paths"
+    with context.socket(zmq.PULL) as second:
+        sockets.bind(second, "control", address)
+
+
+def test_address_of_no_interface_is_told_with_the_option(context: Context) -> None:
+    with context.socket(zmq.PULL) as socket, pytest.raises(sockets.BindError, match="--bind"):
+        sockets.bind(socket, "publish", f"tcp://192.0.2.1:{free_port()}")
+
+
+def test_paths_are_removed_and_missing_ones_do_not_matter(tmp_path: Path) -> None:
+    (tmp_path / "b").touch()
+    sockets.remove_paths([f"ipc://{tmp_path / 'b'}", f"ipc://{tmp_path / 'gone'}", "tcp://127.0.0.1:1"])
+    assert list(tmp_path.iterdir()) == []

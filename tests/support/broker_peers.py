@@ -1,0 +1,97 @@
+"""Bare ZeroMQ peers of a broker for tests: what a node does on the wire, without a node."""
+
+import secrets
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import zmq
+
+from tests.support.broker import BrokerProcess
+from tests.support.timing import LIMIT_S
+
+__all__ = ["Load", "barrier", "connected", "new_sync_topic"]
+
+Context = zmq.Context[zmq.Socket[bytes]]
+
+_ASK_AGAIN_S = 1.0
+
+
+@contextmanager
+def connected(context: Context, kind: int, address: str) -> Iterator[zmq.Socket[bytes]]:
+    """A socket with a node's options, connected; a read that takes longer than `LIMIT_S` fails the test."""
+    with context.socket(kind) as socket:
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.setsockopt(zmq.SNDHWM, 0)
+        socket.setsockopt(zmq.RCVHWM, 0)
+        socket.setsockopt(zmq.RECONNECT_IVL, 10)
+        socket.setsockopt(zmq.RECONNECT_IVL_MAX, 100)
+        socket.setsockopt(zmq.RCVTIMEO, int(LIMIT_S * 1000))
+        socket.setsockopt(zmq.HEARTBEAT_IVL, 1_000)
+        socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 5_000)
+        socket.connect(address)
+        yield socket
+
+
+def new_sync_topic() -> bytes:
+    return b"\xffsync-" + secrets.token_bytes(16)
+
+
+def barrier(subscriber: zmq.Socket[bytes]) -> bytes:
+    """Wait until all subscriptions so far are applied; returns the epoch. What came before it is dropped.
+
+    Asked again with another topic every second: while the connection is being renewed, the broker may see a topic
+    on the new one before it has given up the old one, and then it is no news.
+    """
+    ends_at = time.monotonic() + LIMIT_S
+    while time.monotonic() < ends_at:
+        topic = new_sync_topic()
+        subscriber.subscribe(topic)
+        epoch = _acknowledgement(subscriber, topic)
+        subscriber.unsubscribe(topic)
+        if epoch is not None:
+            return epoch
+    raise AssertionError(f"no acknowledgement within {LIMIT_S:g} s")
+
+
+def _acknowledgement(subscriber: zmq.Socket[bytes], topic: bytes) -> bytes | None:
+    ask_again_at = time.monotonic() + _ASK_AGAIN_S
+    while (left_s := ask_again_at - time.monotonic()) > 0:
+        if subscriber.poll(left_s * 1000):
+            frame = subscriber.recv()
+            if frame.startswith(topic):
+                return frame[len(topic) :]
+    return None
+
+
+class Load:
+    """Publishers and outside senders that send 200-byte messages, about 20,000 a second each, until closed.
+
+    It ends by itself after `LIMIT_S` seconds.
+    """
+
+    def __init__(self, broker: BrokerProcess, *, publishers: int = 2, senders: int = 1) -> None:
+        self._stop = threading.Event()
+        kinds = [(zmq.PUB, "publish")] * publishers + [(zmq.PUSH, "ingest")] * senders
+        targets = [(kind, broker.endpoint(role)) for kind, role in kinds]
+        self._threads = [threading.Thread(target=self._send, args=target, daemon=True) for target in targets]
+
+    def __enter__(self) -> "Load":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _send(self, kind: int, address: str) -> None:
+        ticks: Iterable[int] = range(int(LIMIT_S * 200))
+        with zmq.Context() as context, connected(context, kind, address) as socket:
+            for _ in ticks:
+                if self._stop.wait(0.005):
+                    return
+                for _ in range(100):
+                    socket.send(b"load " + bytes(195), zmq.NOBLOCK)
