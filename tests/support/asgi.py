@@ -107,6 +107,7 @@ class FakeWebSocket:
         close_code: of the application's close, or None.
         refusal: the HTTP answer, if it was refused with one.
         can_send: clear it and the application's sends wait.
+        fails_with: set it and they fail.
     """
 
     def __init__(self, app: App, query: str, *, extensions: dict[str, Any] | None = None, **headers: str) -> None:
@@ -116,6 +117,7 @@ class FakeWebSocket:
         self.refusal = Answer()
         self.can_send = asyncio.Event()
         self.can_send.set()
+        self.fails_with: Exception | None = None
         self._news = asyncio.Event()
         self._taken = 0
         self._events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
@@ -156,6 +158,8 @@ class FakeWebSocket:
 
     async def _send(self, message: dict[str, Any]) -> None:
         await self.can_send.wait()
+        if self.fails_with is not None:
+            raise self.fails_with
         match message["type"]:
             case "websocket.accept":
                 self.accepted = True

@@ -44,7 +44,8 @@ async def run_engine(
     """Serve an engine with one of `SERVERS` for the length of the block; no request may be open after it."""
     host = RunningEngine(on_message, **options)
     listener = socket.create_server(("127.0.0.1", 0))
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 16)  # a client that does not read is noticed soon
+    # Small, so that a client that does not read is noticed soon.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 16)
     host.port = listener.getsockname()[1]
     run = _hypercorn if server == "hypercorn" else _uvicorn
     async with run(host, server, listener):
@@ -55,9 +56,11 @@ async def run_engine(
 
 @asynccontextmanager
 async def _uvicorn(host: RunningEngine, kind: str, listener: socket.socket) -> AsyncIterator[None]:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await host.engine.handle(scope, receive, send)
+
     config = uvicorn.Config(
-        host.engine.handle,  # type: ignore[arg-type]
-        interface="asgi3",
+        app,
         lifespan="off",
         log_config=None,
         http="h11" if kind == "uvicorn-h11" else "httptools",

@@ -1,0 +1,67 @@
+"""What the end-to-end tests share: one broker, a cluster of three nodes, one process of JavaScript clients."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest_asyncio
+
+from tests.support.broker import BrokerProcess
+from tests.support.clients import SocketClient
+from tests.support.cluster import Cluster
+from tests.support.js_clients import JsClients
+from tests.support.node_config import NodeConfig
+from tests.support.npm import node_modules, require_node
+from tests.support.py_clients import PyClient
+
+__all__ = ["ClientMaker"]
+
+ClientMaker = Callable[..., SocketClient]
+"""`make_client(library, url, way="upgrade", **options)`; library is `js` or `py`."""
+
+NODES = (
+    NodeConfig("one"),
+    NodeConfig("two", host="uvicorn"),
+    NodeConfig("three"),
+)
+"""Both ways to run a node: the product's own, and uvicorn as anybody starts it."""
+
+
+def find_js_tools() -> tuple[str, Path]:
+    """Node.js and the folder with the npm packages; skips the test without them, or fails it where `CI` is set."""
+    return require_node(), node_modules("socket.io-client").parent
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def broker() -> AsyncIterator[BrokerProcess]:
+    """A real broker process."""
+    async with BrokerProcess() as process:
+        yield process
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def cluster(broker: BrokerProcess) -> AsyncIterator[Cluster]:
+    """Three node processes that know of each other."""
+    async with Cluster(broker.address, NODES) as nodes:
+        yield nodes
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def js() -> AsyncIterator[JsClients]:
+    """The official JavaScript client."""
+    async with JsClients(find_js_tools) as clients:
+        yield clients
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def make_client(js: JsClients) -> AsyncIterator[ClientMaker]:
+    """Makes clients of either library that are ended with the test."""
+    made: list[SocketClient] = []
+
+    def make(library: str, url: str, way: str = "upgrade", **options: Any) -> SocketClient:
+        made.append(js.client(url, way, **options) if library == "js" else PyClient(url, way, **options))
+        return made[-1]
+
+    yield make
+    await asyncio.gather(*(client.end() for client in made))

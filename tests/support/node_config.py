@@ -1,0 +1,39 @@
+"""What one node process of the end-to-end tests has to know; travels as JSON on its command line."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+__all__ = ["NodeConfig"]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig:
+    """One node process.
+
+    Attributes:
+        name: what `whoami` and the log lines say.
+        adapter: address of the broker, or None for a node that is alone.
+        host: `fast` is the product's own way to run uvicorn, `uvicorn` is uvicorn as anybody starts it.
+        lifespan: uvicorn's option of that name; only for `uvicorn`.
+        mounted: put the ASGI app into a FastAPI app by `mount`, which hides the lifespan from it.
+        options: options of `zmqio.Server`.
+        bus: options of `ZmqAdapter`.
+    """
+
+    name: str
+    adapter: str | None = None
+    host: str = "fast"
+    lifespan: str = "auto"
+    mounted: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
+    bus: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """As text for the command line."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "NodeConfig":
+        """From the command line."""
+        return cls(**json.loads(text))
