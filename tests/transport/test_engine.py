@@ -85,7 +85,7 @@ async def test_layer_above_that_fails_refuses_the_handshake() -> None:
         ("GET", "EIO=4&transport=polling&j=0", '{"code":3,"message":"JSONP is not supported"}'),
     ],
 )
-async def test_wrong_requests_are_answered_as_the_javascript_server_does(method: str, query: str, body: str) -> None:
+async def test_wrong_requests_get_the_javascript_servers_answers(method: str, query: str, body: str) -> None:
     async with EngineUnderTest() as host:
         answer = await _open(host, query, method=method)
         assert (answer.status, answer.text) == (400, body)

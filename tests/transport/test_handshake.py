@@ -106,7 +106,8 @@ def test_request_is_read_from_an_asgi_scope() -> None:
             "scheme": "https",
         }
     )
-    assert (request.method, request.path, request.address, request.secure) == ("POST", "/socket.io/", "10.0.0.1", True)
+    assert (request.method, request.path, request.secure) == ("POST", "/socket.io/", True)
+    assert request.address == "10.0.0.1"
     assert request.headers == {"host": "x", "x-a": "1, 2"}
     assert request.parameters == {"EIO": "4", "transport": "polling", "token": "a b", "flag": ""}
     assert request.time > 0

@@ -43,7 +43,7 @@ def test_text_message_gets_its_type_digit_and_binary_none() -> None:
 
 
 def test_polling_form_joins_records_and_writes_binary_as_base64() -> None:
-    assert Prepared.of_messages(["2[\"a\"]", b"\x01\x02\x03\x04"]).polling == b'42["a"]\x1ebAQIDBA=='
+    assert Prepared.of_messages(['2["a"]', b"\x01\x02\x03\x04"]).polling == b'42["a"]\x1ebAQIDBA=='
 
 
 @pytest.mark.parametrize("order", [("polling", "ws_frames"), ("ws_frames", "polling")])

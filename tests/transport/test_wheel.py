@@ -74,7 +74,7 @@ def test_no_more_than_a_batch_is_taken_at_once() -> None:
 @given(st.lists(st.tuples(st.integers(0, 4), st.sampled_from(["answer", "talk", "leave", "tick"])), max_size=60))
 def test_nobody_is_pinged_early_or_expired_within_the_limit(steps: list[tuple[int, str]]) -> None:
     wheel: Wheel[int] = Wheel(5, 3)
-    ping_at = {member: 5.0 for member in range(5)}
+    ping_at = dict.fromkeys(range(5), 5.0)
     owed_until: dict[int, float] = {}
     for member in range(5):
         wheel.schedule(member, 0)

@@ -4,25 +4,22 @@ Built on python-engineio by subclassing: its options, its registry of sessions, 
 gets wrong against the official protocol is replaced by the modules beside this one. Everything runs on one event
 loop; nothing here is thread-safe.
 
-Source: Engine.IO protocol v4 (https://github.com/socketio/engine.io-protocol); engine.io 6 for what it leaves open.
+Source: Engine.IO protocol v4 (https://github.com/socketio/engine.io-protocol); engine.io 6 where it is silent.
 """
 
 import asyncio
-import logging
-from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 import structlog
-from engineio.async_server import AsyncServer
 
 from zmqio.config import EngineOptions
-from zmqio.ids import EngineSid, NodeTag, make_engine_sid
+from zmqio.ids import NodeTag
 from zmqio.transport import websocket
-from zmqio.transport.asgi_http import Exchange, Headers, Send
+from zmqio.transport.asgi_http import Exchange, Send
+from zmqio.transport.engineio_server import EngineioServer
 from zmqio.transport.handshake import (
     BAD_REQUEST,
-    FORBIDDEN,
     SHUTTING_DOWN,
     UNKNOWN_SID,
     Refusal,
@@ -34,10 +31,12 @@ from zmqio.transport.handshake import (
     read_request,
 )
 from zmqio.transport.heartbeat import Heartbeat
+from zmqio.transport.origin import cors_environ
 from zmqio.transport.parked import Receive
 from zmqio.transport.payload import Prepared
 from zmqio.transport.poll import PollOutlet
-from zmqio.transport.session import ConnectionEvents, Session, TransportName
+from zmqio.transport.session import Session
+from zmqio.transport.session_contracts import ConnectionEvents, TransportName
 from zmqio.transport.upgrade import serve_upgrade
 from zmqio.transport.wheel import Wheel
 
@@ -55,7 +54,7 @@ Foreign = Callable[[Request, Mapping[str, Any], Receive, Send], Awaitable[bool]]
 CLOSE_WAIT_S = 5.0
 
 
-class Engine(AsyncServer):  # type: ignore[misc]  # engineio has no annotations
+class Engine(EngineioServer):
     """Serves Engine.IO over ASGI.
 
     Args:
@@ -65,28 +64,13 @@ class Engine(AsyncServer):  # type: ignore[misc]  # engineio has no annotations
 
     Attributes:
         counters: what happened how often: `handshakes`, `slow_clients`, `volatile_dropped`, `packets_too_large`,
-            `packets_malformed`, `message_failures`, `closed`.
+            `packets_malformed`, `message_failures`, `origins_refused`, `closed`.
         foreign: what to ask when a session id is not known here, or None.
     """
 
     def __init__(self, options: EngineOptions, tag: NodeTag, accept: Accept) -> None:
-        super().__init__(
-            async_mode="asgi",
-            logger=_silent_logger(),
-            monitor_clients=False,
-            ping_interval=options.ping_interval_s,
-            ping_timeout=options.ping_timeout_s,
-            max_http_buffer_size=options.max_payload_bytes,
-            allow_upgrades=options.allow_upgrades,
-            transports=list(options.transports),
-            cookie=options.cookie,
-            cors_allowed_origins=_cors_origins(options),
-            cors_credentials=options.cors_credentials,
-        )
-        self.options = options
-        self.counters: Counter[str] = Counter()
+        super().__init__(options, tag)
         self.foreign: Foreign | None = None
-        self._tag = tag
         self._accept = accept
         self._heartbeat: Heartbeat[Session] = Heartbeat(
             Wheel(options.ping_interval_s, options.ping_timeout_s), Session.ping, _end_silent
@@ -95,12 +79,6 @@ class Engine(AsyncServer):  # type: ignore[misc]  # engineio has no annotations
         self._requests = 0
         self._idle = asyncio.Event()
         self._is_closing = False
-
-    @property
-    def sessions(self) -> Mapping[EngineSid, Session]:
-        """The sessions that have not ended, by id."""
-        sessions: Mapping[EngineSid, Session] = self.sockets
-        return sessions
 
     @property
     def active_requests(self) -> int:
@@ -152,12 +130,6 @@ class Engine(AsyncServer):  # type: ignore[misc]  # engineio has no annotations
         """Close, as python-engineio calls it."""
         await self.close()
 
-    async def disconnect(self, sid: EngineSid | None = None) -> None:
-        """End one session or all, as python-engineio calls it; see `Session.close_soon`."""
-        for session in list(self.sockets.values()):
-            if sid in (None, session.sid):
-                session.close_soon("forced close")
-
     # For sessions (`SessionOwner`).
 
     def forget(self, session: Session) -> None:
@@ -181,19 +153,10 @@ class Engine(AsyncServer):  # type: ignore[misc]  # engineio has no annotations
         job.add_done_callback(self._jobs.discard)
         return job
 
-    # Seams of python-engineio.
-
-    def generate_id(self) -> EngineSid:
-        """Make a session id that names this node."""
-        return make_engine_sid(self._tag)
-
-    def create_queue(self, *args: object, **kwargs: object) -> None:
-        """Nothing: a session makes its buffer when something has to wait (57 B against 3.3 KB)."""
-
     async def _handle_http(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         request = read_request(scope)
-        environ = _cors_environ(request)
-        exchange = Exchange(request, receive, send, self._headers_for(environ))
+        environ = cors_environ(request)
+        exchange = Exchange(request, receive, send, self.headers_for(environ))
         if request.method == "OPTIONS" and self.cors_allowed_origins != []:
             await exchange.answer_preflight()
             return
@@ -212,7 +175,7 @@ class Engine(AsyncServer):  # type: ignore[misc]  # engineio has no annotations
     async def _handle_websocket(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         request = read_request(scope)
         parameters = request.parameters
-        refusal = self._check(request, _cors_environ(request), parameters)
+        refusal = self._check(request, cors_environ(request), parameters)
         sid = parameters.get("sid")
         if refusal is None and not sid:
             refusal = check_handshake(request.method, parameters, websocket=True)
@@ -232,7 +195,7 @@ class Engine(AsyncServer):  # type: ignore[misc]  # engineio has no annotations
     def _check(self, request: Request, environ: dict[str, str], parameters: Mapping[str, str]) -> Refusal | None:
         if self._is_closing:
             return SHUTTING_DOWN
-        return check_transport(parameters, self.transports) or self._check_origin(request, environ)
+        return check_transport(parameters, self.transports) or self.check_origin(request, environ)
 
     async def _open_polling(self, exchange: Exchange, parameters: Mapping[str, str]) -> None:
         request = exchange.request
@@ -242,8 +205,8 @@ class Engine(AsyncServer):  # type: ignore[misc]  # engineio has no annotations
             await exchange.refuse(refusal or BAD_REQUEST)
             return
         outlet = session.outlet
-        assert isinstance(outlet, PollOutlet)  # noqa: S101 - it was made for polling
-        await outlet.get(exchange, self._cookie_headers(session.sid))
+        assert isinstance(outlet, PollOutlet)  # it was made for polling
+        await outlet.get(exchange, self.cookie_headers(session.sid))
 
     async def _poll(self, session: Session, exchange: Exchange, parameters: Mapping[str, str]) -> None:
         refusal = check_session_request(parameters, session.transport_name, websocket=False)
@@ -290,11 +253,11 @@ class Engine(AsyncServer):  # type: ignore[misc]  # engineio has no annotations
         """Make a session; None if the layer above failed to accept it."""
         session = Session(self, self.generate_id(), transport_name)
         session.outlet = PollOutlet(session, self.options)
-        session.append(Prepared([open_packet(session.sid, self._offered(transport_name), self.options)]))
+        session.append(Prepared([open_packet(session.sid, self.offered(transport_name), self.options)]))
         self.sockets[session.sid] = session
         try:
             session.events = self._accept(session, request)
-        except Exception:  # noqa: BLE001 - the edge to the layer above
+        except Exception:
             log.exception("accept_failed", sid=session.sid)
             del self.sockets[session.sid]
             return None
@@ -302,41 +265,6 @@ class Engine(AsyncServer):  # type: ignore[misc]  # engineio has no annotations
         self.counters["handshakes"] += 1
         self._heartbeat.begin(session)
         return session
-
-    def _offered(self, transport_name: TransportName) -> list[str]:
-        can_upgrade = self.allow_upgrades and transport_name == "polling" and "websocket" in self.transports
-        return ["websocket"] if can_upgrade else []
-
-    def _check_origin(self, request: Request, environ: dict[str, str]) -> Refusal | None:
-        origin = request.headers.get("origin")
-        if origin is None or self.cors_allowed_origins == []:
-            return None
-        allowed = self._cors_allowed_origins(environ)
-        if allowed is None or origin in allowed:
-            return None
-        if not self.counters["origins_refused"]:
-            log.warning(
-                "origin_refused", origin=origin, option="cors_allowed_origins", note="further ones are counted"
-            )
-        self.counters["origins_refused"] += 1
-        return FORBIDDEN
-
-    def _headers_for(self, environ: dict[str, str]) -> Headers:
-        if "HTTP_ORIGIN" not in environ:
-            return ()
-        headers: list[tuple[str, str]] = self._cors_headers(environ)
-        return [*headers, ("Vary", "Origin")] if headers else ()
-
-    def _cookie_headers(self, sid: EngineSid) -> Headers:
-        if not self.cookie:
-            return ()
-        # Source: engine.io 6: `{ name: "io", path: "/", httpOnly: true, sameSite: "lax" }`
-        defaults = {"name": "io", "Path": "/", "HttpOnly": True, "SameSite": "Lax"}
-        given = self.cookie if isinstance(self.cookie, Mapping) else {"name": self.cookie}
-        lower = {name.lower() for name in given}
-        merged = {name: value for name, value in defaults.items() if name.lower() not in lower} | dict(given)
-        attributes = {name: value for name, value in merged.items() if value is not False}
-        return [("Set-Cookie", self._generate_sid_cookie(sid, attributes))]
 
     async def _wait_until_idle(self) -> None:
         while self._requests:
@@ -346,28 +274,3 @@ class Engine(AsyncServer):  # type: ignore[misc]  # engineio has no annotations
 
 def _end_silent(session: Session) -> None:
     session.end("ping timeout")
-
-
-def _cors_origins(options: EngineOptions) -> Any:
-    """As python-engineio takes it: a list, text, a function, or None."""
-    origins = options.cors_allowed_origins
-    return origins if origins is None or isinstance(origins, str) or callable(origins) else list(origins)
-
-
-def _cors_environ(request: Request) -> dict[str, str]:
-    """What python-engineio's CORS rules read, in the form of a WSGI environment."""
-    environ = {"REQUEST_METHOD": request.method, "wsgi.url_scheme": "https" if request.secure else "http"}
-    for name in ("origin", "host", "x-forwarded-proto", "x-forwarded-host", "access-control-request-headers"):
-        if name in request.headers:
-            environ["HTTP_" + name.upper().replace("-", "_")] = request.headers[name]
-    return environ
-
-
-def _silent_logger() -> logging.Logger:
-    """A logger that says nothing: what matters is logged here, and python-engineio's would log payloads."""
-    logger = logging.getLogger("zmqio.transport.engineio")
-    if not logger.handlers:
-        logger.addHandler(logging.NullHandler())
-    logger.propagate = False
-    logger.setLevel(logging.CRITICAL + 1)
-    return logger

@@ -62,6 +62,10 @@ class PollOutlet:
         """Whether a GET is waiting."""
         return self._parked is not None
 
+    def offer(self, prepared: Prepared) -> bool:
+        """False: everything goes through the buffer, from where a GET takes as much as fits."""
+        return False
+
     def flush(self) -> None:
         """Let a waiting GET take what there is."""
         if self._parked is not None:

@@ -6,86 +6,26 @@ Source: Engine.IO protocol v4; reasons and the order of steps on closing are tho
 """
 
 import asyncio
-from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, Literal, Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 import structlog
 from engineio.async_socket import AsyncSocket
 
-from zmqio.config import EngineOptions
 from zmqio.exceptions import PacketError
 from zmqio.ids import EngineSid
 from zmqio.transport.backlog import Backlog
 from zmqio.transport.payload import CLOSE, NOOP, PING, Prepared, decode_packet, utf8_size
+from zmqio.transport.session_contracts import ConnectionEvents, Outlet, SessionOwner, TransportName
 
-__all__ = ["ConnectionEvents", "Outlet", "Session", "SessionOwner", "TransportName"]
+__all__ = ["Session"]
 
 log = structlog.get_logger(__name__)
-
-TransportName = Literal["polling", "websocket"]
 
 # How long a client may take to fetch what waits for it, and the CLOSE packet, after `close_soon`.
 # Source: engine.io, polling transport: `closeTimeout = 30 * 1000`.
 CLOSE_LIMIT_S = 30.0
 _UTF8_MOST_BYTES = 4  # of one character
-
-
-class ConnectionEvents(Protocol):
-    """What a session reports to the layer above; one object for each connection."""
-
-    def message(self, data: str | bytes) -> Awaitable[None] | None:
-        """Take one Engine.IO message; called in the client's order.
-
-        Returns:
-            None, or an awaitable: the engine reads no more from this client until it is done (inbound
-            back-pressure). It has to end soon after `closed`.
-        """
-
-    def closed(self, reason: str) -> None:
-        """The session has ended: called exactly once, from the event loop and never inside another call."""
-
-
-class SessionOwner(Protocol):
-    """What a session needs of the engine."""
-
-    options: EngineOptions
-    counters: Counter[str]
-
-    def forget(self, session: "Session") -> None:
-        """The session has ended; no request will find it any more."""
-
-    def answered(self, session: "Session") -> None:
-        """The client has answered a ping: schedule the next."""
-
-    def heard(self, session: "Session") -> None:
-        """The client owes an answer to a ping, and something else came from it."""
-
-    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-        """Run a short job; the engine awaits or cancels it when it closes."""
-
-
-class Outlet(Protocol):
-    """Where the packets of a session leave the process: a poll, or a WebSocket."""
-
-    @property
-    def ready(self) -> bool:
-        """Whether a packet would leave now rather than wait."""
-
-    def flush(self) -> None:
-        """Begin to send what waits; called whenever something was added."""
-
-    def begin_close(self) -> None:
-        """The session is about to end: add what the protocol sends last."""
-
-    def end(self, *, farewell: Prepared, code: int, abort: bool) -> None:
-        """The session has ended: release whoever waits for it, and nothing leaves any more.
-
-        Args:
-            farewell: what a waiting poll is answered with.
-            code: the code of a WebSocket's Close frame.
-            abort: the client does not read: do not try to reach it.
-        """
 
 
 class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
@@ -287,6 +227,8 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
             self._owner.counters["volatile_dropped"] += 1
             return
         had_some = self._backlog is not None
+        if not had_some and self.outlet.offer(prepared):
+            return
         self.append(prepared)
         if had_some and self._is_over_bounds():
             self._drop_slow_client()
@@ -301,7 +243,7 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
 
     def _drop_slow_client(self) -> None:
         options, backlog = self._owner.options, self._backlog
-        assert backlog is not None  # noqa: S101 - it is what is over the bounds
+        assert backlog is not None  # it is what is over the bounds
         bytes_are_over = backlog.size_bytes > options.session_buffer_bytes
         option = "session_buffer_bytes" if bytes_are_over else "session_buffer_packets"
         self._owner.counters["slow_clients"] += 1

@@ -16,7 +16,8 @@ from zmqio.transport.asgi_http import Send
 from zmqio.transport.parked import Receive
 from zmqio.transport.payload import PROBE_ANSWER
 from zmqio.transport.poll import PollOutlet
-from zmqio.transport.session import Session, SessionOwner
+from zmqio.transport.session import Session
+from zmqio.transport.session_contracts import SessionOwner
 from zmqio.transport.websocket import attach, data_of, read_until_closed
 from zmqio.transport.ws_outlets import close_websocket
 
@@ -45,7 +46,7 @@ async def serve_upgrade(
 
 async def _probe(session: Session, owner: SessionOwner, receive: Receive, send: Send) -> bool:
     outlet = session.outlet
-    assert isinstance(outlet, PollOutlet)  # noqa: S101 - only polling sessions are upgraded
+    assert isinstance(outlet, PollOutlet)  # only polling sessions are upgraded
     session.upgrading = True
     try:
         async with asyncio.timeout(owner.options.upgrade_timeout_s) as session.probe_limit:

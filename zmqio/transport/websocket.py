@@ -12,7 +12,8 @@ from typing import Any
 from zmqio.transport.asgi_http import Send
 from zmqio.transport.handshake import Refusal
 from zmqio.transport.parked import Receive
-from zmqio.transport.session import Session, SessionOwner
+from zmqio.transport.session import Session
+from zmqio.transport.session_contracts import SessionOwner
 from zmqio.transport.ws_outlets import FastOutlet, FastWire, PlainOutlet
 
 __all__ = ["EXTENSION", "PENDING", "accept", "attach", "data_of", "read_until_closed", "refuse", "turn_away"]
@@ -48,7 +49,7 @@ async def refuse(refusal: Refusal, scope: Mapping[str, Any], receive: Receive, s
         await send({"type": "websocket.close"})
         return
     body = refusal.body
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    headers = [(b"content-type", b"application/json")]  # uvicorn 0.35 adds a length of its own
     await send({"type": "websocket.http.response.start", "status": refusal.status, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": body})
 

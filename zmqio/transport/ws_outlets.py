@@ -14,7 +14,8 @@ from typing import Any, Protocol
 from zmqio.transport.asgi_http import Send
 from zmqio.transport.eager import run_eagerly
 from zmqio.transport.payload import Prepared
-from zmqio.transport.session import Session, SessionOwner
+from zmqio.transport.session import Session
+from zmqio.transport.session_contracts import SessionOwner
 
 __all__ = ["FastOutlet", "FastWire", "PlainOutlet", "WireListener", "close_websocket"]
 
@@ -76,10 +77,17 @@ class PlainOutlet:
         """Whether nothing waits for the connection."""
         return self._sender is None
 
+    def offer(self, prepared: Prepared) -> bool:
+        """Send at once if nothing is being sent."""
+        if self._sender is not None or self._ended:
+            return False
+        self._sender = run_eagerly(self._send_from(prepared), self._owner.spawn)
+        return True
+
     def flush(self) -> None:
         """Send what waits, unless that is being done."""
         if self._sender is None and not self._ended and self._session.buffered:
-            self._sender = run_eagerly(self._send_waiting(), self._owner.spawn)
+            self._sender = run_eagerly(self._send_from(self._session.next_to_send()), self._owner.spawn)
 
     def begin_close(self) -> None:
         """Nothing: the Close frame says it."""
@@ -95,11 +103,12 @@ class PlainOutlet:
         elif self._reader is not None:
             self._reader.cancel()
 
-    async def _send_waiting(self) -> None:
+    async def _send_from(self, prepared: Prepared | None) -> None:
         try:
-            while (prepared := self._session.next_to_send()) is not None:
+            while prepared is not None:
                 for packet in prepared.packets:
                     await self._send(_message(packet))
+                prepared = self._session.next_to_send()
         except (OSError, RuntimeError) as error:
             # OSError is the specified "the client has gone"; some servers complain in other ways.
             self._ended = True
@@ -138,6 +147,10 @@ class FastOutlet:
     def ready(self) -> bool:
         """Whether the connection takes frames."""
         return not self._is_paused
+
+    def offer(self, prepared: Prepared) -> bool:
+        """False: what the connection takes is written directly by the session."""
+        return False
 
     def flush(self) -> None:
         """Write what waits as far as the connection takes it; then let the session write directly."""

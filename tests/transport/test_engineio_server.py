@@ -1,4 +1,4 @@
-"""What the engine uses of python-engineio: one test for each seam, so that a new version that moves one is noticed."""
+"""What the engine uses of python-engineio: a test for each seam, so that a version that moves one is noticed."""
 
 import inspect
 import logging

@@ -1,0 +1,116 @@
+"""The WebSocket protocol for uvicorn: what it adds, and that everything else is as before."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+from uvicorn import Config
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.server import ServerState
+from websockets.asyncio.client import connect
+
+from tests.support.engine_server import run_engine
+from tests.support.timing import wait_until
+from zmqio.transport.uvicorn_ws import FastWebSocketProtocol
+from zmqio.transport.websocket import EXTENSION
+from zmqio.transport.ws_outlets import FastOutlet, PlainOutlet
+
+
+def test_what_is_extended_exists_in_uvicorn() -> None:
+    names = [
+        "run_asgi",
+        "handle_text",
+        "handle_bytes",
+        "handle_close",
+        "handle_parser_exception",
+        "shutdown",
+        "pause_writing",
+        "resume_writing",
+        "connection_lost",
+    ]
+    assert [name for name in names if not hasattr(WebSocketsSansIOProtocol, name)] == []
+
+
+async def test_what_is_used_exists_in_uvicorn() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None: ...
+
+    config = Config(app, log_config=None, ws=FastWebSocketProtocol)  # type: ignore[arg-type]
+    protocol = FastWebSocketProtocol(config, ServerState(), {})
+    for name in ("close_sent", "conn", "loop", "queue", "read_paused", "transport", "writable"):
+        assert hasattr(protocol, name), name
+    assert protocol.conn.available_extensions == []
+
+
+async def test_engine_takes_the_fast_path() -> None:
+    async with run_engine("uvicorn-fast") as host, connect(host.websocket_url()) as socket:
+        await socket.recv()
+        session = host.connections[0].session
+        assert isinstance(session.outlet, FastOutlet)
+        assert session.direct is not None
+        assert socket.response is not None
+        assert "sec-websocket-extensions" not in socket.response.headers
+
+
+async def test_engine_stays_on_the_plain_path_when_uvicorn_lacks_something(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("zmqio.transport.uvicorn_ws._NEEDED", ("no_such_thing",))
+    with capture_logs() as logs:
+        async with run_engine("uvicorn-fast") as host, connect(host.websocket_url()) as socket:
+            await socket.recv()
+            assert isinstance(host.connections[0].session.outlet, PlainOutlet)
+            host.emit("a")
+            assert await socket.recv() == "4a"
+            await socket.send("4b")
+            await wait_until(lambda: host.connections[0].messages == ["b"], "the message")
+    assert [(entry["event"], entry["missing"]) for entry in logs] == [
+        ("fast_websocket_unavailable", ["no_such_thing"])
+    ]
+
+
+async def test_order_is_kept_between_direct_and_waiting_messages() -> None:
+    def on_message(connection: Any, data: str | bytes) -> Any:
+        return asyncio.sleep(0.001) if int(data) % 7 == 0 else None
+
+    async with run_engine("uvicorn-fast", on_message) as host, connect(host.websocket_url()) as socket:
+        await socket.recv()
+        for number in range(200):
+            await socket.send(f"4{number}")
+        connection = host.connections[0]
+        await wait_until(lambda: len(connection.messages) == 200, "the messages")
+        assert connection.messages == [str(number) for number in range(200)]
+
+
+async def test_text_that_is_no_utf8_closes_with_1007() -> None:
+    async with run_engine("uvicorn-fast") as host, connect(host.websocket_url()) as socket:
+        await socket.recv()
+        await socket.send(b"4\xff\xfe", text=True)
+        await socket.wait_closed()
+        assert socket.close_code == 1007
+        await wait_until(lambda: host.connections[0].reasons == ["transport close"], "the reason")
+
+
+async def test_pings_of_the_websocket_protocol_are_answered() -> None:
+    async with run_engine("uvicorn-fast") as host, connect(host.websocket_url()) as socket:
+        await socket.recv()
+        await asyncio.wait_for(await socket.ping(b"x"), 20)
+
+
+async def test_other_applications_run_on_it_as_on_uvicorns_own() -> None:
+    seen: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(scope["extensions"].get(EXTENSION))
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] == "websocket.receive":
+            await send({"type": "websocket.send", "text": message["text"]})
+
+    async with run_engine("uvicorn-fast") as host:
+        host.engine.handle = app  # type: ignore[method-assign]
+        async with connect(f"ws://127.0.0.1:{host.port}/other") as socket:
+            for text in ("a", "b"):
+                await socket.send(text)
+                assert await socket.recv() == text
+    assert isinstance(seen[0], FastWebSocketProtocol)
