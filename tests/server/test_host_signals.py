@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -30,11 +31,16 @@ def test_server_hears_of_it_and_the_hosts_handler_still_runs(heard: list[str]) -
     assert heard == ["server", "host", "host"]
 
 
-def test_what_no_host_has_installed_stays_as_it_is() -> None:
-    before = signal.getsignal(signal.SIGINT)
+@pytest.mark.parametrize("nobodys", [signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler])
+def test_what_no_host_has_installed_stays_as_it_is(nobodys: Any) -> None:
+    before = signal.signal(signal.SIGINT, nobodys)
     signals = HostSignals(lambda: None)
-    signals.wrap()
-    assert signal.getsignal(signal.SIGINT) is before
+    try:
+        signals.wrap()
+        assert signal.getsignal(signal.SIGINT) == nobodys
+    finally:
+        signals.unwrap()
+        signal.signal(signal.SIGINT, before)
 
 
 def test_handler_that_was_replaced_meanwhile_is_not_put_back(heard: list[str]) -> None:

@@ -3,17 +3,20 @@
 Knows counters and the log; the clock is given.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from typing import Any
 
 import structlog
+
+from zmqio.log_limit import LogLimit
 
 __all__ = ["Incidents"]
 
 log = structlog.get_logger(__name__)
 
 LOG_INTERVAL_S = 10.0
+TELLINGS = 5
 
 
 class Incidents:
@@ -30,8 +33,8 @@ class Incidents:
     def __init__(self, clock: Callable[[], float], interval_s: float = LOG_INTERVAL_S) -> None:
         self.counters: Counter[str] = Counter()
         self._clock = clock
-        self._interval_s = interval_s
-        self._logged: dict[str, tuple[float, int]] = {}
+        self._limits = defaultdict[str, LogLimit](lambda: LogLimit(interval_s))
+        self._tellings = defaultdict[str, LogLimit](lambda: LogLimit(interval_s, TELLINGS))
 
     def count(self, kind: str, times: int = 1) -> None:
         """Count something that needs no log line."""
@@ -45,13 +48,13 @@ class Incidents:
             facts: key-values for the log line, of this occurrence.
         """
         self.counters[kind] += 1
-        total, now = self.counters[kind], self._clock()
-        last = self._logged.get(kind)
-        if last is not None and now - last[0] < self._interval_s:
-            return
-        self._logged[kind] = (now, total)
-        log.warning(kind, times=total - (last[1] if last else 0), **facts)
+        if times := self._limits[kind].happened(self._clock()):
+            log.warning(kind, times=times, **facts)
 
     def tell(self, event: str, **facts: Any) -> None:
-        """Log a warning that its caller says once only; not counted."""
-        log.warning(event, **facts)
+        """Log a warning that its caller says once about each thing; not counted.
+
+        At most `TELLINGS` in a row: things can be forged. `times` says how many were left out before it, and it.
+        """
+        if times := self._tellings[event].happened(self._clock()):
+            log.warning(event, times=times, **facts)

@@ -14,7 +14,7 @@ import structlog
 from zmqio.adapter.base import BusEvents
 from zmqio.config import BusOptions
 from zmqio.exceptions import BusOverflowError, BusUnavailableError, ConfigError, MessageTooLargeError
-from zmqio.transport.log_limit import LogLimit
+from zmqio.log_limit import LogLimit
 from zmqio.transport.zmq_barrier import Barrier
 from zmqio.transport.zmq_context import ProcessContext
 from zmqio.transport.zmq_link import Link, LinkOptions, LinkState

@@ -4,7 +4,7 @@ import asyncio
 
 import structlog
 
-from zmqio.transport.log_limit import LogLimit
+from zmqio.log_limit import LogLimit
 
 __all__ = ["LinkLog"]
 

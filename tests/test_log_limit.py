@@ -1,6 +1,6 @@
-"""Tests of `zmqio.transport.log_limit`."""
+"""Tests of `zmqio.log_limit`."""
 
-from zmqio.transport.log_limit import LogLimit
+from zmqio.log_limit import LogLimit
 
 
 def test_first_occurrence_is_reported_at_once():
@@ -19,3 +19,9 @@ def test_after_the_interval_the_count_includes_what_was_not_reported():
         limit.happened(now)
     assert limit.happened(60.0) == 3
     assert limit.happened(121.0) == 1
+
+
+def test_burst_is_said_line_by_line_and_then_no_more_in_the_interval() -> None:
+    limit = LogLimit(10.0, burst=3)
+    assert [limit.happened(0.0) for _ in range(5)] == [1, 1, 1, 0, 0]
+    assert limit.happened(10.0) == 3

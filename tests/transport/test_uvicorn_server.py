@@ -1,0 +1,46 @@
+"""`serve`: the app ends its connections before uvicorn waits for them. In a process of its own, for the signal."""
+
+import signal
+import subprocess
+import sys
+import urllib.request
+
+from tests.support.timing import LIMIT_S
+
+PROGRAM = """
+import asyncio, socket
+from zmqio.transport.uvicorn_server import serve
+
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        while (message := await receive())["type"] != "lifespan.shutdown":
+            await send({"type": "lifespan.startup.complete"})
+        print("lifespan ends", flush=True)
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"served"})
+
+async def before_shutdown():
+    print("connections end", flush=True)
+
+asyncio.run(serve(app, listener=listener, before_shutdown=before_shutdown))
+"""
+
+
+def test_app_is_served_and_told_before_the_shutdown() -> None:
+    process = subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        port = int(process.stdout.readline())
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=LIMIT_S) as response:
+            assert response.read() == b"served"
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=LIMIT_S)
+    finally:
+        process.kill()
+        process.wait()
+    assert output.split("\n")[:2] == ["connections end", "lifespan ends"]
