@@ -80,7 +80,7 @@ async def test_full_queue_raises_and_the_bus_works_again_when_the_broker_does():
                 for _ in range(10_000):
                     bus.publish(ALL, bytes(100_000))
             assert caught.value.queue_messages == 100
-            assert bus.counters.overflows == 1
+            assert bus.counters["bus_overflows"] == 1
         finally:
             broker.resume()
         await publishing(bus, ALL, b"again")
@@ -98,8 +98,8 @@ async def test_rubbish_from_a_publisher_stops_nobody():
             rude.publish(b"".join(frames), b"")
         rude.publish(ALL, b"good")
         await wait_until(lambda: b"good" in recorded.bodies, "the good message")
-        assert polite.counters.rubbish > 0
-        assert polite.counters.failures == 0
+        assert polite.counters["bus_frames_malformed"] > 0
+        assert polite.counters["bus_receiver_failures"] == 0
 
 
 async def test_ipc_address_works_too(tmp_path: Path):

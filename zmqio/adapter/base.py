@@ -306,6 +306,10 @@ class Bus(Protocol):
     def connected_links(self) -> Collection[int]:
         """Indexes of the brokers that are connected and have applied every subscription."""
 
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """What the bus dropped or failed at since its start, by name."""
+
     async def start(self, events: BusEvents) -> None:
         """Begin to connect; returns without waiting for a broker."""
 

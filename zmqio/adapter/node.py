@@ -211,7 +211,7 @@ class Node:
             "nodes": len(self.peers) + 1,
             "connected_brokers": connected,
             "ready_brokers": self._presence.ready_links(),
-            "counters": dict(self.incidents.counters),
+            "counters": {**self.incidents.counters, **self._bus.counters},
             "ignored_answers": dict(self.asker.requests.ignored),
         }
         return Health(not reasons, tuple(reasons), details)

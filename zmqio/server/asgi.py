@@ -16,9 +16,10 @@ __all__ = ["AsgiApp", "AsgiCallable", "Host"]
 
 log = structlog.get_logger(__name__)
 
-Scope: TypeAlias = dict[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[dict[str, Any]]]
-Send: TypeAlias = Callable[[dict[str, Any]], Awaitable[None]]
+# Every framework has its own types for these three; Any fits them all.
+Scope: TypeAlias = Any
+Receive: TypeAlias = Callable[[], Awaitable[Any]]
+Send: TypeAlias = Callable[[Any], Awaitable[None]]
 AsgiCallable: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
 
 CLIENT_NAMES = ("socket.io.js", CLIENT_JS_NAME)
@@ -56,7 +57,7 @@ class AsgiApp:
         self._other_app = other_app
         self._path = "/" + path.strip("/")
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one connection, or the lifespan."""
         if scope["type"] == "lifespan":
             await _Lifespan(self._host, self._other_app, scope).run(receive, send)
@@ -123,7 +124,7 @@ class _Lifespan:
             await self._run_alone(receive, send)
 
     def _receive_from(self, receive: Receive) -> Receive:
-        async def wrapped() -> dict[str, Any]:
+        async def wrapped() -> Any:
             message = await receive()
             self._startup_seen = True
             if message["type"] == "lifespan.shutdown":
@@ -134,7 +135,7 @@ class _Lifespan:
         return wrapped
 
     def _send_to(self, send: Send) -> Send:
-        async def wrapped(message: dict[str, Any]) -> None:
+        async def wrapped(message: Any) -> None:
             if message["type"] == "lifespan.startup.complete":
                 await self._host.start()
             self._startup_answered = True

@@ -6,8 +6,8 @@ With several brokers every message goes to each and comes from each; the adapter
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Collection, Iterable, Sequence
-from dataclasses import dataclass
 
 import structlog
 
@@ -20,28 +20,11 @@ from zmqio.transport.zmq_context import ProcessContext
 from zmqio.transport.zmq_link import Link, LinkOptions, LinkState
 from zmqio.transport.zmq_publisher import Publisher
 
-__all__ = ["BusCounters", "ZmqBus"]
+__all__ = ["ZmqBus"]
 
 log = structlog.get_logger(__name__)
 
 LINGER_MS = 1_000
-
-
-@dataclass(slots=True)
-class BusCounters:
-    """How often what has happened since the start.
-
-    Attributes:
-        rubbish: received messages that were none; dropped.
-        overflows: messages that a full queue did not take, counted for each broker.
-        failures: calls of the receiver of messages that raised.
-        losses: times that a broker was lost.
-    """
-
-    rubbish: int = 0
-    overflows: int = 0
-    failures: int = 0
-    losses: int = 0
 
 
 class ZmqBus:
@@ -53,6 +36,11 @@ class ZmqBus:
         addresses: base address of each broker; the index of an address is the number of its link.
         options: limits and times.
 
+    Attributes:
+        counters: since the start: `bus_frames_malformed` (received, dropped), `bus_overflows` (messages that a full
+            queue did not take, for each broker), `bus_receiver_failures` (calls of the receiver that raised) and
+            `bus_losses` (times that a broker was lost).
+
     Raises:
         ConfigError: no address, or one twice (its messages would only be copied).
     """
@@ -62,7 +50,7 @@ class ZmqBus:
             raise ConfigError(f"broker addresses {list(addresses)!r}: name at least one, and each once")
         self._addresses = tuple(addresses)
         self._options = options
-        self.counters = BusCounters()
+        self.counters: Counter[str] = Counter()
         self._context = ProcessContext()
         self._links: list[Link] = []
         self._publishers: list[Publisher] = []
@@ -144,19 +132,19 @@ class ZmqBus:
         try:
             self._events.message(link, topic, body)
         except Exception:  # outer edge: one message must not stop the others
-            self.counters.failures += 1
+            self.counters["bus_receiver_failures"] += 1
             if times := self._failure_log.happened(time.monotonic()):
                 log.exception("bus_message_failed", link=link, times=times)
 
     def link_rubbish(self, link: int, reason: str) -> None:
         """Something came that is no message."""
-        self.counters.rubbish += 1
+        self.counters["bus_frames_malformed"] += 1
         if times := self._rubbish_log.happened(time.monotonic()):
-            log.warning("bus_rubbish", link=link, reason=reason, times=times)
+            log.warning("bus_frame_malformed", link=link, reason=reason, times=times)
 
     def link_lost(self, link: int) -> None:
         """A broker is gone."""
-        self.counters.losses += 1
+        self.counters["bus_losses"] += 1
         self._collect_publishers()
         if self._events is not None:
             self._events.lost(link)
@@ -187,7 +175,7 @@ class ZmqBus:
             asyncio.get_running_loop().call_later(self._options.barrier_timeout_s, barrier.time_is_up)
 
     def _overflowed(self, full: int) -> None:
-        self.counters.overflows += full
+        self.counters["bus_overflows"] += full
         if times := self._overflow_log.happened(time.monotonic()):
             log.error("bus_overflow", times=times, links=full, queue_messages=self._options.publish_queue_messages)
         if full == len(self._publishers):
