@@ -40,7 +40,9 @@ class Host:
         self.broker = broker
         self._processes: list[subprocess.Popen[bytes]] = []
         for name, text in files().items():
-            (folder / name).write_text(text.replace(f"tcp://{HOST}:5555", broker))
+            port = int(broker.rsplit(":", 1)[1])
+            text = text.replace(f"tcp://{HOST}:5555", broker).replace(f"tcp://{HOST}:5558", f"tcp://{HOST}:{port + 3}")
+            (folder / name).write_text(text)
 
     def start(self, command: str) -> None:
         program, *arguments = command.split()
@@ -99,12 +101,23 @@ async def test_three_moves(host: Host) -> None:
         assert (published.returncode, published.stderr) == (0, "")
         await wait_until(lambda: len(heard[0]) == len(heard[1]) == 2, "both hear the publisher")
         assert heard[0][1] == heard[1][1] == {"text": "from a worker"}
+        plain = await asyncio.to_thread(host.run, sys.executable, "plain.py")
+        assert (plain.returncode, plain.stderr) == (0, "")
+        await wait_until(lambda: len(heard[0]) == len(heard[1]) == 3, "both hear the plain sender")
         emit = ["emit", "--adapter", host.broker, "--to", "lobby", "chat message", '{"text": "from the shell"}']
         assert (await asyncio.to_thread(host.run, str(BIN / "zmqio"), *emit)).returncode == 0
-        await wait_until(lambda: len(heard[0]) == len(heard[1]) == 3, "both hear the shell")
+        await wait_until(lambda: len(heard[0]) == len(heard[1]) == 4, "both hear the shell")
     finally:
         for client in clients:
             await client.disconnect()
+
+
+async def test_plain_sender_without_a_broker_is_an_error(host: Host) -> None:
+    path = host.folder / "plain.py"
+    path.write_text(re.sub(r"tcp://[\d.]+:\d+", f"tcp://{HOST}:{free_port()}", path.read_text()))
+    result = await asyncio.to_thread(host.run, sys.executable, "plain.py")
+    assert result.returncode != 0
+    assert "zmq.error.Again" in result.stderr
 
 
 async def test_adapter_of_ones_own_counts_and_delivers(host: Host) -> None:

@@ -136,7 +136,7 @@ async def test_rubbish_is_counted_logged_once_and_stops_nothing():
             bus.publish(ALL, b"good")
             await wait_until(lambda: recorded.messages, "the good message")
             assert bus.counters["bus_frames_malformed"] == 20
-    assert [line["event"] for line in lines].count("bus_rubbish") == 1
+    assert [line["event"] for line in lines].count("bus_frame_malformed") == 1
 
 
 async def test_receiver_that_raises_does_not_stop_the_bus():

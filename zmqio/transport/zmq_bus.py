@@ -37,7 +37,7 @@ class ZmqBus:
         options: limits and times.
 
     Attributes:
-        counters: since the start: `bus_frames_malformed` (received, dropped), `bus_overflows` (messages that a full
+        counters: since the start: `bus_frames_malformed` (received, dropped), `bus_overflows` (messages a full
             queue did not take, for each broker), `bus_receiver_failures` (calls of the receiver that raised) and
             `bus_losses` (times that a broker was lost).
 
