@@ -9,7 +9,7 @@ epoch of this run.
 Only subscriptions travel up to a publisher, never messages: a message from outside that starts with 0x00 or
 0x01, as a subscription does, cannot be seen here. The other way to see subscriptions is a capture socket of the
 proxy; it carries both directions, and it costs a copy of every message (measured with tests/bench/broker_cpu:
-1.33 times the CPU of the bare proxy, against 1.06 this way).
+1.33 times the CPU of the bare proxy, against about 1.05 this way).
 """
 
 import structlog

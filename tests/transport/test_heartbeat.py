@@ -1,5 +1,9 @@
 """One timer for all heartbeats."""
 
+import asyncio
+
+import uvloop
+
 from tests.support.timing import wait_until
 from zmqio.transport.heartbeat import BATCH, Heartbeat
 from zmqio.transport.wheel import Wheel
@@ -78,3 +82,19 @@ async def test_one_ping_that_fails_does_not_stop_the_others() -> None:
     heartbeat.begin(2)
     await wait_until(lambda: pinged == [1, 2], "both pings")
     heartbeat.stop()
+
+
+def test_timer_that_is_due_at_once_does_no_harm_under_uvloop() -> None:
+    # uvloop's `call_at` gives a handle without `when()` for it: every client's first pong ended its connection.
+    pinged: list[str] = []
+
+    async def run() -> None:
+        heartbeat = Heartbeat(Wheel[str](0.000_001, 10.0), pinged.append, lambda member: None)
+        for _ in range(100):
+            heartbeat.begin("a")
+            heartbeat.begin("b")
+        await wait_until(lambda: {"a", "b"} <= set(pinged), "both are pinged")
+        heartbeat.stop()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run())

@@ -13,6 +13,7 @@ from types import FrameType
 from rich.console import Console
 from rich.panel import Panel
 
+from zmqio.config import DEFAULT_ADDRESS
 from zmqio.demo.node import ENVIRONMENT, Part
 from zmqio.demo.ports import HOST, first_free, listen
 
@@ -177,14 +178,14 @@ def _raise_stopped(_number: int, _frame: FrameType | None) -> None:
 def _welcome(listeners: list[socket], address: str, broker: _Child) -> Panel:
     assert broker.process is not None
     urls = [_url(listener) for listener in listeners]
+    adapter = "" if address == DEFAULT_ADDRESS else f"--adapter {address} "
     lines = ["Open these in two tabs and write in one of them:", ""]
     lines += [f"  [bold cyan]{url}[/bold cyan]   node {NODE_NAMES[i]}" for i, url in enumerate(urls)]
     lines += [
         "",
         f"Long-polling only:        {urls[0]}/?transport=polling",
-        "From another terminal:    zmqio emit "
-        + (f"--adapter {address} " if not address.endswith(":5555") else "")
-        + "--to lobby 'chat message' '{\"text\": \"hello\"}'",
+        "From another terminal:",
+        f"  zmqio emit {adapter}--to lobby 'chat message' '{{\"text\": \"hello\"}}'",
         f"Kill the broker and see:  kill -9 {broker.process.pid}",
         "",
         "Where to look next: README.md, examples/.  Ctrl-C stops everything.",

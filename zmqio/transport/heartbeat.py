@@ -28,12 +28,13 @@ class Heartbeat(Generic[T]):
         self._ping = ping
         self._expire = expire
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_s = 0.0  # kept here: a uvloop handle that is due at once has no `when()`
 
     def begin(self, member: T) -> None:
         """The handshake is done, or an answer has come: ping one interval from now."""
         loop = asyncio.get_running_loop()
         due_s = self._wheel.schedule(member, loop.time())
-        if self._timer is not None and due_s < self._timer.when():
+        if self._timer is not None and due_s < self._timer_s:
             self.stop()
         if self._timer is None:
             self._arm(loop)
@@ -54,7 +55,11 @@ class Heartbeat(Generic[T]):
 
     def _arm(self, loop: asyncio.AbstractEventLoop) -> None:
         at = self._wheel.next_s()
-        self._timer = None if at is None else loop.call_at(at, self._tick)
+        if at is None:
+            self._timer = None
+            return
+        self._timer_s = at
+        self._timer = loop.call_at(at, self._tick)
 
     def _tick(self) -> None:
         loop = asyncio.get_running_loop()

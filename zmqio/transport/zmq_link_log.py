@@ -36,11 +36,14 @@ class LinkLog:
         self._reminder = loop.call_later(FIRST_REMINDER_S, self._remind)
 
     def ready(self) -> None:
-        """The broker is there and has applied the subscriptions."""
+        """The broker is there and has applied the subscriptions.
+
+        Its return is as loud as its loss: who is woken by the one wants to see the other.
+        """
         self._reminder.cancel()
         self._refused_in_a_row = 0
         if self._was_ready:
-            log.info("bus_back", away_s=self._elapsed_s(), **self._facts)
+            log.warning("bus_back", away_s=self._elapsed_s(), **self._facts)
         else:
             log.info("bus_connected", waited_s=self._elapsed_s(), **self._facts)
         self._was_ready = True
