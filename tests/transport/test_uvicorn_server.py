@@ -9,7 +9,7 @@ from tests.support.timing import LIMIT_S
 
 PROGRAM = """
 import asyncio, socket
-from zmqio.transport.uvicorn_server import serve
+from zmqio.transport.uvicorn_server import run, serve
 
 listener = socket.create_server(("127.0.0.1", 0))
 print(listener.getsockname()[1], flush=True)
@@ -25,9 +25,9 @@ async def app(scope, receive, send):
     await send({"type": "http.response.body", "body": b"served"})
 
 async def before_shutdown():
-    print("connections end", flush=True)
+    print("connections end, on", type(asyncio.get_running_loop()).__module__, flush=True)
 
-asyncio.run(serve(app, listener=listener, before_shutdown=before_shutdown))
+run(serve(app, listener=listener, before_shutdown=before_shutdown))
 """
 
 
@@ -43,4 +43,4 @@ def test_app_is_served_and_told_before_the_shutdown() -> None:
     finally:
         process.kill()
         process.wait()
-    assert output.split("\n")[:2] == ["connections end", "lifespan ends"]
+    assert output.split("\n")[:2] == ["connections end, on uvloop", "lifespan ends"]

@@ -15,6 +15,7 @@ from zmqio.demo.chat import Chat
 from zmqio.demo.static import PAGE, StaticFiles
 from zmqio.logs import configure_logs
 from zmqio.server.server import Server
+from zmqio.transport.uvicorn_server import run as run_on_loop
 from zmqio.transport.uvicorn_server import serve
 
 __all__ = ["ENVIRONMENT", "Part", "main"]
@@ -74,7 +75,7 @@ def main() -> None:
     """Run the node that the environment describes."""
     part = Part.from_json(os.environ[ENVIRONMENT])
     configure_logs(part.log_format, part.log_level, process=f"node {part.name}")
-    asyncio.run(run(part))
+    run_on_loop(run(part))
 
 
 if __name__ == "__main__":

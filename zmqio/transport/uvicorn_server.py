@@ -5,18 +5,25 @@ The fast WebSocket path is on; WebSocket compression and uvicorn's own WebSocket
 uvicorn waits for open responses, or a parked poll would hold it for a whole heartbeat interval.
 """
 
+import asyncio
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import uvicorn
 
 from zmqio.transport.uvicorn_ws import FastWebSocketProtocol
 
-__all__ = ["serve"]
+__all__ = ["run", "serve"]
 
 GRACE_S = 5
 """Seconds that uvicorn waits for open responses after the app has ended its connections."""
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    """Run `work` to its end on the event loop that uvicorn would choose: uvloop where it is installed."""
+    with asyncio.Runner(loop_factory=uvicorn.Config(app="").get_loop_factory()) as runner:
+        runner.run(work)
 
 
 async def serve(app: Any, *, listener: socket.socket, before_shutdown: Callable[[], Awaitable[None]]) -> None:
