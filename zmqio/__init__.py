@@ -23,11 +23,15 @@ from zmqio.exceptions import (
     SocketGoneError,
     ZmqioError,
 )
+from zmqio.protocol.msgpack_parser import MsgpackParser
 from zmqio.server.broadcast import Broadcast, RemoteSocket
 from zmqio.server.handshake import Handshake
 from zmqio.server.namespace import Namespace
+from zmqio.server.namespace_handlers import NamespaceHandlers, event
+from zmqio.server.parent import ParentNamespace
 from zmqio.server.server import Server
 from zmqio.server.socket import Socket
+from zmqio.server.typed import TypedEvent
 from zmqio.transport.zmq_adapter import ZmqAdapter
 
 __version__ = version("zmqio")
@@ -51,7 +55,10 @@ __all__ = [
     "LocalAdapter",
     "LocalSockets",
     "MessageTooLargeError",
+    "MsgpackParser",
     "Namespace",
+    "NamespaceHandlers",
+    "ParentNamespace",
     "ProtocolError",
     "RemoteSocket",
     "RequestTimeoutError",
@@ -62,7 +69,9 @@ __all__ = [
     "SocketDescription",
     "SocketGoneError",
     "Target",
+    "TypedEvent",
     "ZmqAdapter",
     "ZmqioError",
     "__version__",
+    "event",
 ]

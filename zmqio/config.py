@@ -76,16 +76,28 @@ class ServerOptions:
     Attributes:
         connect_timeout_s: seconds that a connection may take to join its first namespace; then it is closed.
         request_timeout_s: seconds that answers from other nodes may take.
-        max_pending_events: most events of one client that wait for a handler; beyond it the client is read
-            more slowly.
+        max_pending_events: most events of one client that wait for a handler (with `concurrent_events`: that are
+            handled at once); beyond it the client is read more slowly.
+        concurrent_events: whether the handlers of one client's events run at the same time and not one after
+            the other; they begin in order, and may end in any.
+        cleanup_empty_child_namespaces: whether a namespace that was made by a pattern or function is closed when
+            its last client leaves.
+        max_empty_child_namespaces: most of such namespaces that are kept while nobody is in them; beyond it the
+            longest empty are closed, and made again when a client comes.
+        max_namespaces_per_client: most namespaces that one connection may be in; one more is refused.
     """
 
     connect_timeout_s: float = 45.0
     request_timeout_s: float = 5.0
     max_pending_events: int = 100
+    concurrent_events: bool = False
+    cleanup_empty_child_namespaces: bool = False
+    max_empty_child_namespaces: int = 1_000
+    max_namespaces_per_client: int = 100
 
     def __post_init__(self) -> None:
         _positive(self, "connect_timeout_s", "request_timeout_s", "max_pending_events")
+        _positive(self, "max_empty_child_namespaces", "max_namespaces_per_client")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,17 @@
-"""Say something once, and then at most once in a while, with how often it happened. Has no clock of its own."""
+"""Say something once, and then at most once in a while, with how often it happened."""
 
-__all__ = ["LogLimit"]
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["LimitedLog", "LogLimit"]
 
 DEFAULT_INTERVAL_S = 60.0
 
 
 class LogLimit:
-    """Decides whether one kind of event may be logged now.
+    """Decides whether one kind of event may be logged now. Has no clock of its own.
 
     Args:
         interval_s: seconds between two bursts of log lines of this kind.
@@ -30,3 +35,31 @@ class LogLimit:
         self._said += 1
         count, self._unsaid = self._unsaid, 0
         return count
+
+
+class LimitedLog:
+    """A log for what clients can cause as often as they like: each event only so many times in a while.
+
+    Args:
+        log: a structlog logger.
+        interval_s: seconds between two bursts of one event.
+        burst: most lines in one burst; `times` in a line says how many it stands for.
+        clock: gives the seconds of any steady clock.
+    """
+
+    def __init__(
+        self, log: Any, interval_s: float = 10.0, burst: int = 10, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._log = log
+        self._clock = clock
+        self._limits = defaultdict[str, LogLimit](lambda: LogLimit(interval_s, burst))
+
+    def info(self, event: str, **facts: Any) -> None:
+        """Say it as INFO."""
+        if times := self._limits[event].happened(self._clock()):
+            self._log.info(event, times=times, **facts)
+
+    def warning(self, event: str, **facts: Any) -> None:
+        """Say it as WARNING."""
+        if times := self._limits[event].happened(self._clock()):
+            self._log.warning(event, times=times, **facts)

@@ -1,5 +1,7 @@
 """`Broadcast` and `RemoteSocket`: whom an operation reaches."""
 
+import asyncio
+
 import pytest
 
 from tests.support.fake_engine import FakeSession, Stand
@@ -92,4 +94,17 @@ async def test_wrong_values_are_refused_before_anybody_gets_something() -> None:
         stand.of("/").to(["a", "b"])  # type: ignore[arg-type]
     with pytest.raises(TopicError):
         stand.of("/").to("a\0")
+    assert got(sockets) == [0, 0, 0]
+
+
+async def test_broadcast_from_another_event_loop_is_an_error_that_names_the_emitter() -> None:
+    stand = Stand()
+    sockets = await three(stand)
+
+    def elsewhere() -> None:
+        for broadcast in (stand.of("/"), stand.of("/").to("a"), sockets[0][0].broadcast):
+            with pytest.raises(RuntimeError, match=r"zmqio\.Emitter"):
+                asyncio.run(broadcast.emit("x"))
+
+    await asyncio.to_thread(elsewhere)
     assert got(sockets) == [0, 0, 0]

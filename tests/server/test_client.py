@@ -146,3 +146,20 @@ async def test_client_that_sends_faster_than_handlers_run_is_read_more_slowly() 
     gate.set()
     await signals[-1]
     await stand.settle()
+
+
+async def test_one_namespace_more_than_the_limit_is_refused_and_may_be_tried_again() -> None:
+    stand = Stand(max_namespaces_per_client=2)
+    for name in ("/a", "/b", "/c"):
+        stand.of(name)
+    client, session = stand.client()
+    for name in ("/a", "/b", "/c"):
+        client.message(f"0{name},")
+    await stand.settle()
+    assert session.sent[0] == '4/c,{"message":"Too many namespaces"}'
+    assert stand.runtime.counters["namespaces_refused"] == 1
+    client.message("1/a,")
+    client.message("0/c,")
+    await stand.settle()
+    assert str(session.sent[-1]).startswith('0/c,{"sid":')
+    assert session.closed_with is None

@@ -33,8 +33,8 @@ class Inboxes:
     def __init__(self) -> None:
         self.got: dict[str, list[tuple[str, bool]]] = {}
 
-    def members(self, *sids: str) -> list[tuple[str, Callable[..., None]]]:
-        return [(sid, self.writer(sid)) for sid in sids]
+    def members(self, *sids: str) -> tuple[list[str], dict[str, Callable[..., None]]]:
+        return list(sids), {sid: self.writer(sid) for sid in sids}
 
     def writer(self, sid: str) -> Callable[..., None]:
         def write(payload: str, /, *, volatile: bool) -> None:
@@ -48,7 +48,7 @@ class Inboxes:
 
 def test_small_delivery_happens_at_once_and_takes_no_turn() -> None:
     turns, inboxes = Turns(), Inboxes()
-    FanOut[str](turns.call_soon, slice_members=3).deliver(inboxes.members("a", "b", "c"), "x", volatile=True)
+    FanOut[str](turns.call_soon, slice_members=3).deliver(*inboxes.members("a", "b", "c"), "x", volatile=True)
     assert inboxes.got == {"a": [("x", True)], "b": [("x", True)], "c": [("x", True)]}
     assert turns.ready == []
 
@@ -56,7 +56,7 @@ def test_small_delivery_happens_at_once_and_takes_no_turn() -> None:
 def test_big_delivery_is_cut_into_slices_with_a_turn_between_them() -> None:
     turns, inboxes = Turns(), Inboxes()
     fanout = FanOut[str](turns.call_soon, slice_members=10)
-    fanout.deliver(inboxes.members(*(f"m{i}" for i in range(25))), "x", volatile=False)
+    fanout.deliver(*inboxes.members(*(f"m{i}" for i in range(25))), "x", volatile=False)
     counts = []
     while turns.ready:
         turns.turn()
@@ -68,8 +68,8 @@ def test_big_delivery_is_cut_into_slices_with_a_turn_between_them() -> None:
 def test_small_room_does_not_overtake_a_big_one() -> None:
     turns, inboxes = Turns(), Inboxes()
     fanout = FanOut[str](turns.call_soon, slice_members=2)
-    fanout.deliver(inboxes.members("a", "b", "c", "d"), "big", volatile=False)
-    fanout.deliver(inboxes.members("a"), "small", volatile=False)
+    fanout.deliver(*inboxes.members("a", "b", "c", "d"), "big", volatile=False)
+    fanout.deliver(*inboxes.members("a"), "small", volatile=False)
     turns.run()
     assert inboxes.payloads("a") == ["big", "small"]
 
@@ -77,8 +77,8 @@ def test_small_room_does_not_overtake_a_big_one() -> None:
 def test_catch_up_delivers_what_waits_before_a_direct_write_and_only_once() -> None:
     turns, inboxes = Turns(), Inboxes()
     fanout = FanOut[str](turns.call_soon, slice_members=1)
-    fanout.deliver(inboxes.members("a", "b"), "first", volatile=False)
-    fanout.deliver(inboxes.members("a", "b"), "second", volatile=False)
+    fanout.deliver(*inboxes.members("a", "b"), "first", volatile=False)
+    fanout.deliver(*inboxes.members("a", "b"), "second", volatile=False)
     fanout.catch_up("a")
     assert inboxes.payloads("a") == ["first", "second"]
     turns.run()
@@ -110,10 +110,31 @@ def test_every_member_gets_everything_once_and_in_order(
         for sid in whom:
             expected.setdefault(sid, []).append(str(number))
         if kind == "deliver":
-            fanout.deliver(inboxes.members(*whom), str(number), volatile=False)
+            fanout.deliver(*inboxes.members(*whom), str(number), volatile=False)
         else:
             fanout.catch_up(str(whom))
             inboxes.writer(str(whom))(str(number), volatile=False)
     turns.run()
     assert {sid: inboxes.payloads(sid) for sid in expected} == expected
     assert not fanout.busy
+
+
+def test_member_that_left_before_its_turn_is_passed_over() -> None:
+    turns, inboxes = Turns(), Inboxes()
+    fanout = FanOut[str](turns.call_soon, slice_members=1)
+    sids, writes = inboxes.members("a", "b", "c")
+    fanout.deliver(sids, writes, "x", volatile=False)
+    del writes["b"]
+    turns.run()
+    assert inboxes.got == {"a": [("x", False)], "c": [("x", False)]}
+
+
+def test_full_fifo_writes_its_oldest_out_and_drops_nothing() -> None:
+    turns, inboxes = Turns(), Inboxes()
+    fanout = FanOut[str](turns.call_soon, slice_members=1, max_deliveries=3)
+    for number in range(10):
+        fanout.deliver(*inboxes.members("a", "b"), str(number), volatile=False)
+    assert inboxes.payloads("a") == [str(number) for number in range(7)]
+    assert len(turns.ready) == 1
+    turns.run()
+    assert inboxes.payloads("b") == [str(number) for number in range(10)]

@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 
 from tests.support.fake_engine import Stand
 from tests.support.timing import wait_until
+from zmqio.adapter.local import LocalAdapter
 from zmqio.exceptions import ConnectRefused, RequestTimeoutError
 from zmqio.server.socket import Socket
 
@@ -213,3 +214,45 @@ async def test_broadcast_with_ack_keeps_the_answers_that_came() -> None:
         await asking
     assert caught.value.responses == [["here"]]
     assert (caught.value.expected, caught.value.received) == (2, 1)
+
+
+async def test_events_of_one_client_overlap_where_that_is_asked_for() -> None:
+    stand, gate, order = Stand(concurrent_events=True), asyncio.Event(), []
+
+    @stand.of("/").on("wait")
+    async def wait(socket: Socket) -> str:
+        await gate.wait()
+        order.append("wait")
+        return "waited"
+
+    @stand.of("/").on("open")
+    async def open_gate(socket: Socket) -> None:
+        order.append("open")
+        gate.set()
+
+    stand.of("/").on("disconnect", lambda socket, reason: order.append(reason))
+    client, _ = await stand.connected()
+    client.message('21["wait"]')
+    client.message('2["open"]')
+    client.closed("transport close")
+    await stand.settle()
+    assert order == ["open", "wait", "transport close"]
+
+
+async def test_namespace_is_opened_once_however_many_come_at_the_same_time() -> None:
+    opened, gate = [], asyncio.Event()
+
+    class Slow(LocalAdapter):
+        async def open(self) -> None:
+            opened.append(self.namespace)
+            await gate.wait()
+
+    stand = Stand()
+    namespace = stand.of("/")
+    opening = [asyncio.ensure_future(namespace.open(stand.runtime, Slow)) for _ in range(3)]
+    await asyncio.sleep(0)
+    assert not namespace.is_open
+    gate.set()
+    await asyncio.gather(*opening)
+    assert opened == ["/"]
+    assert namespace.is_open

@@ -1,11 +1,46 @@
 """`Runtime`: the parts that one process has once."""
 
+import asyncio
+import threading
+
+import pytest
+
 from tests.support.fake_engine import Stand
 
 
-def test_namespaces_of_a_server_share_the_fifo_of_broadcasts_and_the_tasks() -> None:
+async def test_namespaces_of_a_server_share_the_fifo_of_broadcasts_and_the_tasks() -> None:
     stand = Stand()
     other = Stand()
     assert stand.runtime.fanout is not other.runtime.fanout
     assert stand.runtime.tasks is not other.runtime.tasks
     assert not stand.runtime.fanout.busy
+
+
+async def test_use_from_another_thread_is_an_error_that_names_the_emitter() -> None:
+    stand = Stand()
+    stand.runtime.check_loop()
+    caught: list[BaseException] = []
+
+    async def elsewhere() -> None:
+        with pytest.raises(RuntimeError, match=r"zmqio\.Emitter") as error:
+            stand.runtime.check_loop()
+        caught.append(error.value)
+
+    thread = threading.Thread(target=lambda: asyncio.run(elsewhere()))
+    thread.start()
+    await asyncio.to_thread(thread.join)
+    assert len(caught) == 1
+
+
+def test_use_from_another_loop_of_the_same_thread_is_an_error_too() -> None:
+    async def make() -> Stand:
+        return Stand()
+
+    async def elsewhere(stand: Stand) -> None:
+        with pytest.raises(RuntimeError, match=r"zmqio\.Emitter"):
+            stand.runtime.check_loop()
+
+    first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
+    second.run_until_complete(elsewhere(first.run_until_complete(make())))
+    first.close()
+    second.close()

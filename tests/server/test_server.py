@@ -1,5 +1,7 @@
 """`Server`: options, adapters, life."""
 
+import asyncio
+import re
 from typing import Any
 
 import pytest
@@ -101,3 +103,27 @@ async def test_node_events_reach_every_listener() -> None:
     io.node_joined("n1")  # type: ignore[arg-type]
     io.node_left("n1", "goodbye")  # type: ignore[arg-type]
     assert heard == ["n1", ("n1", "goodbye")]
+
+
+async def test_running_server_is_of_no_use_to_another_event_loop() -> None:
+    async with Server(adapter=None) as io:
+
+        def elsewhere() -> None:
+            with pytest.raises(RuntimeError, match=r"zmqio\.Emitter"):
+                asyncio.run(io.emit("x"))
+            with pytest.raises(RuntimeError, match=r"zmqio\.Emitter"):
+                asyncio.run(io.of("/new").emit("x"))
+
+        await asyncio.to_thread(elsewhere)
+
+
+async def test_rules_for_names_give_parents() -> None:
+    io = Server(adapter=None)
+    parent = io.of(re.compile(r"^/room-\d+$"))
+    assert io.of(re.compile(r"^/room-\d+$")) is parent
+    child = io.of("/room-1")
+    assert parent.children == {"/room-1": child}
+    assert io.of("/other") not in parent.children.values()
+    async with io:
+        await parent.emit("nobody is here")
+        assert child.is_open

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.fake_engine import FakeSession, Stand
 from tests.support.timing import wait_until
-from zmqio.exceptions import RequestTimeoutError, SocketGoneError, TopicError
+from zmqio.exceptions import PacketError, RequestTimeoutError, SocketGoneError, TopicError
 from zmqio.server.client import Client
 from zmqio.server.socket import Socket
 
@@ -118,3 +118,23 @@ async def test_direct_emit_does_not_overtake_a_broadcast_in_slices() -> None:
         await socket.emit("direct")
     for _, _, session in sockets:
         assert session.sent[1:] == ['2["broadcast"]', '2["direct"]']
+
+
+@pytest.mark.parametrize("use", ["emit", "emit_with_ack", "join", "leave"])
+async def test_use_from_another_event_loop_is_an_error_that_names_the_emitter(use: str) -> None:
+    socket, _, session = await one(Stand())
+
+    def elsewhere() -> None:
+        with pytest.raises(RuntimeError, match=r"zmqio\.Emitter"):
+            asyncio.run(getattr(socket, use)("x"))
+
+    await asyncio.to_thread(elsewhere)
+    assert session.sent[1:] == []
+
+
+async def test_reserved_event_is_refused_before_anything_is_sent() -> None:
+    socket, _, session = await one(Stand())
+    for sending in (socket.emit, socket.emit_with_ack, socket.volatile.emit):
+        with pytest.raises(PacketError, match="reserved"):
+            await sending("disconnect")
+    assert session.sent[1:] == []

@@ -1,7 +1,8 @@
 """Uses of the public API that have to type-check under `mypy --strict`; never run."""
 
-from collections.abc import Sequence
-from typing import Any
+import re
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Any, assert_type
 
 import zmqio
 from zmqio.protocol.packet import Frames
@@ -78,3 +79,103 @@ def publish() -> None:
 async def publish_async() -> None:
     async with zmqio.AsyncEmitter("tcp://127.0.0.1:5555") as emitter:
         await emitter.to("lobby").emit("chat message", {"text": "hello"})
+
+
+# Dynamic namespaces: a pattern, a plain function, a coroutine function.
+rooms: zmqio.ParentNamespace = io.of(re.compile(r"^/room-\d+$"))
+
+
+async def is_member(name: str, auth: Any) -> bool:
+    return bool(auth)
+
+
+@rooms.on("connect")
+async def enter_room(socket: zmqio.Socket) -> None:
+    assert_type(io.of(socket.namespace), zmqio.Namespace)
+    assert_type(io.of(is_member), zmqio.ParentNamespace)
+    assert_type(io.of(lambda name, auth: name == "/x"), zmqio.ParentNamespace)
+    await rooms.to("lobby").volatile.emit("entered", socket.id)
+    children: Mapping[str, zmqio.Namespace] = rooms.children
+    print(children)
+
+
+# What hangs on one socket.
+@io.on("connected too")
+async def taps(socket: zmqio.Socket) -> None:
+    @socket.use
+    async def check(event: str, args: list[Any]) -> None:
+        if not args:
+            raise PermissionError(event)
+
+    @socket.on_any
+    def heard(event: str, *args: Any) -> None:
+        print(event, args)
+
+    socket.on_any_outgoing(heard)
+    socket.off_any(heard)
+    await socket.volatile.emit("position", 1, 2)
+    await socket.timeout(5).emit_with_ack("question")
+    await socket.compress(False).to("lobby").emit("x")
+
+
+@io.on_any
+async def every_event(socket: zmqio.Socket, event: str, *args: Any) -> None:
+    print(socket.id, event, args)
+
+
+class Chat(zmqio.NamespaceHandlers):
+    async def on_connect(self, socket: zmqio.Socket, auth: Any) -> None:
+        await self.namespace.to("lobby").emit("joined", socket.id)
+
+    @zmqio.event("chat message")
+    async def say(self, socket: zmqio.Socket, text: str) -> str:
+        return text
+
+
+io.register("/classes", Chat())
+io.register(re.compile("^/class-"), Chat())
+zmqio.Server(parser=zmqio.MsgpackParser(), concurrent_events=True)
+
+# Events with a signature.
+said = zmqio.TypedEvent[[str, int], bool]("chat message")
+told = zmqio.TypedEvent[[str], None]("told")
+
+
+@said.on(io)
+async def on_said(socket: zmqio.Socket, text: str, number: int) -> bool:
+    return len(text) > number
+
+
+@said.on(chat)
+def on_said_plainly(socket: zmqio.Socket, text: str, number: int) -> bool:
+    return True
+
+
+@told.on(rooms)
+async def on_told(socket: zmqio.Socket, text: str) -> None: ...
+
+
+@said.on(io)  # type: ignore[arg-type]
+async def takes_something_else(socket: zmqio.Socket, text: bytes, number: int) -> bool:
+    return True
+
+
+@said.on(io)  # type: ignore[arg-type]
+async def returns_something_else(socket: zmqio.Socket, text: str, number: int) -> str:
+    return text
+
+
+async def typed_events(socket: zmqio.Socket, remote: zmqio.RemoteSocket) -> None:
+    await said.emit(io, "hello", 1)
+    await said.emit(io.to("lobby").volatile, "hello", 1)
+    await told.emit(rooms, "hello")
+    await told.emit(socket, "hello")
+    await told.emit(socket.volatile, "hello")
+    assert_type(await said.ask(socket, "agreed?", 1), bool)
+    assert_type(await said.ask(socket.timeout(5), "agreed?", 1), bool)
+    assert_type(await said.ask(remote, "agreed?", 1), bool)
+    assert_type(await said.ask_all(io.timeout(5), "agreed?", 1), list[bool])
+    await said.emit(io, "hello", "not a number")  # type: ignore[arg-type]
+    await said.emit(io, "hello")  # type: ignore[call-arg]
+    waits: Awaitable[bool] = said.ask(socket, "agreed?", 1)
+    print(waits)

@@ -1,20 +1,17 @@
 """An operation on many sockets: whom it reaches is collected first, what happens to them comes last.
 
-`io.to("a").to("b").except_("c").volatile.emit("news", 1)`. Every step makes a new value, so one can be kept and
-used again.
+`io.to("a").to("b").except_("c").volatile.emit("news", 1)`, see `Targeting` for the steps.
 
 Source: `BroadcastOperator` of Socket.IO v4, https://socket.io/docs/v4/server-api/#server
 """
 
-from collections.abc import Collection
-from dataclasses import replace
 from typing import Any, Protocol
 
 from zmqio.adapter.base import Adapter, SocketDescription, Target
 from zmqio.ids import Sid
 from zmqio.protocol.packet import AckableFrames, Frames, Packet, PacketType
-from zmqio.protocol.topic import check_name
 from zmqio.server.acks import ack_value
+from zmqio.server.targeting import Targeting, room_names
 
 __all__ = ["Broadcast", "RemoteSocket", "Stage"]
 
@@ -47,7 +44,7 @@ class Stage(Protocol):
         """Refuse an event name that clients would not take."""
 
 
-class Broadcast:
+class Broadcast(Targeting):
     """Reaches sockets of a namespace on every node.
 
     Args:
@@ -56,40 +53,12 @@ class Broadcast:
         timeout_s: how long answers may take; None means the server's `request_timeout_s`.
     """
 
-    __slots__ = ("_stage", "_target", "_timeout_s")
+    __slots__ = ("_stage", "_timeout_s")
 
     def __init__(self, stage: Stage, target: Target = Target(), timeout_s: float | None = None) -> None:  # noqa: B008
+        super().__init__(target)
         self._stage = stage
-        self._target = target
         self._timeout_s = timeout_s
-
-    def to(self, *rooms: str) -> "Broadcast":
-        """Reach members of `rooms` too; a socket in several of them is reached once.
-
-        Raises:
-            TopicError: a name has a NUL in it, or cannot be written as UTF-8.
-        """
-        return self._with(replace(self._target, rooms=self._target.rooms | _names(rooms)))
-
-    in_ = to
-
-    def except_(self, *rooms: str) -> "Broadcast":
-        """Do not reach members of `rooms` (a sid is the room that only its socket is in)."""
-        return self._with(replace(self._target, except_=self._target.except_ | _names(rooms)))
-
-    @property
-    def local(self) -> "Broadcast":
-        """Only sockets of this process."""
-        return self._with(replace(self._target, local=True))
-
-    @property
-    def volatile(self) -> "Broadcast":
-        """A client that cannot take it now does not get it at all."""
-        return self._with(replace(self._target, volatile=True))
-
-    def compress(self, _on: bool = True, /) -> "Broadcast":
-        """Accepted and without effect: WebSocket compression is off, polling bodies are compressed by size."""
-        return self
 
     def timeout(self, seconds: float) -> "Broadcast":
         """How long `emit_with_ack` and `fetch_sockets` wait for answers."""
@@ -101,6 +70,7 @@ class Broadcast:
         Raises:
             PacketError: an argument is neither JSON-like nor bytes; nobody got it.
             BusError: other nodes did not get it; sockets of this process did.
+            RuntimeError: this is not the server's event loop; `zmqio.Emitter` can be used from any thread.
         """
         await self._stage.ready()
         self._stage.check_event(event)
@@ -138,12 +108,12 @@ class Broadcast:
     async def sockets_join(self, *rooms: str) -> None:
         """Put the sockets that this reaches in rooms."""
         await self._stage.ready()
-        await self._stage.adapter.add_sockets(self._target, _names(rooms))
+        await self._stage.adapter.add_sockets(self._target, room_names(rooms))
 
     async def sockets_leave(self, *rooms: str) -> None:
         """Take the sockets that this reaches out of rooms."""
         await self._stage.ready()
-        await self._stage.adapter.remove_sockets(self._target, _names(rooms))
+        await self._stage.adapter.remove_sockets(self._target, room_names(rooms))
 
     async def disconnect_sockets(self, *, close: bool = False) -> None:
         """Disconnect the sockets that this reaches; with `close` their whole connections."""
@@ -198,11 +168,3 @@ class RemoteSocket:
     async def disconnect(self, *, close: bool = False) -> None:
         """Disconnect it; with `close` its whole connection."""
         await self._operation.disconnect_sockets(close=close)
-
-
-def _names(rooms: Collection[str]) -> frozenset[str]:
-    for name in rooms:
-        if not isinstance(name, str):
-            raise TypeError(f"a room is named by text, not by {name!r}; several rooms: to('a', 'b')")
-        check_name(name)
-    return frozenset(rooms)

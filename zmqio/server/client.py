@@ -65,7 +65,9 @@ class Client:
             packet = self._decoder.add(data)
         except PacketError as error:
             self._runtime.counters["packets_malformed"] += 1
-            log.info("client_sent_malformed_packet", engine_sid=self._session.sid, error=str(error))
+            self._runtime.notices.info(
+                "client_sent_malformed_packet", engine_sid=self._session.sid, error=str(error)
+            )
             self._session.close_soon("parse error")
             return None
         return None if packet is None else self._dispatch(packet)
@@ -84,6 +86,8 @@ class Client:
         """A socket has left its namespace, and the connection goes on."""
         if self._sockets.get(socket.namespace) is socket:
             del self._sockets[socket.namespace]
+            if len(self._left) >= self._runtime.options.max_namespaces_per_client:
+                self._left.pop()
             self._left.add(socket.namespace)  # what the client has sent before it hears of it is no fault
 
     def disconnect_all(self) -> None:
@@ -95,8 +99,7 @@ class Client:
     def _dispatch(self, packet: Packet) -> Awaitable[None] | None:
         socket = self._sockets.get(packet.namespace)
         if packet.type is PacketType.CONNECT and socket is None and packet.namespace not in self._entering:
-            self._entering.add(packet.namespace)
-            self._runtime.tasks.spawn(self._connect(packet))
+            self._let_enter(packet)
         elif socket is None and packet.namespace in self._left:
             log.debug("packet_of_a_left_namespace", engine_sid=self._session.sid, namespace=packet.namespace)
         elif socket is None or not socket.connected:
@@ -112,7 +115,7 @@ class Client:
 
     def _refuse_packet(self, packet: Packet) -> None:
         self._runtime.counters["packets_out_of_place"] += 1
-        log.info(
+        self._runtime.notices.info(
             "client_sent_packet_out_of_place",
             engine_sid=self._session.sid,
             packet_type=packet.type.name,
@@ -120,15 +123,27 @@ class Client:
         )
         self._session.close_soon("forced close")
 
+    def _let_enter(self, packet: Packet) -> None:
+        if len(self._sockets.keys() | self._entering) >= self._runtime.options.max_namespaces_per_client:
+            self._runtime.counters["namespaces_refused"] += 1
+            self._refuse_connect(packet.namespace, "Too many namespaces")
+            return
+        self._entering.add(packet.namespace)
+        self._runtime.tasks.spawn(self._connect(packet))
+
+    def _refuse_connect(self, name: str, why: str) -> None:
+        self._session.write(self._runtime.prepare(Packet(PacketType.CONNECT_ERROR, name, {"message": why})))
+
     async def _connect(self, packet: Packet) -> None:
         name = packet.namespace
         namespace = await self._find_namespace(name, packet.data)
         if namespace is None:
             self._entering.discard(name)
-            refusal = Packet(PacketType.CONNECT_ERROR, name, {"message": "Invalid namespace"})
-            self._session.write(self._runtime.engine.prepare(self._runtime.parser.encode(refusal)))
+            self._refuse_connect(name, "Invalid namespace")
             return
-        await namespace.connect(self, Handshake.of(self._request, packet.data), self._entered)
+        await namespace.connect(
+            self, Handshake.of(self._request, {} if packet.data is None else packet.data), self._entered
+        )
         self._entering.discard(name)
         socket = self._sockets.get(name)
         if socket is not None and socket.connected:
@@ -150,7 +165,7 @@ class Client:
 
     def _connect_timed_out(self) -> None:
         self._connect_timer = None
-        log.info(
+        self._runtime.notices.info(
             "client_joined_no_namespace",
             engine_sid=self._session.sid,
             connect_timeout_s=self._runtime.options.connect_timeout_s,

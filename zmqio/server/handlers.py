@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["LIFECYCLE_EVENTS", "Handler", "Handlers", "result_args"]
+__all__ = ["LIFECYCLE_EVENTS", "Handler", "Handlers", "call", "result_args"]
 
 LIFECYCLE_EVENTS = frozenset({"connect", "disconnect"})
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -42,8 +42,7 @@ class Handler:
 
     async def call(self, *args: Any) -> Any:
         """Call it, and await what it returns if that is awaitable."""
-        result = self.function(*args)
-        return await result if inspect.isawaitable(result) else result
+        return await call(self.function, *args)
 
 
 class Handlers:
@@ -51,10 +50,12 @@ class Handlers:
 
     Args:
         first_argument: what every function gets before the values of the event; "" for nothing.
+        inherited: where to look for an event that has no function here.
     """
 
-    def __init__(self, first_argument: str = "socket") -> None:
+    def __init__(self, first_argument: str = "socket", inherited: "Handlers | None" = None) -> None:
         self._first_argument = first_argument
+        self._inherited = inherited
         self._by_event: dict[str, Handler] = {}
 
     def add(self, event: str, function: Callable[..., Any]) -> None:
@@ -80,7 +81,16 @@ class Handlers:
 
     def get(self, event: str) -> Handler | None:
         """The function for `event`, if there is one."""
-        return self._by_event.get(event)
+        handler = self._by_event.get(event)
+        if handler is None and self._inherited is not None:
+            return self._inherited.get(event)
+        return handler
+
+
+async def call(function: Callable[..., Any], *args: Any) -> Any:
+    """Call a function, and await what it returns if that is awaitable."""
+    result = function(*args)
+    return await result if inspect.isawaitable(result) else result
 
 
 def _inspect(function: Callable[..., Any]) -> Handler:

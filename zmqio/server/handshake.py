@@ -20,7 +20,7 @@ class Handshake:
     Attributes:
         headers: of the first HTTP request; names in lower case, repeated ones joined by ", ".
         query: of the first HTTP request; of repeated names the last value.
-        auth: what the client sent with CONNECT: an object, or None.
+        auth: the object that the client sent with CONNECT; empty if it sent none.
         address: host of the peer, as far as the ASGI server knows; "" if it does not.
         secure: whether the first request came over TLS.
         time: seconds since 1970 when the connection was made.

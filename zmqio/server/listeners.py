@@ -20,11 +20,18 @@ ROOM_EVENTS = frozenset({"create-room", "delete-room", "join-room", "leave-room"
 
 
 class Listeners:
-    """Functions for server-side events and room events of one namespace."""
+    """Functions for server-side events and room events of one namespace.
 
-    def __init__(self, namespace: str) -> None:
+    Args:
+        namespace: its name, for the log.
+        inherited: those of its parent, which hear too.
+    """
+
+    def __init__(self, namespace: str, inherited: "Listeners | None" = None) -> None:
         self._namespace = namespace
-        self._server_side = Handlers(first_argument="")
+        self._inherited: Listeners | None = inherited
+        server_side = None if inherited is None else inherited._server_side
+        self._server_side: Handlers = Handlers(first_argument="", inherited=server_side)
         self._room: defaultdict[str, list[Callable[..., Any]]] = defaultdict(list)
 
     def on_server_side(self, event: str) -> Callable[[Function], Function]:
@@ -53,6 +60,8 @@ class Listeners:
 
     def room_event(self, event: str, room: str, sid: Sid | None) -> None:
         """Tell those who want to hear; what they raise is logged and goes no further."""
+        if self._inherited is not None:
+            self._inherited.room_event(event, room, sid)
         if not self._room:
             return
         for function in self._room[event]:

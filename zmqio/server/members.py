@@ -5,6 +5,8 @@ import itertools
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
+import structlog
+
 from zmqio.adapter.base import SocketDescription
 from zmqio.exceptions import PacketError
 from zmqio.ids import Sid
@@ -15,6 +17,8 @@ from zmqio.server.socket import Socket
 from zmqio.transport.engine import Prepared
 
 __all__ = ["Members", "check_event"]
+
+log = structlog.get_logger(__name__)
 
 RoomEvent = Callable[[str, str, Sid | None], None]
 ServerSideEvent = Callable[[Sequence[Any], Callable[[list[Any]], None] | None], None]
@@ -38,13 +42,16 @@ class Members:
         self.server_side_event = server_side_event
         self._namespace = namespace
         self._runtime = runtime
-        self._writes: dict[Sid, Write[Prepared]] = {}
+        self._writes: dict[str, Write[Prepared]] = {}
+        self._listening: set[Sid] = set()  # with listeners of outgoing events
         self._ack_ids = itertools.count()
 
     def enter(self, socket: Socket) -> None:
         """Take in a socket whose client was not told yet that it is connected."""
         self.sockets[socket.id] = socket
         self._writes[socket.id] = socket.hold
+        if socket.taps is not None and socket.taps.outgoing:  # from its connection middleware
+            self._listening.add(socket.id)
 
     def settle(self, socket: Socket) -> None:
         """The client is about to be told: broadcasts go straight to its connection from now on."""
@@ -57,7 +64,15 @@ class Members:
             return False
         del self.sockets[socket.id]
         del self._writes[socket.id]
+        self._listening.discard(socket.id)
         return True
+
+    def listen(self, socket: Socket, listening: bool) -> None:
+        """Tell a socket of the events in broadcasts to it from now on, or no more."""
+        if listening and socket.id in self.sockets:
+            self._listening.add(socket.id)
+        else:
+            self._listening.discard(socket.id)
 
     def next_ack_id(self) -> int:
         """An ack id that no socket of the namespace waits for."""
@@ -70,10 +85,25 @@ class Members:
 
     def deliver(self, sids: Collection[Sid], frames: Frames, *, volatile: bool = False) -> None:
         """Write one encoded packet to each of `sids`, or let it queue behind earlier ones."""
-        writes = self._writes
-        members = [(sid, writes[sid]) for sid in sids if sid in writes]
-        if members:
-            self._runtime.fanout.deliver(members, self._runtime.engine.prepare(frames), volatile=volatile)
+        if self._listening:
+            self._tell_listening(self._listening.intersection(sids), frames)
+        if sids:
+            prepared = self._runtime.engine.prepare(frames)
+            self._runtime.fanout.deliver(sids, self._writes, prepared, volatile=volatile)
+
+    def _tell_listening(self, sids: Collection[Sid], frames: Frames) -> None:
+        if not sids:
+            return
+        decoder = self._runtime.parser.decoder()
+        try:
+            packets = [packet for frame in frames if (packet := decoder.add(frame)) is not None]
+        except PacketError as error:  # another node has another parser, or attaches more
+            log.warning("broadcast_not_decoded", namespace=self._namespace, error=str(error))
+            return
+        for packet in packets:
+            event, *args = packet.data
+            for socket in [self.sockets[sid] for sid in sids if sid in self.sockets]:
+                socket.tell_outgoing(event, args)
 
     def deliver_with_ack(
         self,

@@ -1,16 +1,24 @@
 """What the namespaces of one server share."""
 
+import asyncio
+import threading
 from collections import Counter
 from dataclasses import dataclass, field
 
+import structlog
+
 from zmqio.adapter.base import Identity
 from zmqio.config import ServerOptions
+from zmqio.log_limit import LimitedLog
+from zmqio.protocol.packet import Packet
 from zmqio.protocol.parser import Parser
 from zmqio.server.fanout import FanOut
 from zmqio.server.tasks import Tasks
 from zmqio.transport.engine import Engine, Prepared
 
 __all__ = ["Runtime"]
+
+log = structlog.get_logger("zmqio.server")
 
 
 @dataclass(slots=True)
@@ -25,6 +33,9 @@ class Runtime:
         tasks: what handlers run in.
         fanout: the FIFO of broadcasts.
         counters: what was dropped or failed, by name.
+        notices: the log for what clients can cause as often as they like.
+        loop: the event loop that all of it runs in.
+        thread_id: the thread of that loop.
     """
 
     options: ServerOptions
@@ -34,3 +45,23 @@ class Runtime:
     tasks: Tasks = field(default_factory=Tasks)
     fanout: FanOut[Prepared] = field(default_factory=FanOut)
     counters: Counter[str] = field(default_factory=Counter)
+    notices: LimitedLog = field(default_factory=lambda: LimitedLog(log))
+    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
+    thread_id: int = field(default_factory=threading.get_ident)
+
+    def prepare(self, packet: Packet) -> Prepared:
+        """Encode a packet for the engine."""
+        return self.engine.prepare(self.parser.encode(packet))
+
+    def check_loop(self) -> None:
+        """Refuse to be used from elsewhere: there it would seem to work, and reach nobody.
+
+        Raises:
+            RuntimeError: the server runs in another event loop, perhaps in another thread.
+        """
+        # One loop runs in a thread. `get_running_loop` makes a system call (Python 3.11): twice as slow.
+        if threading.get_ident() != self.thread_id or not self.loop.is_running():
+            raise RuntimeError(
+                "the server runs in another event loop than the caller; from another thread, process or loop use "
+                "`zmqio.Emitter`, or hand the work over with `asyncio.run_coroutine_threadsafe`"
+            )

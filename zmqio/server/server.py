@@ -24,8 +24,12 @@ from zmqio.server.asgi import AsgiApp, AsgiCallable
 from zmqio.server.broadcast import Broadcast
 from zmqio.server.client import Client
 from zmqio.server.host_signals import HostSignals
-from zmqio.server.namespace import Middleware, Namespace
+from zmqio.server.namespace import Namespace
+from zmqio.server.namespace_handlers import NamespaceHandlers, register_handlers
+from zmqio.server.namespaces import Namespaces
 from zmqio.server.operations import Operations
+from zmqio.server.parent import ParentNamespace, Rule
+from zmqio.server.registry import Registration, Registry
 from zmqio.server.runtime import Runtime
 from zmqio.transport.engine import Engine, Request, Session
 from zmqio.transport.zmq_adapter import ZmqAdapter
@@ -45,7 +49,7 @@ HANDLER_GRACE_S = 5.0
 """How long `close` waits for handlers that run before it cancels them."""
 
 
-class Server(Operations):
+class Server(Registration, Operations):
     """A Socket.IO server: one node of a cluster, or alone.
 
     Args:
@@ -73,7 +77,7 @@ class Server(Operations):
         self._node_tag = _check_tag(node_tag or node_tag_from_environment())
         self._factory = _make_factory(adapter)
         self._parser: Parser = parser or JsonParser()
-        self._namespaces: dict[str, Namespace] = {}
+        self._namespaces = Namespaces(self._open, self._options)
         self._runtime: Runtime | None = None
         self._starting: asyncio.Lock | None = None
         self._closed = False
@@ -87,33 +91,34 @@ class Server(Operations):
 
     # Set up.
 
-    def of(self, name: str) -> Namespace:
-        """The namespace of that name; it is made when it is not there yet. A missing `/` is put in front."""
-        name = name if name.startswith("/") else f"/{name}"
-        if "\0" in name or "," in name or "?" in name:
-            raise ValueError(f"namespace {name!r} must not have a NUL, a comma or a question mark in it")
-        if name not in self._namespaces:
-            self._namespaces[name] = Namespace(name, self._open)
-        return self._namespaces[name]
+    @overload
+    def of(self, name: str) -> Namespace: ...
 
     @overload
-    def on(self, event: str) -> Callable[[Function], Function]: ...
+    def of(self, name: Rule) -> ParentNamespace: ...
 
-    @overload
-    def on(self, event: str, handler: Function) -> Function: ...
+    def of(self, name: str | Rule) -> Namespace | ParentNamespace:
+        """The namespace of that name; it is made when it is not there yet. A missing `/` is put in front.
 
-    def on(self, event: str, handler: Function | None = None) -> Any:
-        """Register a handler in the namespace `/`, see `Namespace.on`."""
-        root = self.of("/")
-        return root.on(event) if handler is None else root.on(event, handler)
+        Dynamic namespaces: give a pattern (`re.compile(r"^/room-\\d+$")`, searched for in the name), or a function
+        `(name, auth)` that says whether there is such a namespace. The result is the parent of all namespaces that
+        clients make by connecting to such a name. The same pattern or function gives the same parent; of several
+        that allow a name the first decides.
+        """
+        return self._namespaces.named(name) if isinstance(name, str) else self._namespaces.parent(name)
 
-    def use(self, middleware: Middleware) -> Middleware:
-        """Run middleware in the namespace `/`, see `Namespace.use`."""
-        return self.of("/").use(middleware)
+    @property
+    def registry(self) -> Registry:
+        """What was registered for the namespace `/`."""
+        return self.of("/").registry
 
-    def on_server_side(self, event: str) -> Callable[[Function], Function]:
-        """Hear other nodes in the namespace `/`, see `Namespace.on_server_side`."""
-        return self.of("/").on_server_side(event)
+    def register(self, name: str | Rule, handlers: NamespaceHandlers) -> None:
+        """Let the methods of an object handle the events of a namespace, or of a parent.
+
+        Raises:
+            ValueError: an event has a handler already, or the object has none or handles another namespace.
+        """
+        register_handlers(self.of(name), handlers)
 
     def on_node(self, event: str) -> Callable[[Function], Function]:
         """Decorate a function that hears of other nodes: `joined(node_id)` or `left(node_id, reason)`."""
@@ -163,6 +168,7 @@ class Server(Operations):
             await asyncio.shield(self._closing)
         self._closed, self._closing = False, None
         if self._runtime is not None:
+            self._runtime.check_loop()
             return
         if self._starting is None:
             self._starting = asyncio.Lock()
@@ -216,9 +222,12 @@ class Server(Operations):
 
         Raises:
             ServerClosedError: it was closed.
+            RuntimeError: it runs in another event loop.
         """
         if self._closed:
             raise ServerClosedError
+        if self._runtime is not None:
+            self._runtime.check_loop()
         await self.start()
 
     @property
@@ -286,8 +295,8 @@ class Server(Operations):
 
     async def _open(self, namespace: Namespace) -> None:
         await self.ready()
-        if not namespace.is_open:
-            await namespace.open(self._started(), self._factory)
+        self._namespaces.present(namespace)
+        await namespace.open(self._started(), self._factory)
 
     def _started(self) -> Runtime:
         if self._runtime is None:
@@ -295,13 +304,7 @@ class Server(Operations):
         return self._runtime
 
     def _accept(self, session: Session, request: Request) -> Client:
-        return Client(session, request, self._started(), self._find_namespace)
-
-    async def _find_namespace(self, name: str, _auth: Any) -> Namespace | None:
-        namespace = self._namespaces.get(name)
-        if namespace is not None:
-            await namespace.ready()
-        return namespace
+        return Client(session, request, self._started(), self._namespaces.find)
 
     def _told_to_stop(self) -> None:
         """From a signal handler: begin to close, in the loop."""

@@ -4,7 +4,7 @@ Holds its connection (`Line`) and its namespace (`Home`) by the small contracts 
 neither of them further.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from enum import Enum
 from typing import Any, Protocol
 
@@ -14,9 +14,12 @@ from zmqio.ids import NodeId, Sid
 from zmqio.protocol.packet import Packet, PacketType
 from zmqio.server.acks import Acks, ack_value
 from zmqio.server.broadcast import Broadcast
+from zmqio.server.event_pool import EventPool
 from zmqio.server.event_queue import EventQueue
 from zmqio.server.fanout import Write
 from zmqio.server.handshake import Handshake
+from zmqio.server.sending import Sending
+from zmqio.server.taps import Tappable
 from zmqio.transport.engine import Prepared
 
 __all__ = ["Home", "Line", "Socket"]
@@ -54,6 +57,19 @@ class Home(Protocol):
     def max_pending_events(self) -> int:
         """Most events of one client that wait for a handler before it is read more slowly."""
 
+    @property
+    def concurrent_events(self) -> bool:
+        """Whether events of one client are handled at the same time."""
+
+    def check_loop(self) -> None:
+        """Refuse to be used from another event loop; `RuntimeError`."""
+
+    def check_event(self, event: str, /) -> None:
+        """Refuse an event name that clients would not take."""
+
+    def listen(self, socket: "Socket", listening: bool) -> None:
+        """Tell a socket of the events in broadcasts to it from now on, or no more."""
+
     def prepare(self, packet: Packet) -> Prepared:
         """Encode a packet of this namespace."""
 
@@ -85,7 +101,7 @@ class _State(Enum):
     GONE = "gone"
 
 
-class Socket:
+class Socket(Tappable):
     """One client in one namespace, as handlers get it.
 
     Attributes:
@@ -93,6 +109,7 @@ class Socket:
         handshake: how the client introduced itself.
         data: anything that the application wants to keep with it. JSON-like values in it can be seen by other
             nodes through `fetch_sockets`.
+        taps: its middleware and catch-all listeners; None as long as it has none.
         gone_reason: why it has disconnected; "" as long as it has not.
     """
 
@@ -121,7 +138,8 @@ class Socket:
         self._state = _State.CONNECTING
         self._held: list[tuple[Prepared, bool]] = []
         self._acks = Acks()
-        self._events: EventQueue[Packet] | None = None
+        self._events: EventQueue[Packet] | EventPool[Packet] | None = None
+        self.taps = None
         self._last_rooms: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
@@ -159,12 +177,14 @@ class Socket:
             TopicError: a name has a NUL in it.
             SocketGoneError: the client has disconnected.
         """
+        self._home.check_loop()
         if self._state is _State.GONE:
             raise SocketGoneError(f"socket {self.id} has disconnected; it cannot join {rooms!r}")
         await self._home.adapter.add(self.id, rooms)
 
     async def leave(self, *rooms: str) -> None:
         """Leave rooms; those that it is not in are passed over."""
+        self._home.check_loop()
         for room in rooms:
             self._home.adapter.remove(self.id, room)
 
@@ -173,8 +193,11 @@ class Socket:
 
         Raises:
             PacketError: an argument is neither JSON-like nor bytes.
+            RuntimeError: this is not the server's event loop; `zmqio.Emitter` can be used from any thread.
         """
-        self.write(self._home.prepare(Packet(PacketType.EVENT, self._home.name, [event, *args])))
+        self.post(event, args, volatile=False)
+
+    send = emit
 
     async def emit_with_ack(self, event: str, *args: Any, timeout: float | None = None) -> Any:
         """Send an event to this client and wait for its acknowledgement.
@@ -190,12 +213,28 @@ class Socket:
             SocketGoneError: it has disconnected, or does before it answers.
             PacketError: an argument is neither JSON-like nor bytes.
         """
+        self._home.check_loop()
+        self._home.check_event(event)
         if self._state is _State.GONE:
             raise SocketGoneError(f"socket {self.id} has disconnected; it cannot acknowledge {event!r}")
         ack_id = self._home.next_ack_id()
         prepared = self._home.prepare(Packet(PacketType.EVENT, self._home.name, [event, *args], ack_id))
+        self.tell_outgoing(event, args)
         self.settle()  # in a connect handler nothing else would ever be answered
         return ack_value(await self._acks.wait(ack_id, lambda: self.write(prepared), timeout))
+
+    @property
+    def volatile(self) -> Sending:
+        """For an event that the client does without if it cannot take it now."""
+        return Sending(self).volatile
+
+    def timeout(self, seconds: float) -> Sending:
+        """For an event whose acknowledgement may take `seconds`."""
+        return Sending(self).timeout(seconds)
+
+    def compress(self, _on: bool = True, /) -> Sending:
+        """Accepted and without effect, see `Broadcast.compress`."""
+        return Sending(self)
 
     def to(self, *rooms: str) -> Broadcast:
         """An operation that reaches the members of rooms, but not this socket."""
@@ -217,9 +256,24 @@ class Socket:
 
         The client sees `io server disconnect` and does not come back by itself.
         """
+        self._home.check_loop()
         self.disconnect_soon(close=close)
 
     # Below: for the namespace and the client, not for applications.
+
+    def post(self, event: str, args: Sequence[Any], *, volatile: bool) -> None:
+        """Send an event to this client; the same as `emit`, for callers that cannot await."""
+        self._home.check_loop()
+        self._home.check_event(event)
+        prepared = self._home.prepare(Packet(PacketType.EVENT, self._home.name, [event, *args]))
+        if self._state is not _State.GONE:
+            self.tell_outgoing(event, args)
+            self.write(prepared, volatile=volatile)
+
+    def tell_outgoing(self, event: str, args: Sequence[Any]) -> None:
+        """Tell the listeners of outgoing events, if there are any."""
+        if self.taps is not None:
+            self.taps.tell_outgoing(self.id, event, args)
 
     def disconnect_soon(self, *, close: bool) -> None:
         """The same as `disconnect`, for callers that cannot await."""
@@ -277,7 +331,8 @@ class Socket:
             self._acks.resolve(packet.id or 0, packet.data)
             return None
         if self._events is None:
-            self._events = EventQueue(self._handle, self._home.spawn, self._home.max_pending_events)
+            make = EventPool if self._home.concurrent_events else EventQueue
+            self._events = make(self._handle, self._home.spawn, self._home.max_pending_events)
         return self._events.put(packet)
 
     def expect_ack(self, ack_id: int, answered: Callable[[list[Any]], None]) -> None:
@@ -301,6 +356,9 @@ class Socket:
     def describe(self, node_id: NodeId) -> SocketDescription:
         """What other nodes may know of it."""
         return SocketDescription(self.id, self.handshake.describe(), tuple(self.rooms), dict(self.data), node_id)
+
+    def _outgoing_changed(self, listening: bool) -> None:
+        self._home.listen(self, listening)
 
     async def _handle(self, packet: Packet) -> None:
         await self._home.handle(self, packet)

@@ -1,0 +1,81 @@
+"""`Dispatch`, through a namespace over a fake engine: listeners, middleware, handler, in this order."""
+
+from typing import Any
+
+from structlog.testing import capture_logs
+
+from tests.support.fake_engine import Stand
+from zmqio.server.socket import Socket
+
+
+async def test_listeners_then_middleware_then_the_handler() -> None:
+    stand, order = Stand(), []
+
+    @stand.of("/").on("connect")
+    async def connect(socket: Socket) -> None:
+        @socket.use
+        async def middleware(event: str, args: list[Any]) -> None:
+            order.append(("middleware", event, list(args)))
+            args[0] = "changed"
+
+        @socket.on_any
+        async def heard(event: str, *args: Any) -> None:
+            order.append(("on_any", event, list(args)))
+
+    stand.of("/").on_any(lambda socket, event, *args: order.append(("namespace", event, list(args))))
+    stand.of("/").on("x", lambda socket, value: order.append(("handler", value)))
+    client, _ = await stand.connected()
+    client.message('2["x",1]')
+    await stand.settle()
+    assert order == [
+        ("namespace", "x", [1]),
+        ("on_any", "x", [1]),
+        ("middleware", "x", [1]),
+        ("handler", "changed"),
+    ]
+
+
+async def test_rejected_event_is_dropped_counted_and_not_acknowledged() -> None:
+    stand, handled = Stand(), []
+
+    @stand.of("/").on("connect")
+    def connect(socket: Socket) -> None:
+        @socket.use
+        def only_good(event: str, args: list[Any]) -> None:
+            if args == ["bad"]:
+                raise PermissionError("no")
+
+        socket.use(lambda event, args: handled.append("second middleware"))
+
+    stand.of("/").on("x", lambda socket, value: value)
+    client, session = await stand.connected()
+    with capture_logs() as logs:
+        client.message('21["x","bad"]')
+        client.message('22["x","good"]')
+        await stand.settle()
+    assert session.sent[1:] == ['32["good"]']
+    assert handled == ["second middleware"]
+    assert stand.runtime.counters["events_rejected"] == 1
+    assert [(entry["event"], entry["log_level"]) for entry in logs] == [("event_rejected", "debug")]
+    assert session.closed_with is None
+
+
+async def test_failing_listener_is_logged_and_keeps_nothing_from_the_handler() -> None:
+    stand = Stand()
+    stand.of("/").on_any(lambda *_: 1 / 0)
+    stand.of("/").on("x", lambda socket: "ok")
+    client, session = await stand.connected()
+    with capture_logs() as logs:
+        client.message('20["x"]')
+        await stand.settle()
+    assert session.sent[1:] == ['30["ok"]']
+    assert [entry["event"] for entry in logs] == ["handler_failed"]
+
+
+async def test_catch_all_listeners_hear_events_that_have_no_handler() -> None:
+    stand, heard = Stand(), []
+    stand.of("/").on_any(lambda socket, event, *args: heard.append((event, args)))
+    client, _ = await stand.connected()
+    client.message('2["unknown",1,2]')
+    await stand.settle()
+    assert heard == [("unknown", (1, 2))]

@@ -1,0 +1,103 @@
+"""`ParentNamespace`: what holds for all children, over a fake engine."""
+
+import re
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from tests.support.dynamic_stand import DynamicStand
+from zmqio.adapter.base import Target
+from zmqio.adapter.local import LocalAdapter
+from zmqio.exceptions import BusUnavailableError, ConnectRefused
+from zmqio.protocol.packet import Frames
+from zmqio.server.socket import Socket
+
+ROOM = re.compile(r"^/room-\d+$")
+
+
+async def test_handlers_and_middleware_apply_to_every_child() -> None:
+    stand, heard = DynamicStand(), []
+    parent = stand.table.parent(ROOM)
+
+    @parent.use
+    def middleware(socket: Socket) -> None:
+        if socket.handshake.auth == {"no": 1}:
+            raise ConnectRefused("not you")
+
+    parent.on("connect", lambda socket: heard.append(("connect", socket.namespace)))
+    parent.on("say", lambda socket, text: text.upper())
+    parent.on("disconnect", lambda socket, reason: heard.append(("disconnect", socket.namespace)))
+    client, session = await stand.enter("/room-1")
+    client.message('2/room-1,7["say","x"]')
+    await stand.settle()
+    await stand.leave(client)
+    await stand.enter("/room-2")
+    _, refused = await stand.enter("/room-3", '{"no":1}')
+    assert session.sent[1:] == ['3/room-1,7["X"]']
+    assert refused.sent == ['4/room-3,{"message":"not you"}']
+    assert heard == [("connect", "/room-1"), ("disconnect", "/room-1"), ("connect", "/room-2")]
+
+
+@pytest.mark.parametrize("name", ["/room-x", "/", "/room-1/2", "/other"])
+async def test_name_that_no_rule_allows_is_invalid(name: str) -> None:
+    stand = DynamicStand()
+    stand.table.parent(ROOM)
+    _, session = await stand.enter(name)
+    assert str(session.sent[0]).endswith('{"message":"Invalid namespace"}')
+    assert len(stand.table) == 0
+
+
+async def test_function_gets_name_and_auth_and_is_asked_for_each_client() -> None:
+    stand, asked = DynamicStand(), []
+
+    async def rule(name: str, auth: Any) -> bool:
+        asked.append((name, auth))
+        return bool(auth)
+
+    parent = stand.table.parent(rule)
+    _, first = await stand.enter("/any", '{"token":1}')
+    _, second = await stand.enter("/any")
+    assert asked == [("/any", {"token": 1}), ("/any", None)]
+    assert str(first.sent[0]).startswith('0/any,{"sid"')
+    assert second.sent == ['4/any,{"message":"Invalid namespace"}']
+    assert list(parent.children) == ["/any"]
+
+
+async def test_rule_that_raises_says_no_and_the_next_one_is_asked() -> None:
+    stand = DynamicStand()
+    stand.table.parent(lambda name, auth: 1 / 0)
+    second = stand.table.parent(lambda name, auth: True)
+    with capture_logs() as logs:
+        await stand.enter("/a")
+    assert list(second.children) == ["/a"]
+    assert [entry["event"] for entry in logs if entry["log_level"] == "error"] == ["namespace_rule_failed"]
+
+
+async def test_emit_reaches_every_child_and_only_its_rooms_where_asked() -> None:
+    stand = DynamicStand()
+    parent = stand.table.parent(ROOM)
+    parent.on("join", lambda socket, room: socket.join(room))
+    (one, first), (_, second) = await stand.enter("/room-1"), await stand.enter("/room-2")
+    one.message('2/room-1,["join","r"]')
+    await stand.settle()
+    await parent.emit("a", 1)
+    await parent.to("r").emit("b")
+    await parent.except_("r").local.volatile.emit("c")
+    assert first.sent[1:] == ['2/room-1,["a",1]', '2/room-1,["b"]']
+    assert second.sent[1:] == ['2/room-2,["a",1]', '2/room-2,["c"]']
+
+
+async def test_emit_goes_on_where_one_child_fails_and_tells_it() -> None:
+    class Cut(LocalAdapter):
+        async def broadcast(self, frames: Frames, target: Target) -> None:
+            await super().broadcast(frames, target)
+            raise BusUnavailableError("no broker")
+
+    stand = DynamicStand()
+    parent = stand.table.parent(ROOM)
+    await stand.table.named("/room-1").open(stand.runtime, Cut)
+    (_, first), (_, second) = await stand.enter("/room-1"), await stand.enter("/room-2")
+    with pytest.raises(BusUnavailableError):
+        await parent.emit("x")
+    assert (first.sent[1:], second.sent[1:]) == (['2/room-1,["x"]'], ['2/room-2,["x"]'])

@@ -1,0 +1,65 @@
+"""`Sending`: flags for one event to one client."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from tests.support.fake_engine import Stand
+from zmqio.exceptions import RequestTimeoutError
+from zmqio.server.broadcast import Broadcast
+from zmqio.server.sending import Sending
+from zmqio.server.socket import Socket
+
+
+class Recorder:
+    """A socket that keeps what it is asked for."""
+
+    def __init__(self) -> None:
+        self.posted: list[tuple[str, tuple[Any, ...], bool]] = []
+        self.asked: list[float | None] = []
+
+    @property
+    def broadcast(self) -> Broadcast:
+        raise NotImplementedError
+
+    def post(self, event: str, args: Sequence[Any], *, volatile: bool) -> None:
+        self.posted.append((event, tuple(args), volatile))
+
+    async def emit_with_ack(self, event: str, *args: Any, timeout: float | None = None) -> Any:
+        self.asked.append(timeout)
+
+
+async def test_flags_reach_the_socket_and_steps_make_new_values() -> None:
+    recorder = Recorder()
+    start = Sending(recorder)
+    flagged = start.volatile.compress(False).timeout(5)
+    await flagged.emit("x", 1)
+    await start.emit("y")
+    await flagged.emit_with_ack("q")
+    await start.emit_with_ack("q")
+    assert recorder.posted == [("x", (1,), True), ("y", (), False)]
+    assert recorder.asked == [5, None]
+
+
+async def test_timeout_of_a_socket_limits_the_wait_for_its_acknowledgement() -> None:
+    stand = Stand()
+    client, session = await stand.connected()
+    (socket,) = stand.of("/").sockets.values()
+    with pytest.raises(RequestTimeoutError):
+        await socket.timeout(0.01).emit_with_ack("q")
+    asking = asyncio.ensure_future(socket.timeout(10).emit_with_ack("q"))
+    await asyncio.sleep(0)
+    client.message(f'3{str(session.sent[-1])[1]}["yes"]')
+    assert await asking == "yes"
+
+
+async def test_flags_go_on_into_a_broadcast_that_leaves_the_socket_out() -> None:
+    stand = Stand()
+    sessions = [(await stand.connected())[1] for _ in range(3)]
+    sockets: list[Socket] = list(stand.of("/").sockets.values())
+    await sockets[1].join("r")
+    await sockets[0].volatile.to("r").emit("x")
+    await sockets[0].compress().broadcast.emit("y")
+    assert [session.sent[1:] for session in sessions] == [[], ['2["x"]', '2["y"]'], ['2["y"]']]

@@ -1,0 +1,44 @@
+"""`TypedEvent` at run time; what a type checker makes of it is in tests/typing."""
+
+import asyncio
+
+import pytest
+
+from tests.support.fake_engine import Stand
+from zmqio.server.socket import Socket
+from zmqio.server.typed import TypedEvent
+
+said = TypedEvent[[str, int], bool]("chat message")
+
+
+async def test_typed_event_is_handled_sent_and_acknowledged_under_its_name() -> None:
+    stand = Stand()
+
+    @said.on(stand.of("/"))
+    async def on_said(socket: Socket, text: str, number: int) -> bool:
+        return text == "x" and number == 1
+
+    client, session = await stand.connected()
+    (socket,) = stand.of("/").sockets.values()
+    client.message('27["chat message","x",1]')
+    await stand.settle()
+    await said.emit(stand.of("/"), "y", 2)
+    asking = asyncio.ensure_future(said.ask(socket, "z", 3))
+    await asyncio.sleep(0)
+    client.message("30[true]")
+    assert await asking is True
+    asking_all = asyncio.ensure_future(said.ask_all(stand.of("/"), "all", 4))
+    await asyncio.sleep(0)
+    client.message("31[false]")
+    assert await asking_all == [False]
+    assert session.sent[1:] == [
+        "37[true]",
+        '2["chat message","y",2]',
+        '20["chat message","z",3]',
+        '21["chat message","all",4]',
+    ]
+
+
+async def test_values_by_name_are_refused() -> None:
+    with pytest.raises(TypeError, match="give number by position"):
+        await said.emit(Stand().of("/"), "x", number=1)

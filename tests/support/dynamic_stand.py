@@ -1,0 +1,54 @@
+"""A stand with the real table of namespaces, so that clients can make some by connecting."""
+
+from typing import Any
+
+from tests.support.fake_engine import FakeSession, Stand
+from zmqio.adapter.local import LocalAdapter
+from zmqio.server.client import Client
+from zmqio.server.namespace import Namespace
+from zmqio.server.namespaces import Namespaces
+
+__all__ = ["DynamicStand"]
+
+
+class DynamicStand(Stand):
+    """As `Stand`; `table` finds and makes the namespaces.
+
+    Attributes:
+        opened: names, each time that one was opened.
+        closed: names, each time that one was closed.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.table = Namespaces(self._open, self.runtime.options)
+        self.opened: list[str] = []
+        self.closed: list[str] = []
+
+    async def enter(self, name: str, auth: str = "") -> tuple[Client, FakeSession]:
+        """A client that has asked for a namespace."""
+        client, session = self.client()
+        client.message(f"0{name},{auth}")
+        await self.settle()
+        return client, session
+
+    async def leave(self, client: Client) -> None:
+        """The client goes; whatever follows from it is done."""
+        client.closed("transport close")
+        await self.settle()
+
+    async def _open(self, namespace: Namespace) -> None:
+        opened, closed = self.opened, self.closed
+
+        class Noted(LocalAdapter):
+            async def open(self) -> None:
+                opened.append(self.namespace)
+
+            async def close(self) -> None:
+                closed.append(self.namespace)
+
+        self.table.present(namespace)
+        await namespace.open(self.runtime, Noted)
+
+    async def _find(self, name: str, auth: Any) -> Namespace | None:
+        return await self.table.find(name, auth)
