@@ -149,6 +149,10 @@ class RequestTimeoutError(ZmqioError, TimeoutError):
         self.expected = expected
         self.missing = list(missing)
 
+    def with_responses(self, responses: Sequence[Any]) -> "RequestTimeoutError":
+        """The same error, with its answers in the form that the caller would have got them in."""
+        return RequestTimeoutError(str(self), responses=responses, expected=self.expected, missing=self.missing)
+
     @property
     def received(self) -> int:
         """How many answers came."""

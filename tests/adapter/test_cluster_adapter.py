@@ -1,5 +1,6 @@
 """What a cluster adapter publishes and subscribes to: exact topics, exact messages. Behaviour: tests/contracts."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 
@@ -258,3 +259,39 @@ async def test_outside_event_that_cannot_be_encoded_is_counted(cluster: Cluster)
     await cluster.behind()
     assert cluster.stage.node.incidents.counters["publish_request_refused"] == 1
     assert cluster.sockets.received == {}
+
+
+async def test_what_comes_behind_a_big_join_from_the_bus_sees_it(cluster: Cluster) -> None:
+    crowd = [Sid(f"tag1{number:016}") for number in range(1_300)]
+    for sid in crowd:
+        await cluster.adapter.add(sid, (sid, "crowd"))
+    for message in (
+        m.JoinRooms("/", ("crowd",), (), ("new",)),
+        m.Broadcast("/", ("new",), (), False, event("joined")),
+        m.LeaveRooms("/", ("new",), (), ("new", "crowd")),
+        m.Broadcast("/", ("new",), (), False, event("left")),
+        m.DisconnectSockets("/", (crowd[0],), (), True),
+        m.FetchRooms(7, "/"),
+    ):
+        cluster.stage.say(message, NAMESPACE)
+    answers = cluster.stage.sent
+    await wait_until(lambda: answers(m.Response), "the answer to the last")
+    assert all(cluster.sockets.received[sid] == [event("joined")] for sid in crowd)
+    assert cluster.sockets.disconnected == [(crowd[0], True)]
+    assert cluster.subscriptions() == {NAMESPACE}
+
+
+async def test_big_operations_of_this_node_leave_it_in_their_order(cluster: Cluster) -> None:
+    crowd = [Sid(f"tag1{number:016}") for number in range(1_300)]
+    for sid in crowd:
+        await cluster.adapter.add(sid, (sid,))
+    await asyncio.gather(
+        cluster.adapter.add_sockets(EVERYBODY, ["new"]),
+        cluster.adapter.broadcast(event("joined"), to("new")),
+        cluster.adapter.remove_sockets(EVERYBODY, ["new"]),
+        cluster.adapter.broadcast(event("left"), to("new")),
+        cluster.adapter.disconnect_sockets(EVERYBODY, close=True),
+    )
+    kinds = [type(message) for _, message in cluster.published()]
+    assert kinds == [m.JoinRooms, m.Broadcast, m.LeaveRooms, m.Broadcast, m.DisconnectSockets]
+    assert all(cluster.sockets.received[sid] == [event("joined")] for sid in crowd)

@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 
 from tests.support.fake_sockets import FakeSockets, ackable, event
@@ -141,3 +143,59 @@ async def test_factory_makes_what_it_was_given(sockets: FakeSockets) -> None:
     assert factory.health().ready
     factory.abandon()
     await factory.close()
+
+
+MANY = 1_300
+"""More sockets than join, leave or are disconnected in one turn of the loop."""
+
+
+def crowd() -> tuple[LocalAdapter, FakeSockets]:
+    sockets = FakeSockets()
+    adapter = sockets.adapter = LocalAdapter("/", sockets)
+    for number in range(MANY):
+        adapter.add(Sid(str(number)), ("crowd",))
+    return adapter, sockets
+
+
+async def test_broadcast_right_behind_a_big_join_or_leave_sees_it() -> None:
+    adapter, sockets = crowd()
+    everybody, new = Target(), Target(frozenset({"new"}))
+    await asyncio.gather(
+        adapter.add_sockets(everybody, ["new"]),
+        adapter.broadcast(event("joined"), new),
+        adapter.remove_sockets(everybody, ["new"]),
+        adapter.broadcast(event("left"), new),
+    )
+    assert [sockets.received[str(number)] for number in range(MANY)] == [[event("joined")]] * MANY
+
+
+async def test_question_right_behind_a_big_join_sees_it() -> None:
+    adapter, _ = crowd()
+    _, found, rooms = await asyncio.gather(
+        adapter.add_sockets(Target(), ["new"]),
+        adapter.fetch_sockets(Target(frozenset({"new"})), 1),
+        adapter.rooms(1),
+    )
+    assert len(found) == MANY
+    assert rooms == {"crowd", "new"}
+
+
+async def test_socket_that_leaves_during_a_big_join_is_out() -> None:
+    adapter, _ = crowd()
+    first, last, gone = Sid("0"), Sid(str(MANY - 1)), Sid(str(MANY - 2))
+    joining = asyncio.create_task(adapter.add_sockets(Target(), ["new"]))
+    await asyncio.sleep(0)
+    adapter.remove(first, "new")
+    adapter.remove(last, "new")
+    adapter.remove_all(gone)
+    await joining
+    assert len(adapter.sids(Target(frozenset({"new"})))) == MANY - 3
+    assert set(adapter.rooms_of(first)) == set(adapter.rooms_of(last)) == {"crowd"}
+    assert set(adapter.rooms_of(gone)) == set()
+
+
+async def test_all_of_a_crowd_are_disconnected() -> None:
+    adapter, sockets = crowd()
+    await adapter.disconnect_sockets(Target(), close=True)
+    assert len(sockets.disconnected) == MANY
+    assert not adapter.sids(Target())

@@ -1,7 +1,8 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zmqio.adapter.parts import join_rows
+from zmqio.adapter.parts import count_rows, join_rows
 from zmqio.protocol.values import pack_values, unpack_values
 
 
@@ -24,3 +25,13 @@ def test_all_rows_arrive_in_order_and_no_part_is_over_the_limit(values: list[str
     parts = list(join_rows([pack_values(value) for value in values], limit))
     assert [value for part in parts for value in unpack_values(part)] == values
     assert all(len(part) <= limit for part in parts)
+
+
+@pytest.mark.parametrize("count", [0, 1, 15, 16, 65_535, 65_536])
+def test_rows_of_a_part_are_counted_without_unpacking(count: int) -> None:
+    assert count_rows(pack_values([0] * count)) == count
+
+
+def test_what_is_no_list_cannot_be_counted() -> None:
+    with pytest.raises((ValueError, TypeError)):
+        count_rows(pack_values({"a": 1}))

@@ -113,3 +113,18 @@ async def test_application_answers_once(office: Office) -> None:
     office.replies.server_side(PEER, m.ServerSideEmit("/", pack_values(["event", 2]), None))
     assert office.sockets.server_side == [["event", 1], ["event", 2]]
     assert office.sent() == [m.Response(5, pack_values([["yes"]]), True)]
+
+
+async def test_many_rooms_are_named_in_slices_of_the_loop(office: Office) -> None:
+    names = [f"room {number}" for number in range(2_500)]
+    office.replies.rooms(PEER, m.FetchRooms(5, "/"), names)
+    parts: list[m.Response] = []
+
+    def complete() -> bool:
+        parts[:] = [message for message in office.sent() if isinstance(message, m.Response)]
+        return any(part.last for part in parts)
+
+    assert not complete()
+    await wait_until(complete, "the last part")
+    assert [name for part in parts for name in unpack_values(part.part)] == names
+    assert [part.last for part in parts] == [False] * (len(parts) - 1) + [True]

@@ -39,10 +39,10 @@ class Host:
         self.folder = folder
         self.broker = broker
         self._processes: list[subprocess.Popen[bytes]] = []
+        ingest = f"tcp://{HOST}:{int(broker.rsplit(':', 1)[1]) + 3}"
         for name, text in files().items():
-            port = int(broker.rsplit(":", 1)[1])
-            text = text.replace(f"tcp://{HOST}:5555", broker).replace(f"tcp://{HOST}:5558", f"tcp://{HOST}:{port + 3}")
-            (folder / name).write_text(text)
+            here = text.replace(f"tcp://{HOST}:5555", broker).replace(f"tcp://{HOST}:5558", ingest)
+            (folder / name).write_text(here)
 
     def start(self, command: str) -> None:
         program, *arguments = command.split()

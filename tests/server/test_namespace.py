@@ -212,7 +212,7 @@ async def test_broadcast_with_ack_keeps_the_answers_that_came() -> None:
     client.message('30["here"]')
     with pytest.raises(RequestTimeoutError) as caught:
         await asking
-    assert caught.value.responses == [["here"]]
+    assert caught.value.responses == ["here"]
     assert (caught.value.expected, caught.value.received) == (2, 1)
 
 

@@ -17,7 +17,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, ClassVar
 from urllib.request import urlopen
 
 from tests.support.node_config import NodeConfig
@@ -42,7 +42,12 @@ class NodeProcess:
 
     Args:
         config: what it runs.
+
+    Attributes:
+        module: its program; a subclass may name another one that takes the same arguments.
     """
+
+    module: ClassVar[str] = "tests.support.node_app"
 
     def __init__(self, config: NodeConfig) -> None:
         self.config = config
@@ -79,7 +84,7 @@ class NodeProcess:
         """Start the process; it answers when `state` does."""
         fd = self._listener.fileno()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.node_app", self.config.to_json(), str(fd)],
+            [sys.executable, "-m", self.module, self.config.to_json(), str(fd)],
             cwd=ROOT,
             env=process_environment(),
             pass_fds=[fd],

@@ -26,6 +26,8 @@ PACKAGES = {
     "playwright-core": "^1.48",
     "zeromq": "^6",
     "@msgpack/msgpack": "^3",
+    "@socket.io/redis-adapter": "^8.3",
+    "redis": "^5",
 }
 """Every package that a test or benchmark uses, with the versions that will do."""
 

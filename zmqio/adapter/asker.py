@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from zmqio.adapter.parts import count_rows
 from zmqio.adapter.requests import Request, Requests
 from zmqio.exceptions import RequestTimeoutError
 from zmqio.ids import NodeId
@@ -39,7 +40,7 @@ class Question:
         raise RequestTimeoutError(
             _explain(request, missing, timeout_s),
             responses=request.answers,
-            expected=max(request.expected, len(request.answers) + len(missing)),
+            expected=max(request.expected, request.received + len(missing)),
             missing=missing,
         )
 
@@ -75,9 +76,14 @@ class Asker:
         """One client of a node answered."""
         self._settle(self.requests.answer(request_id, node_id, value))
 
-    def part(self, request_id: int, node_id: NodeId, values: Sequence[Any], *, last: bool) -> None:
-        """A node said a part of its answer."""
-        self._settle(self.requests.part(request_id, node_id, values, last=last))
+    def packed_part(self, request_id: int, node_id: NodeId, part: bytes, *, last: bool) -> None:
+        """A node said a part of its answer. It is kept packed: who asked unpacks it in slices.
+
+        Raises:
+            ValueError: it is no packed list.
+        """
+        count = count_rows(part)
+        self._settle(self.requests.part(request_id, node_id, (part,), last=last, count=count))
 
     def node_gone(self, node_id: NodeId, *, died: bool) -> None:
         """A node will say nothing more; requests that waited for it alone are over."""
@@ -101,4 +107,4 @@ def _explain(request: Request, missing: Sequence[NodeId], timeout_s: float) -> s
         return f"nodes went away before they had answered: {', '.join(missing)}"
     if missing:
         return f"no answer within {timeout_s:g} s from nodes {', '.join(missing)}"
-    return f"{len(request.answers)} of {request.expected} answers came within {timeout_s:g} s"
+    return f"{request.received} of {request.expected} answers came within {timeout_s:g} s"

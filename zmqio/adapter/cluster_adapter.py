@@ -4,8 +4,9 @@ What is emitted here is delivered here first and then published once, to one top
 reaches the local half only: no method that receives can publish what it received.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, TypeVar
 
 from zmqio.adapter.barriers import Barriers
@@ -14,6 +15,7 @@ from zmqio.adapter.local import LocalAdapter
 from zmqio.adapter.node import Node
 from zmqio.adapter.replies import Replies, to_description
 from zmqio.adapter.routes import Routes
+from zmqio.adapter.turns import Work
 from zmqio.exceptions import BusError, PacketError, RequestTimeoutError
 from zmqio.ids import NodeId, Sid
 from zmqio.protocol import messages as m
@@ -21,9 +23,12 @@ from zmqio.protocol.messages import Message
 from zmqio.protocol.packet import AckableFrames, Frames
 from zmqio.protocol.publish import Operation, PublishRequest
 from zmqio.protocol.topic import check_name
-from zmqio.protocol.values import pack_values
+from zmqio.protocol.values import pack_values, unpack_values
 
 __all__ = ["ClusterAdapter"]
+
+SLICE_ANSWERS = 300
+"""Answers unpacked in one turn of the loop: about 3 ms for descriptions of sockets with the usual handshake."""
 
 _Answer = TypeVar("_Answer")
 
@@ -63,6 +68,7 @@ class ClusterAdapter(LocalAdapter):
 
     def add(self, sid: Sid, rooms: Collection[str]) -> Awaitable[None]:
         """Put a socket in rooms. Done when this node hears of them; where it does already: at once, for free."""
+        self._turns.catch_up(sid)
         wanted = self._routes.to_subscribe(self._enter(sid, rooms))
         if wanted:
             self._barriers.begin(wanted, self._node.subscribe(wanted.values()))
@@ -70,10 +76,12 @@ class ClusterAdapter(LocalAdapter):
 
     def remove(self, sid: Sid, room: str) -> None:
         """Take a socket out of a room; the last out ends this node's subscription."""
+        self._turns.catch_up(sid)
         self._unsubscribe(self._leave(sid, (room,)))
 
     def remove_all(self, sid: Sid) -> None:
         """Take a socket that disconnects out of all its rooms."""
+        self._turns.drop(sid)
         self._unsubscribe(self._leave(sid, None))
 
     # Operations.
@@ -81,8 +89,10 @@ class ClusterAdapter(LocalAdapter):
     async def broadcast(self, frames: Frames, target: Target) -> None:
         """Send one encoded packet to all sockets that `target` reaches: here first, then in one publish."""
         topic = self._routes.to(target)
-        self.deliver(frames, target)
-        self._tell(topic, target, m.Broadcast(*self._whom(target), target.volatile, frames))
+        if self._turns.busy:
+            await self._in_turn(partial(self._broadcast, topic, frames, target))
+        else:
+            self._broadcast(topic, frames, target)
 
     async def broadcast_with_ack(self, frames: AckableFrames, target: Target, timeout_s: float) -> list[list[Any]]:
         """Send one packet and gather what the clients of every node answer.
@@ -92,6 +102,7 @@ class ClusterAdapter(LocalAdapter):
                 many were expected as far as the nodes had said.
             BusError: the other nodes did not get it; clients of this process did.
         """
+        await self._in_turn()
         topic, nodes = self._whom_to_ask(target)
         if target.local or self._routes.own_session(target):
             return await super().broadcast_with_ack(frames, target, timeout_s)
@@ -112,8 +123,8 @@ class ClusterAdapter(LocalAdapter):
             RequestTimeoutError: a node did not answer; it keeps the descriptions that came and names the node.
             BusError: the other nodes could not be asked.
         """
+        here = await self._describe_here(target)
         topic, nodes = self._whom_to_ask(target)
-        here = self._sockets.describe(tuple(self.sids(target)))
         whom = self._whom(target)
         return await self._ask(
             topic, nodes, lambda n: m.FetchSockets(n, *whom), timeout_s, here=here, read=to_description
@@ -122,21 +133,21 @@ class ClusterAdapter(LocalAdapter):
     async def add_sockets(self, target: Target, rooms: Collection[str]) -> None:
         """Put the sockets that `target` reaches in rooms. Returns when this node hears of them."""
         topic = self._checked(target, rooms)
-        self._add_here(target, rooms)
-        self._tell(topic, target, m.JoinRooms(*self._whom(target), tuple(rooms)))
+        message = m.JoinRooms(*self._whom(target), tuple(rooms))
+        await self._here_and_there(self._joining(target, rooms), topic, target, message)
         await self._barriers.of(rooms)
 
     async def remove_sockets(self, target: Target, rooms: Collection[str]) -> None:
         """Take the sockets that `target` reaches out of rooms."""
         topic = self._checked(target, rooms)
-        self._remove_here(target, rooms)
-        self._tell(topic, target, m.LeaveRooms(*self._whom(target), tuple(rooms)))
+        message = m.LeaveRooms(*self._whom(target), tuple(rooms))
+        await self._here_and_there(self._leaving(target, rooms), topic, target, message)
 
     async def disconnect_sockets(self, target: Target, *, close: bool) -> None:
         """Disconnect the sockets that `target` reaches; with `close` their whole connections."""
         topic = self._checked(target, ())
-        self._sockets.disconnect(tuple(self.sids(target)), close=close)
-        self._tell(topic, target, m.DisconnectSockets(*self._whom(target), close))
+        message = m.DisconnectSockets(*self._whom(target), close)
+        await self._here_and_there(self._disconnecting(target, close=close), topic, target, message)
 
     async def server_side_emit(self, args: Sequence[Any]) -> None:
         """Send an event to the application on all other nodes that have the namespace."""
@@ -167,6 +178,7 @@ class ClusterAdapter(LocalAdapter):
             RequestTimeoutError: a node did not answer; it keeps the names that came and names the node.
             BusError: the other nodes could not be asked.
         """
+        await self._in_turn()
         names = await self._ask(
             self._node.all_topic,
             tuple(self._node.peers),
@@ -184,38 +196,52 @@ class ClusterAdapter(LocalAdapter):
     # From the bus: `Branch`. Nothing below this line can publish but the answers of `Replies`.
 
     def receive(self, message: Message, sender: NodeId) -> None:
-        """Do what another node says."""
+        """Do what another node says, behind the room operations that are under way."""
+        if self._turns.busy:
+            self._turns.begin(self._room_work(message) or Work(then=partial(self._take, message, sender)))
+        else:
+            self._take(message, sender)
+
+    def _take(self, message: Message, sender: NodeId) -> None:
         match message:
             case m.Broadcast():
                 target = _cached_target(message.rooms, message.except_, message.volatile)
                 self.deliver(message.frames, target)
             case m.AckedBroadcast():
                 self._replies.acks(sender, message, tuple(self.sids(_target(message))))
-            case m.JoinRooms():
-                self._add_here(_target(message), message.names)
-            case m.LeaveRooms():
-                self._remove_here(_target(message), message.names)
-            case m.DisconnectSockets():
-                self._sockets.disconnect(tuple(self.sids(_target(message))), close=message.close)
             case m.FetchSockets():
                 self._replies.descriptions(sender, message, tuple(self.sids(_target(message))))
             case m.FetchRooms():
                 self._replies.rooms(sender, message, self._index.rooms())
             case m.ServerSideEmit():
                 self._replies.server_side(sender, message)
+            case _ if (work := self._room_work(message)) is not None:
+                self._turns.begin(work)
+
+    def _room_work(self, message: Message) -> Work | None:
+        match message:
+            case m.JoinRooms():
+                return self._joining(_target(message), message.names)
+            case m.LeaveRooms():
+                return self._leaving(_target(message), message.names)
+            case m.DisconnectSockets():
+                return self._disconnecting(_target(message), close=message.close)
+        return None
 
     def apply(self, request: PublishRequest) -> None:
         """Do what an outside service says, for the sockets here."""
         target = _cached_target(request.rooms, request.except_, request.volatile)
         match request.op:
-            case Operation.EMIT:
+            case Operation.EMIT if not self._turns.busy:
                 self._emit_here(request, target)
+            case Operation.EMIT:
+                self._turns.begin(Work(then=partial(self._emit_here, request, target)))
             case Operation.JOIN:
-                self._add_here(target, request.names)
+                self._turns.begin(self._joining(target, request.names))
             case Operation.LEAVE:
-                self._remove_here(target, request.names)
+                self._turns.begin(self._leaving(target, request.names))
             case Operation.DISCONNECT:
-                self._sockets.disconnect(tuple(self.sids(target)), close=request.close)
+                self._turns.begin(self._disconnecting(target, close=request.close))
 
     def _emit_here(self, request: PublishRequest, target: Target) -> None:
         if request.event is None or not self.sids(target):
@@ -227,15 +253,20 @@ class ClusterAdapter(LocalAdapter):
         else:
             self.deliver(frames, target)
 
-    def _add_here(self, target: Target, rooms: Collection[str]) -> None:
-        for sid in tuple(self.sids(target)):
-            self.add(sid, rooms)
-
-    def _remove_here(self, target: Target, rooms: Collection[str]) -> None:
-        for sid in tuple(self.sids(target)):
+    def _remove_all_from(self, rooms: Collection[str], sids: Sequence[Sid]) -> None:
+        for sid in sids:
             self._unsubscribe(self._leave(sid, rooms))
 
     # The way out.
+
+    def _broadcast(self, topic: bytes, frames: Frames, target: Target) -> None:
+        self.deliver(frames, target)
+        self._tell(topic, target, m.Broadcast(*self._whom(target), target.volatile, frames))
+
+    async def _here_and_there(self, work: Work, topic: bytes, target: Target, message: Message) -> None:
+        """Do it here, then tell the others, in the same turn: what comes later here comes later there."""
+        work.then = partial(self._tell, topic, target, message)
+        await self._turns.complete(work)
 
     def _tell(self, topic: bytes, target: Target, message: Message) -> None:
         if target.local:
@@ -267,11 +298,25 @@ class ClusterAdapter(LocalAdapter):
             except RequestTimeoutError as error:
                 raise RequestTimeoutError(
                     str(error),
-                    responses=here + [read(answer) for answer in error.responses],
+                    responses=here + await self._read_all(error.responses, read),
                     expected=len(here) + error.expected,
                     missing=error.missing,
                 ) from None
-        return here + [read(answer) for answer in answers]
+        return here + await self._read_all(answers, read)
+
+    async def _read_all(self, parts: Sequence[bytes], read: Callable[[Any], _Answer]) -> list[_Answer]:
+        """Read packed answers in slices, so that ten thousand of them leave the loop free."""
+        found: list[_Answer] = []
+        rest_at = SLICE_ANSWERS
+        for part in parts:
+            if len(found) >= rest_at:
+                await asyncio.sleep(0)
+                rest_at = len(found) + SLICE_ANSWERS
+            try:
+                found += [read(answer) for answer in unpack_values(part)]
+            except (ValueError, TypeError) as error:
+                self._node.incidents.report("bus_rubbish", namespace=self.namespace, reason=str(error))
+        return found
 
     def _whom_to_ask(self, target: Target) -> tuple[bytes, tuple[NodeId, ...]]:
         """The topic of a question and the nodes that have to answer it."""

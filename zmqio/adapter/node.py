@@ -260,8 +260,8 @@ class Node:
                 sender, message, link=link, to_me=topic == self._inbox
             ),
             m.Goodbye: lambda sender, message, link, topic: presence.goodbye(sender),
-            m.Response: lambda sender, message, link, topic: asker.part(
-                message.request_id, sender, unpack_values(message.part), last=message.last
+            m.Response: lambda sender, message, link, topic: asker.packed_part(
+                message.request_id, sender, message.part, last=message.last
             ),
             m.AckCount: lambda sender, message, link, topic: asker.expect(
                 message.request_id, sender, message.expected

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 import msgpack
 
-__all__ = ["join_rows"]
+__all__ = ["count_rows", "join_rows"]
 
 _HEADER_BYTES = 5  # the longest msgpack array header
 _header = msgpack.Packer()
@@ -30,6 +30,18 @@ def join_rows(rows: Iterable[bytes], limit_bytes: int) -> Iterator[bytes]:
         batch.append(row)
         size += len(row)
     yield _join(batch)
+
+
+def count_rows(part: bytes) -> int:
+    """How many values a joined list has; nothing of them is unpacked.
+
+    Raises:
+        ValueError: it is no list.
+    """
+    unpacker = msgpack.Unpacker()
+    unpacker.feed(part[:_HEADER_BYTES])
+    count: int = unpacker.read_array_header()
+    return count
 
 
 def _join(batch: list[bytes]) -> bytes:

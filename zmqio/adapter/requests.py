@@ -32,13 +32,15 @@ class Request:
 
     Attributes:
         id: what the answers carry.
-        answers: the values that came, in the order in which they came.
+        answers: what came, in the order in which it came: values, or packed lists of several.
+        received: how many values came.
         lost: nodes that died before they had said everything.
     """
 
     def __init__(self, request_id: int, nodes: Iterable[NodeId]) -> None:
         self.id = request_id
         self.answers: list[Any] = []
+        self.received = 0
         self.lost: list[NodeId] = []
         self._shares = {node_id: _Share() for node_id in nodes}
         self._open = len(self._shares)
@@ -61,7 +63,7 @@ class Request:
     def expected(self) -> int:
         """How many answers are due, as far as the nodes have said; never fewer than came."""
         known = sum(share.expected or 0 for share in self._shares.values()) + self._expected_of_gone
-        return max(known, len(self.answers))
+        return max(known, self.received)
 
     def share(self, node_id: NodeId) -> _Share:
         # A node that this one did not know yet heard the question all the same: its answers belong to it.
@@ -82,6 +84,7 @@ class Request:
         if share.complete:
             return False
         share.received += count
+        self.received += count
         self.answers.extend(values)
         self._open -= share.complete
         return True
@@ -145,13 +148,22 @@ class Requests:
             return None
         return self._noted(request, request.take(request.share(node_id), (value,), 1))
 
-    def part(self, request_id: int, node_id: NodeId, values: Sequence[Any], *, last: bool) -> Request | None:
-        """A node said a part of its answer, perhaps the last. Returns as `expect`."""
+    def part(
+        self, request_id: int, node_id: NodeId, values: Sequence[Any], *, last: bool, count: int | None = None
+    ) -> Request | None:
+        """A node said a part of its answer, perhaps the last. Returns as `expect`.
+
+        Args:
+            request_id, node_id: what is answered, and by whom.
+            values: what came.
+            last: whether the node has nothing more to say.
+            count: how many values that is; None if each of `values` is one.
+        """
         request = self._find(request_id)
         if request is None:
             return None
         share = request.share(node_id)
-        taken = request.take(share, values, len(values))
+        taken = request.take(share, values, len(values) if count is None else count)
         if taken and last:
             request.expect(share, share.received)
         return self._noted(request, taken)

@@ -14,7 +14,6 @@ from typing import Any
 import msgpack
 
 from zmqio.exceptions import EnvelopeError, VersionError
-from zmqio.ids import NodeId
 from zmqio.protocol import messages as m
 from zmqio.protocol.messages import Envelope, Message, MessageType, Stamp
 from zmqio.protocol.packet import AckableFrames, Frames
@@ -38,8 +37,9 @@ def encode(envelope: Envelope) -> bytes:
     stamp, message = envelope
     layout = _LAYOUT_OF[type(message)]
     values = layout.values(message)
-    _read_stamp(stamp.node_id, stamp.n, stamp.previous)
-    _read_fields(layout, values)
+    _check_stamp(*stamp)
+    if layout is not _BROADCAST or not _are_texts(*values):
+        _read_fields(layout, values)
     try:
         packed: bytes = msgpack.packb(
             (WIRE_VERSION, layout.number, stamp.node_id, stamp.n, stamp.previous, *values),
@@ -62,7 +62,14 @@ def decode(body: bytes) -> Envelope:
     except (ValueError, msgpack.UnpackException, RecursionError) as error:
         raise EnvelopeError(f"the body is not msgpack: {error}") from error
     layout = _read_layout(values)
-    stamp = _read_stamp(values[2], values[3], values[4])
+    if layout is _BROADCAST and len(values) == _BROADCAST_END:
+        _, _, node_id, n, previous, namespace, rooms, except_, volatile, frames = values
+        if _are_texts(namespace, rooms, except_, volatile, frames):
+            _check_stamp(node_id, n, previous)
+            message = m.Broadcast(namespace, tuple(rooms), tuple(except_), volatile, tuple(frames))
+            return Envelope(Stamp(node_id, n, previous), message)
+    stamp = Stamp(*values[2:_STAMP_END])
+    _check_stamp(*stamp)
     return Envelope(stamp, layout.make(*_read_fields(layout, values[_STAMP_END:])))
 
 
@@ -95,14 +102,36 @@ def _read_layout(values: Any) -> _Layout:
     return layout
 
 
-def _read_stamp(node_id: Any, n: Any, previous: Any) -> Stamp:
+def _check_stamp(node_id: Any, n: Any, previous: Any) -> None:
     if type(node_id) is not str or not 0 < len(node_id) <= MAX_NODE_ID_LENGTH or "\0" in node_id:
         raise EnvelopeError(f"node_id has to be a text of 1 to {MAX_NODE_ID_LENGTH} characters without NUL")
     if type(n) is not int or not 0 <= n <= MAX_COUNTER:
         raise EnvelopeError("n has to be a whole number from 0 to 2**63-1")
     if previous is not None and (type(previous) is not int or not 0 <= previous <= MAX_COUNTER):
         raise EnvelopeError("previous has to be a whole number from 0 to 2**63-1, or nil")
-    return Stamp(NodeId(node_id), n, previous)
+
+
+def _are_texts(namespace: Any, rooms: Any, except_: Any, volatile: Any, frames: Any) -> bool:
+    """Whether these are good fields of a broadcast of one text frame, as nearly all are.
+
+    One call where the readers below take seven. What is not so, or not good, goes through them, and they tell
+    what is wrong.
+    """
+    if (
+        type(namespace) is not str
+        or type(rooms) not in _LISTS
+        or type(except_) not in _LISTS
+        or type(volatile) is not bool
+        or type(frames) not in _LISTS
+        or len(frames) != 1
+        or type(frames[0]) is not str
+    ):
+        return False
+    try:
+        # Looks at the type of every name and for a NUL.
+        return "\0" not in "".join((namespace, *rooms, *except_))
+    except TypeError:
+        return False
 
 
 def _read_fields(layout: _Layout, values: Sequence[Any]) -> list[Any]:
@@ -237,4 +266,6 @@ _LAYOUTS = {
         _layout(MessageType.ACK_RESPONSE, m.AckResponse, _counter, _raw),
     )
 }
+_BROADCAST = _LAYOUTS[MessageType.BROADCAST]
+_BROADCAST_END = _STAMP_END + len(_BROADCAST.names)
 _LAYOUT_OF = {layout.make: layout for layout in _LAYOUTS.values()}

@@ -5,9 +5,11 @@
 Source: `BroadcastOperator` of Socket.IO v4, https://socket.io/docs/v4/server-api/#server
 """
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from zmqio.adapter.base import Adapter, SocketDescription, Target
+from zmqio.exceptions import RequestTimeoutError
 from zmqio.ids import Sid
 from zmqio.protocol.packet import AckableFrames, Frames, Packet, PacketType
 from zmqio.server.acks import ack_value
@@ -92,7 +94,10 @@ class Broadcast(Targeting):
         await self._stage.ready()
         self._stage.check_event(event)
         frames = self._stage.encode_ackable(Packet(PacketType.EVENT, self._stage.name, [event, *args]))
-        answers = await self._stage.adapter.broadcast_with_ack(frames, self._target, self._limit_s)
+        try:
+            answers = await self._stage.adapter.broadcast_with_ack(frames, self._target, self._limit_s)
+        except RequestTimeoutError as error:
+            raise error.with_responses([ack_value(answer) for answer in error.responses]) from None
         return [ack_value(answer) for answer in answers]
 
     async def fetch_sockets(self) -> list["RemoteSocket"]:
@@ -102,8 +107,11 @@ class Broadcast(Targeting):
             RequestTimeoutError: a live node did not answer; `.responses` keeps what came, `.missing` names it.
         """
         await self._stage.ready()
-        found = await self._stage.adapter.fetch_sockets(self._target, self._limit_s)
-        return [RemoteSocket(description, self._stage, local=self._target.local) for description in found]
+        try:
+            found = await self._stage.adapter.fetch_sockets(self._target, self._limit_s)
+        except RequestTimeoutError as error:
+            raise error.with_responses(self._remote(error.responses)) from None
+        return self._remote(found)
 
     async def sockets_join(self, *rooms: str) -> None:
         """Put the sockets that this reaches in rooms."""
@@ -119,6 +127,9 @@ class Broadcast(Targeting):
         """Disconnect the sockets that this reaches; with `close` their whole connections."""
         await self._stage.ready()
         await self._stage.adapter.disconnect_sockets(self._target, close=close)
+
+    def _remote(self, found: Sequence[SocketDescription]) -> list["RemoteSocket"]:
+        return [RemoteSocket(description, self._stage, local=self._target.local) for description in found]
 
     @property
     def _limit_s(self) -> float:
@@ -142,10 +153,15 @@ class RemoteSocket:
         self.rooms = frozenset(description.rooms)
         self.data = description.data
         self.node_id = description.node_id
-        self._operation = Broadcast(stage, Target(rooms=frozenset((self.id,)), local=local))
+        self._stage = stage
+        self._local = local
 
     def __repr__(self) -> str:
         return f"<RemoteSocket {self.id} of node {self.node_id}>"
+
+    @property
+    def _operation(self) -> Broadcast:  # made when it is needed: thousands may be fetched and few spoken to
+        return Broadcast(self._stage, Target(rooms=frozenset((self.id,)), local=self._local))
 
     async def emit(self, event: str, *args: Any) -> None:
         """Send it an event. Raises as `Broadcast.emit`."""

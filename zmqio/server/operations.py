@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 from zmqio.adapter.base import Adapter
+from zmqio.exceptions import RequestTimeoutError
 from zmqio.server.acks import ack_value
 from zmqio.server.broadcast import Broadcast, RemoteSocket
 
@@ -106,7 +107,10 @@ class Operations(ABC):
         """
         await self.ready()
         limit_s = self.request_timeout_s if timeout is None else timeout
-        answers = await self.adapter.server_side_emit_with_ack([event, *args], limit_s)
+        try:
+            answers = await self.adapter.server_side_emit_with_ack([event, *args], limit_s)
+        except RequestTimeoutError as error:
+            raise error.with_responses([ack_value(answer) for answer in error.responses]) from None
         return [ack_value(answer) for answer in answers]
 
     async def rooms(self) -> set[str]:

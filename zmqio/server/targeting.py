@@ -36,7 +36,9 @@ class Targeting(ABC):
         Raises:
             TopicError: a name has a NUL in it, or cannot be written as UTF-8.
         """
-        return self._with(replace(self._target, rooms=self._target.rooms | room_names(rooms)))
+        target = self._target  # spelt out: `dataclasses.replace` would be 14 % of the cost of an emit
+        names = target.rooms | room_names(rooms)
+        return self._with(Target(names, target.except_, target.local, target.volatile))
 
     in_ = to
 

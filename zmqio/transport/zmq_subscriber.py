@@ -29,6 +29,8 @@ __all__ = ["Subscriber"]
 DRAIN_MESSAGES = 256
 RECEIVE_QUEUE_MESSAGES = 10_000
 SYNC_FIRST_BYTE = 0xFF
+# As plain numbers they cost a third less to ask with.
+EVENTS, POLLIN = int(zmq.EVENTS), int(zmq.POLLIN)
 
 
 class Subscriber:
@@ -141,9 +143,14 @@ class Subscriber:
         self._drain_is_due = False
         if not self._is_open:
             return
-        receive, take = self._socket.recv, self._take
+        socket, take = self._socket, self._take
+        receive = socket.recv
         try:
-            for _ in range(DRAIN_MESSAGES):
+            take(receive(zmq.NOBLOCK))
+            # Under a light load messages come alone: asking costs half of what receiving nothing does.
+            if not self._is_open or not int(socket.getsockopt(EVENTS)) & POLLIN:
+                return
+            for _ in range(DRAIN_MESSAGES - 1):
                 take(receive(zmq.NOBLOCK))
                 if not self._is_open:
                     return

@@ -1,0 +1,144 @@
+"""What is compared: how a node of each is started, and what its nodes meet at."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import version
+from json import loads
+from pathlib import Path
+
+from tests.bench.cluster_peers.processes import ROOT, Child, redis_server
+from tests.support.broker import BrokerProcess
+from tests.support.npm import node_modules, require_node
+from tests.support.ports import free_port
+
+__all__ = ["ASYNCIO", "NODE", "PEERS", "PLAIN", "SHARDED", "SOCKETIO", "ZMQIO", "Hub", "Peer", "versions"]
+
+ZMQIO, ASYNCIO, PLAIN = "zmqio", "zmqio asyncio", "zmqio plain"
+SOCKETIO, NODE, SHARDED = "python-socketio+Redis", "Node redis-adapter", "Node sharded"
+
+NPM = ("socket.io", "@socket.io/redis-adapter", "redis")
+REDIS_PY = ROOT / ".tools" / "bench" / "redis-py"
+INSTALL_LIMIT_S = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """What nodes meet at, running.
+
+    Attributes:
+        address: for the nodes.
+        pid: of its process.
+    """
+
+    address: str
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """One contestant.
+
+    Attributes:
+        name: as in the report.
+        command: what to run, without port and address.
+        arguments: behind port and address.
+        environment: makes what its process needs beside this one's environment.
+        uses_broker: it meets at the zmqio broker, not at Redis.
+        scenarios: in which it takes part.
+    """
+
+    name: str
+    command: Callable[[], list[str]]
+    scenarios: frozenset[str]
+    arguments: tuple[str, ...] = ()
+    environment: Callable[[], Mapping[str, str]] = field(default=dict)
+    uses_broker: bool = False
+
+    def start_node(self, hub: Hub) -> Child:
+        """A node process, to be used in a `with`."""
+        port = free_port()
+        return Child([*self.command(), str(port), hub.address, *self.arguments], port, self.environment())
+
+    @contextmanager
+    def hub(self) -> Iterator[Hub]:
+        """Run what its nodes meet at: one for itself alone."""
+        if self.uses_broker:
+            with BrokerProcess() as broker:
+                yield Hub(broker.address, broker.pid)
+            return
+        with redis_server() as redis:
+            redis.wait_until_it_listens()
+            yield Hub(f"redis://127.0.0.1:{redis.port}", redis.pid)
+
+
+def _python(module: str) -> Callable[[], list[str]]:
+    return lambda: [sys.executable, "-m", f"tests.bench.cluster_peers.{module}"]
+
+
+def _node() -> list[str]:
+    return [require_node(), "tests/bench/cluster_peers/node_server.cjs"]
+
+
+def _node_environment() -> dict[str, str]:
+    return {"NODE_PATH": str(node_modules(*NPM)), "NODE_ENV": "production"}
+
+
+@cache
+def _redis_py() -> Path:
+    """A folder with redis-py and its C parser (the faster of its two), for python-socketio alone."""
+    if not (REDIS_PY / "redis").exists() or not (REDIS_PY / "hiredis").exists():
+        print(f"installing redis and hiredis from the package index into {REDIS_PY.relative_to(ROOT)}", flush=True)
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--target",
+            str(REDIS_PY),
+            "redis",
+            "hiredis",
+        ]
+        subprocess.run(command, timeout=INSTALL_LIMIT_S, check=True)
+    return REDIS_PY
+
+
+def _redis_py_environment() -> dict[str, str]:
+    return {"PYTHONPATH": str(_redis_py())}
+
+
+BOTH, LATENCY, ISOLATION = frozenset({"isolation", "latency"}), frozenset({"latency"}), frozenset({"isolation"})
+PEERS = (
+    Peer(ZMQIO, _python("app_zmqio"), BOTH, ("fast",), uses_broker=True),
+    Peer(ASYNCIO, _python("app_zmqio"), LATENCY, ("asyncio",), uses_broker=True),
+    Peer(PLAIN, _python("app_zmqio"), LATENCY, ("plain",), uses_broker=True),
+    Peer(SOCKETIO, _python("app_socketio"), BOTH, environment=_redis_py_environment),
+    Peer(NODE, _node, BOTH, environment=_node_environment),
+    Peer(SHARDED, _node, ISOLATION, ("sharded",), environment=_node_environment),
+)
+
+
+def versions() -> str:
+    """What was compared, in one line."""
+    python = [f"{name} {version(name)}" for name in ("pyzmq", "uvicorn", "uvloop", "python-socketio")]
+    redis_py = [path.name.rpartition(".")[0].replace("-", " ") for path in _redis_py().glob("*redis-*.dist-info")]
+    modules = node_modules(*NPM)
+    npm = [f"{name} {loads((modules / name / 'package.json').read_text())['version']}" for name in NPM]
+    programs = [_output(require_node(), "--version"), _output("redis-server", "--version").split(" sha=")[0]]
+    names = [
+        f"Python {sys.version.split()[0]}",
+        *python,
+        *sorted(redis_py),
+        f"Node {programs[0]}",
+        *npm,
+        programs[1],
+    ]
+    return ", ".join(names)
+
+
+def _output(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.strip()

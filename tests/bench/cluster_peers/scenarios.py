@@ -1,0 +1,142 @@
+"""What is measured: each scenario prepares a cluster that has just started, then gives values run by run.
+
+Everything is bounded: counts by `Plan`, time by the limits of `WsClient` and `SILENCE_S`.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from tests.bench.cluster_peers.cluster import Cluster, Cpu
+from tests.bench.engine.results import Metric
+
+__all__ = ["FULL", "ISOLATED_NODES", "QUICK", "SCENARIOS", "Plan", "Scenario"]
+
+ISOLATED_NODES = 8
+SENDER, HOME = 0, 1
+"""The node that emits, and the node that has the members."""
+ROOM = "the room of the flood"
+SILENCE_S = 15.0
+"""Nothing for so long: the rest of a flood will not come."""
+IDLE_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much is measured.
+
+    Attributes:
+        rounds: runs of each contestant by scenario; they take turns.
+        flood: messages of 64 B, as fast as they go.
+        paced_flood, paced_per_second: the same at a fixed pace.
+        latency_messages, latency_per_second: of one run and size.
+    """
+
+    rounds: Mapping[str, int]
+    flood: int = 20_000
+    paced_flood: int = 4_000
+    paced_per_second: int = 1_000
+    latency_messages: int = 500
+    latency_per_second: int = 500
+
+
+FULL = Plan({"isolation": 3, "latency": 9})
+QUICK = Plan({"isolation": 1, "latency": 3}, flood=5_000, paced_flood=2_000)
+
+Found = dict[Metric, float]
+Scenario = Callable[[Cluster, Plan], Iterator[Found]]
+"""A generator: the first value is empty and says that the cluster is prepared; then one value a run."""
+
+
+def isolation(cluster: Cluster, plan: Plan) -> Iterator[Found]:
+    """A flood to a room whose members sit on one node: what it costs the nodes that have nothing to do with it."""
+    cluster.join(HOME, ROOM)
+    yield {}
+    _flood(cluster, plan.flood // 10, 0)  # warm: nothing is compiled or grown afterwards
+    while True:
+        yield {
+            **_isolation(cluster, plan.flood, 0, "flood, unpaced"),
+            **_isolation(cluster, plan.paced_flood, plan.paced_per_second, f"flood, {plan.paced_per_second}/s"),
+        }
+
+
+def latency(cluster: Cluster, plan: Plan) -> Iterator[Found]:
+    """From the emit on one node to the reception at a client of another, paced."""
+    cluster.join(HOME, ROOM)
+    yield {}
+    _flood(cluster, plan.latency_messages, plan.latency_per_second)
+    while True:
+        found: Found = {}
+        for size, label in ((64, "latency 64 B"), (1024, "latency 1 KiB")):
+            run = _flood(cluster, plan.latency_messages, plan.latency_per_second, size)
+            per_message = 1e6 / plan.latency_messages
+            found |= {
+                (label, "p50 us"): _quantile(run.latencies_ns, 0.50) / 1e3,
+                (label, "p99 us"): _quantile(run.latencies_ns, 0.99) / 1e3,
+                (label, "CPU us, node A"): run.cpu.nodes[SENDER] * per_message,
+                (label, "CPU us, node B"): run.cpu.nodes[HOME] * per_message,
+                (label, "CPU us, broker/Redis"): run.cpu.hub * per_message,
+                (label, "lost"): float(plan.latency_messages - len(run.latencies_ns)),
+            }
+        yield found
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One flood.
+
+    Attributes:
+        latencies_ns: of what came to the member.
+        cpu: of the processes, until all nodes had worked off everything.
+        seconds: the same, by the clock.
+    """
+
+    latencies_ns: list[int]
+    cpu: Cpu
+    seconds: float
+
+
+def _flood(cluster: Cluster, count: int, per_second: int, size: int = 64) -> _Run:
+    member = cluster.clients[HOME]
+    member.latencies_ns.clear()
+    before, begun_at = cluster.cpu(), time.monotonic()
+    order = cluster.clients[SENDER].order("flood", ROOM, count, size, per_second)
+    member.wait_messages(count, SILENCE_S)
+    cluster.clients[SENDER].wait_answer(order)
+    cluster.wait_until_all_hear()
+    return _Run(list(member.latencies_ns), cluster.cpu() - before, time.monotonic() - begun_at)
+
+
+def _isolation(cluster: Cluster, count: int, per_second: int, label: str) -> Found:
+    idle = _idle_rates(cluster)
+    run = _flood(cluster, count, per_second)
+    idle = tuple((a + b) / 2 for a, b in zip(idle, _idle_rates(cluster), strict=True))
+    used = [(cpu - rate * run.seconds) / count * 1e6 for cpu, rate in zip(run.cpu.nodes, idle, strict=True)]
+    apart = used[HOME + 1 :]
+    return {
+        (label, "CPU us/message, uninvolved"): sum(apart) / len(apart),
+        (label, "the same, worst node"): max(apart),
+        (label, "idle, CPU us/s, uninvolved"): sum(idle[HOME + 1 :]) / len(apart) * 1e6,
+        (label, "CPU us/message, sender"): used[SENDER],
+        (label, "CPU us/message, members"): used[HOME],
+        (label, "CPU us/message, hub"): run.cpu.hub / count * 1e6,
+        (label, "messages/s"): count / run.seconds,
+        (label, "lost on the way to member"): float(count - len(run.latencies_ns)),
+    }
+
+
+def _idle_rates(cluster: Cluster) -> tuple[float, ...]:
+    """CPU seconds a second of each node that has nothing to do."""
+    before, begun_at = cluster.cpu(), time.monotonic()
+    time.sleep(IDLE_S)
+    seconds = time.monotonic() - begun_at
+    return tuple(cpu / seconds for cpu in (cluster.cpu() - before).nodes)
+
+
+def _quantile(values: list[int], share: float) -> float:
+    return float(sorted(values)[min(int(len(values) * share), len(values) - 1)]) if values else math.nan
+
+
+SCENARIOS: Mapping[str, tuple[Scenario, int]] = {"isolation": (isolation, ISOLATED_NODES), "latency": (latency, 2)}
+"""What to run, and on how many nodes."""

@@ -1,0 +1,178 @@
+"""Broadcasts as the official cluster adapters' own tests have them: three nodes, a broker, JavaScript clients.
+
+Source: @socket.io/cluster-adapter and @socket.io/redis-adapter, `test/index.ts`, "broadcast". Those over fake
+sockets are in tests/contracts/test_broadcast.py.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from tests.support.broker import BrokerProcess
+from tests.support.cluster_nodes import ClusterNode, NodeFailed, running_nodes
+from tests.support.cluster_stage import ClusterStage
+from tests.support.js_clients import JsClients
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+ARGS = (1, "2", b"\x00\xff\x1e", {"deep": [None, True, {"bytes": b"3"}]})
+MEGABYTE = 1_000_000
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def nodes(broker: BrokerProcess) -> AsyncIterator[list[ClusterNode]]:
+    """Three nodes."""
+    async with running_nodes(broker.address) as processes:
+        yield processes
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def stage(nodes: list[ClusterNode], js: JsClients) -> AsyncIterator[ClusterStage]:
+    """The three nodes, without clients at first."""
+    async with ClusterStage(nodes, js) as made:
+        yield made
+
+
+async def test_all_clients(stage: ClusterStage) -> None:
+    clients = await stage.connect_each()
+    await stage.emit(*ARGS)
+    assert await stage.receivers(*ARGS) == set(clients)
+
+
+async def test_all_clients_of_a_namespace_and_of_no_other(stage: ClusterStage) -> None:
+    await stage.connect_each("room")
+    custom = await stage.connect_each("room", namespace="/custom")
+    await stage.emit(*ARGS, namespace="/custom")
+    assert await stage.receivers(*ARGS) == set(custom)
+
+
+async def test_room_of_a_namespace_is_not_the_room_of_another(stage: ClusterStage) -> None:
+    await stage.connect_each("room", namespace="/custom")
+    await stage.connect(1)
+    inside = await stage.connect(2, "room")
+    await stage.emit(rooms=["room"])
+    assert await stage.receivers() == {inside}
+
+
+async def test_one_room(stage: ClusterStage) -> None:
+    inside = [await stage.connect(1, "room"), await stage.connect(2, "room")]
+    await stage.connect_each("another")
+    await stage.emit(rooms=["room"])
+    assert await stage.receivers() == set(inside)
+
+
+async def test_several_rooms_reach_each_client_once(stage: ClusterStage) -> None:
+    inside = [await stage.connect(0, "a"), await stage.connect(1, "a", "b"), await stage.connect(2, "b", "c")]
+    await stage.connect(2, "c")
+    await stage.emit(rooms=["a", "b"])
+    assert await stage.receivers() == set(inside)
+
+
+async def test_all_except_a_room(stage: ClusterStage) -> None:
+    clients = await stage.connect_each()
+    await stage.connect_each("quiet")
+    await stage.emit(except_=["quiet"])
+    assert await stage.receivers() == set(clients)
+
+
+async def test_all_except_one_socket_of_another_node(stage: ClusterStage) -> None:
+    first, second, third = await stage.connect_each()
+    await stage.emit(except_=[second.sid])
+    assert await stage.receivers() == {first, third}
+
+
+async def test_room_except_another_room(stage: ClusterStage) -> None:
+    inside = await stage.connect_each("room")
+    await stage.connect_each("room", "quiet")
+    await stage.emit(rooms=["room"], except_=["quiet"])
+    assert await stage.receivers() == set(inside)
+
+
+async def test_local_reaches_this_node_only(stage: ClusterStage) -> None:
+    here, _, _ = await stage.connect_each("room")
+    await stage.emit(local=True, rooms=["room"])
+    assert await stage.receivers() == {here}
+
+
+async def test_volatile_reaches_those_who_can_take_it(stage: ClusterStage) -> None:
+    clients = [await stage.connect(node, way="websocket") for node in range(3)]
+    await stage.emit(volatile=True)
+    assert await stage.receivers() == set(clients)
+
+
+async def test_one_socket_of_another_node_by_its_id(stage: ClusterStage) -> None:
+    _, _, third = await stage.connect_each()
+    await stage.emit(rooms=[third.sid])
+    assert await stage.receivers() == {third}
+
+
+@pytest.mark.parametrize(
+    "room", ["with space", "#hash", "a/b", "/", "ünïcödé ☃ 😀", "", "n", "%00", 'q"\\', "x" * 500]
+)
+async def test_any_room_name_is_that_room_only(stage: ClusterStage, room: str) -> None:
+    inside = [await stage.connect(node, room) for node in range(2)]
+    await stage.connect(2, f"{room}0", f"/{room}", "other")
+    await stage.emit(rooms=[room])
+    assert await stage.receivers() == set(inside)
+
+
+@pytest.mark.parametrize(
+    "payload", ["x" * MEGABYTE, bytes(MEGABYTE), "☃" * (MEGABYTE // 3)], ids=["text", "binary", "utf8"]
+)
+async def test_one_megabyte_to_every_transport_of_every_node(stage: ClusterStage, payload: str | bytes) -> None:
+    clients = [await stage.connect(node, "big", way=way) for node in range(3) for way in ("websocket", "upgrade")]
+    await asyncio.gather(*(client.wait_upgraded() for client in clients[1::2]))
+    await stage.emit(payload, rooms=["big"])
+    assert await stage.receivers(payload) == set(clients)
+
+
+async def test_acknowledgements_of_all_clients_are_gathered(stage: ClusterStage) -> None:
+    clients = [*await stage.connect_each(), *await stage.connect_each()]
+    answers = await stage.do("ask", event="hello", args=["one value"])
+    assert answers == ["one value"] * len(clients)
+    assert await stage.receivers("one value") == set(clients)
+
+
+async def test_acknowledgements_carry_binary_both_ways(stage: ClusterStage) -> None:
+    await stage.connect_each()
+    answers = await stage.do("ask", event="hello", args=ARGS)
+    assert answers == [list(ARGS)] * 3
+
+
+async def test_acknowledgement_of_nobody_is_no_answer_at_once(stage: ClusterStage) -> None:
+    await stage.connect_each()
+    assert await stage.do("ask", event="hello", rooms=["nobody"]) == []
+
+
+async def test_client_that_stays_silent_is_told_by_number_and_no_node_is_missing(stage: ClusterStage) -> None:
+    _, second, _ = await stage.connect_each()
+    await second.mute()
+    with pytest.raises(NodeFailed) as caught:
+        await stage.do("ask", event="hello", args=[1], timeout=0.5)
+    facts = caught.value.facts
+    assert (facts["error"], len(facts["responses"]), facts["expected"]) == ("RequestTimeoutError", 2, 3)
+    assert facts["missing"] == []
+
+
+async def test_answers_in_the_error_look_as_those_that_are_returned(stage: ClusterStage) -> None:
+    _, second, _ = await stage.connect_each()
+    await second.mute()
+    with pytest.raises(NodeFailed) as caught:
+        await stage.do("ask", event="hello", args=[1], timeout=0.5)
+    assert caught.value.facts["responses"] == [1, 1]
+
+
+async def test_acknowledgement_of_clients_of_this_node_only(stage: ClusterStage) -> None:
+    here, _, _ = await stage.connect_each()
+    assert await stage.do("ask", event="hello", args=["me"], local=True) == ["me"]
+    assert await stage.receivers("me") == {here}
+
+
+async def test_broadcast_is_the_same_from_each_node(stage: ClusterStage, nodes: list[ClusterNode]) -> None:
+    clients = await stage.connect_each("room")
+    for number, node in enumerate(nodes):
+        await node.do("emit", event="news", args=[number], rooms=["room"])
+    for client in clients:
+        assert sorted(await client.wait_for("news", 3)) == [[0], [1], [2]]

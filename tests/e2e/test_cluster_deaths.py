@@ -1,0 +1,159 @@
+"""A node that is killed in the middle of a question: the asker gets what came, and the name of the dead node.
+
+The victim is frozen first, so that it has heard the question for certain or has not answered it for certain, and
+then killed with SIGKILL.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.support.broker import BrokerProcess
+from tests.support.cluster_nodes import ClusterNode, NodeFailed, new_prefix, running_nodes, wait_counts
+from tests.support.js_clients import JsClients
+from tests.support.node_config import NodeConfig
+from tests.support.timing import LIMIT_S, wait_until
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+DEAD_AFTER_S = 1.5
+BEFORE_DEATH_IS_KNOWN_S = 0.3
+LONG_AFTER_S = 10 * LIMIT_S
+"""No test waits that long: a question with this limit that ends at all has ended because the node died."""
+
+QUESTIONS: dict[str, dict[str, Any]] = {
+    "broadcast with acks": {"op": "ask", "event": "hello", "args": [1]},
+    "acks of a room": {"op": "ask", "event": "hello", "args": [1], "rooms": ["crowd"]},
+    "fetch all": {"op": "fetch"},
+    "fetch a room": {"op": "fetch", "rooms": ["crowd"]},
+    "server-side emit": {"op": "ask_nodes", "event": "who"},
+}
+ANSWERS_OF_THE_LIVING = {"server-side emit": 1}
+
+
+class Drama:
+    """Two nodes that stay and one that will die, with a client at each."""
+
+    def __init__(self, nodes: list[ClusterNode], js: JsClients) -> None:
+        self.asker, self.witness, self.victim = nodes
+        self.clients = [js.client(node.url, "websocket", auth={"rooms": ["crowd"]}) for node in nodes]
+
+    async def wait_part(self, answer: "asyncio.Task[Any]", part: Awaitable[Any]) -> None:
+        """Wait until the question is under way, and see that it is not answered yet."""
+        await part
+        assert not answer.done()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def drama(broker: BrokerProcess, js: JsClients) -> AsyncIterator[Drama]:
+    """A cluster of its own for each test: one of the nodes will die."""
+    async with running_nodes(broker.address, dead_after_s=DEAD_AFTER_S, heartbeat_s=0.2) as nodes:
+        stage = Drama(nodes, js)
+        await asyncio.gather(*(client.connect() for client in stage.clients))
+        yield stage
+        await asyncio.gather(*(client.end() for client in stage.clients))
+
+
+async def failure(answer: "asyncio.Task[Any]") -> dict[str, Any]:
+    """The facts of the error that ends a question, which has to end."""
+    with pytest.raises(NodeFailed) as caught:
+        await asyncio.wait_for(answer, 2 * LIMIT_S)
+    assert caught.value.facts["error"] == "RequestTimeoutError"
+    return caught.value.facts
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+async def test_question_ends_with_the_death_of_the_node_and_names_it(drama: Drama, name: str) -> None:
+    drama.victim.freeze()
+    answer = asyncio.create_task(drama.asker.do(**QUESTIONS[name], timeout=LONG_AFTER_S))
+    if "ack" in name:
+        await drama.clients[1].wait_for("hello")
+    await drama.victim.kill()
+    facts = await failure(answer)
+    assert facts["missing"] == [drama.victim.node_id]
+    assert len(facts["responses"]) == ANSWERS_OF_THE_LIVING.get(name, 2)
+    assert facts["expected"] == len(facts["responses"]) + 1
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+async def test_limit_that_is_over_before_the_death_is_known_names_the_node_too(drama: Drama, name: str) -> None:
+    drama.victim.freeze()
+    answer = asyncio.create_task(drama.asker.do(**QUESTIONS[name], timeout=BEFORE_DEATH_IS_KNOWN_S))
+    await drama.victim.kill()
+    facts = await failure(answer)
+    assert facts["missing"] == [drama.victim.node_id]
+    assert len(facts["responses"]) == ANSWERS_OF_THE_LIVING.get(name, 2)
+
+
+async def test_rooms_of_the_cluster_name_the_dead_node(drama: Drama) -> None:
+    drama.victim.freeze()
+    answer = asyncio.create_task(drama.asker.do("rooms"))
+    await drama.victim.kill()
+    facts = await failure(answer)
+    assert facts["missing"] == [drama.victim.node_id]
+    assert {"crowd", drama.clients[0].sid, drama.clients[1].sid} == set(facts["responses"])
+
+
+async def test_node_that_dies_after_it_said_how_many_it_asks(drama: Drama) -> None:
+    await drama.clients[2].mute()
+    question = {"op": "ask", "event": "hello", "args": [1], "timeout": LONG_AFTER_S}
+    answer = asyncio.create_task(drama.asker.do(**question))
+    await drama.clients[2].wait_for("hello")
+    await wait_until(lambda: all(client.heard.named("hello") for client in drama.clients), "the others")
+    assert not answer.done()
+    await drama.victim.kill()
+    facts = await failure(answer)
+    assert (facts["missing"], len(facts["responses"]), facts["expected"]) == ([drama.victim.node_id], 2, 3)
+
+
+async def test_node_that_dies_while_its_application_answers(drama: Drama) -> None:
+    question = {"op": "ask_nodes", "event": "silent", "args": ["three"], "timeout": LONG_AFTER_S}
+    answer = asyncio.create_task(drama.asker.do(**question))
+    await drama.victim.wait_state("it was asked", lambda state: state["heard"] == [["silent"]])
+    await drama.victim.kill()
+    facts = await failure(answer)
+    assert (facts["missing"], len(facts["responses"]), facts["expected"]) == ([drama.victim.node_id], 1, 2)
+
+
+async def test_owner_of_the_one_socket_that_is_asked_dies(drama: Drama) -> None:
+    await drama.clients[2].mute()
+    rooms = [drama.clients[2].sid]
+    answers = [
+        asyncio.create_task(drama.asker.do("ask", event="hello", rooms=rooms, timeout=LONG_AFTER_S)),
+    ]
+    await drama.clients[2].wait_for("hello")
+    drama.victim.freeze()
+    answers.append(asyncio.create_task(drama.asker.do("fetch", rooms=rooms, timeout=LONG_AFTER_S)))
+    await drama.victim.kill()
+    for answer in answers:
+        facts = await failure(answer)
+        assert (facts["missing"], facts["responses"]) == ([drama.victim.node_id], [])
+
+
+async def test_the_living_go_on_without_the_dead(drama: Drama) -> None:
+    await drama.victim.kill()
+    await wait_counts([drama.asker, drama.witness], 2)
+    assert sorted(one["sid"] for one in await drama.asker.do("fetch")) == sorted(
+        client.sid for client in drama.clients[:2]
+    )
+    assert await drama.asker.do("ask", event="hello", args=["still"]) == ["still", "still"]
+    assert await drama.asker.do("ask_nodes", event="who") == ["two"]
+
+
+async def test_silence_and_goodbye_are_told_apart(broker: BrokerProcess) -> None:
+    prefix = new_prefix()
+    async with running_nodes(broker.address, prefix=prefix, dead_after_s=DEAD_AFTER_S, heartbeat_s=0.2) as nodes:
+        one, two, three = nodes
+        assert set((await one.state())["joined"]) == {two.node_id, three.node_id}
+        await two.stop()
+        await three.kill()
+        state = await one.wait_state("both have gone", lambda state: len(state["left"]) == 2)
+        assert sorted(state["left"]) == sorted([[two.node_id, "goodbye"], [three.node_id, "silent"]])
+        config = NodeConfig("four", adapter=broker.address, bus={"prefix": prefix})
+        async with ClusterNode(config) as four:
+            await wait_counts([one, four], 2)
+            assert (await one.state())["joined"][-1] == four.node_id
+            assert (await four.state())["joined"] == [one.node_id]

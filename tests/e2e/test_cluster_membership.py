@@ -1,0 +1,144 @@
+"""Who belongs to the cluster: node tags that clash, and a node of another wire version."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+
+import msgpack
+import pytest
+import pytest_asyncio
+import zmq
+
+import zmqio
+from tests.support.broker import BrokerProcess
+from tests.support.broker_peers import connected
+from tests.support.cluster_nodes import NAMES, ClusterNode, running_nodes, wait_counts
+from tests.support.cluster_stage import ClusterStage
+from tests.support.js_clients import JsClients
+from tests.support.node_config import NodeConfig
+from tests.support.timing import LIMIT_S, wait_until
+from zmqio.exceptions import ConfigError
+from zmqio.ids import NodeTag
+from zmqio.transport.zmq_adapter import ZmqAdapter
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+FOREIGN_VERSION = 9
+FOREIGNER = "fakeAAAAAAAAAAA"
+HEARTBEAT = 1
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def nodes(broker: BrokerProcess) -> AsyncIterator[list[ClusterNode]]:
+    """Three nodes with random tags."""
+    async with running_nodes(broker.address) as processes:
+        yield processes
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def stage(nodes: list[ClusterNode], js: JsClients) -> AsyncIterator[ClusterStage]:
+    """The three nodes, without clients at first."""
+    async with ClusterStage(nodes, js) as made:
+        yield made
+
+
+def tag_of(node: ClusterNode) -> str:
+    return node.node_id[:4]
+
+
+def prefix_of(node: ClusterNode) -> str:
+    prefix: str = node.config.bus["prefix"]
+    return prefix
+
+
+async def test_configured_tag_of_a_live_node_is_a_start_error(nodes: list[ClusterNode]) -> None:
+    holder = nodes[0]
+    config = NodeConfig(
+        "late", adapter=holder.config.adapter, options={"node_tag": tag_of(holder)}, bus=holder.config.bus
+    )
+    late = ClusterNode(config)
+    late.spawn()
+    try:
+        assert await late.wait_end() != 0
+        (last_line,) = late.log_text().strip().splitlines()[-1:]
+        assert last_line.startswith("zmqio.exceptions.ConfigError: ")
+        for fact in (repr(tag_of(holder)), holder.node_id, f"process {holder.pid}", "node_tag", "ZMQIO_NODE_TAG"):
+            assert fact in last_line
+    finally:
+        await late.close()
+    await wait_counts(nodes, len(nodes))
+    assert (await holder.state())["ready"]
+
+
+async def test_random_tag_of_a_live_node_is_drawn_again(
+    nodes: list[ClusterNode], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holder = nodes[0]
+    draws = iter([tag_of(holder), tag_of(nodes[1]), "free"])
+    monkeypatch.setattr("zmqio.server.server.make_node_tag", lambda: NodeTag(next(draws)))
+    assert holder.config.adapter is not None
+    async with zmqio.Server(ZmqAdapter(holder.config.adapter, prefix=prefix_of(holder))) as late:
+        assert late.node_id.startswith("free")
+        await wait_until(lambda: late.server_count() == len(nodes) + 1, "it belongs to the cluster")
+        assert len(await late.server_side_emit_with_ack("who", timeout=LIMIT_S)) == len(nodes)
+    await wait_counts(nodes, len(nodes))
+
+
+async def test_cluster_without_a_free_random_tag_is_a_start_error(
+    nodes: list[ClusterNode], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holder = nodes[0]
+    monkeypatch.setattr("zmqio.server.server.make_node_tag", lambda: NodeTag(tag_of(holder)))
+    assert holder.config.adapter is not None
+    late = zmqio.Server(ZmqAdapter(holder.config.adapter, prefix=prefix_of(holder)))
+    with pytest.raises(ConfigError, match=holder.node_id):
+        await late.start()
+    await late.close()
+    await wait_counts(nodes, len(nodes))
+
+
+async def test_tag_of_a_node_that_has_gone_is_free(broker: BrokerProcess) -> None:
+    bus = {"prefix": "tags-again"}
+    config = NodeConfig(NAMES[0], adapter=broker.address, options={"node_tag": "mine"}, bus=bus)
+    for _ in range(2):
+        async with ClusterNode(config) as node:
+            assert node.node_id.startswith("mine")
+            await wait_counts([node], 1)
+
+
+@contextmanager
+def foreign_publisher(broker: BrokerProcess) -> Iterator[zmq.Socket[bytes]]:
+    """A publisher on the broker, with which anything can be said."""
+    with zmq.Context() as context, connected(context, zmq.XPUB, broker.endpoint("publish")) as publisher:
+        assert publisher.poll(LIMIT_S * 1000), "the broker subscribes to everything"
+        publisher.recv()
+        yield publisher
+
+
+async def test_node_of_another_version_is_told_of_once_and_disturbs_nobody(
+    stage: ClusterStage, nodes: list[ClusterNode], broker: BrokerProcess
+) -> None:
+    clients = await stage.connect_each("room")
+    left = [(await node.state())["left"] for node in nodes]
+    prefix = prefix_of(nodes[0]).encode()
+    topics = (b"/a/\0", b"/n//\0", b"/r//\0room\0", b"/u/" + nodes[1].node_id.encode() + b"\0")
+    with foreign_publisher(broker) as foreigner:
+        for n in range(100):
+            body = msgpack.packb([FOREIGN_VERSION, HEARTBEAT, FOREIGNER, n, None, {"what": ["this", "may", n]}])
+            for topic in topics:
+                foreigner.send(prefix + topic + body)
+            await stage.do("emit", event="news", args=[n], rooms=["room"])
+        for node in nodes:
+            await node.wait_state(
+                "it has met the foreigner",
+                lambda state: state["health_details"]["counters"].get("version_mismatches", 0) >= 300,
+            )
+    for client in clients:
+        assert await client.wait_for("news", 100) == [[n] for n in range(100)]
+    for node, left_before in zip(nodes, left, strict=True):
+        (line,) = node.log_lines("peer_speaks_another_version")
+        assert (line["peer"], line["version"], line["supported"]) == (FOREIGNER, FOREIGN_VERSION, 1)
+        state = await node.state()
+        assert (state["server_count"], state["ready"], state["left"]) == (3, True, left_before)
+        assert FOREIGNER not in state["joined"]
+    assert sorted(await stage.do("ask_nodes", event="who", timeout=LIMIT_S)) == ["three", "two"]
+    assert await stage.do("ask", event="hello", args=["well?"]) == ["well?"] * 3

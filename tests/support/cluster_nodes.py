@@ -1,0 +1,131 @@
+"""Node processes that run `cluster_app`, and clusters of them with the clients at each."""
+
+import asyncio
+import json
+import secrets
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, ClassVar
+from urllib.request import Request, urlopen
+
+from tests.support.cluster import NodeProcess
+from tests.support.js_clients import pack, unpack
+from tests.support.node_config import NodeConfig
+from tests.support.timing import LIMIT_S
+
+__all__ = ["ClusterNode", "NodeFailed", "new_prefix", "running_nodes", "wait_counts", "wait_rooms"]
+
+NAMES = ("one", "two", "three", "four")
+
+
+class NodeFailed(Exception):
+    """A command ended with an error of the server.
+
+    Attributes:
+        facts: `error` (its name), `message`; of a RequestTimeoutError also `responses`, `expected`, `missing`.
+    """
+
+    def __init__(self, facts: dict[str, Any]) -> None:
+        super().__init__(f"{facts['error']}: {facts['message']}")
+        self.facts = facts
+
+
+class ClusterNode(NodeProcess):
+    """A node process that does what it is told."""
+
+    module: ClassVar[str] = "tests.support.cluster_app"
+    node_id: str = ""
+
+    async def do(self, op: str, **command: Any) -> Any:
+        """Run one command of `ClusterApp.run`.
+
+        Raises:
+            NodeFailed: it ended with an error of the server.
+        """
+        body = json.dumps({"op": op, **command, "args": pack(command.get("args", ()))}).encode()
+        result = await asyncio.to_thread(self._post, body)
+        if "error" in result:
+            raise NodeFailed({**result, "responses": unpack(result.get("responses"))})
+        return unpack(result["value"])
+
+    async def start(self) -> "ClusterNode":
+        await super().start()
+        return await self.learn_id()
+
+    async def learn_id(self) -> "ClusterNode":
+        """Note its node id."""
+        self.node_id = (await self.state())["node_id"]
+        return self
+
+    async def wait_end(self) -> int:
+        """Wait until it has ended by itself; returns its exit code."""
+        assert self._process is not None
+        return await asyncio.to_thread(self._process.wait, LIMIT_S)
+
+    def freeze(self) -> None:
+        """SIGSTOP: it lives, and answers nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    async def kill(self) -> None:
+        """SIGKILL."""
+        await self.stop(signal.SIGKILL)
+
+    def _post(self, body: bytes) -> dict[str, Any]:
+        with urlopen(Request(f"{self.url}/test/", body), timeout=3 * LIMIT_S) as answer:
+            result: dict[str, Any] = json.load(answer)
+            return result
+
+
+def new_prefix() -> str:
+    """A topic prefix of its own, so that clusters on one broker do not see each other."""
+    return f"test-{secrets.token_hex(4)}"
+
+
+@asynccontextmanager
+async def running_nodes(
+    address: str, count: int = 3, *, prefix: str | None = None, options: Any = None, **bus: Any
+) -> AsyncIterator[list[ClusterNode]]:
+    """Node processes that all know of each other, and of nobody else.
+
+    Args:
+        address: of the broker.
+        count: how many, up to four.
+        prefix: topic prefix; a new one if left out.
+        options: of `zmqio.Server`.
+        bus: options of `ZmqAdapter`.
+    """
+    bus["prefix"] = prefix or new_prefix()
+    async with AsyncExitStack() as stack:
+        nodes = [
+            ClusterNode(NodeConfig(name, adapter=address, options=options or {}, bus=bus))
+            for name in NAMES[:count]
+        ]
+        for node in nodes:
+            stack.push_async_callback(node.close)
+            node.spawn()
+        await wait_counts(nodes, count)
+        for node in nodes:
+            await node.learn_id()
+        yield nodes
+
+
+async def wait_counts(nodes: list[ClusterNode], count: int) -> None:
+    """Wait until each of `nodes` hears the bus and counts `count` nodes."""
+    for node in nodes:
+        await node.wait_state(
+            f"{node.name} counts {count} nodes",
+            lambda state: state["ready"] and state["server_count"] == count,
+        )
+
+
+async def wait_rooms(node: ClusterNode, expected: dict[str, set[str]], **where: Any) -> None:
+    """Wait until `fetch_sockets` at `node` finds exactly these sockets, in these rooms besides their own."""
+    ends_at = asyncio.get_running_loop().time() + LIMIT_S
+    while True:
+        found = await node.do("fetch", **where)
+        seen = {one["sid"]: set(one["rooms"]) - {one["sid"]} for one in found}
+        if seen == expected:
+            return
+        assert asyncio.get_running_loop().time() < ends_at, f"not within {LIMIT_S:g} s: {expected}; it is {seen}"
