@@ -35,8 +35,8 @@ async def serve(app: Any, *, listener: socket.socket, before_shutdown: Callable[
         before_shutdown: ends the app's connections; awaited once, before uvicorn shuts down.
     """
     if listener.family in (socket.AF_INET, socket.AF_INET6):
-        # Accepted sockets inherit it. asyncio sets it only where it can tell that a socket is TCP, which it cannot for
-        # one that was made without a protocol number: small packets then wait 20 to 40 ms for the one before.
+        # Accepted sockets inherit it. asyncio sets it only where it can tell that a socket is TCP, which it cannot
+        # for one that was made without a protocol number: small packets then wait 20 to 40 ms for the one before.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     config = uvicorn.Config(
         app,
