@@ -169,5 +169,5 @@ def node_tag_from_environment() -> str | None:
 
 
 def address_from_environment() -> str | None:
-    """The broker address that `ZMQIO_ADAPTER` names, if any (`zmqio serve` sets it for its workers)."""
+    """The broker address that `ZMQIO_ADAPTER` names, if any."""
     return os.environ.get("ZMQIO_ADAPTER") or None

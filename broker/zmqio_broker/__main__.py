@@ -40,7 +40,7 @@ log = structlog.get_logger(__name__)
     default=_DEFAULTS.node_queue_messages,
     show_default=True,
     help="Most messages that wait for one node that reads too slowly. Beyond it messages to that node are "
-    "dropped; it notices and asks the publishers for them again.",
+    "dropped, so that it stalls nobody else.",
 )
 @click.option(
     "--ingest-queue-messages",
@@ -90,7 +90,7 @@ def cli(
     """Run the broker that joins zmqio nodes and outside services.
 
     It forwards messages and keeps none. SIGINT or SIGTERM stops it within two seconds; nodes reconnect to
-    the next one by themselves and repair what they missed. Exit codes: 0 stopped, 1 cannot start or failed,
+    the next one by themselves. Exit codes: 0 stopped, 1 cannot start or failed,
     2 wrong option.
     """
     configure_logs(log_format, log_level)
@@ -116,6 +116,7 @@ def _serve(broker: Broker, signals: StopSignals) -> None:
         max_message_bytes=broker.options.max_message_bytes,
     )
     reporter = Reporter(broker.options.stats_interval_s, time.monotonic())
+    statistics: dict[str, Any] = {}
     cause = None
     while cause is None and broker.failure() is None:
         cause = signals.wait(_TICK_S)

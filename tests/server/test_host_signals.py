@@ -58,3 +58,12 @@ def test_outside_the_main_thread_nothing_is_touched(heard: list[str]) -> None:
     thread.start()
     thread.join()
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_two_servers_that_close_in_the_order_they_started_leave_the_host_its_handler(heard: list[str]) -> None:
+    first, second = HostSignals(lambda: heard.append("first")), HostSignals(lambda: heard.append("second"))
+    first.wrap()
+    second.wrap()
+    first.unwrap()
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert heard[-1] == "host"

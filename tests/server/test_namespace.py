@@ -256,3 +256,103 @@ async def test_namespace_is_opened_once_however_many_come_at_the_same_time() -> 
     await asyncio.gather(*opening)
     assert opened == ["/"]
     assert namespace.is_open
+
+
+async def test_disconnecting_in_the_connect_handler_tells_the_client_both() -> None:
+    stand, heard = Stand(), []
+    stand.of("/").on("connect", lambda socket: socket.disconnect())
+    stand.of("/").on("disconnect", lambda socket, reason: heard.append(reason))
+    client, session = stand.client()
+    client.message("0")
+    await stand.settle()
+    assert [str(text)[:2] for text in session.sent] == ["0{", "1"]
+    assert heard == ["server namespace disconnect"]
+
+
+async def test_disconnect_handler_runs_once_when_the_client_goes_after_an_ack_in_the_connect_handler() -> None:
+    stand, heard, gate = Stand(), [], asyncio.Event()
+
+    @stand.of("/").on("connect")
+    async def connect(socket: Socket) -> None:
+        await socket.emit_with_ack("q", timeout=10)
+        await gate.wait()
+        heard.append("connect done")
+
+    stand.of("/").on("disconnect", lambda socket, reason: heard.append(reason))
+    client, session = stand.client()
+    client.message("0")
+    await wait_until(lambda: len(session.sent) == 2, "the question is sent")
+    client.message("30[]")
+    client.closed("transport close")
+    gate.set()
+    await stand.settle()
+    assert heard == ["connect done", "transport close"]
+
+
+async def test_disconnect_handler_runs_when_the_connect_handler_fails_for_a_client_that_has_gone() -> None:
+    stand, heard, gate = Stand(), [], asyncio.Event()
+
+    @stand.of("/").on("connect")
+    async def connect(socket: Socket) -> None:
+        await gate.wait()
+        await socket.join("lobby")
+
+    stand.of("/").on("disconnect", lambda socket, reason: heard.append(reason))
+    client, _ = stand.client()
+    client.message("0")
+    await wait_until(lambda: bool(stand.of("/").is_open and stand.of("/").sockets), "the handler runs")
+    client.closed("ping timeout")
+    gate.set()
+    with capture_logs() as logs:
+        await stand.settle()
+    assert heard == ["ping timeout"]
+    assert [entry["log_level"] for entry in logs if entry["event"] == "connect_handler_failed"] == ["debug"]
+
+
+async def test_rooms_joined_in_middleware_are_left_when_the_client_is_refused() -> None:
+    stand = Stand()
+
+    @stand.of("/").use
+    async def tenant(socket: Socket) -> None:
+        await socket.join("tenant:1")
+        raise ConnectRefused("no")
+
+    client, _ = stand.client()
+    client.message("0")
+    await stand.settle()
+    assert await stand.of("/").rooms() == set()
+
+
+async def test_what_is_held_for_a_slow_connect_handler_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zmqio.server.socket.MOST_HELD", 5)
+    stand, gate = Stand(), asyncio.Event()
+    stand.of("/").on("connect", lambda socket: gate.wait())
+    client, session = stand.client()
+    client.message("0")
+    await wait_until(lambda: bool(stand.of("/").is_open and stand.of("/").sockets), "the handler runs")
+    for number in range(5):
+        await stand.of("/").emit("n", number)
+        await stand.of("/").volatile.emit("v", number)
+    assert session.closed_with is None
+    await stand.of("/").emit("one too many")
+    assert session.closed_with == "forced server close"
+    gate.set()
+    await stand.settle()
+
+
+async def test_ack_behind_more_events_than_may_wait_is_still_read() -> None:
+    stand, answers = Stand(max_pending_events=2), []
+
+    @stand.of("/").on("ask")
+    async def ask(socket: Socket) -> None:
+        answers.append(await socket.emit_with_ack("sure?", timeout=10))
+
+    stand.of("/").on("move", lambda socket: None)
+    client, session = await stand.connected()
+    client.message('2["ask"]')
+    await wait_until(lambda: len(session.sent) == 2, "the question is sent")
+    for _ in range(10):
+        assert client.message('2["move"]') is None
+    client.message('30["yes"]')
+    await stand.settle()
+    assert answers == ["yes"]

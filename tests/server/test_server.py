@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from zmqio.adapter.base import Target
-from zmqio.adapter.local import LocalAdapter
+from tests.support.timing import wait_until
+from zmqio.adapter.base import Identity, NodeEvents, Target
+from zmqio.adapter.local import LocalAdapter, LocalAdapterFactory
 from zmqio.exceptions import ConfigError, ServerClosedError
 from zmqio.protocol.packet import Frames
 from zmqio.server.server import Server
@@ -127,3 +128,44 @@ async def test_rules_for_names_give_parents() -> None:
     async with io:
         await parent.emit("nobody is here")
         assert child.is_open
+
+
+class CountingFactory(LocalAdapterFactory):
+    """Counts starts and closes, and takes its time to settle."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[str] = []
+        self.gate = asyncio.Event()
+
+    async def start(self, identity: Identity, events: NodeEvents) -> None:
+        self.calls.append("start")
+
+    async def settled(self, limit_s: float) -> None:
+        await self.gate.wait()
+
+    async def close(self) -> None:
+        self.calls.append("close")
+
+
+async def test_cancelled_start_leaves_nothing_on_the_bus() -> None:
+    factory = CountingFactory()
+    starting = asyncio.ensure_future(Server(adapter=factory).start())
+    await wait_until(lambda: factory.calls == ["start"], "it starts")
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert factory.calls == ["start", "close"]
+
+
+async def test_close_during_a_start_waits_for_it_and_closes() -> None:
+    factory = CountingFactory()
+    io = Server(adapter=factory)
+    starting = asyncio.ensure_future(io.start())
+    await wait_until(lambda: factory.calls == ["start"], "it starts")
+    closing = asyncio.ensure_future(io.close())
+    await asyncio.sleep(0)
+    factory.gate.set()
+    await asyncio.gather(starting, closing)
+    assert factory.calls == ["start", "close"]
+    assert not io.running

@@ -1,5 +1,6 @@
 """Start a broker and the nodes, keep them running, and stop all of them."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from zmqio.demo.ports import HOST, first_free, listen
 
 __all__ = ["DemoOptions", "run_demo"]
 
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 NODE_NAMES = "ABCDEFGH"
 BROKER_PORTS = 4
 STOP_S = 8.0
@@ -96,7 +98,7 @@ def run_demo(options: DemoOptions, console: Console) -> int:
     address = f"tcp://{HOST}:{broker_port}"
     broker, nodes = _children(options, address, listeners)
     children = [broker, *nodes]
-    previous = [signal.signal(number, _raise_stopped) for number in (signal.SIGINT, signal.SIGTERM)]
+    previous = [signal.signal(number, _raise_stopped) for number in STOP_SIGNALS]
     try:
         for child in children:
             child.start()
@@ -106,7 +108,7 @@ def run_demo(options: DemoOptions, console: Console) -> int:
         return 0
     finally:
         _stop(nodes, broker, console)
-        for number, handler in zip((signal.SIGINT, signal.SIGTERM), previous, strict=True):
+        for number, handler in zip(STOP_SIGNALS, previous, strict=True):
             signal.signal(number, handler)
 
 
@@ -160,17 +162,19 @@ def _watch(children: list[_Child], console: Console, now: Callable[[], float] = 
 
 
 def _stop(nodes: list[_Child], broker: _Child, console: Console) -> None:
-    console.print("\nStopping the nodes, then the broker ...")
+    with contextlib.suppress(OSError, SystemExit):  # what has gone may be the terminal itself
+        console.print("\nStopping the nodes, then the broker ...")
     for group in (nodes, [broker]):
         for child in group:
             child.stop()
         for child in group:
             child.wait()
-    console.print("Everything that the demo started has stopped.")
+    with contextlib.suppress(OSError, SystemExit):
+        console.print("Everything that the demo started has stopped.")
 
 
 def _raise_stopped(_number: int, _frame: FrameType | None) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not leave processes behind
     raise _Stopped
 

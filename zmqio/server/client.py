@@ -165,6 +165,8 @@ class Client:
 
     def _connect_timed_out(self) -> None:
         self._connect_timer = None
+        if self._left or any(socket.connected for socket in self._sockets.values()):
+            return  # it has joined one, perhaps in a connect handler that still runs
         self._runtime.notices.info(
             "client_joined_no_namespace",
             engine_sid=self._session.sid,

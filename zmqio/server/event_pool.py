@@ -63,17 +63,18 @@ class EventPool(Generic[Item]):
             while self._items:
                 following = self._items.popleft()
                 if not self._items:
-                    self._release()
+                    self.release()
                 await self._handle(following)
         finally:
             self._running -= 1
             if not self._running:
-                self._release()
+                self.release()
                 if self._idle is not None:
                     self._idle.set_result(None)
                     self._idle = None
 
-    def _release(self) -> None:
+    def release(self) -> None:
+        """Let the client be read on, however much waits."""
         if self._room is not None:
             self._room.set_result(None)
             self._room = None

@@ -67,15 +67,16 @@ class EventQueue(Generic[Item]):
             while self._items:
                 await self._handle(self._items.popleft())
                 if self._room is not None and len(self._items) <= self._max_items // 2:
-                    self._release()
+                    self.release()
         finally:
             self._running = False
-            self._release()
+            self.release()
             if self._idle is not None:
                 self._idle.set_result(None)
                 self._idle = None
 
-    def _release(self) -> None:
+    def release(self) -> None:
+        """Let the client be read on, however much waits."""
         if self._room is not None and not self._room.done():
             self._room.set_result(None)
         self._room = None

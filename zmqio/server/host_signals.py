@@ -45,10 +45,11 @@ class HostSignals:
         """Put the host's handlers back, where they were not replaced meanwhile."""
         if threading.current_thread() is not threading.main_thread():
             return
-        wrapped, self._wrapped = self._wrapped, {}
-        for number, previous in wrapped.items():
+        for number, previous in list(self._wrapped.items()):
             if signal.getsignal(number) == self._handle:
                 signal.signal(number, previous)
+                del self._wrapped[number]
+            # else another server has wrapped this handler: it goes on to hand the signal through
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         previous = self._wrapped.get(number)

@@ -51,6 +51,7 @@ class Namespace(Registration, Operations):
         self._open_me = open_me
         self._registry = Registry(name, inherited)
         self._guests = 0  # clients that are about to enter
+        self._connecting: set[Sid] = set()  # sockets whose connect handler runs
         self._gate: tuple[Runtime, asyncio.Lock] | None = None
         self._dispatch: Dispatch
         self._runtime: Runtime
@@ -149,18 +150,35 @@ class Namespace(Registration, Operations):
 
     async def _admit(self, line: Line, handshake: Handshake, entered: Callable[[Socket], bool]) -> None:
         socket = Socket(make_sid(self._runtime.identity.tag), self, line, handshake)
-        try:
-            await self._pass_middleware(socket)
-            if not entered(socket):
-                return
-            await self._enter(socket)
-        except ConnectRefused as refusal:
-            self._refuse(socket, refusal)
-        except Exception:
-            log.exception("connect_handler_failed", namespace=self.name, sid=socket.id)
-            self._refuse(socket, ConnectRefused("Internal server error"))
-        else:
+        refusal = await self._refusal_in(self._pass_middleware(socket), socket)
+        if refusal is None and not entered(socket):
+            self._take_out(socket)  # middleware may have put it in rooms
+            socket.gone((), "transport close", None)
+            return
+        if refusal is None:
+            self._connecting.add(socket.id)
+            try:
+                refusal = await self._refusal_in(self._enter(socket), socket)
+            finally:
+                self._connecting.discard(socket.id)
+        if refusal is None:
             await self._settle(socket)
+        else:
+            self._refuse(socket, refusal)
+
+    async def _refusal_in(self, step: Awaitable[None], socket: Socket) -> ConnectRefused | None:
+        """Take a step of the application, and read from its errors whether it refuses the client."""
+        try:
+            await step
+        except ConnectRefused as refusal:
+            return refusal
+        except Exception:
+            if socket.gone_reason:  # what fails for a client that has gone refuses nobody
+                log.debug("connect_handler_failed", namespace=self.name, sid=socket.id, gone=True, exc_info=True)
+                return None
+            log.exception("connect_handler_failed", namespace=self.name, sid=socket.id)
+            return ConnectRefused("Internal server error")
+        return None
 
     async def _settle(self, socket: Socket) -> None:
         """Tell the client that it is connected; one that has gone meanwhile gets its disconnect handler."""
@@ -188,6 +206,8 @@ class Namespace(Registration, Operations):
             socket.disconnect_soon(close=False)
             return
         self._take_out(socket)
+        if socket.gone_reason:
+            return
         data = {"message": refusal.message}
         if refusal.data is not None:
             data["data"] = refusal.data
@@ -202,7 +222,7 @@ class Namespace(Registration, Operations):
         if self.sockets.get(socket.id) is not socket:
             return
         # A client that goes while its connect handler runs gets its disconnect handler after that, in `_settle`.
-        handler = self._registry.handlers.get("disconnect") if socket.connected else None
+        handler = None if socket.id in self._connecting else self._registry.handlers.get("disconnect")
         rooms = self._take_out(socket)
         last = None if handler is None else partial(self._dispatch.disconnected, handler, socket, reason)
         socket.gone(rooms, reason, last)
@@ -210,8 +230,7 @@ class Namespace(Registration, Operations):
             self.vacated()
 
     def _take_out(self, socket: Socket) -> tuple[str, ...]:
-        if not self._members.drop(socket):
-            return ()
+        self._members.drop(socket)
         rooms = tuple(self.adapter.rooms_of(socket.id))
         self.adapter.remove_all(socket.id)
         return rooms

@@ -182,6 +182,9 @@ class Server(Registration, Operations):
         Called again it waits for the same end.
         """
         self._closed = True
+        if self._starting is not None and self._starting.locked():
+            async with self._starting:
+                pass  # what is about to run has to be there before it can be closed
         if self._runtime is not None and self._closing is None:
             self._closing = asyncio.ensure_future(self._close(self._runtime, asyncio.current_task()))
         if self._closing is not None:
@@ -192,7 +195,7 @@ class Server(Registration, Operations):
         await runtime.engine.close("server shutting down")
         # Disconnect handlers still reach the other nodes.
         await runtime.tasks.close(HANDLER_GRACE_S, caller=caller)
-        self._runtime = None
+        self._runtime = self._starting = None
         for namespace in self._namespaces.values():
             await namespace.close()
         await self._factory.close()
@@ -224,10 +227,11 @@ class Server(Registration, Operations):
             ServerClosedError: it was closed.
             RuntimeError: it runs in another event loop.
         """
-        if self._closed:
-            raise ServerClosedError
         if self._runtime is not None:
             self._runtime.check_loop()
+            return  # also while it closes: disconnect handlers still reach the other nodes
+        if self._closed:
+            raise ServerClosedError
         await self.start()
 
     @property
@@ -283,8 +287,12 @@ class Server(Registration, Operations):
         for _ in range(TAG_TRIES):
             tag = self._node_tag or make_node_tag()
             identity = Identity(make_node_id(tag), tag, tag_is_configured=self._node_tag is not None)
-            await self._factory.start(identity, self)
-            clash = await self._factory.settled(SETTLE_LIMIT_S)
+            try:
+                await self._factory.start(identity, self)
+                clash = await self._factory.settled(SETTLE_LIMIT_S)
+            except BaseException:  # cancelled, too: the next start must not leave this node on the bus
+                await self._factory.close()
+                raise
             if clash is None:
                 return identity
             log.warning("node_tag_taken", tag=tag, holder=clash.holder, host=clash.host, pid=clash.pid)

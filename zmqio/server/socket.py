@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from enum import Enum
 from typing import Any, Protocol
 
+import structlog
+
 from zmqio.adapter.base import Adapter, SocketDescription
 from zmqio.exceptions import SocketGoneError
 from zmqio.ids import NodeId, Sid
@@ -23,6 +25,13 @@ from zmqio.server.taps import Tappable
 from zmqio.transport.engine import Prepared
 
 __all__ = ["Home", "Line", "Socket"]
+
+log = structlog.get_logger(__name__)
+
+MOST_HELD = 10_000
+"""Most packets that wait while a connect handler runs; as `session_buffer_packets` by default."""
+EVENTS_WHILE_ASKING = 10
+"""Times `max_pending_events` that may wait while an acknowledgement of this client is awaited."""
 
 
 class Line(Protocol):
@@ -170,8 +179,8 @@ class Socket(Tappable):
     async def join(self, *rooms: str) -> None:
         """Enter rooms. On return every node's messages to them reach this socket.
 
-        With a broker that does not answer it takes at most `barrier_timeout_s`; with none it is done at once
-        and applied when one comes.
+        With several brokers it waits at most `barrier_timeout_s` for those after the first, with one that does
+        not answer up to `dead_after_s`; with no connection it is done at once and applied when one comes.
 
         Raises:
             TopicError: a name has a NUL in it.
@@ -221,6 +230,8 @@ class Socket(Tappable):
         prepared = self._home.prepare(Packet(PacketType.EVENT, self._home.name, [event, *args], ack_id))
         self.tell_outgoing(event, args)
         self.settle()  # in a connect handler nothing else would ever be answered
+        if self._events is not None:
+            self._events.release()
         return ack_value(await self._acks.wait(ack_id, lambda: self.write(prepared), timeout))
 
     @property
@@ -282,6 +293,7 @@ class Socket(Tappable):
         if close:
             self._line.disconnect_all()
             return
+        self.settle()  # in a connect handler: a client that was never told so would not understand the goodbye
         self.write(self._home.prepare(Packet(PacketType.DISCONNECT, self._home.name)))
         self._line.forget(self)
         self._home.leave(self, "server namespace disconnect")
@@ -296,13 +308,19 @@ class Socket(Tappable):
             return
         self._home.catch_up(self.id)
         if self._state is _State.CONNECTING:
-            self._held.append((prepared, volatile))
+            self.hold(prepared, volatile=volatile)
         else:
             self._line.write(prepared, volatile=volatile)
 
     def hold(self, payload: Prepared, /, *, volatile: bool = False) -> None:
         """Keep a packet until the client was told that it is connected; it must hear that first."""
+        if volatile:
+            return  # it cannot take it now
         self._held.append((payload, volatile))
+        if len(self._held) > MOST_HELD:
+            self._held = []
+            log.warning("client_dropped", sid=self.id, reason="its connect handler took too long", held=MOST_HELD)
+            self._line.disconnect_all()
 
     def settle(self) -> None:
         """Tell the client that it is connected, then give it what came up meanwhile."""
@@ -333,7 +351,10 @@ class Socket(Tappable):
         if self._events is None:
             make = EventPool if self._home.concurrent_events else EventQueue
             self._events = make(self._handle, self._home.spawn, self._home.max_pending_events)
-        return self._events.put(packet)
+        pending = self._events.put(packet)
+        # An answer that a handler waits for comes behind these events: who reads no more never sees it.
+        most = EVENTS_WHILE_ASKING * self._home.max_pending_events
+        return None if len(self._acks) and len(self._events) <= most else pending
 
     def expect_ack(self, ack_id: int, answered: Callable[[list[Any]], None]) -> None:
         """Call `answered(args)` when the client answers a packet that was written elsewhere."""

@@ -3,8 +3,8 @@
 The socket reconnects by itself and libzmq then sends all its subscriptions again, in byte order.
 
 Queue and policy: at most `RECEIVE_QUEUE_MESSAGES` wait for this process. When it does not read them, the
-connection stops, the broker's queue to this node fills and the broker drops; the adapter sees the gap and
-repairs it by replay.
+connection stops, the broker's queue to this node fills and the broker drops. (The stamps show the gap; the repair
+by replay is still to come.)
 
 No heartbeats are set on this socket. With a bounded inbox libzmq 4.3.5 aborts the process: the connection of a
 socket that has stopped reading times out, a new one replaces it, and the next read asserts (`_input_stopped`,
