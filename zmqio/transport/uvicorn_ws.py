@@ -1,8 +1,8 @@
 """A WebSocket protocol for uvicorn that lets the engine write encoded frames straight into the connection.
 
 Use it as `uvicorn --ws zmqio.transport.uvicorn_ws:FastWebSocketProtocol` or `Config(ws=FastWebSocketProtocol)`;
-`uvicorn_server.serve` does. Every other application runs on it as on uvicorn's own, except that WebSocket compression
-is never negotiated (58-79 KB a connection with it, 16-28 KB without).
+`uvicorn_server.serve` does. Every other application runs on it as on uvicorn's own, except that WebSocket
+compression is never negotiated (58-79 KB a connection with it, 16-28 KB without).
 
 It is a small subclass of uvicorn's sans-I/O protocol. Should a later uvicorn miss what it needs, connections
 simply stay on the plain ASGI path.
