@@ -1,6 +1,7 @@
 """The house rules that a machine can check."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,3 +38,9 @@ def test_top_level_is_the_fixed_one() -> None:
     allowed = {"pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE", "zmqio", "broker", "tests", "examples"}
     top = {line.split("/")[0] for line in tracked.splitlines()}
     assert {name for name in top if not name.startswith(".")} <= allowed
+
+
+def test_layers_point_one_way_and_the_contracts_of_the_folders_hold() -> None:
+    program = Path(sys.executable).parent / "lint-imports"
+    result = subprocess.run([program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout
