@@ -1,8 +1,8 @@
 """Serve an ASGI app with uvicorn, the way that suits Socket.IO.
 
-The fast WebSocket path is on; WebSocket compression and uvicorn's own WebSocket pings are off (compression costs
-58-79 KB a connection, and Engine.IO has heartbeats of its own); on a stop the app ends its connections *before*
-uvicorn waits for open responses, or a parked poll would hold it for a whole heartbeat interval.
+The fast paths for WebSockets and polling are on; WebSocket compression and uvicorn's own WebSocket pings are off
+(compression costs 58-79 KB a connection, and Engine.IO has heartbeats of its own); on a stop the app ends its
+connections *before* uvicorn waits for open responses, or a parked poll would hold it for a heartbeat interval.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from typing import Any
 
 import uvicorn
 
+from zmqio.transport.uvicorn_http import FastHttpProtocol
 from zmqio.transport.uvicorn_ws import FastWebSocketProtocol
 
 __all__ = ["run", "serve"]
@@ -36,6 +37,7 @@ async def serve(app: Any, *, listener: socket.socket, before_shutdown: Callable[
     """
     config = uvicorn.Config(
         app,
+        http=FastHttpProtocol,
         ws=FastWebSocketProtocol,
         ws_per_message_deflate=False,
         ws_ping_interval=None,
