@@ -6,6 +6,7 @@ connections *before* uvicorn waits for open responses, or a parked poll would ho
 """
 
 import asyncio
+import logging
 import socket
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
@@ -35,6 +36,7 @@ async def serve(app: Any, *, listener: socket.socket, before_shutdown: Callable[
         listener: bound, listening or not.
         before_shutdown: ends the app's connections; awaited once, before uvicorn shuts down.
     """
+    logging.getLogger("asyncio").addFilter(_is_no_lost_write)
     config = uvicorn.Config(
         app,
         http=FastHttpProtocol,
@@ -47,6 +49,11 @@ async def serve(app: Any, *, listener: socket.socket, before_shutdown: Callable[
         timeout_graceful_shutdown=GRACE_S,
     )
     await _Server(config, before_shutdown).serve(sockets=[listener])
+
+
+def _is_no_lost_write(record: logging.LogRecord) -> bool:
+    """Leave out the line for each write to a connection whose loss is not reported yet: in a storm, thousands."""
+    return record.msg != "socket.send() raised exception."
 
 
 class _Server(uvicorn.Server):
