@@ -12,11 +12,15 @@ from hypercorn.config import Config as HypercornConfig
 
 from tests.support.engine import EngineUnderTest, OnMessage
 from tests.support.timing import LIMIT_S, wait_until
+from zmqio.transport.uvicorn_http import FastHttpProtocol
 from zmqio.transport.uvicorn_ws import FastWebSocketProtocol
 
 __all__ = ["SERVERS", "RunningEngine", "run_engine"]
 
 SERVERS = ("uvicorn", "uvicorn-h11", "uvicorn-fast", "hypercorn")
+
+
+_HTTP: dict[str, Any] = {"uvicorn-h11": "h11", "uvicorn-fast": FastHttpProtocol}
 
 
 class RunningEngine(EngineUnderTest):
@@ -63,7 +67,8 @@ async def _uvicorn(host: RunningEngine, kind: str, listener: socket.socket) -> A
         app,
         lifespan="off",
         log_config=None,
-        http="h11" if kind == "uvicorn-h11" else "httptools",
+        http=_HTTP.get(kind, "httptools"),
+        access_log=False,
         ws=FastWebSocketProtocol if kind == "uvicorn-fast" else "websockets-sansio",
         timeout_graceful_shutdown=2,
     )

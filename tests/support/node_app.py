@@ -6,12 +6,14 @@ made so that no port can be taken in between. Clients command it by events, test
 """
 
 import asyncio
+import gc
 import json
 import socket as sockets
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import psutil
 import structlog
 import uvicorn
 
@@ -152,6 +154,18 @@ class NodeApp:
             "sids": list(self._io.of("/").sockets) if running else [],
         }
 
+    def census(self) -> dict[str, Any]:
+        """What this process holds, after a garbage collection."""
+        gc.collect()
+        engine = self._io.engine
+        return {
+            "sessions": len(engine.sessions),
+            "requests": engine.active_requests,
+            "tasks": len(asyncio.all_tasks()),
+            "objects": len(gc.get_objects()),
+            "resident_bytes": psutil.Process().memory_info().rss,
+        }
+
 
 async def _outcome(work: Awaitable[None]) -> str:
     try:
@@ -177,7 +191,7 @@ def make_asgi_app(config: NodeConfig) -> tuple[Server, Any]:
 
 
 class _Looks:
-    """An ASGI app: the node's state as JSON, whatever is asked for; knows no lifespan."""
+    """An ASGI app: the node's state or, under `/census`, what it holds, as JSON; knows no lifespan."""
 
     def __init__(self, node: NodeApp) -> None:
         self._node = node
@@ -185,7 +199,8 @@ class _Looks:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             raise NotImplementedError(scope["type"])
-        body = json.dumps(self._node.state(), default=repr).encode()
+        found = self._node.census() if scope["path"].endswith("/census") else self._node.state()
+        body = json.dumps(found, default=repr).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})

@@ -12,6 +12,7 @@ from websockets.asyncio.client import connect
 
 from tests.support.engine_server import run_engine
 from tests.support.timing import wait_until
+from zmqio.transport.slim import SlimEvent, SlimQueue
 from zmqio.transport.uvicorn_ws import FastWebSocketProtocol
 from zmqio.transport.websocket import EXTENSION
 from zmqio.transport.ws_outlets import FastOutlet, PlainOutlet
@@ -40,6 +41,26 @@ async def test_what_is_used_exists_in_uvicorn() -> None:
     for name in ("close_sent", "conn", "loop", "queue", "read_paused", "transport", "writable"):
         assert hasattr(protocol, name), name
     assert protocol.conn.available_extensions == []
+
+
+async def test_nothing_of_uvicorns_that_is_large_stays_with_an_idle_connection() -> None:
+    protocols: list[FastWebSocketProtocol] = []
+
+    async with run_engine("uvicorn-fast") as host:
+        serve = host.engine.handle
+
+        async def handle(scope: Any, receive: Any, send: Any) -> None:
+            protocols.append(scope["extensions"][EXTENSION])
+            await serve(scope, receive, send)
+
+        host.engine.handle = handle  # type: ignore[method-assign]
+        async with connect(host.websocket_url()) as socket:
+            await socket.recv()
+            (protocol,) = protocols
+            assert isinstance(protocol.queue, SlimQueue)
+            assert isinstance(protocol.writable, SlimEvent)
+            assert protocol.request is None
+            assert protocol.response is None
 
 
 async def test_engine_takes_the_fast_path() -> None:

@@ -1,4 +1,4 @@
-"""One HTTP request under ASGI: read its body within a limit, answer it once.
+"""One HTTP request under ASGI: read its body within a limit, answer it once; and the contract of a short cut.
 
 Knows ASGI messages, CORS and compression; must not know sessions or packets.
 
@@ -7,15 +7,34 @@ Source: ASGI specification, "HTTP & WebSocket ASGI Message Format" 2.4.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from zmqio.transport.handshake import Refusal, Request
 from zmqio.transport.parked import Receive
 
-__all__ = ["BodyTooLargeError", "ClientGoneError", "Exchange", "Send", "accepted_encoding", "compress"]
+__all__ = [
+    "EXTENSION",
+    "BodyTooLargeError",
+    "ClientGoneError",
+    "Exchange",
+    "PollWire",
+    "Send",
+    "TakePoll",
+    "WaitingPoll",
+    "accepted_encoding",
+    "compress",
+    "header_fields",
+]
+
+EXTENSION = "zmqio.fast_polling"
+"""Key of the `PollWire` in `scope["extensions"]`."""
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Headers = Sequence[tuple[str, str]]
+
+# "explicit UTF-8 is required for pages not served under utf" (engine.io, polling transport)
+POLL_TYPE = "text/plain; charset=UTF-8"
+ERROR_TYPE = "application/json"
 
 # Larger bodies are compressed in a thread: about 20 ms for 1 MB would hold the loop.
 COMPRESS_INLINE_BYTES = 1 << 16
@@ -29,6 +48,30 @@ class ClientGoneError(Exception):
     """The client went away in the middle of its request body."""
 
 
+class WaitingPoll(Protocol):
+    """A GET on a `PollWire` that waits for its answer."""
+
+    def when_gone(self, tell: Callable[[], None]) -> None:
+        """Call `tell` if the client goes away before it is answered."""
+
+    def answer(self, status: int, body: bytes, content_type: str, headers: Headers = ()) -> bool:
+        """Write the whole answer, once; False if the client has gone."""
+
+
+TakePoll = Callable[[WaitingPoll], bool]
+"""Takes a poll to be answered later, never before it has returned; False: it has to come in through ASGI."""
+
+
+class PollWire(Protocol):
+    """An HTTP connection that can do without ASGI for polls like its last one; `uvicorn_http` has one."""
+
+    def learn(self, send: Send, take: TakePoll) -> None:
+        """Offer to `take` every further request whose head is the same as that of the request behind `send`.
+
+        Does nothing if `send` is not the server's own: who stands between wants to see every request.
+        """
+
+
 class Exchange:
     """One request and its answer.
 
@@ -37,15 +80,29 @@ class Exchange:
         receive: of ASGI.
         send: of ASGI.
         cors_headers: what CORS adds to every answer.
+        wire: the connection, if it can do without ASGI.
     """
 
-    __slots__ = ("_cors_headers", "_send", "receive", "request")
+    __slots__ = ("_cors_headers", "_send", "_wire", "receive", "request")
 
-    def __init__(self, request: Request, receive: Receive, send: Send, cors_headers: Headers) -> None:
+    def __init__(
+        self,
+        request: Request,
+        receive: Receive,
+        send: Send,
+        cors_headers: Headers,
+        wire: PollWire | None = None,
+    ) -> None:
         self.request = request
         self.receive = receive
         self._send = send
         self._cors_headers = cors_headers
+        self._wire = wire
+
+    def offer_short_cut(self, take: TakePoll) -> None:
+        """Let further requests like this one go to `take`, where the connection can do that."""
+        if self._wire is not None and not self._cors_headers:
+            self._wire.learn(self._send, take)
 
     async def read_body(self, limit_bytes: int) -> bytes:
         """Read the whole request body.
@@ -76,15 +133,13 @@ class Exchange:
         Raises:
             OSError: the ASGI server knows that the client has gone (many drop the answer silently).
         """
-        every = [("content-type", content_type), ("content-length", str(len(body))), ("cache-control", "no-store")]
-        raw = [(name.encode(), value.encode("latin-1")) for name, value in (*every, *headers, *self._cors_headers)]
+        raw = header_fields(body, content_type, (*headers, *self._cors_headers))
         await self._send({"type": "http.response.start", "status": status, "headers": raw})
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     async def answer_text(self, body: bytes, headers: Headers = ()) -> None:
         """Answer a poll."""
-        # "explicit UTF-8 is required for pages not served under utf" (engine.io, polling transport)
-        await self.answer(200, body, "text/plain; charset=UTF-8", headers)
+        await self.answer(200, body, POLL_TYPE, headers)
 
     async def answer_ok(self) -> None:
         """Answer a POST whose packets were accepted."""
@@ -93,13 +148,19 @@ class Exchange:
 
     async def refuse(self, refusal: Refusal) -> None:
         """Answer with an error."""
-        await self.answer(refusal.status, refusal.body, "application/json")
+        await self.answer(refusal.status, refusal.body, ERROR_TYPE)
 
     async def answer_preflight(self) -> None:
         """Answer a CORS preflight; the CORS headers are the answer."""
         raw = [(name.encode(), value.encode("latin-1")) for name, value in self._cors_headers]
         await self._send({"type": "http.response.start", "status": 204, "headers": raw})
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def header_fields(body: bytes, content_type: str, headers: Headers) -> list[tuple[bytes, bytes]]:
+    """The header fields of an answer with that body."""
+    every = [("content-type", content_type), ("content-length", str(len(body))), ("cache-control", "no-store")]
+    return [(name.encode(), value.encode("latin-1")) for name, value in (*every, *headers)]
 
 
 async def compress(body: bytes, encoding: str, compressor: Callable[[bytes], bytes]) -> tuple[bytes, Headers]:

@@ -9,6 +9,7 @@ Source: Engine.IO protocol v4 (https://github.com/socketio/engine.io-protocol); 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import structlog
@@ -16,7 +17,7 @@ import structlog
 from zmqio.config import EngineOptions
 from zmqio.ids import NodeTag
 from zmqio.transport import websocket
-from zmqio.transport.asgi_http import Exchange, Send
+from zmqio.transport.asgi_http import EXTENSION, Exchange, PollWire, Send, WaitingPoll
 from zmqio.transport.engineio_server import EngineioServer
 from zmqio.transport.handshake import (
     BAD_REQUEST,
@@ -82,7 +83,7 @@ class Engine(EngineioServer):
 
     @property
     def active_requests(self) -> int:
-        """How many ASGI requests are being served, WebSockets included."""
+        """How many requests are being served, WebSockets included."""
         return self._requests
 
     def prepare(self, frames: Sequence[str | bytes], /) -> Prepared:
@@ -100,9 +101,7 @@ class Engine(EngineioServer):
         except OSError:
             pass  # the client went away while it was answered; its session has its own ways to notice
         finally:
-            self._requests -= 1
-            if not self._requests:
-                self._idle.set()
+            self._request_ended()
 
     handle_request = handle
 
@@ -156,7 +155,8 @@ class Engine(EngineioServer):
     async def _handle_http(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         request = read_request(scope)
         environ = cors_environ(request)
-        exchange = Exchange(request, receive, send, self.headers_for(environ))
+        wire: PollWire | None = (scope.get("extensions") or {}).get(EXTENSION)
+        exchange = Exchange(request, receive, send, self.headers_for(environ), wire)
         if request.method == "OPTIONS" and self.cors_allowed_origins != []:
             await exchange.answer_preflight()
             return
@@ -215,9 +215,23 @@ class Engine(EngineioServer):
         if refusal is not None or not isinstance(outlet, PollOutlet) or method not in ("GET", "POST"):
             await exchange.refuse(refusal or BAD_REQUEST)
         elif method == "GET":
+            encodings = exchange.request.headers.get("accept-encoding", "")
+            exchange.offer_short_cut(partial(self._take_poll, outlet, encodings))
             await outlet.get(exchange)
         else:
             await outlet.post(exchange)
+
+    def _take_poll(self, outlet: PollOutlet, encodings: str, poll: WaitingPoll) -> bool:
+        """Serve a poll that did not come through ASGI, and is like one that did."""
+        if self._is_closing or not outlet.take(poll, encodings, self._request_ended, self.spawn):
+            return False
+        self._requests += 1
+        return True
+
+    def _request_ended(self) -> None:
+        self._requests -= 1
+        if not self._requests:
+            self._idle.set()
 
     async def _open_websocket(
         self, request: Request, scope: Mapping[str, Any], receive: Receive, send: Send

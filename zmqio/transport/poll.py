@@ -8,17 +8,21 @@ Source: Engine.IO protocol v4, "HTTP long-polling"; what is refused how is engin
 import asyncio
 import gzip
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
 
 import structlog
 
 from zmqio.config import EngineOptions
 from zmqio.exceptions import PacketError
 from zmqio.transport.asgi_http import (
+    ERROR_TYPE,
+    POLL_TYPE,
     BodyTooLargeError,
     ClientGoneError,
     Exchange,
     Headers,
+    WaitingPoll,
     accepted_encoding,
     compress,
 )
@@ -36,6 +40,10 @@ log = structlog.get_logger(__name__)
 # waits for it; frames that are here already need no more than a turn of the loop.
 UPGRADING_POLL_S = 0.03
 
+Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
+
+_SEPARATOR_BYTES = SEPARATOR.encode()
+
 COMPRESSORS: Mapping[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "deflate": zlib.compress}
 
 
@@ -52,7 +60,7 @@ class PollOutlet:
     def __init__(self, session: Session, options: EngineOptions) -> None:
         self._session = session
         self._options = options
-        self._parked: Parked | None = None
+        self._parked: Parked | _FastParked | None = None
         self._posting = False
         self._close_is_due = False
         self._verdict: Prepared | Refusal | None = None
@@ -120,6 +128,25 @@ class PollOutlet:
             if timer is not None:
                 timer.cancel()
 
+    def take(self, poll: WaitingPoll, encodings: str, ended: Callable[[], None], spawn: Spawn) -> bool:
+        """Answer a GET that waits on its wire, as `get` does; False if anything is unusual: then `get` has to.
+
+        Args:
+            poll: the GET.
+            encodings: its Accept-Encoding header.
+            ended: called once when it is answered, or its client has gone; never before this returns.
+            spawn: runs the job that compresses a large body.
+        """
+        session = self._session
+        if self._parked is not None or session.outlet is not self or session.upgrading or session.closing:
+            return False
+        parked = self._parked = _FastParked(self._answer_fast, poll, encodings, ended, spawn)
+        self._verdict = None
+        poll.when_gone(lambda: self._give_up(parked))
+        if session.buffered:
+            parked.release()
+        return True
+
     async def post(self, exchange: Exchange) -> None:
         """Take the packets of one POST, in order, and answer when all are accepted.
 
@@ -161,26 +188,82 @@ class PollOutlet:
         if not taken and isinstance(self._verdict, Refusal):
             await exchange.refuse(self._verdict)
             return
-        pieces = taken or [self._verdict if isinstance(self._verdict, Prepared) else NOOP]
         try:
-            body, more = await self._encode(exchange, pieces)
+            body, more = await self._encode(exchange, self._body(taken))
             self._parked = None  # the client may poll again as soon as it has the body
             await exchange.answer_text(body, (*headers, *more))
         except (OSError, asyncio.CancelledError):
             self._session.put_back(taken)
             raise
+        self._was_answered()
+
+    def _body(self, taken: list[Prepared]) -> bytes:
+        pieces = taken or [self._verdict if isinstance(self._verdict, Prepared) else NOOP]
+        return _SEPARATOR_BYTES.join([piece.polling for piece in pieces])
+
+    def _was_answered(self) -> None:
         if self._close_is_due and not self._session.buffered:
             self._close_is_due = False
             self._session.append(CLOSE)
         self._session.drained()
 
-    async def _encode(self, exchange: Exchange, pieces: list[Prepared]) -> tuple[bytes, Headers]:
-        body = SEPARATOR.encode().join([piece.polling for piece in pieces])
+    async def _encode(self, exchange: Exchange, body: bytes) -> tuple[bytes, Headers]:
+        encoding = self._encoding_for(body, exchange.request.headers.get("accept-encoding", ""))
+        return (body, ()) if encoding is None else await compress(body, encoding, COMPRESSORS[encoding])
+
+    def _encoding_for(self, body: bytes, encodings: str) -> str | None:
         options = self._options
         if not options.http_compression or len(body) < options.compression_threshold_bytes:
-            return body, ()
-        encoding = accepted_encoding(exchange.request.headers.get("accept-encoding", ""), tuple(COMPRESSORS))
-        return (body, ()) if encoding is None else await compress(body, encoding, COMPRESSORS[encoding])
+            return None
+        return accepted_encoding(encodings, tuple(COMPRESSORS))
+
+    def _answer_fast(self, parked: "_FastParked") -> None:
+        if self._parked is not parked:
+            return  # its client has gone meanwhile; everything still waits
+        taken = self._session.take_for_poll()
+        if not taken and isinstance(self._verdict, Refusal):
+            self._finish_fast(parked, taken, self._verdict.status, self._verdict.body, ERROR_TYPE)
+            return
+        body = self._body(taken)
+        encoding = self._encoding_for(body, parked.encodings)
+        if encoding is None:
+            self._finish_fast(parked, taken, 200, body, POLL_TYPE)
+        else:
+            parked.spawn(self._answer_packed(parked, taken, body, encoding))
+
+    async def _answer_packed(
+        self, parked: "_FastParked", taken: list[Prepared], body: bytes, encoding: str
+    ) -> None:
+        try:
+            body, headers = await compress(body, encoding, COMPRESSORS[encoding])
+        except asyncio.CancelledError:
+            self._give_up(parked)
+            raise
+        if self._parked is parked:
+            self._finish_fast(parked, taken, 200, body, POLL_TYPE, headers)
+        else:
+            self._session.put_back(taken)
+
+    def _finish_fast(
+        self,
+        parked: "_FastParked",
+        taken: list[Prepared],
+        status: int,
+        body: bytes,
+        content_type: str,
+        headers: Headers = (),
+    ) -> None:
+        self._parked = None
+        if parked.poll.answer(status, body, content_type, headers):
+            self._was_answered()
+        else:
+            self._session.put_back(taken)
+        parked.ended()
+
+    def _give_up(self, parked: "_FastParked") -> None:
+        if self._parked is parked:
+            self._parked = None
+            parked.ended()
 
     async def _take_packets(self, body: bytes) -> bool:
         try:
@@ -199,3 +282,30 @@ class PollOutlet:
         log.info("payload_too_large", sid=self._session.sid, limit=limit, option="max_payload_bytes")
         message = f"Request body over {limit} bytes (max_payload_bytes)"
         await exchange.refuse(Refusal(BAD_REQUEST.code, message, 413))
+
+
+class _FastParked:
+    """The waiting place of a GET without a task: it is answered in the loop's next turn after `release`."""
+
+    __slots__ = ("_answer", "_released", "encodings", "ended", "poll", "spawn")
+
+    def __init__(
+        self,
+        answer: "Callable[[_FastParked], None]",
+        poll: WaitingPoll,
+        encodings: str,
+        ended: Callable[[], None],
+        spawn: Spawn,
+    ) -> None:
+        self._answer = answer
+        self._released = False
+        self.poll = poll
+        self.encodings = encodings
+        self.ended = ended
+        self.spawn = spawn
+
+    def release(self) -> None:
+        """Answer soon; what else is written in this turn of the loop goes along."""
+        if not self._released:
+            self._released = True
+            asyncio.get_running_loop().call_soon(self._answer, self)

@@ -1,17 +1,19 @@
 """Serve an ASGI app with uvicorn, the way that suits Socket.IO.
 
-The fast WebSocket path is on; WebSocket compression and uvicorn's own WebSocket pings are off (compression costs
-58-79 KB a connection, and Engine.IO has heartbeats of its own); on a stop the app ends its connections *before*
-uvicorn waits for open responses, or a parked poll would hold it for a whole heartbeat interval.
+The fast paths for WebSockets and polling are on; WebSocket compression and uvicorn's own WebSocket pings are off
+(compression costs 58-79 KB a connection, and Engine.IO has heartbeats of its own); on a stop the app ends its
+connections *before* uvicorn waits for open responses, or a parked poll would hold it for a heartbeat interval.
 """
 
 import asyncio
+import logging
 import socket
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import uvicorn
 
+from zmqio.transport.uvicorn_http import FastHttpProtocol
 from zmqio.transport.uvicorn_ws import FastWebSocketProtocol
 
 __all__ = ["run", "serve"]
@@ -38,8 +40,10 @@ async def serve(app: Any, *, listener: socket.socket, before_shutdown: Callable[
         # Accepted sockets inherit it. asyncio sets it only where it can tell that a socket is TCP, which it cannot
         # for one that was made without a protocol number: small packets then wait 20 to 40 ms for the one before.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    logging.getLogger("asyncio").addFilter(_is_no_lost_write)
     config = uvicorn.Config(
         app,
+        http=FastHttpProtocol,
         ws=FastWebSocketProtocol,
         ws_per_message_deflate=False,
         ws_ping_interval=None,
@@ -49,6 +53,11 @@ async def serve(app: Any, *, listener: socket.socket, before_shutdown: Callable[
         timeout_graceful_shutdown=GRACE_S,
     )
     await _Server(config, before_shutdown).serve(sockets=[listener])
+
+
+def _is_no_lost_write(record: logging.LogRecord) -> bool:
+    """Leave out the line for each write to a connection whose loss is not reported yet: in a storm, thousands."""
+    return record.msg != "socket.send() raised exception."
 
 
 class _Server(uvicorn.Server):

@@ -8,6 +8,7 @@ It is a small subclass of uvicorn's sans-I/O protocol. Should a later uvicorn mi
 simply stay on the plain ASGI path.
 """
 
+import asyncio
 from asyncio import TimerHandle
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import structlog
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from zmqio.transport.slim import SlimEvent, SlimQueue
 from zmqio.transport.websocket import EXTENSION, PENDING
 from zmqio.transport.ws_outlets import WireListener
 
@@ -39,6 +41,7 @@ class FastWebSocketProtocol(WebSocketsSansIOProtocol):
         super().__init__(*args, **kwargs)
         if hasattr(self.conn, "available_extensions"):
             self.conn.available_extensions = []
+        self._slim_down()
 
     # FastWire.
 
@@ -54,6 +57,8 @@ class FastWebSocketProtocol(WebSocketsSansIOProtocol):
         if stop_keepalive is not None:
             stop_keepalive()  # Engine.IO has its own heartbeat
         self._extensions.pop(EXTENSION, None)
+        # uvicorn reads them in the handshake only, and they are some 3 KB of headers.
+        self.request = self.response = None  # type: ignore[assignment]
         return self.transport.write
 
     def listen(self, sink: Sink) -> None:
@@ -138,6 +143,14 @@ class FastWebSocketProtocol(WebSocketsSansIOProtocol):
     def _extensions(self) -> dict[Any, Any]:
         extensions: dict[Any, Any] = self.scope["extensions"]
         return extensions
+
+    def _slim_down(self) -> None:
+        """Replace what uvicorn has of asyncio's queues and events while nobody uses it yet: 3 KB a connection."""
+        if isinstance(getattr(self, "queue", None), asyncio.Queue):
+            self.queue = SlimQueue()  # type: ignore[assignment]
+        if isinstance(getattr(self, "writable", None), asyncio.Event):
+            self.writable = SlimEvent()  # type: ignore[assignment]
+            self.writable.set()
 
     def _hand_over(self, sink: Sink, data: str | bytes) -> None:
         pending = sink(data)

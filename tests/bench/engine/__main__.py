@@ -1,7 +1,7 @@
 """Compare zmqio's engine with a C floor, Node socket.io and python-socketio, side by side in one run.
 
 `python -m tests.bench.engine [--only fanout,polling,...] [--servers zmqio,node,...] [--quick]`; about 6 minutes,
-with `--quick` about 3. See `tests/bench/README.md`.
+with `--quick` about 3. `--cycles 50000` connects and disconnects that often instead. See `tests/bench/README.md`.
 """
 
 import argparse
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from tests.bench.engine.cycles import run_cycles
 from tests.bench.engine.load import Load, LoadError
 from tests.bench.engine.noise import Noise
 from tests.bench.engine.process import ServerProcess
@@ -32,6 +33,9 @@ class Contestant:
 def main() -> int:
     """Run what the command line asks for, and print the report; 1 if a server failed."""
     arguments = _parse()
+    if arguments.cycles:
+        run_cycles(arguments.cycles)
+        return 0
     plan = QUICK if arguments.quick else FULL
     kinds = [kind for kind in SERVERS if kind.name in arguments.servers]
     _raise_descriptor_limit()
@@ -92,6 +96,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--only", type=_list_of(list(SCENARIOS)), default=list(SCENARIOS), metavar="SCENARIOS")
     parser.add_argument("--servers", type=_list_of(names), default=names, metavar="SERVERS")
     parser.add_argument("--quick", action="store_true", help="fewer rounds and smaller counts")
+    parser.add_argument("--cycles", type=int, metavar="N", help="connect/disconnect cycles; nothing else is run")
     return parser.parse_args()
 
 

@@ -1,0 +1,35 @@
+"""Many connect/disconnect cycles against one node: does anything stay behind?"""
+
+import asyncio
+
+from tests.support.churn import churn, read_census
+from tests.support.cluster import NodeProcess
+from tests.support.node_config import NodeConfig
+
+__all__ = ["run_cycles"]
+
+PARTS = 10
+COLUMNS = ("sessions", "requests", "tasks", "objects", "resident_bytes")
+SETTLE_S = 2.0
+"""Time for the last connections to end before a look."""
+
+
+def run_cycles(cycles: int) -> None:
+    """Run `cycles` cycles of mixed transports in ten parts, and print what the node holds after each."""
+    asyncio.run(_run(cycles))
+
+
+async def _run(cycles: int) -> None:
+    async with NodeProcess(NodeConfig("cycles")) as node:
+        await churn(node.port, max(cycles // 100, 100))  # what is made once is made now
+        print(f"{'cycles':>8}" + "".join(f"{name:>16}" for name in COLUMNS))
+        await _look(node.port, 0)
+        for part in range(1, PARTS + 1):
+            await churn(node.port, cycles // PARTS)
+            await _look(node.port, part * (cycles // PARTS))
+
+
+async def _look(port: int, done: int) -> None:
+    await asyncio.sleep(SETTLE_S)
+    census = await asyncio.to_thread(read_census, port)
+    print(f"{done:>8}" + "".join(f"{census[name]:>16,}" for name in COLUMNS), flush=True)

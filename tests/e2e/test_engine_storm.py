@@ -1,0 +1,190 @@
+"""Clients that misbehave by the hundred on a real node process: what the others get, and what stays behind."""
+
+import asyncio
+import socket as sockets
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.support.churn import churn, read_census
+from tests.support.cluster import NodeProcess
+from tests.support.members import Member, PollingMember, WebSocketMember, call, next_event
+from tests.support.node_config import NodeConfig
+from tests.support.timing import LIMIT_S
+
+DISCONNECTS = 1_000
+WEBSOCKETS = len(range(0, DISCONNECTS, 3))
+"""How many of them are WebSockets."""
+MOST_OTHER_LINES = 20
+CYCLES = 5_000
+ROUND = 100
+LEAST_ROUNDS = 20
+FRAME_BYTES = 6_000
+"""20 rounds of 100 frames are 12 MB: more than the kernel's buffers and the session's 1 MiB take."""
+MORE_MEMORY_BYTES = 40 << 20
+"""What the allocator may keep after buffers of many MB were let go."""
+MORE_OBJECTS = 300
+"""Tracked objects may differ by what the looking connection itself takes."""
+
+
+@pytest_asyncio.fixture
+async def node() -> AsyncIterator[NodeProcess]:
+    # A polling client that vanished is noticed by its heartbeat only; the limit leaves the survivors time.
+    options = {"ping_interval_s": 1, "ping_timeout_s": 8}
+    async with NodeProcess(NodeConfig("storm", options=options)) as process:
+        yield process
+
+
+async def _settle(node: NodeProcess, at_most: dict[str, int]) -> dict[str, Any]:
+    """Wait until a census is nowhere above `at_most`, and return it."""
+    ends_at = asyncio.get_running_loop().time() + 2 * LIMIT_S
+    while True:
+        census = await asyncio.to_thread(read_census, node.port)
+        if all(census[name] <= limit for name, limit in at_most.items()):
+            return census
+        assert asyncio.get_running_loop().time() < ends_at, f"{census} never came down to {at_most}"
+        await asyncio.sleep(0.2)
+
+
+class Storm:
+    """Rounds of broadcasts to a room, while others come and go."""
+
+    def __init__(self, speaker: Member, survivors: Sequence[Member]) -> None:
+        self._speaker = speaker
+        self._survivors = survivors
+        self.rounds = 0
+        self.over = False
+
+    async def run(self) -> None:
+        while not self.over or self.rounds < LEAST_ROUNDS:
+            said = asyncio.ensure_future(call(self._speaker, "flood", "room", ROUND, FRAME_BYTES))
+            got = await asyncio.gather(*(_numbers(member) for member in self._survivors))
+            await said
+            assert got == [list(range(ROUND))] * len(self._survivors)
+            self.rounds += 1
+
+
+async def _numbers(member: Member) -> list[int]:
+    numbers: list[int] = []
+    while len(numbers) < ROUND:
+        event = await next_event(member)
+        if event[0] == "flood":
+            assert len(event[2]) == FRAME_BYTES
+            numbers.append(event[1])
+    return numbers
+
+
+async def _join(member: Member) -> Member:
+    await call(member, "join", "room")
+    return member
+
+
+async def _vanish(port: int, number: int) -> None:
+    """Join, and go in one of three ways: a WebSocket in the stream, a waiting poll, half an answer."""
+    if number % 3 == 0:
+        await (await _join(await WebSocketMember.open(port))).drop()
+        return
+    member = await PollingMember.open(port)
+    await _join(member)
+    if number % 3 == 1:
+        member.begin_poll()
+    else:
+        await asyncio.to_thread(_poll_half, port, member.query)
+    await member.drop()
+
+
+def _poll_half(port: int, query: str) -> None:
+    """Fetch some bytes of an answer on a connection of its own, and reset it."""
+    with _small_connection(port) as connection:
+        connection.sendall(f"GET /socket.io/?{query} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        connection.recv(100)
+        connection.setsockopt(sockets.SOL_SOCKET, sockets.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+
+
+def _small_connection(port: int) -> sockets.socket:
+    connection = sockets.socket()
+    connection.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
+    connection.settimeout(LIMIT_S)
+    connection.connect(("127.0.0.1", port))
+    return connection
+
+
+def _join_and_never_read(port: int) -> sockets.socket:
+    connection = _small_connection(port)
+    connection.sendall(
+        b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"
+        b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    )
+    for packet in (b"40", b'42["join","room"]'):
+        connection.sendall(bytes((0x81, 0x80 | len(packet))) + bytes(4) + packet)  # masked with zeros
+    return connection
+
+
+async def _vanish_all(port: int, count: int) -> None:
+    numbers = iter(range(count))
+
+    async def worker() -> None:
+        for number in numbers:
+            await _vanish(port, number)
+
+    await asyncio.gather(*(worker() for _ in range(20)))
+
+
+async def test_survivors_of_a_thousand_abrupt_disconnects_get_everything_once_and_in_order(
+    node: NodeProcess,
+) -> None:
+    before = await _settle(node, {"sessions": 0})
+    survivors: list[Member] = [await _join(await WebSocketMember.open(node.port)) for _ in range(2)]
+    survivors += [await _join(await PollingMember.open(node.port)) for _ in range(2)]
+    speaker = await WebSocketMember.open(node.port)
+    stuck = await asyncio.to_thread(_join_and_never_read, node.port)
+    storm = Storm(speaker, survivors)
+    running = asyncio.ensure_future(storm.run())
+    try:
+        await _vanish_all(node.port, DISCONNECTS)
+    finally:
+        storm.over = True
+    await running
+    await node.wait_log("client_dropped")
+    stuck.close()
+    await asyncio.gather(*(member.close() for member in (speaker, *survivors)))
+
+    after = await _settle(node, {"sessions": 0, "tasks": before["tasks"], "requests": before["requests"]})
+    assert after["resident_bytes"] < before["resident_bytes"] + MORE_MEMORY_BYTES
+    assert "Traceback" not in node.log_text()
+    lines = Counter(line["event"] for line in node.log_lines())
+    assert lines.pop("disconnect_handler_ran") > DISCONNECTS  # the test application's own
+    # One line for who did not fetch what waited for him: the stuck client, polls that vanished with a full buffer.
+    assert 1 <= lines.pop("client_dropped") <= 1 + DISCONNECTS - WEBSOCKETS
+    assert lines.total() < MOST_OTHER_LINES, lines
+
+
+async def test_thousands_of_connections_of_every_kind_leave_nothing_behind(node: NodeProcess) -> None:
+    await churn(node.port, CYCLES // 10)
+    before = await _settle(node, {"sessions": 0, "requests": 0})
+    await churn(node.port, CYCLES)
+    after = await _settle(
+        node,
+        {"sessions": 0, "requests": 0, "tasks": before["tasks"], "objects": before["objects"] + MORE_OBJECTS},
+    )
+    assert after["resident_bytes"] < before["resident_bytes"] + MORE_MEMORY_BYTES
+    assert "Traceback" not in node.log_text()
+
+
+@pytest.mark.parametrize("kinds", [(PollingMember, WebSocketMember), (WebSocketMember, PollingMember)])
+async def test_binary_reaches_a_room_of_both_transports_whoever_came_first(
+    node: NodeProcess, kinds: tuple[type[PollingMember] | type[WebSocketMember], ...]
+) -> None:
+    members = [await _join(await kind.open(node.port)) for kind in kinds]
+    speaker = await WebSocketMember.open(node.port)
+    for size in (1, 100_000):
+        await call(speaker, "say_big", "room", size)
+        for member in members:
+            while not str(head := await member.next_packet()).startswith("45"):
+                pass
+            assert head == '451-["big",{"_placeholder":true,"num":0}]'
+            assert await member.next_packet() == bytes(size)
+    await asyncio.gather(*(member.close() for member in (speaker, *members)))

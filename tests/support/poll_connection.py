@@ -1,0 +1,76 @@
+"""One keep-alive HTTP connection, driven byte by byte: for what a client library would hide."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from tests.support.timing import LIMIT_S
+
+__all__ = ["PollConnection", "Response", "open_connection"]
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer; header names are lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+
+class PollConnection:
+    """Sends request heads and reads whole answers; `headers` go with every request."""
+
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str, headers: tuple[str, ...]
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._path = path
+        self._headers = headers
+
+    def request(
+        self, query: str, *headers: str, method: str = "GET", version: str = "1.1", body: str = ""
+    ) -> None:
+        """Send a request, whether or not earlier ones were answered."""
+        length = [f"Content-Length: {len(body)}"] if body else []
+        lines = [f"{method} {self._path}?{query} HTTP/{version}", "Host: x", *self._headers, *headers, *length]
+        self._writer.write(("\r\n".join(lines) + "\r\n\r\n" + body).encode())
+
+    async def answer(self) -> Response:
+        """Read the next answer."""
+        async with asyncio.timeout(LIMIT_S):
+            head = (await self._reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+            headers = dict(line.lower().split(": ", 1) for line in head[1:] if line)
+            return Response(
+                int(head[0].split()[1]), headers, await self._reader.readexactly(int(headers["content-length"]))
+            )
+
+    async def get(self, query: str, *headers: str) -> Response:
+        """Poll."""
+        self.request(query, *headers)
+        return await self.answer()
+
+    async def ended(self) -> bool:
+        """Wait until the server has closed the connection; whether it said nothing more."""
+        async with asyncio.timeout(LIMIT_S):
+            return not await self._reader.read()
+
+    def drop(self) -> None:
+        """Go away without a goodbye."""
+        self._writer.transport.abort()
+
+
+@asynccontextmanager
+async def open_connection(port: int, *headers: str, path: str = "/socket.io/") -> AsyncIterator[PollConnection]:
+    """Connect to this machine for the length of the block."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        yield PollConnection(reader, writer, path, headers)
+    finally:
+        writer.transport.abort()
