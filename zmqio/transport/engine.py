@@ -16,6 +16,7 @@ import structlog
 
 from zmqio.config import EngineOptions
 from zmqio.ids import NodeTag
+from zmqio.log_limit import LimitedLog
 from zmqio.transport import websocket
 from zmqio.transport.asgi_http import EXTENSION, Exchange, PollWire, Send, WaitingPoll
 from zmqio.transport.engineio_server import EngineioServer
@@ -66,11 +67,13 @@ class Engine(EngineioServer):
     Attributes:
         counters: what happened how often: `handshakes`, `slow_clients`, `volatile_dropped`, `packets_too_large`,
             `packets_malformed`, `message_failures`, `origins_refused`, `closed`.
+        notices: the log for what clients can cause as often as they like.
         foreign: what to ask when a session id is not known here, or None.
     """
 
     def __init__(self, options: EngineOptions, tag: NodeTag, accept: Accept) -> None:
         super().__init__(options, tag)
+        self.notices = LimitedLog(log)
         self.foreign: Foreign | None = None
         self._accept = accept
         self._heartbeat: Heartbeat[Session] = Heartbeat(

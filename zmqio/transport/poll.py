@@ -11,8 +11,6 @@ import zlib
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
-import structlog
-
 from zmqio.config import EngineOptions
 from zmqio.exceptions import PacketError
 from zmqio.transport.asgi_http import (
@@ -32,8 +30,6 @@ from zmqio.transport.payload import CLOSE, NOOP, SEPARATOR, Prepared, decode_pay
 from zmqio.transport.session import Session
 
 __all__ = ["PollOutlet"]
-
-log = structlog.get_logger(__name__)
 
 # How long a poll rests after a probe before it is ended with a noop: the upgrade may be right behind, and the poll
 # is one too many then. engine.io 6 (`_maybeUpgrade`: `setInterval(check, 100)`) takes up to 100 ms, and the client
@@ -272,14 +268,15 @@ class PollOutlet:
                 if pending is not None:
                     await self._session.settle(pending)
         except (PacketError, UnicodeDecodeError) as error:
-            log.info("payload_malformed", sid=self._session.sid, error=str(error))
+            self._session.notices.info("payload_malformed", sid=self._session.sid, error=str(error))
             self._session.end("parse error")
             return False
         return True
 
     async def _refuse_too_large(self, exchange: Exchange) -> None:
         limit = self._options.max_payload_bytes
-        log.info("payload_too_large", sid=self._session.sid, limit=limit, option="max_payload_bytes")
+        session = self._session
+        session.notices.info("payload_too_large", sid=session.sid, limit=limit, option="max_payload_bytes")
         message = f"Request body over {limit} bytes (max_payload_bytes)"
         await exchange.refuse(Refusal(BAD_REQUEST.code, message, 413))
 

@@ -14,6 +14,7 @@ from engineio.async_socket import AsyncSocket
 
 from zmqio.exceptions import PacketError
 from zmqio.ids import EngineSid
+from zmqio.log_limit import LimitedLog
 from zmqio.transport.backlog import Backlog
 from zmqio.transport.payload import CLOSE, NOOP, PING, Prepared, decode_packet, utf8_size
 from zmqio.transport.session_contracts import ConnectionEvents, Outlet, SessionOwner, TransportName
@@ -66,6 +67,11 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
         self._may_extend = False
         self._close_reason: str | None = None
         self._close_timer: asyncio.TimerHandle | None = None
+
+    @property
+    def notices(self) -> LimitedLog:
+        """The log for what clients can cause as often as they like."""
+        return self._owner.notices
 
     @property
     def buffered_bytes(self) -> int:
@@ -247,7 +253,7 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
         bytes_are_over = backlog.size_bytes > options.session_buffer_bytes
         option = "session_buffer_bytes" if bytes_are_over else "session_buffer_packets"
         self._owner.counters["slow_clients"] += 1
-        log.warning(
+        self.notices.warning(
             "client_dropped",
             sid=self.sid,
             reason="slow client",
@@ -260,7 +266,7 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
 
     def _end_too_large(self, limit: int) -> None:
         self._owner.counters["packets_too_large"] += 1
-        log.info("packet_too_large", sid=self.sid, limit=limit, option="max_payload_bytes")
+        self.notices.info("packet_too_large", sid=self.sid, limit=limit, option="max_payload_bytes")
         self.end("transport error", code=1009)
 
     def _message(self, data: str | bytes) -> Awaitable[None] | None:

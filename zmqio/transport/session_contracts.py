@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Coroutine
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from zmqio.config import EngineOptions
+from zmqio.log_limit import LimitedLog
 from zmqio.transport.payload import Prepared
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class SessionOwner(Protocol):
 
     options: EngineOptions
     counters: Counter[str]
+    notices: LimitedLog
 
     def forget(self, session: "Session") -> None:
         """The session has ended; no request will find it any more."""

@@ -10,8 +10,6 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-import structlog
-
 from zmqio.transport.asgi_http import Send
 from zmqio.transport.parked import Receive
 from zmqio.transport.payload import PROBE_ANSWER
@@ -22,8 +20,6 @@ from zmqio.transport.websocket import attach, data_of, read_until_closed
 from zmqio.transport.ws_outlets import close_websocket
 
 __all__ = ["serve_upgrade"]
-
-log = structlog.get_logger(__name__)
 
 PROBE = "2probe"
 UPGRADE = "5"
@@ -53,7 +49,7 @@ async def _probe(session: Session, owner: SessionOwner, receive: Receive, send: 
             asked = await _exchange_probe(outlet, receive, send)
     except TimeoutError:
         asked = False
-        log.info("upgrade_timed_out", sid=session.sid, limit_s=owner.options.upgrade_timeout_s)
+        owner.notices.info("upgrade_timed_out", sid=session.sid, limit_s=owner.options.upgrade_timeout_s)
     except OSError:
         asked = False
     finally:
