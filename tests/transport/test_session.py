@@ -30,6 +30,7 @@ async def test_polling_client_over_the_byte_bound_is_closed_counted_and_logged_o
         assert [entry for entry in logs if entry["event"] == "client_dropped"] == [
             {
                 "event": "client_dropped",
+                "times": 1,
                 "log_level": "warning",
                 "sid": sid,
                 "reason": "slow client",
