@@ -32,6 +32,9 @@ log = structlog.get_logger(__name__)
 FLOOD_SLICE = 50
 """Messages of a flood between two pauses, so that a flood is no stall."""
 
+REASONS_KEPT = 2_000
+"""Newest disconnects whose reason is kept: the application must not be what grows when memory is watched."""
+
 
 class NodeApp:
     """The handlers of one node, in the namespaces `/` and `/chat`."""
@@ -76,6 +79,8 @@ class NodeApp:
     async def disconnect(self, socket: Socket, reason: str) -> None:
         """Note why."""
         self.reasons[socket.id] = reason
+        if len(self.reasons) > REASONS_KEPT:
+            del self.reasons[next(iter(self.reasons))]
         log.info("disconnect_handler_ran", sid=socket.id, reason=reason)
 
     async def whoami(self, socket: Socket) -> dict[str, Any]:
