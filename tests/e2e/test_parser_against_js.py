@@ -1,14 +1,12 @@
 """Our parsers against the npm ones: what either side encodes, the other decodes to the same packet.
 
-Needs `node` and the npm packages socket.io-parser and socket.io-msgpack-parser in the folder that
-`ZMQIO_NODE_MODULES` names. Without them it is skipped, but fails where `CI=1`.
+Needs `node` and the npm packages socket.io-parser and socket.io-msgpack-parser (`tests/support/npm.py`).
 """
 
 import json
 import os
 import random
 import re
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.protocol import vectors
+from tests.support.npm import node_modules, require_node
 from tests.support.timing import LIMIT_S
 from zmqio.exceptions import PacketError
 from zmqio.protocol.msgpack_parser import MsgpackParser
@@ -30,17 +29,19 @@ Peer = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
 @pytest.fixture(scope="module")
 def peer() -> Peer:
     """Runs a list of cases in one node process."""
-    modules, node = os.environ.get("ZMQIO_NODE_MODULES"), shutil.which("node")
-    packages = ("socket.io-parser", "socket.io-msgpack-parser")
-    if not node or not modules or not all(Path(modules, package).is_dir() for package in packages):
-        reason = f"needs node, and ZMQIO_NODE_MODULES with {' and '.join(packages)} in it"
-        (pytest.fail if os.environ.get("CI") == "1" else pytest.skip)(reason)
+    node, modules = require_node(), node_modules("socket.io-parser", "socket.io-msgpack-parser")
+    environment = {**os.environ, "ZMQIO_NODE_MODULES": str(modules)}
 
     def run(cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
         script = str(Path(__file__).with_name("parser_peer.cjs"))
         text = json.dumps(cases, default=lambda value: {"$hex": value.hex()})
         done = subprocess.run(
-            [node, script], input=text.encode(), capture_output=True, timeout=LIMIT_S, check=False
+            [node, script],
+            input=text.encode(),
+            capture_output=True,
+            timeout=LIMIT_S,
+            check=False,
+            env=environment,
         )
         assert done.returncode == 0, done.stderr.decode()
         results: list[dict[str, Any]] = json.loads(done.stdout, object_hook=_bytes)
