@@ -35,7 +35,8 @@ run(serve(app, listener=listener, before_shutdown=before_shutdown))
 
 
 def test_app_is_served_and_told_before_the_shutdown() -> None:
-    process = subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-c", PROGRAM]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         assert process.stdout is not None
         port = int(process.stdout.readline())

@@ -24,7 +24,7 @@ GRACE_S = 5
 
 def run(work: Coroutine[Any, Any, None]) -> None:
     """Run `work` to its end on the event loop that uvicorn would choose: uvloop where it is installed."""
-    with asyncio.Runner(loop_factory=uvicorn.Config(app="").get_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=uvicorn.Config(app="", log_config=None).get_loop_factory()) as runner:
         runner.run(work)
 
 
