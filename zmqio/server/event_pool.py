@@ -1,16 +1,16 @@
 """Events of one client, handled at the same time (`concurrent_events`), with the bound of `EventQueue`."""
 
-import asyncio
-from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Generic, TypeVar
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from zmqio.server.event_queue import EventQueue
 
 __all__ = ["EventPool"]
 
 Item = TypeVar("Item")
 
 
-class EventPool(Generic[Item]):
+class EventPool(EventQueue[Item]):
     """Begins items in the order in which they came, and does not wait for one to end before the next begins.
 
     Args:
@@ -20,44 +20,18 @@ class EventPool(Generic[Item]):
             awaitable that is done when none waits any more: whoever reads from the client waits for it.
     """
 
-    __slots__ = ("_handle", "_idle", "_items", "_max_items", "_room", "_running", "_spawn")
-
-    def __init__(
-        self,
-        handle: Callable[[Item], Awaitable[None]],
-        spawn: Callable[[Coroutine[Any, Any, None]], object],
-        max_items: int,
-    ) -> None:
-        self._handle = handle
-        self._spawn = spawn
-        self._max_items = max_items
-        self._items: deque[Item] = deque()
-        self._running = 0
-        self._room: asyncio.Future[None] | None = None
-        self._idle: asyncio.Future[None] | None = None
-
-    def __len__(self) -> int:
-        return len(self._items)
+    __slots__ = ()
 
     def put(self, item: Item) -> Awaitable[None] | None:
         """Add an item; the result, if any, is done when the client may be read on."""
         if self._running < self._max_items:
             self._running += 1
-            self._spawn(self._run(item))
+            self._spawn(self._begin(item))
             return None
         self._items.append(item)
-        if self._room is None:
-            self._room = asyncio.get_running_loop().create_future()
-        return asyncio.shield(self._room)
+        return self._wait_for_room()
 
-    async def drained(self) -> None:
-        """Wait until nothing is handled and nothing waits."""
-        while self._running:
-            if self._idle is None:
-                self._idle = asyncio.get_running_loop().create_future()
-            await asyncio.shield(self._idle)
-
-    async def _run(self, item: Item) -> None:
+    async def _begin(self, item: Item) -> None:
         try:
             await self._handle(item)
             while self._items:
@@ -66,15 +40,4 @@ class EventPool(Generic[Item]):
                     self.release()
                 await self._handle(following)
         finally:
-            self._running -= 1
-            if not self._running:
-                self.release()
-                if self._idle is not None:
-                    self._idle.set_result(None)
-                    self._idle = None
-
-    def release(self) -> None:
-        """Let the client be read on, however much waits."""
-        if self._room is not None:
-            self._room.set_result(None)
-            self._room = None
+            self._ended()

@@ -36,7 +36,7 @@ class EventQueue(Generic[Item]):
         self._spawn = spawn
         self._max_items = max_items
         self._items: deque[Item] = deque()
-        self._running = False
+        self._running = 0
         self._room: asyncio.Future[None] | None = None
         self._idle: asyncio.Future[None] | None = None
 
@@ -47,13 +47,9 @@ class EventQueue(Generic[Item]):
         """Add an item; the result, if any, is done when the client may be read on."""
         self._items.append(item)
         if not self._running:
-            self._running = True
+            self._running = 1
             self._spawn(self._run())
-        if len(self._items) <= self._max_items:
-            return None
-        if self._room is None:
-            self._room = asyncio.get_running_loop().create_future()
-        return asyncio.shield(self._room)
+        return None if len(self._items) <= self._max_items else self._wait_for_room()
 
     async def drained(self) -> None:
         """Wait until nothing is handled and nothing waits."""
@@ -69,14 +65,25 @@ class EventQueue(Generic[Item]):
                 if self._room is not None and len(self._items) <= self._max_items // 2:
                     self.release()
         finally:
-            self._running = False
-            self.release()
-            if self._idle is not None:
-                self._idle.set_result(None)
-                self._idle = None
+            self._ended()
 
     def release(self) -> None:
         """Let the client be read on, however much waits."""
-        if self._room is not None and not self._room.done():
+        if self._room is not None:
             self._room.set_result(None)
-        self._room = None
+            self._room = None
+
+    def _wait_for_room(self) -> Awaitable[None]:
+        if self._room is None:
+            self._room = asyncio.get_running_loop().create_future()
+        return asyncio.shield(self._room)
+
+    def _ended(self) -> None:
+        """A run is over; with the last one nothing is handled any more."""
+        self._running -= 1
+        if self._running:
+            return
+        self.release()
+        if self._idle is not None:
+            self._idle.set_result(None)
+            self._idle = None

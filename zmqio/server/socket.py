@@ -147,7 +147,7 @@ class Socket(Tappable):
         self._state = _State.CONNECTING
         self._held: list[tuple[Prepared, bool]] = []
         self._acks = Acks()
-        self._events: EventQueue[Packet] | EventPool[Packet] | None = None
+        self._events: EventQueue[Packet] | None = None
         self.taps = None
         self._last_rooms: frozenset[str] = frozenset()
 
