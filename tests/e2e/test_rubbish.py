@@ -47,6 +47,9 @@ COUNTERS = ("bus_rubbish", "publish_request_refused", "version_mismatches", "top
 LINES_A_KIND = 5
 """Most log lines of one kind in one of these tests: they are written every ten seconds at most."""
 
+MARKS = count()
+"""Numbers over all tests: the witnesses remember what they heard in the tests before."""
+
 StillServing = Callable[[], Awaitable[None]]
 
 
@@ -106,11 +109,10 @@ class RubbishSender:
         self._broker = broker
         self._cluster = cluster
         self._witnesses = witnesses
-        self._marks = count()
 
     async def send(self, role: str, messages: list[list[bytes]], times: int) -> Told:
         lines, counted = self._lines(), await self._counted()
-        mark = f"mark {next(self._marks)} {id(self)}"
+        mark = f"mark {next(MARKS)}"
         await asyncio.to_thread(push, self._broker.endpoint(role), messages, times, SENDERS[role], last=mark)
         for witness in self._witnesses:
             await witness.wait_for(mark)
