@@ -17,6 +17,7 @@ import time
 from multiprocessing.connection import Connection
 from typing import Any
 
+from tests.bench.soak.checks import Check
 from tests.bench.soak.listener import Listener
 from tests.bench.soak.load import NODES
 
@@ -70,7 +71,8 @@ class Checker:
 
     def _connect(self, clients: list[tuple[int, int, frozenset[int]]], capacity: int, base_ns: int) -> None:
         for client, port, rooms in clients:
-            listener = self._listeners[client] = Listener(port, rooms, NODES, capacity, base_ns)
+            check = Check(rooms, emitters=NODES, capacity=capacity, base_ns=base_ns)
+            listener = self._listeners[client] = Listener(port, rooms, check)
             self._by_fd[listener.fileno()] = listener
             self._poll.register(listener.fileno(), select.POLLIN)
 

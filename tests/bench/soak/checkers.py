@@ -7,7 +7,7 @@ from multiprocessing import Pipe
 from types import TracebackType
 from typing import Any
 
-from tests.bench.soak.listener import Tally
+from tests.bench.soak.checks import Tally
 from tests.support.cluster import ROOT, process_environment
 from tests.support.timing import LIMIT_S
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.bench.soak.listener import Tally
+from tests.bench.soak.checks import Tally
 from tests.bench.soak.load import MEMBERS, ROOMS, room_of
 
 __all__ = ["NOTICED_WITHIN_S", "Evidence", "Findings", "examine", "told_by"]
@@ -34,6 +34,7 @@ class Evidence:
         kept: (client, room) of each later join that was kept to the end.
         window_ns: begin and end of the fault.
         may_lose: whether messages may be missing where a gap was told.
+        noticed_within_s: longest time until a dead node is noticed; None for any.
     """
 
     ledgers: Sequence["array[int]"]
@@ -44,6 +45,7 @@ class Evidence:
     kept: "set[tuple[int, int]]"
     window_ns: tuple[int, int]
     may_lose: bool = False
+    noticed_within_s: float | None = NOTICED_WITHIN_S
 
 
 @dataclass(slots=True)
@@ -58,8 +60,10 @@ class Findings:
         delivered: deliveries, owed or not.
         doubled, overtaken, overtaken_in_room, strays: what was wrong with them.
         missed: of each node, how many *messages* are lost to at least one of its clients.
-        refused_at: of each node, how many refused *messages* did not come; a gap may name them or not.
+        excused: of each node, how many *messages* did not come that were refused or cut off: a gap may count them.
         told: of each node, how many messages its gap counters say are gone.
+        outside: of each node, how many messages are missed that are in no range that a gap told; only of nodes
+            that were told of gaps. The first emit of a node has n = 1: nodes under test stamp nothing else.
         lost_between_s: first and last lost message, seconds after the begin of the fault.
         delays_us, window_delays_us: sorted; the second of messages emitted during the fault.
         false_deaths: "one lost three" for each death declared that was none.
@@ -79,8 +83,9 @@ class Findings:
     overtaken_in_room: int = 0
     strays: int = 0
     missed: dict[int, int] = field(default_factory=dict)
-    refused_at: dict[int, int] = field(default_factory=dict)
+    excused: dict[int, int] = field(default_factory=dict)
     told: dict[int, int] = field(default_factory=dict)
+    outside: dict[int, int] = field(default_factory=dict)
     lost_between_s: tuple[float, float] | None = None
     delays_us: list[int] = field(default_factory=list)
     window_delays_us: list[int] = field(default_factory=list)
@@ -114,16 +119,19 @@ def told_by(state: Mapping[str, Any]) -> int:
 
 def _count_missing(evidence: Evidence, findings: Findings) -> None:
     lost: dict[int, set[tuple[int, int]]] = {node: set() for node in evidence.states}
-    refused: dict[int, set[tuple[int, int]]] = {node: set() for node in evidence.states}
+    excused: dict[int, set[tuple[int, int]]] = {node: set() for node in evidence.states}
     lost_at_ns: list[int] = []
     for node, emitter, number, fate in _missing(evidence, findings):
         if fate == "lost":
             lost[node].add((emitter, number))
             lost_at_ns.append(abs(evidence.ledgers[emitter][number]))
-        elif fate == "refused":
-            refused[node].add((emitter, number))
+        else:
+            excused[node].add((emitter, number))
     findings.missed = {node: len(messages) for node, messages in lost.items()}
-    findings.refused_at = {node: len(messages) for node, messages in refused.items()}
+    findings.excused = {node: len(messages) for node, messages in excused.items()}
+    for node, messages in lost.items():
+        if gaps := evidence.states[node]["gaps"]:
+            findings.outside[node] = len(messages - _in_gaps(evidence, gaps))
     if lost_at_ns:
         begin_ns = evidence.window_ns[0]
         findings.lost_between_s = ((min(lost_at_ns) - begin_ns) / 1e9, (max(lost_at_ns) - begin_ns) / 1e9)
@@ -151,6 +159,16 @@ def _missing(evidence: Evidence, findings: Findings) -> Iterator[tuple[int, int,
                     else:
                         findings.missing[fate] += 1
                         yield node, emitter, number, fate
+
+
+def _in_gaps(evidence: Evidence, gaps: Sequence[Mapping[str, Any]]) -> set[tuple[int, int]]:
+    """(emitter, number) of all that gaps say is gone."""
+    gone: set[tuple[int, int]] = set()
+    for gap in gaps:
+        emitter = evidence.node_ids.index(gap["node_id"])
+        numbers = range(max(gap["first"] - 1, 0), min(gap["last"], len(evidence.ledgers[emitter])))
+        gone.update((emitter, number) for number in numbers)
+    return gone
 
 
 def _by_room(emitter: int, count: int) -> list[list[int]]:
@@ -218,9 +236,11 @@ def _reasons(evidence: Evidence, findings: Findings) -> list[str]:
     if untold:
         reasons.append("untold: " + ", ".join(f"{count} at node {node}" for node, count in untold.items()))
     if overtold := [
-        node for node in findings.told if findings.told[node] > findings.missed[node] + findings.refused_at[node]
+        node for node in findings.told if findings.told[node] > findings.missed[node] + findings.excused[node]
     ]:
         reasons.append(f"more told than missed at node {', '.join(map(str, overtold))}")
+    if outside := sum(findings.outside.values()):
+        reasons.append(f"{outside} missed outside of the gaps that were told")
     if findings.doubled:
         reasons.append(f"{findings.doubled} doubled")
     overtaken = findings.overtaken_in_room if told_gap else findings.overtaken
@@ -238,7 +258,7 @@ def _reasons_of_processes(evidence: Evidence, findings: Findings) -> list[str]:
     owed_notices = len(evidence.killed_ns) * len(evidence.states)
     if len(findings.noticed_s) < owed_notices:
         reasons.append("death not noticed")
-    elif findings.noticed_s and max(findings.noticed_s) > NOTICED_WITHIN_S:
+    elif evidence.noticed_within_s and max(findings.noticed_s, default=0.0) > evidence.noticed_within_s:
         reasons.append(f"death noticed after {max(findings.noticed_s):.1f} s")
     if findings.closed:
         reasons.append(f"{len(findings.closed)} clients dropped")

@@ -1,7 +1,6 @@
-"""One raw Socket.IO client on a WebSocket, which checks every message that comes: once, and in order.
+"""One raw Socket.IO client on a WebSocket, for a process that reads many in turn: once made, it never waits.
 
-Written for the cost: 12,000 messages a second have to be checked on a machine that three nodes, a broker and
-five emitters' loops share. It never waits: the checker reads it when there is something to read.
+Speaks as much Engine.IO and Socket.IO as it needs: events, acknowledgements, pings. No frames of 64 KiB or more.
 """
 
 import base64
@@ -10,55 +9,17 @@ import os
 import socket
 import struct
 import time
-from array import array
-from dataclasses import dataclass, field
 
-from tests.bench.soak.load import HEAD, ROOMS, room_of
+from tests.bench.soak.checks import Check
+from tests.bench.soak.load import HEAD, room_name
 
-__all__ = ["Listener", "Tally"]
+__all__ = ["Listener"]
 
 LIMIT_S = 20.0
 READ_BYTES = 1 << 18
 TEXT, CLOSE = 0x81, 0x88
 LONG, LONGEST = 126, 127
 MASKED, NO_MASK = 0x80, bytes(4)
-# Where the parts of a message are, after HEAD; see `load.Message.text`.
-START = len(HEAD)
-EMITTER, NUMBER, ROOM, TIME = (slice(START + at, START + to) for at, to in ((0, 1), (1, 9), (9, 11), (11, 30)))
-EXAMPLES_KEPT = 20
-
-
-@dataclass(slots=True)
-class Tally:
-    """What one client has seen; travels to the harness at the end.
-
-    Attributes:
-        seen: of each emitter one byte for each number: 1 if that message has come.
-        doubled: messages that came again.
-        overtaken: messages that came after a later one of the same emitter.
-        overtaken_in_room: those of them whose room had a later one too.
-        strays: messages of rooms in which this client never was, or that are not what their number says.
-        count: messages that came, doublings left out.
-        delays_us: from the emit to here, of each.
-        emitted_ms: when each was emitted, since `base_ns`.
-        acked: (room, joined, CLOCK_MONOTONIC of the acknowledgement in ns) of each later join or leave.
-        closed: why the connection ended, if it did.
-        examples: the first few that came wrong, for people to read.
-    """
-
-    base_ns: int
-    seen: list[bytearray]
-    rooms: frozenset[int]
-    doubled: int = 0
-    overtaken: int = 0
-    overtaken_in_room: int = 0
-    strays: int = 0
-    count: int = 0
-    delays_us: "array[int]" = field(default_factory=lambda: array("I"))
-    emitted_ms: "array[int]" = field(default_factory=lambda: array("I"))
-    acked: list[tuple[int, bool, int]] = field(default_factory=list)
-    closed: str = ""
-    examples: list[str] = field(default_factory=list)
 
 
 class Listener:
@@ -67,16 +28,15 @@ class Listener:
     Args:
         port: of the node, on 127.0.0.1.
         rooms: what it joins.
-        emitters: how many there are.
-        capacity: numbers that an emitter may use.
-        base_ns: times are counted from here.
+        check: gets every message.
+
+    Attributes:
+        tally: that of the check.
     """
 
-    def __init__(self, port: int, rooms: frozenset[int], emitters: int, capacity: int, base_ns: int) -> None:
-        self.tally = Tally(base_ns, [bytearray(capacity) for _ in range(emitters)], rooms)
-        self._highest = [-1] * emitters
-        self._highest_in_room = [-1] * (emitters * ROOMS)
-        self._allowed = set(rooms)
+    def __init__(self, port: int, rooms: frozenset[int], check: Check) -> None:
+        self._check = check
+        self.tally = check.tally
         self._asked: dict[int, tuple[int, bool]] = {}
         self._next_ask = 0
         self._buffer = b""
@@ -92,7 +52,7 @@ class Listener:
 
     def change(self, room: int, *, joins: bool) -> None:
         """Join or leave a room; the acknowledgement goes to `Tally.acked`."""
-        self._allowed.add(room)
+        self._check.may_come(room)
         self._asked[self._next_ask] = (room, joins)
         self._ask(("join" if joins else "leave"), room)
 
@@ -145,8 +105,7 @@ class Listener:
         self._others.clear()
 
     def _ask(self, event: str, *rooms: int) -> None:
-        names = [f"room-{room:02d}" for room in rooms]
-        self._send(f"42{self._next_ask}{json.dumps([event, *names])}".encode())
+        self._send(f"42{self._next_ask}{json.dumps([event, *map(room_name, rooms)])}".encode())
         self._next_ask += 1
 
     def _send(self, text: bytes) -> None:
@@ -169,40 +128,11 @@ class Listener:
                 break
             packet = buffer[start : start + size]
             if packet.startswith(HEAD):
-                self._check(packet, now_ns)
+                self._check.message(packet, now_ns)
             else:
                 self._other(buffer[at], packet, now_ns)
             at = start + size
         self._buffer = buffer[at:]
-
-    def _check(self, packet: bytes, now_ns: int) -> None:
-        emitter, number, room = int(packet[EMITTER]), int(packet[NUMBER]), int(packet[ROOM])
-        tally = self.tally
-        seen = tally.seen[emitter]
-        if seen[number]:
-            tally.doubled += 1
-            self._wrong("doubled", emitter, number, room)
-            return
-        seen[number] = 1
-        tally.count += 1
-        line = emitter * ROOMS + room
-        if number > self._highest[emitter]:
-            self._highest[emitter] = self._highest_in_room[line] = number
-        else:
-            tally.overtaken += 1
-            tally.overtaken_in_room += number < self._highest_in_room[line]
-            self._highest_in_room[line] = max(self._highest_in_room[line], number)
-            self._wrong(f"overtaken by {self._highest[emitter]}", emitter, number, room)
-        if room not in self._allowed or room != room_of(emitter, number):
-            tally.strays += 1
-            self._wrong("stray", emitter, number, room)
-        emitted_ns = int(packet[TIME])
-        tally.delays_us.append(max(now_ns - emitted_ns, 0) // 1000)
-        tally.emitted_ms.append((emitted_ns - tally.base_ns) // 1_000_000)
-
-    def _wrong(self, what: str, emitter: int, number: int, room: int) -> None:
-        if len(self.tally.examples) < EXAMPLES_KEPT:
-            self.tally.examples.append(f"{what}: message {number} of emitter {emitter} in room {room}")
 
     def _other(self, opcode: int, packet: bytes, now_ns: int) -> None:
         if opcode == CLOSE:

@@ -29,7 +29,9 @@ EMITTER_VARIABLE = "SOAK_EMITTER"
 LEDGER_VARIABLE = "SOAK_LEDGER"
 CAPACITY_VARIABLE = "SOAK_CAPACITY"
 
-GAPS_KEPT = 1_000
+GAPS_KEPT = 10_000
+GAP_FACTS = ("node_id", "first", "last", "messages", "reason")
+"""Of the product's `BusGap`."""
 
 
 class SoakApp:
@@ -40,7 +42,7 @@ class SoakApp:
         ledger = Ledger(Path(os.environ[LEDGER_VARIABLE]), int(os.environ[CAPACITY_VARIABLE]))
         self.emitting = Emitting(io, int(os.environ[EMITTER_VARIABLE]), ledger)
         self.nodes_left: list[tuple[str, str, int]] = []
-        self.gaps: list[str] = []
+        self.gaps: list[dict[str, Any]] = []
         io.on_node("left")(self._node_left)
         io.on("join")(self.join)
         io.on("leave")(self.leave)
@@ -86,9 +88,9 @@ class SoakApp:
     def _node_left(self, node_id: str, reason: str) -> None:
         self.nodes_left.append((node_id, reason, time.monotonic_ns()))
 
-    def _gap(self, *args: Any) -> None:
+    def _gap(self, gap: Any) -> None:
         if len(self.gaps) < GAPS_KEPT:
-            self.gaps.append(", ".join(repr(arg) for arg in args))
+            self.gaps.append({name: getattr(gap, name) for name in GAP_FACTS})
 
 
 class _Control:

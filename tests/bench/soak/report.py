@@ -29,6 +29,7 @@ COLUMNS = (
     ("cpu", 10),
 )
 NAME_WIDTH = 22
+GAPS_SHOWN = 3
 HEADING = """\
 machine:  {machine}
 versions: zmqio {zmqio}, Python {python}, pyzmq {pyzmq}, libzmq {libzmq}
@@ -113,7 +114,10 @@ def details(outcome: Outcome) -> list[str]:
     if f.noticed_s:
         lines.append("death noticed after " + ", ".join(f"{s:.1f} s" for s in sorted(f.noticed_s)))
     lines += [f"false death: node {death}" for death in f.false_deaths] + f.closed + outcome.notes
-    lines += [f"gap at node {node}: {gap}" for node, gaps in outcome.gaps.items() for gap in gaps[:3]]
+    for node, gaps in outcome.gaps.items():
+        lines += [f"gap at node {node}: {gap}" for gap in gaps[:GAPS_SHOWN]]
+        if len(gaps) > GAPS_SHOWN:
+            lines.append(f"gaps at node {node}: {len(gaps)} in all")
     if outcome.warnings:
         lines.append(f"warnings: {_counts(outcome.warnings)}")
     if interesting := Counter({name: n for name, n in outcome.counters.items() if n}):

@@ -4,11 +4,12 @@ import asyncio
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 import psutil
 
 from tests.bench.soak.faults import Fault
-from tests.bench.soak.judge import Evidence, Findings, examine
+from tests.bench.soak.judge import NOTICED_WITHIN_S, Evidence, Findings, examine
 from tests.bench.soak.load import MEMBERS, ROOMS, room_of
 from tests.bench.soak.stage import NAMES, Stage
 
@@ -25,6 +26,7 @@ class Plan:
         tail_s: load after it.
         quiet_s: so long without progress, and what has not come is lost.
         settle_s: longest wait for what is still to come.
+        noticed_within_s: longest time until a dead node is noticed; None for any.
     """
 
     per_second: float = 5_000
@@ -32,6 +34,7 @@ class Plan:
     tail_s: float = 4.0
     quiet_s: float = 6.0
     settle_s: float = 30.0
+    noticed_within_s: float | None = NOTICED_WITHIN_S
 
 
 FULL = Plan()
@@ -53,7 +56,7 @@ class Outcome:
         emit_s: how long was emitted.
         warnings: log lines above INFO of all nodes, by event.
         counters: of all living nodes, added up.
-        gaps: what `on_bus_gap` told, as text, by the name of the node.
+        gaps: what `on_bus_gap` told, by the name of the node.
         errors: emits that raised, by the name of the error.
         notes: what the reader should know of the run.
         cpu: share of all cores that was busy; and that was this harness's, with nodes and brokers.
@@ -64,7 +67,7 @@ class Outcome:
     emit_s: float = 0.0
     warnings: Counter[str] = field(default_factory=Counter)
     counters: Counter[str] = field(default_factory=Counter)
-    gaps: dict[str, list[str]] = field(default_factory=dict)
+    gaps: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     errors: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
     cpu: tuple[float, float] = (0.0, 0.0)
@@ -89,7 +92,7 @@ async def run_fault(fault: Fault, plan: Plan, *, longest_s: float = LONGEST_S) -
         await stage.stop()
         emit_s, cpu = time.monotonic() - began_s, load.shares()
         await _settle(stage, plan)
-        evidence = await _evidence(stage, fault, (window_from_ns, window_to_ns))
+        evidence = await _evidence(stage, fault, plan, (window_from_ns, window_to_ns))
         outcome = Outcome(await asyncio.to_thread(examine, evidence))
         outcome.fault_s, outcome.emit_s, outcome.cpu = (window_to_ns - window_from_ns) / 1e9, emit_s, cpu
         _add_logs(outcome, stage, evidence)
@@ -120,7 +123,7 @@ def _owed(stage: Stage) -> int:
     return sum(in_room[room] * members[room] for room in range(ROOMS))
 
 
-async def _evidence(stage: Stage, fault: Fault, window_ns: tuple[int, int]) -> Evidence:
+async def _evidence(stage: Stage, fault: Fault, plan: Plan, window_ns: tuple[int, int]) -> Evidence:
     states = {node.index: await node.state() for node in stage.living}
     return Evidence(
         ledgers=[node.ledger() for node in stage.nodes],
@@ -131,6 +134,7 @@ async def _evidence(stage: Stage, fault: Fault, window_ns: tuple[int, int]) -> E
         kept=stage.kept,
         window_ns=window_ns,
         may_lose=fault.may_lose,
+        noticed_within_s=plan.noticed_within_s,
     )
 
 
