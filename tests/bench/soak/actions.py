@@ -19,6 +19,7 @@ __all__ = [
     "link_down",
     "node_block",
     "node_kill",
+    "node_stall",
     "node_stop",
     "nothing",
     "relay_mode",
@@ -71,6 +72,16 @@ def node_stop(s: float, *, index: int = 2) -> Action:
             await asyncio.sleep(s)
         finally:
             stage.nodes[index].send_signal(signal.SIGCONT)
+
+    return act
+
+
+def node_stall(s: float, *, index: int = 2) -> Action:
+    """Block the loop of a node."""
+
+    async def act(stage: Stage) -> None:
+        await stage.nodes[index].do("block", s=s)
+        await asyncio.sleep(s)
 
     return act
 
@@ -146,12 +157,15 @@ def join_churn(away_s: float, *, around_s: float = 1.5, pause_s: float = 0.04, s
         churning = asyncio.create_task(_churn(stage, random.Random(seed), pause_s))
         try:
             await asyncio.sleep(around_s)
+            before = len(stage.kept)
             async with _away(stage):
                 await asyncio.sleep(away_s)
+            meanwhile = len(stage.kept) - before
             await asyncio.sleep(around_s)
         finally:
             churning.cancel()
             await asyncio.gather(churning, return_exceptions=True)
+        stage.notes.append(f"{len(stage.kept)} joins were kept, {meanwhile} of them made without a broker")
 
     return act
 

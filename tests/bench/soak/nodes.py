@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.request import Request, urlopen
 
+import psutil
+
 from tests.bench.soak.ledger import read_ledger
 from tests.bench.soak.node_app import CAPACITY_VARIABLE, EMITTER_VARIABLE, LEDGER_VARIABLE
 from tests.support.cluster import NodeProcess
@@ -73,6 +75,10 @@ class SoakNode(NodeProcess):
         """SIGSTOP, SIGCONT or SIGKILL."""
         assert self._process is not None
         self._process.send_signal(number)
+
+    def resident_mb(self) -> float:
+        """Memory that it has in use."""
+        return float(psutil.Process(self.pid).memory_info().rss) / 1e6
 
     def ledger(self) -> "array[int]":
         """What it has emitted; also of a node that was killed."""

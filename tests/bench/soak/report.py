@@ -2,7 +2,7 @@
 
 import platform
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import zmq
 
@@ -10,7 +10,7 @@ import zmqio
 from tests.bench.engine.report import describe_machine
 from tests.bench.soak.runs import Outcome, Plan
 
-__all__ = ["details", "heading", "row", "summary", "table_head"]
+__all__ = ["NAME_WIDTH", "details", "heading", "row", "summary", "table_head"]
 
 COLUMNS = (
     ("emitted", 9),
@@ -125,13 +125,12 @@ def details(outcome: Outcome) -> list[str]:
     return lines + [f"for example {example}" for example in f.examples]
 
 
-def summary(broken: Sequence[str], others: Sequence[str], count: int) -> str:
-    """The last lines."""
-    lines = [f"{count - len(broken) - len(others)} of {count} scenarios held"]
-    if broken:
-        lines.append(f"broken: {', '.join(broken)}")
-    if others:
-        lines.append(f"not run: {', '.join(others)}")
+def summary(verdicts: Mapping[str, bool | None]) -> str:
+    """The last lines, from whether each scenario held; None for one that could not be run."""
+    lines = [f"{list(verdicts.values()).count(True)} of {len(verdicts)} scenarios held"]
+    for what, verdict in (("broken", False), ("not run", None)):
+        if names := [name for name, one in verdicts.items() if one is verdict]:
+            lines.append(f"{what}: {', '.join(names)}")
     return "\n" + "\n".join(lines)
 
 

@@ -82,7 +82,7 @@ async def run_fault(fault: Fault, plan: Plan, *, longest_s: float = LONGEST_S) -
     """
     async with Stage(fault.setup, per_second=plan.per_second, longest_s=longest_s) as stage:
         load = _CpuWatch()
-        began_s = time.monotonic()
+        began_s, memory = time.monotonic(), _Memory(stage)
         await stage.emit()
         await asyncio.sleep(plan.lead_s)
         window_from_ns = time.monotonic_ns()
@@ -96,6 +96,7 @@ async def run_fault(fault: Fault, plan: Plan, *, longest_s: float = LONGEST_S) -
         outcome = Outcome(await asyncio.to_thread(examine, evidence))
         outcome.fault_s, outcome.emit_s, outcome.cpu = (window_to_ns - window_from_ns) / 1e9, emit_s, cpu
         _add_logs(outcome, stage, evidence)
+        outcome.notes += [*stage.notes, memory.growth(stage)]
         return outcome
 
 
@@ -150,6 +151,17 @@ def _add_logs(outcome: Outcome, stage: Stage, evidence: Evidence) -> None:
             outcome.notes.append(f"node {NAMES[index]} is not ready: {'; '.join(state['health_reasons'])}")
     if unknown := stage.setup.unknown():
         outcome.notes.append(f"this tree has no option {', '.join(unknown)}: left out")
+
+
+class _Memory:
+    """What each node has in use, now and later."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._before = {node.index: node.resident_mb() for node in stage.nodes}
+
+    def growth(self, stage: Stage) -> str:
+        parts = (f"{self._before[node.index]:.0f} -> {node.resident_mb():.0f}" for node in stage.living)
+        return f"memory of the nodes in MB: {', '.join(parts)}"
 
 
 class _CpuWatch:

@@ -33,8 +33,8 @@ class Setup:
 
     Attributes:
         brokers: how many.
-        way: how nodes reach the broker: `direct`, all through a TCP `relay`, or, one in a network namespace of its
-            own, over a link that can be taken down: the `node`, or the `broker`.
+        way: how nodes reach the broker: `direct`; all through a TCP `relay` to the first one; or over a link that
+            can be taken down, with one `node`, or the `broker`, in a network namespace of its own.
         bus: options of `ZmqAdapter`. Those that this tree does not know are left out, and told.
     """
 
@@ -64,6 +64,7 @@ class Stage:
         brokers, nodes, checker, relay, netns: the parts; the last two only where they are needed.
         base_ns: what the checker counts times from.
         kept: (client, room) of each later join that is kept to the end.
+        notes: what the reader of the report should know.
     """
 
     checker: CheckerProcess
@@ -77,6 +78,7 @@ class Stage:
         self.netns: Namespace | None = None
         self.base_ns = time.monotonic_ns()
         self.kept: set[tuple[int, int]] = set()
+        self.notes: list[str] = []
         self.capacity = int(per_second / NODES * longest_s) + 1_000
         self._stack = AsyncExitStack()
 
@@ -114,8 +116,8 @@ class Stage:
             self.brokers.append(await self._stack.enter_async_context(broker))
         address = ",".join(broker.address for broker in self.brokers)
         if self.setup.way == "relay":
-            self.relay = await self._stack.enter_async_context(RelayProcess(address))
-            address = self.relay.address
+            self.relay = await self._stack.enter_async_context(RelayProcess(self.brokers[0].address))
+            address = ",".join([self.relay.address, *(broker.address for broker in self.brokers[1:])])
         await self._start_nodes(address)
         self.checker = await self._stack.enter_async_context(CheckerProcess())
         clients = [(client, self.nodes[node].port, rooms) for client, (node, rooms) in MEMBERS.items()]
