@@ -6,7 +6,7 @@ begins with a word; each is answered once:
 command                                             answer
 ("connect", [(client, port, rooms)], capacity, ns)   clients that are connected and in their rooms
 ("change", client, room, joins)                      True; the acknowledgement is in the tally
-("progress",)                                        messages that came so far, of each client
+("progress",)                                        {client: messages of each emitter that came}
 ("report",)                                          {client: Tally}; then the process ends
 """
 
@@ -63,7 +63,7 @@ class Checker:
             self._listeners[client].change(room, joins=joins)
             self._pipe.send(True)
         elif word == "progress":
-            self._pipe.send({client: listener.tally.count for client, listener in self._listeners.items()})
+            self._pipe.send({client: listener.tally.counts for client, listener in self._listeners.items()})
         else:
             self._pipe.send({client: listener.tally for client, listener in self._listeners.items()})
             return False

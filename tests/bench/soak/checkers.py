@@ -52,9 +52,9 @@ class CheckerProcess:
         """Let a client join or leave; returns before the node has acknowledged."""
         await self._ask("change", client, room, joins)
 
-    async def progress(self) -> dict[int, int]:
-        """Messages that came so far, of each client."""
-        counts: dict[int, int] = await self._ask("progress")
+    async def progress(self) -> dict[int, list[int]]:
+        """Messages of each emitter that came so far, of each client."""
+        counts: dict[int, list[int]] = await self._ask("progress")
         return counts
 
     async def report(self) -> dict[int, Tally]:

@@ -26,7 +26,7 @@ class Tally:
         overtaken: messages that came after a later one of the same emitter.
         overtaken_in_room: those of them whose room had a later one too.
         strays: messages of rooms in which this client never was, or that are not what their number says.
-        count: messages that came, doublings left out.
+        counts: messages of each emitter that came, doublings left out.
         delays_us: from the emit to here, of each.
         emitted_ms: when each was emitted, since `base_ns`.
         acked: (room, joined, time of the acknowledgement in ns) of each later join or leave.
@@ -36,11 +36,11 @@ class Tally:
 
     base_ns: int
     seen: list[bytearray]
+    counts: list[int]
     doubled: int = 0
     overtaken: int = 0
     overtaken_in_room: int = 0
     strays: int = 0
-    count: int = 0
     delays_us: "array[int]" = field(default_factory=lambda: array("I"))
     emitted_ms: "array[int]" = field(default_factory=lambda: array("I"))
     acked: list[tuple[int, bool, int]] = field(default_factory=list)
@@ -62,7 +62,7 @@ class Check:
     """
 
     def __init__(self, rooms: frozenset[int], *, emitters: int, capacity: int, base_ns: int) -> None:
-        self.tally = Tally(base_ns, [bytearray(capacity) for _ in range(emitters)])
+        self.tally = Tally(base_ns, [bytearray(capacity) for _ in range(emitters)], [0] * emitters)
         self._rooms = set(rooms)
         self._highest = [-1] * emitters
         self._highest_in_room = [-1] * (emitters * ROOMS)
@@ -81,7 +81,7 @@ class Check:
             self._wrong("doubled", emitter, number, room)
             return
         seen[number] = 1
-        tally.count += 1
+        tally.counts[emitter] += 1
         line = emitter * ROOMS + room
         if number > self._highest[emitter]:
             self._highest[emitter] = self._highest_in_room[line] = number

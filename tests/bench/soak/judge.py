@@ -191,7 +191,7 @@ def _add_tallies(evidence: Evidence, findings: Findings) -> None:
     for client, tally in evidence.tallies.items():
         for name in ("doubled", "overtaken", "overtaken_in_room", "strays"):
             counts[name] += getattr(tally, name)
-        findings.delivered += tally.count
+        findings.delivered += sum(tally.counts)
         findings.delays_us += tally.delays_us
         findings.window_delays_us += [
             delay

@@ -71,6 +71,11 @@ class SoakNode(NodeProcess):
         """Run one command of `SoakApp.command`."""
         await asyncio.to_thread(self._post, json.dumps({"op": op, **facts}).encode())
 
+    async def end(self) -> None:
+        """Kill it, stopped or not, and drop its log: how a node ends well is tested elsewhere."""
+        await self.stop(signal.SIGKILL)
+        await self.close()
+
     def send_signal(self, number: signal.Signals) -> None:
         """SIGSTOP, SIGCONT or SIGKILL."""
         assert self._process is not None

@@ -10,7 +10,7 @@ import psutil
 
 from tests.bench.soak.faults import Fault
 from tests.bench.soak.judge import NOTICED_WITHIN_S, Evidence, Findings, examine
-from tests.bench.soak.load import MEMBERS, ROOMS, room_of
+from tests.bench.soak.load import MEMBERS, room_of
 from tests.bench.soak.stage import NAMES, Stage
 
 __all__ = ["FULL", "QUICK", "Outcome", "Plan", "run_fault"]
@@ -102,26 +102,30 @@ async def run_fault(fault: Fault, plan: Plan, *, longest_s: float = LONGEST_S) -
 
 async def _settle(stage: Stage, plan: Plan) -> None:
     """Wait until all that is owed has come, or nothing comes any more."""
-    owed = _owed(stage) if not stage.kept else None
+    owed = await asyncio.to_thread(_owed, stage)
     ends_at_s = time.monotonic() + plan.settle_s
     came, since_s = -1, time.monotonic()
     while time.monotonic() < ends_at_s and time.monotonic() - since_s < plan.quiet_s:
         progress = await stage.checker.progress()
-        if sum(progress.values()) != came:
-            came, since_s = sum(progress.values()), time.monotonic()
-        if came == owed:
+        # What is owed of a room that was joined in between is not known here: then only quiet ends the wait.
+        if not stage.kept and all(progress[client][emitter] >= count for (client, emitter), count in owed.items()):
             break
+        if (now := sum(map(sum, progress.values()))) != came:
+            came, since_s = now, time.monotonic()
         await asyncio.sleep(POLL_S)
     await asyncio.sleep(DOUBLES_S)
 
 
-def _owed(stage: Stage) -> int:
-    """Deliveries if everything arrives; only exact while nobody has joined or died."""
-    in_room: Counter[int] = Counter()
-    for node in stage.nodes:
-        in_room.update(room_of(node.index, number) for number in range(len(node.ledger())))
-    members = Counter(room for _, rooms in MEMBERS.values() for room in rooms)
-    return sum(in_room[room] * members[room] for room in range(ROOMS))
+def _owed(stage: Stage) -> dict[tuple[int, int], int]:
+    """Of each client of a living node and each living emitter, how many messages are to come."""
+    living = {node.index for node in stage.living}
+    owed: dict[tuple[int, int], int] = {}
+    for node in stage.living:
+        in_room = Counter(room_of(node.index, number) for number in range(len(node.ledger())))
+        for client, (home, rooms) in MEMBERS.items():
+            if home in living:
+                owed[client, node.index] = sum(in_room[room] for room in rooms)
+    return owed
 
 
 async def _evidence(stage: Stage, fault: Fault, plan: Plan, window_ns: tuple[int, int]) -> Evidence:

@@ -111,15 +111,21 @@ class Stage:
     async def _set_up(self) -> None:
         if self.setup.way.endswith("netns"):
             self.netns = self._stack.enter_context(Namespace())
-        for address in self._broker_addresses():
-            broker = BrokerProcess(address=address, before=self._before("broker"))
-            self.brokers.append(await self._stack.enter_async_context(broker))
-        address = ",".join(broker.address for broker in self.brokers)
+        self.brokers = [
+            BrokerProcess(address=address, before=self._before("broker")) for address in self._broker_addresses()
+        ]
+        addresses = [broker.address for broker in self.brokers]
         if self.setup.way == "relay":
-            self.relay = await self._stack.enter_async_context(RelayProcess(self.brokers[0].address))
-            address = ",".join([self.relay.address, *(broker.address for broker in self.brokers[1:])])
-        await self._start_nodes(address)
+            self.relay = await self._stack.enter_async_context(RelayProcess(addresses[0]))
+            addresses[0] = self.relay.address
+        # Nodes take longer to start than brokers do, so all start at the same time.
+        self._spawn_nodes(",".join(addresses))
+        for broker in self.brokers:
+            await self._stack.enter_async_context(broker)
         self.checker = await self._stack.enter_async_context(CheckerProcess())
+        await wait_counts(self.nodes, NODES)
+        for node in self.nodes:
+            await node.learn_id()
         clients = [(client, self.nodes[node].port, rooms) for client, (node, rooms) in MEMBERS.items()]
         await self.checker.connect(clients, self.capacity, self.base_ns)
 
@@ -133,17 +139,13 @@ class Stage:
         inside = self.netns is not None and self.setup.way == f"{who} in netns" and index == NODES - 1
         return self.netns.command if inside and self.netns is not None else []
 
-    async def _start_nodes(self, address: str) -> None:
+    def _spawn_nodes(self, addresses: str) -> None:
         folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="zmqio-soak-")))
+        options = {"ping_interval_s": PING_INTERVAL_S}
         for index, name in enumerate(NAMES):
-            config = NodeConfig(
-                name, adapter=address, options={"ping_interval_s": PING_INTERVAL_S}, bus=self.setup.known()
-            )
+            config = NodeConfig(name, adapter=addresses, options=options, bus=self.setup.known())
             before = self._before("node", index)
             node = SoakNode(config, index=index, folder=folder, capacity=self.capacity, before=before)
             self.nodes.append(node)
-            self._stack.push_async_callback(node.close)
+            self._stack.push_async_callback(node.end)
             node.spawn()
-        await wait_counts(self.nodes, NODES)
-        for node in self.nodes:
-            await node.learn_id()
