@@ -8,6 +8,7 @@ The exit code is 1 if anything was lost, doubled, overtaken or untold, or a livi
 import argparse
 import asyncio
 import random
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,9 +18,10 @@ from tests.bench.soak.chaos import random_fault
 from tests.bench.soak.faults import FAULTS, Fault
 from tests.bench.soak.netns import NotPermittedError
 from tests.bench.soak.report import NAME_WIDTH, details, heading, row, summary, table_head
-from tests.bench.soak.runs import FULL, QUICK, Plan, run_fault
+from tests.bench.soak.runs import FULL, QUICK, Outcome, Plan, run_fault
 
 BROKEN = 1
+STOPPED = 2
 MOST_MINUTES = 120
 
 
@@ -29,7 +31,11 @@ def main() -> int:
     plan = _plan(arguments)
     print(heading(plan, " ".join(["python -m tests.bench.soak", *sys.argv[1:]])))
     print(table_head(), flush=True)
-    verdicts = {fault.name: _run(fault, plan, arguments.no_refusals) for fault in _faults(arguments)}
+    try:
+        verdicts = {fault.name: _run(fault, plan, arguments.no_refusals) for fault in _faults(arguments)}
+    except asyncio.CancelledError:
+        print("stopped")
+        return STOPPED
     print(summary(verdicts))
     return BROKEN if False in verdicts.values() else 0
 
@@ -47,7 +53,7 @@ def _faults(arguments: argparse.Namespace) -> Iterator[Fault]:
 def _run(fault: Fault, plan: Plan, no_refusals: bool) -> bool | None:
     """Whether the promise held; None if the scenario cannot be run here."""
     try:
-        outcome = asyncio.run(run_fault(fault, plan))
+        outcome = asyncio.run(_stoppable(fault, plan))
     except NotPermittedError as error:
         print(f"{fault.name:<{NAME_WIDTH}}  SKIPPED: no network namespaces here: {error}", flush=True)
         return None
@@ -57,6 +63,15 @@ def _run(fault: Fault, plan: Plan, no_refusals: bool) -> bool | None:
     print(row(fault.name, outcome))
     print("".join(f"    {line}\n" for line in details(outcome)), end="", flush=True)
     return not outcome.findings.broken and not (no_refusals and outcome.findings.missing["refused"])
+
+
+async def _stoppable(fault: Fault, plan: Plan) -> Outcome:
+    """SIGTERM takes the stage down too: no process and no namespace is left behind."""
+    task = asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    return await run_fault(fault, plan)
 
 
 def _plan(arguments: argparse.Namespace) -> Plan:
