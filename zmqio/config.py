@@ -136,8 +136,8 @@ class BusOptions:
         _positive(self, "barrier_timeout_s")
         if self.max_message_bytes <= REPLAY_OVERHEAD_BYTES:
             raise ConfigError(
-                f"max_message_bytes={self.max_message_bytes!r}: {REPLAY_OVERHEAD_BYTES} bytes of it are for what a "
-                "replay adds, so it has to be more"
+                f"max_message_bytes={self.max_message_bytes!r} has to be more than {REPLAY_OVERHEAD_BYTES}: so many "
+                "bytes of it are for what a replay adds"
             )
         if not self.prefix or "/" in self.prefix or "\0" in self.prefix:
             raise ConfigError(f"prefix={self.prefix!r}: it must not be empty or have a '/' or a NUL in it")
