@@ -60,14 +60,14 @@ async def test_subscription_made_without_a_broker_is_applied_when_one_comes():
 
 
 async def test_too_large_message_is_refused_whether_a_broker_is_there_or_not():
-    async with running_bus(nowhere(), ready=(), max_message_bytes=100) as (bus, _):
+    async with running_bus(nowhere(), ready=(), max_message_bytes=1_000) as (bus, _):
         with pytest.raises(MessageTooLargeError) as caught:
-            bus.publish(ALL, bytes(101 - len(ALL)))
-        assert (caught.value.size_bytes, caught.value.limit_bytes) == (101, 100)
+            bus.publish(ALL, bytes(1_001 - len(ALL)))
+        assert (caught.value.size_bytes, caught.value.limit_bytes) == (1_001, 1_000)
     with running_broker() as broker:
-        async with running_bus(broker.address, max_message_bytes=100) as (bus, recorded):
+        async with running_bus(broker.address, max_message_bytes=1_000) as (bus, recorded):
             await bus.subscribe([ALL])
-            bus.publish(ALL, bytes(100 - len(ALL)))
+            bus.publish(ALL, bytes(1_000 - len(ALL)))
             await wait_until(lambda: recorded.messages, "a message of exactly the limit")
 
 
