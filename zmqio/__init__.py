@@ -5,7 +5,7 @@ Start the broker, attach nodes with the `adapter` option, publish from any servi
 
 from importlib.metadata import version
 
-from zmqio.adapter.base import Adapter, AdapterFactory, Health, LocalSockets, SocketDescription, Target
+from zmqio.adapter.base import Adapter, AdapterFactory, BusGap, Health, LocalSockets, SocketDescription, Target
 from zmqio.adapter.cluster_adapter import ClusterAdapter
 from zmqio.adapter.local import LocalAdapter
 from zmqio.config import BusOptions, EngineOptions, ServerOptions
@@ -42,6 +42,7 @@ __all__ = [
     "AsyncEmitter",
     "Broadcast",
     "BusError",
+    "BusGap",
     "BusOptions",
     "BusOverflowError",
     "BusUnavailableError",

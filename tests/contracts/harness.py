@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from tests.support.fake_sockets import FakeSockets
 from tests.support.timing import wait_until
-from zmqio.adapter.base import Adapter, AdapterFactory, Bus, Identity
+from zmqio.adapter.base import Adapter, AdapterFactory, Bus, BusGap, Identity
 from zmqio.adapter.cluster import ClusterAdapterFactory
 from zmqio.config import BusOptions
 from zmqio.ids import NodeId, Sid, make_node_id, make_node_tag, make_sid
@@ -25,6 +25,7 @@ class Neighbours:
     def __init__(self) -> None:
         self.joined: list[str] = []
         self.left: list[tuple[str, str]] = []
+        self.gaps: list[BusGap] = []
 
     def node_joined(self, node_id: NodeId) -> None:
         """Another node is there."""
@@ -33,6 +34,10 @@ class Neighbours:
     def node_left(self, node_id: NodeId, reason: str) -> None:
         """Another node is gone."""
         self.left.append((node_id, reason))
+
+    def bus_gap(self, gap: BusGap) -> None:
+        """Messages of another node are lost."""
+        self.gaps.append(gap)
 
 
 @dataclass

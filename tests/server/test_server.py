@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 
 from tests.support.timing import wait_until
-from zmqio.adapter.base import Identity, NodeEvents, Target
+from zmqio.adapter.base import BusGap, Identity, NodeEvents, Target
 from zmqio.adapter.local import LocalAdapter, LocalAdapterFactory
 from zmqio.exceptions import ConfigError, ServerClosedError
+from zmqio.ids import NodeId
 from zmqio.protocol.packet import Frames
 from zmqio.server.server import Server
+
+GAP = BusGap(NodeId("tag1AAAAAAAAAAA"), first=5, last=9, messages=2, reason="older than the ring")
 
 
 def test_unknown_option_is_refused_with_those_that_exist() -> None:
@@ -96,14 +99,15 @@ async def test_subclass_of_an_adapter_is_used_for_every_namespace() -> None:
     assert made == [('2["a"]',), ('2/x,["b"]',)]
 
 
-async def test_node_events_reach_every_listener() -> None:
-    io, heard = Server(adapter=None), []
-    io.on_node("joined")(lambda node_id: 1 / 0)
-    io.on_node("joined")(heard.append)
-    io.on_node("left")(lambda node_id, reason: heard.append((node_id, reason)))
-    io.node_joined("n1")  # type: ignore[arg-type]
-    io.node_left("n1", "goodbye")  # type: ignore[arg-type]
-    assert heard == ["n1", ("n1", "goodbye")]
+async def test_gaps_that_the_adapter_reports_reach_the_application() -> None:
+    class Losing(LocalAdapterFactory):
+        async def start(self, identity: Identity, events: NodeEvents) -> None:
+            events.bus_gap(GAP)
+
+    io, heard = Server(adapter=Losing()), []
+    io.on_bus_gap(heard.append)
+    async with io:
+        assert heard == [GAP]
 
 
 async def test_running_server_is_of_no_use_to_another_event_loop() -> None:

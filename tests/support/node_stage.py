@@ -2,7 +2,7 @@
 
 from tests.support.memory_bus import MemoryBus, MemoryNetwork
 from tests.support.timing import wait_until
-from zmqio.adapter.base import Identity
+from zmqio.adapter.base import BusGap, Identity
 from zmqio.adapter.node import Node
 from zmqio.config import BusOptions
 from zmqio.ids import NodeId, NodeTag
@@ -24,12 +24,16 @@ class NodeEventLog:
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, ...]] = []
+        self.gaps: list[BusGap] = []
 
     def node_joined(self, node_id: NodeId) -> None:
         self.seen.append(("joined", node_id))
 
     def node_left(self, node_id: NodeId, reason: str) -> None:
         self.seen.append(("left", node_id, reason))
+
+    def bus_gap(self, gap: BusGap) -> None:
+        self.gaps.append(gap)
 
 
 class NodeStage:

@@ -54,6 +54,9 @@ class NoNodeEvents:
     def node_left(self, node_id, reason):
         pass
 
+    def bus_gap(self, gap):
+        pass
+
 
 async def test_starts_and_closes_without_a_broker_and_may_start_again():
     adapter = ZmqAdapter(f"tcp://127.0.0.1:{free_port_block(4)}")

@@ -24,6 +24,7 @@ __all__ = [
     "AdapterFactory",
     "Bus",
     "BusEvents",
+    "BusGap",
     "Health",
     "Identity",
     "LocalSockets",
@@ -115,6 +116,25 @@ class Health:
     ready: bool
     reasons: tuple[str, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class BusGap:
+    """Messages of another node that this node will not get any more.
+
+    Attributes:
+        node_id: the publisher.
+        first: the first lost one, by the publisher's own counter.
+        last: the last one; the range includes both.
+        messages: how many of the range concerned this node's topics; None if that cannot be known.
+        reason: why they cannot be had any more, for people to read.
+    """
+
+    node_id: NodeId
+    first: int
+    last: int
+    messages: int | None
+    reason: str
 
 
 class LocalSockets(Protocol):
@@ -257,6 +277,9 @@ class NodeEvents(Protocol):
 
     def node_left(self, node_id: NodeId, reason: str) -> None:
         """Another node is gone: `goodbye`, or `silent` after `dead_after_s`."""
+
+    def bus_gap(self, gap: BusGap) -> None:
+        """Messages of another node are lost to this one; what comes after them is delivered."""
 
 
 @runtime_checkable

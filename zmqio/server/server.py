@@ -27,6 +27,7 @@ from zmqio.server.host_signals import HostSignals
 from zmqio.server.namespace import Namespace
 from zmqio.server.namespace_handlers import NamespaceHandlers, register_handlers
 from zmqio.server.namespaces import Namespaces
+from zmqio.server.node_listeners import NodeListeners
 from zmqio.server.operations import Operations
 from zmqio.server.parent import ParentNamespace, Rule
 from zmqio.server.registry import Registration, Registry
@@ -83,7 +84,7 @@ class Server(Registration, Operations):
         self._closed = False
         self._closing: asyncio.Future[None] | None = None
         self._signals = HostSignals(self._told_to_stop)
-        self._node_listeners: dict[str, list[Callable[..., None]]] = {"joined": [], "left": []}
+        self._node_listeners = NodeListeners()
         self.of("/")
 
     def __repr__(self) -> str:
@@ -121,15 +122,20 @@ class Server(Registration, Operations):
         register_handlers(self.of(name), handlers)
 
     def on_node(self, event: str) -> Callable[[Function], Function]:
-        """Decorate a function that hears of other nodes: `joined(node_id)` or `left(node_id, reason)`."""
-        if event not in self._node_listeners:
-            raise ValueError(f"{event!r} is no node event; there are 'joined' and 'left'")
+        """Decorate a function that hears of other nodes: `joined(node_id)` or `left(node_id, reason)`.
 
-        def register(function: Function) -> Function:
-            self._node_listeners[event].append(function)
-            return function
+        Raises:
+            ValueError: there is no such event.
+        """
+        return self._node_listeners.on_node(event)
 
-        return register
+    def on_bus_gap(self, function: Function) -> Function:
+        """Let `function(gap)` hear that messages of another node are lost to this one: a `BusGap`.
+
+        It is called once for each gap, after the bus has given up and before what comes after the gap is
+        delivered, so it is the place to tell clients to fetch their state anew.
+        """
+        return self._node_listeners.on_bus_gap(function)
 
     def asgi(self, other_app: AsgiCallable | None = None, *, path: str = "/socket.io") -> AsgiApp:
         """Make the ASGI app.
@@ -195,6 +201,7 @@ class Server(Registration, Operations):
         await runtime.engine.close("server shutting down")
         # Disconnect handlers still reach the other nodes.
         await runtime.tasks.close(HANDLER_GRACE_S, caller=caller)
+        await self._node_listeners.close(HANDLER_GRACE_S, caller=caller)
         self._runtime = self._starting = None
         for namespace in self._namespaces.values():
             await namespace.close()
@@ -244,27 +251,12 @@ class Server(Registration, Operations):
         """Seconds that answers may take if nothing else is asked for."""
         return self._options.request_timeout_s
 
-    # For the ASGI app and the adapter.
+    # For the ASGI app.
 
     @property
     def engine(self) -> Engine:
         """The Engine.IO half."""
         return self._started().engine
-
-    def node_joined(self, node_id: NodeId) -> None:
-        """Another node is there."""
-        self._tell("joined", node_id)
-
-    def node_left(self, node_id: NodeId, reason: str) -> None:
-        """Another node is gone."""
-        self._tell("left", node_id, reason)
-
-    def _tell(self, event: str, *args: Any) -> None:
-        for function in self._node_listeners[event]:
-            try:
-                function(*args)
-            except Exception:
-                log.exception("node_listener_failed", event_name=event)
 
     async def _start(self) -> None:
         identity = await self._join()
@@ -288,7 +280,7 @@ class Server(Registration, Operations):
             tag = self._node_tag or make_node_tag()
             identity = Identity(make_node_id(tag), tag, tag_is_configured=self._node_tag is not None)
             try:
-                await self._factory.start(identity, self)
+                await self._factory.start(identity, self._node_listeners)
                 clash = await self._factory.settled(SETTLE_LIMIT_S)
             except BaseException:  # cancelled, too: the next start must not leave this node on the bus
                 await self._factory.close()
