@@ -86,7 +86,7 @@ class NodeProcess:
         self._process = subprocess.Popen(
             [sys.executable, "-m", self.module, self.config.to_json(), str(fd)],
             cwd=ROOT,
-            env=process_environment(),
+            env=process_environment() | self.config.environment,
             pass_fds=[fd],
             stdin=subprocess.DEVNULL,
             stdout=self._log,

@@ -1,0 +1,74 @@
+"""Let clients go one after the other, so that they do not all knock at the other nodes at once.
+
+Knows clients by one method; must not know sessions, the bus or signals.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from random import Random
+from typing import Protocol
+
+__all__ = ["Drain", "Leaving", "departures"]
+
+SLICE_CLIENTS = 50
+"""Clients that are let go in one turn of the loop: about 5 ms, when everybody has to go at once."""
+
+
+class Leaving(Protocol):
+    """A client that can be let go."""
+
+    def leave(self, reason: str) -> None:
+        """End its connection, after what still waits for it; nothing happens when it has gone already."""
+
+
+def departures(count: int, over_s: float, random: Random) -> list[float]:
+    """When each of `count` clients goes, in order: seconds after the begin, below `over_s`.
+
+    Each has an equal part of the time to itself and goes at a random moment of it: an even flow without a beat
+    that other nodes' drains could fall in with.
+    """
+    share_s = over_s / max(count, 1)
+    return [(index + random.random()) * share_s for index in range(count)]
+
+
+class Drain:
+    """Lets clients go over some time, in random order.
+
+    Args:
+        clients: who has to go.
+        over_s: seconds that it may take.
+        random: a source of chance.
+    """
+
+    def __init__(self, clients: Sequence[Leaving], over_s: float, random: Random | None = None) -> None:
+        random = random or Random()
+        self._clients = random.sample(clients, len(clients))
+        self._departures = departures(len(clients), over_s, random)
+        self._hurried = asyncio.Event()
+
+    @property
+    def hurried(self) -> bool:
+        """Whether there is no more time."""
+        return self._hurried.is_set()
+
+    def hurry(self) -> None:
+        """Let everybody who is still there go now."""
+        self._hurried.set()
+
+    async def run(self, reason: str) -> None:
+        """Let all of them go; returns when the last one was told."""
+        begun_at = asyncio.get_running_loop().time()
+        for number, (client, after_s) in enumerate(zip(self._clients, self._departures, strict=True), 1):
+            await self._wait_until(begun_at + after_s)
+            client.leave(reason)
+            if number % SLICE_CLIENTS == 0:
+                await asyncio.sleep(0)
+
+    async def _wait_until(self, at: float) -> None:
+        if self.hurried or at <= asyncio.get_running_loop().time():
+            return
+        try:
+            async with asyncio.timeout_at(at):
+                await self._hurried.wait()
+        except TimeoutError:
+            pass
