@@ -187,10 +187,23 @@ async def test_other_app_that_fails_to_start_ends_it() -> None:
     assert exchange.sent == [{"type": "lifespan.startup.failed", "message": "no database"}]
 
 
-async def test_health_routes_come_before_the_other_app_and_start_nothing() -> None:
-    health = HealthApp(lambda: Health(ready=False), live_path="/healthz", ready_path="/readyz")
+HEALTH = HealthApp(lambda: Health(ready=False), live_path="/healthz", ready_path="/readyz")
+
+
+@pytest.mark.parametrize(
+    ("path", "root_path"),
+    [("/socket.io/readyz", "/socket.io"), ("/readyz", "/socket.io"), ("/ws/readyz", "/ws"), ("/readyz", "")],
+)
+async def test_health_routes_are_below_any_mount_point(path: str, root_path: str) -> None:
     host, exchange = FakeHost(), Exchange()
-    app = AsgiApp(host, other_app, health=health)
+    await AsgiApp(host, health=HEALTH)(scope(path, root_path), exchange.receive, exchange.send)
+    assert exchange.sent[0]["status"] == 503
+    assert host.life == []
+
+
+async def test_health_routes_come_before_the_other_app_and_start_nothing() -> None:
+    host, exchange = FakeHost(), Exchange()
+    app = AsgiApp(host, other_app, health=HEALTH)
     for path in ("/healthz", "/readyz", "/elsewhere"):
         await app(scope(path), exchange.receive, exchange.send)
     starts = [message for message in exchange.sent if message["type"] == "http.response.start"]

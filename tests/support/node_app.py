@@ -167,6 +167,7 @@ class NodeApp:
         engine = self._io.engine
         return {
             "sessions": len(engine.sessions),
+            "session_ids": list(engine.sessions),
             "requests": engine.active_requests,
             "tasks": len(asyncio.all_tasks()),
             "objects": len(gc.get_objects()),

@@ -48,7 +48,7 @@ class AsgiApp:
         host: the server.
         other_app: gets every request that is not for Socket.IO; without it they are answered 404.
         path: where Socket.IO is served.
-        health: the health routes; they come before the other app's.
+        health: the health routes; they come first.
     """
 
     def __init__(
@@ -68,6 +68,8 @@ class AsgiApp:
         """Serve one connection, or the lifespan."""
         if scope["type"] == "lifespan":
             await _Lifespan(self._host, self._other_app, scope).run(receive, send)
+            return
+        if self._health is not None and await self._health.answer(scope, receive, send):
             return
         rest = self._rest(scope)
         if rest is None:
@@ -102,8 +104,6 @@ class AsgiApp:
         return None
 
     async def _elsewhere(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._health is not None and await self._health.answer(scope, receive, send):
-            return
         if self._other_app is not None:
             await self._other_app(scope, receive, send)
         else:

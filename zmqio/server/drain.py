@@ -4,7 +4,7 @@ Knows clients by one method; must not know sessions, the bus or signals.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from random import Random
 from typing import Protocol
 
@@ -12,6 +12,8 @@ __all__ = ["Drain", "Leaving", "departures"]
 
 SLICE_CLIENTS = 50
 """Clients that are let go in one turn of the loop: about 5 ms, when everybody has to go at once."""
+FETCH_GRACE_S = 2.0
+"""How long clients that poll may take, after the last one was let go, to fetch what waits for them."""
 
 
 class Leaving(Protocol):
@@ -46,17 +48,26 @@ class Drain:
         self._departures = departures(len(clients), over_s, random)
         self._hurried = asyncio.Event()
 
-    @property
-    def hurried(self) -> bool:
-        """Whether there is no more time."""
-        return self._hurried.is_set()
-
     def hurry(self) -> None:
         """Let everybody who is still there go now."""
         self._hurried.set()
 
-    async def run(self, reason: str) -> None:
-        """Let all of them go; returns when the last one was told."""
+    async def run(self, reason: str, emptied: Awaitable[None]) -> None:
+        """Let all of them go; returns when nobody is left, or a moment after the last one was told.
+
+        Args:
+            reason: what their `disconnect` handlers get.
+            emptied: done when nobody is left.
+        """
+        watch = asyncio.ensure_future(emptied)
+        watch.add_done_callback(lambda _: self.hurry())
+        try:
+            await self._let_go(reason)
+            await asyncio.wait((watch,), timeout=0 if self._hurried.is_set() else FETCH_GRACE_S)
+        finally:
+            watch.cancel()
+
+    async def _let_go(self, reason: str) -> None:
         begun_at = asyncio.get_running_loop().time()
         for number, (client, after_s) in enumerate(zip(self._clients, self._departures, strict=True), 1):
             await self._wait_until(begun_at + after_s)
@@ -65,7 +76,7 @@ class Drain:
                 await asyncio.sleep(0)
 
     async def _wait_until(self, at: float) -> None:
-        if self.hurried or at <= asyncio.get_running_loop().time():
+        if self._hurried.is_set() or at <= asyncio.get_running_loop().time():
             return
         try:
             async with asyncio.timeout_at(at):

@@ -51,8 +51,6 @@ SETTLE_LIMIT_S = 0.5
 TAG_TRIES = 5
 HANDLER_GRACE_S = 5.0
 """How long `close` waits for handlers that run before it cancels them."""
-FETCH_GRACE_S = 2.0
-"""How long a drain waits for polling clients that were let go to fetch the rest, after the last one was."""
 REASON = "server shutting down"
 NOT_STARTED = "the server has not started: it does with the ASGI lifespan, its first request or `await io.start()`"
 
@@ -266,7 +264,9 @@ class Server(Registration, Operations):
     async def _close(self, runtime: Runtime, drain: Drain | None, caller: "asyncio.Task[Any] | None") -> None:
         try:
             if drain is not None:
-                await self._let_clients_go(runtime.engine, drain)
+                await drain.run(REASON, runtime.engine.emptied())
+                self._drain = None
+                log.info("drain_ended", clients_left=len(runtime.engine.sessions))
             await runtime.engine.close(REASON)
             # Disconnect handlers still reach the other nodes.
             await asyncio.gather(
@@ -279,18 +279,8 @@ class Server(Registration, Operations):
             await self._factory.close()
             log.info("node_stopped", node_id=runtime.identity.node_id)
         finally:
-            self._signals.unwrap()
-
-    async def _let_clients_go(self, engine: Engine, drain: Drain) -> None:
-        emptied = asyncio.ensure_future(engine.emptied())
-        emptied.add_done_callback(lambda _: drain.hurry())
-        try:
-            await drain.run(REASON)
-            await asyncio.wait((emptied,), timeout=0 if drain.hurried else FETCH_GRACE_S)
-        finally:
             self._drain = None
-            emptied.cancel()
-        log.info("drain_ended", clients_left=len(engine.sessions))
+            self._signals.unwrap()
 
     def _hurry(self) -> None:
         if self._drain is not None:
