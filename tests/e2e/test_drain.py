@@ -238,3 +238,18 @@ async def test_environment_says_how_long_a_drain_takes(make_client: ClientMaker)
         assert [(line["drain_s"], line["clients"]) for line in lines] == [(LONG_S, 1)]
         await client.disconnect()
         await finish(node)
+
+
+async def test_broker_that_hangs_keeps_no_node_from_ending(make_client: ClientMaker) -> None:
+    async with BrokerProcess() as broker:
+        config = NodeConfig("stuck", adapter=broker.address, options={"drain_s": 0.1})
+        async with NodeProcess(config) as node:
+            await node.wait_state("it hears the broker", lambda state: state["ready"])
+            client = make_client("js", node.url, "upgrade")
+            await client.connect()
+            broker.pause()
+            node.tell(signal.SIGTERM)
+            await node.wait_end()
+            assert await client.wait_disconnect() == "transport close"
+            assert [line["brokers"] for line in node.log_lines("bus_not_flushed")] == [[0]]
+            assert node.log_lines("node_stopped")
