@@ -60,3 +60,20 @@ def test_environment_names_the_adapter_and_the_tag(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("ZMQIO_ADAPTER", "ipc:///run/zmqio")
     monkeypatch.setenv("ZMQIO_NODE_TAG", "wrk1")
     assert (address_from_environment(), node_tag_from_environment()) == ("ipc:///run/zmqio", "wrk1")
+
+
+def test_environment_names_the_seconds_of_a_drain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ZMQIO_DRAIN_S", raising=False)
+    assert ServerOptions().drain_s == 0
+    monkeypatch.setenv("ZMQIO_DRAIN_S", "2.5")
+    assert ServerOptions().drain_s == 2.5
+    assert ServerOptions(drain_s=0).drain_s == 0
+    monkeypatch.setenv("ZMQIO_DRAIN_S", "soon")
+    with pytest.raises(ConfigError, match=r"ZMQIO_DRAIN_S='soon' is no number"):
+        ServerOptions()
+
+
+@pytest.mark.parametrize("drain_s", [-1, float("inf"), float("nan")])
+def test_drain_that_cannot_be_is_refused(drain_s: float) -> None:
+    with pytest.raises(ConfigError, match="drain_s"):
+        ServerOptions(drain_s=drain_s)

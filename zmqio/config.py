@@ -3,9 +3,10 @@
 Every limit has its default here and nowhere else, and says what happens beyond it.
 """
 
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from zmqio.exceptions import ConfigError
@@ -17,6 +18,7 @@ __all__ = [
     "EngineOptions",
     "ServerOptions",
     "address_from_environment",
+    "drain_s_from_environment",
     "node_tag_from_environment",
     "split_addresses",
 ]
@@ -25,6 +27,19 @@ DEFAULT_ADDRESS = "tcp://127.0.0.1:5555"
 TCP_PORTS_OF_A_BROKER = 4
 REPLAY_OVERHEAD_BYTES = 512
 """A message that is sent again travels inside an answer, which has to fit in one message too."""
+
+
+def drain_s_from_environment() -> float:
+    """Seconds of a drain that `ZMQIO_DRAIN_S` names, or 0.
+
+    Raises:
+        ConfigError: it is no number.
+    """
+    text = os.environ.get("ZMQIO_DRAIN_S") or "0"
+    try:
+        return float(text)
+    except ValueError:
+        raise ConfigError(f"ZMQIO_DRAIN_S={text!r} is no number of seconds") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +103,8 @@ class ServerOptions:
         max_empty_child_namespaces: most of such namespaces that are kept while nobody is in them; beyond it the
             longest empty are closed, and made again when a client comes.
         max_namespaces_per_client: most namespaces that one connection may be in; one more is refused.
+        drain_s: seconds over which clients are let go when the host is told to stop, and by `close()`; 0: all at
+            once. Left out: what `ZMQIO_DRAIN_S` says, else 0.
     """
 
     connect_timeout_s: float = 45.0
@@ -97,10 +114,13 @@ class ServerOptions:
     cleanup_empty_child_namespaces: bool = False
     max_empty_child_namespaces: int = 1_000
     max_namespaces_per_client: int = 100
+    drain_s: float = field(default_factory=drain_s_from_environment)
 
     def __post_init__(self) -> None:
         _positive(self, "connect_timeout_s", "request_timeout_s", "max_pending_events")
         _positive(self, "max_empty_child_namespaces", "max_namespaces_per_client")
+        if not 0 <= self.drain_s < math.inf:
+            raise ConfigError(f"drain_s={self.drain_s!r} has to be 0 or a number of seconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +156,8 @@ class BusOptions:
         _positive(self, "barrier_timeout_s")
         if self.max_message_bytes <= REPLAY_OVERHEAD_BYTES:
             raise ConfigError(
-                f"max_message_bytes={self.max_message_bytes!r} has to be more than {REPLAY_OVERHEAD_BYTES}: so many "
-                "bytes of it are for what a replay adds"
+                f"max_message_bytes={self.max_message_bytes!r} has to be more than {REPLAY_OVERHEAD_BYTES}: so "
+                "many bytes of it are for what a replay adds"
             )
         if not self.prefix or "/" in self.prefix or "\0" in self.prefix:
             raise ConfigError(f"prefix={self.prefix!r}: it must not be empty or have a '/' or a NUL in it")

@@ -10,11 +10,13 @@ from structlog.testing import capture_logs
 from tests.support.fake_sockets import ackable
 from tests.support.node_stage import ALL, ME, PEER, NodeStage
 from tests.support.timing import wait_until
+from zmqio.adapter import node as node_module
 from zmqio.adapter.node import NOTHING
 from zmqio.config import BusOptions
 from zmqio.exceptions import BusUnavailableError, MessageTooLargeError
 from zmqio.ids import NodeId
 from zmqio.protocol import messages as m
+from zmqio.protocol.envelope import decode
 from zmqio.protocol.messages import Message
 from zmqio.protocol.publish import PublishRequest
 from zmqio.protocol.topic import inbox_topic
@@ -172,3 +174,31 @@ def _in_no_loop(stage: NodeStage) -> None:
         asyncio.get_running_loop()
     stage.network.faults.drop = lambda topic, body: True  # nobody listens; what counts is that it was said
     stage.node.abandon()
+
+
+async def test_goodbye_is_the_last_word_and_its_return_is_awaited() -> None:
+    stage = await NodeStage(links=2).ready()
+    stage.node.publish(ALL, m.JoinRooms("/", (), (), ("x",)))
+    await stage.node.close()
+    sent = [type(decode(body).message) for _, body in stage.network.log]
+    assert sent[-2:] == [m.JoinRooms, m.Goodbye]
+
+
+async def test_close_does_not_wait_for_a_broker_that_is_lost_meanwhile() -> None:
+    stage = await NodeStage(links=2).ready()
+    stage.network.stall(1)
+    closing = asyncio.ensure_future(stage.node.close())
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not closing.done()
+    stage.network.cut(1)
+    await wait_until(closing.done, "the end")
+
+
+async def test_broker_that_brings_nothing_back_is_not_awaited_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node_module, "FLUSH_LIMIT_S", 0.02)
+    stage = await NodeStage(links=2).ready()
+    stage.network.stall(1)
+    with capture_logs() as logs:
+        await stage.node.close()
+    assert [line["brokers"] for line in logs if line["event"] == "bus_not_flushed"] == [[1]]

@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
+from zmqio.adapter.base import Health
 from zmqio.client import CLIENT_JS
 from zmqio.exceptions import ServerClosedError
 from zmqio.server.asgi import AsgiApp
+from zmqio.server.health_app import HealthApp
 
 
 class FakeEngine:
@@ -32,7 +34,8 @@ class FakeHost:
     async def start(self) -> None:
         self.life.append("start")
 
-    async def close(self) -> None:
+    async def close(self, drain_s: float | None = None) -> None:
+        assert drain_s == 0  # when the lifespan ends no client can be reached any more
         self.life.append("close")
 
 
@@ -80,7 +83,7 @@ async def test_socket_io_is_found_at_its_path_and_at_any_mount_point(path: str, 
 
 async def test_request_to_a_closed_server_is_answered_503() -> None:
     host, exchange = FakeHost(), Exchange()
-    await host.close()
+    host.life.append("close")
     await AsgiApp(host)(scope("/socket.io/"), exchange.receive, exchange.send)
     assert exchange.sent[0]["status"] == 503
     assert host.engine.handled == []
@@ -182,3 +185,28 @@ async def test_other_app_that_fails_to_start_ends_it() -> None:
     await AsgiApp(host, app)({"type": "lifespan"}, exchange.receive, exchange.send)
     assert host.life == []
     assert exchange.sent == [{"type": "lifespan.startup.failed", "message": "no database"}]
+
+
+HEALTH = HealthApp(lambda: Health(ready=False), live_path="/healthz", ready_path="/readyz")
+
+
+@pytest.mark.parametrize(
+    ("path", "root_path"),
+    [("/socket.io/readyz", "/socket.io"), ("/readyz", "/socket.io"), ("/ws/readyz", "/ws"), ("/readyz", "")],
+)
+async def test_health_routes_are_below_any_mount_point(path: str, root_path: str) -> None:
+    host, exchange = FakeHost(), Exchange()
+    await AsgiApp(host, health=HEALTH)(scope(path, root_path), exchange.receive, exchange.send)
+    assert exchange.sent[0]["status"] == 503
+    assert host.life == []
+
+
+async def test_health_routes_come_before_the_other_app_and_start_nothing() -> None:
+    host, exchange = FakeHost(), Exchange()
+    app = AsgiApp(host, other_app, health=HEALTH)
+    for path in ("/healthz", "/readyz", "/elsewhere"):
+        await app(scope(path), exchange.receive, exchange.send)
+    starts = [message for message in exchange.sent if message["type"] == "http.response.start"]
+    assert [message["status"] for message in starts] == [200, 503]
+    assert exchange.sent[-1] == {"type": "other", "path": "/elsewhere"}
+    assert host.life == []

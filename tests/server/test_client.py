@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.fake_engine import Stand
 from tests.support.timing import wait_until
+from zmqio.server.fanout import SLICE_MEMBERS
 from zmqio.server.socket import Socket
 
 
@@ -163,3 +164,19 @@ async def test_one_namespace_more_than_the_limit_is_refused_and_may_be_tried_aga
     await stand.settle()
     assert str(session.sent[-1]).startswith('0/c,{"sid":')
     assert session.closed_with is None
+
+
+async def test_client_that_has_to_leave_gets_what_was_sent_before_and_no_disconnect_packet() -> None:
+    stand = Stand()
+    client, session = await stand.connected()
+    await stand.connected()
+    await stand.of("/").emit("small")
+    crowd = tuple(stand.of("/").sockets)
+    waiting = [f"nobody-{number}" for number in range(2 * SLICE_MEMBERS)]
+    writes = {sid: socket.line_write for sid, socket in stand.of("/").sockets.items()}
+    stand.runtime.fanout.deliver([*waiting, *crowd], writes, ("big",), volatile=False)  # type: ignore[arg-type]
+    assert stand.runtime.fanout.busy
+    session.sent.clear()
+    client.leave("server shutting down")
+    assert (session.sent, session.closed_with) == (["big"], "server shutting down")
+    assert stand.runtime.fanout.busy

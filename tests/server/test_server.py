@@ -1,18 +1,26 @@
 """`Server`: options, adapters, life."""
 
 import asyncio
+import json
+import os
 import re
+import signal
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.support.timing import wait_until
+from tests.support.asgi import http
+from tests.support.timing import LIMIT_S, wait_until
 from zmqio.adapter.base import BusGap, Identity, NodeEvents, Target
 from zmqio.adapter.local import LocalAdapter, LocalAdapterFactory
 from zmqio.exceptions import ConfigError, ServerClosedError
 from zmqio.ids import NodeId
 from zmqio.protocol.packet import Frames
+from zmqio.server import host_signals
 from zmqio.server.server import Server
+from zmqio.stop_requests import SAME_STOP_S
 
 GAP = BusGap(NodeId("tag1AAAAAAAAAAA"), first=5, last=9, messages=2, reason="older than the ring")
 
@@ -49,7 +57,7 @@ def test_node_event_that_does_not_exist_names_those_that_do() -> None:
 async def test_life_is_start_once_and_close_once() -> None:
     io = Server(adapter=None)
     assert not io.running
-    assert io.health().reasons == ("the server has not started",)
+    assert io.health().reasons[0].startswith("the server has not started")
     with pytest.raises(RuntimeError, match=r"await io\.start"):
         _ = io.node_id
     async with io:
@@ -173,3 +181,144 @@ async def test_close_during_a_start_waits_for_it_and_closes() -> None:
     await asyncio.gather(starting, closing)
     assert factory.calls == ["start", "close"]
     assert not io.running
+
+
+class HoldingEngine:
+    """Polling clients of a server, without HTTP."""
+
+    def __init__(self, io: Server) -> None:
+        self._io = io
+
+    async def open(self) -> str:
+        answer = await http(self._io.engine.handle, "GET", "EIO=4&transport=polling")
+        assert answer.status == 200
+        sid: str = json.loads(answer.text[1:].split("\x1e")[0])["sid"]
+        return sid
+
+    async def get(self, sid: str) -> str:
+        return (await http(self._io.engine.handle, "GET", f"EIO=4&transport=polling&sid={sid}")).text
+
+
+FOR_EVER_S = 10_000.0
+
+
+async def test_drain_lets_go_of_those_who_are_there_and_refuses_others() -> None:
+    async with Server(adapter=None) as io:
+        clients = HoldingEngine(io)
+        sid = await clients.open()
+        closing = asyncio.ensure_future(io.close(drain_s=FOR_EVER_S))
+        await asyncio.sleep(0)
+        assert io.health().reasons == ("the server is shutting down",)
+        assert io.health().details["sessions"] == 1
+        assert (await http(io.engine.handle, "GET", "EIO=4&transport=polling")).status == 503
+        await io.emit("nobody has joined")
+        assert not closing.done()
+
+        poll = asyncio.ensure_future(clients.get(sid))
+        await io.close(drain_s=0)  # now
+        assert await poll == "1"
+        await closing
+        assert not io.running
+        assert io.health().reasons == ("the server has stopped",)
+
+
+async def test_drain_ends_when_the_last_client_has_gone() -> None:
+    async with Server(adapter=None) as io:
+        sid = await HoldingEngine(io).open()
+        closing = asyncio.ensure_future(io.close(drain_s=FOR_EVER_S))
+        await asyncio.sleep(0)
+        io.engine.sessions[sid].end("transport close")  # type: ignore[index]
+        await asyncio.wait_for(closing, LIMIT_S)
+
+
+async def test_drain_without_clients_takes_no_time() -> None:
+    async with Server(adapter=None) as io:
+        await asyncio.wait_for(io.close(drain_s=FOR_EVER_S), LIMIT_S)
+
+
+async def test_close_that_is_cancelled_ends_the_drain() -> None:
+    async with Server(adapter=None) as io:
+        await HoldingEngine(io).open()
+        closing = asyncio.ensure_future(io.close(drain_s=FOR_EVER_S))
+        await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.wait_for(io.close(drain_s=FOR_EVER_S), LIMIT_S)
+        assert not io.running
+
+
+async def test_close_takes_the_drain_from_the_options() -> None:
+    async with Server(adapter=None, drain_s=FOR_EVER_S) as io:
+        await HoldingEngine(io).open()
+        closing = asyncio.ensure_future(io.close())
+        await asyncio.sleep(0)
+        assert not closing.done()
+        await io.close(drain_s=0)
+        await closing
+
+
+@pytest.mark.parametrize("drain_s", [-1, float("nan"), float("inf")])
+async def test_drain_that_cannot_be_closes_nothing(drain_s: float) -> None:
+    async with Server(adapter=None) as io:
+        with pytest.raises(ValueError, match="drain_s"):
+            await io.close(drain_s=drain_s)
+        assert io.running
+
+
+def stop_me() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.fixture
+def host() -> Iterator[list[int]]:
+    """A host with a handler for SIGTERM that notes what it hears."""
+    heard: list[int] = []
+    previous = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+    yield heard
+    signal.signal(signal.SIGTERM, previous)
+
+
+async def test_host_that_is_told_to_stop_goes_on_until_the_clients_have_gone(host: list[int]) -> None:
+    async with Server(adapter=None, drain_s=FOR_EVER_S) as io:
+        sid = await HoldingEngine(io).open()
+        stop_me()
+        await wait_until(lambda: not io.health().ready, "the drain to begin")
+        assert host == []
+        io.engine.sessions[sid].end("transport close")  # type: ignore[index]
+        await wait_until(lambda: host, "the host to hear")
+        assert not io.running
+    assert host == [signal.SIGTERM]
+
+
+async def test_host_without_a_drain_hears_at_once(host: list[int]) -> None:
+    async with Server(adapter=None) as io:
+        stop_me()
+        assert host == [signal.SIGTERM]
+        await wait_until(lambda: not io.running, "the end")
+
+
+async def test_second_signal_ends_the_drain_and_the_host_hears_it_at_once(
+    host: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.monotonic()
+    monkeypatch.setattr(host_signals, "monotonic", lambda: now)
+    async with Server(adapter=None, drain_s=FOR_EVER_S) as io:
+        await HoldingEngine(io).open()
+        stop_me()
+        await wait_until(lambda: not io.health().ready, "the drain to begin")
+        now += SAME_STOP_S
+        stop_me()
+        assert host == [signal.SIGTERM]
+        await wait_until(lambda: not io.running, "the end")
+    assert host == [signal.SIGTERM]
+
+
+async def test_drain_that_the_application_began_holds_a_signal_back_too(host: list[int]) -> None:
+    async with Server(adapter=None) as io:
+        await HoldingEngine(io).open()
+        closing = asyncio.ensure_future(io.close(drain_s=FOR_EVER_S))
+        await asyncio.sleep(0)
+        stop_me()
+        assert host == []
+        await io.close(drain_s=0)
+        await closing
+    assert host == [signal.SIGTERM]

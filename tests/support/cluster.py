@@ -126,6 +126,20 @@ class NodeProcess:
             process.wait()
             raise AssertionError(f"node {self.name} did not stop:\n{self.log_text()}") from None
 
+    def tell(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    async def wait_end(self) -> int:
+        """Wait until it has ended by itself; returns its exit code."""
+        process = self._process
+        assert process is not None
+        try:
+            return await asyncio.to_thread(process.wait, LIMIT_S)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"node {self.name} has not ended:\n{self.log_text()}") from None
+
     async def close(self) -> None:
         """End the process and drop its log."""
         try:
@@ -145,9 +159,13 @@ class NodeProcess:
     async def state(self) -> dict[str, Any]:
         """What `NodeApp.state` says; waits for the process to answer."""
         try:
-            return await asyncio.to_thread(self._read_state)
+            return await asyncio.to_thread(self._read, "")
         except OSError as error:
             raise AssertionError(f"node {self.name} does not answer ({error}):\n{self.log_text()}") from error
+
+    async def census(self) -> dict[str, Any]:
+        """What `NodeApp.census` says."""
+        return await asyncio.to_thread(self._read, "census")
 
     async def wait_state(self, what: str, condition: Any) -> dict[str, Any]:
         """Wait until `condition(state)` holds, and return that state."""
@@ -165,8 +183,8 @@ class NodeProcess:
         )
         return self.log_lines(event)
 
-    def _read_state(self) -> dict[str, Any]:
-        with urlopen(f"{self.url}/test/", timeout=LIMIT_S) as answer:
+    def _read(self, what: str) -> dict[str, Any]:
+        with urlopen(f"{self.url}/test/{what}", timeout=LIMIT_S) as answer:
             state: dict[str, Any] = json.load(answer)
             return state
 

@@ -58,11 +58,6 @@ class ClusterNode(NodeProcess):
         self.node_id = (await self.state())["node_id"]
         return self
 
-    async def wait_end(self) -> int:
-        """Wait until it has ended by itself; returns its exit code."""
-        assert self._process is not None
-        return await asyncio.to_thread(self._process.wait, LIMIT_S)
-
     def freeze(self) -> None:
         """SIGSTOP: it lives, and answers nothing."""
         assert self._process is not None

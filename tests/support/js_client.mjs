@@ -101,6 +101,7 @@ const operations = {
   },
   // Ends the connection under all clients that share it, as a page does that is closed.
   close({ client }) {
+    managers.get(client)?.reconnection(false); // one that comes back by itself has to stay away now
     managers.get(client)?.engine?.close();
     clients.delete(client);
     managers.delete(client);

@@ -60,6 +60,7 @@ class MemoryNetwork:
         self.links = links
         self.faults = faults or Faults()
         self.up = [True] * links
+        self._stalled: set[int] = set()
         self.buses: list[MemoryBus] = []
         self.log: list[tuple[bytes, bytes]] = []
         self.delivered: Counter[str] = Counter()
@@ -75,6 +76,10 @@ class MemoryNetwork:
         self.up[link] = False
         for bus in self.buses:
             bus.link_down(link)
+
+    def stall(self, link: int) -> None:
+        """A broker hangs: it looks connected, and nothing comes through it."""
+        self._stalled.add(link)
 
     def mend(self, link: int) -> None:
         """It is back."""
@@ -99,6 +104,8 @@ class MemoryNetwork:
                 self._carry(link, *extra)
 
     def _carry(self, link: int, topic: bytes, body: bytes) -> None:
+        if link in self._stalled:
+            return
         faults = self.faults
         copies = 1 + (faults.dice.random() < faults.double)
         for bus in self.buses:

@@ -16,6 +16,8 @@ from typing import Any
 import psutil
 import structlog
 import uvicorn
+from hypercorn.asyncio import serve as hypercorn_serve
+from hypercorn.config import Config as HypercornConfig
 
 from tests.support.node_config import NodeConfig
 from zmqio.exceptions import ConnectRefused, ZmqioError
@@ -165,6 +167,7 @@ class NodeApp:
         engine = self._io.engine
         return {
             "sessions": len(engine.sessions),
+            "session_ids": list(engine.sessions),
             "requests": engine.active_requests,
             "tasks": len(asyncio.all_tasks()),
             "objects": len(gc.get_objects()),
@@ -227,6 +230,14 @@ def _serve_as_anybody_does(app: Any, listener: sockets.socket, lifespan: str) ->
     asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))
 
 
+def _serve_with_hypercorn(app: Any, listener: sockets.socket) -> None:
+    config = HypercornConfig()
+    config.bind = [f"fd://{listener.detach()}"]
+    config.graceful_timeout = 2
+    config.errorlog = None
+    asyncio.run(hypercorn_serve(app, config))
+
+
 def main() -> None:
     """Run one node until SIGINT or SIGTERM."""
     config = NodeConfig.from_json(sys.argv[1])
@@ -235,6 +246,8 @@ def main() -> None:
     io, app = make_asgi_app(config)
     if config.host == "fast":
         asyncio.run(_serve_fast(io, app, listener))
+    elif config.host == "hypercorn":
+        _serve_with_hypercorn(app, listener)
     else:
         _serve_as_anybody_does(app, listener, config.lifespan)
 

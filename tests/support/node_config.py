@@ -14,11 +14,12 @@ class NodeConfig:
     Attributes:
         name: what `whoami` and the log lines say.
         adapter: address of the broker, or None for a node that is alone.
-        host: `fast` is the product's own way to run uvicorn, `uvicorn` is uvicorn as anybody starts it.
+        host: `fast` is the product's own way to run uvicorn, `uvicorn` and `hypercorn` are as anybody starts them.
         lifespan: uvicorn's option of that name; only for `uvicorn`.
         mounted: put the ASGI app into a FastAPI app by `mount`, which hides the lifespan from it.
         options: options of `zmqio.Server`.
         bus: options of `ZmqAdapter`.
+        environment: what is set in the environment of the process.
     """
 
     name: str
@@ -28,6 +29,7 @@ class NodeConfig:
     mounted: bool = False
     options: dict[str, Any] = field(default_factory=dict)
     bus: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """As text for the command line."""

@@ -325,3 +325,52 @@ async def test_shared_packet_with_attachment_reaches_both_transports_whoever_is_
             head = '451-["a",{"_placeholder":true,"num":0}]'
             assert [await socket.receive(), await socket.receive()] == [head, b"\x01\x02\x03\x04"]
             assert (await host.get(sid)).text == head + "\x1ebAQIDBA=="
+
+
+async def test_engine_that_stops_accepting_serves_those_who_are_there() -> None:
+    async with EngineUnderTest() as host:
+        sid, polling = await host.open_polling()
+        socket, connected = await host.open_websocket()
+        host.engine.stop_accepting()
+        refused = await _open(host)
+        assert (refused.status, refused.text) == (503, '{"code":3,"message":"Server shutting down"}')
+        assert refused.headers["connection"] == "close"
+        late = host.websocket()
+        await late.ended()
+        assert (late.refusal.status, late.accepted) == (503, False)
+
+        poll = host.get(sid)
+        await wait_until(lambda: polling.session.outlet.ready, "the poll to wait")
+        host.emit("a")
+        assert (await poll).text == "4a"
+        assert (await host.post(sid, "4b")).text == "ok"
+        socket.send("4c")
+        await wait_until(lambda: connected.messages, "the message")
+        upgraded = await host.upgrade(sid)
+        host.emit("d")
+        assert await upgraded.receive() == "4d"
+        assert (polling.messages, connected.messages) == (["b"], ["c"])
+        assert (await host.get("nobody")).text == UNKNOWN_SID
+
+
+async def test_handshake_that_is_under_way_when_it_stops_accepting_is_refused() -> None:
+    async with EngineUnderTest() as host:
+        host.engine.check_origin = lambda *_: host.engine.stop_accepting()  # type: ignore[func-returns-value]
+        socket = host.websocket()
+        await socket.ended()
+        assert (socket.accepted, socket.close_code) == (True, 1013)
+        assert host.connections == []
+
+
+async def test_emptied_waits_for_the_last_session() -> None:
+    async with EngineUnderTest() as host:
+        await host.engine.emptied()
+        _, first = await host.open_polling()
+        _, second = await host.open_polling()
+        emptied = asyncio.ensure_future(host.engine.emptied())
+        first.session.end("transport close")
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert not emptied.done()
+        second.session.end("transport close")
+        await wait_until(emptied.done, "nobody to be left")

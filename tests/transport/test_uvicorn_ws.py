@@ -9,6 +9,7 @@ from uvicorn import Config
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from tests.support.engine_server import run_engine
 from tests.support.timing import wait_until
@@ -21,6 +22,7 @@ from zmqio.transport.ws_outlets import FastOutlet, PlainOutlet
 def test_what_is_extended_exists_in_uvicorn() -> None:
     names = [
         "run_asgi",
+        "send",
         "handle_text",
         "handle_bytes",
         "handle_close",
@@ -88,6 +90,17 @@ async def test_engine_stays_on_the_plain_path_when_uvicorn_lacks_something(
     assert [(entry["event"], entry["missing"]) for entry in logs] == [
         ("fast_websocket_unavailable", ["no_such_thing"])
     ]
+
+
+async def test_refused_client_gets_its_answer_and_uvicorn_complains_of_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with run_engine("uvicorn-fast") as host:
+        with pytest.raises(InvalidStatus) as caught:
+            await connect(host.websocket_url("nobody"))
+        assert caught.value.response.status_code == 400
+        assert caught.value.response.body == b'{"code":1,"message":"Session ID unknown"}'
+    assert [record.getMessage() for record in caplog.records if record.name == "uvicorn.error"] == []
 
 
 async def test_order_is_kept_between_direct_and_waiting_messages() -> None:

@@ -179,3 +179,15 @@ async def typed_events(socket: zmqio.Socket, remote: zmqio.RemoteSocket) -> None
     await said.emit(io, "hello")  # type: ignore[call-arg]
     waits: Awaitable[bool] = said.ask(socket, "agreed?", 1)
     print(waits)
+
+
+@io.on_bus_gap
+async def on_gap(gap: zmqio.BusGap) -> None:
+    assert_type(gap.messages, int | None)
+    await io.emit("fetch again", gap.first, gap.last)
+
+
+async def stopping() -> None:
+    print(io.health_app(live_path="/up", ready_path=None), io.asgi(ready_path="/ready"))
+    await io.close(drain_s=30)
+    await io.close()

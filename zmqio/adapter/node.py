@@ -34,6 +34,8 @@ log = structlog.get_logger(__name__)
 NOTHING = pack_values([])
 REPAIR_INTERVAL_S = 0.25
 STOPPED = "this node has stopped"
+FLUSH_LIMIT_S = 2.0
+"""Longest wait for the own goodbye to come back; it takes milliseconds, and more behind a full queue."""
 
 _Namespaced: TypeAlias = (
     m.Broadcast
@@ -119,6 +121,8 @@ class Node:
         self._living: tuple[asyncio.Task[None], ...] = ()
         self._closing: asyncio.Task[None] | None = None
         self._left = False
+        self._parted_from: set[int] = set()
+        self._news_of_parting = asyncio.Event()
 
     # Life.
 
@@ -140,8 +144,16 @@ class Node:
         return await self._presence.settled(limit_s)
 
     async def close(self) -> None:
-        """Say goodbye and stop. Questions that are still open end with what came."""
+        """Say goodbye and stop. Questions that are still open end with what came.
+
+        The goodbye comes last, so once it has come back everything before it has left the brokers' way in. That is
+        awaited for 2 s at most; then what is queued is still sent, for as long as the bus gives it.
+        """
+        links = frozenset(self._bus.connected_links)
         self._leave("goodbye")
+        self._outbox.report_unsent()
+        if self._closing is None:
+            await self._flush(links)
         tasks = [task for task in self._tasks if task is not self._closing]
         for task in tasks:
             task.cancel()
@@ -234,6 +246,8 @@ class Node:
                 self._receive(link, topic, body)
             elif self._reader.is_heartbeat(body):
                 self._presence.echo(link)
+            elif self._left and self._reader.is_goodbye(body):
+                self._parted(link)
         except Exception as error:  # noqa: BLE001 - outer edge: one message must not stop the node
             self.incidents.report("bus_message_failed", link=link, bytes=len(body), exc_info=error)
 
@@ -241,6 +255,7 @@ class Node:
         """The connection to a broker is gone."""
         self._presence.lost(link)
         self._repair.lost(link)
+        self._news_of_parting.set()
 
     def back(self, link: int) -> None:
         """A broker is there."""
@@ -358,6 +373,20 @@ class Node:
         while True:
             await asyncio.sleep(REPAIR_INTERVAL_S)
             self._repair.tick()
+
+    async def _flush(self, links: frozenset[int]) -> None:
+        """Wait until the goodbye has come back through those of `links` that stay connected."""
+        try:
+            async with asyncio.timeout(FLUSH_LIMIT_S):
+                while not self._parted_from.issuperset(links.intersection(self._bus.connected_links)):
+                    self._news_of_parting.clear()
+                    await self._news_of_parting.wait()
+        except TimeoutError:
+            log.warning("bus_not_flushed", limit_s=FLUSH_LIMIT_S, brokers=sorted(links - self._parted_from))
+
+    def _parted(self, link: int) -> None:
+        self._parted_from.add(link)
+        self._news_of_parting.set()
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

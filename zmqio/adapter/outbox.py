@@ -112,6 +112,11 @@ class Outbox:
             self._expired += expired
             self._incidents.report("bus_expired_unsent", messages=expired, brokers=self._bus.brokers)
 
+    def report_unsent(self) -> None:
+        """This node stops: count and tell what no broker has taken, which nobody will get."""
+        if self.ring.unsent:
+            self._incidents.report("bus_unsent_at_close", messages=self.ring.unsent, brokers=self._bus.brokers)
+
     def _publish(self, topic: bytes, message: Message, *, waits: bool) -> None:
         stamp = self._stamps.stamp(topic)
         try:

@@ -56,6 +56,10 @@ class Reader:
         """Whether an own message is a heartbeat."""
         return body[_TYPE_AT] == MessageType.HEARTBEAT
 
+    def is_goodbye(self, body: bytes) -> bool:
+        """Whether an own message is the goodbye."""
+        return body[_TYPE_AT] == MessageType.GOODBYE
+
     def read(self, topic: bytes, body: bytes) -> Received | None:
         """Decode a message that is not this node's own; None if it is rubbish, or a copy of an outside request."""
         kind = classify(body)

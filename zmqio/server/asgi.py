@@ -1,4 +1,4 @@
-"""The ASGI app: what is for Socket.IO goes to the engine, the rest to another app.
+"""The ASGI app: what is for Socket.IO goes to the engine, health routes are answered, the rest is another app's.
 
 Source: https://asgi.readthedocs.io/en/latest/specs/ (HTTP, WebSocket, lifespan)
 """
@@ -10,16 +10,14 @@ import structlog
 
 from zmqio.client import CLIENT_JS, CLIENT_JS_NAME
 from zmqio.exceptions import ServerClosedError
+from zmqio.server.asgi_answers import Receive, Scope, Send, refuse, respond_to_get
+from zmqio.server.health_app import HealthApp
 from zmqio.transport.engine import Engine
 
 __all__ = ["AsgiApp", "AsgiCallable", "Host"]
 
 log = structlog.get_logger(__name__)
 
-# Every framework has its own types for these three; Any fits them all.
-Scope: TypeAlias = Any
-Receive: TypeAlias = Callable[[], Awaitable[Any]]
-Send: TypeAlias = Callable[[Any], Awaitable[None]]
 AsgiCallable: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
 
 CLIENT_NAMES = ("socket.io.js", CLIENT_JS_NAME)
@@ -39,8 +37,8 @@ class Host(Protocol):
     async def start(self) -> None:
         """Start the node, if it does not run."""
 
-    async def close(self) -> None:
-        """Stop the node."""
+    async def close(self, drain_s: float | None = None) -> None:
+        """Stop the node; with 0 no client is given time."""
 
 
 class AsgiApp:
@@ -50,17 +48,28 @@ class AsgiApp:
         host: the server.
         other_app: gets every request that is not for Socket.IO; without it they are answered 404.
         path: where Socket.IO is served.
+        health: the health routes; they come first.
     """
 
-    def __init__(self, host: Host, other_app: AsgiCallable | None = None, *, path: str = "/socket.io") -> None:
+    def __init__(
+        self,
+        host: Host,
+        other_app: AsgiCallable | None = None,
+        *,
+        path: str = "/socket.io",
+        health: HealthApp | None = None,
+    ) -> None:
         self._host = host
         self._other_app = other_app
+        self._health = health
         self._path = "/" + path.strip("/")
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one connection, or the lifespan."""
         if scope["type"] == "lifespan":
             await _Lifespan(self._host, self._other_app, scope).run(receive, send)
+            return
+        if self._health is not None and await self._health.answer(scope, receive, send):
             return
         rest = self._rest(scope)
         if rest is None:
@@ -74,7 +83,7 @@ class AsgiApp:
         try:
             await self._host.ready()
         except ServerClosedError:
-            await _refuse(scope, receive, send, 503, "the server is shutting down")
+            await refuse(scope, receive, send, 503, "the server is shutting down")
         else:
             await self._host.engine.handle(scope, receive, send)
 
@@ -98,7 +107,7 @@ class AsgiApp:
         if self._other_app is not None:
             await self._other_app(scope, receive, send)
         else:
-            await _refuse(scope, receive, send, 404, f"nothing is here; Socket.IO is served at {self._path}/")
+            await refuse(scope, receive, send, 404, f"nothing is here; Socket.IO is served at {self._path}/")
 
 
 class _Lifespan:
@@ -129,7 +138,7 @@ class _Lifespan:
             self._startup_seen = True
             if message["type"] == "lifespan.shutdown":
                 self._ended = True
-                await self._host.close()
+                await self._stop_host()
             return message
 
         return wrapped
@@ -149,8 +158,12 @@ class _Lifespan:
             await self._start_alone(receive, send)
         while (await receive())["type"] != "lifespan.shutdown":
             pass
-        await self._host.close()
+        await self._stop_host()
         await send({"type": "lifespan.shutdown.complete"})
+
+    async def _stop_host(self) -> None:
+        # It comes when the host has closed all connections: no client that is left could be served any more.
+        await self._host.close(drain_s=0)
 
     async def _start_alone(self, receive: Receive, send: Send) -> None:
         if not self._startup_seen:
@@ -165,26 +178,8 @@ class _Lifespan:
 
 
 async def _send_client(scope: Scope, send: Send) -> None:
-    if scope["method"] not in ("GET", "HEAD"):
-        await _respond(send, 405, [(b"allow", b"GET, HEAD")], b"")
-        return
     headers = [
         (b"content-type", b"application/javascript; charset=utf-8"),
         (b"cache-control", b"public, max-age=0"),
     ]
-    await _respond(send, 200, headers, CLIENT_JS.read_bytes() if scope["method"] == "GET" else b"")
-
-
-async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, why: str) -> None:
-    """Answer with an error; a WebSocket is closed before it is accepted, which the client sees as 403."""
-    if scope["type"] == "websocket":
-        await receive()
-        await send({"type": "websocket.close", "code": 1013 if status == 503 else 1008, "reason": why})
-    else:
-        await _respond(send, status, [(b"content-type", b"text/plain; charset=utf-8")], f"{why}\n".encode())
-
-
-async def _respond(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
-    headers = [*headers, (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await respond_to_get(scope, send, 200, headers, CLIENT_JS.read_bytes())

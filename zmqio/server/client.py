@@ -80,6 +80,19 @@ class Client:
         for socket in sockets.values():
             socket.line_closed(reason)
 
+    # From the server.
+
+    def leave(self, reason: str) -> None:
+        """Let the client go, so that it comes back by itself, elsewhere.
+
+        It gets what was sent to it before. No DISCONNECT packet: clients take that for good.
+        """
+        fanout = self._runtime.fanout
+        if fanout.busy:
+            for socket in list(self._sockets.values()):
+                fanout.catch_up(socket.id)
+        self._session.close_soon(reason)
+
     # From its sockets.
 
     def forget(self, socket: Socket) -> None:

@@ -6,11 +6,12 @@ the first `emit`, so that nothing here touches an event loop or a socket before 
 
 import asyncio
 import atexit
+import math
 import os
 import weakref
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Any, TypeAlias, TypeVar, overload
+from typing import Any, TypeAlias, TypeVar, cast, overload
 
 import structlog
 
@@ -23,6 +24,8 @@ from zmqio.protocol.parser import JsonParser, Parser
 from zmqio.server.asgi import AsgiApp, AsgiCallable
 from zmqio.server.broadcast import Broadcast
 from zmqio.server.client import Client
+from zmqio.server.drain import Drain
+from zmqio.server.health_app import LIVE_PATH, READY_PATH, HealthApp
 from zmqio.server.host_signals import HostSignals
 from zmqio.server.namespace import Namespace
 from zmqio.server.namespace_handlers import NamespaceHandlers, register_handlers
@@ -48,6 +51,8 @@ SETTLE_LIMIT_S = 0.5
 TAG_TRIES = 5
 HANDLER_GRACE_S = 5.0
 """How long `close` waits for handlers that run before it cancels them."""
+REASON = "server shutting down"
+NOT_STARTED = "the server has not started: it does with the ASGI lifespan, its first request or `await io.start()`"
 
 
 class Server(Registration, Operations):
@@ -83,6 +88,7 @@ class Server(Registration, Operations):
         self._starting: asyncio.Lock | None = None
         self._closed = False
         self._closing: asyncio.Future[None] | None = None
+        self._drain: Drain | None = None
         self._signals = HostSignals(self._told_to_stop)
         self._node_listeners = NodeListeners()
         self.of("/")
@@ -137,15 +143,35 @@ class Server(Registration, Operations):
         """
         return self._node_listeners.on_bus_gap(function)
 
-    def asgi(self, other_app: AsgiCallable | None = None, *, path: str = "/socket.io") -> AsgiApp:
+    def asgi(
+        self,
+        other_app: AsgiCallable | None = None,
+        *,
+        path: str = "/socket.io",
+        live_path: str | None = LIVE_PATH,
+        ready_path: str | None = READY_PATH,
+    ) -> AsgiApp:
         """Make the ASGI app.
 
         Args:
             other_app: an app that gets every request that is not for Socket.IO, lifespan too.
             path: where Socket.IO is served. Mounted in a framework it is served at the mount point itself as
                 well, so `app.mount("/socket.io", io.asgi())` does what it says.
+            live_path, ready_path: where the health routes are (see `health_app`), before those of `other_app` and
+                below a mount point; None: nowhere.
         """
-        return AsgiApp(self, other_app, path=path)
+        health = self.health_app(live_path=live_path, ready_path=ready_path)
+        return AsgiApp(self, other_app, path=path, health=health)
+
+    def health_app(self, *, live_path: str | None = LIVE_PATH, ready_path: str | None = READY_PATH) -> HealthApp:
+        """Make an ASGI app of the health routes alone, to be mounted where `io.asgi()` is not at the top.
+
+        The live path answers 200 as long as the event loop turns. The ready path answers 200 when `health()` is
+        ready, else 503 and why: while no broker is heard, while the server shuts down, and before it has started,
+        which a probe does not do. A framework that mounts `io.asgi()` tells it of no lifespan, so
+        `await io.start()` in the framework's own.
+        """
+        return HealthApp(self.health, live_path=live_path, ready_path=ready_path)
 
     # Life.
 
@@ -182,37 +208,93 @@ class Server(Registration, Operations):
             if self._runtime is None:
                 await self._start()
 
-    async def close(self) -> None:
-        """Disconnect every client (`server shutting down`), say goodbye to the other nodes, and stop.
+    async def close(self, drain_s: float | None = None) -> None:
+        """Let the clients go (`server shutting down`), say goodbye to the other nodes, and stop.
 
-        Called again it waits for the same end.
+        1. New sessions are answered with 503 and `health` is red. Those that are there are served as before, and
+           this node stays a full member of the cluster: its clients miss nothing, and others count them.
+        2. Clients are let go one after the other, evenly and with jitter, over `drain_s` seconds. Their connection
+           is closed, without a DISCONNECT packet, so official clients connect again by themselves.
+        3. Handlers that still run, those of `disconnect` too, are awaited: what they emit reaches the others.
+        4. The goodbye is the last message of this node: once it has come back from the broker everything before
+           it has left, and nobody waits for an answer of this node any more.
+
+        Where nothing hangs it takes `drain_s`, or less if all clients go earlier. Clients that do not fetch what
+        waits for them, handlers that do not end and a broker that does not answer add 20 s at most.
+
+        Called again it waits for the same end. With `drain_s=0`, or when a call that waits is cancelled, the
+        clients that are left are let go at once.
+
+        Args:
+            drain_s: seconds over which clients are let go; 0: all at once. Left out: the option `drain_s`.
+
+        Raises:
+            ValueError: `drain_s` is negative, or no number.
         """
+        over_s = self._options.drain_s if drain_s is None else drain_s
+        if not 0 <= over_s < math.inf:
+            raise ValueError(f"drain_s={drain_s!r} has to be 0 or a number of seconds")
         self._closed = True
         if self._starting is not None and self._starting.locked():
             async with self._starting:
                 pass  # what is about to run has to be there before it can be closed
-        if self._runtime is not None and self._closing is None:
-            self._closing = asyncio.ensure_future(self._close(self._runtime, asyncio.current_task()))
+        self._begin_to_close(over_s, asyncio.current_task())
+        if drain_s == 0:
+            self._hurry()
         if self._closing is not None:
-            await asyncio.shield(self._closing)
+            try:
+                await asyncio.shield(self._closing)
+            except asyncio.CancelledError:
+                self._hurry()
+                raise
 
-    async def _close(self, runtime: Runtime, caller: "asyncio.Task[Any] | None") -> None:
-        self._signals.unwrap()
-        await runtime.engine.close("server shutting down")
-        # Disconnect handlers still reach the other nodes.
-        await runtime.tasks.close(HANDLER_GRACE_S, caller=caller)
-        await self._node_listeners.close(HANDLER_GRACE_S, caller=caller)
-        self._runtime = self._starting = None
-        for namespace in self._namespaces.values():
-            await namespace.close()
-        await self._factory.close()
-        log.info("node_stopped", node_id=runtime.identity.node_id)
+    def _begin_to_close(self, drain_s: float, caller: "asyncio.Task[Any] | None" = None) -> None:
+        self._closed = True
+        runtime = self._runtime
+        if runtime is None or self._closing is not None:
+            return
+        if drain_s > 0:
+            runtime.engine.stop_accepting()
+            # Who made the sessions says what hears them: `_accept`.
+            clients = [cast(Client, session.events) for session in runtime.engine.sessions.values()]
+            self._drain = Drain(clients, drain_s)
+            log.info("drain_started", clients=len(clients), drain_s=drain_s)
+        self._closing = asyncio.ensure_future(self._close(runtime, self._drain, caller))
+
+    async def _close(self, runtime: Runtime, drain: Drain | None, caller: "asyncio.Task[Any] | None") -> None:
+        try:
+            if drain is not None:
+                await drain.run(REASON, runtime.engine.emptied())
+                self._drain = None
+                log.info("drain_ended", clients_left=len(runtime.engine.sessions))
+            await runtime.engine.close(REASON)
+            # Disconnect handlers still reach the other nodes.
+            await asyncio.gather(
+                runtime.tasks.close(HANDLER_GRACE_S, caller=caller),
+                self._node_listeners.close(HANDLER_GRACE_S, caller=caller),
+            )
+            self._runtime = self._starting = None
+            for namespace in self._namespaces.values():
+                await namespace.close()
+            await self._factory.close()
+            log.info("node_stopped", node_id=runtime.identity.node_id)
+        finally:
+            self._drain = None
+            self._signals.unwrap()
+
+    def _hurry(self) -> None:
+        if self._drain is not None:
+            self._drain.hurry()
 
     def health(self) -> Health:
-        """Whether this node runs and hears the others, and why not."""
+        """Whether this node runs, takes new clients and hears the others, and why not."""
         if self._runtime is None:
-            return Health(ready=False, reasons=("the server has not started",))
-        return self._factory.health()
+            return Health(ready=False, reasons=("the server has stopped" if self._closed else NOT_STARTED,))
+        health = self._factory.health()
+        details = {**health.details, "sessions": len(self._runtime.engine.sessions)}
+        if self._closing is None:
+            return Health(health.ready, health.reasons, details)
+        return Health(ready=False, reasons=("the server is shutting down", *health.reasons), details=details)
 
     async def __aenter__(self) -> "Server":
         await self.start()
@@ -306,10 +388,15 @@ class Server(Registration, Operations):
     def _accept(self, session: Session, request: Request) -> Client:
         return Client(session, request, self._started(), self._namespaces.find)
 
-    def _told_to_stop(self) -> None:
-        """From a signal handler: begin to close, in the loop."""
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(lambda: self._loop.create_task(self.close()))
+    def _told_to_stop(self, again: bool) -> bool:
+        """From a signal handler: begin to close, in the loop; whether the host has to wait for the drain."""
+        if self._loop.is_closed():
+            return False
+        if again:
+            self._loop.call_soon_threadsafe(self._hurry)
+            return False
+        self._loop.call_soon_threadsafe(self._begin_to_close, self._options.drain_s)
+        return self._drain is not None or (self._closing is None and self._options.drain_s > 0)
 
     def _abandon(self) -> None:
         if self._runtime is not None:

@@ -7,6 +7,7 @@ Source: ASGI specification, "HTTP & WebSocket ASGI Message Format" 2.4.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from http import HTTPStatus
 from typing import Any, Protocol
 
 from zmqio.transport.handshake import Refusal, Request
@@ -147,8 +148,14 @@ class Exchange:
         await self.answer(200, b"ok", "text/html")
 
     async def refuse(self, refusal: Refusal) -> None:
-        """Answer with an error."""
-        await self.answer(refusal.status, refusal.body, ERROR_TYPE)
+        """Answer with an error.
+
+        A server that shuts down gives up the connection as well: who tries again over a new one can be led
+        elsewhere by a balancer, and over this one cannot. (HTTP/2 has no such header.)
+        """
+        parting = refusal.status == HTTPStatus.SERVICE_UNAVAILABLE and self.request.http_version.startswith("1")
+        headers = (("connection", "close"),) if parting else ()
+        await self.answer(refusal.status, refusal.body, ERROR_TYPE, headers)
 
     async def answer_preflight(self) -> None:
         """Answer a CORS preflight; the CORS headers are the answer."""

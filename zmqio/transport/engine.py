@@ -82,6 +82,8 @@ class Engine(EngineioServer):
         self._jobs: set[asyncio.Task[None]] = set()
         self._requests = 0
         self._idle = asyncio.Event()
+        self._emptied = asyncio.Event()
+        self._is_accepting = True
         self._is_closing = False
 
     @property
@@ -108,8 +110,19 @@ class Engine(EngineioServer):
 
     handle_request = handle
 
+    def stop_accepting(self) -> None:
+        """Answer handshakes with 503 from now on; the sessions that are there are served as before."""
+        self._is_accepting = False
+
+    async def emptied(self) -> None:
+        """Wait until no session is left."""
+        while self.sockets:
+            self._emptied.clear()
+            await self._emptied.wait()
+
     async def close(self, reason: str = "server shutting down") -> None:
         """End all sessions with `reason` and wait up to 5 s for open requests; new ones are answered with 503."""
+        self._is_accepting = False
         self._is_closing = True
         for session in list(self.sockets.values()):
             session.close_soon(reason)
@@ -139,6 +152,8 @@ class Engine(EngineioServer):
         self.counters["closed"] += 1
         self.sockets.pop(session.sid, None)
         self._heartbeat.forget(session)
+        if not self.sockets:
+            self._emptied.set()
 
     def answered(self, session: Session) -> None:
         """A client has answered its ping."""
@@ -196,7 +211,7 @@ class Engine(EngineioServer):
             await self._open_websocket(request, scope, receive, send)
 
     def _check(self, request: Request, environ: dict[str, str], parameters: Mapping[str, str]) -> Refusal | None:
-        if self._is_closing:
+        if self._is_closing or not (self._is_accepting or parameters.get("sid")):
             return SHUTTING_DOWN
         return check_transport(parameters, self.transports) or self.check_origin(request, environ)
 
@@ -241,9 +256,10 @@ class Engine(EngineioServer):
     ) -> None:
         if not await websocket.accept(receive, send):
             return
-        session = self._open(request, "websocket")
+        # It may have begun to shut down while the client was told.
+        session = self._open(request, "websocket") if self._is_accepting else None
         if session is None:
-            await send({"type": "websocket.close", "code": 1011})
+            await send({"type": "websocket.close", "code": 1011 if self._is_accepting else 1013})
             return
         wire = websocket.attach(session, self, scope, send)
         del scope, request

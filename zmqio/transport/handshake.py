@@ -75,6 +75,7 @@ class Request:
         address: the client's host, or "" when the server does not know it.
         secure: whether it came over TLS (as the ASGI server sees it).
         time: when it came, in seconds since 1970.
+        http_version: `1.1`, `2`, ...
     """
 
     method: str
@@ -84,6 +85,7 @@ class Request:
     address: str = ""
     secure: bool = False
     time: float = field(default_factory=time.time)
+    http_version: str = "1.1"
 
     @property
     def parameters(self) -> dict[str, str]:
@@ -101,6 +103,7 @@ def read_request(scope: Mapping[str, Any]) -> Request:
         headers=_headers(scope["headers"]),
         address=client[0] if client else "",
         secure=scope.get("scheme", "http") in ("https", "wss"),
+        http_version=scope.get("http_version", "1.1"),
     )
 
 

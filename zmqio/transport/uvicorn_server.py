@@ -8,11 +8,14 @@ connections *before* uvicorn waits for open responses, or a parked poll would ho
 import asyncio
 import logging
 import socket
+import time
 from collections.abc import Awaitable, Callable, Coroutine
+from types import FrameType
 from typing import Any
 
 import uvicorn
 
+from zmqio.stop_requests import StopRequests
 from zmqio.transport.uvicorn_http import FastHttpProtocol
 from zmqio.transport.uvicorn_ws import FastWebSocketProtocol
 
@@ -34,7 +37,8 @@ async def serve(app: Any, *, listener: socket.socket, before_shutdown: Callable[
     Args:
         app: an ASGI app.
         listener: bound, listening or not.
-        before_shutdown: ends the app's connections; awaited once, before uvicorn shuts down.
+        before_shutdown: ends the app's connections; awaited once, before uvicorn shuts down, while everything is
+            still served. It is cancelled, to end them at once, when a signal comes again.
     """
     if listener.family in (socket.AF_INET, socket.AF_INET6):
         # Accepted sockets inherit it. asyncio sets it only where it can tell that a socket is TCP, which it cannot
@@ -64,7 +68,30 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, before_shutdown: Callable[[], Awaitable[None]]) -> None:
         super().__init__(config)
         self._before_shutdown = before_shutdown
+        self._requests = StopRequests()
+        self._insisted = asyncio.Event()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self._requests.again(time.monotonic()):
+            self._loop.call_soon_threadsafe(self._insisted.set)
+        super().handle_exit(sig, frame)
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        await super().serve(sockets)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await self._before_shutdown()
+        await self._end_connections()
         await super().shutdown(sockets)
+
+    async def _end_connections(self) -> None:
+        ending = asyncio.ensure_future(self._before_shutdown())
+        insisted = asyncio.ensure_future(self._insisted.wait())
+        try:
+            await asyncio.wait((ending, insisted), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            insisted.cancel()
+        if ending.done():
+            ending.result()
+        else:
+            ending.cancel()

@@ -82,6 +82,16 @@ class FastWebSocketProtocol(WebSocketsSansIOProtocol):
         self._extensions[EXTENSION] = self
         return super().run_asgi()
 
+    async def send(self, message: Any) -> None:
+        """Send what the application says.
+
+        One that answers the opening request with an HTTP response has completed the handshake. uvicorn (0.54) does
+        not note it, and logs an error for each client that is refused so.
+        """
+        await super().send(message)
+        if self.close_sent and getattr(self, "initial_response", None) is not None:
+            self.handshake_complete = True
+
     def handle_text(self, event: Any) -> None:
         """Take a text frame."""
         if self._sink is None or not event.fin or self.close_sent:

@@ -1,0 +1,255 @@
+"""A node that is told to stop lets its clients go over a time: nothing is lost that need not be, and nobody waits.
+
+With every host: the product's own, uvicorn and hypercorn as anybody starts them, and mounted where no lifespan is.
+"""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.e2e.conftest import ClientMaker
+from tests.support.broker import BrokerProcess
+from tests.support.clients import TRANSPORTS
+from tests.support.cluster import Cluster, NodeProcess
+from tests.support.cluster_nodes import new_prefix
+from tests.support.front import Front
+from tests.support.js_clients import JsClient
+from tests.support.node_config import NodeConfig
+from tests.support.timing import LIMIT_S, wait_until
+from zmqio.stop_requests import SAME_STOP_S
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+HOSTS: dict[str, dict[str, Any]] = {
+    "fast": {"host": "fast"},
+    "uvicorn": {"host": "uvicorn"},
+    "hypercorn": {"host": "hypercorn"},
+    "mounted": {"host": "uvicorn", "mounted": True},
+}
+LONG_S = 100 * LIMIT_S
+"""No test waits for the end of such a drain."""
+OF_UVICORN = "ASGI callable returned without completing handshake."
+"""What uvicorn (0.54) says of a WebSocket that was refused with an HTTP answer."""
+OPEN = {"EIO": "4", "transport": "polling"}
+COME_BACK = {"reconnection": True, "reconnectionDelay": 50, "reconnectionDelayMax": 200}
+
+
+@dataclass
+class Stage:
+    """A node that is going to stop, another one that stays, and a client there."""
+
+    stopping: NodeProcess
+    staying: NodeProcess
+    stopping_id: str
+    staying_id: str
+    speaker: JsClient
+
+    @property
+    def ready_url(self) -> str:
+        mounted = self.stopping.config.mounted
+        return self.stopping.url + ("/socket.io/readyz" if mounted else "/readyz")
+
+    async def stop(self) -> None:
+        """Tell the node to stop, and wait until it has heard that."""
+        self.stopping.tell(signal.SIGTERM)
+        await self.stopping.wait_log("drain_started")
+
+    async def insist(self) -> int:
+        """Tell it again, when that is no echo any more; returns its exit code."""
+        await asyncio.sleep(SAME_STOP_S)  # no wait for something: what makes it another signal
+        return await self.stopping.stop()
+
+
+@asynccontextmanager
+async def running_stage(
+    broker: BrokerProcess, make_client: ClientMaker, host: str, drain_s: float
+) -> AsyncIterator[Stage]:
+    bus = {"prefix": new_prefix(), "dead_after_s": LONG_S}  # who leaves has said goodbye
+    configs = [
+        NodeConfig("stopping", options={"drain_s": drain_s}, bus=bus, **HOSTS[host]),
+        NodeConfig("staying", bus=bus),
+    ]
+    async with Lazily(broker.address, configs) as nodes:
+        ids = [(await node.state())["node_id"] for node in nodes.nodes]
+        speaker = make_client("js", nodes[1].url, "websocket")
+        await speaker.connect()
+        assert await speaker.call("join", "room") == "ok"
+        try:
+            yield Stage(nodes[0], nodes[1], ids[0], ids[1], speaker)  # type: ignore[arg-type]
+        except BaseException:
+            await nodes[0].stop(signal.SIGKILL)  # else the failure would wait for the drain
+            raise
+
+
+class Lazily(Cluster):
+    """A cluster with nodes that start with their first request."""
+
+    async def wait_complete(self) -> None:
+        for node in self.nodes:
+            await node.state()
+            async with httpx.AsyncClient() as http:
+                assert (await http.get(f"{node.url}/socket.io/", params=OPEN)).status_code == 200
+        await super().wait_complete()
+
+
+async def all_of(work: "list[Awaitable[Any]]") -> None:
+    await asyncio.gather(*work)
+
+
+async def finish(node: NodeProcess) -> None:
+    """Wait until it has ended by itself, without a complaint."""
+    await node.wait_end()
+    await expect_quiet(node)
+
+
+async def expect_quiet(node: NodeProcess) -> None:
+    assert node.log_lines("node_stopped")
+    loud = [line["event"] for line in node.log_lines() if line["level"] in ("warning", "error", "critical")]
+    if node.config.host == "uvicorn":
+        loud = [event for event in loud if event != OF_UVICORN]
+    assert loud == []
+    assert "Traceback" not in node.log_text()
+    assert "never" not in node.log_text()  # "was never awaited", "exception was never retrieved"
+
+
+@pytest.mark.parametrize("host", HOSTS)
+async def test_drained_clients_come_back_at_another_node_and_those_who_remain_miss_nothing(
+    broker: BrokerProcess, make_client: ClientMaker, host: str
+) -> None:
+    async with running_stage(broker, make_client, host, drain_s=3.0) as stage:
+        tags = [stage.stopping_id[:4], stage.staying_id[:4]]
+        async with Front([stage.stopping, stage.staying], tags) as front:
+            clients = [make_client("js", front.url, way, **COME_BACK) for way in [*TRANSPORTS] * 3]
+            await all_of([client.connect() for client in clients])
+            assert {(await client.call("whoami"))["node"] for client in clients} == {"stopping"}
+            await all_of([client.call("join", "room") for client in clients])
+            sids = [client.sid for client in clients]
+
+            await stage.stop()
+            answered: list[int] = []
+            for number in count():
+                assert await stage.speaker.call("say", "room", "number", number) == "ok"
+                here = [client for client in clients if not client.heard.disconnects]
+                if here:
+                    outcomes = await asyncio.gather(
+                        here[0].call("say", "room", "from there", number), return_exceptions=True
+                    )
+                    answered += [number for outcome in outcomes if outcome == "ok"]
+                if not here:
+                    break
+
+            await finish(stage.stopping)
+            await wait_until(lambda: all(client.sid not in sids for client in clients), "all of them to be back")
+            for client in clients:
+                assert (await client.call("whoami"))["node"] == "staying"
+                assert client.heard.disconnects == ["transport close"]
+                numbers = [args[0] for args in client.heard.named("number")]
+                assert numbers == list(range(len(numbers)))
+            assert max(len(client.heard.named("number")) for client in clients) > 1
+            heard = [args[0] for args in stage.speaker.heard.named("from there")]
+            assert heard == sorted(heard)
+            assert set(answered) <= set(heard)
+            assert answered
+        reasons = stage.stopping.log_lines("disconnect_handler_ran")
+        assert sorted(line["sid"] for line in reasons) == sorted(sids)
+        assert {line["reason"] for line in reasons} == {"server shutting down"}
+        state = await stage.staying.wait_state("it has gone", lambda state: state["server_count"] == 1)
+        assert state["nodes_left"] == [[stage.stopping_id, "goodbye"]]
+
+
+@pytest.mark.parametrize("host", HOSTS)
+async def test_node_that_drains_serves_those_who_are_there_and_turns_others_away(
+    broker: BrokerProcess, make_client: ClientMaker, host: str
+) -> None:
+    async with running_stage(broker, make_client, host, drain_s=LONG_S) as stage, httpx.AsyncClient() as http:
+        clients = [make_client("js", stage.stopping.url, way) for way in TRANSPORTS]
+        await all_of([client.connect() for client in clients])
+        await all_of([client.call("join", "room") for client in clients])
+        assert (await http.get(stage.ready_url)).status_code == 200
+        await stage.stop()
+
+        ready = await http.get(stage.ready_url)
+        assert (ready.status_code, ready.json()["reasons"]) == (503, ["the server is shutting down"])
+        assert (await http.get(stage.ready_url.replace("readyz", "healthz"))).status_code == 200
+        refused = await http.get(f"{stage.stopping.url}/socket.io/", params=OPEN)
+        assert (refused.status_code, refused.headers["connection"]) == (503, "close")
+        assert refused.json() == {"code": 3, "message": "Server shutting down"}
+        late = make_client("js", stage.stopping.url, "websocket")
+        with pytest.raises(Exception, match="websocket error"):
+            await late.connect()
+
+        assert await stage.speaker.call("say", "room", "still", "here") == "ok"
+        for client in clients:
+            await client.wait_for("still")
+            assert await client.call("echo", client.name) == client.name
+            assert await client.call("say", stage.speaker.sid, "direct", client.name) == "ok"
+        await stage.speaker.wait_for("direct", len(clients))
+        answer = await stage.speaker.call("ask_room", "room", "who")
+        assert answer == {"answers": ["who"] * (len(clients) + 1)}
+        assert not any(client.heard.disconnects for client in clients)
+
+        await stage.insist()
+        for client in clients:
+            assert await client.wait_disconnect() == "transport close"
+        await expect_quiet(stage.stopping)
+
+
+@pytest.mark.parametrize("host", HOSTS)
+async def test_open_polls_are_answered_and_the_node_ends_when_the_last_client_has_gone(
+    broker: BrokerProcess, make_client: ClientMaker, host: str
+) -> None:
+    async with running_stage(broker, make_client, host, drain_s=LONG_S) as stage:
+        url = f"{stage.stopping.url}/socket.io/"
+        async with httpx.AsyncClient(timeout=LIMIT_S) as http:
+            opened = (await http.get(url, params=OPEN)).text
+            session = OPEN | {"sid": opened.partition('"sid":"')[2].partition('"')[0]}
+            poll = asyncio.ensure_future(http.get(url, params=session))
+            while (await stage.stopping.census())["requests"] == 0:
+                pass  # the poll is on its way
+            await stage.stop()
+            assert (await http.post(url, params=session, content="1")).text == "ok"  # the client leaves
+            answer = await poll
+            assert (answer.status_code, answer.text) == (200, "6")
+            last = [sid for sid in await open_sessions(stage) if sid != session["sid"]]
+            assert len(last) == 1  # that of `Lazily`
+            await http.post(url, params=OPEN | {"sid": last[0]}, content="1")
+        await finish(stage.stopping)
+
+
+async def open_sessions(stage: Stage) -> list[str]:
+    census: list[str] = (await stage.stopping.census())["session_ids"]
+    return census
+
+
+async def test_environment_says_how_long_a_drain_takes(make_client: ClientMaker) -> None:
+    config = NodeConfig("env", host="uvicorn", environment={"ZMQIO_DRAIN_S": f"{LONG_S}"})
+    async with NodeProcess(config) as node:
+        client = make_client("js", node.url, "websocket")
+        await client.connect()
+        node.tell(signal.SIGTERM)
+        lines = await node.wait_log("drain_started")
+        assert [(line["drain_s"], line["clients"]) for line in lines] == [(LONG_S, 1)]
+        await client.disconnect()
+        await finish(node)
+
+
+async def test_broker_that_hangs_keeps_no_node_from_ending(make_client: ClientMaker) -> None:
+    async with BrokerProcess() as broker:
+        config = NodeConfig("stuck", adapter=broker.address, options={"drain_s": 0.1})
+        async with NodeProcess(config) as node:
+            await node.wait_state("it hears the broker", lambda state: state["ready"])
+            client = make_client("js", node.url, "upgrade")
+            await client.connect()
+            broker.pause()
+            node.tell(signal.SIGTERM)
+            await node.wait_end()
+            assert await client.wait_disconnect() == "transport close"
+            assert [line["brokers"] for line in node.log_lines("bus_not_flushed")] == [[0]]
+            assert node.log_lines("node_stopped")

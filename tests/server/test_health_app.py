@@ -1,0 +1,124 @@
+"""`HealthApp`: paths, states and methods; nothing is started by a probe."""
+
+import json
+from typing import Any
+
+import pytest
+
+from zmqio.adapter.base import Health
+from zmqio.server.health_app import HealthApp
+
+GREEN = Health(ready=True, details={"nodes": 2})
+RED = Health(ready=False, reasons=("deaf",), details={"nodes": 1})
+
+
+class Probe:
+    """One request to the app."""
+
+    def __init__(self, *messages: str) -> None:
+        self.messages = [{"type": message} for message in messages]
+        self.sent: list[Any] = []
+
+    async def receive(self) -> Any:
+        return self.messages.pop(0)
+
+    async def send(self, message: Any) -> None:
+        self.sent.append(message)
+
+    async def ask(self, app: HealthApp, path: str, method: str = "GET", root_path: str = "") -> "Probe":
+        scope = {"type": "http", "path": path, "method": method, "root_path": root_path}
+        await app(scope, self.receive, self.send)
+        return self
+
+    @property
+    def status(self) -> int:
+        status: int = self.sent[0]["status"]
+        return status
+
+    @property
+    def headers(self) -> dict[bytes, bytes]:
+        return dict(self.sent[0]["headers"])
+
+    @property
+    def body(self) -> Any:
+        return json.loads(self.sent[1]["body"])
+
+
+def app(
+    health: Health = GREEN, live_path: str | None = "/healthz", ready_path: str | None = "/readyz"
+) -> HealthApp:
+    return HealthApp(lambda: health, live_path=live_path, ready_path=ready_path)
+
+
+@pytest.mark.parametrize("health", [GREEN, RED])
+async def test_process_that_answers_is_alive_whatever_it_hears(health: Health) -> None:
+    probe = await Probe().ask(app(health), "/healthz")
+    assert (probe.status, probe.body) == (200, {"alive": True})
+
+
+@pytest.mark.parametrize(("health", "status"), [(GREEN, 200), (RED, 503)])
+async def test_readiness_is_that_of_the_server_and_says_why(health: Health, status: int) -> None:
+    probe = await Probe().ask(app(health), "/readyz")
+    assert probe.status == status
+    assert probe.body == {"ready": health.ready, "reasons": list(health.reasons), "details": dict(health.details)}
+    assert probe.headers[b"content-type"] == b"application/json"
+    assert probe.headers[b"cache-control"] == b"no-store"
+
+
+async def test_head_has_the_status_and_no_body() -> None:
+    probe = await Probe().ask(app(RED), "/readyz", "HEAD")
+    assert (probe.status, probe.sent[1]["body"]) == (503, b"")
+    assert int(probe.headers[b"content-length"]) > 0
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+async def test_other_methods_are_refused(path: str) -> None:
+    probe = await Probe().ask(app(), path, "POST")
+    assert (probe.status, probe.headers[b"allow"]) == (405, b"GET, HEAD")
+
+
+@pytest.mark.parametrize(
+    ("path", "root_path"),
+    [
+        ("/readyz", ""),
+        ("/readyz/", ""),
+        ("/ops/readyz", "/ops"),  # Starlette mounts: the path stays whole
+        ("/readyz", "/ops"),  # others cut the mount point off
+    ],
+)
+async def test_path_is_found_below_a_mount_point(path: str, root_path: str) -> None:
+    assert (await Probe().ask(app(), path, root_path=root_path)).status == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/readyzz", "/x/readyz"])
+async def test_everything_else_is_404(path: str) -> None:
+    assert (await Probe().ask(app(), path)).status == 404
+
+
+async def test_paths_can_be_changed_and_taken_away() -> None:
+    changed = app(live_path="up", ready_path=None)
+    assert [(await Probe().ask(changed, path)).status for path in ("/up", "/healthz", "/readyz")] == [
+        200,
+        404,
+        404,
+    ]
+
+
+async def test_details_of_any_kind_can_be_told() -> None:
+    probe = await Probe().ask(app(Health(ready=True, details={"set": {1}})), "/readyz")
+    assert probe.body["details"] == {"set": "{1}"}
+
+
+async def test_lifespan_of_a_host_is_accepted() -> None:
+    probe = Probe("lifespan.startup", "lifespan.shutdown")
+    await app()({"type": "lifespan"}, probe.receive, probe.send)
+    assert [message["type"] for message in probe.sent] == [
+        "lifespan.startup.complete",
+        "lifespan.shutdown.complete",
+    ]
+
+
+async def test_websocket_is_refused() -> None:
+    probe = Probe("websocket.connect")
+    await app()({"type": "websocket", "path": "/readyz"}, probe.receive, probe.send)
+    assert probe.sent[0]["type"] == "websocket.close"
