@@ -22,6 +22,15 @@ def test_numbers_on_the_wire_never_change():
         "RESPONSE": 11,
         "ACK_COUNT": 12,
         "ACK_RESPONSE": 13,
+        "HTTP_REQUEST": 20,
+        "HTTP_RESPONSE": 21,
+        "HTTP_CANCEL": 22,
+        "STREAM_OPEN": 23,
+        "STREAM_ACCEPT": 24,
+        "STREAM_REFUSE": 25,
+        "STREAM_DATA": 26,
+        "STREAM_CREDIT": 27,
+        "STREAM_CLOSE": 28,
     }
 
 
