@@ -1,18 +1,19 @@
 """One process on the bus: what it says, what it asked, and where each message goes.
 
 Owns the bus and its tasks. What is received reaches the adapter of its namespace, the open questions or the
-presence, and none of them can publish what it received.
+presence, and none of them can publish what it received; what is about a client's request goes to the carrier.
 """
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
-from typing import Any, Protocol, TypeAlias, cast
+from typing import Any, Protocol, TypeAlias, cast, get_args
 
 import structlog
 
 from zmqio.adapter.asker import Asker
 from zmqio.adapter.base import Bus, Health, Identity, NodeEvents, TagClash
+from zmqio.adapter.forwarding import Forwarding
 from zmqio.adapter.incidents import Incidents
 from zmqio.adapter.presence import Presence
 from zmqio.adapter.reader import Reader
@@ -24,6 +25,7 @@ from zmqio.protocol import messages as m
 from zmqio.protocol.envelope import encode
 from zmqio.protocol.messages import Envelope, Message
 from zmqio.protocol.publish import PublishRequest
+from zmqio.protocol.relay_messages import RelayMessage
 from zmqio.protocol.topic import all_topic, inbox_topic, owner_prefix
 from zmqio.protocol.values import pack_values, unpack_values
 
@@ -72,6 +74,7 @@ class Node:
         asker: questions to other nodes.
         incidents: counts what went wrong.
         all_topic: the topic that every node hears.
+        forwarding: the other nodes, one by one.
     """
 
     def __init__(
@@ -92,10 +95,11 @@ class Node:
         self._bus = bus
         self._stamps = Stamps(identity.node_id)
         self._reader = Reader(identity.node_id, self.incidents, clock)
+        self.forwarding = Forwarding(events, peers=lambda: self.peers, say=self._say, clock=clock)
         self._presence = Presence(
             identity,
             options,
-            events,
+            self.forwarding,
             self.incidents,
             clock=clock,
             send=self._send_unstamped,
@@ -225,6 +229,7 @@ class Node:
                 self._receive(link, topic, body)
             elif self._reader.is_heartbeat(body):
                 self._presence.echo(link)
+                self.forwarding.echo()
         except Exception as error:  # noqa: BLE001 - outer edge: one message must not stop the node
             self.incidents.report("bus_message_failed", link=link, bytes=len(body), exc_info=error)
 
@@ -254,8 +259,13 @@ class Node:
             take(received.stamp.node_id, received.message, link, topic)
 
     def _make_takers(self) -> "dict[type[Message], _Take]":
-        asker, presence = self.asker, self._presence
+        asker, presence, forwarding = self.asker, self._presence, self.forwarding
+
+        def carry(sender: NodeId, message: Any, _link: int, _topic: bytes) -> None:
+            forwarding.heard(sender, message)
+
         return {
+            **dict.fromkeys(get_args(RelayMessage), carry),
             m.Heartbeat: lambda sender, message, link, topic: presence.heartbeat(
                 sender, message, link=link, to_me=topic == self._inbox
             ),
@@ -284,6 +294,9 @@ class Node:
             # Nobody has to wait for a node that does not serve the namespace.
             self.answer(sender, m.Response(message.request_id, NOTHING, last=True))
 
+    def _say(self, node_id: NodeId, message: RelayMessage) -> None:
+        self.publish(inbox_topic(self.options.prefix, node_id), message)
+
     def _node_gone(self, node_id: NodeId, died: bool) -> None:
         self._reader.gone(node_id)
         self.asker.node_gone(node_id, died=died)
@@ -298,6 +311,7 @@ class Node:
         if self._left:
             return
         self._presence.say_goodbye(reason)
+        self.forwarding.give_up()
         self._left = True
         self.asker.give_up()
         if self._living is not None:

@@ -1,4 +1,4 @@
-"""What nodes say to each other when a client's request has come to a node that does not own its session, as values.
+"""What nodes say to each other about a client's request that has come to another node than its session's owner.
 
 Two nodes take part: the *owner* of the session, and the node that the client has reached (the *relay*). All of
 these go to the inbox of one of the two. For the rest the rules of `zmqio.protocol.messages` hold.

@@ -9,7 +9,7 @@ import atexit
 import os
 import weakref
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, TypeAlias, TypeVar, overload
 
 import structlog
@@ -32,6 +32,7 @@ from zmqio.server.parent import ParentNamespace, Rule
 from zmqio.server.registry import Registration, Registry
 from zmqio.server.runtime import Runtime
 from zmqio.transport.engine import Engine, Request, Session
+from zmqio.transport.relay import Relay, join_nodes
 from zmqio.transport.zmq_adapter import ZmqAdapter
 
 __all__ = ["AdapterSpec", "Server"]
@@ -79,6 +80,7 @@ class Server(Registration, Operations):
         self._parser: Parser = parser or JsonParser()
         self._namespaces = Namespaces(self._open, self._options)
         self._runtime: Runtime | None = None
+        self._relay: Relay | None = None
         self._starting: asyncio.Lock | None = None
         self._closed = False
         self._closing: asyncio.Future[None] | None = None
@@ -192,7 +194,12 @@ class Server(Registration, Operations):
 
     async def _close(self, runtime: Runtime, caller: "asyncio.Task[Any] | None") -> None:
         self._signals.unwrap()
+        relay, self._relay = self._relay, None
+        if relay is not None:
+            relay.leave()
         await runtime.engine.close("server shutting down")
+        if relay is not None:
+            await relay.close()
         # Disconnect handlers still reach the other nodes.
         await runtime.tasks.close(HANDLER_GRACE_S, caller=caller)
         self._runtime = self._starting = None
@@ -205,7 +212,11 @@ class Server(Registration, Operations):
         """Whether this node runs and hears the others, and why not."""
         if self._runtime is None:
             return Health(ready=False, reasons=("the server has not started",))
-        return self._factory.health()
+        health = self._factory.health()
+        facts: dict[str, Any] = {"sessions_unknown": self._runtime.engine.counters["sessions_unknown"]}
+        if self._relay is not None:
+            facts |= {"relay": dict(self._relay.counters), "relay_open": self._relay.open_requests}
+        return replace(health, details={**health.details, **facts})
 
     async def __aenter__(self) -> "Server":
         await self.start()
@@ -277,6 +288,7 @@ class Server(Registration, Operations):
         self._runtime = runtime
         for namespace in self._namespaces.values():
             await namespace.open(runtime, self._factory)
+        self._relay = join_nodes(self._factory, runtime.engine)
         self._loop = asyncio.get_running_loop()
         self._signals.wrap()
         _say_goodbye_at_exit(self)
