@@ -105,7 +105,9 @@ class EngineNodes:
     async def __aenter__(self) -> Self:
         for node in self.nodes:
             await node.start()
-        await wait_until(lambda: all(node.nodes == len(self.nodes) for node in self.nodes), "all know of each other")
+        await wait_until(
+            lambda: all(node.nodes == len(self.nodes) for node in self.nodes), "all know of each other"
+        )
         return self
 
     async def __aexit__(

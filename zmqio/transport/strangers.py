@@ -77,4 +77,5 @@ class Strangers:
     def _note(self, refusal: Refusal) -> None:
         if refusal.message == UNKNOWN_SID.message:
             self._counters["sessions_unknown"] += 1
-            self._notices.warning("session_unknown", **dict(refusal.details))
+            facts = dict(refusal.details)
+            self._notices.warning("session_unknown", node_tag=facts.get("node"), reason=facts["reason"])
