@@ -1,4 +1,4 @@
-"""Single requests at nodes that do not own their session: aborted, doubled, refused, and of many sessions at once."""
+"""Single requests at nodes that do not own their session: aborted, doubled, refused, of many sessions at once."""
 
 import asyncio
 import json

@@ -134,7 +134,7 @@ class ForwardedPolls:
             return unknown_sid(pending.sid, NO_BUS, 503)
         except ProtocolError:
             return BAD_REQUEST
-        if not await pending.wait(exchange.receive):
+        if not message.whole or not await pending.wait(exchange.receive):
             raise ConnectionError("the client has gone")
         outcome = pending.outcome
         if isinstance(outcome, HttpResponse):
