@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from tests.support.engine import EngineUnderTest, OnMessage
 from tests.support.memory_bus import MemoryNetwork
+from tests.support.node_stage import NodeEventLog
 from tests.support.timing import wait_until
 from zmqio.adapter.base import Identity
 from zmqio.adapter.cluster import ClusterAdapterFactory
@@ -19,14 +20,6 @@ from zmqio.transport.relay import Relay, join_nodes
 __all__ = ["BUS", "EngineNode", "EngineNodes"]
 
 BUS = BusOptions(heartbeat_s=0.02, dead_after_s=0.4)
-
-
-class _Nobody:
-    def node_joined(self, node_id: NodeId) -> None:
-        pass
-
-    def node_left(self, node_id: NodeId, reason: str) -> None:
-        pass
 
 
 class EngineNode(EngineUnderTest):
@@ -58,7 +51,7 @@ class EngineNode(EngineUnderTest):
 
     async def start(self) -> None:
         """Join the others; their sessions can be served here once both know of each other."""
-        await self._factory.start(self._identity, _Nobody())
+        await self._factory.start(self._identity, NodeEventLog())
         relay = join_nodes(self._factory, self.engine)
         assert relay is not None
         self.relay = relay

@@ -106,6 +106,7 @@ async def test_refusal_of_the_owner_is_passed_on() -> None:
     stand.streams.answered(OWNER, StreamRefuse(1, 400, b'{"code":3}'))
     await socket.ended()
     assert (socket.accepted, socket.refusal.status, socket.refusal.body) == (False, 400, b'{"code":3}')
+    assert len(stand.peer.said) == 1
 
 
 @pytest.mark.parametrize(

@@ -287,9 +287,9 @@ async def test_body_that_is_too_large_for_the_bus_is_refused_and_told() -> None:
         here, there = nodes.nodes
         sid, connection = await there.open_polling()
         refused = await here.post(sid, "4" + "x" * 4_000)
-        assert (refused.status, json.loads(refused.body)["message"]) == (
-            413,
-            "Body over the limit of 3000 bytes for one message between nodes (max_message_bytes)",
+        assert refused.status == 413
+        assert json.loads(refused.body)["message"].endswith(
+            "bytes for one message between nodes (max_message_bytes)"
         )
         assert connection.messages == []
         there.emit("x" * 4_000)

@@ -40,7 +40,7 @@ class Peers(Protocol):
         """Send a message to one node, behind everything that was sent to it before.
 
         Raises:
-            BusError: it did not leave this process (`MessageTooLargeError`: it never can).
+            BusError: it did not leave this process, and never will (so it may be said again in another way).
             EnvelopeError: it has values that cannot be sent.
         """
 

@@ -70,6 +70,7 @@ class ForwardedStreams:
             if isinstance(verdict, Refusal):
                 return verdict
             if isinstance(verdict, StreamRefuse):
+                stream.end.cut("the owner has refused it")
                 await websocket.answer(verdict.status, verdict.body, scope, receive, send)
             elif await websocket.accept(receive, send):
                 stream.end.widen(verdict.window_bytes)
