@@ -116,6 +116,10 @@ async def test_many_clients_at_once(cluster: Cluster, proxy: RoundRobin, make_cl
     await asyncio.gather(*(talk(client) for client in clients))
     assert [client.heard.disconnects for client in clients] == [[]] * 30
     assert (await health(cluster))["sessions_unknown"] == before["sessions_unknown"]
+    await asyncio.gather(*(client.end() for client in clients))
+    for node in cluster.nodes:
+        state = await node.wait_state("nothing is left", lambda state: state["health_details"]["relay_open"] == 0)
+        assert "publish_failed" not in state["health_details"]["counters"]
 
 
 async def wait_for_upgrade(client: SocketClient) -> None:

@@ -1,6 +1,8 @@
 """The other node, played by the test: what is said to it is kept, or fails."""
 
 from zmqio.ids import NodeId
+from zmqio.protocol.envelope import encode
+from zmqio.protocol.messages import Envelope, Stamp
 from zmqio.protocol.relay_messages import RelayMessage
 
 __all__ = ["OWNER", "SID", "PlayedPeer"]
@@ -24,6 +26,7 @@ class PlayedPeer:
     def say(self, node_id: NodeId, message: RelayMessage) -> None:
         if self.failure is not None:
             raise self.failure
+        encode(Envelope(Stamp(node_id, 1, 0), message))  # nothing is said that others would refuse
         self.said.append((node_id, message))
 
     @property

@@ -4,9 +4,13 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+from websockets.frames import CloseCode
 
 from tests.support.timing import LIMIT_S, wait_until
 from zmqio.exceptions import BusUnavailableError, MessageTooLargeError
+from zmqio.ids import NodeId
+from zmqio.protocol.envelope import encode
+from zmqio.protocol.messages import Envelope, Stamp
 from zmqio.protocol.relay_messages import RelayMessage, StreamClose, StreamCredit, StreamData
 from zmqio.transport.stream_end import DROP, StreamEnd
 from zmqio.transport.stream_flow import WINDOW_BYTES
@@ -32,6 +36,7 @@ class Line:
             raise BusUnavailableError("no broker")
         if isinstance(message, StreamData) and sum(map(len, message.frames)) > self._limit_bytes:
             raise MessageTooLargeError(sum(map(len, message.frames)), self._limit_bytes)
+        encode(Envelope(Stamp(NodeId("node"), 1, 0), message))
         self.said.append(message)
         assert isinstance(message, StreamData | StreamCredit | StreamClose)
         asyncio.get_running_loop().call_soon(other().came, message)
@@ -94,6 +99,12 @@ async def test_close_comes_behind_what_was_pushed() -> None:
     for end in (line.down, line.up):
         with pytest.raises(ConnectionError):
             await end.push("too late")
+
+
+async def test_close_of_an_asgi_server_or_a_client_can_always_be_said() -> None:
+    line = Line()
+    line.down.close(CloseCode.NORMAL_CLOSURE, "a\0b")
+    assert line.said == [StreamClose(1, True, 1000, "ab")]
 
 
 async def test_both_may_close_at_once() -> None:

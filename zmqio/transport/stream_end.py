@@ -102,8 +102,10 @@ class StreamEnd:
             return
         self._flush()
         if self.code is None:
-            self._ended(code, reason)
-            self._tell(StreamClose(self._id, self._down, code, reason))
+            # An ASGI server may give an enum, and a client any text.
+            close = StreamClose(self._id, self._down, int(code), reason.replace("\0", ""))
+            self._ended(close.code, close.reason)
+            self._tell(close)
 
     # From the other end.
 
