@@ -104,6 +104,16 @@ async def test_hang_up_that_crosses_the_answer_is_a_cancel_too() -> None:
     assert stand.peer.messages[1:] == [HttpCancel(1)]
 
 
+async def test_hang_up_in_the_same_turn_of_the_loop_as_the_answer_is_a_cancel_too() -> None:
+    stand = Stand()
+    poll = stand.request("GET")
+    await stand.asked()
+    stand.polls.answered(OWNER, HttpResponse(1, 200, (), b"too late"))
+    poll.go_away()
+    assert (await poll).status == 0
+    assert stand.peer.messages[1:] == [HttpCancel(1)]
+
+
 async def test_answer_that_cannot_be_written_is_a_cancel_too() -> None:
     async def fail(message: dict[str, Any]) -> None:
         raise OSError("the client has gone")

@@ -4,6 +4,7 @@ While a poll waits there is nothing between the nodes; a client that hangs up is
 and the messages between nodes; must not know sessions.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -135,6 +136,10 @@ class ForwardedPolls:
         except ProtocolError:
             return BAD_REQUEST
         if not message.whole or not await pending.wait(exchange.receive):
+            raise ConnectionError("the client has gone")
+        # A hang-up that came in the same turn of the loop as the answer is known in the next.
+        await asyncio.sleep(0)
+        if not await pending.wait(exchange.receive):
             raise ConnectionError("the client has gone")
         outcome = pending.outcome
         if isinstance(outcome, HttpResponse):
