@@ -57,6 +57,7 @@ async def test_poll_that_is_aborted_at_another_node_loses_nothing(cluster: Clust
                 dropped.request(f"{BASE}&sid={sid}")
                 await open_requests(owner, 1)
                 dropped.drop()
+                await dropped.ended()  # the connection is closed: what is answered from now on must not be lost
                 if number % 2:
                     await open_requests(owner, 0)  # the owner knows; else the hang-up and the answer cross
                 await say(own, sid, f'42{number}["echo",{number}]')
