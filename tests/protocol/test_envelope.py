@@ -10,6 +10,7 @@ from tests.protocol import strategies, vectors
 from zmqio.exceptions import EnvelopeError, VersionError
 from zmqio.ids import NodeId
 from zmqio.protocol import messages as m
+from zmqio.protocol import relay_messages as r
 from zmqio.protocol.envelope import decode, encode, peek_stamp
 from zmqio.protocol.messages import Envelope, Stamp
 from zmqio.protocol.packet import AckableFrames
@@ -27,7 +28,8 @@ def envelope_of(vector):
         fields["lost"] = tuple(m.LostRow(topic, tuple(numbers), age) for topic, numbers, age in fields["lost"])
         fields["messages"] = tuple(m.ReplayedRow(*row) for row in fields["messages"])
     stamp = Stamp(vector["node_id"], vector["n"], vector["previous"])
-    return Envelope(stamp, getattr(m, vector["message"])(**fields))
+    make = getattr(m, vector["message"], None) or getattr(r, vector["message"])
+    return Envelope(stamp, make(**fields))
 
 
 @pytest.mark.parametrize("vector", vectors.load("envelopes"), ids=lambda vector: vector["message"])
@@ -117,6 +119,18 @@ def test_time_that_is_none_is_refused(seconds):
         decode(msgpack.packb([1, 4, "node", 7, 3, 1, "/", [], [], seconds, ["2", "[]", []]]))
 
 
+@pytest.mark.parametrize(("frames", "text"), [(["a", 1], "texts and binary"), ("a", "texts"), (None, "texts")])
+def test_stream_takes_texts_and_binary_only(frames, text):
+    with pytest.raises(EnvelopeError, match=rf"StreamData\.frames has to be a list of {text}"):
+        decode(msgpack.packb([1, 26, "node", 7, 3, 1, True, 0, frames]))
+
+
+@pytest.mark.parametrize("headers", [["origin"], ["a", "b", "c"], [1, 2], {"a": "b"}, ["a", "b\0"]])
+def test_headers_are_names_and_values_by_turns(headers):
+    with pytest.raises(EnvelopeError, match=r"HttpResponse\.headers has to be a list"):
+        decode(msgpack.packb([1, 21, "node", 7, 3, 1, 200, headers, b""]))
+
+
 @pytest.mark.parametrize("count", range(len(BROADCAST)))
 def test_missing_field_is_refused(count):
     with pytest.raises(EnvelopeError):
@@ -167,6 +181,8 @@ lost_rows = st.lists(st.builds(m.LostRow, raw, st.lists(ids, max_size=3).map(tup
     tuple
 )
 replayed_rows = st.lists(st.builds(m.ReplayedRow, raw, raw, seconds), max_size=3).map(tuple)
+pairs = st.lists(st.tuples(strategies.names, strategies.names), max_size=2).map(lambda items: sum(items, ()))
+head = (strategies.names, pairs, strategies.names, flags)
 
 
 def after_target(make, *rest):
@@ -195,6 +211,15 @@ MESSAGES = {
     m.AckResponse: st.builds(m.AckResponse, ids, raw),
     m.ReplayRequest: st.builds(m.ReplayRequest, ids, ids, seconds, raw),
     m.ReplayAnswer: st.builds(m.ReplayAnswer, ids, ids, flags, ids, lost_rows, replayed_rows),
+    r.HttpRequest: st.builds(r.HttpRequest, ids, strategies.names, *head, raw, flags),
+    r.HttpResponse: st.builds(r.HttpResponse, ids, ids, pairs, raw),
+    r.HttpCancel: st.builds(r.HttpCancel, ids),
+    r.StreamOpen: st.builds(r.StreamOpen, ids, *head, ids),
+    r.StreamAccept: st.builds(r.StreamAccept, ids, ids),
+    r.StreamRefuse: st.builds(r.StreamRefuse, ids, ids, raw),
+    r.StreamData: st.builds(r.StreamData, ids, flags, ids, st.lists(utf8 | raw, max_size=3).map(tuple)),
+    r.StreamCredit: st.builds(r.StreamCredit, ids, flags, ids),
+    r.StreamClose: st.builds(r.StreamClose, ids, flags, ids, strategies.names),
 }
 stamps = st.builds(Stamp, strategies.names.filter(bool), ids, st.none() | ids)
 envelopes = st.builds(Envelope, stamps, st.one_of(*MESSAGES.values()))
@@ -257,7 +282,7 @@ wire_values = st.recursive(
 )
 
 
-@given(st.integers(0, 16), st.lists(wire_values, max_size=10))
+@given(st.integers(0, 30), st.lists(wire_values, max_size=10))
 def test_rubbish_behind_a_good_beginning_raises_only_envelope_errors(kind, fields):
     with contextlib.suppress(EnvelopeError):
         decode(msgpack.packb([1, kind, "node", 1, None, *fields], unicode_errors="replace"))

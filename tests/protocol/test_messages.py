@@ -24,6 +24,15 @@ def test_numbers_on_the_wire_never_change():
         "ACK_RESPONSE": 13,
         "REPLAY_REQUEST": 14,
         "REPLAY_ANSWER": 15,
+        "HTTP_REQUEST": 20,
+        "HTTP_RESPONSE": 21,
+        "HTTP_CANCEL": 22,
+        "STREAM_OPEN": 23,
+        "STREAM_ACCEPT": 24,
+        "STREAM_REFUSE": 25,
+        "STREAM_DATA": 26,
+        "STREAM_CREDIT": 27,
+        "STREAM_CLOSE": 28,
     }
 
 

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from tests.support.asgi import http
+from tests.support.memory_bus import MemoryNetwork
 from tests.support.timing import LIMIT_S, wait_until
 from zmqio.adapter.base import BusGap, Identity, NodeEvents, Target
+from zmqio.adapter.cluster import ClusterAdapterFactory
 from zmqio.adapter.local import LocalAdapter, LocalAdapterFactory
 from zmqio.exceptions import ConfigError, ServerClosedError
 from zmqio.ids import NodeId
@@ -322,3 +324,25 @@ async def test_drain_that_the_application_began_holds_a_signal_back_too(host: li
         await io.close(drain_s=0)
         await closing
     assert host == [signal.SIGTERM]
+
+
+async def test_health_tells_what_was_passed_on_between_nodes() -> None:
+    network = MemoryNetwork()
+    one, two = (Server(ClusterAdapterFactory(lambda identity: network.bus())) for _ in range(2))
+    async with one, two:
+        await wait_until(lambda: one.adapter.server_count() == two.adapter.server_count() == 2, "both")
+        opened = await http(two.engine.handle, "GET", "EIO=4&transport=polling")
+        sid = opened.text.split('"')[3]
+        assert (
+            await http(one.engine.handle, "POST", f"EIO=4&transport=polling&sid={sid}", body=b"40")
+        ).text == "ok"
+        assert (await http(one.engine.handle, "GET", f"EIO=4&transport=polling&sid={sid}")).text.startswith("40{")
+        assert one.health().details["relay"] == {"polls_forwarded": 2}
+        assert two.health().details["relay"] == {"polls_served": 2}
+        assert one.health().details["relay_open"] == one.health().details["sessions_unknown"] == 0
+
+
+async def test_process_that_is_alone_counts_sessions_that_it_does_not_know() -> None:
+    async with Server(None) as io:
+        assert (await http(io.engine.handle, "GET", f"EIO=4&transport=polling&sid={'x' * 20}")).status == 400
+        assert io.health().details == {"sessions_unknown": 1}

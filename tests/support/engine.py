@@ -37,13 +37,14 @@ class EngineUnderTest:
 
     Args:
         on_message: called with each message; None keeps them only.
+        tag: begins its session ids.
         options: of `EngineOptions`.
     """
 
-    def __init__(self, on_message: OnMessage | None = None, **options: Any) -> None:
+    def __init__(self, on_message: OnMessage | None = None, *, tag: str = "node", **options: Any) -> None:
         self.connections: list[RecordedConnection] = []
         self._on_message = on_message
-        self.engine = Engine(EngineOptions(**options), NodeTag("node"), self._accept)
+        self.engine = Engine(EngineOptions(**options), NodeTag(tag), self._accept)
 
     async def __aenter__(self) -> "EngineUnderTest":
         return self

@@ -81,6 +81,12 @@ async def test_refusal_is_json_with_its_status() -> None:
     assert answer.text == '{"code":4,"message":"Forbidden"}'
 
 
+async def test_answer_of_another_node_is_passed_on_as_it_is() -> None:
+    answer = await _answer(lambda exchange: exchange.pass_on(413, [(b"x-made-by", b"owner")], b"body"))
+    assert (answer.status, answer.headers, answer.body) == (413, {"x-made-by": "owner"}, b"body")
+    assert answer.complete
+
+
 async def test_preflight_has_no_body() -> None:
     answer = await _answer(lambda exchange: exchange.answer_preflight())
     assert (answer.status, answer.body, answer.complete) == (204, b"", True)

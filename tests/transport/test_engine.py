@@ -12,7 +12,9 @@ from tests.support.asgi import FakeHttp, http
 from tests.support.engine import EngineUnderTest
 from tests.support.timing import wait_until
 
-UNKNOWN_SID = '{"code":1,"message":"Session ID unknown"}'
+UNKNOWN_SID = (
+    '{"code":1,"message":"Session ID unknown","reason":"it is no session id of zmqio: those have 20 characters"}'
+)
 
 
 async def _open(host: EngineUnderTest, query: str = "EIO=4&transport=polling", **options: Any) -> Any:
@@ -99,27 +101,6 @@ async def test_session_request_of_another_version_is_a_bad_request() -> None:
         answer = await _open(host, f"EIO=3&transport=polling&sid={sid}")
         assert (answer.status, answer.text) == (400, '{"code":3,"message":"Bad request"}')
         assert connection.reasons == []
-
-
-async def test_unknown_sid_is_offered_to_the_foreign_hook_first() -> None:
-    asked: list[str] = []
-
-    async def foreign(request: Any, scope: Any, receive: Any, send: Any) -> bool:
-        asked.append(request.parameters["sid"])
-        if request.parameters["sid"] == "other":
-            await send({"type": "http.response.start", "status": 200, "headers": []})
-            await send({"type": "http.response.body", "body": b"forwarded"})
-            return True
-        return False
-
-    async with EngineUnderTest() as host:
-        host.engine.foreign = foreign
-        assert (await host.get("other")).text == "forwarded"
-        assert (await host.get("nobody")).text == UNKNOWN_SID
-        socket = host.websocket("nobody")
-        await socket.ended()
-        assert socket.refusal.text == UNKNOWN_SID
-        assert asked == ["other", "nobody", "nobody"]
 
 
 # CORS.

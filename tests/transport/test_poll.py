@@ -14,7 +14,10 @@ from tests.support.engine import EngineUnderTest
 from tests.support.timing import LIMIT_S, wait_until
 from zmqio.transport.poll import PollOutlet
 
-UNKNOWN = '{"code":1,"message":"Session ID unknown"}'
+UNKNOWN = (
+    '{"code":1,"message":"Session ID unknown","node":"node",'
+    '"reason":"this node has no such session: it has ended, or the node was started again"}'
+)
 BAD_REQUEST = '{"code":3,"message":"Bad request"}'
 
 

@@ -40,7 +40,7 @@ async def test_polling_client_over_the_byte_bound_is_closed_counted_and_logged_o
                 "option": "session_buffer_bytes",
             }
         ]
-        assert (await host.get(sid)).text == '{"code":1,"message":"Session ID unknown"}'
+        assert (await host.get(sid)).text.startswith('{"code":1,"message":"Session ID unknown","node":"node",')
 
 
 async def test_polling_client_over_the_packet_bound_is_closed() -> None:

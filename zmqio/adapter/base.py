@@ -28,6 +28,7 @@ __all__ = [
     "Health",
     "Identity",
     "LocalSockets",
+    "MemberEvents",
     "NodeEvents",
     "SocketDescription",
     "TagClash",
@@ -269,14 +270,18 @@ class Adapter(ABC):
         """How many live nodes there are, this one included."""
 
 
-class NodeEvents(Protocol):
-    """What a cluster reports to the server that runs on it."""
+class MemberEvents(Protocol):
+    """Who comes and goes."""
 
     def node_joined(self, node_id: NodeId) -> None:
         """Another node is there."""
 
     def node_left(self, node_id: NodeId, reason: str) -> None:
         """Another node is gone: `goodbye`, or `silent` after `dead_after_s`."""
+
+
+class NodeEvents(MemberEvents, Protocol):
+    """What a cluster reports to the server that runs on it."""
 
     def bus_gap(self, gap: BusGap) -> None:
         """Messages of another node are lost to this one; what comes after them is delivered."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from zmqio.adapter.base import Adapter, Bus, Health, Identity, LocalSockets, NodeEvents, TagClash
 from zmqio.adapter.cluster_adapter import ClusterAdapter
 from zmqio.adapter.node import Node
+from zmqio.adapter.peers import Peers
 from zmqio.config import BusOptions
 
 __all__ = ["ClusterAdapterFactory"]
@@ -63,6 +64,10 @@ class ClusterAdapterFactory:
         node, self._node = self._node, None
         if node is not None:
             node.abandon()
+
+    def peers(self) -> Peers:
+        """The other nodes, one by one (`PeerFactory`)."""
+        return self._running().forwarding
 
     def health(self) -> Health:
         """Whether this node hears the others."""

@@ -1,18 +1,19 @@
 """One process on the bus: what it says, what it asked, and where each message goes.
 
 Owns the bus and its tasks. What is received reaches the adapter of its namespace, the open questions or the
-presence, and none of them can publish what it received.
+presence, and none of them can publish what it received; what is about a client's request goes to the carrier.
 """
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
-from typing import Any, Protocol, TypeAlias, cast
+from typing import Any, Protocol, TypeAlias, cast, get_args
 
 import structlog
 
 from zmqio.adapter.asker import Asker
 from zmqio.adapter.base import Bus, Health, Identity, NodeEvents, TagClash
+from zmqio.adapter.forwarding import Forwarding
 from zmqio.adapter.incidents import Incidents
 from zmqio.adapter.outbox import Outbox
 from zmqio.adapter.presence import Presence
@@ -24,6 +25,7 @@ from zmqio.ids import NodeId
 from zmqio.protocol import messages as m
 from zmqio.protocol.messages import Envelope, Message, Stamp
 from zmqio.protocol.publish import PublishRequest
+from zmqio.protocol.relay_messages import HttpRequest, RelayMessage, StreamOpen
 from zmqio.protocol.topic import all_topic, inbox_topic, owner_prefix
 from zmqio.protocol.values import pack_values, unpack_values
 
@@ -76,6 +78,7 @@ class Node:
         asker: questions to other nodes.
         incidents: counts what went wrong.
         all_topic: the topic that every node hears.
+        forwarding: the other nodes, one by one.
     """
 
     def __init__(
@@ -105,10 +108,11 @@ class Node:
             deliver=self._deliver_replayed,
             lost=events.bus_gap,
         )
+        self.forwarding = Forwarding(events, peers=lambda: self.peers, say=self._say, clock=clock)
         self._presence = Presence(
             identity,
             options,
-            events,
+            self.forwarding,
             self.incidents,
             clock=clock,
             voice=self._outbox,
@@ -246,6 +250,7 @@ class Node:
                 self._receive(link, topic, body)
             elif self._reader.is_heartbeat(body):
                 self._presence.echo(link)
+                self.forwarding.echo()
             elif self._left and self._reader.is_goodbye(body):
                 self._parted(link)
         except Exception as error:  # noqa: BLE001 - outer edge: one message must not stop the node
@@ -325,8 +330,9 @@ class Node:
             self.incidents.report("bus_message_failed", bytes=len(body), exc_info=error)
 
     def _make_takers(self) -> "dict[type[Message], _Take]":
-        asker = self.asker
+        asker, forwarding = self.asker, self.forwarding
         return {
+            **dict.fromkeys(get_args(RelayMessage), forwarding.heard),
             m.Response: lambda sender, message: asker.packed_part(
                 message.request_id, sender, message.part, last=message.last
             ),
@@ -349,6 +355,11 @@ class Node:
             # Nobody has to wait for a node that does not serve the namespace.
             self.answer(sender, m.Response(message.request_id, NOTHING, last=True))
 
+    def _say(self, node_id: NodeId, message: RelayMessage) -> None:
+        # A request has somebody waiting for it now; what belongs to one that was heard may wait for a broker.
+        send = self.ask if isinstance(message, HttpRequest | StreamOpen) else self.publish
+        send(inbox_topic(self.options.prefix, node_id), message)
+
     def _node_gone(self, node_id: NodeId, died: bool) -> None:
         self._repair.gone(node_id, died=died)
         self.asker.node_gone(node_id, died=died)
@@ -363,6 +374,7 @@ class Node:
         if self._left:
             return
         self._presence.say_goodbye(reason)
+        self.forwarding.give_up()
         self._outbox.shut(str(self._presence.clash or STOPPED))
         self._left = True
         self.asker.give_up()

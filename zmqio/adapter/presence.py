@@ -13,7 +13,7 @@ from typing import Protocol
 
 import structlog
 
-from zmqio.adapter.base import Identity, NodeEvents, TagClash
+from zmqio.adapter.base import Identity, MemberEvents, TagClash
 from zmqio.adapter.incidents import Incidents
 from zmqio.adapter.membership import Membership
 from zmqio.config import BusOptions
@@ -61,7 +61,7 @@ class Presence:
         self,
         identity: Identity,
         options: BusOptions,
-        events: NodeEvents,
+        events: MemberEvents,
         incidents: Incidents,
         *,
         clock: Callable[[], float],

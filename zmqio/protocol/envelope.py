@@ -15,6 +15,7 @@ import msgpack
 
 from zmqio.exceptions import EnvelopeError, VersionError
 from zmqio.protocol import messages as m
+from zmqio.protocol import relay_messages as r
 from zmqio.protocol.messages import Envelope, Message, MessageType, Stamp
 from zmqio.protocol.packet import AckableFrames, Frames
 
@@ -233,6 +234,19 @@ def _frames(value: Any) -> Frames:
     raise _FieldError("a list of a text or binary, then binary only")
 
 
+def _mixed(value: Any) -> tuple[str | bytes, ...]:
+    if type(value) in _LISTS and set(map(type, value)) <= _TEXT_OR_BYTES:
+        return tuple(value)
+    raise _FieldError("a list of texts and binary")
+
+
+def _pairs(value: Any) -> tuple[str, ...]:
+    names = _names(value)
+    if len(names) % 2:
+        raise _FieldError("a list of names and values by turns")
+    return names
+
+
 def _ackable(value: Any) -> AckableFrames:
     head, tail, attachments = _ackable_parts(value)
     if type(head) in _TEXT_OR_BYTES and type(tail) is type(head) and _all_bytes(attachments):
@@ -299,6 +313,7 @@ def _getter(names: tuple[str, ...]) -> Callable[[Message], tuple[Any, ...]]:
 
 
 _TARGET = (_text, _names, _names)  # namespace, rooms, except_
+_HEAD = (_text, _pairs, _text, _flag)  # query, headers, address, secure
 _LAYOUTS = {
     layout.number: layout
     for layout in (
@@ -317,6 +332,15 @@ _LAYOUTS = {
         _layout(MessageType.ACK_RESPONSE, m.AckResponse, _counter, _raw),
         _layout(MessageType.REPLAY_REQUEST, m.ReplayRequest, _counter, _counter, _seconds, _raw),
         _layout(MessageType.REPLAY_ANSWER, m.ReplayAnswer, _counter, _counter, _flag, _counter, _lost, _replayed),
+        _layout(MessageType.HTTP_REQUEST, r.HttpRequest, _counter, _text, *_HEAD, _raw, _flag),
+        _layout(MessageType.HTTP_RESPONSE, r.HttpResponse, _counter, _counter, _pairs, _raw),
+        _layout(MessageType.HTTP_CANCEL, r.HttpCancel, _counter),
+        _layout(MessageType.STREAM_OPEN, r.StreamOpen, _counter, *_HEAD, _counter),
+        _layout(MessageType.STREAM_ACCEPT, r.StreamAccept, _counter, _counter),
+        _layout(MessageType.STREAM_REFUSE, r.StreamRefuse, _counter, _counter, _raw),
+        _layout(MessageType.STREAM_DATA, r.StreamData, _counter, _flag, _counter, _mixed),
+        _layout(MessageType.STREAM_CREDIT, r.StreamCredit, _counter, _flag, _counter),
+        _layout(MessageType.STREAM_CLOSE, r.StreamClose, _counter, _flag, _counter, _text),
     )
 }
 _BROADCAST = _LAYOUTS[MessageType.BROADCAST]

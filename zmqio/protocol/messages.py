@@ -1,5 +1,6 @@
 """What nodes say to each other, as values: one frozen dataclass for each message, and the stamp of each.
 
+Those about a client's request at a node that does not own its session are in `zmqio.protocol.relay_messages`.
 Their form on the wire is made in `zmqio.protocol.envelope`. The fields travel in the order in which they
 stand here, so a field may only be added at the end, and never moved.
 """
@@ -10,6 +11,7 @@ from typing import NamedTuple, TypeAlias
 
 from zmqio.ids import NodeId
 from zmqio.protocol.packet import AckableFrames, Frames
+from zmqio.protocol.relay_messages import RelayMessage
 
 __all__ = [
     "AckCount",
@@ -54,6 +56,15 @@ class MessageType(IntEnum):
     ACK_RESPONSE = 13
     REPLAY_REQUEST = 14
     REPLAY_ANSWER = 15
+    HTTP_REQUEST = 20
+    HTTP_RESPONSE = 21
+    HTTP_CANCEL = 22
+    STREAM_OPEN = 23
+    STREAM_ACCEPT = 24
+    STREAM_REFUSE = 25
+    STREAM_DATA = 26
+    STREAM_CREDIT = 27
+    STREAM_CLOSE = 28
 
 
 # Every message makes one Stamp and one Envelope: as tuples they cost half of what frozen dataclasses do.
@@ -321,6 +332,7 @@ Message: TypeAlias = (
     | AckResponse
     | ReplayRequest
     | ReplayAnswer
+    | RelayMessage
 )
 
 

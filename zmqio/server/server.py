@@ -36,6 +36,7 @@ from zmqio.server.parent import ParentNamespace, Rule
 from zmqio.server.registry import Registration, Registry
 from zmqio.server.runtime import Runtime
 from zmqio.transport.engine import Engine, Request, Session
+from zmqio.transport.relay import Relay, join_nodes
 from zmqio.transport.zmq_adapter import ZmqAdapter
 
 __all__ = ["AdapterSpec", "Server"]
@@ -85,6 +86,7 @@ class Server(Registration, Operations):
         self._parser: Parser = parser or JsonParser()
         self._namespaces = Namespaces(self._open, self._options)
         self._runtime: Runtime | None = None
+        self._relay: Relay | None = None
         self._starting: asyncio.Lock | None = None
         self._closed = False
         self._closing: asyncio.Future[None] | None = None
@@ -267,7 +269,12 @@ class Server(Registration, Operations):
                 await drain.run(REASON, runtime.engine.emptied())
                 self._drain = None
                 log.info("drain_ended", clients_left=len(runtime.engine.sessions))
+            relay, self._relay = self._relay, None
+            if relay is not None:
+                relay.leave()
             await runtime.engine.close(REASON)
+            if relay is not None:
+                await relay.close()
             # Disconnect handlers still reach the other nodes.
             await asyncio.gather(
                 runtime.tasks.close(HANDLER_GRACE_S, caller=caller),
@@ -291,10 +298,19 @@ class Server(Registration, Operations):
         if self._runtime is None:
             return Health(ready=False, reasons=("the server has stopped" if self._closed else NOT_STARTED,))
         health = self._factory.health()
-        details = {**health.details, "sessions": len(self._runtime.engine.sessions)}
+        details = {**health.details, **self._facts(self._runtime)}
         if self._closing is None:
             return Health(health.ready, health.reasons, details)
         return Health(ready=False, reasons=("the server is shutting down", *health.reasons), details=details)
+
+    def _facts(self, runtime: Runtime) -> dict[str, Any]:
+        facts: dict[str, Any] = {
+            "sessions": len(runtime.engine.sessions),
+            "sessions_unknown": runtime.engine.counters["sessions_unknown"],
+        }
+        if self._relay is not None:
+            facts |= {"relay": dict(self._relay.counters), "relay_open": self._relay.open_requests}
+        return facts
 
     async def __aenter__(self) -> "Server":
         await self.start()
@@ -351,6 +367,7 @@ class Server(Registration, Operations):
         self._runtime = runtime
         for namespace in self._namespaces.values():
             await namespace.open(runtime, self._factory)
+        self._relay = join_nodes(self._factory, runtime.engine)
         self._loop = asyncio.get_running_loop()
         self._signals.wrap()
         _say_goodbye_at_exit(self)

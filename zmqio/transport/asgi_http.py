@@ -15,10 +15,12 @@ from zmqio.transport.parked import Receive
 
 __all__ = [
     "EXTENSION",
+    "RELAYED",
     "BodyTooLargeError",
     "ClientGoneError",
     "Exchange",
     "PollWire",
+    "Relayed",
     "Send",
     "TakePoll",
     "WaitingPoll",
@@ -29,6 +31,9 @@ __all__ = [
 
 EXTENSION = "zmqio.fast_polling"
 """Key of the `PollWire` in `scope["extensions"]`."""
+
+RELAYED = "zmqio.relayed"
+"""Key of the `Relayed` in `scope["extensions"]` of a request that another node has passed on."""
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Headers = Sequence[tuple[str, str]]
@@ -73,6 +78,13 @@ class PollWire(Protocol):
         """
 
 
+class Relayed(Protocol):
+    """A request that came by way of another node."""
+
+    def may_come_back(self, undo: Callable[[], None]) -> None:
+        """Call `undo` if it turns out that the answer, which has left, did not reach the client."""
+
+
 class Exchange:
     """One request and its answer.
 
@@ -82,9 +94,10 @@ class Exchange:
         send: of ASGI.
         cors_headers: what CORS adds to every answer.
         wire: the connection, if it can do without ASGI.
+        relayed: the way back, if another node has passed the request on.
     """
 
-    __slots__ = ("_cors_headers", "_send", "_wire", "receive", "request")
+    __slots__ = ("_cors_headers", "_send", "_wire", "receive", "relayed", "request")
 
     def __init__(
         self,
@@ -93,12 +106,14 @@ class Exchange:
         send: Send,
         cors_headers: Headers,
         wire: PollWire | None = None,
+        relayed: Relayed | None = None,
     ) -> None:
         self.request = request
         self.receive = receive
         self._send = send
         self._cors_headers = cors_headers
         self._wire = wire
+        self.relayed = relayed
 
     def offer_short_cut(self, take: TakePoll) -> None:
         """Let further requests like this one go to `take`, where the connection can do that."""
@@ -134,8 +149,11 @@ class Exchange:
         Raises:
             OSError: the ASGI server knows that the client has gone (many drop the answer silently).
         """
-        raw = header_fields(body, content_type, (*headers, *self._cors_headers))
-        await self._send({"type": "http.response.start", "status": status, "headers": raw})
+        await self.pass_on(status, header_fields(body, content_type, (*headers, *self._cors_headers)), body)
+
+    async def pass_on(self, status: int, fields: list[tuple[bytes, bytes]], body: bytes) -> None:
+        """Send an answer that is complete, as `answer` does."""
+        await self._send({"type": "http.response.start", "status": status, "headers": fields})
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     async def answer_text(self, body: bytes, headers: Headers = ()) -> None:
@@ -159,9 +177,8 @@ class Exchange:
 
     async def answer_preflight(self) -> None:
         """Answer a CORS preflight; the CORS headers are the answer."""
-        raw = [(name.encode(), value.encode("latin-1")) for name, value in self._cors_headers]
-        await self._send({"type": "http.response.start", "status": 204, "headers": raw})
-        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        fields = [(name.encode(), value.encode("latin-1")) for name, value in self._cors_headers]
+        await self.pass_on(204, fields, b"")
 
 
 def header_fields(body: bytes, content_type: str, headers: Headers) -> list[tuple[bytes, bytes]]:

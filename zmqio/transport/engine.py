@@ -8,7 +8,7 @@ Source: Engine.IO protocol v4 (https://github.com/socketio/engine.io-protocol); 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,12 +18,11 @@ from zmqio.config import EngineOptions
 from zmqio.ids import NodeTag
 from zmqio.log_limit import LimitedLog
 from zmqio.transport import websocket
-from zmqio.transport.asgi_http import EXTENSION, Exchange, PollWire, Send, WaitingPoll
+from zmqio.transport.asgi_http import EXTENSION, RELAYED, Exchange, PollWire, Send, WaitingPoll
 from zmqio.transport.engineio_server import EngineioServer
 from zmqio.transport.handshake import (
     BAD_REQUEST,
     SHUTTING_DOWN,
-    UNKNOWN_SID,
     Refusal,
     Request,
     check_handshake,
@@ -39,18 +38,16 @@ from zmqio.transport.payload import Prepared
 from zmqio.transport.poll import PollOutlet
 from zmqio.transport.session import Session
 from zmqio.transport.session_contracts import ConnectionEvents, TransportName
+from zmqio.transport.strangers import Strangers
 from zmqio.transport.upgrade import serve_upgrade
 from zmqio.transport.wheel import Wheel
 
-__all__ = ["Accept", "ConnectionEvents", "Engine", "Foreign", "Prepared", "Request", "Session"]
+__all__ = ["Accept", "ConnectionEvents", "Engine", "Prepared", "Request", "Session"]
 
 log = structlog.get_logger(__name__)
 
 Accept = Callable[[Session, Request], ConnectionEvents]
 """Called when a handshake has succeeded, before the client hears of it. It must not block."""
-
-Foreign = Callable[[Request, Mapping[str, Any], Receive, Send], Awaitable[bool]]
-"""Called with a request whose session id is unknown here; True if it answered it (for the owner, elsewhere)."""
 
 # Longest time that `close` waits for requests that are still open.
 CLOSE_WAIT_S = 5.0
@@ -66,15 +63,15 @@ class Engine(EngineioServer):
 
     Attributes:
         counters: what happened how often: `handshakes`, `slow_clients`, `volatile_dropped`, `packets_too_large`,
-            `packets_malformed`, `message_failures`, `origins_refused`, `closed`.
+            `packets_malformed`, `message_failures`, `origins_refused`, `sessions_unknown`, `closed`.
         notices: the log for what clients can cause as often as they like.
-        foreign: what to ask when a session id is not known here, or None.
+        strangers: requests for sessions that are not here.
     """
 
     def __init__(self, options: EngineOptions, tag: NodeTag, accept: Accept) -> None:
         super().__init__(options, tag)
         self.notices = LimitedLog(log)
-        self.foreign: Foreign | None = None
+        self.strangers = Strangers(tag, self.counters, self.notices)
         self._accept = accept
         self._heartbeat: Heartbeat[Session] = Heartbeat(
             Wheel(options.ping_interval_s, options.ping_timeout_s), Session.ping, _end_silent
@@ -173,8 +170,9 @@ class Engine(EngineioServer):
     async def _handle_http(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         request = read_request(scope)
         environ = cors_environ(request)
-        wire: PollWire | None = (scope.get("extensions") or {}).get(EXTENSION)
-        exchange = Exchange(request, receive, send, self.headers_for(environ), wire)
+        extensions = scope.get("extensions") or {}
+        wire: PollWire | None = extensions.get(EXTENSION)
+        exchange = Exchange(request, receive, send, self.headers_for(environ), wire, extensions.get(RELAYED))
         if request.method == "OPTIONS" and self.cors_allowed_origins != []:
             await exchange.answer_preflight()
             return
@@ -187,8 +185,8 @@ class Engine(EngineioServer):
             await self._open_polling(exchange, parameters)
         elif sid in self.sockets:
             await self._poll(self.sockets[sid], exchange, parameters)
-        elif self.foreign is None or not await self.foreign(request, scope, receive, send):
-            await exchange.refuse(UNKNOWN_SID)
+        else:
+            await self.strangers.poll(sid, exchange)
 
     async def _handle_websocket(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         request = read_request(scope)
@@ -199,12 +197,10 @@ class Engine(EngineioServer):
             refusal = check_handshake(request.method, parameters, websocket=True)
         elif refusal is None and sid in self.sockets:
             refusal = check_session_request(parameters, "websocket", websocket=True)
-        elif refusal is None:
-            if self.foreign is not None and await self.foreign(request, scope, receive, send):
-                return
-            refusal = UNKNOWN_SID
         if refusal is not None:
             await websocket.refuse(refusal, scope, receive, send)
+        elif sid and sid not in self.sockets:
+            await self.strangers.websocket(sid, request, scope, receive, send)
         elif sid:
             await self._upgrade(self.sockets[sid], parameters, scope, receive, send)
         else:

@@ -41,16 +41,19 @@ class Refusal:
         code: the number by which clients know the error.
         message: its fixed text.
         status: the HTTP status.
+        details: names and values for people, behind what the JavaScript server writes.
     """
 
     code: int
     message: str
     status: int = 400
+    details: tuple[tuple[str, str], ...] = ()
 
     @property
     def body(self) -> bytes:
         """The JSON body, as the JavaScript server writes it."""
-        return json.dumps({"code": self.code, "message": self.message}, separators=(",", ":")).encode()
+        fields = {"code": self.code, "message": self.message, **dict(self.details)}
+        return json.dumps(fields, separators=(",", ":")).encode()
 
 
 UNKNOWN_TRANSPORT = Refusal(0, "Transport unknown")

@@ -9,6 +9,7 @@ import asyncio
 import gzip
 import zlib
 from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from typing import Any
 
 from zmqio.config import EngineOptions
@@ -51,13 +52,14 @@ class PollOutlet:
         options: limits and compression.
     """
 
-    __slots__ = ("_close_is_due", "_options", "_parked", "_posting", "_session", "_verdict")
+    __slots__ = ("_answers", "_close_is_due", "_options", "_parked", "_posting", "_session", "_verdict")
 
     def __init__(self, session: Session, options: EngineOptions) -> None:
         self._session = session
         self._options = options
         self._parked: Parked | _FastParked | None = None
         self._posting = False
+        self._answers = 0
         self._close_is_due = False
         self._verdict: Prepared | Refusal | None = None
 
@@ -192,12 +194,20 @@ class PollOutlet:
             self._session.put_back(taken)
             raise
         self._was_answered()
+        if exchange.relayed is not None and taken:
+            exchange.relayed.may_come_back(partial(self._take_back, taken, self._answers))
+
+    def _take_back(self, taken: list[Prepared], answers: int) -> None:
+        """An answer did not reach the client: put its packets back, if nothing has overtaken them."""
+        if answers == self._answers and self._session.outlet is self:
+            self._session.put_back(taken)
 
     def _body(self, taken: list[Prepared]) -> bytes:
         pieces = taken or [self._verdict if isinstance(self._verdict, Prepared) else NOOP]
         return _SEPARATOR_BYTES.join([piece.polling for piece in pieces])
 
     def _was_answered(self) -> None:
+        self._answers += 1
         if self._close_is_due and not self._session.buffered:
             self._close_is_due = False
             self._session.append(CLOSE)

@@ -16,7 +16,17 @@ from zmqio.transport.session import Session
 from zmqio.transport.session_contracts import SessionOwner
 from zmqio.transport.ws_outlets import FastOutlet, FastWire, PlainOutlet
 
-__all__ = ["EXTENSION", "PENDING", "accept", "attach", "data_of", "read_until_closed", "refuse", "turn_away"]
+__all__ = [
+    "EXTENSION",
+    "PENDING",
+    "accept",
+    "answer",
+    "attach",
+    "data_of",
+    "read_until_closed",
+    "refuse",
+    "turn_away",
+]
 
 EXTENSION = "zmqio.fast_websocket"
 """Key of the wire in `scope["extensions"]`."""
@@ -43,14 +53,18 @@ async def turn_away(receive: Receive, send: Send) -> None:
 
 
 async def refuse(refusal: Refusal, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
-    """Answer the opening request with an error; with 403 and no body where the ASGI server can do no better."""
+    """Answer the opening request with an error; see `answer`."""
+    await answer(refusal.status, refusal.body, scope, receive, send)
+
+
+async def answer(status: int, body: bytes, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+    """Answer the opening request with JSON, or with 403 and no body where the ASGI server can do no better."""
     await receive()
     if "websocket.http.response" not in (scope.get("extensions") or {}):
         await send({"type": "websocket.close"})
         return
-    body = refusal.body
     headers = [(b"content-type", b"application/json")]  # uvicorn 0.35 adds a length of its own
-    await send({"type": "websocket.http.response.start", "status": refusal.status, "headers": headers})
+    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": body})
 
 

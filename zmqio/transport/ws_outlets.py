@@ -17,7 +17,7 @@ from zmqio.transport.payload import Prepared
 from zmqio.transport.session import Session
 from zmqio.transport.session_contracts import SessionOwner
 
-__all__ = ["FastOutlet", "FastWire", "PlainOutlet", "WireListener", "close_websocket"]
+__all__ = ["FastOutlet", "FastWire", "PlainOutlet", "WireListener", "close_websocket", "message_of"]
 
 # Longest time that a client may take for the closing handshake before its connection is let go.
 CLOSE_HANDSHAKE_S = 10.0
@@ -107,7 +107,7 @@ class PlainOutlet:
         try:
             while prepared is not None:
                 for packet in prepared.packets:
-                    await self._send(_message(packet))
+                    await self._send(message_of(packet))
                 prepared = self._session.next_to_send()
         except (OSError, RuntimeError) as error:
             # OSError is the specified "the client has gone"; some servers complain in other ways.
@@ -199,7 +199,8 @@ async def close_websocket(send: Send, code: int) -> None:
         pass  # gone already: that is what closing is for
 
 
-def _message(packet: str | bytes) -> dict[str, Any]:
+def message_of(packet: str | bytes) -> dict[str, Any]:
+    """The `websocket.send` message of a text or of bytes."""
     if isinstance(packet, str):
         return {"type": "websocket.send", "text": packet}
     return {"type": "websocket.send", "bytes": packet}

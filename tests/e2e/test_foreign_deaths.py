@@ -1,0 +1,205 @@
+"""A node dies in the middle of a request that it, or another, carries: everybody hears of it, and cleanly."""
+
+import asyncio
+import json
+import signal
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+import pytest_asyncio
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from tests.e2e.test_foreign_requests import BASE, open_requests, open_session, say
+from tests.support.broker import BrokerProcess
+from tests.support.cluster import Cluster, NodeProcess
+from tests.support.cluster_nodes import new_prefix
+from tests.support.js_clients import JsClients
+from tests.support.node_config import NodeConfig
+from tests.support.poll_connection import open_connection
+from tests.support.round_robin import RoundRobin
+from tests.support.timing import LIMIT_S, wait_until
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+BUS = {"heartbeat_s": 0.2, "dead_after_s": 1.5}
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def nodes(broker: BrokerProcess) -> AsyncIterator[Cluster]:
+    """A cluster of its own for each test: one of its nodes will die."""
+    bus = {**BUS, "prefix": new_prefix()}
+    async with Cluster(broker.address, [NodeConfig(name, bus=bus) for name in ("one", "two", "three")]) as cluster:
+        yield cluster
+
+
+async def kill(node: NodeProcess) -> None:
+    """SIGKILL."""
+    await node.stop(signal.SIGKILL)
+
+
+async def foreign_websocket(owner: NodeProcess, other: NodeProcess) -> ClientConnection:
+    """Move a session of `owner` to a WebSocket at `other`."""
+    sid = await open_session(owner)
+    socket = await connect(f"ws://127.0.0.1:{other.port}/socket.io/?EIO=4&transport=websocket&sid={sid}")
+    await socket.send("2probe")
+    assert await asyncio.wait_for(socket.recv(), LIMIT_S) == "3probe"
+    await socket.send("5")
+    await socket.send('420["echo",0]')
+    assert await asyncio.wait_for(socket.recv(), LIMIT_S) == "430[0]"
+    return socket
+
+
+def gone(body: bytes, sid: str, how: str) -> None:
+    """It is the answer that names the node that has gone."""
+    refusal = json.loads(body)
+    assert (refusal["code"], refusal["message"]) == (1, "Session ID unknown")
+    assert (refusal["node"], refusal["reason"]) == (sid[:4], f"its node has gone ({how})")
+
+
+async def test_owner_that_is_killed_under_a_waiting_poll(nodes: Cluster) -> None:
+    owner, other = nodes[0], nodes[1]
+    sid = await open_session(owner)
+    async with open_connection(other.port) as connection:
+        connection.request(f"{BASE}&sid={sid}")
+        await open_requests(owner, 1)
+        await kill(owner)
+        answer = await connection.answer()
+        assert answer.status == 400
+        gone(answer.body, sid, "silent")
+        # The connection goes on, and the dead node is known now.
+        again = await connection.get(f"{BASE}&sid={sid}")
+        assert json.loads(again.body)["reason"] == "no live node has this tag"
+        live = await open_session(nodes[2])
+        await say(connection, live, '420["echo",1]')
+        assert (await connection.get(f"{BASE}&sid={live}")).text == "430[1]"
+
+
+async def test_owner_that_is_killed_under_a_websocket(nodes: Cluster) -> None:
+    socket = await foreign_websocket(nodes[0], nodes[1])
+    await kill(nodes[0])
+    with pytest.raises(ConnectionClosed):
+        await asyncio.wait_for(socket.recv(), LIMIT_S)
+    assert socket.close_code == 1011
+    assert socket.close_reason == ""
+    await open_requests(nodes[1], 0)
+
+
+async def test_owner_that_is_killed_before_it_accepts_a_websocket(nodes: Cluster) -> None:
+    owner, other = nodes[0], nodes[1]
+    sid = await open_session(owner)
+    await kill(owner)
+    with pytest.raises(InvalidStatus) as caught:
+        await connect(f"ws://127.0.0.1:{other.port}/socket.io/?EIO=4&transport=websocket&sid={sid}")
+    assert caught.value.response.status_code == 400
+    gone(caught.value.response.body or b"", sid, "silent")
+
+
+async def test_owner_that_stops_says_goodbye_to_a_waiting_poll(nodes: Cluster) -> None:
+    owner, other = nodes[0], nodes[1]
+    sid = await open_session(owner)
+    async with open_connection(other.port) as connection:
+        connection.request(f"{BASE}&sid={sid}")
+        await open_requests(owner, 1)
+        await owner.stop()
+        farewell = await connection.answer()
+        assert (farewell.status, farewell.text) == (200, "1")
+
+
+async def test_node_that_is_killed_under_the_poll_of_another_loses_nothing(nodes: Cluster) -> None:
+    owner, other, third = nodes.nodes
+    sid = await open_session(owner)
+    async with open_connection(other.port) as lost, open_connection(third.port) as connection:
+        lost.request(f"{BASE}&sid={sid}")
+        await open_requests(owner, 1)
+        await kill(other)
+        await open_requests(owner, 0)  # the poll is over, as if its client had hung up
+        await say(connection, sid, '420["echo","after"]')
+        assert (await connection.get(f"{BASE}&sid={sid}")).text == '430["after"]'
+
+
+async def test_node_that_is_killed_under_the_websocket_of_another_ends_the_session(nodes: Cluster) -> None:
+    socket = await foreign_websocket(nodes[0], nodes[1])
+    await kill(nodes[1])
+    with pytest.raises(ConnectionClosed):
+        await asyncio.wait_for(socket.recv(), LIMIT_S)
+    state = await nodes[0].wait_state("the session has ended", lambda state: state["reasons"])
+    assert list(state["reasons"].values()) == ["transport close"]
+    await open_requests(nodes[0], 0)
+
+
+async def test_node_that_stops_sends_the_polls_of_others_elsewhere(nodes: Cluster) -> None:
+    owner, other, third = nodes.nodes
+    sid = await open_session(owner)
+    async with open_connection(other.port) as connection, open_connection(third.port) as next_one:
+        connection.request(f"{BASE}&sid={sid}")
+        await open_requests(owner, 1)
+        stopping = asyncio.create_task(other.stop())
+        sent_away = await connection.answer()
+        assert (sent_away.status, sent_away.text) == (200, "6")
+        await open_requests(owner, 0)
+        await say(next_one, sid, '420["echo","elsewhere"]')
+        assert (await next_one.get(f"{BASE}&sid={sid}")).text == '430["elsewhere"]'
+        await stopping
+
+
+async def test_clients_of_a_killed_node_come_back_and_the_others_do_not_notice(
+    nodes: Cluster, js: JsClients
+) -> None:
+    async with RoundRobin([node.port for node in nodes.nodes]) as proxy:
+        clients = [js.client(proxy.url, ("polling", "upgrade")[number % 2]) for number in range(12)]
+        await asyncio.gather(*(client.connect() for client in clients))
+        owners = [(await client.call("whoami"))["node"] for client in clients]
+        victims = [client for client, owner in zip(clients, owners, strict=True) if owner == "one"]
+        others = [client for client, owner in zip(clients, owners, strict=True) if owner != "one"]
+        assert victims, "every third session is on the first node"
+        proxy.drop(nodes[0].port)
+        await kill(nodes[0])
+        await wait_until(
+            lambda: all(client.heard.disconnects for client in victims), "the clients of the dead node"
+        )
+        await nodes[1].wait_log("node_left")  # by now a client that came *through* the dead node has noticed, too
+        for number in range(5):
+            alive = [client for client in others if not client.heard.disconnects]
+            answers = await asyncio.gather(*(client.call("echo", number) for client in alive))
+            assert answers == [number] * len(alive)
+        assert {reason for client in victims for reason in client.heard.disconnects} <= {
+            "transport error",
+            "transport close",
+        }
+        await asyncio.gather(*(client.connect() for client in victims))
+        back = [(await client.call("whoami"))["node"] for client in victims]
+        assert set(back) <= {"two", "three"}
+        await asyncio.gather(*(client.end() for client in clients))
+
+
+async def test_dead_owner_costs_other_clients_nothing(nodes: Cluster) -> None:
+    """What waits for a node that is dead but not yet known to be holds nobody up."""
+    owner, other = nodes[0], nodes[1]
+    dead = await open_session(owner)
+    live = await open_session(nodes[2])
+    await kill(owner)
+    async with open_connection(other.port) as waits, open_connection(other.port) as connection:
+        waits.request(f"{BASE}&sid={dead}")
+        for number in range(10):
+            await say(connection, live, f'42{number}["echo",{number}]')
+            assert (await connection.get(f"{BASE}&sid={live}")).text == f"43{number}[{number}]"
+        answer = await waits.answer()
+        assert answer.status == 400
+        gone(answer.body, dead, "silent")
+
+
+async def test_session_of_a_restarted_node_with_the_same_tag_is_refused_by_it(broker: BrokerProcess) -> None:
+    bus = {**BUS, "prefix": new_prefix()}
+    config = NodeConfig("same", adapter=broker.address, options={"node_tag": "same"}, bus=bus)
+    async with NodeProcess(NodeConfig("other", adapter=broker.address, bus=bus)) as other:
+        async with NodeProcess(config) as first:
+            await other.wait_state("both", lambda state: state["server_count"] == 2)
+            sid = await open_session(first)
+        async with NodeProcess(config):
+            await other.wait_state("both again", lambda state: state["server_count"] == 2)
+            async with httpx.AsyncClient(timeout=LIMIT_S) as http:
+                refused = await http.get(f"{other.url}/socket.io/?{BASE}&sid={sid}")
+            assert refused.status_code == 400
+            assert refused.json()["reason"].startswith("this node has no such session")

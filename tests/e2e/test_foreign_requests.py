@@ -1,0 +1,181 @@
+"""Single requests at nodes that do not own their session: aborted, doubled, refused, of many sessions at once."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+
+from tests.support.broker import BrokerProcess
+from tests.support.cluster import Cluster, NodeProcess
+from tests.support.node_config import NodeConfig
+from tests.support.poll_connection import PollConnection, open_connection
+from tests.support.timing import LIMIT_S
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+BASE = "EIO=4&transport=polling"
+BAD_REQUEST = '{"code":3,"message":"Bad request"}'
+
+
+async def open_session(node: NodeProcess) -> str:
+    """Open a polling session at a node and enter the namespace; what the server says to that is taken."""
+    async with open_connection(node.port) as own:
+        opened = await own.get(BASE)
+        sid = str(json.loads(opened.text[1:])["sid"])
+        own.request(f"{BASE}&sid={sid}", method="POST", body="40")
+        assert (await own.answer()).text == "ok"
+        heard = ""
+        while "welcome" not in heard:
+            heard += (await own.get(f"{BASE}&sid={sid}")).text
+        return sid
+
+
+async def say(connection: PollConnection, sid: str, packet: str) -> None:
+    """Send a packet with a POST."""
+    connection.request(f"{BASE}&sid={sid}", method="POST", body=packet)
+    answer = await connection.answer()
+    assert (answer.status, answer.text) == (200, "ok")
+
+
+async def open_requests(node: NodeProcess, count: int) -> None:
+    """Wait until so many requests are under way between a node and others."""
+    await node.wait_state(
+        f"{count} relayed requests at {node.name}", lambda state: state["health_details"]["relay_open"] == count
+    )
+
+
+async def test_poll_that_is_aborted_at_another_node_loses_nothing(cluster: Cluster) -> None:
+    owner, other = cluster[0], cluster[1]
+    sid = await open_session(owner)
+    async with open_connection(owner.port) as own, open_connection(other.port) as third:
+        for number in range(20):
+            async with open_connection(other.port) as dropped:
+                dropped.request(f"{BASE}&sid={sid}")
+                await open_requests(owner, 1)
+                dropped.drop()
+                await dropped.ended()  # the connection is closed: what is answered from now on must not be lost
+                if number % 2:
+                    await open_requests(owner, 0)  # the owner knows; else the hang-up and the answer cross
+                await say(own, sid, f'42{number}["echo",{number}]')
+                await open_requests(owner, 0)
+            heard = (await third.get(f"{BASE}&sid={sid}")).text
+            assert heard == f"43{number}[{number}]"
+
+
+async def test_second_poll_at_the_same_time_is_refused_wherever_it_comes(cluster: Cluster) -> None:
+    owner, other, third = cluster.nodes
+    sid = await open_session(owner)
+    async with open_connection(other.port) as first, open_connection(third.port) as second:
+        first.request(f"{BASE}&sid={sid}")
+        await open_requests(owner, 1)
+        refused = await second.get(f"{BASE}&sid={sid}")
+        assert (refused.status, refused.text) == (400, BAD_REQUEST)
+        assert (await first.answer()).text == "1"  # the session is closed, as locally
+        again = await first.get(f"{BASE}&sid={sid}")
+        assert again.status == 400
+        refusal = json.loads(again.text)
+        assert (refusal["code"], refusal["message"], refusal["node"]) == (1, "Session ID unknown", sid[:4])
+        assert refusal["reason"].startswith("this node has no such session: it has ended")
+
+
+async def test_many_sessions_over_one_connection_kept_alive(cluster: Cluster) -> None:
+    sids = [await open_session(cluster[number % 3]) for number in range(20)]
+    async with open_connection(cluster[2].port) as connection:
+        for number in range(100):
+            sid = sids[number % 20]
+            await say(connection, sid, f'42{number}["echo","{sid}"]')
+            assert (await connection.get(f"{BASE}&sid={sid}")).text == f'43{number}["{sid}"]'
+
+
+async def test_large_body_reaches_the_owner_whole(cluster: Cluster) -> None:
+    sid = await open_session(cluster[0])
+    text = "x" * 900_000
+    async with open_connection(cluster[1].port) as connection:
+        await say(connection, sid, f'420["echo","{text}"]')
+        assert (await connection.get(f"{BASE}&sid={sid}")).text == f'430["{text}"]'
+        connection.request(f"{BASE}&sid={sid}", method="POST", body="4" + "x" * 1_000_001)
+        refused = await connection.answer()
+        assert (refused.status, json.loads(refused.body)["message"]) == (
+            413,
+            "Request body over 1000000 bytes (max_payload_bytes)",
+        )
+        await say(connection, sid, '421["echo",1]')
+
+
+async def test_session_of_nobody_is_refused_at_once_and_told_in_the_log(cluster: Cluster) -> None:
+    node = cluster[1]
+    async with open_connection(node.port) as connection:
+        for method in ("GET", "POST"):
+            connection.request(f"{BASE}&sid=none{'x' * 16}", method=method, body="" if method == "GET" else "40")
+            refused = await connection.answer()
+            assert refused.status == 400
+            assert json.loads(refused.body) == {
+                "code": 1,
+                "message": "Session ID unknown",
+                "node": "none",
+                "reason": "no live node has this tag",
+            }
+    with pytest.raises(InvalidStatus) as caught:
+        await connect(f"ws://127.0.0.1:{node.port}/socket.io/?EIO=4&transport=websocket&sid=none{'x' * 16}")
+    assert caught.value.response.status_code == 400
+    assert json.loads(caught.value.response.body or b"")["node"] == "none"
+    line = next(line for line in await node.wait_log("session_unknown") if line["node_tag"] == "none")
+    assert line["reason"] == "no live node has this tag"
+
+
+async def test_second_websocket_of_a_session_is_turned_away_as_locally(cluster: Cluster) -> None:
+    owner, other, third = cluster.nodes
+    sid = await open_session(owner)
+    where = f"/socket.io/?EIO=4&transport=websocket&sid={sid}"
+    async with connect(f"ws://127.0.0.1:{other.port}{where}") as first:
+        await first.send("2probe")
+        assert await asyncio.wait_for(first.recv(), LIMIT_S) == "3probe"
+        async with connect(f"ws://127.0.0.1:{third.port}{where}") as second:
+            await asyncio.wait_for(second.wait_closed(), LIMIT_S)
+            assert second.close_code == 1000
+        await first.send("5")
+        await first.send('420["echo","still here"]')
+        assert await asyncio.wait_for(first.recv(), LIMIT_S) == '430["still here"]'
+
+
+@asynccontextmanager
+async def young_cluster(broker: BrokerProcess, prefix: str) -> AsyncIterator[tuple[NodeProcess, NodeProcess]]:
+    """A node with a tag of its own, and one that has just been started and may not know it."""
+    async with AsyncExitStack() as stack:
+        old, young = (
+            NodeProcess(
+                NodeConfig(name, adapter=broker.address, options={"node_tag": name}, bus={"prefix": prefix})
+            )
+            for name in ("oldN", "newN")
+        )
+        await stack.enter_async_context(old)
+        await old.wait_state("it hears the bus", lambda state: state["ready"])
+        stack.push_async_callback(young.close)
+        yield old, young
+
+
+async def test_node_that_has_just_started_finds_the_owner_first(broker: BrokerProcess) -> None:
+    async with young_cluster(broker, "young") as (old, young):
+        sid = await open_session(old)
+        young.spawn()
+        async with open_connection(young.port) as connection:  # waits in the backlog until the node listens
+            await say(connection, sid, '420["echo","first thing"]')
+            assert (await connection.get(f"{BASE}&sid={sid}")).text == '430["first thing"]'
+            refused = await connection.get(f"{BASE}&sid=none{'x' * 16}")
+            assert json.loads(refused.body)["reason"] == "no live node has this tag"
+
+
+async def test_process_that_is_alone_says_so() -> None:
+    async with NodeProcess(NodeConfig("alone")) as node, open_connection(node.port) as connection:
+        refused = await connection.get(f"{BASE}&sid=none{'x' * 16}")
+        assert refused.status == 400
+        assert json.loads(refused.body) == {
+            "code": 1,
+            "message": "Session ID unknown",
+            "node": "none",
+            "reason": "it was not made by this process, which has no adapter to ask others",
+        }
