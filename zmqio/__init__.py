@@ -19,10 +19,12 @@ from zmqio.exceptions import (
     MessageTooLargeError,
     ProtocolError,
     RequestTimeoutError,
+    ServeError,
     ServerClosedError,
     SocketGoneError,
     ZmqioError,
 )
+from zmqio.launcher.serve import serve
 from zmqio.protocol.msgpack_parser import MsgpackParser
 from zmqio.server.broadcast import Broadcast, RemoteSocket
 from zmqio.server.handshake import Handshake
@@ -62,6 +64,7 @@ __all__ = [
     "ProtocolError",
     "RemoteSocket",
     "RequestTimeoutError",
+    "ServeError",
     "Server",
     "ServerClosedError",
     "ServerOptions",
@@ -74,4 +77,5 @@ __all__ = [
     "ZmqioError",
     "__version__",
     "event",
+    "serve",
 ]
