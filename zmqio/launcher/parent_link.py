@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import struct
 from collections.abc import Callable
 
 import structlog
@@ -16,6 +17,7 @@ TAKES_A_TURN = 64
 """Most connections that are taken in one turn of the loop, so that those that are open get theirs."""
 FINISH_LIMIT_S = 2.0
 """How long the parent may take to answer that nothing more will come."""
+_SPACE = socket.CMSG_LEN(struct.calcsize("i"))
 _CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 
@@ -87,16 +89,18 @@ class ParentLink:
     def _read(self) -> None:
         for _ in range(TAKES_A_TURN):
             try:
-                data, fds, _, _ = socket.recv_fds(self._socket, 1, 1, _CLOEXEC)
+                # Not `recv_fds`, which ignores its flags: what the app starts would inherit every connection.
+                data, passed, _, _ = self._socket.recvmsg(1, _SPACE, _CLOEXEC)
             except BlockingIOError:
                 return
             except OSError:
-                data, fds = b"", []
+                data, passed = b"", []
             if not data:
                 self._has_ended()
                 return
-            if fds:
-                self._take(socket.socket(fileno=fds[0]))
+            if passed:
+                (fd,) = struct.unpack("i", passed[0][2])
+                self._take(socket.socket(fileno=fd))
             else:
                 log.error("connection_lost_no_more_files", hint="raise the limit of open files (ulimit -n)")
                 self._lost()
