@@ -69,13 +69,15 @@ class AcceptedServer:
         self._changed = changed
         self._open = self._server.server_state.connections = _Watched(self._soon)
         self._beginning: set[asyncio.Task[None]] = set()
-        self._taken = 0
+        self._taken = self._ended = 0
         self._is_due = False
 
     @property
     def ended(self) -> int:
-        """How many of the connections that it was given have ended."""
-        return self._taken - len(self._beginning) - len(self._open)
+        """How many of the connections that it was given have ended; never says less than before."""
+        # One that begins is in both for a moment: its protocol runs before its task knows.
+        self._ended = max(self._ended, self._taken - len(self._beginning) - len(self._open))
+        return self._ended
 
     def take(self, connection: socket.socket) -> None:
         """Serve a connection; it belongs to this server from now on."""
@@ -135,8 +137,12 @@ class _Watched(set[Any]):
         super().__init__()
         self._left = left
 
-    def discard(self, element: Any) -> None:
+    def discard(self, element: Any) -> None:  # as the HTTP protocols leave
         super().discard(element)
+        self._left()
+
+    def remove(self, element: Any) -> None:  # as the WebSocket protocols leave
+        super().remove(element)
         self._left()
 
 
