@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -33,6 +33,7 @@ class ServeProcess:
         bind: where; by default any free port.
         environment: added to its environment.
         folder: its current folder.
+        command: what Python runs instead of `zmqio serve` with all that.
     """
 
     def __init__(
@@ -43,10 +44,11 @@ class ServeProcess:
         bind: str = "127.0.0.1:0",
         environment: dict[str, str] | None = None,
         folder: Path = ROOT,
+        command: Sequence[str] = (),
     ) -> None:
         self.workers = workers
         options = ["--workers", str(workers), "--bind", bind, "--log-format", "json", *arguments]
-        self._command = [sys.executable, "-m", "zmqio", "serve", app, *options]
+        self._command = [sys.executable, *(command or ("-m", "zmqio", "serve", app, *options))]
         self._environment = process_environment() | (environment or {})
         self._folder = folder
         self._log = tempfile.NamedTemporaryFile("w+", prefix="zmqio-serve-", suffix=".log")  # noqa: SIM115
