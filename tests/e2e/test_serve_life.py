@@ -180,12 +180,15 @@ async def change_until_noticed(server: ServeProcess, path: Path) -> None:
             await asyncio.wait_for(server.wait_log("code_changed"), 2)
 
 
-async def test_worker_that_does_not_end_is_killed_when_asked_a_second_time(tmp_path: Path) -> None:
+async def test_worker_that_does_not_end_is_killed_when_asked_a_third_time(tmp_path: Path) -> None:
     (tmp_path / "own_app.py").write_text(APP + "\nimport signal\nsignal.pthread_sigmask(0, [signal.SIGTERM])\n")
     async with ServeProcess(app="own_app:app", folder=tmp_path, workers=1) as server:
         server.children()
         server.send_signal(signal.SIGTERM)
         await server.wait_log("stopping")
+        assert psutil.pid_exists(server.worker_pids()[0])
+        server.send_signal(signal.SIGINT)
+        await server.wait_log("hurrying_workers")
         assert psutil.pid_exists(server.worker_pids()[0])
         server.send_signal(signal.SIGINT)
         assert await server.wait() == 0

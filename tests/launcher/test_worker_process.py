@@ -93,11 +93,12 @@ async def test_life_of_a_worker() -> None:
 async def test_worker_that_is_killed_is_broken() -> None:
     worker, watcher = await start("tests.support.serve_app:app")
     await wait_until(worker.settled.is_set, "it is ready")
-    worker.kill()
+    worker.send_signal(signal.SIGKILL)
     await wait_until(worker.ended.is_set, "its end")
     assert worker.ending == f"killed by {signal.SIGKILL.name}"
     assert worker.broken
     assert watcher.heard == ["ready", "no more", "ended"]
+    worker.send_signal(signal.SIGTERM)  # nobody is there any more
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import asyncio
 import errno
 import socket
 from collections import Counter, OrderedDict
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import structlog
 
@@ -128,20 +128,25 @@ class Balancer:
             self._cut_timer.cancel()
 
     def _accept(self) -> None:
+        accepted = self._accept_some()
+        self.counters["accepted"] += len(accepted)
+        # All first, so that the heads of the early ones have time to come: a second look costs more.
+        for connection, peer in accepted:
+            self._begin(connection, peer[0] if isinstance(peer, tuple) else None)
+
+    def _accept_some(self) -> list[tuple[socket.socket, Any]]:
+        accepted = []
         for _ in range(ACCEPTS_A_TURN):
             try:
-                connection, peer = self._listener.accept()
-            except (BlockingIOError, InterruptedError):
-                return
+                accepted.append(self._listener.accept())
+            except BlockingIOError:
+                break
             except OSError as error:
                 if error.errno in _NO_FILES:
                     self._rest(error)
-                    return
-                continue  # that client has gone already
-            self.counters["accepted"] += 1
-            self._begin(connection, peer[0] if isinstance(peer, tuple) else None)
-            if not self._is_accepting:
-                return
+                    break
+                # else that client has gone already
+        return accepted
 
     def _rest(self, error: OSError) -> None:
         self._notices.warning(

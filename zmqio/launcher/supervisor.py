@@ -54,6 +54,7 @@ class Supervisor:
         )
         self._crew = Crew(options, self._address, import_path, self._choice, self._choice_changed)
         self._slots = [self._slot(number) for number in range(1, worker_count(options) + 1)]
+        self._stops = 0
         self._stop_asked = asyncio.Event()
         self._roll_asked = asyncio.Event()
 
@@ -119,13 +120,17 @@ class Supervisor:
                 log.info("rolling_restart_done")
 
     def _stop(self) -> None:
-        """Stop; asked a second time, do not wait for anybody."""
-        if self._stop_asked.is_set():
-            log.warning("killing_workers", why="asked to stop a second time")
-            self._crew.kill()
-        else:
+        """Stop; asked again, tell the workers to hurry; asked a third time, do not wait for them."""
+        self._stops += 1
+        if self._stops == 1:
             log.info("stopping")
             self._stop_asked.set()
+        elif self._stops == 2:
+            log.warning("hurrying_workers", why="asked to stop a second time; the third time kills them")
+            self._crew.hurry()
+        else:
+            log.warning("killing_workers", why="asked to stop a third time")
+            self._crew.kill()
 
     def _choice_changed(self) -> None:
         if self._choice.open:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import struct
 from collections import deque
 from collections.abc import Callable
 
@@ -88,7 +89,9 @@ class WorkerLink:
 
     def _send(self, connection: socket.socket) -> bool:
         try:
-            socket.send_fds(self._socket, [PASS], [connection.fileno()])
+            # As `socket.send_fds` does, without making an array for one number.
+            passed = (socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", connection.fileno()))
+            self._socket.sendmsg((PASS,), (passed,))
         except BlockingIOError:
             return False
         except OSError:

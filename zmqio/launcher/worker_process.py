@@ -1,6 +1,7 @@
 """One worker as the supervisor sees it: a process, its link, how far it has come, and how it ends."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -124,10 +125,11 @@ class WorkerProcess:
         await self.ended.wait()
         return ended
 
-    def kill(self) -> None:
-        """End it at once."""
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send it a signal, if it still runs."""
         if self._process.returncode is None:
-            self._process.send_signal(signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it has ended just now
+                self._process.send_signal(number)
 
     async def _wait(self) -> None:
         await self._process.wait()
