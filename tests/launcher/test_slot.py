@@ -25,7 +25,7 @@ class Worker:
         self.settled = asyncio.Event()
         self.ended = asyncio.Event()
         self.ending = "killed by SIGSEGV"
-        self.stopped = False
+        self.stopped = self.retired = False
 
     def get_ready(self) -> None:
         self.was_ready = True
@@ -35,6 +35,9 @@ class Worker:
         self.failure = Failed(reason) if reason else None
         self.settled.set()
         self.ended.set()
+
+    def retire(self) -> None:
+        self.retired = True
 
     async def stop(self, _limit_s: float) -> bool:
         self.stopped = True
@@ -108,6 +111,7 @@ async def test_exchange_stops_the_old_worker_when_the_new_one_is_ready() -> None
         assert not old.stopped
         new.get_ready()
         assert await exchange
+        assert old.retired
         assert old.stopped
         assert not task.done()
         starter.does = "serve"

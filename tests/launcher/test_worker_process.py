@@ -83,6 +83,7 @@ async def test_life_of_a_worker() -> None:
         kept.close()
         closed.close()
         await wait_until(lambda: worker.connections == 0, "the other too")
+        worker.retire()
     finally:
         assert await worker.stop(LIMIT_S)
     assert watcher.heard == ["ready", "no new", "no more", "no more", "ended"]

@@ -98,7 +98,7 @@ class Crew:
         self._changed()
 
     def takes_no_new(self, worker: WorkerProcess) -> None:
-        """It is about to stop."""
+        """Another one follows it."""
         self._choice.retire(worker)
         self._changed()
 

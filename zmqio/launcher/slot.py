@@ -72,8 +72,10 @@ class Slot:
                 return False
             self._current = new
             self._exchanged.set()
-        if old is not None and not await old.stop(self._stop_limit_s):
-            log.warning("worker_killed", worker=self.number, pid=old.pid, limit_s=self._stop_limit_s)
+        if old is not None:
+            old.retire()
+            if not await old.stop(self._stop_limit_s):
+                log.warning("worker_killed", worker=self.number, pid=old.pid, limit_s=self._stop_limit_s)
         return True
 
     async def _follow(self, ended: WorkerProcess) -> None:

@@ -1,7 +1,7 @@
 """The parent of everything that `zmqio serve` starts: workers, their balancer, its own broker.
 
-Stops in this order: no new connections, then the workers (each drains), then the broker, through which they say
-goodbye.
+Stops in this order: no new connections (with a drain, only when a worker has ended its own), then the workers, then
+the broker, through which they say goodbye.
 """
 
 import asyncio
@@ -70,8 +70,11 @@ class Supervisor:
                     await self._broker.start()
                 await self._serve()
             finally:
-                self._balancer.close()
+                if not self._options.drain_s:
+                    self._balancer.close()
+                # else those who are drained still come with new connections, until their worker takes no more.
                 await self._crew.stop()
+                self._balancer.close()
                 if self._broker is not None:
                     await self._broker.stop()
         log.info("stopped", **self._balancer.counters)

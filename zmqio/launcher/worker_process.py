@@ -27,7 +27,7 @@ class Watcher(Protocol):
         """It serves."""
 
     def takes_no_new(self, worker: "WorkerProcess") -> None:
-        """It is about to be told to stop."""
+        """It was retired."""
 
     def takes_no_more(self, worker: "WorkerProcess") -> None:
         """It stops; called at least once before `has_ended`."""
@@ -118,9 +118,12 @@ class WorkerProcess:
         """Hand a connection over; False if it takes none (see `WorkerLink.give`)."""
         return self._link.give(connection)
 
+    def retire(self) -> None:
+        """Let it get no new sessions any more."""
+        self._watcher.takes_no_new(self)
+
     async def stop(self, limit_s: float) -> bool:
         """Let it end by SIGTERM; after `limit_s` seconds it is killed. Whether it ended by itself."""
-        self._watcher.takes_no_new(self)
         ended = await stop_process(self._process, limit_s)
         await self.ended.wait()
         return ended
