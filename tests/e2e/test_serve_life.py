@@ -78,26 +78,18 @@ async def test_port_in_use_is_told_in_one_line() -> None:
     assert output == f"Error: cannot listen on 127.0.0.1:{port}: Address already in use\n"
 
 
-async def test_crash_loop_ends_the_server_and_says_why() -> None:
-    async with ServeProcess() as server:
-        server.children()
-
-        async def kill_whoever_answers() -> None:
-            while True:
-                with contextlib.suppress(OSError, AssertionError):
-                    await request(server, "/die")  # each answer is a killed worker
-                server.children()
-
-        killing = asyncio.ensure_future(kill_whoever_answers())
-        try:
-            code = await server.wait()
-        finally:
-            killing.cancel()
-            await asyncio.gather(killing, return_exceptions=True)
-        assert code == 1
-        assert "Error: giving up: the workers in place" in server.log_text()
-        assert "killed by SIGKILL" in server.log_text()
-        assert server.orphans() == []
+@pytest.mark.parametrize(
+    ("crash", "words"),
+    [("os._exit(7)", "exit code 7"), ("os.kill(os.getpid(), signal.SIGSEGV)", "killed by SIGSEGV")],
+)
+async def test_crash_loop_ends_the_server_and_says_why(tmp_path: Path, crash: str, words: str) -> None:
+    (tmp_path / "own_app.py").write_text(f"import os, signal\n{crash}\n")
+    code, output = await ended(ServeProcess(app="own_app:app", folder=tmp_path, workers=1))
+    assert code == 1
+    last = output.splitlines()[-1]
+    assert last.startswith("Error: giving up: the workers in place 1 end again and again, before they were ready")
+    assert last.endswith(words)
+    assert output.count('"worker_ended"') == 3
 
 
 async def test_named_broker_is_joined_and_outlives_the_server() -> None:

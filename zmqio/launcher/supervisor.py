@@ -1,7 +1,7 @@
 """The parent of everything that `zmqio serve` starts: workers, their balancer, its own broker.
 
-Stops in this order: no new connections (with a drain, only when a worker has let its clients go), then the workers,
-then the broker, through which they say goodbye.
+Stops in this order: no new connections (with a drain, only when a worker has let its clients go), then the
+workers, then the broker, through which they say goodbye.
 """
 
 import asyncio

@@ -10,6 +10,7 @@ from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from zmqio.exceptions import ServeError
 from zmqio.ids import NodeTag
 from zmqio.launcher.ending import describe_ending, stop_process
 from zmqio.launcher.reports import Closed, Failed, Ready, Report, Stopping
@@ -77,6 +78,9 @@ class WorkerProcess:
             tag: its node tag.
             watcher: hears of it.
             environment: what is added to this process's own, given the file descriptor of the worker's link.
+
+        Raises:
+            ServeError: the system starts no process.
         """
         ours, theirs = socket.socketpair()
         with theirs:
@@ -89,9 +93,9 @@ class WorkerProcess:
                     stdin=DEVNULL,
                     start_new_session=True,
                 )
-            except BaseException:
+            except OSError as error:
                 ours.close()
-                raise
+                raise ServeError(f"cannot start a worker: {error}") from error
         return cls(slot, tag, watcher, process, ours)
 
     @property

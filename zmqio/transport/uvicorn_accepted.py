@@ -99,6 +99,8 @@ class AcceptedServer:
             SystemExit: the app's lifespan failed to start; uvicorn has logged why.
         """
         await self._server.serve(sockets=[])
+        for task in self._beginning:  # TLS handshakes that are not through
+            task.cancel()
         await asyncio.gather(*self._beginning, return_exceptions=True)
 
     async def _begin(self, connection: socket.socket) -> None:
