@@ -13,7 +13,7 @@ from zmqio.cli import main
 def test_help_names_every_command() -> None:
     result = CliRunner().invoke(main, ["--help"])
     assert result.exit_code == 0
-    for command in ("broker", "emit", "demo"):
+    for command in ("broker", "serve", "emit", "demo"):
         assert command in result.output
 
 
@@ -44,3 +44,22 @@ def test_broker_command_is_the_broker() -> None:
     result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert result.returncode == 0
     assert "--bind" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["chat"], 2, "write module:attribute"),
+        (["chat:app", "--workers", "x"], 2, "workers='x'"),
+        (["chat:app", "--bind", "8000"], 2, "host:port"),
+        (["chat:app", "--sticky", "sid", "--ssl-certfile", "x"], 2, "inside the encrypted request"),
+        (["chat:app", "--ssl-certfile", "/no/such/file"], 2, "/no/such/file cannot be used for TLS"),
+        (["chat:app", "--broker", "redis://x"], 2, "tcp://host:port"),
+    ],
+)
+def test_serve_refuses_what_cannot_work_in_one_line(arguments: list[str], code: int, message: str) -> None:
+    result = CliRunner().invoke(main, ["serve", *arguments])
+    assert result.exit_code == code
+    assert message in result.output
+    assert result.output.startswith("Error: ")
+    assert result.output.count("\n") == 1

@@ -19,10 +19,12 @@ from zmqio.exceptions import (
     MessageTooLargeError,
     ProtocolError,
     RequestTimeoutError,
+    ServeError,
     ServerClosedError,
     SocketGoneError,
     ZmqioError,
 )
+from zmqio.launcher.serve import serve
 from zmqio.protocol.msgpack_parser import MsgpackParser
 from zmqio.server.broadcast import Broadcast, RemoteSocket
 from zmqio.server.handshake import Handshake
@@ -63,6 +65,7 @@ __all__ = [
     "ProtocolError",
     "RemoteSocket",
     "RequestTimeoutError",
+    "ServeError",
     "Server",
     "ServerClosedError",
     "ServerOptions",
@@ -75,4 +78,5 @@ __all__ = [
     "ZmqioError",
     "__version__",
     "event",
+    "serve",
 ]

@@ -1,9 +1,9 @@
-"""The command `zmqio`: broker, emit, demo."""
+"""The command `zmqio`: broker, serve, emit, demo."""
 
 import json
 import os
 import sys
-from typing import Any
+from typing import Any, get_args
 
 import click
 from rich.console import Console
@@ -12,7 +12,9 @@ from zmqio import __version__
 from zmqio.config import DEFAULT_ADDRESS, address_from_environment
 from zmqio.demo.run import NODE_NAMES, DemoOptions, run_demo
 from zmqio.emitter import Emitter
-from zmqio.exceptions import ZmqioError
+from zmqio.exceptions import ConfigError, ZmqioError
+from zmqio.launcher.choice import Sticky
+from zmqio.launcher.serve import serve as run_serve
 from zmqio.logs import LEVELS
 
 __all__ = ["main"]
@@ -31,6 +33,59 @@ def main() -> None:
 def broker(arguments: tuple[str, ...]) -> None:
     """Run a broker (`zmqio broker --help` lists its options)."""
     os.execv(sys.executable, [sys.executable, "-m", "zmqio_broker", *arguments])
+
+
+@main.command()
+@click.argument("app")
+@click.option(
+    "--workers", default="auto", show_default=True, metavar="N|auto", help="auto: one per processor core."
+)
+@click.option("--bind", default="127.0.0.1:8000", show_default=True, metavar="HOST:PORT", help="Or unix:PATH.")
+@click.option("--broker", metavar="ADDRESS", help="The broker to join. [default: $ZMQIO_ADAPTER, else its own]")
+@click.option(
+    "--sticky",
+    type=click.Choice(get_args(Sticky)),
+    help="How a connection finds its worker: a session by its id and a new one by least connections, or a new one "
+    "by its client's address, or all in turn. [default: sid; address with TLS]",
+)
+@click.option(
+    "--node-tag", default="", metavar="PREFIX", help="At most 2 characters that all node tags begin with."
+)
+@click.option("--ssl-certfile", default="", metavar="FILE", help="Serve TLS with this certificate (PEM).")
+@click.option("--ssl-keyfile", default="", metavar="FILE", help="Its key, if it is in a file of its own.")
+@click.option(
+    "--trusted-proxies",
+    default="127.0.0.1,::1",
+    show_default=True,
+    metavar="LIST",
+    help="Addresses and networks whose X-Forwarded-For is believed; * for all.",
+)
+@click.option(
+    "--drain", "drain_s", default=0.0, show_default=True, metavar="SECONDS", help="Let clients go slowly."
+)
+@click.option(
+    "--head-timeout",
+    "head_limit_s",
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="A connection whose first request has no complete head by then is cut off.",
+)
+@click.option("--reload", is_flag=True, help="Restart the workers when a Python file changes.")
+@click.option("--log-format", type=click.Choice(["auto", "console", "json"]), default="auto", show_default=True)
+@click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
+def serve(app: str, workers: str, broker: str | None, **options: Any) -> None:
+    """Serve the ASGI app APP (module:attribute) with several processes on one port.
+
+    SIGHUP restarts the workers one after the other; SIGTERM and Ctrl-C stop everything.
+    """
+    count = int(workers) if workers.isdecimal() else workers
+    try:
+        run_serve(app, workers=count, broker=broker or address_from_environment(), **options)
+    except ConfigError as error:
+        raise _WrongOptionError(str(error)) from error
+    except ZmqioError as error:
+        raise click.ClickException(str(error)) from error
 
 
 @main.command()
@@ -82,6 +137,10 @@ def demo(port: int, broker_port: int, nodes: int, log_format: str, log_level: st
         sys.exit(run_demo(options, Console()))
     except OSError as error:
         raise click.ClickException(f"{error}; choose others with --port and --broker-port") from error
+
+
+class _WrongOptionError(click.ClickException):
+    exit_code = 2
 
 
 def _from_json(number: int, text: str) -> Any:

@@ -14,6 +14,7 @@ ZmqioError
 │   ├── BusOverflowError                no broker takes messages, and no more can wait
 │   └── MessageTooLargeError            over the limit for one message on the bus
 ├── RequestTimeoutError (TimeoutError)  answers of clients or nodes did not come in time; keeps those that did
+├── ServeError                          `zmqio serve` cannot start, or cannot go on
 ├── SocketGoneError                     the client has disconnected
 └── ServerClosedError                   the server was closed and does not start again by itself
 
@@ -36,6 +37,7 @@ __all__ = [
     "ProtocolError",
     "PublishRequestError",
     "RequestTimeoutError",
+    "ServeError",
     "ServerClosedError",
     "SocketGoneError",
     "TopicError",
@@ -164,6 +166,10 @@ class RequestTimeoutError(ZmqioError, TimeoutError):
     def received(self) -> int:
         """How many answers came."""
         return len(self.responses)
+
+
+class ServeError(ZmqioError):
+    """`zmqio serve` cannot start, or cannot go on; the text says why in one line."""
 
 
 class ServerClosedError(ZmqioError):

@@ -37,7 +37,8 @@ def configure_logs(log_format: str, level: str, **facts: Any) -> None:
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(_number(level)),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # One write a line: the processes of `zmqio serve` share their standard error.
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
     )
     _configure_stdlib(shared, renderer, level)
 

@@ -1,6 +1,7 @@
 """The command line of the broker: options, logs, signals, exit codes."""
 
 import resource
+import sys
 import time
 from typing import Any
 
@@ -79,12 +80,18 @@ log = structlog.get_logger(__name__)
     metavar="SECONDS",
     help="Log statistics this often, if something moved; 0: never. They can always be asked for on control.",
 )
+@click.option(
+    "--stop-with-stdin",
+    is_flag=True,
+    help="Stop when standard input ends, as it does with the process that holds its other end.",
+)
 @click.version_option(release(), prog_name="zmqio-broker")
 def cli(
     bind: str,
     log_format: LogFormat,
     log_level: str,
     stats_interval: float,
+    stop_with_stdin: bool,
     **limits: int,
 ) -> None:
     """Run the broker that joins zmqio nodes and outside services.
@@ -96,6 +103,8 @@ def cli(
     configure_logs(log_format, log_level)
     options = BrokerOptions(bind=bind, stats_interval_s=stats_interval, **limits)
     signals = StopSignals()
+    if stop_with_stdin:
+        signals.stop_with(sys.stdin.fileno())
     _raise_open_files_limit()
     try:
         broker = Broker(options, debug=log_level == "debug")

@@ -4,6 +4,8 @@ They are blocked in every thread and taken by one that does nothing else. So no 
 second Ctrl-C cannot break a stop that is under way.
 """
 
+import contextlib
+import os
 import queue
 import signal
 import threading
@@ -17,7 +19,7 @@ class StopSignals:
     """SIGINT and SIGTERM of this process; to be made by the main thread before any other thread is started."""
 
     def __init__(self) -> None:
-        # Bounded by what Linux keeps pending: one of each kind.
+        # Bounded by what Linux keeps pending, one of each kind, and one end of a pipe.
         self._received: queue.SimpleQueue[str] = queue.SimpleQueue()
         signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
         threading.Thread(target=self._take, name="signals", daemon=True).start()
@@ -28,6 +30,16 @@ class StopSignals:
             return self._received.get(timeout=timeout_s)
         except queue.Empty:
             return None
+
+    def stop_with(self, fd: int) -> None:
+        """Take the end of a pipe for a signal too, named `EOF`: who holds its other end has ended."""
+        threading.Thread(target=self._read_to_end, args=(fd,), name="parent", daemon=True).start()
+
+    def _read_to_end(self, fd: int) -> None:
+        with contextlib.suppress(OSError):
+            while os.read(fd, 1024):
+                pass
+        self._received.put("EOF")
 
     def _take(self) -> None:
         # Not sigtimedwait in the main thread: when the process is stopped and continued (SIGSTOP, SIGCONT) for

@@ -23,3 +23,26 @@ def test_signal_is_told_by_name_and_ends_nothing_by_itself(number: signal.Signal
         process.send_signal(number)
         assert process.stdout.read() == f"{number.name}\n"
     assert process.returncode == 0
+
+
+PIPE_WAITER = f"""
+import sys
+from zmqio_broker.signals import StopSignals
+signals = StopSignals()
+signals.stop_with(sys.stdin.fileno())
+assert signals.wait(0) is None
+print("ready", flush=True)
+print(signals.wait({LIMIT_S}))
+"""
+
+
+def test_end_of_a_pipe_is_told_like_a_signal_and_what_comes_before_is_not() -> None:
+    command = [sys.executable, "-c", PIPE_WAITER]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+        process.stdin.write("something else\n")
+        process.stdin.close()
+        assert process.stdout.read() == "EOF\n"
+    assert process.returncode == 0

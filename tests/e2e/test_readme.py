@@ -112,6 +112,18 @@ async def test_three_moves(host: Host) -> None:
             await client.disconnect()
 
 
+async def test_serve_keeps_a_session_with_its_worker(host: Host) -> None:
+    (command,) = commands("zmqio serve")
+    port = free_port()
+    host.start(command.replace("127.0.0.1:8000", f"{HOST}:{port}"))
+    client = await connect(port, [])
+    try:
+        answers = [await client.call("whoami", timeout=LIMIT_S) for _ in range(3)]
+    finally:
+        await client.disconnect()
+    assert answers == [answers[0]] * 3
+
+
 async def test_plain_sender_without_a_broker_is_an_error(host: Host) -> None:
     path = host.folder / "plain.py"
     path.write_text(re.sub(r"tcp://[\d.]+:\d+", f"tcp://{HOST}:{free_port()}", path.read_text()))

@@ -17,6 +17,7 @@ import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from zmqio.transport.asgi_http import EXTENSION, Headers, Send, TakePoll, header_fields
+from zmqio.transport.half_closed import half_close
 from zmqio.transport.slim import SlimEvent
 
 __all__ = ["FastHttpProtocol"]
@@ -109,6 +110,16 @@ class FastHttpProtocol(HttpToolsProtocol):
         """Take the request here, or hand it to ASGI."""
         if self._known is None or not self._take(self._known):
             super().on_headers_complete()
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # of asyncio, where uvicorn's returns None
+        """The client sends nothing more; whether the connection stays open for an answer.
+
+        It does not for a poll that waits here: a client that has gone must not be sent messages. Nor under TLS,
+        where asyncio can close only both sides.
+        """
+        if self._waiting is not None or self.transport.get_extra_info("sslcontext") is not None:
+            return False
+        return half_close(self.cycle, self.transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone, and so is the client of a poll that waits."""

@@ -19,7 +19,7 @@ from zmqio.stop_requests import StopRequests
 from zmqio.transport.uvicorn_http import FastHttpProtocol
 from zmqio.transport.uvicorn_ws import FastWebSocketProtocol
 
-__all__ = ["run", "serve"]
+__all__ = ["GRACE_S", "make_config", "run", "serve"]
 
 GRACE_S = 5
 """Seconds that uvicorn waits for open responses after the app has ended its connections."""
@@ -44,8 +44,13 @@ async def serve(app: Any, *, listener: socket.socket, before_shutdown: Callable[
         # Accepted sockets inherit it. asyncio sets it only where it can tell that a socket is TCP, which it cannot
         # for one that was made without a protocol number: small packets then wait 20 to 40 ms for the one before.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    await _Server(make_config(app), before_shutdown).serve(sockets=[listener])
+
+
+def make_config(app: Any, **more: Any) -> uvicorn.Config:
+    """uvicorn's configuration for `app`; `more` are further options of it."""
     logging.getLogger("asyncio").addFilter(_is_no_lost_write)
-    config = uvicorn.Config(
+    return uvicorn.Config(
         app,
         http=FastHttpProtocol,
         ws=FastWebSocketProtocol,
@@ -55,8 +60,8 @@ async def serve(app: Any, *, listener: socket.socket, before_shutdown: Callable[
         access_log=False,
         log_config=None,
         timeout_graceful_shutdown=GRACE_S,
+        **more,
     )
-    await _Server(config, before_shutdown).serve(sockets=[listener])
 
 
 def _is_no_lost_write(record: logging.LogRecord) -> bool:

@@ -53,8 +53,13 @@ class ServerProcess:
     ) -> None:
         self._stop()
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
     def cpu_s(self) -> float:
-        """User and system CPU of all its threads so far. It has no child processes: none of the servers forks.
+        """User and system CPU of all its threads so far, without child processes.
 
         Source: clock_getcpuclockid(3); nanoseconds, where /proc/PID/stat counts in 10 ms.
         """

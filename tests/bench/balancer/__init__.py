@@ -1,0 +1,1 @@
+"""What a balancer costs: `zmqio serve` beside nginx."""

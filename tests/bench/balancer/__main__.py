@@ -1,0 +1,85 @@
+"""Compare the balancer of `zmqio serve` with nginx: short HTTP connections to the same trivial workers.
+
+`python -m tests.bench.balancer [--workers 2] [--connections 2000] [--rounds 7]`; about a minute.
+"""
+
+import argparse
+import statistics
+import sys
+from contextlib import ExitStack
+from importlib.metadata import version
+
+from tests.bench.balancer.contestants import CONTESTANTS, Contestant, running
+from tests.bench.balancer.load import run_load
+from tests.bench.engine.noise import Noise
+from tests.bench.engine.report import describe_machine
+from tests.bench.engine.results import Results
+
+COLUMNS = (
+    ("connections", "a second"),
+    ("balancer", "CPU us/connection"),
+    ("workers", "CPU us/connection"),
+)
+AT_A_TIME = 64
+WARM_UP = 200
+
+
+def main() -> None:
+    """Run, and print the report."""
+    arguments = _parse()
+    results, noise = Results(), Noise()
+    with ExitStack() as stack:
+        contestants = [stack.enter_context(running(name, arguments.workers)) for name in CONTESTANTS]
+        for contestant in contestants:
+            run_load(contestant.server.port, WARM_UP, AT_A_TIME)
+        for round_ in range(arguments.rounds):
+            for contestant in contestants[round_ % len(contestants) :] + contestants[: round_ % len(contestants)]:
+                _measure(contestant, arguments.connections, results, noise)
+    print(_render(results, noise, arguments))
+
+
+def _measure(contestant: Contestant, connections: int, results: Results, noise: Noise) -> None:
+    before = noise.begin(contestant.server)
+    balancer, workers = contestant.server.cpu_s(), contestant.workers_cpu_s()
+    seconds = run_load(contestant.server.port, connections, AT_A_TIME)
+    found = (
+        connections / seconds,
+        (contestant.server.cpu_s() - balancer) / connections * 1e6,
+        (contestant.workers_cpu_s() - workers) / connections * 1e6,
+    )
+    noise.end(contestant.server, before)
+    results.add(contestant.name, dict(zip(COLUMNS, found, strict=True)))
+
+
+def _render(results: Results, noise: Noise, arguments: argparse.Namespace) -> str:
+    lines = [
+        f"machine:  {describe_machine()}",
+        f"versions: Python {sys.version.split()[0]}, uvicorn {version('uvicorn')}, uvloop {version('uvloop')}",
+        f"command:  {' '.join(['python -m tests.bench.balancer', *sys.argv[1:]])}",
+        f"noise:    workers of the same contestant included: {noise}",
+        f"{arguments.rounds} rounds of {arguments.connections} connections, {AT_A_TIME} at a time, one GET each; "
+        f"{arguments.workers} workers; everything but the clients on one core. Medians [lowest - highest].",
+        "`direct` is one worker without a balancer: its CPU is in the balancer's column.",
+        "",
+        f"{'':<18}" + "".join(f"{' '.join(column):>38}" for column in COLUMNS),
+    ]
+    for name in CONTESTANTS:
+        cells = "".join(f"{_cell(results.runs(column, name)):>38}" for column in COLUMNS)
+        lines.append(f"{name:<18}{cells}")
+    return "\n".join(lines)
+
+
+def _cell(runs: list[float]) -> str:
+    return f"{statistics.median(runs):.1f} [{min(runs):.1f} - {max(runs):.1f}]"
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--connections", type=int, default=2000)
+    parser.add_argument("--rounds", type=int, default=7)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""`zmqio serve`, real: every session with its worker, whatever comes in pieces, and the end of all processes."""
+
+import asyncio
+import json
+import signal
+import socket
+from collections import Counter
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.e2e.conftest import ClientMaker
+from tests.support.serve_process import ServeProcess
+from tests.support.timing import LIMIT_S, wait_until
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+MOUNTED = "tests.support.serve_app:mounted"
+
+
+@pytest.mark.parametrize("sticky", ["sid", "address"])
+@pytest.mark.parametrize("way", ["polling", "upgrade"])
+async def test_clients_stay_with_the_worker_that_has_their_session(
+    make_client: ClientMaker, sticky: str, way: str
+) -> None:
+    async with ServeProcess("--sticky", sticky) as server:
+        clients = [make_client("js", server.url, way) for _ in range(12)]
+        await asyncio.gather(*(client.connect() for client in clients))
+        if way == "upgrade":
+            await wait_until(lambda: all(client.heard.upgrades for client in clients), "all have upgraded")
+        homes = await asyncio.gather(*(client.call("whoami") for client in clients))
+        for _ in range(5):
+            again = await asyncio.gather(*(client.call("whoami") for client in clients))
+            assert [home["pid"] for home in again] == [home["pid"] for home in homes]
+        if sticky == "sid":
+            assert min(Counter(home["pid"] for home in homes).values()) >= 3  # the fewest connections get the next
+        await clients[0].call("say", "to all workers")
+        await wait_until(
+            lambda: all(client.heard.events == [("said", ["to all workers"])] for client in clients),
+            "everybody hears it once, through the broker",
+        )
+        assert not any(client.heard.disconnects for client in clients)
+
+
+async def test_body_of_900_kb_on_polling_reaches_the_worker_whole(make_client: ClientMaker) -> None:
+    async with ServeProcess() as server:
+        client = make_client("js", server.url, "polling")
+        await client.connect()
+        text = "x" * 900_000
+        assert await client.call("echo", text) == text
+
+
+@pytest.mark.parametrize("app", ["tests.support.serve_app:app", MOUNTED])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+async def test_stop_ends_every_process_with_clients_on_it(
+    make_client: ClientMaker, app: str, number: signal.Signals
+) -> None:
+    async with ServeProcess(app=app) as server:
+        clients = [make_client("js", server.url, way) for way in ("polling", "polling", "websocket", "websocket")]
+        await asyncio.gather(*(client.connect() for client in clients))
+        assert len(server.children()) == server.workers + 1  # and the broker
+        assert await server.stop(number) == 0
+        await wait_until(lambda: all(client.heard.disconnects for client in clients), "every client was told")
+        assert server.orphans() == []
+        assert not server.log_lines("worker_killed")
+        assert len(server.log_lines("node_stopped")) == server.workers
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", server.port))
+
+
+async def test_killed_worker_is_replaced_and_the_others_notice_nothing(make_client: ClientMaker) -> None:
+    async with ServeProcess() as server:
+        first, second = server.worker_pids()
+        clients = [make_client("js", server.url, "polling") for _ in range(6)]
+        await asyncio.gather(*(client.connect() for client in clients))
+        homes = [(await client.call("whoami"))["pid"] for client in clients]
+        psutil.Process(first).kill()
+        victims = [client for client, pid in zip(clients, homes, strict=True) if pid == first]
+        others = [client for client, pid in zip(clients, homes, strict=True) if pid == second]
+        assert victims
+        assert others
+        await wait_until(lambda: all(client.heard.disconnects for client in victims), "its clients are cut off")
+        await server.wait_ready(3)
+        replaced = server.worker_pids()[2]
+        assert await pid_of(server) == replaced  # it has the fewest connections
+        assert [(await client.call("whoami"))["pid"] for client in others] == [second] * len(others)
+        assert not any(client.heard.disconnects for client in others)
+        tags = [line["tag"] for line in server.log_lines("worker_ready")]
+        assert len(set(tags)) == 3  # an old session id never names a new worker
+
+
+async def test_workers_follow_when_the_parent_is_killed(make_client: ClientMaker) -> None:
+    async with ServeProcess() as server:
+        client = make_client("js", server.url, "polling")
+        await client.connect()
+        assert len(server.children()) == 3
+        psutil.Process(server.pid).kill()
+        await wait_until(lambda: not server.orphans(), "workers and broker end")
+
+
+async def test_rolling_restart_exchanges_every_worker_and_refuses_nobody(
+    make_client: ClientMaker,
+) -> None:
+    async with ServeProcess() as server:
+        old = server.worker_pids()
+        clients = [make_client("js", server.url, "websocket", reconnection=True) for _ in range(4)]
+        await asyncio.gather(*(client.connect() for client in clients))
+        rolled = asyncio.ensure_future(server.wait_log("rolling_restart_done"))
+        server.send_signal(signal.SIGHUP)
+        answers = []
+        while not rolled.done():
+            answers.append(await pid_of(server))  # a refused or reset connection would raise
+        await rolled
+        assert answers
+        new = server.worker_pids()[2:]
+        assert len(new) == 2
+        assert not set(new) & set(old)
+        assert {await pid_of(server) for _ in range(4)} <= set(new)
+        assert {process.pid for process in server.children()} & set(old) == set()
+        pids = await asyncio.gather(*(client.call("whoami") for client in clients))
+        assert {home["pid"] for home in pids} <= set(new)  # they came back by themselves
+
+
+async def pid_of(server: ServeProcess, path: str = "/") -> int:
+    """The worker that answers on a new connection."""
+    return int((await request(server, path))["pid"])
+
+
+async def request(server: ServeProcess, path: str = "/", *headers: str) -> Any:
+    """What the plain part of the app answers to a GET on a new connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    lines = [f"GET {path} HTTP/1.1", "Host: x", "Connection: close", *headers]
+    writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
+    async with asyncio.timeout(LIMIT_S):
+        answer = await reader.read()
+    writer.close()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200"), answer
+    return json.loads(body)

@@ -1,0 +1,50 @@
+"""Importing the app, and what is said when that fails."""
+
+from pathlib import Path
+
+import pytest
+
+from zmqio.exceptions import ConfigError, ServeError
+from zmqio.launcher.app_import import AppFailedError, check_app_name, import_app
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
+    """The name of a new module with the text of the parameter."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    name = f"app_{tmp_path.name.replace('-', '_')}"
+    (tmp_path / f"{name}.py").write_text(request.param)
+    return name
+
+
+@pytest.mark.parametrize("module", ["class holder:\n    def app(scope, receive, send): ...\n"], indirect=True)
+def test_app_is_found(module: str) -> None:
+    assert callable(import_app(f"{module}:holder.app"))
+
+
+@pytest.mark.parametrize("app", ["chat", "chat:", ":app", "a b:app", "chat:app()", 7])
+def test_what_is_no_name_is_refused(app: object) -> None:
+    with pytest.raises(ConfigError, match="module:attribute"):
+        check_app_name(app)
+
+
+def test_missing_module_is_named() -> None:
+    with pytest.raises(ServeError, match="there is no module 'no_such_module'"):
+        import_app("no_such_module.sub:app")
+
+
+@pytest.mark.parametrize("module", ["x = 1"], indirect=True)
+def test_missing_attribute_is_named_and_what_is_no_app_too(module: str) -> None:
+    with pytest.raises(ServeError, match="has no attribute 'app'"):
+        import_app(f"{module}:app")
+    with pytest.raises(ServeError, match="no ASGI app but int"):
+        import_app(f"{module}:x")
+
+
+@pytest.mark.parametrize("module", ["import no_such_module_inside", "1 / 0", "def broken("], indirect=True)
+def test_error_of_the_module_itself_keeps_its_traceback(module: str) -> None:
+    with pytest.raises(AppFailedError, match="cannot be imported") as error:
+        import_app(f"{module}:app")
+    assert f"{module}.py" in error.value.traceback
+    assert "importlib" not in error.value.traceback
+    assert "\n" not in str(error.value)

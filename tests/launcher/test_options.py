@@ -1,0 +1,57 @@
+"""Options that cannot work are refused in words."""
+
+from typing import Any
+
+import pytest
+
+from zmqio.exceptions import ConfigError
+from zmqio.launcher.options import ServeOptions, check_tls, worker_count
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"app": "chat"}, "module:attribute"),
+        ({"app": object()}, "not the app itself"),
+        ({"bind": "8000"}, "host:port"),
+        ({"workers": 0}, "workers=0"),
+        ({"workers": "many"}, "workers='many'"),
+        ({"broker": "redis://x"}, "tcp://host:port"),
+        ({"sticky": "cookie"}, "sid, address, none"),
+        ({"sticky": "sid", "ssl_certfile": "x"}, "inside the encrypted request"),
+        ({"ssl_keyfile": "x"}, "ssl_certfile"),
+        ({"node_tag": "abc"}, "at most 2"),
+        ({"trusted_proxies": "x"}, "trusted proxy 'x'"),
+        ({"drain_s": -1}, "drain_s=-1"),
+        ({"head_limit_s": 0}, "head_limit_s=0"),
+        ({"log_level": "loud"}, "log_level='loud'"),
+    ],
+)
+def test_option_that_cannot_work(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        ServeOptions(**{"app": "chat:app", **options})
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_stickiness_is_by_sid_and_with_tls_by_address_unless_said_otherwise() -> None:
+    assert ServeOptions("chat:app").stickiness == "sid"
+    assert ServeOptions("chat:app", ssl_certfile="x").stickiness == "address"
+    assert ServeOptions("chat:app", ssl_certfile="x", sticky="none").stickiness == "none"
+
+
+def test_workers() -> None:
+    assert worker_count(ServeOptions("chat:app", workers=3)) == 3
+    assert worker_count(ServeOptions("chat:app")) >= 1
+    assert worker_count(ServeOptions("chat:app", reload=True)) == 1
+    assert worker_count(ServeOptions("chat:app", reload=True, workers=2)) == 2
+
+
+def test_worker_may_take_its_drain_and_some_more_to_end() -> None:
+    assert ServeOptions("chat:app", drain_s=30).stop_limit_s == 50
+
+
+def test_certificate_that_is_none_is_found_before_anything_starts(tmp_path: Any) -> None:
+    (tmp_path / "cert.pem").write_text("no certificate")
+    with pytest.raises(ConfigError, match=r"cert\.pem cannot be used for TLS"):
+        check_tls(ServeOptions("chat:app", ssl_certfile=str(tmp_path / "cert.pem")))

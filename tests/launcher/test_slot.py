@@ -1,0 +1,140 @@
+"""A slot, with workers that only remember what is done to them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from tests.support.timing import LIMIT_S, wait_until
+from zmqio.exceptions import ServeError
+from zmqio.launcher.reports import Failed
+from zmqio.launcher.restarts import MOST_ENDS, MOST_ENDS_UNREADY
+from zmqio.launcher.slot import Slot
+
+
+class Worker:
+    """What a slot sees of a worker."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.was_ready = False
+        self.failure: Failed | None = None
+        self.settled = asyncio.Event()
+        self.ended = asyncio.Event()
+        self.ending = "killed by SIGSEGV"
+        self.stopped = self.retired = False
+
+    def get_ready(self) -> None:
+        self.was_ready = True
+        self.settled.set()
+
+    def end(self, reason: str = "") -> None:
+        self.failure = Failed(reason) if reason else None
+        self.settled.set()
+        self.ended.set()
+
+    def retire(self) -> None:
+        self.retired = True
+
+    async def stop(self, _limit_s: float) -> bool:
+        self.stopped = True
+        self.end()
+        return True
+
+
+class Starter:
+    """Starts workers that do as told at once."""
+
+    def __init__(self, does: str) -> None:
+        self.does = does
+        self.workers: list[Worker] = []
+
+    async def __call__(self, _slot: int) -> Any:
+        worker = Worker(len(self.workers))
+        self.workers.append(worker)
+        if self.does in ("serve", "serve and end"):
+            worker.get_ready()
+        if self.does in ("end", "serve and end"):
+            worker.end()
+        if self.does == "fail":
+            worker.end("the app is broken")
+        return worker
+
+
+@asynccontextmanager
+async def kept(starter: Starter, **options: Any) -> AsyncIterator[tuple[Slot, "asyncio.Task[None]"]]:
+    slot = Slot(1, starter, stop_limit_s=LIMIT_S, **options)
+    task = asyncio.ensure_future(slot.keep())
+    await wait_until(lambda: starter.workers, "the first worker")
+    try:
+        yield slot, task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_worker_that_ends_by_itself_is_followed_by_another() -> None:
+    starter = Starter("serve")
+    with capture_logs() as logs:
+        async with kept(starter):
+            starter.workers[0].end()
+            await wait_until(lambda: len(starter.workers) == 2, "another")
+    assert ("worker_ended", "killed by SIGSEGV") in [(line["event"], line.get("ending")) for line in logs]
+
+
+@pytest.mark.parametrize(
+    ("does", "count", "words"),
+    [
+        ("end", MOST_ENDS_UNREADY, "before they were ready; the last one: killed by SIGSEGV"),
+        ("fail", MOST_ENDS_UNREADY, "the last one: the app is broken"),
+        ("serve and end", MOST_ENDS, "soon after they were ready"),
+    ],
+)
+async def test_crash_loop_is_given_up_in_words(does: str, count: int, words: str) -> None:
+    starter = Starter(does)
+    async with kept(starter) as (_slot, task):
+        with pytest.raises(ServeError, match=words):
+            await asyncio.wait_for(task, LIMIT_S)
+    assert len(starter.workers) == count
+
+
+async def test_exchange_stops_the_old_worker_when_the_new_one_is_ready() -> None:
+    starter = Starter("serve")
+    async with kept(starter) as (slot, task):
+        starter.does = "wait"
+        exchange = asyncio.ensure_future(slot.exchange())
+        await wait_until(lambda: len(starter.workers) == 2, "the new one")
+        old, new = starter.workers
+        assert not old.stopped
+        new.get_ready()
+        assert await exchange
+        assert old.retired
+        assert old.stopped
+        assert not task.done()
+        starter.does = "serve"
+        new.end()
+        await wait_until(lambda: len(starter.workers) == 3, "the new one is kept like the old one")
+
+
+async def test_old_worker_stays_when_the_new_one_does_not_get_ready() -> None:
+    starter = Starter("serve")
+    async with kept(starter) as (slot, _task):
+        starter.does = "fail"
+        assert not await slot.exchange()
+        assert not starter.workers[0].stopped
+        starter.does = "serve"
+        assert await slot.exchange()
+        assert starter.workers[0].stopped
+
+
+async def test_while_developing_a_broken_worker_waits_for_the_next_change() -> None:
+    starter = Starter("fail")
+    async with kept(starter, waits_for_change=True) as (slot, task):
+        assert not await slot.exchange()  # a change that did not help
+        starter.does = "serve"
+        assert await slot.exchange()
+        assert not task.done()
+        assert len(starter.workers) == 3

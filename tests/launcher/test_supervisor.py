@@ -1,0 +1,48 @@
+"""The supervisor in this process, its workers and broker as real ones; what clients see is in tests/e2e."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+from structlog.testing import capture_logs
+
+from tests.support.cluster import ROOT
+from tests.support.timing import wait_until
+from zmqio.exceptions import ServeError
+from zmqio.launcher.bind import Bind, listen
+from zmqio.launcher.options import ServeOptions
+from zmqio.launcher.supervisor import Supervisor
+
+Logs = list[dict[str, object]]
+
+
+def events(logs: Logs) -> list[object]:
+    return [line["event"] for line in logs]
+
+
+async def test_signals_roll_and_stop_and_nothing_is_left() -> None:
+    options = ServeOptions("tests.support.serve_app:app", workers=1, log_level="error")
+    with capture_logs() as logs:
+        running = asyncio.ensure_future(Supervisor(options, listen(Bind(host="127.0.0.1")), str(ROOT)).run())
+        await wait_until(lambda: "serving" in events(logs) or running.done(), "it serves")
+        os.kill(os.getpid(), signal.SIGHUP)
+        await wait_until(lambda: "rolling_restart_done" in events(logs) or running.done(), "it has rolled")
+        os.kill(os.getpid(), signal.SIGTERM)
+        await running
+    assert events(logs).count("worker_ready") == 2
+    assert events(logs)[-1] == "stopped"
+    assert [child for child in psutil.Process().children() if "zmqio" in " ".join(child.cmdline())] == []
+    serving = next(line for line in logs if line["event"] == "serving")
+    assert serving["sticky"] == "sid"
+    assert serving["workers"] == 1
+    assert not Path(str(serving["broker"]).removeprefix("ipc://")).parent.exists()
+
+
+async def test_app_that_cannot_be_served_ends_it(tmp_path: Path) -> None:
+    options = ServeOptions("no_such_module:app", workers=2, log_level="error")
+    with pytest.raises(ServeError, match="there is no module 'no_such_module'"):
+        await Supervisor(options, listen(Bind(host="127.0.0.1")), str(tmp_path)).run()
+    assert [child for child in psutil.Process().children() if "zmqio" in " ".join(child.cmdline())] == []

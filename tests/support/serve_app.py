@@ -1,0 +1,80 @@
+"""The application that the tests of `zmqio serve` run: Socket.IO, and a few plain requests beside it.
+
+`tests.support.serve_app:app` stands alone, `tests.support.serve_app:mounted` is FastAPI with the same mounted.
+"""
+
+import asyncio
+import json
+import os
+import signal
+from typing import Any
+
+from fastapi import FastAPI
+
+import zmqio
+
+__all__ = ["app", "io", "mounted"]
+
+io = zmqio.Server()
+
+
+@io.on("connect")
+async def connect(socket: zmqio.Socket, _auth: Any) -> None:
+    """Everybody is in one room."""
+    await socket.join("lobby")
+
+
+@io.on("whoami")
+async def whoami(socket: zmqio.Socket) -> dict[str, Any]:
+    """Tell which process serves the client."""
+    return {"pid": os.getpid(), "sid": socket.id}
+
+
+@io.on("echo")
+async def echo(_socket: zmqio.Socket, *args: Any) -> tuple[Any, ...]:
+    """Acknowledge with what came."""
+    return args
+
+
+@io.on("say")
+async def say(_socket: zmqio.Socket, *args: Any) -> str:
+    """Emit to everybody."""
+    await io.to("lobby").emit("said", *args)
+    return "ok"
+
+
+class _Plain:
+    """Answers plain HTTP requests with JSON: who answered, what came."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            raise NotImplementedError(scope["type"])
+        size = 0
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            size += len(message["body"])
+            if not message["more_body"]:
+                break
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        await self._act(path)
+        query = scope["query_string"].decode()
+        found = {"pid": os.getpid(), "size": size, "path": path, "query": query, "client": scope["client"]}
+        body = json.dumps(found).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _act(self, path: str) -> None:
+        if path == "/later":
+            await asyncio.sleep(0.1)  # what is asked for is an answer that takes its time
+        elif path == "/die":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+plain = _Plain()
+app = io.asgi(plain)
+mounted = FastAPI()
+mounted.mount("/socket.io", io.asgi())
+mounted.mount("/", plain)

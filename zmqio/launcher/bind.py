@@ -1,0 +1,110 @@
+"""The address of `--bind`: read it, listen on it, and say it as a URL."""
+
+import contextlib
+import os
+import socket
+import stat
+from dataclasses import dataclass
+
+from zmqio.exceptions import ConfigError, ServeError
+
+__all__ = ["Bind", "describe", "listen", "parse_bind", "remove"]
+
+BACKLOG = 2048
+"""Connections that wait in the kernel; the same as uvicorn's default."""
+SOCKET_MODE = 0o666
+"""Of a unix socket, as uvicorn's: a web server has another user. Who may reach it is a matter of its folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """Where to listen: a unix socket's `path`, or a `host` and a `port` (0: any that is free)."""
+
+    path: str = ""
+    host: str = ""
+    port: int = 0
+
+
+def parse_bind(text: str) -> Bind:
+    """Read "127.0.0.1:8000", "[::1]:8000" or "unix:/run/app.sock".
+
+    Raises:
+        ConfigError: it is none of them.
+    """
+    if text.startswith("unix:") and len(text) > len("unix:"):
+        return Bind(path=text.removeprefix("unix:"))
+    host, colon, port = text.rpartition(":")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if colon and bare and (bare == host) == (":" not in bare) and port.isdecimal() and int(port) < 65_536:
+        return Bind(host=bare, port=int(port))
+    raise ConfigError(f"bind={text!r}: write host:port ('127.0.0.1:8000', '[::1]:8000') or unix:path")
+
+
+def listen(bind: Bind) -> socket.socket:
+    """Open the listening socket; it does not block.
+
+    Raises:
+        ServeError: the address is in use, not of this machine, or not allowed.
+    """
+    try:
+        listener = _listen_unix(bind.path) if bind.path else _listen_tcp(bind.host, bind.port)
+    except OSError as error:
+        where = bind.path or f"{bind.host}:{bind.port}"
+        raise ServeError(f"cannot listen on {where}: {error.strerror or error}") from error
+    listener.setblocking(False)
+    return listener
+
+
+def describe(listener: socket.socket, *, tls: bool) -> str:
+    """The address of a listening socket as a URL, with its real port."""
+    name = listener.getsockname()
+    if listener.family == socket.AF_UNIX:
+        return f"unix:{name}"
+    host = f"[{name[0]}]" if ":" in name[0] else name[0]
+    return f"{'https' if tls else 'http'}://{host}:{name[1]}"
+
+
+def remove(bind: Bind) -> None:
+    """Remove the file of a unix socket."""
+    if bind.path:
+        with contextlib.suppress(OSError):
+            os.unlink(bind.path)  # noqa: PTH108  # as bytes of the option say it
+
+
+def _listen_tcp(host: str, port: int) -> socket.socket:
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Accepted sockets inherit it; without it small packets wait 20 to 40 ms for the one before.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def _listen_unix(path: str) -> socket.socket:
+    _remove_dead(path)
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        listener.bind(path)
+        os.chmod(path, SOCKET_MODE)  # noqa: PTH101
+        listener.listen(BACKLOG)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def _remove_dead(path: str) -> None:
+    """Remove a socket file that nobody listens on any more; anything else there stays, and is an error."""
+    with contextlib.suppress(FileNotFoundError, ConnectionRefusedError), socket.socket(socket.AF_UNIX) as asker:
+        if not stat.S_ISSOCK(os.stat(path).st_mode):  # noqa: PTH116
+            return
+        try:
+            asker.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)  # noqa: PTH108

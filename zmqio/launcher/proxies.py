@@ -1,0 +1,84 @@
+"""Tell where a request comes from: the peer, or what proxies that are trusted say of it. Pure.
+
+The rule is uvicorn's, which gets the same list, so that the balancer and the application see the same client.
+"""
+
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from zmqio.exceptions import ConfigError
+
+__all__ = ["TrustedProxies"]
+
+_Address = IPv4Address | IPv6Address
+
+
+class TrustedProxies:
+    """Proxies whose X-Forwarded-For is believed.
+
+    Args:
+        text: addresses and networks separated by commas, for example "127.0.0.1,10.0.0.0/8"; `*` trusts
+            everybody, also a peer on a unix socket, which has no address; empty trusts nobody.
+
+    Raises:
+        ConfigError: one is neither an address nor a network.
+    """
+
+    def __init__(self, text: str) -> None:
+        parts = [part.strip() for part in text.split(",") if part.strip()]
+        self._everybody = "*" in parts
+        self._networks = [_network(part) for part in parts if part != "*"]
+
+    def client_address(self, peer: str | None, forwarded_for: Sequence[str]) -> str | None:
+        """The address of the client.
+
+        Args:
+            peer: address of the connection's other end; None on a unix socket.
+            forwarded_for: values of the X-Forwarded-For headers, in order.
+
+        Returns:
+            the nearest address that is no trusted proxy's; the farthest where all are; `peer` where it is not
+            trusted itself, or says nothing that is an address.
+        """
+        if not forwarded_for or not self._trusts(_parse(peer)):
+            return peer
+        chain = [_parse(part) for value in forwarded_for for part in value.split(",")]
+        if self._everybody:
+            return peer if chain[0] is None else str(chain[0])
+        nearest = peer
+        for address in reversed(chain):
+            if address is None:
+                break  # what stands before rubbish was not written by a proxy that is trusted
+            nearest = str(address)
+            if not self._trusts(address):
+                break
+        return nearest
+
+    def _trusts(self, address: _Address | None) -> bool:
+        if self._everybody:
+            return True
+        return address is not None and any(address in network for network in self._networks)
+
+
+def _network(text: str) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(text, strict=False)
+    except ValueError:
+        raise ConfigError(
+            f"trusted proxy {text!r} is not an address (127.0.0.1), a network (10.0.0.0/8) or *"
+        ) from None
+
+
+def _parse(text: str | None) -> _Address | None:
+    """An address, also with a port as some proxies write it; None for anything else."""
+    text = (text or "").strip()
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address

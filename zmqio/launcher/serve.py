@@ -1,0 +1,72 @@
+"""`zmqio.serve`: the launcher as a function."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from zmqio.config import address_from_environment
+from zmqio.exceptions import ConfigError
+from zmqio.launcher.bind import listen, parse_bind, remove
+from zmqio.launcher.files import open_many_files
+from zmqio.launcher.options import ServeOptions, check_tls
+from zmqio.launcher.supervisor import Supervisor
+from zmqio.logs import configure_logs
+from zmqio.transport.uvicorn_server import run as run_on_loop
+
+__all__ = ["serve"]
+
+log = structlog.get_logger(__name__)
+
+_WORKER_MODULE = "zmqio.launcher.worker"
+
+
+def serve(app: str, **options: Any) -> None:
+    """Serve an ASGI app with several processes on one port, until SIGINT or SIGTERM.
+
+    It is `zmqio serve` as a function, for the main thread of a program that does nothing else.
+
+    Args:
+        app: the app as "module:attribute", not the app itself: every worker is a new process that imports it, so
+            that sockets, locks and threads of this process are in none of them twice.
+        options: every field of `ServeOptions` by its name, such as `workers=4`, `bind="127.0.0.1:8000"`,
+            `broker="tcp://127.0.0.1:5555"`, `sticky="sid"`. A broker that is not named is the one that
+            `ZMQIO_ADAPTER` names, else one of its own.
+
+    Raises:
+        ConfigError: an option cannot work.
+        ServeError: the address is in use, the app cannot be imported, or workers end again and again.
+    """
+    if getattr(sys.modules["__main__"].__spec__, "name", "") == _WORKER_MODULE:
+        raise ConfigError(
+            "zmqio.serve() was called while a worker imported the app: put the call under "
+            "`if __name__ == '__main__':`"
+        )
+    try:
+        checked = ServeOptions(app, **{"broker": address_from_environment(), **options})
+    except TypeError as error:
+        raise ConfigError(str(error)) from error
+    check_tls(checked)
+    configure_logs(checked.log_format, checked.log_level, process="serve")
+    open_many_files()
+    bind = parse_bind(checked.bind)
+    listener = listen(bind)
+    try:
+        run_on_loop(_serve(checked, listener))
+    finally:
+        listener.close()
+        remove(bind)
+
+
+async def _serve(options: ServeOptions, listener: Any) -> None:
+    await Supervisor(options, listener, _import_path()).run()
+
+
+def _import_path() -> str:
+    """Where this program looks for modules first: its own folder, or the current one."""
+    main = getattr(sys.modules["__main__"], "__file__", None)
+    started_as_module = sys.modules["__main__"].__spec__ is not None
+    if main is None or started_as_module or Path(main).name == "zmqio":
+        return str(Path.cwd())
+    return str(Path(main).resolve().parent)

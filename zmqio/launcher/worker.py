@@ -1,0 +1,114 @@
+"""One worker process: `python -m zmqio.launcher.worker`, with its part as JSON in `ZMQIO_SERVE_WORKER`.
+
+Imports the app, serves it on the connections that come over the socket to its parent, and ends when it is told to
+(SIGTERM) or when the parent is gone.
+"""
+
+import os
+import signal
+import socket
+import sys
+from typing import Any
+
+import structlog
+
+from zmqio.exceptions import ServeError
+from zmqio.launcher.app_import import AppFailedError, import_app
+from zmqio.launcher.files import open_many_files
+from zmqio.launcher.parent_link import ParentLink
+from zmqio.launcher.part import ENVIRONMENT, Part
+from zmqio.launcher.reports import Failed, Ready, encode
+from zmqio.logs import configure_logs
+from zmqio.transport.uvicorn_accepted import AcceptedServer, HttpOptions
+from zmqio.transport.uvicorn_server import run as run_on_loop
+
+__all__ = ["main"]
+
+log = structlog.get_logger(__name__)
+
+EXIT_FAILED = 3
+"""Exit code of a worker that has told why it cannot serve."""
+
+
+class Worker:
+    """The app, its server, and the link that brings the connections.
+
+    Args:
+        part: what to do.
+        app: the app.
+        link: the socket to the parent.
+    """
+
+    def __init__(self, part: Part, app: Any, link: socket.socket) -> None:
+        self._part = part
+        self._server = AcceptedServer(
+            app,
+            HttpOptions(**part.http),
+            started=self._started,
+            before_shutdown=self._before_shutdown,
+            changed=self._tell_closed,
+        )
+        self._link = ParentLink(
+            link, take=self._server.take, lost=self._server.lost, parent_gone=self._parent_gone
+        )
+        self._told_closed = 0
+
+    async def run(self) -> None:
+        """Serve until the worker is told to stop."""
+        try:
+            await self._server.serve()
+        finally:
+            self._link.close()
+
+    def _started(self) -> None:
+        self._link.open()
+        self._link.tell(Ready())
+
+    async def _before_shutdown(self) -> None:
+        await self._link.finish()
+
+    def _tell_closed(self) -> None:
+        ended = self._server.ended
+        if ended > self._told_closed:
+            self._link.tell_closed(ended - self._told_closed)
+            self._told_closed = ended
+
+    def _parent_gone(self) -> None:
+        """End as after SIGTERM; should that hang, SIGALRM kills."""
+        log.warning("parent_gone")
+        signal.alarm(max(1, round(self._part.stop_limit_s)))
+        signal.raise_signal(signal.SIGTERM)
+
+
+def main() -> None:
+    """Run the worker that the environment describes."""
+    part = Part.from_json(os.environ.pop(ENVIRONMENT))
+    open_many_files()
+    configure_logs(part.log_format, part.log_level, process=f"worker {part.slot}")
+    if part.import_path not in sys.path:
+        sys.path.insert(0, part.import_path)
+    link = socket.socket(fileno=part.link_fd)
+    link.set_inheritable(False)  # processes that the app starts must not hold it open
+    try:
+        worker = Worker(part, import_app(part.app), link)
+    except ServeError as error:
+        _fail(link, Failed(str(error), error.traceback if isinstance(error, AppFailedError) else ""))
+    try:
+        run_on_loop(worker.run())
+    except SystemExit:
+        _fail(link, Failed("the lifespan of the app failed to start"))
+    sys.exit(0)
+
+
+def _fail(link: socket.socket, report: Failed) -> Any:
+    """Tell the parent why, and end."""
+    try:
+        link.setblocking(True)
+        link.sendall(encode(report))
+    except OSError:
+        sys.stderr.write(f"{report.traceback}\n{report.reason}\n")  # nobody else is left to say it
+    sys.exit(EXIT_FAILED)
+
+
+if __name__ == "__main__":
+    main()

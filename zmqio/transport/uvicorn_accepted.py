@@ -1,0 +1,174 @@
+"""Serve an ASGI app on connections that were accepted elsewhere, with uvicorn.
+
+uvicorn's own server runs without a listening socket; each connection gets a protocol from the same factory that
+uvicorn would give to `create_server`. How many are open is what uvicorn's own set of connections says, which an
+upgrade to WebSocket leaves and enters in one step.
+"""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+import uvicorn
+
+from zmqio.transport.uvicorn_server import make_config
+
+__all__ = ["AcceptedServer", "HttpOptions"]
+
+log = structlog.get_logger(__name__)
+
+TLS_HANDSHAKE_LIMIT_S = 10.0
+"""Seconds that a TLS handshake may take; then the connection is closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpOptions:
+    """How connections are served.
+
+    Attributes:
+        trusted_proxies: addresses and networks separated by commas, whose X-Forwarded-* headers are believed.
+        ssl_certfile, ssl_keyfile: paths of PEM files; empty for plain HTTP. The key may be in the first.
+    """
+
+    trusted_proxies: str = ""
+    ssl_certfile: str = ""
+    ssl_keyfile: str = ""
+
+
+class AcceptedServer:
+    """A uvicorn server that is given its connections.
+
+    Args:
+        app: an ASGI app.
+        options: how connections are served.
+        started: called once when the app's lifespan has started and the loop runs.
+        before_shutdown: awaited once when it was told to stop, before uvicorn shuts down; connections may still
+            be given.
+        changed: called soon after connections have ended.
+    """
+
+    def __init__(
+        self,
+        app: Any,
+        options: HttpOptions,
+        *,
+        started: Callable[[], None],
+        before_shutdown: Callable[[], Awaitable[None]],
+        changed: Callable[[], None],
+    ) -> None:
+        config = make_config(
+            app,
+            forwarded_allow_ips=options.trusted_proxies,
+            ssl_certfile=options.ssl_certfile or None,
+            ssl_keyfile=options.ssl_keyfile or None,
+        )
+        self._server = _Server(config, started, before_shutdown)
+        self._changed = changed
+        self._open = self._server.server_state.connections = _Watched(self._soon)
+        self._beginning: set[asyncio.Task[None]] = set()
+        self._taken = self._ended = 0
+        self._is_due = False
+
+    @property
+    def ended(self) -> int:
+        """How many of the connections that it was given have ended; never says less than before."""
+        # One that begins is in both for a moment: its protocol runs before its task knows.
+        self._ended = max(self._ended, self._taken - len(self._beginning) - len(self._open))
+        return self._ended
+
+    def take(self, connection: socket.socket) -> None:
+        """Serve a connection; it belongs to this server from now on."""
+        self._taken += 1
+        connection.setblocking(False)
+        task = asyncio.get_running_loop().create_task(self._begin(connection))
+        self._beginning.add(task)
+        task.add_done_callback(self._has_begun)
+
+    def lost(self) -> None:
+        """Count a connection that was meant for this server and ended before it came."""
+        self._taken += 1
+        self._soon()
+
+    async def serve(self) -> None:
+        """Serve until SIGINT or SIGTERM.
+
+        Raises:
+            SystemExit: the app's lifespan failed to start; uvicorn has logged why.
+        """
+        await self._server.serve(sockets=[])
+        for task in self._beginning:  # TLS handshakes that are not through
+            task.cancel()
+        await asyncio.gather(*self._beginning, return_exceptions=True)
+
+    async def _begin(self, connection: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        ssl = self._server.config.ssl
+        limit_s = TLS_HANDSHAKE_LIMIT_S if ssl else None
+        try:
+            await loop.connect_accepted_socket(
+                self._server.make_protocol, connection, ssl=ssl, ssl_handshake_timeout=limit_s
+            )
+        except OSError as error:  # the client has gone, or does not speak TLS
+            connection.close()
+            log.debug("connection_failed", error=str(error))
+
+    def _has_begun(self, task: asyncio.Task[None]) -> None:
+        self._beginning.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("connection_failed", exc_info=error)
+        self._soon()
+
+    def _soon(self) -> None:
+        """Tell once for all that end in one turn of the loop."""
+        if not self._is_due:
+            self._is_due = True
+            asyncio.get_running_loop().call_soon(self._tell)
+
+    def _tell(self) -> None:
+        self._is_due = False
+        self._changed()
+
+
+class _Watched(set[Any]):
+    """uvicorn's set of open connections (protocol objects), which tells when one has left."""
+
+    def __init__(self, left: Callable[[], None]) -> None:
+        super().__init__()
+        self._left = left
+
+    def discard(self, element: Any) -> None:  # as the HTTP protocols leave
+        super().discard(element)
+        self._left()
+
+    def remove(self, element: Any) -> None:  # as the WebSocket protocols leave
+        super().remove(element)
+        self._left()
+
+
+class _Server(uvicorn.Server):
+    def __init__(
+        self, config: uvicorn.Config, started: Callable[[], None], before_shutdown: Callable[[], Awaitable[None]]
+    ) -> None:
+        super().__init__(config)
+        self._started = started
+        self._before_shutdown = before_shutdown
+
+    def make_protocol(self) -> asyncio.Protocol:
+        """As the factory that `uvicorn.Server.startup` makes for its listening sockets."""
+        factory: Any = self.config.http_protocol_class
+        protocol: asyncio.Protocol = factory(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return protocol
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and not self.should_exit:
+            self._started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._before_shutdown()
+        await super().shutdown(sockets)
