@@ -1,4 +1,4 @@
-"""The command `zmqio`: broker, emit, demo."""
+"""The command `zmqio`: broker, emit, demo, and the recipes' `nginx-conf` and `haproxy-conf`."""
 
 import json
 import os
@@ -14,6 +14,7 @@ from zmqio.demo.run import NODE_NAMES, DemoOptions, run_demo
 from zmqio.emitter import Emitter
 from zmqio.exceptions import ZmqioError
 from zmqio.logs import LEVELS
+from zmqio.recipes.commands import haproxy_command, nginx_command
 
 __all__ = ["main"]
 
@@ -22,6 +23,10 @@ __all__ = ["main"]
 @click.version_option(__version__, prog_name="zmqio")
 def main() -> None:
     """Socket.IO for Python over many processes and machines, joined by one small ZeroMQ broker."""
+
+
+main.add_command(nginx_command)
+main.add_command(haproxy_command)
 
 
 @main.command(
