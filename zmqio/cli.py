@@ -1,4 +1,4 @@
-"""The command `zmqio`: broker, emit, demo, and the recipes' `nginx-conf` and `haproxy-conf`."""
+"""The command `zmqio`: broker, emit, demo."""
 
 import json
 import os
