@@ -1,8 +1,8 @@
 """Where watched sessions can go: one node, `zmqio serve`, or nginx and HAProxy before four separate nodes."""
 
 import asyncio
+import json
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -11,7 +11,8 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import IO, ClassVar
+from urllib.request import urlopen
 
 from tests.support.balancers import Product, haproxy, nginx
 from tests.support.broker import BrokerProcess
@@ -19,7 +20,7 @@ from tests.support.cluster import NodeProcess, process_environment
 from tests.support.cluster_nodes import new_prefix
 from tests.support.node_config import NodeConfig
 from tests.support.ports import free_port
-from tests.support.timing import LIMIT_S, wait_until
+from tests.support.timing import LIMIT_S
 from zmqio.recipes.balancing import Balancing, Mode, parse_backend
 
 __all__ = ["TARGETS", "Target", "balanced"]
@@ -95,10 +96,7 @@ async def serve(sticky: str) -> AsyncIterator[Target]:
     with tempfile.TemporaryFile("w+") as output:
         process = await asyncio.to_thread(_start_serve, port, sticky, output)
         try:
-            await wait_until(lambda: process.poll() is not None or _answers(port), "zmqio serve")
-            if process.poll() is not None:
-                output.seek(0)
-                raise AssertionError(f"zmqio serve has ended with {process.returncode}:\n{output.read()}")
+            await _all_workers(port, process, output)
             yield Target(
                 f"http://{LOOPBACK}:{port}",
                 spread=sticky == "address",
@@ -110,7 +108,7 @@ async def serve(sticky: str) -> AsyncIterator[Target]:
             await asyncio.to_thread(process.wait, 3 * LIMIT_S)
 
 
-def _start_serve(port: int, sticky: str, output: object) -> "subprocess.Popen[bytes]":
+def _start_serve(port: int, sticky: str, output: IO[str]) -> "subprocess.Popen[bytes]":
     program = str(Path(sys.executable).parent / "zmqio")
     options = [f"--workers={WORKERS}", f"--bind={LOOPBACK}:{port}", f"--sticky={sticky}", f"--drain={DRAIN_S}"]
     return subprocess.Popen(
@@ -118,17 +116,28 @@ def _start_serve(port: int, sticky: str, output: object) -> "subprocess.Popen[by
         cwd=Path(__file__).parents[2],
         env=process_environment(),
         stdin=subprocess.DEVNULL,
-        stdout=output,  # type: ignore[arg-type]
+        stdout=output,
         stderr=subprocess.STDOUT,
     )
 
 
-def _answers(port: int) -> bool:
+async def _all_workers(port: int, process: "subprocess.Popen[bytes]", output: IO[str]) -> None:
+    """Wait until the workers count each other."""
+    ends_at = asyncio.get_running_loop().time() + LIMIT_S
+    while await asyncio.to_thread(_count_of_nodes, port) != WORKERS:
+        if process.poll() is not None or asyncio.get_running_loop().time() > ends_at:
+            output.seek(0)
+            raise AssertionError(f"no {WORKERS} workers, exit code {process.returncode}:\n{output.read()}")
+        await asyncio.sleep(0.05)
+
+
+def _count_of_nodes(port: int) -> int:
     try:
-        socket.create_connection((LOOPBACK, port), LIMIT_S).close()
+        with urlopen(f"http://{LOOPBACK}:{port}/test/", timeout=LIMIT_S) as answer:
+            count: int = json.load(answer)["server_count"]
+            return count
     except OSError:
-        return False
-    return True
+        return 0
 
 
 TARGETS: dict[str, Callable[[], AbstractAsyncContextManager[Target]]] = {
