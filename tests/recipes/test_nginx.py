@@ -38,7 +38,7 @@ def test_every_mode_has_its_rule() -> None:
     assert "\n        ip_hash;" in address
     assert '\n        "~^Tag1" zmqio_1;\n        "~^tAG1" zmqio_2;\n        "~^-__9" zmqio_3;\n' in tag
     assert directives(tag, "proxy_pass") == ["http://$zmqio_node", "http://zmqio"]
-    assert directives(round_robin, "proxy_pass") == ["http://zmqio", "http://zmqio"]
+    assert directives(round_robin, "proxy_pass") == ["http://zmqio"] * 3
     for text in (tag, round_robin):
         assert "\n        ip_hash;" not in text
 
@@ -59,8 +59,13 @@ def test_limits_follow_the_nodes_options() -> None:
     assert int(directives(text, "worker_rlimit_nofile")[0]) > 600
 
 
-def test_no_post_is_ever_repeated() -> None:
-    assert directives(nginx_conf(Balancing(NODES)), "proxy_next_upstream") == ["error"]
+@pytest.mark.parametrize(("mode", "repeated"), [("address", "error"), ("tag", "error"), ("round-robin", "off")])
+def test_no_post_that_was_sent_is_repeated_and_where_polls_are_passed_on_nothing(
+    mode: Mode, repeated: str
+) -> None:
+    text = nginx_conf(Balancing(NODES, mode))
+    assert directives(text, "proxy_next_upstream") == [repeated]
+    assert ("@unsent" in text) == (repeated == "off")
 
 
 def test_run_dir_has_all_that_nginx_writes() -> None:

@@ -30,6 +30,9 @@ CHOICES: dict[Mode, str] = {
 """,
 }
 
+# By address, one broken connection is no reason to move all clients of a node to others; else nobody is moved.
+FAILURES: dict[Mode, int] = {"address": 2, "tag": 1, "round-robin": 1}
+
 HEAD = """\
 # nginx in front of %(nodes)s for Socket.IO. Made by `zmqio nginx-conf`, mode `%(mode)s`.
 #
@@ -59,7 +62,7 @@ UPSTREAM = """\
     upstream zmqio {
         # Shared by all worker processes: who is busy, who is down.
         zone zmqio 256k;
-%(choice)s        # A node is left out for 5 s after two failures in that time; a single one moves nobody.
+%(choice)s        # max_fails: so many failures within 5 s, and the node is left out for 5 s.
 %(servers)s
         # Idle connections to nodes that a worker process keeps. They end here before a node ends them (uvicorn:
         # --timeout-keep-alive 5), or a POST could be sent into a connection that is just being closed.
@@ -69,7 +72,7 @@ UPSTREAM = """\
 """
 
 SERVER = """\
-        server %(address)s max_fails=2 fail_timeout=5s;
+        server %(address)s max_fails=%(failures)d fail_timeout=5s;
 """
 
 TAG_MAP = """\
@@ -115,30 +118,25 @@ REST = """\
         proxy_set_header X-Forwarded-Proto $scheme;
         proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
 
-        # If a node cannot be reached, the request goes to another one. A POST that has been sent is never repeated
-        # (that takes `non_idempotent`), nor anything whose answer is late (`timeout`): messages would come twice.
-        proxy_next_upstream error;
-        proxy_connect_timeout 3s;
-
+        # Longest silence. A node sends a ping every %(ping_interval)g s, into a WebSocket and into a waiting poll,
+        # and waits %(ping_timeout)g s for the answer; it has to be the one that ends a dead connection.
+        proxy_read_timeout %(silence)ds;
+        proxy_send_timeout %(silence)ds;
+        send_timeout %(silence)ds;
         # Longer than a ping interval: the connection of a living client is not closed between two of its requests.
         keepalive_timeout %(silence)ds;
 
+        # `max_payload_bytes` of the nodes. A body is read whole before a node sees it, and stays in memory.
+        client_max_body_size %(max_payload)d;
+        client_body_buffer_size %(max_payload)d;
+
+        # What a node writes goes out at once.
+        proxy_buffering off;
+
+        proxy_connect_timeout 3s;
+%(failover)s
         location %(path)s/ {
             proxy_pass http://%(target)s;
-
-            # What a node writes goes out at once.
-            proxy_buffering off;
-
-            # `max_payload_bytes` of the nodes. A body is read whole before a node sees it, and stays in memory.
-            client_max_body_size %(max_payload)d;
-            client_body_buffer_size %(max_payload)d;
-
-            # Longest silence. A node sends a ping every %(ping_interval)g s, into a WebSocket and into a waiting
-            # poll, and waits %(ping_timeout)g s for the answer; it has to be the one that ends a dead connection.
-            proxy_read_timeout %(silence)ds;
-            proxy_send_timeout %(silence)ds;
-            send_timeout %(silence)ds;
-
             # Every poll would be a line, and its URL has the session id in it.
             access_log off;
         }
@@ -146,9 +144,31 @@ REST = """\
         # Whatever else the nodes serve.
         location / {
             proxy_pass http://zmqio;
+            proxy_buffering on;
         }
     }
 }
+"""
+
+REPEAT = """\
+        # If a node cannot be reached, the request goes to another one. A POST that has been sent is never repeated
+        # (that takes `non_idempotent`), nor anything whose answer is late (`timeout`): messages would come twice.
+        proxy_next_upstream error;
+"""
+
+REPEAT_UNSENT = """\
+        # A request that could not be sent, because there was no connection, goes to another node. What was sent is
+        # not repeated: a message would come twice; and the answer to a poll may have been lost with the node that
+        # passed it on, so that the next answer would hide a hole. After a 502 the client reconnects.
+        proxy_next_upstream off;
+        error_page 502 504 = @unsent;
+        location @unsent {
+            if ($upstream_bytes_sent != 0) {
+                return 502;
+            }
+            proxy_pass http://zmqio;
+            access_log off;
+        }
 """
 
 MAIN_PATHS = """
@@ -206,11 +226,13 @@ def _facts(balancing: Balancing) -> dict[str, object]:
         "ping_interval": balancing.engine.ping_interval_s,
         "ping_timeout": balancing.engine.ping_timeout_s,
         "silence": balancing.silence_s,
+        "failover": REPEAT_UNSENT if balancing.mode == "round-robin" else REPEAT,
     }
 
 
 def _upstream(balancing: Balancing) -> str:
-    servers = "".join(SERVER % {"address": node.address} for node in balancing.nodes)
+    failures = FAILURES[balancing.mode]
+    servers = "".join(SERVER % {"address": node.address, "failures": failures} for node in balancing.nodes)
     return UPSTREAM % {"choice": CHOICES[balancing.mode], "servers": servers}
 
 
