@@ -8,7 +8,7 @@
 // {op: "finish"}                               send no more
 //
 // {kind: "home", client, pid}                  a client is on that server process now
-// {kind: "acked", total}                       acknowledged so far, by all of this process (ten times a second)
+// {kind: "acked", total, unknown_sessions}     so far, of all clients of this process (ten times a second)
 // {kind: "end", clients: [...]}                every client has all its acknowledgements; what each saw
 import { Agent } from "node:http";
 import { createRequire } from "node:module";
@@ -141,7 +141,7 @@ class Client {
     const partner = clients.get(this.index ^ 1);
     const steady = () => seen.disconnects.length + (partner?.seen.disconnects.length ?? 0) === 0;
     while (messages !== null && partner && steady() && seen.heard < messages && Date.now() < deadline) await pause(20);
-    if (messages !== null && partner && steady()) seen.lost += Math.max(0, messages - seen.heard);
+    if (messages !== null && partner && steady()) seen.lost += messages - 1 - Math.max(-1, ...this.heard.values());
     this.settle();
     return seen;
   }
@@ -165,7 +165,10 @@ const operations = {
   },
 };
 
-setInterval(() => write({ kind: "acked", total: acked }), 100);
+setInterval(() => {
+  const unknown = [...clients.values()].reduce((sum, client) => sum + client.seen.unknown_sessions, 0);
+  write({ kind: "acked", total: acked, unknown_sessions: unknown });
+}, 100);
 const lines = createInterface({ input: process.stdin });
 lines.on("line", (line) => {
   const { op, ...options } = JSON.parse(line);

@@ -145,7 +145,10 @@ class SessionLoad:
     async def _wait(self, condition: Any, limit_s: float, what: str) -> None:
         ends_at = asyncio.get_running_loop().time() + limit_s
         while not condition():
-            now = f"{len(self.homes)} clients are connected, {self.acked} messages acknowledged"
+            now = (
+                f"{len(self.homes)} clients have got into their rooms, {self.acked} messages are acknowledged, "
+                f"{sum(driver.unknown_sessions for driver in self._drivers)} times 'Session ID unknown'"
+            )
             assert all(driver.runs for driver in self._drivers), f"a Node.js process has ended; {now}"
             assert asyncio.get_running_loop().time() < ends_at, f"not within {limit_s:g} s: {what}; {now}"
             await asyncio.sleep(0.02)
@@ -157,7 +160,7 @@ class _Driver:
     def __init__(self, load: SessionLoad) -> None:
         self._load = load
         self._ready = False
-        self.acked = 0
+        self.acked = self.unknown_sessions = 0
         self.seen: list[dict[str, Any]] | None = None
 
     @property
@@ -204,7 +207,7 @@ class _Driver:
             case "home":
                 self._load.homes[report["client"]] = report["pid"]
             case "acked":
-                self.acked = report["total"]
+                self.acked, self.unknown_sessions = report["total"], report["unknown_sessions"]
             case "end":
                 self.seen = report["clients"]
 
