@@ -13,7 +13,7 @@ from zmqio.cli import main
 def test_help_names_every_command() -> None:
     result = CliRunner().invoke(main, ["--help"])
     assert result.exit_code == 0
-    for command in ("broker", "emit", "demo", "nginx-conf", "haproxy-conf"):
+    for command in ("broker", "emit", "demo"):
         assert command in result.output
 
 

@@ -18,6 +18,12 @@ def run(*arguments: str) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
+def test_help_names_both_commands() -> None:
+    _, output = run("--help")
+    for command in COMMANDS:
+        assert command in output
+
+
 def test_every_option_reaches_the_configuration() -> None:
     given = "--mode tag --listen 8080 --path /chat --clients 9 --ping-interval 3 --ping-timeout 4 --max-payload 5"
     engine = EngineOptions(ping_interval_s=3, ping_timeout_s=4, max_payload_bytes=5)
