@@ -20,6 +20,7 @@ const { io } = require("socket.io-client");
 
 const ACK = 3; // Socket.IO protocol 5
 const TAIL_MS = 10_000; // how long the partner's last messages may take; reached only when some are lost
+const MOST_WORDS = 5; // of each client, about what is wrong
 const write = (report) => process.stdout.write(JSON.stringify(report) + "\n");
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -29,6 +30,7 @@ class Client {
     this.seen = {
       client: index, way: index % 2 ? "upgrade" : "polling", acked: 0, heard: 0, lost: 0, doubled: 0, disorder: 0,
       unknown_sessions: 0, resent: 0, disconnects: [], refusals: [], upgrade_errors: [], homes: [], upgraded: false,
+      wrong: [],
     };
     this.waiting = new Map(); // number -> resolve
     this.heard = new Map(); // speaker's sid -> its last number
@@ -67,7 +69,7 @@ class Client {
     // The library takes the first acknowledgement of an id and drops others in silence.
     socket.io.on("packet", (packet) => {
       if (packet.type !== ACK) return;
-      if (acks.has(packet.id)) seen.doubled += 1;
+      if (acks.has(packet.id)) this.fault("doubled", 1, `acknowledgement ${packet.id} came again`);
       acks.add(packet.id);
     });
     socket.on("heard", (speaker, number) => this.hear(speaker, number));
@@ -75,10 +77,17 @@ class Client {
 
   // Adds what the server has counted for a connection that is over.
   settle() {
-    this.seen.doubled += this.counted?.doubled ?? 0;
-    this.seen.lost += this.counted?.missing ?? 0;
-    this.seen.disorder += this.counted?.disorder ?? 0;
+    const { doubled = 0, missing = 0, disorder = 0 } = this.counted ?? {};
+    this.fault("doubled", doubled, `the server got ${doubled} messages again`);
+    this.fault("lost", missing, `the server did not get ${missing} messages`);
+    this.fault("disorder", disorder, `the server got ${disorder} messages late`);
     this.counted = undefined;
+  }
+
+  fault(kind, count, words) {
+    if (count === 0) return;
+    this.seen[kind] += count;
+    if (this.seen.wrong.length < MOST_WORDS) this.seen.wrong.push(`client ${this.index} (${this.seen.way}): ${words}`);
   }
 
   watchUpgrade(engine) {
@@ -95,8 +104,10 @@ class Client {
   hear(speaker, number) {
     const last = this.heard.get(speaker);
     this.seen.heard += 1;
-    if (last !== undefined && number <= last) this.seen.doubled += 1;
-    if (last !== undefined && number > last + 1) this.seen.lost += number - last - 1;
+    if (last !== undefined && number <= last) this.fault("doubled", 1, `${speaker} said ${number} after ${last}`);
+    if (last !== undefined && number > last + 1) {
+      this.fault("lost", number - last - 1, `${speaker} said ${number} after ${last}`);
+    }
     this.heard.set(speaker, Math.max(last ?? number, number));
   }
 
@@ -120,7 +131,7 @@ class Client {
         return;
       } catch (error) {
         if (!/disconnected/.test(error.message)) {
-          this.seen.lost += 1; // no answer on a connection that lives
+          this.fault("lost", 1, `no acknowledgement of ${number} on a connection that lives`);
           return;
         }
         this.seen.resent += 1;
@@ -129,7 +140,7 @@ class Client {
   }
 
   check(number, [echoed, doubled, missing, disorder]) {
-    if (echoed !== number) this.seen.disorder += 1;
+    this.fault("disorder", echoed === number ? 0 : 1, `${number} was acknowledged as ${echoed}`);
     this.seen.acked += 1;
     acked += 1;
     this.counted = { doubled, missing, disorder }; // by the server, for this connection, up to now
@@ -141,7 +152,10 @@ class Client {
     const partner = clients.get(this.index ^ 1);
     const steady = () => seen.disconnects.length + (partner?.seen.disconnects.length ?? 0) === 0;
     while (messages !== null && partner && steady() && seen.heard < messages && Date.now() < deadline) await pause(20);
-    if (messages !== null && partner && steady()) seen.lost += messages - 1 - Math.max(-1, ...this.heard.values());
+    if (messages !== null && partner && steady()) {
+      const unheard = messages - 1 - Math.max(-1, ...this.heard.values());
+      this.fault("lost", unheard, `the last ${unheard} of its partner did not come`);
+    }
     this.settle();
     return seen;
   }

@@ -55,6 +55,7 @@ class Seen:
         upgrade_errors: WebSocket probes that failed.
         homes: server processes (pids) that it was on, in order.
         upgraded: whether it got to WebSocket.
+        wrong: the first of what was lost, doubled or late, in words.
     """
 
     client: int
@@ -71,6 +72,7 @@ class Seen:
     upgrade_errors: list[str] = field(default_factory=list)
     homes: list[int] = field(default_factory=list)
     upgraded: bool = False
+    wrong: list[str] = field(default_factory=list)
 
 
 class SessionLoad:

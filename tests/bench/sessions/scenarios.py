@@ -17,6 +17,10 @@ AT_REST = (*NEVER, "unknown_sessions", "reconnects", "refused", "not_upgraded")
 """Wrong for a client whose server process lives."""
 
 
+MOST_WORDS = 10
+"""Of a run, about single messages."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The size of a run.
@@ -93,6 +97,7 @@ def _judge(seen: Sequence[Seen], plan: Plan | None, moved: Collection[int] = ())
     others = summary([one for one in seen if one.client not in moved] or seen[:0])
     outcome.faults += [f"{outcome.sums[name]} {name}" for name in NEVER if outcome.sums[name]]
     outcome.faults += [f"{others[name]} {name}" for name in AT_REST if name not in NEVER and others[name]]
+    outcome.faults += [words for one in seen for words in one.wrong][:MOST_WORDS]
     if plan is not None and outcome.sums["acked"] != plan.clients * plan.messages:
         outcome.faults.append(f"{outcome.sums['acked']} of {plan.clients * plan.messages} messages acknowledged")
     return outcome
