@@ -34,7 +34,7 @@ def start(mode: str, first_port: int) -> "subprocess.Popen[bytes]":
     return subprocess.Popen([str(SCRIPT), mode], env=environment, stdin=subprocess.DEVNULL)
 
 
-@pytest.mark.parametrize("mode", ["address", "tag"])
+@pytest.mark.parametrize("mode", ["address", "tag", "round-robin"])
 async def test_example_serves_polling_and_upgrading_clients(make_client: ClientMaker, mode: str) -> None:
     first_port = free_port_block(PORTS)
     url = f"http://127.0.0.1:{first_port + 7}"

@@ -6,14 +6,14 @@ from tests.support.balancers import Product, haproxy, nginx
 from tests.support.broker import BrokerProcess
 from tests.support.session_load import SessionLoad, Talk, summary
 from tests.support.session_targets import balanced
-from zmqio.recipes.balancing import Mode
+from zmqio.recipes.balancing import MODES, Mode
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 CLIENTS, MESSAGES = 40, 10
 
 
-@pytest.mark.parametrize("mode", ["address", "tag"])
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("product", [nginx, haproxy])
 async def test_every_message_is_acknowledged_once_and_no_session_ends(
     broker: BrokerProcess, product: Product, mode: Mode

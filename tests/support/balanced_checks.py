@@ -14,6 +14,7 @@ from zmqio.recipes.balancing import Mode
 __all__ = [
     "check_bodies",
     "check_dead_node",
+    "check_dead_node_is_avoided",
     "check_forwarded_headers",
     "check_messages",
     "check_origin",
@@ -80,6 +81,15 @@ async def check_dead_node(nodes: BalancedNodes, js: JsClients, product: Product,
             if home != dead:
                 assert await client.call("echo", 1) == 1
                 assert client.heard.disconnects == []
+
+
+async def check_dead_node_is_avoided(nodes: BalancedNodes, js: JsClients, product: Product) -> None:
+    """A node is dead: whatever would have gone to it goes to another one, and no connection is lost."""
+    async with nodes.behind(product, "round-robin") as balancer:
+        await nodes.cluster[1].stop(signal.SIGKILL)
+        async with Crowd(js, balancer.url) as crowd:
+            await crowd.talk("room", MESSAGES)
+            assert set(await crowd.nodes()) == {TAGS[0], TAGS[2]}
 
 
 def _handshake(balancer: Balancer, origin: str) -> int:
