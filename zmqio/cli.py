@@ -16,6 +16,7 @@ from zmqio.exceptions import ConfigError, ZmqioError
 from zmqio.launcher.choice import Sticky
 from zmqio.launcher.serve import serve as run_serve
 from zmqio.logs import LEVELS
+from zmqio.recipes.commands import haproxy_command, nginx_command
 
 __all__ = ["main"]
 
@@ -24,6 +25,10 @@ __all__ = ["main"]
 @click.version_option(__version__, prog_name="zmqio")
 def main() -> None:
     """Socket.IO for Python over many processes and machines, joined by one small ZeroMQ broker."""
+
+
+main.add_command(nginx_command)
+main.add_command(haproxy_command)
 
 
 @main.command(

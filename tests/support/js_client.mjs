@@ -4,6 +4,7 @@
 // Commands {id, op, ...} are answered by {id, result} or {id, error}. What clients hear is reported by itself:
 // {client, kind: "connect" | "connect_error" | "disconnect" | "upgrade" | "event", ...}.
 // Binary values travel as {"$bin": base64}.
+import { Agent } from "node:http";
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
 import { join } from "node:path";
@@ -54,7 +55,9 @@ function listen(name, socket) {
 
 const operations = {
   // A client on a connection of its own, or with `shares` on that of another client (another namespace).
-  open({ client, url, namespace, auth, shares, options }) {
+  // `localAddress`: it keeps its connections as a browser does, and all of them come from that address.
+  open({ client, url, namespace, auth, shares, options: { localAddress, ...options } }) {
+    if (localAddress) options.agent = new Agent({ localAddress, keepAlive: true });
     const manager = shares ? clients.get(shares).io : new Manager(url, { autoConnect: false, reconnection: false, ...options });
     const socket = manager.socket(namespace, { auth });
     managers.set(client, manager);

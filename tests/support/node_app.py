@@ -94,6 +94,8 @@ class NodeApp:
             "transport": socket.transport,
             "rooms": sorted(socket.rooms),
             "auth": socket.handshake.auth,
+            "address": socket.handshake.address,
+            "headers": dict(socket.handshake.headers),
         }
 
     async def echo(self, _socket: Socket, *args: Any) -> tuple[Any, ...]:

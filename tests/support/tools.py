@@ -16,6 +16,8 @@ __all__ = ["missing", "require", "require_libzmq"]
 
 # Debian names Chromium without its maker, others do not.
 ALIASES = {"chromium": ("chromium", "chromium-browser", "google-chrome"), "gcc": ("gcc", "cc")}
+# Debian has nginx and HAProxy here, where only root looks.
+SYSTEM_PATH = "/usr/sbin:/usr/local/sbin"
 FALSE = frozenset({"", "0", "false", "no"})
 
 
@@ -35,7 +37,7 @@ def missing(tool: str, why: str = "") -> NoReturn:
 def require(program: str) -> str:
     """The path of a program such as "nginx", "chromium", "gcc" or "node"; `missing` when there is none."""
     for name in ALIASES.get(program, (program,)):
-        path = shutil.which(name)
+        path = shutil.which(name) or shutil.which(name, path=SYSTEM_PATH)
         if path is not None:
             return path
     missing(program)

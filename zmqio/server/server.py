@@ -35,6 +35,7 @@ from zmqio.server.operations import Operations
 from zmqio.server.parent import ParentNamespace, Rule
 from zmqio.server.registry import Registration, Registry
 from zmqio.server.runtime import Runtime
+from zmqio.server.workers import warn_of_workers
 from zmqio.transport.engine import Engine, Request, Session
 from zmqio.transport.relay import Relay, join_nodes
 from zmqio.transport.zmq_adapter import ZmqAdapter
@@ -372,6 +373,8 @@ class Server(Registration, Operations):
         self._signals.wrap()
         _say_goodbye_at_exit(self)
         log.info("node_started", node_id=identity.node_id, pid=os.getpid(), adapter=repr(self._factory))
+        if isinstance(self._factory, LocalAdapterFactory):
+            warn_of_workers()
 
     async def _join(self) -> Identity:
         """Start the adapter under a tag that no other live node holds."""

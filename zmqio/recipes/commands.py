@@ -1,0 +1,117 @@
+"""The commands `zmqio nginx-conf` and `zmqio haproxy-conf`: options in, a configuration on standard output."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from zmqio.config import EngineOptions
+from zmqio.exceptions import ConfigError
+from zmqio.recipes.balancing import MODES, Balancing, Mode, parse_backend
+from zmqio.recipes.haproxy import haproxy_conf
+from zmqio.recipes.nginx import nginx_conf
+
+__all__ = ["haproxy_command", "nginx_command"]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_ENGINE = EngineOptions()
+_OPTIONS = (
+    click.option(
+        "--node",
+        "nodes",
+        multiple=True,
+        required=True,
+        metavar="[TAG=]HOST:PORT",
+        help="A node, with its node tag for `--mode tag`; repeat it for each.",
+    ),
+    click.option(
+        "--mode",
+        type=click.Choice(MODES),
+        default="address",
+        show_default=True,
+        help="Which node gets a request: that of the client's address; that which the session id names (exact; "
+        "needs the tags); or the next one, whatever it is for (the nodes need a broker).",
+    ),
+    click.option(
+        "--listen", default="80", show_default=True, metavar="[HOST:]PORT", help="Where clients connect."
+    ),
+    click.option("--path", default="/socket.io", show_default=True, help="Where the nodes serve Socket.IO."),
+    click.option(
+        "--clients", type=click.IntRange(min=1), default=10_000, show_default=True, help="Most clients at a time."
+    ),
+    click.option(
+        "--ping-interval",
+        type=float,
+        default=_ENGINE.ping_interval_s,
+        show_default=True,
+        help="`ping_interval_s` of the nodes; time limits follow from it.",
+    ),
+    click.option(
+        "--ping-timeout",
+        type=float,
+        default=_ENGINE.ping_timeout_s,
+        show_default=True,
+        help="`ping_timeout_s` of the nodes.",
+    ),
+    click.option(
+        "--max-payload",
+        type=int,
+        default=_ENGINE.max_payload_bytes,
+        show_default=True,
+        help="`max_payload_bytes` of the nodes.",
+    ),
+)
+
+
+def _with_options(function: Function) -> Function:
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+@click.command("nginx-conf")
+@_with_options
+@click.option(
+    "--run-dir",
+    metavar="FOLDER",
+    help="Keep all that nginx writes in FOLDER, so that it needs no root. [default: as nginx was built]",
+)
+def nginx_command(run_dir: str | None, **options: Any) -> None:
+    """Print a complete nginx configuration for the nodes.
+
+    zmqio nginx-conf --node 127.0.0.1:8000 --node 127.0.0.1:8001 > nginx.conf
+    """
+    _print(lambda balancing: nginx_conf(balancing, run_dir), **options)
+
+
+@click.command("haproxy-conf")
+@_with_options
+def haproxy_command(**options: Any) -> None:
+    """Print a complete HAProxy configuration for the nodes.
+
+    zmqio haproxy-conf --node 127.0.0.1:8000 --node 127.0.0.1:8001 > haproxy.cfg
+    """
+    _print(haproxy_conf, **options)
+
+
+def _print(
+    write: Callable[[Balancing], str],
+    *,
+    nodes: tuple[str, ...],
+    mode: Mode,
+    listen: str,
+    path: str,
+    clients: int,
+    ping_interval: float,
+    ping_timeout: float,
+    max_payload: int,
+) -> None:
+    try:
+        engine = EngineOptions(
+            ping_interval_s=ping_interval, ping_timeout_s=ping_timeout, max_payload_bytes=max_payload
+        )
+        backends = [parse_backend(node) for node in nodes]
+        click.echo(write(Balancing(backends, mode, listen, path, clients, engine)), nl=False)
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from error
