@@ -74,7 +74,7 @@ async def test_saying_goes_stamped_to_the_inbox_of_the_one_node(stage: NodeStage
 
 
 async def test_saying_what_cannot_leave_is_an_error() -> None:
-    stage = await NodeStage(options=BusOptions(heartbeat_s=0.02, max_message_bytes=500)).ready()
+    stage = await NodeStage(options=BusOptions(heartbeat_s=0.02, max_message_bytes=1_000)).ready()
     with pytest.raises(MessageTooLargeError):
         stage.node.forwarding.say(PEER, HttpResponse(1, 200, (), bytes(1000)))
     await stage.node.close()

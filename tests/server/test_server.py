@@ -345,4 +345,4 @@ async def test_health_tells_what_was_passed_on_between_nodes() -> None:
 async def test_process_that_is_alone_counts_sessions_that_it_does_not_know() -> None:
     async with Server(None) as io:
         assert (await http(io.engine.handle, "GET", f"EIO=4&transport=polling&sid={'x' * 20}")).status == 400
-        assert io.health().details == {"sessions_unknown": 1}
+        assert io.health().details == {"sessions": 0, "sessions_unknown": 1}

@@ -1,6 +1,7 @@
 """A node's `Peers`: finds the owner of a session, and passes on what is said between two nodes.
 
-Stands between the node and its `MemberEvents`, for it has to know who comes and goes. Sends only what its user says.
+Stands between the node and its `MemberEvents`, for it has to know who comes and goes. Sends only what its user
+says.
 """
 
 import asyncio

@@ -25,12 +25,14 @@ class Fault:
         act: what happens.
         setup: on what.
         may_lose: whether messages may be missing where a gap was told.
+        may_die: whether a node is cut off for as long as it takes to be taken for dead.
     """
 
     name: str
     act: Action
     setup: Setup = DIRECT
     may_lose: bool = False
+    may_die: bool = False
 
 
 FAULTS: dict[str, Fault] = {
@@ -52,7 +54,7 @@ FAULTS: dict[str, Fault] = {
         Fault("relay-cut", actions.relay_mode("cut", 0.5, times=3, between_s=2), RELAY),
         Fault("relay-stall-10", actions.relay_mode("stall", 10), RELAY),
         Fault("relay-delay-200ms", actions.relay_mode("delay 0.2", 5), RELAY),
-        Fault("netns-down-5", actions.link_down(5), Setup(way="node in netns")),
+        Fault("netns-down-5", actions.link_down(5), Setup(way="node in netns"), may_die=True),
         Fault("netns-broker-down-5", actions.link_down(5), Setup(way="broker in netns")),
         Fault("join-churn", actions.join_churn(1.5)),
     )

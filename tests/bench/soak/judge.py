@@ -34,6 +34,7 @@ class Evidence:
         kept: (client, room) of each later join that was kept to the end.
         window_ns: begin and end of the fault.
         may_lose: whether messages may be missing where a gap was told.
+        may_die: whether a node was cut off for so long that others may take it for dead.
         noticed_within_s: longest time until a dead node is noticed; None for any.
     """
 
@@ -45,6 +46,7 @@ class Evidence:
     kept: "set[tuple[int, int]]"
     window_ns: tuple[int, int]
     may_lose: bool = False
+    may_die: bool = False
     noticed_within_s: float | None = NOTICED_WITHIN_S
 
 
@@ -166,8 +168,9 @@ def _in_gaps(evidence: Evidence, gaps: Sequence[Mapping[str, Any]]) -> set[tuple
     gone: set[tuple[int, int]] = set()
     for gap in gaps:
         emitter = evidence.node_ids.index(gap["node_id"])
-        numbers = range(max(gap["first"] - 1, 0), min(gap["last"], len(evidence.ledgers[emitter])))
-        gone.update((emitter, number) for number in numbers)
+        # A refused emit has no number on the bus.
+        sent = [number for number, at_ns in enumerate(evidence.ledgers[emitter]) if at_ns >= 0]
+        gone.update((emitter, number) for number in sent[max(gap["first"] - 1, 0) : gap["last"]])
     return gone
 
 
@@ -248,7 +251,7 @@ def _reasons(evidence: Evidence, findings: Findings) -> list[str]:
         reasons.append(f"{overtaken} overtaken")
     if findings.strays:
         reasons.append(f"{findings.strays} strays")
-    if findings.false_deaths:
+    if findings.false_deaths and not evidence.may_die:
         reasons.append(f"{len(findings.false_deaths)} false deaths")
     return reasons + _reasons_of_processes(evidence, findings)
 

@@ -139,6 +139,7 @@ async def _evidence(stage: Stage, fault: Fault, plan: Plan, window_ns: tuple[int
         kept=stage.kept,
         window_ns=window_ns,
         may_lose=fault.may_lose,
+        may_die=fault.may_die,
         noticed_within_s=plan.noticed_within_s,
     )
 
