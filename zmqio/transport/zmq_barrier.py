@@ -10,7 +10,7 @@ everything before. 0xff sorts last, so this also holds when libzmq sends all sub
 
 import asyncio
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 __all__ = ["EPOCH_LENGTH", "Barrier", "SyncQueue", "make_sync_topic", "parse_acknowledgement"]
 
@@ -37,10 +37,12 @@ class Barrier:
 
     Args:
         links: indexes of the links that were connected when it began; empty means done at once.
+        heard_of: told each link that acknowledges, awaited or not.
     """
 
-    def __init__(self, links: Iterable[int]) -> None:
+    def __init__(self, links: Iterable[int], heard_of: Callable[[int], object] = lambda link: None) -> None:
         self._due = set(links)
+        self._heard_of = heard_of
         self._acknowledged = False
         self._time_is_up = False
         self._waiters: list[asyncio.Future[None]] = []
@@ -55,8 +57,14 @@ class Barrier:
         self._waiters.append(waiter)
         self._release()
 
+    @property
+    def due(self) -> frozenset[int]:
+        """The links that have not acknowledged."""
+        return frozenset(self._due)
+
     def acknowledged(self, link: int) -> None:
         """A broker has applied everything."""
+        self._heard_of(link)
         if link in self._due:
             self._acknowledged = True
             self._gone(link)

@@ -38,7 +38,8 @@ class ZmqBus:
 
     Attributes:
         counters: since the start: `bus_frames_malformed` (received, dropped), `bus_overflows` (times that the
-            queue to a broker was full), `bus_receiver_failures` (calls of the receiver that raised) and
+            queue to a broker was full), `bus_barriers_cut_short` (joins that waited for a broker for
+            `barrier_timeout_s` in vain), `bus_receiver_failures` (calls of the receiver that raised) and
             `bus_losses` (times that a broker was lost).
 
     Raises:
@@ -54,6 +55,7 @@ class ZmqBus:
         self._context = ProcessContext()
         self._links: list[Link] = []
         self._barrier: Barrier | None = None
+        self._slow: set[int] = set()
         self._events: BusEvents | None = None
         self._rubbish_log = LogLimit()
         self._failure_log = LogLimit()
@@ -96,8 +98,9 @@ class ZmqBus:
     def subscribe(self, topics: Iterable[bytes]) -> Awaitable[None]:
         """Subscribe at once on every link; the awaitable is done when the brokers have applied it.
 
-        That is: when every connected broker has acknowledged, or one has and `barrier_timeout_s` is over; at once
-        while none is connected. It never fails. Subscriptions are counted: one made twice is taken back twice.
+        That is: when every connected broker has acknowledged, or one has and `barrier_timeout_s` is over (a broker
+        that took longer is not waited for again before it has answered); at once while none is connected. It never
+        fails. Subscriptions are counted: one made twice is taken back twice.
         """
         wanted = tuple(topics)
         for link in self._links:
@@ -164,8 +167,9 @@ class ZmqBus:
 
     def _barrier_of_this_turn(self) -> Barrier:
         if self._barrier is None:
-            connected = [link.index for link in self._links if link.is_connected]
-            self._barrier = Barrier(connected)
+            connected = {link.index for link in self._links if link.is_connected}
+            # Who made somebody wait is waited for again when it has answered.
+            self._barrier = Barrier((connected - self._slow) or connected, self._slow.discard)
             asyncio.get_running_loop().call_soon(self._sync)
         return self._barrier
 
@@ -176,7 +180,13 @@ class ZmqBus:
         for link in self._links:
             link.sync(barrier)
         if not barrier.is_done and len(self._links) > 1:
-            asyncio.get_running_loop().call_later(self._options.barrier_timeout_s, barrier.time_is_up)
+            asyncio.get_running_loop().call_later(self._options.barrier_timeout_s, self._time_is_up, barrier)
+
+    def _time_is_up(self, barrier: Barrier) -> None:
+        if barrier.due:
+            self.counters["bus_barriers_cut_short"] += 1
+        self._slow |= barrier.due
+        barrier.time_is_up()
 
     def _close_links(self) -> None:
         self._events = None
