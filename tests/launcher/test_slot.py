@@ -26,6 +26,8 @@ class Worker:
         self.ended = asyncio.Event()
         self.ending = "killed by SIGSEGV"
         self.stopped = self.retired = False
+        self.drains = asyncio.Event()
+        self.drains.set()
 
     def get_ready(self) -> None:
         self.was_ready = True
@@ -41,6 +43,7 @@ class Worker:
 
     async def stop(self, _limit_s: float) -> bool:
         self.stopped = True
+        await self.drains.wait()
         self.end()
         return True
 
@@ -117,6 +120,21 @@ async def test_exchange_stops_the_old_worker_when_the_new_one_is_ready() -> None
         starter.does = "serve"
         new.end()
         await wait_until(lambda: len(starter.workers) == 3, "the new one is kept like the old one")
+
+
+async def test_new_worker_that_ends_is_followed_while_the_old_one_still_drains() -> None:
+    starter = Starter("serve")
+    async with kept(starter) as (slot, _task):
+        old = starter.workers[0]
+        old.drains = asyncio.Event()
+        exchange = asyncio.ensure_future(slot.exchange())
+        await wait_until(lambda: old.stopped, "the old one drains")
+        starter.workers[1].end()
+        await wait_until(lambda: len(starter.workers) == 3, "the new one's follower")
+        assert not exchange.done()
+        old.drains.set()
+        assert await exchange
+        assert len(starter.workers) == 3
 
 
 async def test_old_worker_stays_when_the_new_one_does_not_get_ready() -> None:

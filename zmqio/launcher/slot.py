@@ -54,8 +54,9 @@ class Slot:
         self._current = await self._start(self.number)
         while True:
             worker = self._current
-            await worker.ended.wait()
-            if worker is self._current:
+            await _first_of(worker.ended, self._exchanged)
+            self._exchanged.clear()  # from here on the new one is looked after, while the old one drains
+            if worker is self._current and worker.ended.is_set():
                 await self._follow(worker)
 
     async def exchange(self) -> bool:
@@ -83,7 +84,6 @@ class Slot:
         if ended.failure is None:
             log.error("worker_ended", worker=self.number, pid=ended.pid, ending=ended.ending)
         if self._waits_for_change:
-            self._exchanged.clear()
             log.warning("waiting_for_a_change_of_the_code", worker=self.number)
             await self._exchanged.wait()
             return
@@ -95,6 +95,16 @@ class Slot:
         async with self._changing:
             if ended is self._current:
                 self._current = await self._start(self.number)
+
+
+async def _first_of(*events: asyncio.Event) -> None:
+    """Wait until one of them is set."""
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
 
 
 async def _becomes_ready(worker: WorkerProcess) -> bool:
