@@ -16,7 +16,7 @@ from zmqio.ids import NodeId
 from zmqio.protocol.relay_messages import HttpCancel, HttpRequest, HttpResponse
 from zmqio.transport.asgi_http import Exchange
 from zmqio.transport.forwarded_polls import ForwardedPolls
-from zmqio.transport.handshake import read_request
+from zmqio.transport.handshake import Refusal, read_request
 
 CORS = [("access-control-allow-origin", "http://x")]
 
@@ -35,7 +35,11 @@ class Stand:
     async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
         exchange = Exchange(read_request(scope), receive, send, CORS)
         try:
-            refusal = await self.polls.forward(OWNER, SID, exchange)
+            message = await self.polls.read(exchange)
+            if isinstance(message, Refusal):
+                refusal: Refusal | None = message
+            else:
+                refusal = await self.polls.forward(OWNER, SID, message, exchange)
         except ConnectionError:
             return  # as the engine does
         if refusal is not None:

@@ -4,9 +4,11 @@ import asyncio
 import gzip
 import json
 from dataclasses import replace
+from typing import Any
 
 from structlog.testing import capture_logs
 
+from tests.support.asgi import FakeHttp
 from tests.support.engine import EngineUnderTest
 from tests.support.engine_nodes import BUS, EngineNodes
 from tests.support.timing import wait_until
@@ -216,6 +218,25 @@ async def test_node_that_dies_frees_what_it_had_asked_for() -> None:
         assert (await there.get(sid)).text == "4waits"
         poll.go_away()
         socket.close()
+
+
+async def test_owner_that_dies_while_the_client_sends_its_body_is_not_asked() -> None:
+    async with EngineNodes("here", "ther") as nodes:
+        here, there = nodes.nodes
+        sid, _ = await there.open_polling()
+        body: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+
+        async def slowly(scope: Any, receive: Any, send: Any) -> None:
+            await here.engine.handle(scope, lambda: body, send)
+
+        post = FakeHttp(slowly, "POST", f"EIO=4&transport=polling&sid={sid}")
+        await asyncio.sleep(0)
+        there.die()
+        await wait_until(lambda: here.nodes == 1, "the death")
+        body.set_result({"type": "http.request", "body": b"4x", "more_body": False})
+        refused = await post
+        assert (refused.status, json.loads(refused.body)["reason"]) == (400, "no live node has this tag")
+        assert nodes.said(r.HttpRequest) == []
 
 
 async def test_stream_that_only_the_other_node_has_is_closed_there() -> None:

@@ -66,12 +66,27 @@ class ForwardedPolls:
     def __len__(self) -> int:
         return len(self._pending)
 
-    async def forward(self, owner: NodeId, sid: str, exchange: Exchange) -> Refusal | None:
-        """Let `owner` answer; returns what to answer if it cannot."""
-        request_id = next(self._ids)
-        message = await self._read(request_id, exchange)
-        if isinstance(message, Refusal):
-            return message
+    async def read(self, exchange: Exchange) -> HttpRequest | Refusal:
+        """Read a request to its end, which may take the client a while; a refusal if it cannot be passed on."""
+        request = exchange.request
+        if request.method not in ("GET", "POST"):
+            return BAD_REQUEST
+        body, whole = b"", True
+        if request.method == "POST":
+            try:
+                body = await exchange.read_body(self._max_payload_bytes)
+            except BodyTooLargeError:
+                limit = self._max_payload_bytes
+                message = f"Request body over {limit} bytes (max_payload_bytes)"
+                return Refusal(BAD_REQUEST.code, message, 413)
+            except ClientGoneError:
+                whole = False
+        head = request.query, forwarded_headers(request), request.address, request.secure
+        return HttpRequest(next(self._ids), request.method, *head, body, whole)
+
+    async def forward(self, owner: NodeId, sid: str, message: HttpRequest, exchange: Exchange) -> Refusal | None:
+        """Let `owner`, which is alive now, answer; returns what to answer if it cannot."""
+        request_id = message.request_id
         pending = self._pending[request_id] = _Pending(owner, sid, message.method)
         self._counters["polls_forwarded"] += 1
         delivered = False
@@ -103,23 +118,6 @@ class ForwardedPolls:
                 self._cancel(pending.owner, request_id)
                 pending.settle(NOOP)
 
-    async def _read(self, request_id: int, exchange: Exchange) -> HttpRequest | Refusal:
-        request = exchange.request
-        if request.method not in ("GET", "POST"):
-            return BAD_REQUEST
-        body, whole = b"", True
-        if request.method == "POST":
-            try:
-                body = await exchange.read_body(self._max_payload_bytes)
-            except BodyTooLargeError:
-                limit = self._max_payload_bytes
-                message = f"Request body over {limit} bytes (max_payload_bytes)"
-                return Refusal(BAD_REQUEST.code, message, 413)
-            except ClientGoneError:
-                whole = False
-        head = request.query, forwarded_headers(request), request.address, request.secure
-        return HttpRequest(request_id, request.method, *head, body, whole)
-
     async def _ask(self, pending: _Pending, message: HttpRequest, exchange: Exchange) -> Refusal | None:
         """Ask, and pass the answer on.
 
@@ -131,7 +129,6 @@ class ForwardedPolls:
         except MessageTooLargeError as error:
             return bus_limit(error)
         except BusError:
-            self._cancel(pending.owner, message.request_id)
             return unknown_sid(pending.sid, NO_BUS, 503)
         except ProtocolError:
             return BAD_REQUEST

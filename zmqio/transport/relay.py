@@ -72,19 +72,29 @@ class Relay:
 
     async def poll(self, sid: str, exchange: Exchange) -> Refusal | None:
         """Answer a GET or POST for the owner of `sid`; else what to answer."""
-        owner = await self._peers.find(tag_of(sid))
-        if owner is None or self._has_left:
-            return SHUTTING_DOWN if self._has_left else unknown_sid(sid, NO_NODE)
-        return await self._polls.forward(owner, sid, exchange)
+        owner = await self._owner_of(sid)
+        if isinstance(owner, Refusal):
+            return owner
+        message = await self._polls.read(exchange)
+        if isinstance(message, Refusal):
+            return message
+        owner = await self._owner_of(sid)  # it may have died while the client sent its body
+        return owner if isinstance(owner, Refusal) else await self._polls.forward(owner, sid, message, exchange)
 
     async def websocket(
         self, sid: str, request: Request, scope: Mapping[str, Any], receive: Receive, send: Send
     ) -> Refusal | None:
         """Serve a WebSocket for the owner of `sid`, to its end; else what to answer to its opening request."""
-        owner = await self._peers.find(tag_of(sid))
-        if owner is None or self._has_left:
-            return SHUTTING_DOWN if self._has_left else unknown_sid(sid, NO_NODE)
+        owner = await self._owner_of(sid)
+        if isinstance(owner, Refusal):
+            return owner
         return await self._streams.forward(owner, sid, request, scope, receive, send)
+
+    async def _owner_of(self, sid: str) -> NodeId | Refusal:
+        owner = await self._peers.find(tag_of(sid))
+        if self._has_left:
+            return SHUTTING_DOWN
+        return unknown_sid(sid, NO_NODE) if owner is None else owner
 
     # `PeerEvents`.
 
