@@ -13,6 +13,7 @@ from zmqio.exceptions import ConfigError
 
 __all__ = [
     "DEFAULT_ADDRESS",
+    "REPLAY_OVERHEAD_BYTES",
     "BusOptions",
     "EngineOptions",
     "ServerOptions",
@@ -24,6 +25,8 @@ __all__ = [
 
 DEFAULT_ADDRESS = "tcp://127.0.0.1:5555"
 TCP_PORTS_OF_A_BROKER = 4
+REPLAY_OVERHEAD_BYTES = 512
+"""A message that is sent again travels inside an answer, which has to fit in one message too."""
 
 
 def drain_s_from_environment() -> float:
@@ -128,10 +131,14 @@ class BusOptions:
         prefix: first part of every topic, so that several applications can share a broker.
         heartbeat_s: seconds between two heartbeats of this node.
         dead_after_s: seconds of silence after which a node is taken for dead.
-        publish_queue_messages: most messages that wait for a broker that is connected; beyond it a publish
-            fails with `BusOverflowError`.
-        max_message_bytes: largest message; a larger one is refused with `MessageTooLargeError`.
+        publish_queue_messages: most messages that wait for a broker that is connected; beyond it, as while no
+            broker is, they wait in the replay ring alone, and volatile ones are dropped.
+        max_message_bytes: largest message; a larger one is refused with `MessageTooLargeError` (512 bytes of it
+            are for what a replay adds).
         barrier_timeout_s: longest time that a join waits for the second of several brokers.
+        replay_ring_bytes: most bytes of sent messages that are kept for nodes that missed them; beyond it the
+            oldest go. When those have not been taken by any broker yet, a publish fails with `BusOverflowError`.
+        replay_ring_s: seconds that they are kept. What somebody misses and nobody keeps is a gap, and is told.
     """
 
     prefix: str = "zmqio"
@@ -140,10 +147,18 @@ class BusOptions:
     publish_queue_messages: int = 10_000
     max_message_bytes: int = 8 << 20
     barrier_timeout_s: float = 0.25
+    replay_ring_bytes: int = 64 << 20
+    replay_ring_s: float = 60.0
 
     def __post_init__(self) -> None:
+        _positive(self, "replay_ring_bytes", "replay_ring_s")
         _positive(self, "heartbeat_s", "dead_after_s", "publish_queue_messages", "max_message_bytes")
         _positive(self, "barrier_timeout_s")
+        if self.max_message_bytes <= REPLAY_OVERHEAD_BYTES:
+            raise ConfigError(
+                f"max_message_bytes={self.max_message_bytes!r} has to be more than {REPLAY_OVERHEAD_BYTES}: so many "
+                "bytes of it are for what a replay adds"
+            )
         if not self.prefix or "/" in self.prefix or "\0" in self.prefix:
             raise ConfigError(f"prefix={self.prefix!r}: it must not be empty or have a '/' or a NUL in it")
 

@@ -10,8 +10,8 @@ ZmqioError
 ├── ConfigError (ValueError)            an option that cannot work; says which, its value and what would
 ├── ConnectRefused                      raised by a connect handler or middleware to refuse a client
 ├── BusError                            the way to the other nodes
-│   ├── BusUnavailableError             no broker is connected
-│   ├── BusOverflowError                the publisher queue is full
+│   ├── BusUnavailableError             no broker is connected, for what cannot wait
+│   ├── BusOverflowError                no broker takes messages, and no more can wait
 │   └── MessageTooLargeError            over the limit for one message on the bus
 ├── RequestTimeoutError (TimeoutError)  answers of clients or nodes did not come in time; keeps those that did
 ├── SocketGoneError                     the client has disconnected
@@ -101,18 +101,25 @@ class BusError(ZmqioError):
 
 
 class BusUnavailableError(BusError):
-    """No broker is connected, so the message did not leave this process."""
+    """No broker is connected, and this cannot wait for one; it did not leave this process."""
 
 
 class BusOverflowError(BusError):
-    """The publisher queue is full: messages are made faster than the broker takes them."""
+    """No broker takes messages, and there is no room for one more to wait; it was not sent to other nodes.
 
-    def __init__(self, queue_messages: int) -> None:
+    Attributes:
+        waiting_messages: how many wait already.
+        limit_bytes: most bytes that may wait.
+    """
+
+    def __init__(self, waiting_messages: int, limit_bytes: int) -> None:
         super().__init__(
-            f"the publisher queue is full ({queue_messages} messages): the broker takes them more slowly than "
-            "they are made; emit less, or raise `publish_queue_messages`"
+            f"no broker takes messages, and the {waiting_messages} that wait leave no room for another (limit "
+            f"{limit_bytes} bytes; a question never waits): emit less, look after the broker, or raise "
+            "`replay_ring_bytes`"
         )
-        self.queue_messages = queue_messages
+        self.waiting_messages = waiting_messages
+        self.limit_bytes = limit_bytes
 
 
 class MessageTooLargeError(BusError):

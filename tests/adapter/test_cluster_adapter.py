@@ -145,15 +145,22 @@ async def test_local_operations_publish_nothing(cluster: Cluster) -> None:
     assert cluster.sockets.received[OWN][0] == event("x")
 
 
-async def test_without_a_bus_local_sockets_are_served_and_the_failure_is_told(cluster: Cluster) -> None:
+async def test_without_a_bus_local_sockets_are_served_and_the_rest_waits_for_a_broker(cluster: Cluster) -> None:
     cluster.stage.network.cut(0)
-    with pytest.raises(BusUnavailableError):
-        await cluster.adapter.broadcast(event("x"), EVERYBODY)
-    with pytest.raises(BusUnavailableError):
-        await cluster.adapter.add_sockets(EVERYBODY, ["new"])
+    await cluster.adapter.broadcast(event("x"), EVERYBODY)
+    await cluster.adapter.add_sockets(EVERYBODY, ["new"])
     assert cluster.sockets.received[OWN] == [event("x")]
     assert "new" in cluster.adapter.rooms_of(OWN)
-    assert cluster.stage.node.incidents.counters["publish_failed"] == 2
+    assert cluster.stage.node.incidents.counters["bus_waits"] == 2
+    assert cluster.stage.node.health().details["replay"]["ring_unsent"] == 2
+
+
+async def test_without_a_bus_a_volatile_broadcast_is_dropped_and_counted(cluster: Cluster) -> None:
+    cluster.stage.network.cut(0)
+    await cluster.adapter.broadcast(event("x"), Target(volatile=True))
+    assert cluster.sockets.received[OWN] == [event("x")]
+    assert cluster.stage.node.incidents.counters["volatile_dropped"] == 1
+    assert cluster.stage.node.health().details["replay"]["ring_messages"] == 0
 
 
 async def test_without_a_bus_an_own_session_is_served_without_an_error(cluster: Cluster) -> None:
@@ -162,7 +169,6 @@ async def test_without_a_bus_an_own_session_is_served_without_an_error(cluster: 
     await cluster.adapter.broadcast(event("x"), to(OWN))
     assert await cluster.adapter.broadcast_with_ack(ackable("x"), to(OWN), 20) == [[1]]
     assert [one.sid for one in await cluster.adapter.fetch_sockets(to(OWN), 20)] == [OWN]
-    assert cluster.stage.node.incidents.counters["publish_failed"] == 1
 
 
 async def test_without_a_bus_a_question_fails_at_once(cluster: Cluster) -> None:

@@ -9,7 +9,7 @@ NAMESAKE = NodeId("tag1CCCCCCCCCCC")
 
 
 def beat(*, hello: bool = False, started_at: float = 100.0) -> Heartbeat:
-    return Heartbeat(hello, started_at, False, "host", 1)
+    return Heartbeat(hello, started_at, False, "host", 1, 1)
 
 
 def member(now: float = 0.0, started_at: float = 200.0) -> Membership:

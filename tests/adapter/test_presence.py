@@ -29,7 +29,7 @@ async def test_start_does_not_wait_for_a_broker_and_health_says_why() -> None:
     assert not health.ready
     assert health.reasons[0].startswith("no broker has answered yet")
     with pytest.raises(BusUnavailableError):
-        stage.node.publish(ALL, m.Goodbye("x"))
+        stage.node.ask(ALL, m.FetchRooms(1, "/"))
     stage.network.mend(0)
     await wait_until(lambda: stage.node.health().ready, "the echo")
     assert stage.node.health().reasons == ()

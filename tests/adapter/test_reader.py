@@ -12,7 +12,7 @@ from zmqio.protocol.publish import PublishRequest
 
 ME, PEER = NodeId("tag1AAAAAAAAAAA"), NodeId("tag2BBBBBBBBBBB")
 NEWS = b"zmqio/r//\0news\0"
-HEARTBEAT = Heartbeat(False, 1.0, False, "host", 1)
+HEARTBEAT = Heartbeat(False, 1.0, False, "host", 1, 1)
 
 
 class Desk:
@@ -59,18 +59,6 @@ def test_message_between_nodes_is_decoded(desk: Desk) -> None:
     received = desk.reader.read(NEWS, body(broadcast("news")))
     assert received == Envelope(Stamp(PEER, 1, 0), broadcast("news"))
     assert desk.counters == {}
-
-
-def test_second_copy_is_dropped_and_counted(desk: Desk) -> None:
-    desk.reader.read(NEWS, body(broadcast("news")))
-    assert desk.reader.read(NEWS, body(broadcast("news"))) is None
-    assert desk.counters == {"bus_copies": 1}
-
-
-def test_late_copy_from_a_node_that_left_is_dropped(desk: Desk) -> None:
-    desk.reader.read(NEWS, body(broadcast("news")))
-    desk.reader.gone(PEER)
-    assert desk.reader.read(NEWS, body(broadcast("news"))) is None
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,13 @@
 """A bus while its broker is not there, is killed, is paused, or is something else."""
 
 import asyncio
-import contextlib
 
-import pytest
 import structlog
 
 from tests.support.broker import BrokerProcess
 from tests.support.bus_events import running_bus
 from tests.support.http_server import web_servers
 from tests.support.timing import wait_until
-from zmqio.exceptions import BusUnavailableError
 
 ALL = b"zmqio/a/\0"
 
@@ -18,8 +15,7 @@ ALL = b"zmqio/a/\0"
 async def test_bus_that_starts_before_its_broker_works_when_the_broker_comes():
     broker = BrokerProcess()
     async with running_bus(broker.address, ready=()) as (bus, recorded):
-        with pytest.raises(BusUnavailableError):
-            bus.publish(ALL, b"nobody there")
+        assert bus.publish(ALL, b"nobody there") == 0
         await bus.subscribe([ALL])
         async with broker:
             await wait_until(lambda: recorded.changes == [("back", 0)], "back")
@@ -34,8 +30,7 @@ async def test_killed_and_restarted_broker_is_lost_then_back_each_time():
             for times in range(1, 4):
                 await asyncio.to_thread(broker.kill)
                 await wait_until(lambda: recorded.changes[-1] == ("lost", 0), "lost")
-                with pytest.raises(BusUnavailableError):
-                    bus.publish(ALL, b"lost")
+                assert bus.publish(ALL, b"lost") == 0
                 await asyncio.to_thread(broker.start)
                 await wait_until(lambda: recorded.changes[-1] == ("back", 0), "back")
                 bus.publish(ALL, b"%d" % times)
@@ -51,8 +46,7 @@ async def test_publishing_without_pause_through_a_restart_never_hangs_and_never_
         restarting = asyncio.create_task(broker.restart_async())
         number = 0
         while not restarting.done() or recorded.changes[-1] != ("back", 0):
-            with contextlib.suppress(BusUnavailableError):
-                bus.publish(ALL, b"%06d" % number)
+            bus.publish(ALL, b"%06d" % number)
             number += 1
             await asyncio.sleep(0.001)
         bus.publish(ALL, b"999999")

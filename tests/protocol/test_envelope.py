@@ -10,7 +10,7 @@ from tests.protocol import strategies, vectors
 from zmqio.exceptions import EnvelopeError, VersionError
 from zmqio.ids import NodeId
 from zmqio.protocol import messages as m
-from zmqio.protocol.envelope import decode, encode
+from zmqio.protocol.envelope import decode, encode, peek_stamp
 from zmqio.protocol.messages import Envelope, Stamp
 from zmqio.protocol.packet import AckableFrames
 
@@ -23,6 +23,9 @@ def envelope_of(vector):
     if vector["message"] == "AckedBroadcast":
         head, tail, attachments = fields["frames"]
         fields["frames"] = AckableFrames(head, tail, tuple(attachments))
+    if vector["message"] == "ReplayAnswer":
+        fields["lost"] = tuple(m.LostRow(topic, tuple(numbers), age) for topic, numbers, age in fields["lost"])
+        fields["messages"] = tuple(m.ReplayedRow(*row) for row in fields["messages"])
     stamp = Stamp(vector["node_id"], vector["n"], vector["previous"])
     return Envelope(stamp, getattr(m, vector["message"])(**fields))
 
@@ -53,7 +56,7 @@ def test_fields_of_a_later_release_are_ignored():
 
 
 def test_whole_seconds_may_be_an_integer():
-    body = msgpack.packb([1, 1, "node", 0, None, True, 1_700_000_000, False, "host", 1])
+    body = msgpack.packb([1, 1, "node", 0, None, True, 1_700_000_000, False, "host", 1, 0])
     assert type(decode(body).message.started_at) is float
 
 
@@ -160,13 +163,18 @@ ackable = st.builds(AckableFrames, utf8, utf8, attachments) | st.builds(
 seconds = st.floats(min_value=0, allow_infinity=False)
 ids, flags, raw = strategies.counters, st.booleans(), st.binary(max_size=20)
 
+lost_rows = st.lists(st.builds(m.LostRow, raw, st.lists(ids, max_size=3).map(tuple), seconds), max_size=3).map(
+    tuple
+)
+replayed_rows = st.lists(st.builds(m.ReplayedRow, raw, raw, seconds), max_size=3).map(tuple)
+
 
 def after_target(make, *rest):
     return st.builds(lambda target, values: make(*target, *values), targets, st.tuples(*rest))
 
 
 MESSAGES = {
-    m.Heartbeat: st.builds(m.Heartbeat, flags, seconds, flags, strategies.names, ids),
+    m.Heartbeat: st.builds(m.Heartbeat, flags, seconds, flags, strategies.names, ids, ids),
     m.Goodbye: st.builds(m.Goodbye, strategies.names),
     m.Broadcast: after_target(m.Broadcast, flags, frames),
     m.AckedBroadcast: st.builds(
@@ -185,6 +193,8 @@ MESSAGES = {
     m.Response: st.builds(m.Response, ids, raw, flags),
     m.AckCount: st.builds(m.AckCount, ids, ids),
     m.AckResponse: st.builds(m.AckResponse, ids, raw),
+    m.ReplayRequest: st.builds(m.ReplayRequest, ids, ids, seconds, raw),
+    m.ReplayAnswer: st.builds(m.ReplayAnswer, ids, ids, flags, ids, lost_rows, replayed_rows),
 }
 stamps = st.builds(Stamp, strategies.names.filter(bool), ids, st.none() | ids)
 envelopes = st.builds(Envelope, stamps, st.one_of(*MESSAGES.values()))
@@ -193,6 +203,40 @@ envelopes = st.builds(Envelope, stamps, st.one_of(*MESSAGES.values()))
 @given(envelopes)
 def test_envelopes_come_back(envelope):
     assert decode(encode(envelope)) == envelope
+
+
+@given(envelopes)
+def test_stamp_is_read_without_decoding(envelope):
+    stamp = envelope.stamp
+    peeked = peek_stamp(encode(envelope))
+    short = len(stamp.node_id.encode()) <= 31
+    assert peeked == ((stamp.node_id.encode(), stamp.n) if short else None)
+
+
+@given(st.binary(max_size=30))
+def test_rubbish_has_no_stamp_or_any_but_raises_nothing(body):
+    peek_stamp(body)
+    peek_stamp(b"\x95\x01\x03\xa1" + body)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "text"),
+    [
+        (9, None, r"ReplayAnswer\.lost has to be a list of rows"),
+        (9, [[b"t", [1]]], r"ReplayAnswer\.lost"),
+        (9, [[b"t", [-1], 0.5]], r"ReplayAnswer\.lost"),
+        (9, [["t", [1], 0.5]], r"ReplayAnswer\.lost has to be a list of \[topic, numbers, seconds\]"),
+        (10, [[b"t", b"b", -1.0]], r"ReplayAnswer\.messages"),
+        (10, [[b"t", "b", 1.0]], r"ReplayAnswer\.messages has to be a list of \[topic, body, seconds\]"),
+        (10, [b"tbs"], r"ReplayAnswer\.messages"),
+    ],
+)
+def test_wrong_rows_of_a_replay_are_named(place, value, text):
+    fields = [1, 15, "node", 7, None, 1, 2, True, 0, [], []]
+    decode(msgpack.packb(fields))
+    fields[place] = value
+    with pytest.raises(EnvelopeError, match=text):
+        decode(msgpack.packb(fields))
 
 
 def test_every_message_takes_part_in_the_round_trip():
@@ -213,7 +257,7 @@ wire_values = st.recursive(
 )
 
 
-@given(st.integers(0, 14), st.lists(wire_values, max_size=10))
+@given(st.integers(0, 16), st.lists(wire_values, max_size=10))
 def test_rubbish_behind_a_good_beginning_raises_only_envelope_errors(kind, fields):
     with contextlib.suppress(EnvelopeError):
         decode(msgpack.packb([1, kind, "node", 1, None, *fields], unicode_errors="replace"))

@@ -22,6 +22,8 @@ def test_numbers_on_the_wire_never_change():
         "RESPONSE": 11,
         "ACK_COUNT": 12,
         "ACK_RESPONSE": 13,
+        "REPLAY_REQUEST": 14,
+        "REPLAY_ANSWER": 15,
     }
 
 

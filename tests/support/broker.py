@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -44,6 +45,7 @@ class BrokerProcess:
     Args:
         *args: further options, for example "--max-message-bytes", "1000".
         address: base address; None for four free tcp ports on loopback.
+        before: words in front of its command, for example `ip netns exec NAME`.
 
     Attributes:
         address: base address; stays the same over restarts.
@@ -51,11 +53,12 @@ class BrokerProcess:
         hello: what its control endpoint answered to hello when it had started.
     """
 
-    def __init__(self, *args: str, address: str | None = None) -> None:
+    def __init__(self, *args: str, address: str | None = None, before: Sequence[str] = ()) -> None:
         self.address = address or f"tcp://127.0.0.1:{free_port_block(4)}"
         self.lines: list[str] = []
         self.hello: dict[str, Any] = {}
         self._args = args
+        self._before = list(before)
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
 
@@ -81,7 +84,7 @@ class BrokerProcess:
     def start(self) -> None:
         """Start it and wait for its hello."""
         assert self._process is None, "it runs already"
-        command = [sys.executable, "-m", "zmqio_broker", "--bind", self.address, *self._args]
+        command = [*self._before, sys.executable, "-m", "zmqio_broker", "--bind", self.address, *self._args]
         environment = {**os.environ, "PYTHONPATH": str(_REPOSITORY / "broker"), "PYTHONUNBUFFERED": "1"}
         self._process = subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

@@ -16,7 +16,7 @@ class RecordedEvents:
 
     Attributes:
         messages: `(link, topic, body)` in the order of arrival.
-        changes: `("lost" | "back", link)` in the order of events.
+        changes: `("lost" | "back" | "resumed" | "behind", link)` in the order of events.
     """
 
     def __init__(self) -> None:
@@ -31,6 +31,12 @@ class RecordedEvents:
 
     def back(self, link: int) -> None:
         self.changes.append(("back", link))
+
+    def resumed(self, link: int) -> None:
+        self.changes.append(("resumed", link))
+
+    def behind(self, link: int) -> None:
+        self.changes.append(("behind", link))
 
     @property
     def bodies(self) -> list[bytes]:

@@ -84,15 +84,23 @@ class NodeProcess:
         """Start the process; it answers when `state` does."""
         fd = self._listener.fileno()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", self.module, self.config.to_json(), str(fd)],
+            self.command(fd),
             cwd=ROOT,
-            env=process_environment() | self.config.environment,
+            env=self.environment() | self.config.environment,
             pass_fds=[fd],
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=self._log,
         )
         self._listener.close()
+
+    def command(self, fd: int) -> list[str]:
+        """What is run; `fd` is the listening socket. A subclass may put something in front."""
+        return [sys.executable, "-m", self.module, self.config.to_json(), str(fd)]
+
+    def environment(self) -> dict[str, str]:
+        """What it is run with. A subclass may add to it."""
+        return process_environment()
 
     async def start(self) -> "NodeProcess":
         """Start the process and wait until it answers."""

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from zmqio.adapter.base import BusEvents
-from zmqio.exceptions import BusUnavailableError, MessageTooLargeError
+from zmqio.exceptions import MessageTooLargeError
 
 __all__ = ["Faults", "MemoryBus", "MemoryNetwork"]
+
+TRY_AGAIN_TURNS = 5
 
 Drop = Callable[[bytes, bytes], bool]
 
@@ -127,6 +129,7 @@ class MemoryBus:
         self._ready: set[int] = set()
         self._events: BusEvents | None = None
         self._parked: list[tuple[int, bytes, bytes]] = []
+        self._full: set[int] = set()
 
     @property
     def connected_links(self) -> Collection[int]:
@@ -144,14 +147,27 @@ class MemoryBus:
         for link in range(self._network.links):
             self.link_up(link)
 
-    def publish(self, topic: bytes, body: bytes) -> None:
-        """Hand one message to the brokers."""
+    @property
+    def brokers(self) -> str:
+        """For people to read."""
+        return f"{self._network.links} in memory"
+
+    def publish(self, topic: bytes, body: bytes, *, link: int | None = None) -> int:
+        """Hand one message to the brokers; on how many links."""
         if len(topic) + len(body) > self._max_message_bytes:
             raise MessageTooLargeError(len(topic) + len(body), self._max_message_bytes)
-        if not self._ready or self.closed:
-            raise BusUnavailableError("no broker is connected")
-        if not self.paused:
-            self._network.publish(sorted(self._ready), topic, body)
+        ready = self._ready if link is None else self._ready & {link}
+        if self.closed or not ready:
+            return 0
+        if link is None and ready & self._full:
+            for full in ready & self._full:
+                self._after(TRY_AGAIN_TURNS, partial(self._try_again, full))
+            ready -= self._full
+        if not self.paused and ready:
+            self._network.publish(sorted(ready), topic, body)
+        if link is not None:
+            self._full -= ready
+        return len(ready)
 
     def subscribe(self, topics: Iterable[bytes]) -> Awaitable[None]:
         """Subscribe; applied, and done, some turns later."""
@@ -201,6 +217,14 @@ class MemoryBus:
         parked, self._parked = self._parked, []
         for arrival in parked:
             self._after(1, partial(self._deliver, *arrival))
+
+    def fill(self, link: int) -> None:
+        """The queue to a broker is full from now on, until something that is sent to it alone is taken."""
+        self._full.add(link)
+
+    def _try_again(self, link: int) -> None:
+        if self._events is not None and not self.closed and link in self._full & self._ready:
+            self._events.resumed(link)
 
     def link_down(self, link: int) -> None:
         """This node alone loses a broker."""

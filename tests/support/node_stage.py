@@ -1,5 +1,7 @@
 """One real node on a bus in memory, with the rest of the cluster played by the test."""
 
+from collections import Counter
+
 from tests.support.memory_bus import MemoryBus, MemoryNetwork
 from tests.support.timing import wait_until
 from zmqio.adapter.base import BusGap, Identity
@@ -44,7 +46,7 @@ class NodeStage:
         self.bus: MemoryBus = self.network.bus("me", max_message_bytes=options.max_message_bytes)
         self.events = NodeEventLog()
         self.node = Node(Identity(ME, NodeTag("tag1"), configured), self.bus, options, self.events)
-        self._n = 0
+        self._n: Counter[NodeId] = Counter()
 
     def sent(self, kind: type[Message]) -> list[tuple[bytes, Envelope]]:
         """What the node published of a kind."""
@@ -59,15 +61,16 @@ class NodeStage:
 
     def say(self, message: Message, topic: bytes = ALL, sender: NodeId = PEER, previous: int | None = 0) -> None:
         """Another node says something."""
-        self._n += 1
-        self.network.inject(topic, encode(Envelope(Stamp(sender, self._n, previous), message)))
+        if previous is not None:
+            self._n[sender] += 1
+        self.network.inject(topic, encode(Envelope(Stamp(sender, self._n[sender], previous), message)))
 
     def beat(
         self, sender: NodeId = PEER, *, to_me: bool = False, started_at: float = 1.0, hello: bool = False
     ) -> None:
         """Another node shows that it lives."""
         topic = inbox_topic("zmqio", ME) if to_me else ALL
-        self.say(m.Heartbeat(hello, started_at, False, "far", 7), topic, sender, None)
+        self.say(m.Heartbeat(hello, started_at, False, "far", 7, 1), topic, sender, None)
 
     async def ready(self) -> "NodeStage":
         """Wait until the node hears itself."""

@@ -23,6 +23,9 @@ class Recorded:
     def link_rubbish(self, link, reason):
         self.rubbish.append((link, reason))
 
+    def link_behind(self, link):
+        self.changes.append("behind")
+
     def link_lost(self, link):
         self.changes.append("lost")
 

@@ -20,7 +20,7 @@ class Peer:
         self.xpub = self.context.socket(zmq.XPUB)
         self.xpub.setsockopt(zmq.SNDHWM, 0)
         port = self.xpub.bind_to_random_port("tcp://127.0.0.1")
-        self.messages, self.syncs, self.rubbish, self.changes = [], [], [], []
+        self.messages, self.syncs, self.rubbish, self.changes, self.behind = [], [], [], [], []
         self.subscriber = Subscriber(
             asyncio.get_running_loop(),
             self.context,
@@ -28,6 +28,7 @@ class Peer:
             on_message=lambda topic, body: self.messages.append((topic, body)),
             on_sync=self.syncs.append,
             on_rubbish=self.rubbish.append,
+            on_behind=lambda: self.behind.append(len(self.messages)),
             connection=ConnectionEvents(
                 lambda: self.changes.append("up"), lambda: self.changes.append("down"), lambda: None
             ),

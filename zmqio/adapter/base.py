@@ -319,11 +319,29 @@ class BusEvents(Protocol):
         """The connection to a broker is gone."""
 
     def back(self, link: int) -> None:
-        """A broker is connected and has applied every subscription of this node."""
+        """A broker is connected and has applied every subscription of this node. What was published before, on any
+        connection to it, may be lost; what is published from within this call comes first.
+        """
+
+    def resumed(self, link: int) -> None:
+        """A broker that did not take messages may take some again; it is tried with what is published by this one
+        link from within this call.
+        """
+
+    def behind(self, link: int) -> None:
+        """So much came without a pause that the broker may have dropped messages to this node, from now on."""
 
 
 class Bus(Protocol):
-    """Topics to and from other nodes. Topics match by prefix; what is not connected loses what is published."""
+    """Topics to and from other nodes. Topics match by prefix; what is not connected loses what is published.
+
+    What one node publishes by one link reaches another by that link in order, without a hole, and once, as long as
+    neither's `lost`, `back`, `resumed` or `behind` says otherwise.
+    """
+
+    @property
+    def brokers(self) -> str:
+        """The brokers' addresses, for people to read."""
 
     @property
     def connected_links(self) -> Collection[int]:
@@ -336,12 +354,14 @@ class Bus(Protocol):
     async def start(self, events: BusEvents) -> None:
         """Begin to connect; returns without waiting for a broker."""
 
-    def publish(self, topic: bytes, body: bytes) -> None:
-        """Queue one message on every connected link. Own subscriptions get it too.
+    def publish(self, topic: bytes, body: bytes, *, link: int | None = None) -> int:
+        """Queue one message on every link that takes messages, or on one. Own subscriptions get it too.
+
+        Returns:
+            On how many: 0 while no broker is connected, or all their queues are full. A link whose queue was full
+            gets nothing more until a message that is published by it alone has been taken (`resumed`).
 
         Raises:
-            BusUnavailableError: no broker is connected.
-            BusOverflowError: the publisher queue is full.
             MessageTooLargeError: topic and body are over the limit.
         """
 

@@ -113,7 +113,7 @@ class ClusterAdapter(LocalAdapter):
                 self._sockets.deliver_with_ack(
                     sids, frames, lambda args: asker.answer(question.id, me, args), timeout_s
                 )
-            self._node.publish(topic, m.AckedBroadcast(question.id, *self._whom(target), timeout_s, frames))
+            self._node.ask(topic, m.AckedBroadcast(question.id, *self._whom(target), timeout_s, frames))
             return await question.answers(timeout_s)
 
     async def fetch_sockets(self, target: Target, timeout_s: float) -> list[SocketDescription]:
@@ -292,7 +292,7 @@ class ClusterAdapter(LocalAdapter):
         if not nodes:
             return here
         with self._node.asker.ask(nodes) as question:
-            self._node.publish(topic, make(question.id))
+            self._node.ask(topic, make(question.id))
             try:
                 answers = await question.answers(timeout_s)
             except RequestTimeoutError as error:

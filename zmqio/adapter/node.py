@@ -14,15 +14,15 @@ import structlog
 from zmqio.adapter.asker import Asker
 from zmqio.adapter.base import Bus, Health, Identity, NodeEvents, TagClash
 from zmqio.adapter.incidents import Incidents
+from zmqio.adapter.outbox import Outbox
 from zmqio.adapter.presence import Presence
 from zmqio.adapter.reader import Reader
-from zmqio.adapter.stamps import Stamps
+from zmqio.adapter.repair import Arrival, Repair
 from zmqio.config import BusOptions
-from zmqio.exceptions import BusError, BusUnavailableError, MessageTooLargeError, ProtocolError
+from zmqio.exceptions import BusError
 from zmqio.ids import NodeId
 from zmqio.protocol import messages as m
-from zmqio.protocol.envelope import encode
-from zmqio.protocol.messages import Envelope, Message
+from zmqio.protocol.messages import Envelope, Message, Stamp
 from zmqio.protocol.publish import PublishRequest
 from zmqio.protocol.topic import all_topic, inbox_topic, owner_prefix
 from zmqio.protocol.values import pack_values, unpack_values
@@ -34,6 +34,8 @@ log = structlog.get_logger(__name__)
 NOTHING = pack_values([])
 FLUSH_LIMIT_S = 2.0
 """Longest wait for the own goodbye to come back; it takes milliseconds, and more behind a full queue."""
+REPAIR_INTERVAL_S = 0.25
+STOPPED = "this node has stopped"
 
 _Namespaced: TypeAlias = (
     m.Broadcast
@@ -46,8 +48,8 @@ _Namespaced: TypeAlias = (
     | m.FetchRooms
 )
 
-_Take: TypeAlias = Callable[[NodeId, Any, int, bytes], None]
-"""Takes a message of one type: (sender, message, link, topic)."""
+_Take: TypeAlias = Callable[[NodeId, Any], None]
+"""Takes a message of one type: (sender, message)."""
 
 
 class Branch(Protocol):
@@ -92,22 +94,31 @@ class Node:
         self.all_topic = all_topic(options.prefix)
         self._inbox = inbox_topic(options.prefix, identity.node_id)
         self._bus = bus
-        self._stamps = Stamps(identity.node_id)
+        self._outbox = Outbox(identity, bus, options, self.incidents, clock)
         self._reader = Reader(identity.node_id, self.incidents, clock)
+        self._repair = Repair(
+            identity,
+            options,
+            self._outbox,
+            self.incidents,
+            clock=clock,
+            deliver=self._deliver_replayed,
+            lost=events.bus_gap,
+        )
         self._presence = Presence(
             identity,
             options,
             events,
             self.incidents,
             clock=clock,
-            send=self._send_unstamped,
+            voice=self._outbox,
             gone=self._node_gone,
             yield_tag=self._yield_tag,
         )
         self._takers = self._make_takers()
         self._branches: dict[str, Branch] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._living: asyncio.Task[None] | None = None
+        self._living: tuple[asyncio.Task[None], ...] = ()
         self._closing: asyncio.Task[None] | None = None
         self._left = False
         self._parted_from: set[int] = set()
@@ -118,9 +129,10 @@ class Node:
     async def start(self) -> None:
         """Begin to connect, and to live; returns without waiting for a broker."""
         await self._bus.start(self)
-        owner = owner_prefix(self.options.prefix, self.identity.tag)
-        self._bus.subscribe((owner, self._inbox, self.all_topic))
-        self._living = self.spawn(self._presence.live())
+        self.subscribe((self._inbox, self.all_topic))
+        # A prefix of the topics of all sessions of this node, not a topic.
+        self._bus.subscribe((owner_prefix(self.options.prefix, self.identity.tag),))
+        self._living = (self.spawn(self._presence.live()), self.spawn(self._keep_repairing()))
 
     async def settled(self, limit_s: float) -> TagClash | None:
         """Wait until it is known whether an older live node holds the same tag.
@@ -151,6 +163,7 @@ class Node:
         """Say goodbye and stop, without an event loop."""
         if not self._left:
             self._presence.say_goodbye("exit")
+            self._outbox.shut(STOPPED)
             self._left = True
         self._bus.abandon()
 
@@ -178,29 +191,23 @@ class Node:
 
     def subscribe(self, topics: Iterable[bytes]) -> Awaitable[None]:
         """Subscribe; done when the brokers have applied it."""
-        return self._bus.subscribe(topics)
+        wanted = tuple(topics)
+        self._repair.subscribed(wanted)
+        return self._bus.subscribe(wanted)
 
     def unsubscribe(self, topics: Iterable[bytes]) -> None:
         """Take subscriptions back."""
-        self._bus.unsubscribe(topics)
+        unwanted = tuple(topics)
+        self._repair.unsubscribed(unwanted)
+        self._bus.unsubscribe(unwanted)
 
     def publish(self, topic: bytes, message: Message) -> None:
-        """Stamp a message and send it to the other nodes.
+        """Send a message to the other nodes, or keep it until a broker takes it. Raises BusError: see `Outbox`."""
+        self._outbox.publish(topic, message)
 
-        Raises:
-            BusError: it did not leave this process; counted and logged.
-        """
-        stamp = self._stamps.stamp(topic)
-        try:
-            self._check_on_bus()
-            self._bus.publish(topic, encode(Envelope(stamp, message)))
-        except (MessageTooLargeError, ProtocolError) as error:
-            self._stamps.take_back(topic, stamp)
-            self.incidents.report("publish_failed", error=type(error).__name__, reason=str(error))
-            raise
-        except BusError as error:
-            self.incidents.report("publish_failed", error=type(error).__name__, reason=str(error))
-            raise
+    def ask(self, topic: bytes, message: Message) -> None:
+        """Send a question, which cannot wait for a broker. Raises BusError: see `Outbox`."""
+        self._outbox.ask(topic, message)
 
     def answer(self, asker: NodeId, message: Message) -> None:
         """Send an answer to the inbox of one node; a failure is counted and logged: its asker has a time limit."""
@@ -217,12 +224,14 @@ class Node:
         connected = sorted(self._bus.connected_links)
         if not connected and not reasons:
             reasons = ["no broker is connected"]
+        counters = {**self.incidents.counters, **self._repair.counters(), **self._bus.counters}
         details = {
             "node_id": self.identity.node_id,
             "nodes": len(self.peers) + 1,
             "connected_brokers": connected,
             "ready_brokers": self._presence.ready_links(),
-            "counters": {**self.incidents.counters, **self._bus.counters},
+            "replay": self._repair.details(),
+            "counters": counters,
             "ignored_answers": dict(self.asker.requests.ignored),
         }
         return Health(not reasons, tuple(reasons), details)
@@ -245,11 +254,22 @@ class Node:
         """The connection to a broker is gone."""
         self._presence.lost(link)
         self._news_of_parting.set()
+        self._repair.lost(link)
 
     def back(self, link: int) -> None:
         """A broker is there."""
         if not self._left:
-            self._presence.connected()
+            self._presence.connected(link)
+            self._repair.back(link)
+
+    def resumed(self, link: int) -> None:
+        """A broker that took nothing for a while may take something again."""
+        if not self._left:
+            self._presence.resumed(link)
+
+    def behind(self, link: int) -> None:
+        """A broker may have dropped messages to this node."""
+        self._repair.doubt(link)
 
     def _receive(self, link: int, topic: bytes, body: bytes) -> None:
         received = None if self._left else self._reader.read(topic, body)
@@ -260,27 +280,57 @@ class Node:
             if branch is not None:
                 branch.apply(received)
             return
+        stamp, message = received
+        if stamp.previous is None:
+            self._take_unstamped(stamp, message, link, topic)
+        elif self._repair.accept(link, topic, stamp):
+            if self._repair.inflow.busy:
+                self._repair.inflow.take((link, topic, body))
+            else:
+                self._take(stamp.node_id, message, topic)
+
+    def _take(self, sender: NodeId, message: Message, topic: bytes) -> None:
         # The hot path: one broadcast after the other. What is not listed is for a namespace.
-        take = self._takers.get(type(received.message))
+        take = self._takers.get(type(message))
         if take is None:
-            self._hand_over(received.stamp.node_id, cast(_Namespaced, received.message))
+            self._hand_over(sender, cast(_Namespaced, message))
         else:
-            take(received.stamp.node_id, received.message, link, topic)
+            take(sender, message)
+
+    def _take_unstamped(self, stamp: Stamp, message: Message, link: int, topic: bytes) -> None:
+        sender = stamp.node_id
+        match message:
+            case m.Heartbeat():
+                self._presence.heartbeat(sender, message, link=link, to_me=topic == self._inbox)
+                if sender in self.peers:
+                    self._repair.heartbeat(link, stamp, message.generation)
+            case m.Goodbye():
+                self._presence.goodbye(sender)
+            case m.ReplayRequest():
+                self._repair.asked(sender, message)
+            case m.ReplayAnswer():
+                self._repair.answered(link, sender, message)
+            case _:
+                self._take(sender, message, topic)
+
+    def _deliver_replayed(self, arrival: Arrival) -> None:
+        """Hand on what was replayed, or had to wait behind that."""
+        _, topic, body = arrival
+        try:
+            received = None if self._left else self._reader.read(topic, body)
+            if isinstance(received, Envelope):
+                self._take(received.stamp.node_id, received.message, topic)
+        except Exception as error:  # noqa: BLE001 - outer edge: one message must not stop the node
+            self.incidents.report("bus_message_failed", bytes=len(body), exc_info=error)
 
     def _make_takers(self) -> "dict[type[Message], _Take]":
-        asker, presence = self.asker, self._presence
+        asker = self.asker
         return {
-            m.Heartbeat: lambda sender, message, link, topic: presence.heartbeat(
-                sender, message, link=link, to_me=topic == self._inbox
-            ),
-            m.Goodbye: lambda sender, message, link, topic: presence.goodbye(sender),
-            m.Response: lambda sender, message, link, topic: asker.packed_part(
+            m.Response: lambda sender, message: asker.packed_part(
                 message.request_id, sender, message.part, last=message.last
             ),
-            m.AckCount: lambda sender, message, link, topic: asker.expect(
-                message.request_id, sender, message.expected
-            ),
-            m.AckResponse: lambda sender, message, link, topic: asker.answer(
+            m.AckCount: lambda sender, message: asker.expect(message.request_id, sender, message.expected),
+            m.AckResponse: lambda sender, message: asker.answer(
                 message.request_id, sender, unpack_values(message.args)
             ),
         }
@@ -299,7 +349,7 @@ class Node:
             self.answer(sender, m.Response(message.request_id, NOTHING, last=True))
 
     def _node_gone(self, node_id: NodeId, died: bool) -> None:
-        self._reader.gone(node_id)
+        self._repair.gone(node_id, died=died)
         self.asker.node_gone(node_id, died=died)
 
     # Leaving.
@@ -312,10 +362,11 @@ class Node:
         if self._left:
             return
         self._presence.say_goodbye(reason)
+        self._outbox.shut(str(self._presence.clash or STOPPED))
         self._left = True
         self.asker.give_up()
-        if self._living is not None:
-            self._living.cancel()
+        for task in self._living:
+            task.cancel()
 
     async def _flush(self, links: frozenset[int]) -> None:
         """Wait until the goodbye has come back through those of `links` that stay connected."""
@@ -331,16 +382,10 @@ class Node:
         self._parted_from.add(link)
         self._news_of_parting.set()
 
-    def _send_unstamped(self, topic: bytes, message: Message) -> None:
-        try:
-            self._bus.publish(topic, encode(Envelope(self._stamps.unstamped(), message)))
-        except BusError:
-            # No heartbeat, no echo: `health` says so, and other nodes hear the silence.
-            self.incidents.count("heartbeats_unsent")
-
-    def _check_on_bus(self) -> None:
-        if self._left:
-            raise BusUnavailableError(str(self._presence.clash or "this node has stopped"))
+    async def _keep_repairing(self) -> None:
+        while True:
+            await asyncio.sleep(REPAIR_INTERVAL_S)
+            self._repair.tick()
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

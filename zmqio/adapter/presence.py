@@ -7,7 +7,9 @@ import asyncio
 import os
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Collection
+from typing import Protocol
 
 import structlog
 
@@ -26,7 +28,16 @@ log = structlog.get_logger(__name__)
 ANSWER_WINDOW_S = 0.2
 """How long a live holder of the same tag may take to answer the hello, once that has come back to its sender."""
 
-Send = Callable[[bytes, Heartbeat | Goodbye], None]
+
+class Voice(Protocol):
+    """How the others are told."""
+
+    @property
+    def connected_links(self) -> Collection[int]:
+        """The brokers that are connected."""
+
+    def tell(self, topic: bytes, message: Heartbeat | Goodbye, *, link: int | None = None) -> None:
+        """Send an unstamped message, by every link or by one; does not raise when the bus fails."""
 
 
 class Presence:
@@ -38,7 +49,7 @@ class Presence:
         events: told who comes and goes.
         incidents: counts deaths, deafness and clashes.
         clock: gives the seconds of any steady clock.
-        send: sends an unstamped message; does not raise when the bus fails.
+        voice: how the others are told.
         gone: told when a node is gone, and whether it died (it did not say goodbye).
         yield_tag: told when this node has to leave, because an older one holds its tag.
 
@@ -54,7 +65,7 @@ class Presence:
         incidents: Incidents,
         *,
         clock: Callable[[], float],
-        send: Send,
+        voice: Voice,
         gone: Callable[[NodeId, bool], None],
         yield_tag: Callable[[], None],
     ) -> None:
@@ -64,7 +75,8 @@ class Presence:
         self._events = events
         self._incidents = incidents
         self._clock = clock
-        self._send = send
+        self._generations: Counter[int] = Counter()
+        self._voice = voice
         self._gone = gone
         self._yield_tag = yield_tag
         self._started_at = time.time()
@@ -110,10 +122,16 @@ class Presence:
             pass
         return self.clash
 
-    def connected(self) -> None:
-        """A broker is there: show oneself at once; the first time, ask who else is there."""
-        self._beat(self._all, hello=not self._said_hello)
+    def connected(self, link: int) -> None:
+        """A broker is there: show oneself by it, before anything else; the first time, ask who else is there."""
+        self._generations[link] += 1
+        self._beat(self._all, hello=not self._said_hello, links=(link,))
         self._said_hello = True
+
+    def resumed(self, link: int) -> None:
+        """A broker did not take what was sent: say so by it, before anything else."""
+        self._generations[link] += 1
+        self._beat(self._all, links=(link,))
 
     def lost(self, link: int) -> None:
         """The connection to a broker is gone."""
@@ -141,7 +159,7 @@ class Presence:
 
     def say_goodbye(self, reason: str) -> None:
         """This node leaves."""
-        self._send(self._all, Goodbye(reason))
+        self._voice.tell(self._all, Goodbye(reason))
 
     def reasons(self) -> list[str]:
         """Why this node does not hear the others; empty if it does."""
@@ -158,9 +176,12 @@ class Presence:
         """The brokers through which own heartbeats come back."""
         return sorted(self._membership.ready_links(self._clock()))
 
-    def _beat(self, topic: bytes, *, hello: bool = False) -> None:
+    def _beat(self, topic: bytes, *, hello: bool = False, links: Collection[int] | None = None) -> None:
         configured = self._identity.tag_is_configured
-        self._send(topic, Heartbeat(hello, self._started_at, configured, self._host, self._pid))
+        for link in self._voice.connected_links if links is None else links:
+            generation = self._generations[link]
+            beat = Heartbeat(hello, self._started_at, configured, self._host, self._pid, generation)
+            self._voice.tell(topic, beat, link=link)
 
     def _look_after(self) -> None:
         now = self._clock()

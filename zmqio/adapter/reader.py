@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import msgpack
 
-from zmqio.adapter.copies import RecentIds, StampRecord
+from zmqio.adapter.copies import RecentIds
 from zmqio.adapter.incidents import Incidents
 from zmqio.exceptions import EnvelopeError, PublishRequestError, VersionError
 from zmqio.ids import NodeId
@@ -45,7 +45,6 @@ class Reader:
         self._incidents = incidents
         self._clock = clock
         self._mine: bytes = msgpack.packb(node_id)
-        self._record = StampRecord()
         self._request_ids = RecentIds()
         self._foreigners: dict[tuple[str, str], None] = {}
 
@@ -62,7 +61,7 @@ class Reader:
         return body[_TYPE_AT] == MessageType.GOODBYE
 
     def read(self, topic: bytes, body: bytes) -> Received | None:
-        """Decode a message that is not this node's own; None if it is a copy, or rubbish."""
+        """Decode a message that is not this node's own; None if it is rubbish, or a copy of an outside request."""
         kind = classify(body)
         if kind is BodyKind.ENVELOPE:
             return self._read_envelope(topic, body)
@@ -70,10 +69,6 @@ class Reader:
             return self._read_request(topic, body)
         self._incidents.report("bus_rubbish", topic=_show(topic), bytes=len(body))
         return None
-
-    def gone(self, node_id: NodeId) -> None:
-        """A node left."""
-        self._record.gone(node_id)
 
     def _read_envelope(self, topic: bytes, body: bytes) -> Envelope | None:
         try:
@@ -83,9 +78,6 @@ class Reader:
             return None
         except EnvelopeError as error:
             self._incidents.report("bus_rubbish", topic=_show(topic), bytes=len(body), reason=str(error))
-            return None
-        if not self._record.is_new(envelope.stamp):
-            self._incidents.count("bus_copies")
             return None
         message = envelope.message
         if isinstance(message, _ROUTED):
@@ -100,7 +92,7 @@ class Reader:
             return None
         name = _name_of(request)
         if name is not None and not self._request_ids.is_new(name, self._clock()):
-            self._incidents.count("bus_copies")
+            self._incidents.count("publish_copies")
             return None
         self._check_topic(topic, request.namespace, request.rooms, request.source or "outside")
         return request

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from math import isfinite
 from operator import attrgetter, call
-from typing import Any
+from typing import Any, TypeVar
 
 import msgpack
 
@@ -18,7 +18,7 @@ from zmqio.protocol import messages as m
 from zmqio.protocol.messages import Envelope, Message, MessageType, Stamp
 from zmqio.protocol.packet import AckableFrames, Frames
 
-__all__ = ["WIRE_VERSION", "decode", "encode"]
+__all__ = ["WIRE_VERSION", "decode", "encode", "peek_stamp"]
 
 WIRE_VERSION = 1
 """A node speaks exactly one version."""
@@ -73,9 +73,37 @@ def decode(body: bytes) -> Envelope:
     return Envelope(stamp, layout.make(*_read_fields(layout, values[_STAMP_END:])))
 
 
+def peek_stamp(body: bytes) -> tuple[bytes, int] | None:
+    """Read sender and number of a message without decoding it: a tenth of the cost.
+
+    Returns:
+        (node id as UTF-8, n), or None for what is no message of this version, or is packed in an unusual way.
+    """
+    # Array header (one byte, or three), version, type, a text of at most 31 bytes, an unsigned integer.
+    try:
+        at = 1 if body[0] & 0xF0 == 0x90 else 3
+        if body[at] != WIRE_VERSION or body[at + 2] & 0xE0 != 0xA0:
+            return None
+        start = at + 3
+        end = start + (body[at + 2] & 0x1F)
+        size = _UINT_BYTES.get(body[end], 0)
+        if not size:
+            return (body[start:end], body[end]) if body[end] < 0x80 else None
+        if len(body) < end + 1 + size:
+            return None
+        return body[start:end], int.from_bytes(body[end + 1 : end + 1 + size], "big")
+    except IndexError:
+        return None
+
+
+_UINT_BYTES = {0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8}
+
+
 class _FieldError(Exception):
     """Says what was expected; its receiver knows the name of the field."""
 
+
+_Row = TypeVar("_Row", m.ReplayedRow, m.LostRow)
 
 Reader = Callable[[Any], Any]
 """Checks one field and gives its value, or raises _FieldError."""
@@ -224,6 +252,29 @@ def _write_ackable(value: Any) -> tuple[Any, Any, Any]:
     return _ackable_parts(value)
 
 
+def _replayed(value: Any) -> tuple[m.ReplayedRow, ...]:
+    rows = _rows(value, m.ReplayedRow)
+    if all(type(row.topic) is bytes and type(row.body) is bytes for row in rows):
+        return rows
+    raise _FieldError("a list of [topic, body, seconds]")
+
+
+def _lost(value: Any) -> tuple[m.LostRow, ...]:
+    rows = _rows(value, m.LostRow)
+    if all(type(row.topic) is bytes and type(row.numbers) in _LISTS for row in rows):
+        return tuple(row._replace(numbers=tuple(map(_counter, row.numbers))) for row in rows)
+    raise _FieldError("a list of [topic, numbers, seconds]")
+
+
+def _rows(value: Any, make: type[_Row]) -> tuple[_Row, ...]:
+    """Rows of three, of which the last is an age in seconds."""
+    if type(value) not in _LISTS or not all(type(row) in (list, make) and len(row) == 3 for row in value):
+        raise _FieldError("a list of rows of three values")
+    for row in value:
+        _seconds(row[2])
+    return tuple(make(*row) for row in value)
+
+
 def _all_bytes(values: Sequence[Any]) -> bool:
     return set(map(type, values)) <= _BYTES
 
@@ -251,7 +302,7 @@ _TARGET = (_text, _names, _names)  # namespace, rooms, except_
 _LAYOUTS = {
     layout.number: layout
     for layout in (
-        _layout(MessageType.HEARTBEAT, m.Heartbeat, _flag, _seconds, _flag, _text, _counter),
+        _layout(MessageType.HEARTBEAT, m.Heartbeat, _flag, _seconds, _flag, _text, _counter, _counter),
         _layout(MessageType.GOODBYE, m.Goodbye, _text),
         _layout(MessageType.BROADCAST, m.Broadcast, *_TARGET, _flag, _frames),
         _layout(MessageType.ACKED_BROADCAST, m.AckedBroadcast, _counter, *_TARGET, _seconds, _ackable),
@@ -264,6 +315,8 @@ _LAYOUTS = {
         _layout(MessageType.RESPONSE, m.Response, _counter, _raw, _flag),
         _layout(MessageType.ACK_COUNT, m.AckCount, _counter, _counter),
         _layout(MessageType.ACK_RESPONSE, m.AckResponse, _counter, _raw),
+        _layout(MessageType.REPLAY_REQUEST, m.ReplayRequest, _counter, _counter, _seconds, _raw),
+        _layout(MessageType.REPLAY_ANSWER, m.ReplayAnswer, _counter, _counter, _flag, _counter, _lost, _replayed),
     )
 }
 _BROADCAST = _LAYOUTS[MessageType.BROADCAST]

@@ -24,8 +24,12 @@ __all__ = [
     "Heartbeat",
     "JoinRooms",
     "LeaveRooms",
+    "LostRow",
     "Message",
     "MessageType",
+    "ReplayAnswer",
+    "ReplayRequest",
+    "ReplayedRow",
     "Response",
     "ServerSideEmit",
     "Stamp",
@@ -48,6 +52,8 @@ class MessageType(IntEnum):
     RESPONSE = 11
     ACK_COUNT = 12
     ACK_RESPONSE = 13
+    REPLAY_REQUEST = 14
+    REPLAY_ANSWER = 15
 
 
 # Every message makes one Stamp and one Envelope: as tuples they cost half of what frozen dataclasses do.
@@ -76,6 +82,8 @@ class Heartbeat:
         tag_is_configured: see `zmqio.adapter.base.Identity`.
         host: name of the machine, for people to read.
         pid: process id, for people to read.
+        generation: how often the way to the broker that this came by was made anew, or was full, so that what its
+            sender had sent by it may be lost. A new one is told before anything else passes that way.
     """
 
     hello: bool
@@ -83,6 +91,7 @@ class Heartbeat:
     tag_is_configured: bool
     host: str
     pid: int
+    generation: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +238,73 @@ class AckResponse:
     args: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class ReplayRequest:
+    """Send me again what you sent after a number, on my topics. Unstamped, to the publisher's inbox.
+
+    Attributes:
+        request_id: unique for the sender; the answer carries it.
+        after: the highest n that needs no repeating.
+        max_age_s: seconds; nothing older concerns the sender.
+        topics: a `zmqio.adapter.topic_filter` of the sender's topics (its inbox, its sessions and the topic of all
+            nodes are not in it: they are its own by their names).
+    """
+
+    request_id: int
+    after: int
+    max_age_s: float
+    topics: bytes
+
+
+class ReplayedRow(NamedTuple):
+    """A message that is sent again.
+
+    Attributes:
+        topic: as it was sent.
+        body: as it was sent, with its own stamp.
+        age_s: seconds since then.
+    """
+
+    topic: bytes
+    body: bytes
+    age_s: float
+
+
+class LostRow(NamedTuple):
+    """Messages of one topic that cannot be sent again.
+
+    Attributes:
+        topic: theirs.
+        numbers: their n.
+        newest_age_s: seconds since the newest of them was sent.
+    """
+
+    topic: bytes
+    numbers: tuple[int, ...]
+    newest_age_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayAnswer:
+    """What a publisher still has. Unstamped, to the asker's inbox.
+
+    Attributes:
+        request_id: of the request.
+        upto: with this, the asker has been told of all its messages up to this n.
+        complete: `upto` is the newest: whatever follows on this way follows without a hole.
+        forgotten: how many messages of any topic are so old that not even their topics are known any more.
+        lost: what is not kept any more.
+        messages: what is, in order.
+    """
+
+    request_id: int
+    upto: int
+    complete: bool
+    forgotten: int
+    lost: tuple[LostRow, ...]
+    messages: tuple[ReplayedRow, ...]
+
+
 Message: TypeAlias = (
     Heartbeat
     | Goodbye
@@ -243,6 +319,8 @@ Message: TypeAlias = (
     | Response
     | AckCount
     | AckResponse
+    | ReplayRequest
+    | ReplayAnswer
 )
 
 

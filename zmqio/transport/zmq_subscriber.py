@@ -3,8 +3,11 @@
 The socket reconnects by itself and libzmq then sends all its subscriptions again, in byte order.
 
 Queue and policy: at most `RECEIVE_QUEUE_MESSAGES` wait for this process. When it does not read them, the
-connection stops, the broker's queue to this node fills and the broker drops. (The stamps show the gap; the repair
-by replay is still to come.)
+connection stops, the broker's queue to this node fills and the broker drops. So after nearly as many messages
+without a pause, `on_behind` is called: what comes later may have a hole in front of it.
+
+A lost connection is noticed before anything that came by the next one is handed on: libzmq reports the loss first,
+and whatever was received together with that report is handed on after it.
 
 No heartbeats are set on this socket. With a bounded inbox libzmq 4.3.5 aborts the process: the connection of a
 socket that has stopped reading times out, a new one replaces it, and the next read asserts (`_input_stopped`,
@@ -28,6 +31,7 @@ __all__ = ["Subscriber"]
 
 DRAIN_MESSAGES = 256
 RECEIVE_QUEUE_MESSAGES = 10_000
+BEHIND_MESSAGES = RECEIVE_QUEUE_MESSAGES * 4 // 5
 SYNC_FIRST_BYTE = 0xFF
 # As plain numbers they cost a third less to ask with.
 EVENTS, POLLIN = int(zmq.EVENTS), int(zmq.POLLIN)
@@ -43,6 +47,7 @@ class Subscriber:
         on_message: called with topic and body; must not raise.
         on_sync: called with each acknowledgement frame of the broker (`0xff "sync-" id epoch`).
         on_rubbish: called with the reason for each message that is none.
+        on_behind: called when so much came without a pause that the broker may drop messages from now on.
         connection: called when it is up (libzmq then sends the subscriptions), down or refused.
     """
 
@@ -55,6 +60,7 @@ class Subscriber:
         on_message: Callable[[bytes, bytes], None],
         on_sync: Callable[[bytes], None],
         on_rubbish: Callable[[str], None],
+        on_behind: Callable[[], None],
         connection: ConnectionEvents,
     ) -> None:
         self._loop = loop
@@ -62,6 +68,8 @@ class Subscriber:
         self._on_message = on_message
         self._on_sync = on_sync
         self._on_rubbish = on_rubbish
+        self._on_behind = on_behind
+        self._in_a_row = 0
         self._connection = connection
         self.is_up = False
         self._is_open = True
@@ -143,24 +151,47 @@ class Subscriber:
         self._drain_is_due = False
         if not self._is_open:
             return
+        messages, more = self._receive()
+        if self._monitor.has_news:
+            self._monitor.read()
+        self._in_a_row = self._in_a_row + len(messages) if more else 0
+        if self._in_a_row >= BEHIND_MESSAGES:
+            self._in_a_row = 0
+            self._on_behind()
+        if more:
+            self._readable_soon()
+        on_message = self._on_message
+        for topic, body in messages:
+            if not self._is_open:
+                return
+            if body is None:
+                self._on_sync(topic)
+            else:
+                on_message(topic, body)
+
+    def _receive(self) -> tuple[list[tuple[bytes, bytes | None]], bool]:
+        """Receive what is there, at most `DRAIN_MESSAGES`.
+
+        Returns:
+            Topics and bodies (None for an acknowledgement, which is its own topic), and whether there may be more.
+        """
+        messages: list[tuple[bytes, bytes | None]] = []
         socket, take = self._socket, self._take
         receive = socket.recv
         try:
-            take(receive(zmq.NOBLOCK))
+            take(receive(zmq.NOBLOCK), messages)
             # Under a light load messages come alone: asking costs half of what receiving nothing does.
-            if not self._is_open or not int(socket.getsockopt(EVENTS)) & POLLIN:
-                return
+            if not int(socket.getsockopt(EVENTS)) & POLLIN:
+                return messages, False
             for _ in range(DRAIN_MESSAGES - 1):
-                take(receive(zmq.NOBLOCK))
-                if not self._is_open:
-                    return
+                take(receive(zmq.NOBLOCK), messages)
         except zmq.Again:
-            return
-        self._readable_soon()
+            return messages, False
+        return messages, True
 
-    def _take(self, frame: bytes) -> None:
+    def _take(self, frame: bytes, messages: list[tuple[bytes, bytes | None]]) -> None:
         if frame and frame[0] == SYNC_FIRST_BYTE:
-            self._on_sync(frame)
+            messages.append((frame, None))
             return
         try:
             topic, body = split(frame)
@@ -171,16 +202,16 @@ class Subscriber:
         # Asking for more frames costs as much as receiving one, so it is asked only where a body is missing.
         # A frame behind a whole message is then taken for the next one: the sender could as well have sent it.
         if body or not self._socket.getsockopt(zmq.RCVMORE):
-            self._on_message(topic, body)
+            messages.append((topic, body))
         else:
-            self._take_second_frame(topic)
+            self._take_second_frame(topic, messages)
 
-    def _take_second_frame(self, topic: bytes) -> None:
+    def _take_second_frame(self, topic: bytes, messages: list[tuple[bytes, bytes | None]]) -> None:
         body = self._socket.recv(zmq.NOBLOCK)
         if self._skip_rest():
             self._on_rubbish("more than two frames")
         else:
-            self._on_message(topic, body)
+            messages.append((topic, body))
 
     def _skip_rest(self) -> int:
         frames = 0

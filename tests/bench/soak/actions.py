@@ -1,0 +1,204 @@
+"""The faults as coroutines on a stage: each does its harm, undoes it and returns; the load goes on meanwhile."""
+
+import asyncio
+import random
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TypeAlias
+
+from tests.bench.soak.load import MEMBERS, ROOMS
+from tests.bench.soak.stage import Stage
+
+__all__ = [
+    "Action",
+    "broker_kill",
+    "broker_stop",
+    "join_churn",
+    "link_down",
+    "node_block",
+    "node_kill",
+    "node_stall",
+    "node_stop",
+    "nothing",
+    "relay_mode",
+]
+
+Action: TypeAlias = Callable[[Stage], Awaitable[None]]
+
+NOTICE_LIMIT_S = 10.0
+"""Longest wait for the others to notice a death; who needs more has failed long before."""
+POLL_S = 0.1
+
+
+def nothing(s: float) -> Action:
+    """No fault, for that long."""
+    return lambda stage: asyncio.sleep(s)
+
+
+def broker_kill(away_s: float, *, times: int = 1, between_s: float = 0.0) -> Action:
+    """SIGKILL for the first broker, which is started again after `away_s` seconds."""
+
+    async def act(stage: Stage) -> None:
+        for turn in range(times):
+            if turn:
+                await asyncio.sleep(between_s)
+            async with _away(stage):
+                await asyncio.sleep(away_s)
+
+    return act
+
+
+def broker_stop(s: float) -> Action:
+    """SIGSTOP for the first broker, and SIGCONT."""
+
+    async def act(stage: Stage) -> None:
+        stage.brokers[0].pause()
+        try:
+            await asyncio.sleep(s)
+        finally:
+            stage.brokers[0].resume()
+
+    return act
+
+
+def node_stop(s: float, *, index: int = 2) -> Action:
+    """SIGSTOP for a node, and SIGCONT."""
+
+    async def act(stage: Stage) -> None:
+        stage.nodes[index].send_signal(signal.SIGSTOP)
+        try:
+            await asyncio.sleep(s)
+        finally:
+            stage.nodes[index].send_signal(signal.SIGCONT)
+
+    return act
+
+
+def node_stall(s: float, *, index: int = 2) -> Action:
+    """Block the loop of a node."""
+
+    async def act(stage: Stage) -> None:
+        await stage.nodes[index].do("block", s=s)
+        await asyncio.sleep(s)
+
+    return act
+
+
+def node_block(s: float, *, away_s: float = 0.5, index: int = 2) -> Action:
+    """Block the loop of a node; a second later the broker is killed, and back before the loop is free again."""
+
+    async def act(stage: Stage) -> None:
+        ends_at = asyncio.get_running_loop().time() + s
+        await stage.nodes[index].do("block", s=s)
+        await asyncio.sleep(min(1.0, s / 4))
+        async with _away(stage):
+            await asyncio.sleep(away_s)
+        await asyncio.sleep(max(ends_at - asyncio.get_running_loop().time(), 0))
+
+    return act
+
+
+def node_kill(*, index: int = 2) -> Action:
+    """SIGKILL for a node; until the others have noticed."""
+
+    async def act(stage: Stage) -> None:
+        victim = stage.nodes[index]
+        victim.killed_ns = time.monotonic_ns()
+        victim.send_signal(signal.SIGKILL)
+        ends_at = asyncio.get_running_loop().time() + NOTICE_LIMIT_S
+        while asyncio.get_running_loop().time() < ends_at:
+            states = await asyncio.gather(*(node.state() for node in stage.living))
+            if all(any(left[0] == victim.node_id for left in state["nodes_left"]) for state in states):
+                return
+            await asyncio.sleep(POLL_S)
+
+    return act
+
+
+def relay_mode(command: str, s: float, *, times: int = 1, between_s: float = 0.0) -> Action:
+    """Let the relay do something to its connections for a while; see `Relay` for the commands."""
+
+    async def act(stage: Stage) -> None:
+        assert stage.relay is not None
+        for turn in range(times):
+            if turn:
+                await asyncio.sleep(between_s)
+            await stage.relay.do(command)
+            await asyncio.sleep(s)
+            await stage.relay.do("go")
+
+    return act
+
+
+def link_down(s: float) -> Action:
+    """Take the link between the network namespaces down."""
+
+    async def act(stage: Stage) -> None:
+        assert stage.netns is not None
+        stage.netns.link("down")
+        try:
+            await asyncio.sleep(s)
+        finally:
+            stage.netns.link("up")
+
+    return act
+
+
+def join_churn(away_s: float, *, around_s: float = 1.5, pause_s: float = 0.04, seed: int = 1) -> Action:
+    """Clients join and leave rooms all the time, while the broker is killed and started again.
+
+    Every fourth join is kept: from its acknowledgement on all must come. The others leave after a moment; of these
+    rooms nothing is demanded, but nothing may come twice or overtaken.
+    """
+
+    async def act(stage: Stage) -> None:
+        churning = asyncio.create_task(_churn(stage, random.Random(seed), pause_s))
+        try:
+            await asyncio.sleep(around_s)
+            before = len(stage.kept)
+            async with _away(stage):
+                await asyncio.sleep(away_s)
+            meanwhile = len(stage.kept) - before
+            await asyncio.sleep(around_s)
+        finally:
+            churning.cancel()
+            await asyncio.gather(churning, return_exceptions=True)
+        stage.notes.append(f"{len(stage.kept)} joins were kept, {meanwhile} of them made without a broker")
+
+    return act
+
+
+KEPT_JOINS = 16
+"""Each adds 250 deliveries a second at 5,000 messages a second; half of the load that there is without them."""
+STAY_S = 0.3
+
+
+async def _churn(stage: Stage, chance: random.Random, pause_s: float) -> None:
+    passing: dict[tuple[int, int], float] = {}
+    loop = asyncio.get_running_loop()
+    while True:
+        client, room = chance.choice(list(MEMBERS)), chance.randrange(ROOMS)
+        taken = room in MEMBERS[client][1] or (client, room) in stage.kept or (client, room) in passing
+        if not taken:
+            await stage.checker.change(client, room, joins=True)
+            if chance.random() < 0.25 and len(stage.kept) < KEPT_JOINS:
+                stage.kept.add((client, room))
+            else:
+                passing[client, room] = loop.time() + STAY_S
+        for (who, where), until in list(passing.items()):
+            if until <= loop.time():
+                del passing[who, where]
+                await stage.checker.change(who, where, joins=False)
+        await asyncio.sleep(pause_s)
+
+
+@asynccontextmanager
+async def _away(stage: Stage):  # type: ignore[no-untyped-def]
+    broker = stage.brokers[0]
+    await asyncio.to_thread(broker.kill)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(broker.start)

@@ -1,0 +1,274 @@
+"""What the evidence says: lost, doubled, overtaken, told. Pure: no process, no clock.
+
+A message is *owed* to a client that is in its room, from the join's acknowledgement on. It is *lost* if it never
+came. Not counted as lost, but apart: what was *refused* (the emit raised BusError) to clients of other nodes, and
+what a killed node emitted after the last of its messages that came.
+"""
+
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.bench.soak.checks import Tally
+from tests.bench.soak.load import MEMBERS, ROOMS, room_of
+
+__all__ = ["NOTICED_WITHIN_S", "Evidence", "Findings", "examine", "told_by"]
+
+NOTICED_WITHIN_S = 5.0
+"""Longest time until a dead node is noticed, by the promise."""
+EXAMPLES_KEPT = 5
+
+
+@dataclass(slots=True)
+class Evidence:
+    """What was left when all was quiet.
+
+    Attributes:
+        ledgers: of each emitter, see `Ledger`.
+        tallies: of each client.
+        states: of each living node, by its index: `SoakApp.state`.
+        node_ids: of all nodes, by index.
+        killed_ns: when a node was killed, by its index.
+        kept: (client, room) of each later join that was kept to the end.
+        window_ns: begin and end of the fault.
+        may_lose: whether messages may be missing where a gap was told.
+        noticed_within_s: longest time until a dead node is noticed; None for any.
+    """
+
+    ledgers: Sequence["array[int]"]
+    tallies: Mapping[int, Tally]
+    states: Mapping[int, Mapping[str, Any]]
+    node_ids: Sequence[str]
+    killed_ns: Mapping[int, int]
+    kept: "set[tuple[int, int]]"
+    window_ns: tuple[int, int]
+    may_lose: bool = False
+    noticed_within_s: float | None = NOTICED_WITHIN_S
+
+
+@dataclass(slots=True)
+class Findings:
+    """The verdict, and the figures behind it; counts are deliveries unless said otherwise.
+
+    Attributes:
+        emitted: messages.
+        refused: messages whose emit raised.
+        came, missing: deliveries that were owed and came, or did not, by why they may not: `lost` if there is no
+            excuse, `refused` at clients of other nodes, `cut off` if they are the last of a killed node.
+        delivered: deliveries, owed or not.
+        doubled, overtaken, overtaken_in_room, strays: what was wrong with them.
+        missed: of each node, how many *messages* are lost to at least one of its clients.
+        excused: of each node, how many *messages* did not come that were refused or cut off: a gap may count them.
+        told: of each node, how many messages its gap counters say are gone.
+        outside: of each node, how many messages are missed that are in no range that a gap told; only of nodes
+            that were told of gaps. The first emit of a node has n = 1: nodes under test stamp nothing else.
+        lost_between_s: first and last lost message, seconds after the begin of the fault.
+        delays_us, window_delays_us: sorted; the second of messages emitted during the fault.
+        false_deaths: "one lost three" for each death declared that was none.
+        noticed_s: seconds until each living node had noticed the death of a killed one.
+        closed: clients whose connection ended though their node lives.
+        examples: the first few messages that came wrong.
+        broken: why the promise does not hold; empty if it does.
+    """
+
+    emitted: int = 0
+    refused: int = 0
+    came: Counter[str] = field(default_factory=Counter)
+    missing: Counter[str] = field(default_factory=Counter)
+    delivered: int = 0
+    doubled: int = 0
+    overtaken: int = 0
+    overtaken_in_room: int = 0
+    strays: int = 0
+    missed: dict[int, int] = field(default_factory=dict)
+    excused: dict[int, int] = field(default_factory=dict)
+    told: dict[int, int] = field(default_factory=dict)
+    outside: dict[int, int] = field(default_factory=dict)
+    lost_between_s: tuple[float, float] | None = None
+    delays_us: list[int] = field(default_factory=list)
+    window_delays_us: list[int] = field(default_factory=list)
+    false_deaths: list[str] = field(default_factory=list)
+    noticed_s: list[float] = field(default_factory=list)
+    closed: list[str] = field(default_factory=list)
+    examples: list[str] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+
+
+def examine(evidence: Evidence) -> Findings:
+    """Compare what came with what was owed."""
+    findings = Findings()
+    findings.emitted = sum(len(ledger) for ledger in evidence.ledgers)
+    findings.refused = sum(at_ns < 0 for ledger in evidence.ledgers for at_ns in ledger)
+    _count_missing(evidence, findings)
+    _add_tallies(evidence, findings)
+    _judge_deaths(evidence, findings)
+    findings.told = {node: told_by(state) for node, state in evidence.states.items()}
+    findings.broken = _reasons(evidence, findings)
+    return findings
+
+
+def told_by(state: Mapping[str, Any]) -> int:
+    """How many messages a node says are gone: its counter `bus_gap_messages`, or else all of `bus_gap*`."""
+    counters: Mapping[str, int] = state["health_details"].get("counters", {})
+    gaps = {name: count for name, count in counters.items() if name.startswith("bus_gap")}
+    of_messages = {name: count for name, count in gaps.items() if "message" in name}
+    return sum((of_messages or gaps).values())
+
+
+def _count_missing(evidence: Evidence, findings: Findings) -> None:
+    lost: dict[int, set[tuple[int, int]]] = {node: set() for node in evidence.states}
+    excused: dict[int, set[tuple[int, int]]] = {node: set() for node in evidence.states}
+    lost_at_ns: list[int] = []
+    for node, emitter, number, fate in _missing(evidence, findings):
+        if fate == "lost":
+            lost[node].add((emitter, number))
+            lost_at_ns.append(abs(evidence.ledgers[emitter][number]))
+        else:
+            excused[node].add((emitter, number))
+    findings.missed = {node: len(messages) for node, messages in lost.items()}
+    findings.excused = {node: len(messages) for node, messages in excused.items()}
+    for node, messages in lost.items():
+        if gaps := evidence.states[node]["gaps"]:
+            findings.outside[node] = len(messages - _in_gaps(evidence, gaps))
+    if lost_at_ns:
+        begin_ns = evidence.window_ns[0]
+        findings.lost_between_s = ((min(lost_at_ns) - begin_ns) / 1e9, (max(lost_at_ns) - begin_ns) / 1e9)
+
+
+def _missing(evidence: Evidence, findings: Findings) -> Iterator[tuple[int, int, int, str]]:
+    """Count what was owed and came; (node, emitter, number, fate) of what did not come, for each client."""
+    for emitter, ledger in enumerate(evidence.ledgers):
+        numbers = _by_room(emitter, len(ledger))
+        for client, tally in evidence.tallies.items():
+            node, seen = MEMBERS[client][0], tally.seen[emitter]
+            if node not in evidence.states:
+                continue
+            last_seen = seen.rfind(1)
+            for room, from_ns in _stays(evidence, client):
+                for number in numbers[room]:
+                    if abs(ledger[number]) < from_ns:
+                        continue
+                    # Refused or not: the clients of the emitting node itself are always owed it.
+                    refused = ledger[number] < 0 and node != emitter
+                    cut_off = emitter in evidence.killed_ns and number > last_seen
+                    fate = "refused" if refused else "cut off" if cut_off else "lost"
+                    if seen[number]:
+                        findings.came[fate] += 1
+                    else:
+                        findings.missing[fate] += 1
+                        yield node, emitter, number, fate
+
+
+def _in_gaps(evidence: Evidence, gaps: Sequence[Mapping[str, Any]]) -> set[tuple[int, int]]:
+    """(emitter, number) of all that gaps say is gone."""
+    gone: set[tuple[int, int]] = set()
+    for gap in gaps:
+        emitter = evidence.node_ids.index(gap["node_id"])
+        numbers = range(max(gap["first"] - 1, 0), min(gap["last"], len(evidence.ledgers[emitter])))
+        gone.update((emitter, number) for number in numbers)
+    return gone
+
+
+def _by_room(emitter: int, count: int) -> list[list[int]]:
+    by_room: list[list[int]] = [[] for _ in range(ROOMS)]
+    for number in range(count):
+        by_room[room_of(emitter, number)].append(number)
+    return by_room
+
+
+def _stays(evidence: Evidence, client: int) -> list[tuple[int, int]]:
+    """Rooms, and from when on their messages are owed."""
+    stays = [(room, 0) for room in MEMBERS[client][1]]
+    acked = {room: at_ns for room, joined, at_ns in evidence.tallies[client].acked if joined}
+    return stays + [(room, acked[room]) for who, room in evidence.kept if who == client and room in acked]
+
+
+def _add_tallies(evidence: Evidence, findings: Findings) -> None:
+    counts: Counter[str] = Counter()
+    begin_ms, end_ms = ((at - _base_ns(evidence)) // 1_000_000 for at in evidence.window_ns)
+    for client, tally in evidence.tallies.items():
+        for name in ("doubled", "overtaken", "overtaken_in_room", "strays"):
+            counts[name] += getattr(tally, name)
+        findings.delivered += sum(tally.counts)
+        findings.delays_us += tally.delays_us
+        findings.window_delays_us += [
+            delay
+            for delay, at_ms in zip(tally.delays_us, tally.emitted_ms, strict=True)
+            if begin_ms <= at_ms <= end_ms
+        ]
+        findings.examples += [f"client {client}: {example}" for example in tally.examples]
+        if tally.closed and MEMBERS[client][0] in evidence.states:
+            findings.closed.append(f"client {client}: {tally.closed}")
+    findings.doubled, findings.overtaken = counts["doubled"], counts["overtaken"]
+    findings.overtaken_in_room, findings.strays = counts["overtaken_in_room"], counts["strays"]
+    findings.delays_us.sort()
+    findings.window_delays_us.sort()
+    del findings.examples[EXAMPLES_KEPT:]
+
+
+def _base_ns(evidence: Evidence) -> int:
+    return next(iter(evidence.tallies.values())).base_ns
+
+
+def _judge_deaths(evidence: Evidence, findings: Findings) -> None:
+    indexes = {node_id: index for index, node_id in enumerate(evidence.node_ids)}
+    for witness, state in evidence.states.items():
+        for node_id, reason, at_ns in state["nodes_left"]:
+            index = indexes.get(node_id)
+            killed_ns = evidence.killed_ns.get(index) if index is not None else None
+            if killed_ns is None or at_ns < killed_ns:
+                findings.false_deaths.append(f"{witness} lost {index} ({reason})")
+            else:
+                findings.noticed_s.append((at_ns - killed_ns) / 1e9)
+
+
+def _reasons(evidence: Evidence, findings: Findings) -> list[str]:
+    reasons = []
+    # Within the ring everything comes, in the order across rooms; past it the loss is told, and rooms keep order.
+    told_gap = evidence.may_lose and any(findings.told.values())
+    untold = {
+        node: count - findings.told[node] for node, count in findings.missed.items() if count > findings.told[node]
+    }
+    if findings.missing["lost"] and not evidence.may_lose:
+        reasons.append(f"{findings.missing['lost']} lost")
+    if untold:
+        reasons.append("untold: " + ", ".join(f"{count} at node {node}" for node, count in untold.items()))
+    if overtold := [
+        node for node in findings.told if findings.told[node] > findings.missed[node] + findings.excused[node]
+    ]:
+        reasons.append(f"more told than missed at node {', '.join(map(str, overtold))}")
+    if outside := sum(findings.outside.values()):
+        reasons.append(f"{outside} missed outside of the gaps that were told")
+    if findings.doubled:
+        reasons.append(f"{findings.doubled} doubled")
+    overtaken = findings.overtaken_in_room if told_gap else findings.overtaken
+    if overtaken:
+        reasons.append(f"{overtaken} overtaken")
+    if findings.strays:
+        reasons.append(f"{findings.strays} strays")
+    if findings.false_deaths:
+        reasons.append(f"{len(findings.false_deaths)} false deaths")
+    return reasons + _reasons_of_processes(evidence, findings)
+
+
+def _reasons_of_processes(evidence: Evidence, findings: Findings) -> list[str]:
+    reasons = []
+    owed_notices = len(evidence.killed_ns) * len(evidence.states)
+    if len(findings.noticed_s) < owed_notices:
+        reasons.append("death not noticed")
+    elif evidence.noticed_within_s and max(findings.noticed_s, default=0.0) > evidence.noticed_within_s:
+        reasons.append(f"death noticed after {max(findings.noticed_s):.1f} s")
+    if findings.closed:
+        reasons.append(f"{len(findings.closed)} clients dropped")
+    unanswered = [
+        (client, room)
+        for client, room in evidence.kept
+        if not any(joined and where == room for where, joined, _ in evidence.tallies[client].acked)
+    ]
+    if unanswered:
+        reasons.append(f"{len(unanswered)} joins not acknowledged")
+    if not findings.emitted or not findings.delivered:
+        reasons.append("nothing was measured")
+    return reasons

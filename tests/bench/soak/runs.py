@@ -1,0 +1,190 @@
+"""One scenario from its beginning to its verdict."""
+
+import asyncio
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import psutil
+
+from tests.bench.soak.faults import Fault
+from tests.bench.soak.judge import NOTICED_WITHIN_S, Evidence, Findings, examine
+from tests.bench.soak.load import MEMBERS, room_of
+from tests.bench.soak.stage import NAMES, Stage
+
+__all__ = ["FULL", "QUICK", "Outcome", "Plan", "run_fault"]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much, and for how long.
+
+    Attributes:
+        per_second: messages of all nodes together.
+        lead_s: load before the fault.
+        tail_s: load after it.
+        quiet_s: so long without progress, and what has not come is lost.
+        settle_s: longest wait for what is still to come.
+        noticed_within_s: longest time until a dead node is noticed; None for any.
+    """
+
+    per_second: float = 5_000
+    lead_s: float = 3.0
+    tail_s: float = 4.0
+    quiet_s: float = 6.0
+    settle_s: float = 30.0
+    noticed_within_s: float | None = NOTICED_WITHIN_S
+
+
+FULL = Plan()
+QUICK = Plan(per_second=2_000, lead_s=1.5, tail_s=2.5)
+LONGEST_S = 90.0
+"""No scenario emits for longer: emitters stop there by themselves."""
+POLL_S = 0.25
+DOUBLES_S = 0.5
+"""When all has come: so long for what may come twice."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """One scenario, judged.
+
+    Attributes:
+        findings: the verdict.
+        fault_s: how long the fault lasted.
+        emit_s: how long was emitted.
+        warnings: log lines above INFO of all nodes, by event.
+        counters: of all living nodes, added up.
+        gaps: what `on_bus_gap` told, by the name of the node.
+        errors: emits that raised, by the name of the error.
+        notes: what the reader should know of the run.
+        cpu: share of all cores that was busy; and that was this harness's, with nodes and brokers.
+    """
+
+    findings: Findings
+    fault_s: float = 0.0
+    emit_s: float = 0.0
+    warnings: Counter[str] = field(default_factory=Counter)
+    counters: Counter[str] = field(default_factory=Counter)
+    gaps: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    errors: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
+    cpu: tuple[float, float] = (0.0, 0.0)
+
+
+async def run_fault(fault: Fault, plan: Plan, *, longest_s: float = LONGEST_S) -> Outcome:
+    """Set up, load, harm, wait, judge.
+
+    Raises:
+        NotPermittedError: the machine does not allow what the scenario needs.
+        AssertionError: something of the harness did not work.
+    """
+    async with Stage(fault.setup, per_second=plan.per_second, longest_s=longest_s) as stage:
+        load = _CpuWatch()
+        began_s, memory = time.monotonic(), _Memory(stage)
+        await stage.emit()
+        await asyncio.sleep(plan.lead_s)
+        window_from_ns = time.monotonic_ns()
+        await fault.act(stage)
+        window_to_ns = time.monotonic_ns()
+        await asyncio.sleep(plan.tail_s)
+        await stage.stop()
+        emit_s, cpu = time.monotonic() - began_s, load.shares()
+        await _settle(stage, plan)
+        evidence = await _evidence(stage, fault, plan, (window_from_ns, window_to_ns))
+        outcome = Outcome(await asyncio.to_thread(examine, evidence))
+        outcome.fault_s, outcome.emit_s, outcome.cpu = (window_to_ns - window_from_ns) / 1e9, emit_s, cpu
+        _add_logs(outcome, stage, evidence)
+        outcome.notes += [*stage.notes, memory.growth(stage)]
+        return outcome
+
+
+async def _settle(stage: Stage, plan: Plan) -> None:
+    """Wait until all that is owed has come, or nothing comes any more."""
+    owed = await asyncio.to_thread(_owed, stage)
+    ends_at_s = time.monotonic() + plan.settle_s
+    came, since_s = -1, time.monotonic()
+    while time.monotonic() < ends_at_s and time.monotonic() - since_s < plan.quiet_s:
+        progress = await stage.checker.progress()
+        # What is owed of a room that was joined in between is not known here: then only quiet ends the wait.
+        if not stage.kept and all(progress[client][emitter] >= count for (client, emitter), count in owed.items()):
+            break
+        if (now := sum(map(sum, progress.values()))) != came:
+            came, since_s = now, time.monotonic()
+        await asyncio.sleep(POLL_S)
+    await asyncio.sleep(DOUBLES_S)
+
+
+def _owed(stage: Stage) -> dict[tuple[int, int], int]:
+    """Of each client of a living node and each living emitter, how many messages are to come."""
+    living = {node.index for node in stage.living}
+    owed: dict[tuple[int, int], int] = {}
+    for node in stage.living:
+        in_room = Counter(room_of(node.index, number) for number in range(len(node.ledger())))
+        for client, (home, rooms) in MEMBERS.items():
+            if home in living:
+                owed[client, node.index] = sum(in_room[room] for room in rooms)
+    return owed
+
+
+async def _evidence(stage: Stage, fault: Fault, plan: Plan, window_ns: tuple[int, int]) -> Evidence:
+    states = {node.index: await node.state() for node in stage.living}
+    return Evidence(
+        ledgers=[node.ledger() for node in stage.nodes],
+        tallies=await stage.checker.report(),
+        states=states,
+        node_ids=[node.node_id for node in stage.nodes],
+        killed_ns={node.index: node.killed_ns for node in stage.nodes if node.killed_ns is not None},
+        kept=stage.kept,
+        window_ns=window_ns,
+        may_lose=fault.may_lose,
+        noticed_within_s=plan.noticed_within_s,
+    )
+
+
+def _add_logs(outcome: Outcome, stage: Stage, evidence: Evidence) -> None:
+    for node in stage.nodes:
+        outcome.warnings += node.warnings()
+    for index, state in evidence.states.items():
+        outcome.counters.update(state["health_details"].get("counters", {}))
+        outcome.errors.update(state["errors"])
+        if state["gaps"]:
+            outcome.gaps[NAMES[index]] = state["gaps"]
+        if not state["ready"]:
+            outcome.notes.append(f"node {NAMES[index]} is not ready: {'; '.join(state['health_reasons'])}")
+    if unknown := stage.setup.unknown():
+        outcome.notes.append(f"this tree has no option {', '.join(unknown)}: left out")
+
+
+class _Memory:
+    """What each node has in use, now and later."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._before = {node.index: node.resident_mb() for node in stage.nodes}
+
+    def growth(self, stage: Stage) -> str:
+        parts = (f"{self._before[node.index]:.0f} -> {node.resident_mb():.0f}" for node in stage.living)
+        return f"memory of the nodes in MB: {', '.join(parts)}"
+
+
+class _CpuWatch:
+    """What share of the cores was busy since it was made."""
+
+    def __init__(self) -> None:
+        self._began_s = time.monotonic()
+        self._busy_s, self._own_s = _busy_s(), _own_s()
+
+    def shares(self) -> tuple[float, float]:
+        all_s = (time.monotonic() - self._began_s) * (psutil.cpu_count() or 1)
+        return (_busy_s() - self._busy_s) / all_s, max(_own_s() - self._own_s, 0.0) / all_s
+
+
+def _busy_s() -> float:
+    times = psutil.cpu_times()
+    return sum(times) - times.idle - times.iowait - times.guest - times.guest_nice
+
+
+def _own_s() -> float:
+    own = psutil.Process()
+    return sum(sum(process.cpu_times()[:2]) for process in [own, *own.children(recursive=True)])

@@ -1,0 +1,151 @@
+"""What a scenario plays on: brokers, the way to them, three nodes, and the clients with their checker."""
+
+import asyncio
+import tempfile
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+from tests.bench.soak.checkers import CheckerProcess
+from tests.bench.soak.load import MEMBERS, NODES
+from tests.bench.soak.netns import Namespace
+from tests.bench.soak.nodes import SoakNode
+from tests.bench.soak.relays import RelayProcess
+from tests.support.broker import BrokerProcess
+from tests.support.cluster_nodes import wait_counts
+from tests.support.node_config import NodeConfig
+from tests.support.ports import free_port_block
+from zmqio.config import BusOptions
+
+__all__ = ["NAMES", "Setup", "Stage"]
+
+NAMES = ("one", "two", "three")
+PING_INTERVAL_S = 600
+"""Of the clients. They answer, but a node that was stopped for a while shall not lose them for that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a scenario needs.
+
+    Attributes:
+        brokers: how many.
+        way: how nodes reach the broker: `direct`; all through a TCP `relay` to the first one; or over a link that
+            can be taken down, with one `node`, or the `broker`, in a network namespace of its own.
+        bus: options of `ZmqAdapter`. Those that this tree does not know are left out, and told.
+    """
+
+    brokers: int = 1
+    way: Literal["direct", "relay", "node in netns", "broker in netns"] = "direct"
+    bus: dict[str, Any] = field(default_factory=dict)
+
+    def known(self) -> dict[str, Any]:
+        """The options that there are."""
+        names = {one.name for one in fields(BusOptions)}
+        return {name: value for name, value in self.bus.items() if name in names}
+
+    def unknown(self) -> list[str]:
+        """The options that this tree does not know."""
+        return sorted(set(self.bus) - set(self.known()))
+
+
+class Stage:
+    """Set up by `async with`: all nodes know of each other, all clients are in their rooms, nothing is emitted.
+
+    Args:
+        setup: what is needed.
+        per_second: messages of all nodes together.
+        longest_s: how long they may be emitted at most.
+
+    Attributes:
+        brokers, nodes, checker, relay, netns: the parts; the last two only where they are needed.
+        base_ns: what the checker counts times from.
+        kept: (client, room) of each later join that is kept to the end.
+        notes: what the reader of the report should know.
+    """
+
+    checker: CheckerProcess
+
+    def __init__(self, setup: Setup, *, per_second: float, longest_s: float) -> None:
+        self.setup = setup
+        self.per_second = per_second
+        self.brokers: list[BrokerProcess] = []
+        self.nodes: list[SoakNode] = []
+        self.relay: RelayProcess | None = None
+        self.netns: Namespace | None = None
+        self.base_ns = time.monotonic_ns()
+        self.kept: set[tuple[int, int]] = set()
+        self.notes: list[str] = []
+        self.capacity = int(per_second / NODES * longest_s) + 1_000
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> "Stage":
+        try:
+            await self._set_up()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    @property
+    def living(self) -> list[SoakNode]:
+        """The nodes that were not killed."""
+        return [node for node in self.nodes if node.killed_ns is None]
+
+    async def emit(self) -> None:
+        """Every node begins to emit its share."""
+        await asyncio.gather(*(node.do("emit", per_second=self.per_second / NODES) for node in self.living))
+
+    async def stop(self) -> None:
+        """Nobody emits any more."""
+        await asyncio.gather(*(node.do("stop") for node in self.living))
+
+    async def _set_up(self) -> None:
+        if self.setup.way.endswith("netns"):
+            self.netns = self._stack.enter_context(Namespace())
+        self.brokers = [
+            BrokerProcess(address=address, before=self._before("broker")) for address in self._broker_addresses()
+        ]
+        addresses = [broker.address for broker in self.brokers]
+        if self.setup.way == "relay":
+            self.relay = await self._stack.enter_async_context(RelayProcess(addresses[0]))
+            addresses[0] = self.relay.address
+        # Nodes take longer to start than brokers do, so all start at the same time.
+        self._spawn_nodes(",".join(addresses))
+        for broker in self.brokers:
+            await self._stack.enter_async_context(broker)
+        self.checker = await self._stack.enter_async_context(CheckerProcess())
+        await wait_counts(self.nodes, NODES)
+        for node in self.nodes:
+            await node.learn_id()
+        clients = [(client, self.nodes[node].port, rooms) for client, (node, rooms) in MEMBERS.items()]
+        await self.checker.connect(clients, self.capacity, self.base_ns)
+
+    def _broker_addresses(self) -> list[str | None]:
+        if self.netns is None:
+            return [None] * self.setup.brokers
+        host = self.netns.there if self.setup.way == "broker in netns" else self.netns.here
+        return [f"tcp://{host}:{free_port_block(4)}" for _ in range(self.setup.brokers)]
+
+    def _before(self, who: str, index: int = NODES - 1) -> list[str]:
+        inside = self.netns is not None and self.setup.way == f"{who} in netns" and index == NODES - 1
+        return self.netns.command if inside and self.netns is not None else []
+
+    def _spawn_nodes(self, addresses: str) -> None:
+        folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="zmqio-soak-")))
+        options = {"ping_interval_s": PING_INTERVAL_S}
+        for index, name in enumerate(NAMES):
+            config = NodeConfig(name, adapter=addresses, options=options, bus=self.setup.known())
+            before = self._before("node", index)
+            node = SoakNode(config, index=index, folder=folder, capacity=self.capacity, before=before)
+            self.nodes.append(node)
+            self._stack.push_async_callback(node.end)
+            node.spawn()

@@ -1,0 +1,35 @@
+"""Runs a fault as an end-to-end test: the harness of `tests.bench.soak` with a small load, and nothing timed."""
+
+import pytest
+
+from tests.bench.soak.actions import Action
+from tests.bench.soak.faults import Fault
+from tests.bench.soak.netns import NotPermittedError
+from tests.bench.soak.report import details, row, table_head
+from tests.bench.soak.runs import Outcome, Plan, run_fault
+from tests.bench.soak.stage import Setup
+from tests.support.timing import LIMIT_S
+
+__all__ = ["FAST_DEATHS", "held", "played"]
+
+SMALL = Plan(
+    per_second=600, lead_s=0.5, tail_s=0.7, quiet_s=LIMIT_S / 5, settle_s=2 * LIMIT_S, noticed_within_s=None
+)
+FAST_DEATHS = {"heartbeat_s": 0.2, "dead_after_s": 1.5}
+"""Options of the bus where a node dies."""
+
+
+async def played(act: Action, setup: Setup = Setup(), *, may_lose: bool = False) -> Outcome:  # noqa: B008 - frozen
+    """Let it happen and see that the promise holds; skips the test where network namespaces are not permitted."""
+    try:
+        outcome = await run_fault(Fault("", act, setup, may_lose), SMALL)
+    except NotPermittedError as error:
+        pytest.skip(f"no network namespaces here: {error}")
+    assert outcome.findings.broken == [], "\n".join([table_head(), row("", outcome), *details(outcome)])
+    return outcome
+
+
+async def held(act: Action, setup: Setup = Setup()) -> None:  # noqa: B008 - frozen
+    """The same, and no message was refused: everything that was emitted has arrived."""
+    outcome = await played(act, setup)
+    assert outcome.findings.missing == {}, "\n".join([table_head(), row("", outcome), *details(outcome)])

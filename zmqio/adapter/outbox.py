@@ -1,0 +1,147 @@
+"""What this node says to the others: stamped messages, which are kept for who misses them, and unstamped ones.
+
+The one place that publishes. Knows the bus, the stamps and the ring; nothing of what comes back.
+"""
+
+from collections.abc import Callable, Collection
+
+from zmqio.adapter.base import Bus, Identity
+from zmqio.adapter.incidents import Incidents
+from zmqio.adapter.ring import Ring
+from zmqio.adapter.stamps import Stamps
+from zmqio.config import REPLAY_OVERHEAD_BYTES, BusOptions
+from zmqio.exceptions import (
+    BusError,
+    BusOverflowError,
+    BusUnavailableError,
+    MessageTooLargeError,
+    ProtocolError,
+)
+from zmqio.protocol.envelope import encode
+from zmqio.protocol.messages import Broadcast, Envelope, Goodbye, Heartbeat, Message, ReplayAnswer, ReplayRequest
+
+__all__ = ["Outbox"]
+
+_UNSENT = {
+    Heartbeat: "heartbeats_unsent",
+    Goodbye: "goodbyes_unsent",
+    ReplayRequest: "replay_questions_unsent",
+    ReplayAnswer: "replay_answers_unsent",
+}
+
+
+class Outbox:
+    """The way out of one node.
+
+    Args:
+        identity: this node.
+        bus: the way to the others.
+        options: limits.
+        incidents: counts what failed.
+        clock: gives the seconds of any steady clock.
+
+    Attributes:
+        ring: what was sent, for a while.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        bus: Bus,
+        options: BusOptions,
+        incidents: Incidents,
+        clock: Callable[[], float],
+    ) -> None:
+        self.ring = Ring(options.replay_ring_bytes, options.replay_ring_s)
+        self._bus = bus
+        self._options = options
+        self._incidents = incidents
+        self._clock = clock
+        self._stamps = Stamps(identity.node_id)
+        self._shut: str | None = None
+        self._expired = 0
+
+    @property
+    def connected_links(self) -> Collection[int]:
+        """The brokers that are connected."""
+        return self._bus.connected_links
+
+    def shut(self, reason: str) -> None:
+        """Nothing is published any more; `reason` is what whoever tries is told."""
+        self._shut = reason
+
+    def publish(self, topic: bytes, message: Message) -> None:
+        """Stamp a message, send it to the other nodes, and keep it for those that will miss it.
+
+        While no broker takes it, it is only kept, and the other nodes get it when one does. A volatile broadcast
+        is dropped then, and counted.
+
+        Raises:
+            BusOverflowError: no broker takes it, and what waits for one leaves no room for it.
+            BusUnavailableError: this node has left the bus.
+            MessageTooLargeError: it is over the limit.
+        """
+        self._publish(topic, message, waits=True)
+
+    def ask(self, topic: bytes, message: Message) -> None:
+        """Publish a question, which is of no use later: it does not wait for a broker.
+
+        Raises:
+            BusUnavailableError: no broker is connected, or this node has left the bus.
+            BusOverflowError: no broker takes it now.
+            MessageTooLargeError: it is over the limit.
+        """
+        self._publish(topic, message, waits=False)
+
+    def tell(self, topic: bytes, message: Message, *, link: int | None = None) -> None:
+        """Send a message that is not stamped, by all links or by one; a failure is counted."""
+        try:
+            sent = self._bus.publish(topic, encode(Envelope(self._stamps.unstamped(), message)), link=link)
+        except BusError as error:
+            self._incidents.report("publish_failed", error=type(error).__name__, reason=str(error))
+        else:
+            if not sent:
+                # No heartbeat, no echo: `health` says so, and other nodes hear the silence.
+                self._incidents.count(_UNSENT.get(type(message), "messages_unsent"))
+
+    def expire(self) -> None:
+        """Forget what is too old; count and tell what no broker has ever taken of it."""
+        self.ring.expire(self._clock())
+        expired = self.ring.dropped_unsent - self._expired
+        if expired:
+            self._expired += expired
+            self._incidents.report("bus_expired_unsent", messages=expired, brokers=self._bus.brokers)
+
+    def _publish(self, topic: bytes, message: Message, *, waits: bool) -> None:
+        stamp = self._stamps.stamp(topic)
+        try:
+            if self._shut is not None:
+                raise BusUnavailableError(self._shut)
+            body = encode(Envelope(stamp, message))
+            self._check_size(len(topic) + len(body))
+            sent = self._bus.publish(topic, body)
+            if not sent and not self._may_wait(len(topic) + len(body), message, waits=waits):
+                self._stamps.take_back(topic, stamp)
+                return
+        except (BusError, ProtocolError) as error:
+            self._stamps.take_back(topic, stamp)
+            self._incidents.report("publish_failed", error=type(error).__name__, reason=str(error))
+            raise
+        self.ring.add(stamp.n, topic, body, self._clock(), sent=sent > 0)
+
+    def _may_wait(self, size_bytes: int, message: Message, *, waits: bool) -> bool:
+        """Whether a message that no broker took is kept for when one does."""
+        if isinstance(message, Broadcast) and message.volatile:
+            self._incidents.count("volatile_dropped")
+            return False
+        if not waits and not self._bus.connected_links:
+            raise BusUnavailableError(f"no broker is connected; tried: {self._bus.brokers}")
+        if not waits or not self.ring.has_room(size_bytes):
+            raise BusOverflowError(self.ring.unsent, self._options.replay_ring_bytes)
+        self._incidents.report("bus_waits", waiting_messages=self.ring.unsent + 1, brokers=self._bus.brokers)
+        return True
+
+    def _check_size(self, size_bytes: int) -> None:
+        limit = self._options.max_message_bytes - REPLAY_OVERHEAD_BYTES
+        if size_bytes > limit:
+            raise MessageTooLargeError(size_bytes, limit)

@@ -1,0 +1,220 @@
+"""What this node has sent, kept for a while, to be sent again to whoever missed it. Pure, time is an argument.
+
+Bounded by bytes and by age. Of what does not fit any more the topic is remembered for longer, so that a loss can
+be told with an exact count. Numbers are those of `Stamps`: without a hole, so every n that is kept is found at
+once.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from zmqio.protocol.messages import LostRow, ReplayedRow
+
+__all__ = ["MESSAGE_OVERHEAD_BYTES", "Page", "PageLimits", "Ring"]
+
+MESSAGE_OVERHEAD_BYTES = 200
+"""Counted for each message beside its topic and body: what its place here takes (measured: 190 to 220 bytes)."""
+TRACES_KEPT = 1 << 17
+"""Messages that are gone but whose topic is still known; about 10 MB at most, and 26 s at 5,000 messages a
+second."""
+
+
+class _Kept(NamedTuple):
+    topic: bytes
+    body: bytes
+    at: float
+    size: int
+
+
+class _Trace(NamedTuple):
+    topic: bytes
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class PageLimits:
+    """How much one answer may hold, and how much work it may be.
+
+    Attributes:
+        messages: most messages in it.
+        size_bytes: most bytes of topics and bodies, unless the first alone has more.
+        scanned: most messages looked at, asked for or not.
+    """
+
+    messages: int = 5_000
+    size_bytes: int = 1 << 20
+    scanned: int = 20_000
+
+
+DEFAULT_LIMITS = PageLimits()
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What is sent again at once; see `zmqio.protocol.messages.ReplayAnswer` for the fields."""
+
+    upto: int
+    complete: bool
+    forgotten: int
+    lost: tuple[LostRow, ...]
+    messages: tuple[ReplayedRow, ...]
+
+
+class Ring:
+    """Keeps the newest messages of one node.
+
+    Args:
+        max_bytes: most bytes kept, `MESSAGE_OVERHEAD_BYTES` for each message among them; beyond it the oldest go.
+        max_age_s: seconds that a message is kept.
+        traces_kept: of how many messages that are gone the topic is remembered.
+
+    Attributes:
+        size_bytes: bytes kept now.
+        dropped_unsent: messages that went before any broker took them.
+    """
+
+    def __init__(self, max_bytes: int, max_age_s: float, *, traces_kept: int = TRACES_KEPT) -> None:
+        self.size_bytes = 0
+        self.dropped_unsent = 0
+        self._max_bytes = max_bytes
+        self._max_age_s = max_age_s
+        self._kept: dict[int, _Kept] = {}
+        self._traces: deque[_Trace] = deque(maxlen=traces_kept)
+        self._first = 1
+        self._next = 1
+        self._unsent_from: int | None = None
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    @property
+    def unsent(self) -> int:
+        """How many of the newest messages no broker has taken yet, at most."""
+        return 0 if self._unsent_from is None else self._next - max(self._unsent_from, self._first)
+
+    def has_room(self, size_bytes: int) -> bool:
+        """Whether a message of so many bytes fits without losing one that no broker has taken."""
+        if self._unsent_from is None:
+            return True
+        needed = self.size_bytes + size_bytes + MESSAGE_OVERHEAD_BYTES - self._max_bytes
+        number = self._first
+        while needed > 0 and number < self._unsent_from and number < self._next:
+            needed -= self._kept[number].size
+            number += 1
+        return needed <= 0
+
+    def add(self, n: int, topic: bytes, body: bytes, now: float, *, sent: bool) -> None:
+        """Keep the message with the next number.
+
+        Args:
+            n: its number; the one after that of the last call.
+            topic: where it was sent.
+            body: what was sent.
+            now: the time.
+            sent: whether a broker took it. Once one is taken, those before it count as taken too: they are asked
+                for by who misses them.
+
+        Raises:
+            ValueError: it is not the next number.
+        """
+        if n != self._next:
+            raise ValueError(f"message {n} is not the next one, {self._next}")
+        self._next = n + 1
+        size = len(topic) + len(body) + MESSAGE_OVERHEAD_BYTES
+        self._kept[n] = _Kept(topic, body, now, size)
+        self.size_bytes += size
+        if sent:
+            self._unsent_from = None
+        elif self._unsent_from is None:
+            self._unsent_from = n
+        if self.size_bytes > self._max_bytes or now - self._kept[self._first].at > self._max_age_s:
+            self.expire(now)
+
+    def expire(self, now: float) -> None:
+        """Drop what is too old, or too much."""
+        oldest = now - self._max_age_s
+        while self._kept and (self.size_bytes > self._max_bytes or self._kept[self._first].at < oldest):
+            self._drop_first()
+
+    def page(
+        self,
+        after: int,
+        wanted: Callable[[bytes], bool],
+        *,
+        max_age_s: float,
+        now: float,
+        limits: PageLimits = DEFAULT_LIMITS,
+    ) -> Page:
+        """Collect what was sent after a number, on some topics.
+
+        Args:
+            after: the highest number that is not wanted.
+            wanted: whether a topic is.
+            max_age_s: seconds; what is older is not wanted either, and is not missed.
+            now: the time.
+            limits: when to stop; the rest is for the next page.
+        """
+        oldest = now - max_age_s
+        after = min(after, self._next - 1)
+        lost, forgotten = self._lost(after, wanted, oldest, now)
+        rows, upto = self._rows(self._first_younger(max(after + 1, self._first), oldest), wanted, now, limits)
+        return Page(upto, upto == self._next - 1, forgotten, lost, rows)
+
+    def _rows(
+        self, start: int, wanted: Callable[[bytes], bool], now: float, limits: PageLimits
+    ) -> tuple[tuple[ReplayedRow, ...], int]:
+        rows: list[ReplayedRow] = []
+        size = 0
+        for n in range(start, min(self._next, start + limits.scanned)):
+            topic, body, at, _ = self._kept[n]
+            if not wanted(topic):
+                continue
+            size += len(topic) + len(body)
+            if rows and (size > limits.size_bytes or len(rows) >= limits.messages):
+                return tuple(rows), n - 1
+            rows.append(ReplayedRow(topic, body, max(0.0, now - at)))
+        return tuple(rows), min(self._next, start + limits.scanned) - 1
+
+    def _first_younger(self, start: int, oldest: float) -> int:
+        """The first number from `start` on that was sent at `oldest` or later; times never go down."""
+        low, high = start, self._next
+        while low < high:
+            middle = (low + high) // 2
+            if self._kept[middle].at < oldest:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    def _lost(
+        self, after: int, wanted: Callable[[bytes], bool], oldest: float, now: float
+    ) -> tuple[tuple[LostRow, ...], int]:
+        """Count what is gone, from the newest on."""
+        numbers: dict[bytes, list[int]] = {}
+        newest: dict[bytes, float] = {}
+        n = self._first
+        forgotten = 0
+        for topic, at in reversed(self._traces):
+            n -= 1
+            if n <= after or at < oldest:
+                break
+            if wanted(topic):
+                numbers.setdefault(topic, []).append(n)
+                newest.setdefault(topic, at)
+        else:
+            forgotten = max(0, n - 1 - after)
+        rows = (
+            LostRow(topic, tuple(reversed(ns)), max(0.0, now - newest[topic])) for topic, ns in numbers.items()
+        )
+        return tuple(rows), forgotten
+
+    def _drop_first(self) -> None:
+        n = self._first
+        topic, _, at, size = self._kept.pop(n)
+        self._first = n + 1
+        self.size_bytes -= size
+        if self._unsent_from is not None and n >= self._unsent_from:
+            self.dropped_unsent += 1
+        self._traces.append(_Trace(topic, at))

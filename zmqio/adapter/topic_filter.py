@@ -1,0 +1,62 @@
+"""A set of topics in few bytes, to send along: a Bloom filter. Pure.
+
+A topic that was put in is always found; another one is found about once in a hundred times, and whoever gets a
+message too many for it drops that. Twelve bits a topic, so 5,000 topics take 7.5 KB.
+
+The bytes: a bit array, least significant bit of the first byte first. The positions of a topic are
+`(a + i * b) mod bits` for i from 0 to 3, where a and b are the two little-endian 32-bit halves of the topic's
+BLAKE2b digest of 8 bytes, b made odd.
+
+Source: https://en.wikipedia.org/wiki/Bloom_filter; Kirsch and Mitzenmacher, "Less hashing, same performance"
+(2006).
+"""
+
+from collections.abc import Collection, Iterator
+from hashlib import blake2b
+
+__all__ = ["TopicFilter", "make_filter"]
+
+BITS_PER_TOPIC = 12
+POSITIONS = 4
+SMALLEST_BYTES = 8
+TOPICS_REMEMBERED = 10_000
+
+
+def make_filter(topics: Collection[bytes]) -> bytes:
+    """Make a filter of topics; about 2 us a topic."""
+    bits = bytearray(max(SMALLEST_BYTES, len(topics) * BITS_PER_TOPIC // 8))
+    size = len(bits) * 8
+    for topic in topics:
+        for position in _positions(topic, size):
+            bits[position >> 3] |= 1 << (position & 7)
+    return bytes(bits)
+
+
+class TopicFilter:
+    """Looks topics up in a filter; the answer for a topic is remembered, for few topics make most of the messages.
+
+    Args:
+        bits: what `make_filter` made; nothing is in an empty one.
+    """
+
+    def __init__(self, bits: bytes) -> None:
+        self._bits = bits
+        self._known: dict[bytes, bool] = {}
+
+    def __contains__(self, topic: bytes) -> bool:
+        found = self._known.get(topic)
+        if found is None:
+            if len(self._known) >= TOPICS_REMEMBERED:
+                self._known.clear()
+            found = self._known[topic] = self._look_up(topic)
+        return found
+
+    def _look_up(self, topic: bytes) -> bool:
+        bits, size = self._bits, len(self._bits) * 8
+        return size > 0 and all(bits[at >> 3] >> (at & 7) & 1 for at in _positions(topic, size))
+
+
+def _positions(topic: bytes, size: int) -> Iterator[int]:
+    digest = int.from_bytes(blake2b(topic, digest_size=8).digest(), "little")
+    start, step = digest & 0xFFFFFFFF, digest >> 32 | 1
+    return ((start + number * step) % size for number in range(POSITIONS))

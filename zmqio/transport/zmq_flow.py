@@ -1,0 +1,110 @@
+"""Which links take messages now: a link whose queue is full is left alone until it takes one again.
+
+What a full queue did not take is a hole in what the other nodes get by that link. So before anything else passes
+it again, they have to be told: `try_again` is called, and the link flows when a message by it alone was taken.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+
+from zmqio.log_limit import LogLimit
+
+__all__ = ["Flow", "Sender"]
+
+log = structlog.get_logger(__name__)
+
+TRY_AGAIN_S = 0.02
+
+
+class Sender(Protocol):
+    """The publishing half of a link."""
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether nothing is taken because its connection is gone, which it will report."""
+
+    def send(self, frame: bytes) -> bool:
+        """Queue one message; False when it is not taken."""
+
+
+class Flow:
+    """The publishing halves of the links that are ready.
+
+    Args:
+        counters: counts `bus_overflows`.
+        try_again: called with a link that may take something again, on the loop, until it has.
+    """
+
+    def __init__(self, counters: Counter[str], try_again: Callable[[int], None]) -> None:
+        self._counters = counters
+        self._try_again = try_again
+        self._ready: dict[int, Sender] = {}
+        self._flowing: list[tuple[int, Sender]] = []
+        self._stalled: dict[int, asyncio.TimerHandle] = {}
+        self._log = LogLimit()
+
+    def add(self, link: int, sender: Sender) -> None:
+        """A link has become ready."""
+        self._ready[link] = sender
+        self._sort()
+
+    def remove(self, link: int) -> None:
+        """A link is lost."""
+        self._ready.pop(link, None)
+        self._forget_stall(link)
+        self._sort()
+
+    def close(self) -> None:
+        """All links are lost."""
+        for link in list(self._ready):
+            self.remove(link)
+
+    def send(self, frame: bytes) -> int:
+        """Queue a message on every link that flows; on how many it was."""
+        sent = 0
+        full: list[int] = []
+        for link, sender in self._flowing:
+            if sender.send(frame):
+                sent += 1
+            else:
+                full.append(link)
+        for link in full:
+            self._stall(link)
+        return sent
+
+    def send_by(self, link: int, frame: bytes) -> int:
+        """Queue a message on one link that is ready, whether it flows or not; 1 or 0."""
+        sender = self._ready.get(link)
+        if sender is None:
+            return 0
+        if not sender.send(frame):
+            self._stall(link)
+            return 0
+        if self._forget_stall(link):
+            self._sort()
+        return 1
+
+    def _stall(self, link: int) -> None:
+        if link not in self._stalled and not self._ready[link].is_lost:
+            self._counters["bus_overflows"] += 1
+            if times := self._log.happened(time.monotonic()):
+                log.warning("bus_overflow", link=link, times=times, hint="the broker takes less than is published")
+        self._forget_stall(link)
+        loop = asyncio.get_running_loop()
+        self._stalled[link] = loop.call_later(TRY_AGAIN_S, self._try_again, link)
+        self._sort()
+
+    def _forget_stall(self, link: int) -> bool:
+        timer = self._stalled.pop(link, None)
+        if timer is None:
+            return False
+        timer.cancel()
+        return True
+
+    def _sort(self) -> None:
+        self._flowing = [entry for entry in self._ready.items() if entry[0] not in self._stalled]
