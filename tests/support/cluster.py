@@ -86,7 +86,7 @@ class NodeProcess:
         self._process = subprocess.Popen(
             self.command(fd),
             cwd=ROOT,
-            env=self.environment(),
+            env=self.environment() | self.config.environment,
             pass_fds=[fd],
             stdin=subprocess.DEVNULL,
             stdout=self._log,
