@@ -1,6 +1,6 @@
 """A node's `Peers`: finds the owner of a session, and passes on what is said between two nodes.
 
-Stands between the node and its `MemberEvents`, for it has to know who comes and goes. Sends only what its user
+Stands between the node and its `NodeEvents`, for it has to know who comes and goes. Sends only what its user
 says.
 """
 
@@ -8,7 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Collection
 
-from zmqio.adapter.base import MemberEvents
+from zmqio.adapter.base import BusGap, NodeEvents
 from zmqio.adapter.peers import PeerEvents
 from zmqio.ids import NodeId, NodeTag, tag_of
 from zmqio.protocol.relay_messages import RelayMessage
@@ -36,7 +36,7 @@ class Forwarding:
 
     def __init__(
         self,
-        events: MemberEvents,
+        events: NodeEvents,
         *,
         peers: Callable[[], Collection[NodeId]],
         say: Callable[[NodeId, RelayMessage], None],
@@ -92,7 +92,7 @@ class Forwarding:
         for node_id in tuple(self._peers()):
             self._part_from(node_id, "this node has left the bus")
 
-    # `MemberEvents`.
+    # `NodeEvents`.
 
     def node_joined(self, node_id: NodeId) -> None:
         """Another node is there."""
@@ -105,6 +105,11 @@ class Forwarding:
         """Another node is gone."""
         self._part_from(node_id, reason)
         self._events.node_left(node_id, reason)
+
+    def bus_gap(self, gap: BusGap) -> None:
+        """Something that another node said is lost: what it was part of cannot go on."""
+        self._part_from(gap.node_id, gap.reason)
+        self._events.bus_gap(gap)
 
     def _find(self, tag: NodeTag) -> NodeId | None:
         # Of two with the same tag the later one is alive: the other is its predecessor, or has to go.

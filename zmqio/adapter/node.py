@@ -25,7 +25,7 @@ from zmqio.ids import NodeId
 from zmqio.protocol import messages as m
 from zmqio.protocol.messages import Envelope, Message, Stamp
 from zmqio.protocol.publish import PublishRequest
-from zmqio.protocol.relay_messages import HttpRequest, RelayMessage, StreamOpen
+from zmqio.protocol.relay_messages import RelayMessage
 from zmqio.protocol.topic import all_topic, inbox_topic, owner_prefix
 from zmqio.protocol.values import pack_values, unpack_values
 
@@ -99,6 +99,7 @@ class Node:
         self._bus = bus
         self._outbox = Outbox(identity, bus, options, self.incidents, clock)
         self._reader = Reader(identity.node_id, self.incidents, clock)
+        self.forwarding = Forwarding(events, peers=lambda: self.peers, say=self._say, clock=clock)
         self._repair = Repair(
             identity,
             options,
@@ -106,9 +107,8 @@ class Node:
             self.incidents,
             clock=clock,
             deliver=self._deliver_replayed,
-            lost=events.bus_gap,
+            lost=self.forwarding.bus_gap,
         )
-        self.forwarding = Forwarding(events, peers=lambda: self.peers, say=self._say, clock=clock)
         self._presence = Presence(
             identity,
             options,
@@ -356,9 +356,7 @@ class Node:
             self.answer(sender, m.Response(message.request_id, NOTHING, last=True))
 
     def _say(self, node_id: NodeId, message: RelayMessage) -> None:
-        # A request has somebody waiting for it now; what belongs to one that was heard may wait for a broker.
-        send = self.ask if isinstance(message, HttpRequest | StreamOpen) else self.publish
-        send(inbox_topic(self.options.prefix, node_id), message)
+        self.publish(inbox_topic(self.options.prefix, node_id), message)
 
     def _node_gone(self, node_id: NodeId, died: bool) -> None:
         self._repair.gone(node_id, died=died)
