@@ -66,7 +66,12 @@ def broker(arguments: tuple[str, ...]) -> None:
     help="Addresses and networks whose X-Forwarded-For is believed; * for all.",
 )
 @click.option(
-    "--drain", "drain_s", default=0.0, show_default=True, metavar="SECONDS", help="Let clients go slowly."
+    "--drain",
+    "drain_s",
+    default=0.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time over which a worker that stops disconnects its clients.",
 )
 @click.option(
     "--head-timeout",

@@ -31,6 +31,8 @@ async def app(scope, receive, send):
     await send({"type": "http.response.body", "body": body})
 """
 
+ENVIRON = "json.dumps({name: value for name, value in os.environ.items() if name.startswith('ZMQIO_')}).encode()"
+
 
 async def ended(server: ServeProcess) -> tuple[int, str]:
     """Exit code and output of a server that ends by itself, with nothing left of it."""
@@ -90,6 +92,18 @@ async def test_crash_loop_ends_the_server_and_says_why(tmp_path: Path, crash: st
     assert last.startswith("Error: giving up: the workers in place 1 end again and again, before they were ready")
     assert last.endswith(words)
     assert output.count('"worker_ended"') == 3
+
+
+async def test_workers_learn_broker_tag_and_drain_from_their_environment(tmp_path: Path) -> None:
+    (tmp_path / "own_app.py").write_text(
+        "import json, os\n" + APP.replace('b\'{"pid": %d, "version": %d}\' % (os.getpid(), VERSION)', ENVIRON)
+    )
+    async with ServeProcess("--drain", "1.5", app="own_app:app", folder=tmp_path, workers=1) as server:
+        found = await request(server)
+        assert found["ZMQIO_ADAPTER"] == server.broker
+        assert found["ZMQIO_NODE_TAG"] == server.log_lines("worker_ready")[0]["tag"]
+        assert found["ZMQIO_DRAIN_S"] == "1.5"
+        assert "ZMQIO_SERVE_WORKER" not in found  # what the app starts is no worker
 
 
 async def test_named_broker_is_joined_and_outlives_the_server() -> None:
