@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.support.broker import BrokerProcess
 from tests.support.cluster import Cluster, NodeProcess
@@ -140,6 +140,31 @@ async def test_second_websocket_of_a_session_is_turned_away_as_locally(cluster: 
         await first.send("5")
         await first.send('420["echo","still here"]')
         assert await asyncio.wait_for(first.recv(), LIMIT_S) == '430["still here"]'
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+async def test_client_that_does_not_read_is_dropped_wherever_it_is(cluster: Cluster, place: int) -> None:
+    owner, node = cluster[0], cluster[place]
+    others = {*(await owner.state())["reasons"]}
+    sid, flooder = await open_session(owner), await open_session(owner)
+    async with connect(
+        f"ws://127.0.0.1:{node.port}/socket.io/?EIO=4&transport=websocket&sid={sid}", max_queue=1, compression=None
+    ) as slow:
+        await slow.send("2probe")
+        assert await asyncio.wait_for(slow.recv(), LIMIT_S) == "3probe"
+        await slow.send("5")
+        await slow.send(f'420["join","slow {place}"]')
+        assert await asyncio.wait_for(slow.recv(), LIMIT_S) == '430["ok"]'
+        async with open_connection(owner.port) as own:
+            await say(own, flooder, f'42["flood","slow {place}",200,100000]')
+        state = await owner.wait_state("it was dropped", lambda state: len(state["reasons"]) > len(others))
+        assert [state["reasons"][one] for one in state["reasons"] if one not in others] == ["slow client"]
+        for one in (owner, node):
+            await open_requests(one, 0)
+        with pytest.raises(ConnectionClosed):
+            async with asyncio.timeout(LIMIT_S):
+                while True:
+                    await slow.recv()
 
 
 @asynccontextmanager
