@@ -20,6 +20,9 @@ TRACES_KEPT = 1 << 17
 """Messages that are gone but whose topic is still known; about 10 MB at most, and 26 s at 5,000 messages a
 second."""
 
+MESSAGES_IN_A_PAGE = 5_000
+BYTES_IN_A_PAGE = 1 << 20
+LOST_BYTES_IN_A_PAGE = 2 << 20
 LOST_ROW_BYTES = 24
 LOST_NUMBER_BYTES = 9
 """What a lost message takes in an answer, packed, beside its topic."""
@@ -48,9 +51,9 @@ class PageLimits:
         scanned: most messages looked at, asked for or not.
     """
 
-    messages: int = 5_000
-    size_bytes: int = 1 << 20
-    lost_bytes: int = 2 << 20
+    messages: int = MESSAGES_IN_A_PAGE
+    size_bytes: int = BYTES_IN_A_PAGE
+    lost_bytes: int = LOST_BYTES_IN_A_PAGE
     scanned: int = 20_000
 
 

@@ -42,8 +42,8 @@ class _Way:
         last: the highest number that came by the link.
         fresh: something came by it since it was made anew here.
         doubted: it may have holes that are still to come; only an answer that comes by it ends that.
-        trusted_from: the answer to a question with this id or a later one does. What was asked before the doubt may
-            be answered in front of the hole.
+        trusted_from: the answer to a question with this id or a later one does. What was asked before the doubt
+            may be answered in front of the hole.
     """
 
     generation: int = -1
