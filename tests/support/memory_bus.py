@@ -156,7 +156,7 @@ class MemoryBus:
         if link is None and ready & self._full:
             for full in ready & self._full:
                 self._after(TRY_AGAIN_TURNS, partial(self._try_again, full))
-            ready -= self._full
+            ready = ready - self._full
         if not self.paused and ready:
             self._network.publish(sorted(ready), topic, body)
         if link is not None:
