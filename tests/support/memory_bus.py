@@ -130,6 +130,7 @@ class MemoryBus:
         self._events: BusEvents | None = None
         self._parked: list[tuple[int, bytes, bytes]] = []
         self._full: set[int] = set()
+        self._trying: int | None = None
 
     @property
     def connected_links(self) -> Collection[int]:
@@ -157,12 +158,12 @@ class MemoryBus:
         if len(topic) + len(body) > self._max_message_bytes:
             raise MessageTooLargeError(len(topic) + len(body), self._max_message_bytes)
         ready = self._ready if link is None else self._ready & {link}
-        if self.closed or not ready:
+        if self.closed or not ready or (link in self._full and link != self._trying):
             return 0
         if link is None and ready & self._full:
             for full in ready & self._full:
                 self._after(TRY_AGAIN_TURNS, partial(self._try_again, full))
-            ready -= self._full
+            ready = ready - self._full
         if not self.paused and ready:
             self._network.publish(sorted(ready), topic, body)
         if link is not None:
@@ -219,12 +220,14 @@ class MemoryBus:
             self._after(1, partial(self._deliver, *arrival))
 
     def fill(self, link: int) -> None:
-        """The queue to a broker is full from now on, until something that is sent to it alone is taken."""
+        """The queue to a broker is full from now on, until it is tried again after the next message."""
         self._full.add(link)
 
     def _try_again(self, link: int) -> None:
         if self._events is not None and not self.closed and link in self._full & self._ready:
+            self._trying = link
             self._events.resumed(link)
+            self._trying = None
 
     def link_down(self, link: int) -> None:
         """This node alone loses a broker."""

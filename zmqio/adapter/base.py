@@ -364,7 +364,7 @@ class Bus(Protocol):
 
         Returns:
             On how many: 0 while no broker is connected, or all their queues are full. A link whose queue was full
-            gets nothing more until a message that is published by it alone has been taken (`resumed`).
+            gets nothing more until one has been taken that was published by it alone in answer to `resumed`.
 
         Raises:
             MessageTooLargeError: topic and body are over the limit.

@@ -57,7 +57,9 @@ class Inflow(Generic[T]):
         self._queue.clear()
 
     def _turn(self) -> None:
-        for _ in range(min(SLICE_MESSAGES, len(self._queue))):
+        for _ in range(SLICE_MESSAGES):
+            if not self._queue:
+                break
             self._hand_on(self._queue[0])
             # Only now: what `hand_on` brings in itself stays behind this one.
             if self._queue:

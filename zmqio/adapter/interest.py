@@ -1,11 +1,12 @@
 """The topics of this node: since when, and the last number heard on each from every publisher. Pure.
 
-The sessions of this node have topics of their own under one prefix; of these, those heard of last are remembered.
+The sessions of this node have topics of their own under one prefix; of these, those first heard of last are
+remembered.
 """
 
 from collections.abc import Iterable
 
-from zmqio.adapter.topic_filter import make_filter
+from zmqio.adapter.topic_filter import GrowingFilter
 from zmqio.ids import NodeId
 
 __all__ = ["Interest", "TopicRecord"]
@@ -48,20 +49,20 @@ class Interest:
         self._sessions_kept = sessions_kept
         self._topics: dict[bytes, TopicRecord] = {}
         self._sessions: dict[bytes, TopicRecord] = {}
-        self._filter: bytes | None = None
+        self._filter: GrowingFilter | None = None
 
     def add(self, topics: Iterable[bytes], now: float) -> None:
         """This node subscribes to topics."""
         for topic in topics:
             if topic not in self._topics:
                 self._topics[topic] = TopicRecord(now)
-                self._filter = None
+                if self._filter is not None:
+                    self._filter.add(topic)
 
     def remove(self, topics: Iterable[bytes]) -> None:
         """It subscribes to them no more; what was heard on them is forgotten."""
         for topic in topics:
-            if self._topics.pop(topic, None) is not None:
-                self._filter = None
+            self._topics.pop(topic, None)
 
     def record(self, topic: bytes) -> TopicRecord | None:
         """The record of a topic; None if it is none of this node's."""
@@ -73,10 +74,10 @@ class Interest:
         return record
 
     def filter(self) -> bytes:
-        """A filter of the topics, but for those of sessions; kept until they change."""
-        if self._filter is None:
-            self._filter = make_filter(self._topics)
-        return self._filter
+        """A filter of the topics, but for those of sessions; some that were removed may still be in it."""
+        if self._filter is None or self._filter.is_full:
+            self._filter = GrowingFilter(self._topics)
+        return self._filter.to_bytes()
 
     def forget(self, publishers: frozenset[NodeId]) -> None:
         """Forget what publishers that are gone for good have said."""

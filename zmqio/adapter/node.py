@@ -275,7 +275,8 @@ class Node:
 
     def behind(self, link: int) -> None:
         """A broker may have dropped messages to this node."""
-        self._repair.doubt(link)
+        if not self._left:
+            self._repair.doubt(link)
 
     def _receive(self, link: int, topic: bytes, body: bytes) -> None:
         received = None if self._left else self._reader.read(topic, body)
@@ -382,7 +383,10 @@ class Node:
     async def _keep_repairing(self) -> None:
         while True:
             await asyncio.sleep(REPAIR_INTERVAL_S)
-            self._repair.tick()
+            try:
+                self._repair.tick()
+            except Exception as error:  # noqa: BLE001 - outer edge: without repair a loss would be silent
+                self.incidents.report("repair_failed", exc_info=error)
 
     async def _flush(self, links: frozenset[int]) -> None:
         """Wait until the goodbye has come back through those of `links` that stay connected."""

@@ -7,7 +7,14 @@ from collections.abc import Callable, Collection
 
 from zmqio.adapter.base import Bus, Identity
 from zmqio.adapter.incidents import Incidents
-from zmqio.adapter.ring import Ring
+from zmqio.adapter.ring import (
+    BYTES_IN_A_PAGE,
+    LOST_BYTES_IN_A_PAGE,
+    MESSAGES_IN_A_PAGE,
+    Page,
+    PageLimits,
+    Ring,
+)
 from zmqio.adapter.stamps import Stamps
 from zmqio.config import REPLAY_OVERHEAD_BYTES, BusOptions
 from zmqio.exceptions import (
@@ -22,6 +29,8 @@ from zmqio.protocol.messages import Broadcast, Envelope, Goodbye, Heartbeat, Mes
 
 __all__ = ["Outbox"]
 
+ROW_OVERHEAD_BYTES = 32
+"""What a message takes in an answer, packed, beside its topic and body, at most."""
 _UNSENT = {
     Heartbeat: "heartbeats_unsent",
     Goodbye: "goodbyes_unsent",
@@ -53,6 +62,7 @@ class Outbox:
         clock: Callable[[], float],
     ) -> None:
         self.ring = Ring(options.replay_ring_bytes, options.replay_ring_s)
+        self._page_limits = _page_limits(options)
         self._bus = bus
         self._options = options
         self._incidents = incidents
@@ -117,6 +127,11 @@ class Outbox:
         if self.ring.unsent:
             self._incidents.report("bus_unsent_at_close", messages=self.ring.unsent, brokers=self._bus.brokers)
 
+    def page(self, after: int, wanted: Callable[[bytes], bool], max_age_s: float) -> Page:
+        """Collect what was sent after a number, as much as one answer holds: see `Ring.page`."""
+        self.expire()
+        return self.ring.page(after, wanted, max_age_s=max_age_s, now=self._clock(), limits=self._page_limits)
+
     def _publish(self, topic: bytes, message: Message, *, waits: bool) -> None:
         stamp = self._stamps.stamp(topic)
         try:
@@ -150,3 +165,13 @@ class Outbox:
         limit = self._options.max_message_bytes - REPLAY_OVERHEAD_BYTES
         if size_bytes > limit:
             raise MessageTooLargeError(size_bytes, limit)
+
+
+def _page_limits(options: BusOptions) -> PageLimits:
+    """An answer, all of it, has to fit into one message."""
+    share = options.max_message_bytes - REPLAY_OVERHEAD_BYTES
+    return PageLimits(
+        messages=min(MESSAGES_IN_A_PAGE, max(1, share // (4 * ROW_OVERHEAD_BYTES))),
+        size_bytes=min(BYTES_IN_A_PAGE, share // 4),
+        lost_bytes=min(LOST_BYTES_IN_A_PAGE, share // 4),
+    )

@@ -93,10 +93,7 @@ class Repair:
 
     def asked(self, asker: NodeId, request: ReplayRequest) -> None:
         """Another node misses something: send it again."""
-        now = self._clock()
-        self._outbox.expire()
-        wanted = self._topics_of(asker, request)
-        page = self._outbox.ring.page(request.after, wanted, max_age_s=request.max_age_s, now=now)
+        page = self._outbox.page(request.after, self._topics_of(asker, request), request.max_age_s)
         self._incidents.count("replays_sent", len(page.messages))
         self._outbox.tell(inbox_topic(self._prefix, asker), _answer(request.request_id, page))
 

@@ -159,7 +159,7 @@ class Replay:
         question = stream.question
         if question is None or question.id != answer.request_id:
             if answer.complete and answer.request_id == stream.settled_id:
-                stream.sound_behind(link, answer.upto, self._ready)
+                stream.sound_behind(link, answer.upto, answer.request_id, self._ready)
             return Replayed()
         # First: what is lost is behind what was heard, and before what the rows bring.
         gap = None if question.first_meeting else self._gap(node_id, question.after, answer, now)
@@ -173,7 +173,9 @@ class Replay:
         stream.heard = max(stream.heard, answer.upto)
         if answer.complete:
             self._settled(node_id, stream)
-            stream.sound_behind(link, answer.upto, self._ready)
+            stream.sound_behind(link, answer.upto, answer.request_id, self._ready)
+            if stream.is_doubted_since(answer.request_id):
+                self._ask(node_id, stream, answer.upto, now)
         else:
             self._ask(node_id, stream, answer.upto, now, first_meeting=question.first_meeting)
         return Replayed(rows, gap)
@@ -198,7 +200,7 @@ class Replay:
     def doubt(self, link: int, now: float) -> None:
         """A broker may have dropped messages to this node, which did not read them in time."""
         for node_id, stream in self._streams.items():
-            stream.distrust(link)
+            stream.distrust(link, self._next_id)
             if stream.lives and stream.question is None:
                 # Even if another link is sound: only an answer that came by this one ends the doubt.
                 self._ask(node_id, stream, stream.heard, now)
@@ -285,10 +287,12 @@ class Replay:
 
     def _found_hole(self, node_id: NodeId, stream: Stream, link: int, last: int, now: float) -> None:
         self.counts.holes += 1
-        stream.distrust(link)
-        if stream.question is None:
-            # What is missing may be older than what was heard on other topics.
-            self._ask(node_id, stream, max(last, stream.settled), now)
+        # What is missing may be older than what was heard on other topics, and than what is asked already.
+        after = max(last, stream.settled)
+        if stream.question is None or after < stream.question.after:
+            self._ask(node_id, stream, after, now)
+        # The answer to what is asked comes behind the hole, wherever that begins.
+        stream.distrust(link, self._next_id - 1)
 
     def _mend(self, node_id: NodeId, stream: Stream, now: float) -> None:
         """Ask, if nothing newer can be delivered otherwise."""

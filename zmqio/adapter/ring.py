@@ -20,6 +20,13 @@ TRACES_KEPT = 1 << 17
 """Messages that are gone but whose topic is still known; about 10 MB at most, and 26 s at 5,000 messages a
 second."""
 
+MESSAGES_IN_A_PAGE = 5_000
+BYTES_IN_A_PAGE = 1 << 20
+LOST_BYTES_IN_A_PAGE = 2 << 20
+LOST_ROW_BYTES = 24
+LOST_NUMBER_BYTES = 9
+"""What a lost message takes in an answer, packed, beside its topic."""
+
 
 class _Kept(NamedTuple):
     topic: bytes
@@ -39,12 +46,14 @@ class PageLimits:
 
     Attributes:
         messages: most messages in it.
-        size_bytes: most bytes of topics and bodies, unless the first alone has more.
+        size_bytes: most bytes of topics and bodies, unless the first alone has more and nothing lost goes with it.
+        lost_bytes: most bytes of `LostRow`s, about; what is lost beyond that is told as forgotten.
         scanned: most messages looked at, asked for or not.
     """
 
-    messages: int = 5_000
-    size_bytes: int = 1 << 20
+    messages: int = MESSAGES_IN_A_PAGE
+    size_bytes: int = BYTES_IN_A_PAGE
+    lost_bytes: int = LOST_BYTES_IN_A_PAGE
     scanned: int = 20_000
 
 
@@ -96,11 +105,10 @@ class Ring:
 
     def has_room(self, size_bytes: int) -> bool:
         """Whether a message of so many bytes fits without losing one that no broker has taken."""
-        if self._unsent_from is None:
-            return True
         needed = self.size_bytes + size_bytes + MESSAGE_OVERHEAD_BYTES - self._max_bytes
         number = self._first
-        while needed > 0 and number < self._unsent_from and number < self._next:
+        end = self._next if self._unsent_from is None else self._unsent_from
+        while needed > 0 and number < end:
             needed -= self._kept[number].size
             number += 1
         return needed <= 0
@@ -158,12 +166,13 @@ class Ring:
         """
         oldest = now - max_age_s
         after = min(after, self._next - 1)
-        lost, forgotten = self._lost(after, wanted, oldest, now)
-        rows, upto = self._rows(self._first_younger(max(after + 1, self._first), oldest), wanted, now, limits)
+        lost, forgotten = self._lost(after, wanted, oldest, now, limits.lost_bytes)
+        start = self._first_younger(max(after + 1, self._first), oldest)
+        rows, upto = self._rows(start, wanted, now, limits, first_always=not lost)
         return Page(upto, upto == self._next - 1, forgotten, lost, rows)
 
     def _rows(
-        self, start: int, wanted: Callable[[bytes], bool], now: float, limits: PageLimits
+        self, start: int, wanted: Callable[[bytes], bool], now: float, limits: PageLimits, *, first_always: bool
     ) -> tuple[tuple[ReplayedRow, ...], int]:
         rows: list[ReplayedRow] = []
         size = 0
@@ -172,7 +181,7 @@ class Ring:
             if not wanted(topic):
                 continue
             size += len(topic) + len(body)
-            if rows and (size > limits.size_bytes or len(rows) >= limits.messages):
+            if (rows or not first_always) and (size > limits.size_bytes or len(rows) >= limits.messages):
                 return tuple(rows), n - 1
             rows.append(ReplayedRow(topic, body, max(0.0, now - at)))
         return tuple(rows), min(self._next, start + limits.scanned) - 1
@@ -189,7 +198,7 @@ class Ring:
         return low
 
     def _lost(
-        self, after: int, wanted: Callable[[bytes], bool], oldest: float, now: float
+        self, after: int, wanted: Callable[[bytes], bool], oldest: float, now: float, max_bytes: int
     ) -> tuple[tuple[LostRow, ...], int]:
         """Count what is gone, from the newest on."""
         numbers: dict[bytes, list[int]] = {}
@@ -200,13 +209,22 @@ class Ring:
             n -= 1
             if n <= after or at < oldest:
                 break
-            if wanted(topic):
-                numbers.setdefault(topic, []).append(n)
-                newest.setdefault(topic, at)
+            if not wanted(topic):
+                continue
+            if topic not in numbers:
+                numbers[topic], newest[topic] = [], at
+                max_bytes -= len(topic) + LOST_ROW_BYTES
+            max_bytes -= LOST_NUMBER_BYTES
+            if max_bytes < 0:
+                forgotten = n - after
+                break
+            numbers[topic].append(n)
         else:
             forgotten = max(0, n - 1 - after)
         rows = (
-            LostRow(topic, tuple(reversed(ns)), max(0.0, now - newest[topic])) for topic, ns in numbers.items()
+            LostRow(topic, tuple(reversed(ns)), max(0.0, now - newest[topic]))
+            for topic, ns in numbers.items()
+            if ns
         )
         return tuple(rows), forgotten
 

@@ -42,12 +42,15 @@ class _Way:
         last: the highest number that came by the link.
         fresh: something came by it since it was made anew here.
         doubted: it may have holes that are still to come; only an answer that comes by it ends that.
+        trusted_from: the answer to a question with this id or a later one does. What was asked before the doubt
+            may be answered in front of the hole.
     """
 
     generation: int = -1
     last: int = 0
     fresh: bool = False
     doubted: bool = False
+    trusted_from: int = 0
 
     @property
     def may_become_sound(self) -> bool:
@@ -123,18 +126,25 @@ class Stream:
             else:
                 self.watch = min(self.watch, way.last)
 
-    def sound_behind(self, link: int, upto: int, ready: int) -> None:
+    def sound_behind(self, link: int, upto: int, request_id: int, ready: int) -> None:
         """A complete answer came by a link: what follows on it follows without a hole."""
         way = self._way(link)
+        if way.doubted and request_id < way.trusted_from:
+            return
         way.doubted, way.last = False, min(way.last, upto)
         if ready >> link & 1:
             self.sound |= 1 << link
         self.catch_up(ready)
 
-    def distrust(self, link: int) -> None:
-        """There may be holes on a link."""
+    def distrust(self, link: int, next_id: int) -> None:
+        """There may be holes on a link; `next_id` is that of the next question."""
         self.sound &= ~(1 << link)
-        self._way(link).doubted = True
+        way = self._way(link)
+        way.doubted, way.trusted_from = True, next_id
+
+    def is_doubted_since(self, request_id: int) -> bool:
+        """Whether a doubt arose after a question, so that its answer does not end it."""
+        return any(way.doubted and way.trusted_from > request_id for way in self._ways.values())
 
     def renew(self, link: int) -> None:
         """A link was made anew here."""

@@ -14,7 +14,7 @@ Source: https://en.wikipedia.org/wiki/Bloom_filter; Kirsch and Mitzenmacher, "Le
 from collections.abc import Collection, Iterator
 from hashlib import blake2b
 
-__all__ = ["TopicFilter", "make_filter"]
+__all__ = ["GrowingFilter", "TopicFilter", "make_filter"]
 
 BITS_PER_TOPIC = 12
 POSITIONS = 4
@@ -25,11 +25,37 @@ TOPICS_REMEMBERED = 10_000
 def make_filter(topics: Collection[bytes]) -> bytes:
     """Make a filter of topics; about 2 us a topic."""
     bits = bytearray(max(SMALLEST_BYTES, len(topics) * BITS_PER_TOPIC // 8))
-    size = len(bits) * 8
     for topic in topics:
-        for position in _positions(topic, size):
-            bits[position >> 3] |= 1 << (position & 7)
+        _put(bits, topic)
     return bytes(bits)
+
+
+class GrowingFilter:
+    """A filter of topics that come and go, without making all of it anew for each: 2 us for one that comes.
+
+    Made with room for as many again. A topic that goes stays in it until it is made anew, so that a few more
+    topics than wanted are found.
+    """
+
+    def __init__(self, topics: Collection[bytes]) -> None:
+        self._bits = bytearray(max(SMALLEST_BYTES, 2 * len(topics) * BITS_PER_TOPIC // 8))
+        self._room = len(self._bits) * 8 // BITS_PER_TOPIC
+        for topic in topics:
+            self.add(topic)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is time for a new one."""
+        return self._room <= 0
+
+    def add(self, topic: bytes) -> None:
+        """Put a topic in."""
+        self._room -= 1
+        _put(self._bits, topic)
+
+    def to_bytes(self) -> bytes:
+        """As `make_filter` would make it."""
+        return bytes(self._bits)
 
 
 class TopicFilter:
@@ -54,6 +80,11 @@ class TopicFilter:
     def _look_up(self, topic: bytes) -> bool:
         bits, size = self._bits, len(self._bits) * 8
         return size > 0 and all(bits[at >> 3] >> (at & 7) & 1 for at in _positions(topic, size))
+
+
+def _put(bits: bytearray, topic: bytes) -> None:
+    for position in _positions(topic, len(bits) * 8):
+        bits[position >> 3] |= 1 << (position & 7)
 
 
 def _positions(topic: bytes, size: int) -> Iterator[int]:

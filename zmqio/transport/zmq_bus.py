@@ -81,11 +81,11 @@ class ZmqBus:
         ]
 
     def publish(self, topic: bytes, body: bytes, *, link: int | None = None) -> int:
-        """Queue one message, a single frame `topic + body`, on every link that takes messages, or on one that is
-        ready.
+        """Queue one message, a single frame `topic + body`, on every link that takes messages, or on one of them.
 
         Returns:
-            On how many. A link whose queue is full gets nothing more until it takes a message of its own.
+            On how many. A link whose queue is full gets nothing more until it takes a message of its own that is
+            sent in answer to `resumed`.
 
         Raises:
             MessageTooLargeError: topic and body are over `max_message_bytes`; checked first.

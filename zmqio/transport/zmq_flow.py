@@ -1,7 +1,8 @@
 """Which links take messages now: a link whose queue is full is left alone until it takes one again.
 
 What a full queue did not take is a hole in what the other nodes get by that link. So before anything else passes
-it again, they have to be told: `try_again` is called, and the link flows when a message by it alone was taken.
+it again, they have to be told: `try_again` is called, and the link flows when a message that is sent by it alone
+meanwhile was taken. Until then nothing else passes, not even a heartbeat: it would hide the hole.
 """
 
 import asyncio
@@ -37,7 +38,8 @@ class Flow:
 
     Args:
         counters: counts `bus_overflows`.
-        try_again: called with a link that may take something again, on the loop, until it has.
+        try_again: called with a link that may take something again, on the loop, until it has. What it sends by
+            that link alone has to tell of the hole.
     """
 
     def __init__(self, counters: Counter[str], try_again: Callable[[int], None]) -> None:
@@ -46,6 +48,7 @@ class Flow:
         self._ready: dict[int, Sender] = {}
         self._flowing: list[tuple[int, Sender]] = []
         self._stalled: dict[int, asyncio.TimerHandle] = {}
+        self._trying: int | None = None
         self._log = LogLimit()
 
     def add(self, link: int, sender: Sender) -> None:
@@ -78,9 +81,9 @@ class Flow:
         return sent
 
     def send_by(self, link: int, frame: bytes) -> int:
-        """Queue a message on one link that is ready, whether it flows or not; 1 or 0."""
+        """Queue a message on one link that flows, or for which `try_again` is called just now; 1 or 0."""
         sender = self._ready.get(link)
-        if sender is None:
+        if sender is None or (link in self._stalled and link != self._trying):
             return 0
         if not sender.send(frame):
             self._stall(link)
@@ -94,10 +97,22 @@ class Flow:
             self._counters["bus_overflows"] += 1
             if times := self._log.happened(time.monotonic()):
                 log.warning("bus_overflow", link=link, times=times, hint="the broker takes less than is published")
-        self._forget_stall(link)
-        loop = asyncio.get_running_loop()
-        self._stalled[link] = loop.call_later(TRY_AGAIN_S, self._try_again, link)
+        self._wait(link)
         self._sort()
+
+    def _wait(self, link: int) -> None:
+        self._forget_stall(link)
+        self._stalled[link] = asyncio.get_running_loop().call_later(TRY_AGAIN_S, self._resume, link)
+
+    def _resume(self, link: int) -> None:
+        timer = self._stalled.get(link)
+        self._trying = link
+        try:
+            self._try_again(link)
+        finally:
+            self._trying = None
+            if timer is not None and self._stalled.get(link) is timer:
+                self._wait(link)  # nothing was sent
 
     def _forget_stall(self, link: int) -> bool:
         timer = self._stalled.pop(link, None)
