@@ -207,3 +207,32 @@ async def test_node_that_stops_sends_waiting_clients_away_and_finishes_posts() -
     assert not post.task.done()
     stand.polls.answered(OWNER, HttpResponse(2, 200, (), b"ok"))
     assert (await post).text == "ok"
+
+
+async def test_answer_that_crosses_the_leaving_is_left_to_the_session() -> None:
+    stand = Stand()
+    poll = stand.request("GET")
+    await stand.asked()
+    stand.polls.leave()
+    # The owner gets the cancellation behind it and takes it back: it must not reach the client as well.
+    stand.polls.answered(OWNER, HttpResponse(1, 200, (), b"4x"))
+    assert (await poll).text == "6"
+    assert stand.peer.messages[1:] == [HttpCancel(1)]
+
+
+async def test_answer_that_was_written_is_not_taken_back_when_the_server_ends_its_task() -> None:
+    stand = Stand()
+    written = asyncio.Event()
+
+    async def on_send(event: dict[str, Any]) -> None:
+        if event["type"] == "http.response.body":
+            written.set()
+            await asyncio.Event().wait()  # the connection takes no more
+
+    poll = stand.request("GET", on_send=on_send)
+    await stand.asked()
+    stand.polls.answered(OWNER, HttpResponse(1, 200, (), b"4x"))
+    await written.wait()
+    poll.task.cancel()
+    await asyncio.gather(poll.task, return_exceptions=True)
+    assert stand.peer.messages[1:] == []

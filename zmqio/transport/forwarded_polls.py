@@ -32,7 +32,7 @@ Outcome: TypeAlias = HttpResponse | Refusal | Prepared
 class _Pending(Parked):
     """A request that waits for the owner's answer."""
 
-    __slots__ = ("method", "outcome", "owner", "sid")
+    __slots__ = ("method", "outcome", "owner", "sid", "written")
 
     def __init__(self, owner: NodeId, sid: str, method: str) -> None:
         super().__init__()
@@ -40,6 +40,7 @@ class _Pending(Parked):
         self.sid = sid
         self.method = method
         self.outcome: Outcome | None = None
+        self.written = False
 
     def settle(self, outcome: Outcome) -> None:
         self.outcome = outcome
@@ -95,14 +96,14 @@ class ForwardedPolls:
             delivered = True
         finally:
             del self._pending[request_id]
-            if not delivered:
+            if not delivered and not pending.written:
                 self._cancel(owner, request_id)
         return refusal
 
     def answered(self, owner: NodeId, response: HttpResponse) -> None:
-        """A node answers; what nobody waits for any more was cancelled already."""
+        """A node answers; what nobody waits for any more was cancelled already, and goes back to its session."""
         pending = self._pending.get(response.request_id)
-        if pending is not None and pending.owner == owner:
+        if pending is not None and pending.owner == owner and pending.outcome is None:
             pending.settle(response)
 
     def node_gone(self, node_id: NodeId, why: str) -> None:
@@ -139,6 +140,15 @@ class ForwardedPolls:
         if not await pending.wait(exchange.receive):
             raise ConnectionError("the client has gone")
         outcome = pending.outcome
+        try:
+            return await self._pass_on(outcome, exchange)
+        except asyncio.CancelledError:
+            # It was written; what was cut short is the wait for the connection to take it.
+            pending.written = True
+            raise
+
+    @staticmethod
+    async def _pass_on(outcome: Outcome | None, exchange: Exchange) -> Refusal | None:
         if isinstance(outcome, HttpResponse):
             await exchange.pass_on(outcome.status, split_fields(outcome.headers), outcome.body)
         elif isinstance(outcome, Prepared):
