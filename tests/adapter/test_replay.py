@@ -15,9 +15,9 @@ KEEP_S = 60.0
 class Stage:
     """A replay on two brokers that has met a publisher which has sent nothing yet."""
 
-    def __init__(self) -> None:
+    def __init__(self, sessions_kept: int = 100) -> None:
         self.now = 1_000.0
-        self.replay = Replay(Interest(b"s/mine/", self.now), KEEP_S)
+        self.replay = Replay(Interest(b"s/mine/", self.now, sessions_kept=sessions_kept), KEEP_S)
         self.replay.interest.add([T, U], self.now)
         for link in (0, 1):
             self.replay.back(link, self.now)
@@ -233,6 +233,17 @@ def test_hole_that_was_answered_for_is_not_asked_for_again() -> None:
     stage.answer(0, request.request_id, 5, {}, lost=(LostRow(T, (4,), 0.0),))
     assert stage.hear(0, 6, 4)
     assert stage.replay.asking == 0
+
+
+def test_question_about_a_hole_does_not_deliver_again_what_came_to_sessions_that_are_forgotten() -> None:
+    stage = Stage(sessions_kept=2)
+    assert stage.hear(0, 1)
+    sessions = {n: b"s/mine/%d" % n for n in (2, 3, 4)}
+    assert all(stage.hear(0, n, 0, session) for n, session in sessions.items())
+    assert not stage.hear(0, 6, 5)
+    [request] = stage.questions()
+    rows = {**sessions, 5: T, 6: T, 7: MY_SESSION}
+    assert stage.answer(0, request.request_id, 7, rows).rows == (3, 4, 5)
 
 
 # What is lost.

@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
+import time
 
 import pytest
 import zmq
 
 from tests.support.http_server import web_servers
 from tests.support.ports import free_port
-from tests.support.timing import wait_until
+from tests.support.timing import LIMIT_S, wait_until
 from zmqio.transport.zmq_monitor import ConnectionEvents, Monitor
 
 
@@ -66,3 +67,20 @@ async def test_after_close_nothing_is_told(context):
         peer.close(linger=0)
         await asyncio.sleep(0)
         assert seen == []
+
+
+async def test_news_is_there_before_the_loop_has_a_turn_and_can_be_acted_on_at_once(context):
+    endpoint = f"tcp://127.0.0.1:{free_port()}"
+    with monitored(context, endpoint) as (seen, monitor):
+        peer = context.socket(zmq.PUB)
+        peer.bind(endpoint)
+        await wait_until(lambda: seen == ["up"], "up")
+        assert not monitor.has_news
+        peer.close(linger=0)
+        ends_at = time.monotonic() + LIMIT_S
+        while not monitor.has_news:  # the loop gets no turn
+            assert time.monotonic() < ends_at
+        assert (seen, monitor.is_up) == (["up"], True)
+        monitor.read()
+        assert (seen, monitor.is_up) == (["up", "down"], False)
+        assert not monitor.has_news

@@ -1,12 +1,13 @@
 """Tests of `zmqio.transport.zmq_publisher`."""
 
 import asyncio
+import time
 
 import pytest
 import zmq
 
 from tests.support.ports import free_port
-from tests.support.timing import wait_until
+from tests.support.timing import LIMIT_S, wait_until
 from zmqio.transport.zmq_monitor import ConnectionEvents
 from zmqio.transport.zmq_publisher import Publisher
 
@@ -29,9 +30,10 @@ class Peer:
     async def restart(self) -> None:
         """A new XSUB at the same port."""
         self.xsub = self.context.socket(zmq.XSUB)
-        await wait_until(self._bound, "the port is free again")
+        await wait_until(self.bound, "the port is free again")
 
-    def _bound(self) -> bool:
+    def bound(self) -> bool:
+        """Bind, if the port is free."""
         try:
             self.xsub.bind(self.endpoint)
         except zmq.ZMQError:
@@ -133,3 +135,22 @@ async def test_close_with_linger_still_sends_what_is_queued(peer):
 async def test_closing_twice_does_no_harm(peer):
     peer.publisher.close(linger_ms=0)
     peer.publisher.close(linger_ms=0)
+
+
+async def test_nothing_is_sent_once_a_loss_was_reported_though_nobody_has_acted_on_it_yet(peer):
+    """The process was busy while the broker was restarted: libzmq has connected again by itself."""
+    await peer.up()
+    peer.xsub.close(linger=0)
+    peer.xsub = peer.context.socket(zmq.XSUB)
+    ends_at = time.monotonic() + LIMIT_S
+    while not peer.bound():  # the loop gets no turn
+        assert time.monotonic() < ends_at
+    while not peer.publisher.is_lost:
+        assert time.monotonic() < ends_at
+    assert peer.publisher.is_up
+    assert not peer.publisher.send(b"behind a hole")
+    assert peer.changes == ["up"]
+    await wait_until(lambda: peer.changes == ["up", "down"], "the loss")
+    await peer.up(times=2)
+    assert peer.publisher.send(b"after it was told")
+    assert await peer.received() == b"after it was told"

@@ -1,13 +1,14 @@
 """Tests of `zmqio.transport.zmq_subscriber`."""
 
 import asyncio
+import itertools
 
 import pytest
 import zmq
 
 from tests.support.timing import wait_until
 from zmqio.transport.zmq_monitor import ConnectionEvents
-from zmqio.transport.zmq_subscriber import Subscriber
+from zmqio.transport.zmq_subscriber import BEHIND_MESSAGES, Subscriber
 
 ROOM = b"zmqio/r//\0room-1\0"
 
@@ -21,11 +22,12 @@ class Peer:
         self.xpub.setsockopt(zmq.SNDHWM, 0)
         port = self.xpub.bind_to_random_port("tcp://127.0.0.1")
         self.messages, self.syncs, self.rubbish, self.changes, self.behind = [], [], [], [], []
+        self.on_message = lambda topic, body: self.messages.append((topic, body))
         self.subscriber = Subscriber(
             asyncio.get_running_loop(),
             self.context,
             f"tcp://127.0.0.1:{port}",
-            on_message=lambda topic, body: self.messages.append((topic, body)),
+            on_message=self.handed_on,
             on_sync=self.syncs.append,
             on_rubbish=self.rubbish.append,
             on_behind=lambda: self.behind.append(len(self.messages)),
@@ -33,6 +35,10 @@ class Peer:
                 lambda: self.changes.append("up"), lambda: self.changes.append("down"), lambda: None
             ),
         )
+
+    def handed_on(self, topic: bytes, body: bytes) -> None:
+        """Keep a message; a test may put something else in place of `on_message`."""
+        self.on_message(topic, body)
 
     async def subscriptions(self, count: int) -> list[bytes]:
         """The next `count` subscription frames that reach the broker's side."""
@@ -153,3 +159,47 @@ async def test_closed_subscriber_says_nothing_more(peer):
     peer.subscriber.close()
     await asyncio.sleep(0)
     assert peer.messages == []
+
+
+async def test_thousands_of_messages_without_a_pause_are_told_before_the_next_ones_are_handed_on(peer):
+    await peer.subscribed_to_all()
+    for number in range(2 * BEHIND_MESSAGES + 300):
+        peer.xpub.send(ROOM + b"%d" % number)
+    # All of it waits, so that libzmq is never asked in vain.
+    await wait_until(lambda: len(peer.messages) == 2 * BEHIND_MESSAGES + 300, "all messages")
+    assert peer.behind
+    assert all(handed_on >= BEHIND_MESSAGES - 256 for handed_on in peer.behind[:1])
+    assert all(later - earlier >= BEHIND_MESSAGES - 256 for earlier, later in itertools.pairwise(peer.behind))
+
+
+async def test_as_many_messages_with_pauses_are_not_told(peer):
+    await peer.subscribed_to_all()
+    for begin in range(0, BEHIND_MESSAGES + 1_000, 500):
+        for number in range(begin, begin + 500):
+            peer.xpub.send(ROOM + b"%d" % number)
+        await wait_until(lambda end=begin + 500: len(peer.messages) == end, "this part")
+    assert peer.behind == []
+
+
+async def test_disconnect_is_acted_on_before_what_came_by_the_next_connection_is_handed_on(peer):
+    await peer.subscribed_to_all()
+    await wait_until(lambda: peer.changes == ["up"], "up")
+    endpoint = peer.xpub.getsockopt(zmq.LAST_ENDPOINT)
+    order = []
+    peer.on_message = lambda topic, body: order.append((int(body), peer.changes.count("down")))
+    for restart in range(1, 6):
+        peer.xpub.close(linger=0)
+        peer.xpub = peer.context.socket(zmq.XPUB)
+        await wait_until(lambda: _bound(peer.xpub, endpoint), "the port is free again")
+        assert await peer.subscriptions(1) == [b"\x01"]
+        peer.xpub.send(ROOM + b"%d" % restart)
+        await wait_until(lambda count=restart: len(order) == count, "the message")
+    assert order == [(restart, restart) for restart in range(1, 6)]
+
+
+def _bound(socket, endpoint):
+    try:
+        socket.bind(endpoint)
+    except zmq.ZMQError:
+        return False
+    return True

@@ -22,12 +22,14 @@ class TopicRecord:
     Attributes:
         since: when this node subscribed to it.
         last: the last number that each publisher used on it, as far as heard since then.
+        knows_all: what is not in `last` was not heard. Not so of a session once sessions have been forgotten.
     """
 
-    __slots__ = ("last", "since")
+    __slots__ = ("knows_all", "last", "since")
 
-    def __init__(self, since: float) -> None:
+    def __init__(self, since: float, *, knows_all: bool = True) -> None:
         self.since = since
+        self.knows_all = knows_all
         self.last: dict[NodeId, int] = {}
 
 
@@ -49,6 +51,7 @@ class Interest:
         self._sessions_kept = sessions_kept
         self._topics: dict[bytes, TopicRecord] = {}
         self._sessions: dict[bytes, TopicRecord] = {}
+        self._forgot_sessions = False
         self._filter: GrowingFilter | None = None
 
     def add(self, topics: Iterable[bytes], now: float) -> None:
@@ -88,5 +91,6 @@ class Interest:
     def _remember_session(self, topic: bytes) -> TopicRecord:
         if len(self._sessions) >= self._sessions_kept:
             del self._sessions[next(iter(self._sessions))]
-        record = self._sessions[topic] = TopicRecord(self.started_at)
+            self._forgot_sessions = True
+        record = self._sessions[topic] = TopicRecord(self.started_at, knows_all=not self._forgot_sessions)
         return record

@@ -166,7 +166,7 @@ class Replay:
         rows = tuple(
             place
             for place, (row, n) in enumerate(zip(answer.messages, numbers, strict=True))
-            if n > question.after and self._is_missed(node_id, row.topic, n, now - row.age_s)
+            if n > question.after and self._is_missed(node_id, stream.heard, row.topic, n, now - row.age_s)
         )
         self.counts.replayed += len(rows)
         stream.settled = max(stream.settled, answer.upto)
@@ -310,10 +310,12 @@ class Replay:
         stream.settle()
         self._asking.pop(node_id, None)
 
-    def _is_missed(self, node_id: NodeId, topic: bytes, n: int, sent_at: float) -> bool:
+    def _is_missed(self, node_id: NodeId, heard: int, topic: bytes, n: int, sent_at: float) -> bool:
         record = self.interest.record(topic)
         # Its age was told when the answer was made, so it was sent at `sent_at` or before.
-        if record is None or sent_at < record.since or n <= record.last.get(node_id, 0):
+        if record is None or sent_at < record.since:
+            return False
+        if n <= record.last.get(node_id, 0 if record.knows_all else heard):
             return False
         record.last[node_id] = n
         return True
