@@ -175,6 +175,13 @@ class ReplayMachine(RuleBasedStateMachine):
             self.replay.back(link, self.now)
 
     @rule(link=links)
+    def broker_does_not_acknowledge(self, link: int) -> None:
+        """The node does not rely on it any more, though everything goes on coming by it."""
+        if link in self.up:
+            self.replay.lost(link)
+            self.replay.back(link, self.now)
+
+    @rule(link=links)
     def broker_dies(self, link: int) -> None:
         self.node_goes(link)
         for publisher in self.publishers.values():

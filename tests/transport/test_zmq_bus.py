@@ -110,13 +110,16 @@ async def test_connected_broker_that_does_not_answer_is_waited_for_no_longer_tha
 async def test_broker_that_hangs_makes_one_join_wait_and_no_other_until_it_answers_again():
     with running_broker() as good, running_broker() as mute:
         options = {"barrier_timeout_s": 0.05, "dead_after_s": 1e6}
-        async with running_bus(good.address, mute.address, **options) as (bus, _):
+        async with running_bus(good.address, mute.address, **options) as (bus, recorded):
             mute.answers = False
             for number in range(20):
                 await bus.subscribe([b"zmqio/r//\0%d\0" % number])
             assert bus.counters["bus_barriers_cut_short"] == 1
+            # What is published to a topic that it has not applied does not come by it: it counts as away.
+            assert recorded.changes[2:] == [("lost", 1)]
             mute.answers = True
-            await wait_until(lambda: len(mute.subscribed) == 20, "it has caught up")
+            await wait_until(lambda: recorded.changes[2:] == [("lost", 1), ("back", 1)], "it is back")
+            assert len(mute.subscribed) == 20
 
 
 async def test_two_brokers_both_carry_every_message():

@@ -321,7 +321,9 @@ class BusEvents(Protocol):
         """A message came; `link` is the index of the broker that it came through."""
 
     def lost(self, link: int) -> None:
-        """The connection to a broker is gone."""
+        """The connection to a broker is gone, or it does not apply subscriptions in time: by this link not all
+        comes. (Messages may still come by it, and others may still get what is published.)
+        """
 
     def back(self, link: int) -> None:
         """A broker is connected and has applied every subscription of this node. What was published before, on any

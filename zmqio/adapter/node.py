@@ -23,7 +23,7 @@ from zmqio.config import BusOptions
 from zmqio.exceptions import BusError
 from zmqio.ids import NodeId
 from zmqio.protocol import messages as m
-from zmqio.protocol.messages import Envelope, Message, Stamp
+from zmqio.protocol.messages import Envelope, Message
 from zmqio.protocol.publish import PublishRequest
 from zmqio.protocol.relay_messages import RelayMessage
 from zmqio.protocol.topic import all_topic, inbox_topic, owner_prefix
@@ -289,7 +289,7 @@ class Node:
             return
         stamp, message = received
         if stamp.previous is None:
-            self._take_unstamped(stamp, message, link, topic)
+            self._take_unstamped(received, link, topic, body)
         elif self._repair.accept(link, topic, stamp):
             if self._repair.inflow.busy:
                 self._repair.inflow.take((link, topic, body))
@@ -304,13 +304,17 @@ class Node:
         else:
             take(sender, message)
 
-    def _take_unstamped(self, stamp: Stamp, message: Message, link: int, topic: bytes) -> None:
+    def _take_unstamped(self, envelope: Envelope, link: int, topic: bytes, body: bytes) -> None:
+        stamp, message = envelope
         sender = stamp.node_id
         match message:
             case m.Heartbeat():
                 self._presence.heartbeat(sender, message, link=link, to_me=topic == self._inbox)
                 if sender in self.peers:
                     self._repair.heartbeat(link, stamp, message.generation)
+            case m.Goodbye() if self._repair.inflow.busy:
+                # Behind what it said before.
+                self._repair.inflow.take((link, topic, body))
             case m.Goodbye():
                 self._presence.goodbye(sender)
             case m.ReplayRequest():
@@ -325,8 +329,11 @@ class Node:
         _, topic, body = arrival
         try:
             received = None if self._left else self._reader.read(topic, body)
-            if isinstance(received, Envelope):
-                self._take(received.stamp.node_id, received.message, topic)
+            match received:
+                case Envelope(stamp, m.Goodbye()):
+                    self._presence.goodbye(stamp.node_id)
+                case Envelope(stamp, message):
+                    self._take(stamp.node_id, message, topic)
         except Exception as error:  # noqa: BLE001 - outer edge: one message must not stop the node
             self.incidents.report("bus_message_failed", bytes=len(body), exc_info=error)
 
@@ -376,6 +383,7 @@ class Node:
         self.forwarding.give_up()
         self._outbox.shut(str(self._presence.clash or STOPPED))
         self._left = True
+        self._repair.inflow.clear()
         self.asker.give_up()
         for task in self._living:
             task.cancel()

@@ -103,8 +103,8 @@ class Outbox:
         """
         self._publish(topic, message, waits=False)
 
-    def tell(self, topic: bytes, message: Message, *, link: int | None = None) -> None:
-        """Send a message that is not stamped, by all links or by one; a failure is counted."""
+    def tell(self, topic: bytes, message: Message, *, link: int | None = None) -> bool:
+        """Send a message that is not stamped, by all links or by one; False, and counted, if none took it."""
         try:
             sent = self._bus.publish(topic, encode(Envelope(self._stamps.unstamped(), message)), link=link)
         except BusError as error:
@@ -113,6 +113,8 @@ class Outbox:
             if not sent:
                 # No heartbeat, no echo: `health` says so, and other nodes hear the silence.
                 self._incidents.count(_UNSENT.get(type(message), "messages_unsent"))
+            return bool(sent)
+        return False
 
     def expire(self) -> None:
         """Forget what is too old; count and tell what no broker has ever taken of it."""

@@ -38,7 +38,7 @@ class Voice(Protocol):
     def connected_links(self) -> Collection[int]:
         """The brokers that are connected."""
 
-    def tell(self, topic: bytes, message: Heartbeat | Goodbye, *, link: int | None = None) -> None:
+    def tell(self, topic: bytes, message: Heartbeat | Goodbye, *, link: int | None = None) -> object:
         """Send an unstamped message, by every link or by one; does not raise when the bus fails."""
 
 

@@ -142,7 +142,8 @@ class Repair:
         """Send the questions that are due; not before what was answered last is handed on."""
         if self._replay.asking and not self.inflow.busy:
             for node_id, request in self._replay.take_questions(self._clock()):
-                self._outbox.tell(inbox_topic(self._prefix, node_id), request)
+                if not self._outbox.tell(inbox_topic(self._prefix, node_id), request):
+                    self._replay.not_asked(node_id)
 
     def details(self) -> Mapping[str, int]:
         """How full the ring is, and what is being asked."""

@@ -265,6 +265,12 @@ class Replay:
             taken.append((node_id, ReplayRequest(question.id, question.after, max_age_s, self.interest.filter())))
         return taken
 
+    def not_asked(self, node_id: NodeId) -> None:
+        """A question could not be sent: it does not count."""
+        stream = self._asking.get(node_id)
+        if stream is not None and stream.question is not None:
+            stream.question.asked -= 1
+
     # Inside.
 
     def _meet(self, link: int, topic: bytes, stamp: Stamp) -> bool:

@@ -106,6 +106,11 @@ class SyncQueue:
         """Whether there is something to ask and nothing on its way."""
         return self.topic is None and bool(self._next)
 
+    @property
+    def waits(self) -> bool:
+        """Whether a barrier waits for the next question."""
+        return bool(self._next)
+
     def add(self, barrier: Barrier) -> None:
         """Let `barrier` hear of the next acknowledgement that covers everything subscribed up to now."""
         self._next.append(barrier)

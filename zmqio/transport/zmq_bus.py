@@ -147,6 +147,7 @@ class ZmqBus:
         """A broker is gone."""
         self.counters["bus_losses"] += 1
         self._flow.remove(link)
+        self._slow.discard(link)
         if self._events is not None:
             self._events.lost(link)
 
@@ -169,7 +170,7 @@ class ZmqBus:
         if self._barrier is None:
             connected = {link.index for link in self._links if link.is_connected}
             # Who made somebody wait is waited for again when it has answered.
-            self._barrier = Barrier((connected - self._slow) or connected, self._slow.discard)
+            self._barrier = Barrier((connected - self._slow) or connected, self._answers)
             asyncio.get_running_loop().call_soon(self._sync)
         return self._barrier
 
@@ -183,10 +184,21 @@ class ZmqBus:
             asyncio.get_running_loop().call_later(self._options.barrier_timeout_s, self._time_is_up, barrier)
 
     def _time_is_up(self, barrier: Barrier) -> None:
-        if barrier.due:
+        if barrier.due and self._events is not None:
             self.counters["bus_barriers_cut_short"] += 1
-        self._slow |= barrier.due
+            for link in barrier.due - self._slow:
+                # Not all that this node wants comes by it, so it has to count as away before anybody goes on.
+                self._slow.add(link)
+                self._events.lost(link)
         barrier.time_is_up()
+
+    def _answers(self, index: int) -> None:
+        """A broker has acknowledged; one that counted as away is back when nothing more is to be acknowledged."""
+        if index not in self._slow or self._links[index].is_asking:
+            return
+        self._slow.discard(index)
+        if self._events is not None and self._links[index].state is LinkState.READY:
+            self._events.back(index)
 
     def _close_links(self) -> None:
         self._events = None

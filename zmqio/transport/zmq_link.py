@@ -119,6 +119,11 @@ class Link:
         """Whether there is a broker that can acknowledge."""
         return self.state is not LinkState.CONNECTING
 
+    @property
+    def is_asking(self) -> bool:
+        """Whether something was subscribed to that no acknowledgement asked for yet would cover."""
+        return self._syncs.waits
+
     def subscribe(self, topics: Iterable[bytes]) -> None:
         """Subscribe now, and after each reconnect."""
         for topic in topics:
