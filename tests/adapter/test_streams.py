@@ -102,6 +102,16 @@ def test_answer_to_a_question_from_before_the_doubt_does_not_end_it() -> None:
     assert stream.sound == 0b01
 
 
+def test_answer_from_a_connection_that_is_gone_does_not_make_the_new_one_sound() -> None:
+    stream = heard_by_both()
+    stream.beat(1, 15, 2, BOTH)
+    stream.sound_behind(1, 12, 7, BOTH)
+    assert stream.sound == 0b01
+    stream.heard = 15
+    stream.sound_behind(1, 15, 8, BOTH)
+    assert stream.sound == BOTH
+
+
 def test_doubt_ends_when_the_link_is_made_anew() -> None:
     stream = heard_by_both()
     stream.distrust(1, 7)

@@ -39,6 +39,7 @@ class _Way:
 
     Attributes:
         generation: the newest that the publisher told.
+        begins_at: the number that it told with it.
         last: the highest number that came by the link.
         fresh: something came by it since it was made anew here.
         doubted: it may have holes that are still to come; only an answer that comes by it ends that.
@@ -47,6 +48,7 @@ class _Way:
     """
 
     generation: int = -1
+    begins_at: int = 0
     last: int = 0
     fresh: bool = False
     doubted: bool = False
@@ -99,7 +101,7 @@ class Stream:
             return False  # from a connection that is gone
         begins = generation > way.generation
         if begins:
-            way.generation = generation
+            way.generation, way.begins_at = generation, n
             self.sound &= ~(1 << link)
         if self.sound >> link & 1:
             self.heard = max(self.heard, n)
@@ -129,8 +131,8 @@ class Stream:
     def sound_behind(self, link: int, upto: int, request_id: int, ready: int) -> None:
         """A complete answer came by a link: what follows on it follows without a hole."""
         way = self._way(link)
-        if way.doubted and request_id < way.trusted_from:
-            return
+        if (way.doubted and request_id < way.trusted_from) or upto < way.begins_at:
+            return  # it was made before what broke the link
         way.doubted, way.last = False, min(way.last, upto)
         if ready >> link & 1:
             self.sound |= 1 << link
