@@ -78,4 +78,7 @@ class Strangers:
         if refusal.message == UNKNOWN_SID.message:
             self._counters["sessions_unknown"] += 1
             facts = dict(refusal.details)
-            self._notices.warning("session_unknown", node_tag=facts.get("node"), reason=facts["reason"])
+            tag = facts.get("node")
+            # A session of this node has ended a moment ago, as sessions do: nothing to mend.
+            tell = self._notices.info if tag == self._tag else self._notices.warning
+            tell("session_unknown", node_tag=tag, reason=facts["reason"])
