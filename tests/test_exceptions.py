@@ -15,9 +15,10 @@ def test_limits_are_named_with_their_values() -> None:
     assert (too_large.size_bytes, too_large.limit_bytes) == (9, 8)
     assert "9 bytes" in str(too_large)
     assert "max_message_bytes" in str(too_large)
-    overflow = errors.BusOverflowError(10)
-    assert overflow.queue_messages == 10
-    assert "publish_queue_messages" in str(overflow)
+    overflow = errors.BusOverflowError(10, 2_000)
+    assert (overflow.waiting_messages, overflow.limit_bytes) == (10, 2_000)
+    assert "2000 bytes" in str(overflow)
+    assert "replay_ring_bytes" in str(overflow)
 
 
 def test_timeout_keeps_what_came_and_is_a_timeout() -> None:

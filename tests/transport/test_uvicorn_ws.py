@@ -99,7 +99,7 @@ async def test_refused_client_gets_its_answer_and_uvicorn_complains_of_nothing(
         with pytest.raises(InvalidStatus) as caught:
             await connect(host.websocket_url("nobody"))
         assert caught.value.response.status_code == 400
-        assert caught.value.response.body == b'{"code":1,"message":"Session ID unknown"}'
+        assert caught.value.response.body.startswith(b'{"code":1,"message":"Session ID unknown","reason":')
     assert [record.getMessage() for record in caplog.records if record.name == "uvicorn.error"] == []
 
 
