@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -304,3 +305,10 @@ async def test_connection_is_closed_after_the_answer_once_uvicorn_shuts_down() -
         answer = await polls.connection.answer()
         assert (answer.text, answer.headers["connection"]) == ("4a", "close")
         assert await polls.connection.ended()
+
+
+async def test_small_packets_do_not_wait_on_a_connection_that_asyncio_does_not_know_for_tcp() -> None:
+    async with polling() as polls:
+        await polls.poll("x")
+        connection = polls.wires[0].transport.get_extra_info("socket")
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

@@ -40,10 +40,6 @@ async def serve(app: Any, *, listener: socket.socket, before_shutdown: Callable[
         before_shutdown: ends the app's connections; awaited once, before uvicorn shuts down, while everything is
             still served. It is cancelled, to end them at once, when a signal comes again.
     """
-    if listener.family in (socket.AF_INET, socket.AF_INET6):
-        # Accepted sockets inherit it. asyncio sets it only where it can tell that a socket is TCP, which it cannot
-        # for one that was made without a protocol number: small packets then wait 20 to 40 ms for the one before.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     await _Server(make_config(app), before_shutdown).serve(sockets=[listener])
 
 
