@@ -3,8 +3,8 @@
 An answer to a replay request can hold thousands of messages. They are handed on in slices that leave the loop
 free, and whatever comes meanwhile queues behind them, so nothing is overtaken.
 
-Queue and policy: as long as one answer is worked off, at most 5,000 messages of it and what comes meanwhile. Each
-turn of the loop takes away twice what a link brings in one, and nobody is asked for more until it is empty.
+Queue and policy: at most one answer (5,000 messages, 1 MiB) of each node that was asked, and what comes meanwhile.
+Each turn of the loop takes away twice what a link brings in one, and nobody is asked for more until it is empty.
 """
 
 import asyncio

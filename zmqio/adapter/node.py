@@ -292,11 +292,11 @@ class Node:
             self._take_unstamped(received, link, topic, body)
         elif self._repair.accept(link, topic, stamp):
             if self._repair.inflow.busy:
-                self._repair.inflow.take((link, topic, body))
+                self._repair.inflow.take((topic, body))
             else:
-                self._take(stamp.node_id, message, topic)
+                self._take(stamp.node_id, message)
 
-    def _take(self, sender: NodeId, message: Message, topic: bytes) -> None:
+    def _take(self, sender: NodeId, message: Message) -> None:
         # The hot path: one broadcast after the other. What is not listed is for a namespace.
         take = self._takers.get(type(message))
         if take is None:
@@ -314,7 +314,7 @@ class Node:
                     self._repair.heartbeat(link, stamp, message.generation)
             case m.Goodbye() if self._repair.inflow.busy:
                 # Behind what it said before.
-                self._repair.inflow.take((link, topic, body))
+                self._repair.inflow.take((topic, body))
             case m.Goodbye():
                 self._presence.goodbye(sender)
             case m.ReplayRequest():
@@ -322,18 +322,18 @@ class Node:
             case m.ReplayAnswer():
                 self._repair.answered(link, sender, message)
             case _:
-                self._take(sender, message, topic)
+                self._take(sender, message)
 
     def _deliver_replayed(self, arrival: Arrival) -> None:
         """Hand on what was replayed, or had to wait behind that."""
-        _, topic, body = arrival
+        topic, body = arrival
         try:
             received = None if self._left else self._reader.read(topic, body)
             match received:
                 case Envelope(stamp, m.Goodbye()):
                     self._presence.goodbye(stamp.node_id)
                 case Envelope(stamp, message):
-                    self._take(stamp.node_id, message, topic)
+                    self._take(stamp.node_id, message)
         except Exception as error:  # noqa: BLE001 - outer edge: one message must not stop the node
             self.incidents.report("bus_message_failed", bytes=len(body), exc_info=error)
 

@@ -25,8 +25,8 @@ __all__ = ["Arrival", "Repair"]
 
 log = structlog.get_logger(__name__)
 
-Arrival = tuple[int, bytes, bytes]
-"""(link, topic, body) of a stamped message that is to be delivered."""
+Arrival = tuple[bytes, bytes]
+"""(topic, body) of a message that is to be delivered behind what was replayed before it."""
 
 
 class Repair:
@@ -38,7 +38,7 @@ class Repair:
         outbox: what this node sends, and has sent.
         incidents: where losses are counted and told.
         clock: gives the seconds of any steady clock.
-        deliver: takes what was replayed, link, topic and body, in order; must not raise.
+        deliver: takes what was replayed, topic and body, in order; must not raise.
         lost: told of what cannot be had any more.
 
     Attributes:
@@ -102,7 +102,7 @@ class Repair:
         numbers = tuple(_numbers(sender, answer))
         result = self._replay.answer(link, sender, answer, numbers, self._clock())
         rows = (answer.messages[place] for place in result.rows)
-        self.inflow.take_many((link, row.topic, row.body) for row in rows)
+        self.inflow.take_many((row.topic, row.body) for row in rows)
         if result.gap is not None:
             self._tell(result.gap)
         self.ask()

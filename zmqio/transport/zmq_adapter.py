@@ -57,5 +57,8 @@ class ZmqAdapter(ClusterAdapterFactory):
         self.options = BusOptions(**options)
         super().__init__(self._make_zmq_bus, self.options, adapter_class=adapter_class)
 
+    def __repr__(self) -> str:
+        return f"ZmqAdapter({','.join(self.addresses)!r})"
+
     def _make_zmq_bus(self, identity: Identity) -> Bus:
         return ZmqBus(self.addresses, self.options)
