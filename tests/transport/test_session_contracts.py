@@ -16,7 +16,7 @@ def _members(contract: type) -> set[str]:
 
 @pytest.mark.parametrize("implementation", [PollOutlet, PlainOutlet, FastOutlet])
 def test_every_outlet_offers_the_whole_contract(implementation: type) -> None:
-    assert _members(Outlet) == {"ready", "offer", "flush", "begin_close", "end"}
+    assert _members(Outlet) == {"ready", "empty", "offer", "flush", "begin_close", "end"}
     assert {name for name in _members(Outlet) if not hasattr(implementation, name)} == set()
 
 

@@ -116,6 +116,19 @@ async def test_order_is_kept_between_direct_and_waiting_messages() -> None:
         assert connection.messages == [str(number) for number in range(200)]
 
 
+@pytest.mark.parametrize("server", ["uvicorn-fast", "uvicorn"])
+async def test_large_message_arrives_although_the_session_is_closed_right_behind_it(server: str) -> None:
+    text = "x" * 16_000_000  # more than a socket takes
+    async with run_engine(server) as host, connect(host.websocket_url(), max_size=None) as socket:
+        await socket.recv()
+        host.emit(text)
+        host.connections[0].session.close_soon("forced close")
+        assert await asyncio.wait_for(socket.recv(), 60) == "4" + text
+        await socket.wait_closed()
+        assert socket.close_code == 1000
+        await wait_until(lambda: host.connections[0].reasons == ["forced close"], "the reason")
+
+
 async def test_text_that_is_no_utf8_closes_with_1007() -> None:
     async with run_engine("uvicorn-fast") as host, connect(host.websocket_url()) as socket:
         await socket.recv()

@@ -131,6 +131,20 @@ async def test_session_that_is_closing_ends_when_a_paused_wire_has_taken_everyth
         assert connection.reasons == ["forced close"]
 
 
+async def test_session_that_is_closing_waits_for_a_wire_that_paused_with_its_last_frame() -> None:
+    async with EngineUnderTest() as host:
+        wire = FakeWire()
+        socket, connection = await _open(host, wire)
+        wire.pauses_after = 1
+        host.emit("last")
+        connection.session.close_soon("forced close")
+        assert (connection.session.closed, wire.aborted) == (False, False)
+        wire.listener.resumed()
+        await socket.ended()
+        assert (socket.close_code, wire.aborted) == (1000, False)
+        assert connection.reasons == ["forced close"]
+
+
 async def test_messages_come_straight_from_the_wire() -> None:
     async with EngineUnderTest() as host:
         wire = FakeWire()
@@ -164,6 +178,19 @@ async def test_plain_path_sends_in_order_while_the_server_is_slow() -> None:
         socket.can_send.set()
         assert [await socket.receive() for _ in range(50)] == [f"4{number}" for number in range(50)]
         assert connection.session.buffered_bytes == 0
+
+
+async def test_plain_path_sends_the_last_packet_before_it_closes() -> None:
+    async with EngineUnderTest() as host:
+        socket, connection = await host.open_websocket()
+        socket.can_send.clear()
+        host.emit("last")
+        connection.session.close_soon("forced close")
+        assert connection.session.closed is False
+        socket.can_send.set()
+        assert await socket.receive() == "4last"
+        await socket.ended()
+        assert connection.reasons == ["forced close"]
 
 
 async def test_send_that_fails_ends_the_session() -> None:

@@ -68,6 +68,11 @@ class PollOutlet:
         """Whether a GET is waiting."""
         return self._parked is not None
 
+    @property
+    def empty(self) -> bool:
+        """True: what waits for a GET is in the session's buffer."""
+        return True
+
     def offer(self, prepared: Prepared) -> bool:
         """False: everything goes through the buffer, from where a GET takes as much as fits."""
         return False

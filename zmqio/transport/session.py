@@ -203,8 +203,10 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
         self._backlog.append(prepared)
 
     def drained(self) -> None:
-        """Nothing waits in the outlet any more: a session that is about to end ends now."""
-        if self.closing and not self.closed and self._backlog is None and self._close_reason is not None:
+        """A session that is about to end ends now, if nothing waits for its client any more."""
+        if self._close_reason is None or self.closed:
+            return
+        if self._backlog is None and self.outlet.empty:
             self.end(self._close_reason)
 
     def upgrade_to(self, outlet: Outlet) -> None:

@@ -64,6 +64,10 @@ class Outlet(Protocol):
     def ready(self) -> bool:
         """Whether a packet would leave now rather than wait."""
 
+    @property
+    def empty(self) -> bool:
+        """Whether all that it has taken has left the process; when that comes true, it calls `Session.drained`."""
+
     def offer(self, prepared: Prepared) -> bool:
         """Take a packet past the session's buffer, in which nothing waits; False if it has to wait."""
 

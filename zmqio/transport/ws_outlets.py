@@ -77,6 +77,11 @@ class PlainOutlet:
         """Whether nothing waits for the connection."""
         return self._sender is None
 
+    @property
+    def empty(self) -> bool:
+        """Whether the ASGI server has taken everything."""
+        return self._sender is None
+
     def offer(self, prepared: Prepared) -> bool:
         """Send at once if nothing is being sent."""
         if self._sender is not None or self._ended:
@@ -146,6 +151,11 @@ class FastOutlet:
     @property
     def ready(self) -> bool:
         """Whether the connection takes frames."""
+        return not self._is_paused
+
+    @property
+    def empty(self) -> bool:
+        """Whether the connection has less to send than makes it pause."""
         return not self._is_paused
 
     def offer(self, prepared: Prepared) -> bool:
