@@ -1,6 +1,6 @@
 """`FanOut` alone: order per member, slices, and no allocation of a turn when nothing waits."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,6 +27,16 @@ class Turns:
             self.turn()
 
 
+def write_all(writers: Iterable[Callable[..., None] | None], payload: str, /, *, volatile: bool) -> None:
+    for write in writers:
+        if write is not None:
+            write(payload, volatile=volatile)
+
+
+def fan_out(turns: Turns, **limits: int) -> FanOut[Callable[..., None], str]:
+    return FanOut(write_all, turns.call_soon, **limits)
+
+
 class Inboxes:
     """What each member got, in order."""
 
@@ -48,14 +58,14 @@ class Inboxes:
 
 def test_small_delivery_happens_at_once_and_takes_no_turn() -> None:
     turns, inboxes = Turns(), Inboxes()
-    FanOut[str](turns.call_soon, slice_members=3).deliver(*inboxes.members("a", "b", "c"), "x", volatile=True)
+    fan_out(turns, slice_members=3).deliver(*inboxes.members("a", "b", "c"), "x", volatile=True)
     assert inboxes.got == {"a": [("x", True)], "b": [("x", True)], "c": [("x", True)]}
     assert turns.ready == []
 
 
 def test_big_delivery_is_cut_into_slices_with_a_turn_between_them() -> None:
     turns, inboxes = Turns(), Inboxes()
-    fanout = FanOut[str](turns.call_soon, slice_members=10)
+    fanout = fan_out(turns, slice_members=10)
     fanout.deliver(*inboxes.members(*(f"m{i}" for i in range(25))), "x", volatile=False)
     counts = []
     while turns.ready:
@@ -67,7 +77,7 @@ def test_big_delivery_is_cut_into_slices_with_a_turn_between_them() -> None:
 
 def test_small_room_does_not_overtake_a_big_one() -> None:
     turns, inboxes = Turns(), Inboxes()
-    fanout = FanOut[str](turns.call_soon, slice_members=2)
+    fanout = fan_out(turns, slice_members=2)
     fanout.deliver(*inboxes.members("a", "b", "c", "d"), "big", volatile=False)
     fanout.deliver(*inboxes.members("a"), "small", volatile=False)
     turns.run()
@@ -76,7 +86,7 @@ def test_small_room_does_not_overtake_a_big_one() -> None:
 
 def test_catch_up_delivers_what_waits_before_a_direct_write_and_only_once() -> None:
     turns, inboxes = Turns(), Inboxes()
-    fanout = FanOut[str](turns.call_soon, slice_members=1)
+    fanout = fan_out(turns, slice_members=1)
     fanout.deliver(*inboxes.members("a", "b"), "first", volatile=False)
     fanout.deliver(*inboxes.members("a", "b"), "second", volatile=False)
     fanout.catch_up("a")
@@ -101,7 +111,7 @@ def test_every_member_gets_everything_once_and_in_order(
     slice_members: int, steps: list[tuple[str, list[str] | str]]
 ) -> None:
     turns, inboxes = Turns(), Inboxes()
-    fanout = FanOut[str](turns.call_soon, slice_members=slice_members)
+    fanout = fan_out(turns, slice_members=slice_members)
     expected: dict[str, list[str]] = {}
     for number, (kind, whom) in enumerate(steps):
         if kind == "turn":
@@ -121,17 +131,17 @@ def test_every_member_gets_everything_once_and_in_order(
 
 def test_member_that_left_before_its_turn_is_passed_over() -> None:
     turns, inboxes = Turns(), Inboxes()
-    fanout = FanOut[str](turns.call_soon, slice_members=1)
-    sids, writes = inboxes.members("a", "b", "c")
-    fanout.deliver(sids, writes, "x", volatile=False)
-    del writes["b"]
+    fanout = fan_out(turns, slice_members=1)
+    sids, writers = inboxes.members("a", "b", "c")
+    fanout.deliver(sids, writers, "x", volatile=False)
+    del writers["b"]
     turns.run()
     assert inboxes.got == {"a": [("x", False)], "c": [("x", False)]}
 
 
 def test_full_fifo_writes_its_oldest_out_and_drops_nothing() -> None:
     turns, inboxes = Turns(), Inboxes()
-    fanout = FanOut[str](turns.call_soon, slice_members=1, max_deliveries=3)
+    fanout = fan_out(turns, slice_members=1, max_deliveries=3)
     for number in range(10):
         fanout.deliver(*inboxes.members("a", "b"), str(number), volatile=False)
     assert inboxes.payloads("a") == [str(number) for number in range(7)]

@@ -8,7 +8,9 @@ from tests.support.fake_engine import FakeSession, Stand
 from tests.support.timing import wait_until
 from zmqio.exceptions import PacketError, RequestTimeoutError, SocketGoneError, TopicError
 from zmqio.server.client import Client
+from zmqio.server.fanout import FanOut
 from zmqio.server.socket import Socket
+from zmqio.transport.lane import write_all
 
 
 async def one(stand: Stand) -> tuple[Socket, Client, FakeSession]:
@@ -111,7 +113,7 @@ async def test_gone_socket_neither_gets_nor_joins_anything() -> None:
 
 async def test_direct_emit_does_not_overtake_a_broadcast_in_slices() -> None:
     stand = Stand()
-    stand.runtime.fanout = type(stand.runtime.fanout)(slice_members=1)
+    stand.runtime.fanout = FanOut(write_all, slice_members=1)
     sockets = [await one(stand) for _ in range(5)]
     await stand.of("/").emit("broadcast")
     for socket, _, _ in sockets:

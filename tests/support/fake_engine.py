@@ -12,6 +12,7 @@ from zmqio.server.client import Client
 from zmqio.server.namespace import Namespace
 from zmqio.server.runtime import Runtime
 from zmqio.transport.engine import Request
+from zmqio.transport.lane import Lane
 
 TAG = NodeTag("tagA")
 IDENTITY = Identity(NodeId("tagA-node-0001"), TAG)
@@ -33,6 +34,7 @@ class FakeSession:
         self.sid: EngineSid = make_engine_sid(TAG)
         self.sent: list[str | bytes] = []
         self.closed_with: str | None = None
+        self.lane = Lane(self.write)
 
     def write(self, prepared: Any, /, *, volatile: bool = False) -> None:
         self.sent.extend(prepared)

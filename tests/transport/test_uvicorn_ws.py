@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+import uvloop
 from structlog.testing import capture_logs
 from uvicorn import Config
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -13,6 +14,7 @@ from websockets.exceptions import InvalidStatus
 
 from tests.support.engine_server import run_engine
 from tests.support.timing import wait_until
+from zmqio.transport.lane import NO_FD, write_all
 from zmqio.transport.slim import SlimEvent, SlimQueue
 from zmqio.transport.uvicorn_ws import FastWebSocketProtocol
 from zmqio.transport.websocket import EXTENSION
@@ -70,9 +72,30 @@ async def test_engine_takes_the_fast_path() -> None:
         await socket.recv()
         session = host.connections[0].session
         assert isinstance(session.outlet, FastOutlet)
-        assert session.direct is not None
+        assert session.lane.direct is not None
         assert socket.response is not None
         assert "sec-websocket-extensions" not in socket.response.headers
+
+
+def test_broadcasts_pass_the_transport_by_on_uvloop_and_wait_for_a_client_that_does_not_read() -> None:
+    async def work() -> None:
+        async with run_engine("uvicorn-fast") as host, connect(host.websocket_url(), max_queue=4) as socket:
+            await socket.recv()
+            session = host.connections[0].session
+            sent = 0
+            while session.lane.fd != NO_FD and sent < 1000:  # until the connection is full
+                write_all([session.lane], host.engine.prepare([f"{sent}" + "x" * 65536]), volatile=False)
+                sent += 1
+            assert 1 < sent < 1000
+            for _ in range(20):  # ahead of what is written now nothing may pass
+                write_all([session.lane], host.engine.prepare([f"{sent}"]), volatile=False)
+                sent += 1
+            got = [str(await socket.recv()).rstrip("x") for _ in range(sent)]
+            assert got == [f"4{number}" for number in range(sent)]
+            await wait_until(lambda: session.lane.fd != NO_FD, "the lane to open again")
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(asyncio.wait_for(work(), 120))
 
 
 async def test_engine_stays_on_the_plain_path_when_uvicorn_lacks_something(

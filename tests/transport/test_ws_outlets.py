@@ -12,6 +12,8 @@ from zmqio.transport.ws_outlets import close_websocket
 class FakeWire:
     """Implements `FastWire`: keeps what is written, and pauses when it is told to."""
 
+    fd = -1
+
     def __init__(self, *, usable: bool = True) -> None:
         self.written: list[bytes] = []
         self.sink: Any = None

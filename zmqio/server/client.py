@@ -40,6 +40,7 @@ class Client:
         self, session: Session, request: Request, runtime: Runtime, find_namespace: FindNamespace
     ) -> None:
         self.write = session.write
+        self.lane = session.lane
         self._session = session
         self._request = request
         self._runtime = runtime

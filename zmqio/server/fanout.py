@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-__all__ = ["MAX_DELIVERIES", "SLICE_MEMBERS", "FanOut", "Write"]
+__all__ = ["MAX_DELIVERIES", "SLICE_MEMBERS", "FanOut", "WriteAll"]
 
 SLICE_MEMBERS = 200
 """Most members that are written to in one turn of the loop: about 3 ms at the 15 us that a write costs with 10,000
@@ -21,31 +21,36 @@ MAX_DELIVERIES = 1_000
 """Most deliveries that wait. For one more, the oldest is written out at once: whoever sends, an application or the
 bus, is held up by that much, and nothing is dropped."""
 
-Payload_contra = TypeVar("Payload_contra", contravariant=True)
+Lane = TypeVar("Lane")
 Payload = TypeVar("Payload")
+Lane_contra = TypeVar("Lane_contra", contravariant=True)
+Payload_contra = TypeVar("Payload_contra", contravariant=True)
 
 
-class Write(Protocol[Payload_contra]):
-    """Write to one socket; never blocks."""
+class WriteAll(Protocol[Lane_contra, Payload_contra]):
+    """Write to sockets, each by its lane, or None for one that has gone; never blocks."""
 
-    def __call__(self, payload: Payload_contra, /, *, volatile: bool) -> None: ...
+    def __call__(
+        self, lanes: Iterable[Lane_contra | None], payload: Payload_contra, /, *, volatile: bool
+    ) -> None: ...
 
 
 @dataclass(slots=True)
-class _Delivery(Generic[Payload]):
+class _Delivery(Generic[Lane, Payload]):
     """A broadcast on its way.
 
     Attributes:
         sids: whom it reaches, in order.
-        writes: the sockets that are there, as they are when their turn comes.
+        lanes: the sockets that are there, as they are when their turn comes.
         done: how many of `sids` were looked at.
         waiting: those of the rest that do not have it yet; made by the first `catch_up`, the only one that asks.
     """
 
+    write_all: WriteAll[Lane, Payload]
     payload: Payload
     volatile: bool
     sids: Sequence[str]
-    writes: Mapping[str, Write[Payload]]
+    lanes: Mapping[str, Lane]
     done: int = 0
     waiting: set[str] | None = None
 
@@ -71,16 +76,14 @@ class _Delivery(Generic[Payload]):
             self._write((sid,))
 
     def _write(self, sids: Iterable[str]) -> None:
-        payload, volatile = self.payload, self.volatile
-        for write in map(self.writes.get, sids):
-            if write is not None:
-                write(payload, volatile=volatile)
+        self.write_all(map(self.lanes.get, sids), self.payload, volatile=self.volatile)
 
 
-class FanOut(Generic[Payload]):
+class FanOut(Generic[Lane, Payload]):
     """The FIFO. Several namespaces share one: a connection may be in all of them.
 
     Args:
+        write_all: writes a payload to sockets.
         call_soon: runs a function in the next turn of the loop; None takes it from the running loop.
         slice_members: most members written to in one turn.
         max_deliveries: most deliveries that wait.
@@ -88,14 +91,16 @@ class FanOut(Generic[Payload]):
 
     def __init__(
         self,
+        write_all: WriteAll[Lane, Payload],
         call_soon: Callable[[Callable[[], None]], object] | None = None,
         slice_members: int = SLICE_MEMBERS,
         max_deliveries: int = MAX_DELIVERIES,
     ) -> None:
+        self._write_all = write_all
         self._call_soon = call_soon
         self._slice_members = slice_members
         self._max_deliveries = max_deliveries
-        self._deliveries: deque[_Delivery[Payload]] = deque()
+        self._deliveries: deque[_Delivery[Lane, Payload]] = deque()
         self._turn_is_due = False
 
     @property
@@ -104,17 +109,17 @@ class FanOut(Generic[Payload]):
         return bool(self._deliveries)
 
     def deliver(
-        self, sids: Collection[str], writes: Mapping[str, Write[Payload]], payload: Payload, *, volatile: bool
+        self, sids: Collection[str], lanes: Mapping[str, Lane], payload: Payload, *, volatile: bool
     ) -> None:
         """Write `payload` to each of `sids`, now or when its turn comes.
 
         Args:
             sids: whom it reaches; copied if it has to wait.
-            writes: sid -> how to write to it, as it is when the turn comes; who is not in it is passed over.
+            lanes: sid -> how to write to it, as it is when the turn comes; who is not in it is passed over.
             payload: what to write.
             volatile: passed on to the writes.
         """
-        delivery = _Delivery(payload, volatile, tuple(sids), writes)
+        delivery = _Delivery(self._write_all, payload, volatile, tuple(sids), lanes)
         if not self._deliveries and delivery.left <= self._slice_members:
             delivery.write_some(delivery.left)
             return

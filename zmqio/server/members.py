@@ -11,10 +11,9 @@ from zmqio.adapter.base import SocketDescription
 from zmqio.exceptions import PacketError
 from zmqio.ids import Sid
 from zmqio.protocol.packet import RESERVED_EVENTS, AckableFrames, Frames, Packet, PacketType
-from zmqio.server.fanout import Write
 from zmqio.server.runtime import Runtime
 from zmqio.server.socket import Socket
-from zmqio.transport.engine import Prepared
+from zmqio.transport.lane import Lane
 
 __all__ = ["Members", "check_event"]
 
@@ -42,28 +41,28 @@ class Members:
         self.server_side_event = server_side_event
         self._namespace = namespace
         self._runtime = runtime
-        self._writes: dict[str, Write[Prepared]] = {}
+        self._lanes: dict[str, Lane] = {}
         self._listening: set[Sid] = set()  # with listeners of outgoing events
         self._ack_ids = itertools.count()
 
     def enter(self, socket: Socket) -> None:
         """Take in a socket whose client was not told yet that it is connected."""
         self.sockets[socket.id] = socket
-        self._writes[socket.id] = socket.hold
+        self._lanes[socket.id] = Lane(socket.hold)
         if socket.taps is not None and socket.taps.outgoing:  # from its connection middleware
             self._listening.add(socket.id)
 
     def settle(self, socket: Socket) -> None:
         """The client is about to be told: broadcasts go straight to its connection from now on."""
         self.catch_up(socket.id)
-        self._writes[socket.id] = socket.line_write
+        self._lanes[socket.id] = socket.lane
 
     def drop(self, socket: Socket) -> bool:
         """Take a socket out; False if it was not in."""
         if self.sockets.get(socket.id) is not socket:
             return False
         del self.sockets[socket.id]
-        del self._writes[socket.id]
+        del self._lanes[socket.id]
         self._listening.discard(socket.id)
         return True
 
@@ -89,7 +88,7 @@ class Members:
             self._tell_listening(self._listening.intersection(sids), frames)
         if sids:
             prepared = self._runtime.engine.prepare(frames)
-            self._runtime.fanout.deliver(sids, self._writes, prepared, volatile=volatile)
+            self._runtime.fanout.deliver(sids, self._lanes, prepared, volatile=volatile)
 
     def _tell_listening(self, sids: Collection[Sid], frames: Frames) -> None:
         if not sids:

@@ -15,6 +15,7 @@ from zmqio.protocol.parser import Parser
 from zmqio.server.fanout import FanOut
 from zmqio.server.tasks import Tasks
 from zmqio.transport.engine import Engine, Prepared
+from zmqio.transport.lane import Lane, write_all
 
 __all__ = ["Runtime"]
 
@@ -43,7 +44,7 @@ class Runtime:
     identity: Identity
     engine: Engine
     tasks: Tasks = field(default_factory=Tasks)
-    fanout: FanOut[Prepared] = field(default_factory=FanOut)
+    fanout: FanOut[Lane, Prepared] = field(default_factory=lambda: FanOut(write_all))
     counters: Counter[str] = field(default_factory=Counter)
     notices: LimitedLog = field(default_factory=lambda: LimitedLog(log))
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)

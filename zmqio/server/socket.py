@@ -18,11 +18,11 @@ from zmqio.server.acks import Acks, ack_value
 from zmqio.server.broadcast import Broadcast
 from zmqio.server.event_pool import EventPool
 from zmqio.server.event_queue import EventQueue
-from zmqio.server.fanout import Write
 from zmqio.server.handshake import Handshake
 from zmqio.server.sending import Sending
 from zmqio.server.taps import Tappable
 from zmqio.transport.engine import Prepared
+from zmqio.transport.lane import Lane
 
 __all__ = ["Home", "Line", "Socket"]
 
@@ -40,6 +40,10 @@ class Line(Protocol):
     @property
     def transport_name(self) -> str:
         """`polling` or `websocket`, as it is now."""
+
+    @property
+    def lane(self) -> Lane:
+        """The shortest way to the client, for broadcasts."""
 
     def write(self, payload: Prepared, /, *, volatile: bool = False) -> None:
         """Write one packet; never blocks, never fails."""
@@ -334,9 +338,9 @@ class Socket(Tappable):
             self._line.write(prepared, volatile=volatile)
 
     @property
-    def line_write(self) -> Write[Prepared]:
-        """Writes to the client's connection without a detour."""
-        return self._line.write
+    def lane(self) -> Lane:
+        """The shortest way to the client, for broadcasts."""
+        return self._line.lane
 
     def refuse(self, refusal: Prepared) -> None:
         """Tell the client that it may not enter; what was held for it is dropped."""

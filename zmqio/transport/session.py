@@ -6,7 +6,7 @@ Source: Engine.IO protocol v4; reasons and the order of steps on closing are tho
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 import structlog
@@ -16,6 +16,7 @@ from zmqio.exceptions import PacketError
 from zmqio.ids import EngineSid
 from zmqio.log_limit import LimitedLog
 from zmqio.transport.backlog import Backlog
+from zmqio.transport.lane import Lane
 from zmqio.transport.payload import CLOSE, NOOP, PING, Prepared, decode_packet, utf8_size
 from zmqio.transport.session_contracts import ConnectionEvents, Outlet, SessionOwner, TransportName
 
@@ -44,8 +45,8 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
         closing: it is about to end; what is written is dropped.
         aborted: it was ended without a goodbye.
         upgrading: a WebSocket probe is going on.
-        direct: writes encoded WebSocket frames at once; None unless the session is on the fast path, nothing
-            waits, and the client takes what is written.
+        lane: the shortest way to the client, for broadcasts; open on the fast path, while nothing waits and the
+            client takes what is written.
     """
 
     sid: EngineSid
@@ -59,7 +60,7 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
         super().__init__(owner, sid)
         self.transport_name: TransportName = transport_name
         self.upgraded = transport_name == "websocket"
-        self.direct: Callable[[bytes], object] | None = None
+        self.lane = Lane(self.write)
         self.probe_limit: asyncio.Timeout | None = None
         self._owner = owner
         self._backlog: Backlog | None = None
@@ -93,7 +94,7 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
             prepared: from `Engine.prepare`; may be shared with other sessions.
             volatile: drop it if the client cannot take it now.
         """
-        direct = self.direct
+        direct = self.lane.direct
         if direct is not None:
             direct(prepared.ws_frames)
         elif not self.closing:
@@ -107,7 +108,7 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
         if self.closing:
             return
         self.closing = True
-        self.direct = None
+        self.lane.close()
         self._close_reason = reason
         self._close_timer = asyncio.get_running_loop().call_later(CLOSE_LIMIT_S, self.end, reason)
         self.outlet.begin_close()
@@ -120,7 +121,8 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
             return
         self.closed = self.closing = True
         self.aborted = abort
-        self.direct = self._backlog = None
+        self._backlog = None
+        self.lane.close()
         if self._close_timer is not None:
             self._close_timer.cancel()
             self._close_timer = None

@@ -16,6 +16,8 @@ from typing import Any
 import structlog
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from zmqio.transport.bare_fd import take_bare_fd
+from zmqio.transport.lane import NO_FD
 from zmqio.transport.slim import SlimEvent, SlimQueue
 from zmqio.transport.websocket import EXTENSION, PENDING
 from zmqio.transport.ws_outlets import WireListener
@@ -33,6 +35,7 @@ _NEEDED = ("close_sent", "conn", "loop", "queue", "read_paused", "scope", "trans
 class FastWebSocketProtocol(WebSocketsSansIOProtocol):
     """uvicorn's WebSocket protocol, which is also a `FastWire`."""
 
+    fd = NO_FD
     _listener: WireListener | None = None
     _sink: Sink | None = None
     _abort_timer: TimerHandle | None = None
@@ -59,6 +62,7 @@ class FastWebSocketProtocol(WebSocketsSansIOProtocol):
         self._extensions.pop(EXTENSION, None)
         # uvicorn reads them in the handshake only, and they are some 3 KB of headers.
         self.request = self.response = None  # type: ignore[assignment]
+        self.fd = take_bare_fd(self.transport)
         return self.transport.write
 
     def listen(self, sink: Sink) -> None:

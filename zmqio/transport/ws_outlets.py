@@ -1,8 +1,8 @@
 """Where the packets of a WebSocket session leave: through ASGI, or straight into the connection.
 
 - `PlainOutlet` works under every ASGI server: a short job sends what waits, and there is none while nothing does.
-- `FastOutlet` writes frames that were encoded once for all clients with `transport.write`; what the connection
-  does not take waits in the session's bounded backlog.
+- `FastOutlet` opens the session's lane: frames that were encoded once for all clients go straight into the
+  connection; what it does not take waits in the session's bounded backlog.
 
 Knows sessions and the wire's contract; must not know uvicorn.
 """
@@ -34,7 +34,14 @@ class WireListener(Protocol):
 
 
 class FastWire(Protocol):
-    """A WebSocket connection that takes encoded frames; `uvicorn_ws` has one."""
+    """A WebSocket connection that takes encoded frames; `uvicorn_ws` has one.
+
+    Attributes:
+        fd: descriptor that frames may be written to, past what `open` returns, while the wire is not paused; -1 if
+            there is none. Known after `open`.
+    """
+
+    fd: int
 
     def open(self, listener: WireListener) -> Callable[[bytes], object] | None:
         """Begin; returns what writes frames, or None if this connection cannot."""
@@ -170,7 +177,8 @@ class FastOutlet:
         while not self._is_paused:
             prepared = session.next_to_send()
             if prepared is None:
-                session.direct = None if session.closing else write
+                if not session.closing:
+                    session.lane.open(write, self._wire.fd)
                 return
             write(prepared.ws_frames)
 
@@ -191,7 +199,7 @@ class FastOutlet:
     def paused(self) -> None:
         """The connection takes no more."""
         self._is_paused = True
-        self._session.direct = None
+        self._session.lane.close()
 
     def resumed(self) -> None:
         """The connection takes frames again: first what waited."""
