@@ -29,6 +29,7 @@ from tests.support.broker import BrokerProcess
 from tests.support.cluster import process_environment
 from zmqio.server.handshake import Handshake
 from zmqio.server.server import Server
+from zmqio.transport.lane import Lane
 from zmqio.transport.zmq_adapter import ZmqAdapter
 
 ROOT = Path(__file__).parents[2]
@@ -70,6 +71,9 @@ class PlayedLine:
     """A connection that takes everything."""
 
     transport_name = "websocket"
+
+    def __init__(self) -> None:
+        self.lane = Lane(self.write)
 
     def write(self, payload: Any, /, *, volatile: bool = False) -> None:
         """Take it."""
