@@ -13,7 +13,7 @@ from uvicorn.server import ServerState
 from tests.support.timing import LIMIT_S
 
 PROGRAM = """
-import asyncio, socket, sys
+import asyncio, gc, socket, sys
 from zmqio.transport.uvicorn_accepted import AcceptedServer, HttpOptions
 from zmqio.transport.uvicorn_server import run
 
@@ -42,7 +42,7 @@ def started():
     asyncio.get_running_loop().add_reader(listener, lambda: server.take(listener.accept()[0]))
 
 async def before_shutdown():
-    say("before shutdown")
+    say("before shutdown", "settled" if gc.get_freeze_count() else "unsettled")
 
 def changed():
     say("ended", server.ended)
@@ -91,7 +91,7 @@ def check(loop: str) -> None:
             wait_for_line(process, "ended 2")  # an upgraded connection ends as one, too
         process.send_signal(signal.SIGTERM)
         rest, _ = process.communicate(timeout=LIMIT_S)
-        assert "before shutdown" in rest
+        assert "before shutdown settled" in rest
     finally:
         process.kill()
         process.wait()

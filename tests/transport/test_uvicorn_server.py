@@ -11,7 +11,7 @@ from tests.support.timing import LIMIT_S
 from zmqio.stop_requests import SAME_STOP_S
 
 PROGRAM = """
-import asyncio, logging, socket, sys
+import asyncio, gc, logging, socket, sys
 from zmqio.transport.uvicorn_server import run, serve
 
 logging.basicConfig(stream=sys.stdout, format="%(message)s")
@@ -32,6 +32,7 @@ async def app(scope, receive, send):
 
 async def before_shutdown():
     print("connections end, on", type(asyncio.get_running_loop()).__module__, flush=True)
+    assert gc.get_freeze_count()
     if "slowly" in sys.argv:
         try:
             await asyncio.Event().wait()

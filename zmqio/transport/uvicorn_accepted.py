@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 import uvicorn
 
+from zmqio.transport.settled_heap import settle_heap
 from zmqio.transport.uvicorn_server import make_config
 
 __all__ = ["AcceptedServer", "HttpOptions"]
@@ -166,6 +167,7 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        settle_heap()
         if self.started and not self.should_exit:
             self._started()
 

@@ -16,6 +16,7 @@ from typing import Any
 import uvicorn
 
 from zmqio.stop_requests import StopRequests
+from zmqio.transport.settled_heap import settle_heap
 from zmqio.transport.uvicorn_http import FastHttpProtocol
 from zmqio.transport.uvicorn_ws import FastWebSocketProtocol
 
@@ -80,6 +81,10 @@ class _Server(uvicorn.Server):
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         await super().serve(sockets)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        settle_heap()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await self._end_connections()
