@@ -8,7 +8,7 @@ About 6 minutes, with `--quick` about 2.
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -17,6 +17,7 @@ from tests.bench.cluster_peers.noise import Noise
 from tests.bench.cluster_peers.peers import PEERS, Peer
 from tests.bench.cluster_peers.report import render
 from tests.bench.cluster_peers.scenarios import FULL, QUICK, SCENARIOS, Plan
+from tests.bench.engine.command import list_of, turned
 from tests.bench.engine.results import Metric, Results
 
 
@@ -47,7 +48,7 @@ def _compare(scenario: str, peers: list[Peer], plan: Plan, results: Results, noi
     with ExitStack() as stack:
         contestants = [c for peer in peers if (c := _prepare(scenario, peer, plan, stack)) is not None]
         for round_ in range(plan.rounds[scenario]):
-            for contestant in _turned(contestants, round_):
+            for contestant in turned(contestants, round_):
                 if not _run(contestant, results, noise):
                     contestants.remove(contestant)
         return len(peers) - len(contestants)
@@ -77,33 +78,16 @@ def _run(contestant: Contestant, results: Results, noise: Noise) -> bool:
     return True
 
 
-def _turned(all_: list[Contestant], by: int) -> list[Contestant]:
-    """Each round begins with another one, so that none always runs after the same."""
-    by %= max(len(all_), 1)
-    return all_[by:] + all_[:by]
-
-
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.cluster_peers", description=__doc__)
     names = [peer.name for peer in PEERS]
-    parser.add_argument("--only", type=_list_of(list(SCENARIOS)), default=list(SCENARIOS), metavar="SCENARIOS")
-    parser.add_argument("--peers", type=_list_of(names), default=names, metavar="NAMES")
+    parser.add_argument("--only", type=list_of(list(SCENARIOS)), default=list(SCENARIOS), metavar="SCENARIOS")
+    parser.add_argument("--peers", type=list_of(names), default=names, metavar="NAMES")
     parser.add_argument("--quick", action="store_true", help="fewer rounds and smaller counts")
     parser.add_argument(
         "--nice", type=int, default=0, help="added to the priority of everything here (root: negative)"
     )
     return parser.parse_args()
-
-
-def _list_of(known: list[str]) -> Callable[[str], list[str]]:
-    def parse(text: str) -> list[str]:
-        names = text.split(",")
-        unknown = sorted(set(names) - set(known))
-        if unknown:
-            raise argparse.ArgumentTypeError(f"unknown {', '.join(unknown)}; there are {', '.join(known)}")
-        return names
-
-    return parse
 
 
 if __name__ == "__main__":

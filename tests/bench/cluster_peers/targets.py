@@ -1,27 +1,10 @@
 """What zmqio has to reach, as the tracker states it. Pure."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 from tests.bench.cluster_peers.peers import NODE, SOCKETIO, ZMQIO
-from tests.bench.engine.results import Metric, Results
+from tests.bench.engine.results import Metric
+from tests.bench.engine.tables import Target
 
-__all__ = ["TARGETS", "Target"]
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """One figure that must not be higher than `most`.
-
-    Attributes:
-        text: what it is.
-        most: its limit.
-        figure: takes it out of the results; None when it was not measured.
-    """
-
-    text: str
-    most: float
-    figure: Callable[[Results], float | None]
+__all__ = ["TARGETS"]
 
 
 def _ratio(metric: Metric, other: str, most: float) -> Target:

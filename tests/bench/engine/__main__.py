@@ -7,10 +7,11 @@ with `--quick` about 3. `--cycles 50000` connects and disconnects that often ins
 import argparse
 import resource
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from tests.bench.engine.command import list_of, turned
 from tests.bench.engine.cycles import run_cycles
 from tests.bench.engine.load import Load, LoadError
 from tests.bench.engine.noise import Noise
@@ -55,7 +56,7 @@ def _compare(
     with ExitStack() as stack:
         contestants = [c for kind in kinds if (c := _prepare(scenario, kind, plan, stack)) is not None]
         for round_ in range(rounds):
-            for contestant in _turned(contestants, round_):
+            for contestant in turned(contestants, round_):
                 if not _run(contestant, results, noise):
                     contestants.remove(contestant)
         return len(kinds) - len(contestants)
@@ -84,31 +85,14 @@ def _run(contestant: Contestant, results: Results, noise: Noise) -> bool:
     return True
 
 
-def _turned(all_: list[Contestant], by: int) -> list[Contestant]:
-    """Each round begins with another server, so that none always runs after the same one."""
-    by %= max(len(all_), 1)
-    return all_[by:] + all_[:by]
-
-
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.engine", description=__doc__)
     names = [kind.name for kind in SERVERS]
-    parser.add_argument("--only", type=_list_of(list(SCENARIOS)), default=list(SCENARIOS), metavar="SCENARIOS")
-    parser.add_argument("--servers", type=_list_of(names), default=names, metavar="SERVERS")
+    parser.add_argument("--only", type=list_of(list(SCENARIOS)), default=list(SCENARIOS), metavar="SCENARIOS")
+    parser.add_argument("--servers", type=list_of(names), default=names, metavar="SERVERS")
     parser.add_argument("--quick", action="store_true", help="fewer rounds and smaller counts")
     parser.add_argument("--cycles", type=int, metavar="N", help="connect/disconnect cycles; nothing else is run")
     return parser.parse_args()
-
-
-def _list_of(known: list[str]) -> Callable[[str], list[str]]:
-    def parse(text: str) -> list[str]:
-        names = text.split(",")
-        unknown = sorted(set(names) - set(known))
-        if unknown:
-            raise argparse.ArgumentTypeError(f"unknown {', '.join(unknown)}; there are {', '.join(known)}")
-        return names
-
-    return parse
 
 
 def _raise_descriptor_limit() -> None:

@@ -1,30 +1,13 @@
 """What zmqio has to reach, as the tracker states it. Pure."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
-from tests.bench.engine.results import Metric, Results
+from tests.bench.engine.results import Metric
 from tests.bench.engine.servers import FLOOR, NODE, PLAIN, SOCKETIO, ZMQIO
+from tests.bench.engine.tables import Target
 
-__all__ = ["TARGETS", "Target"]
+__all__ = ["TARGETS"]
 
 HOLD = "loop hold, 10000 members"
 CPU_64: Metric = ("fan-out 64 B", "CPU us/delivery")
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """One figure that must not be higher than `most`.
-
-    Attributes:
-        text: what it is.
-        most: its limit.
-        figure: takes it out of the results; None when it was not measured.
-    """
-
-    text: str
-    most: float
-    figure: Callable[[Results], float | None]
 
 
 def _ratio(text: str, metric: Metric, server: str, other: str, most: float) -> Target:
