@@ -19,6 +19,7 @@ class Part:
         import_path: folder that modules are looked for in first.
         stop_limit_s: seconds that it may take to end once its parent is gone; then it is killed.
         http: fields of `HttpOptions`.
+        takes_links: whether what comes over that socket are links to acceptors, and not connections.
         log_format, log_level: as of the `zmqio` command.
     """
 
@@ -28,6 +29,7 @@ class Part:
     import_path: str
     stop_limit_s: float
     http: dict[str, str]
+    takes_links: bool = False
     log_format: str = "auto"
     log_level: str = "info"
 
