@@ -5,6 +5,7 @@ import signal
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import psutil
 import pytest
@@ -87,8 +88,11 @@ async def test_killed_acceptor_is_replaced_and_connected_clients_notice_nothing(
         assert [line["pid"] for line in ended] == acceptor_pids(server)[:2]
         assert {line["ending"] for line in ended} == {f"killed by {signal.SIGKILL.name}"}
         server.children()
+        folder = Path(server.broker.removeprefix("ipc://")).parent
+        assert folder.exists()
         assert await server.stop() == 0
         assert server.orphans() == []
+        assert not folder.exists()
 
 
 async def test_killed_worker_is_left_by_every_acceptor_and_nobody_hangs() -> None:
