@@ -51,6 +51,7 @@ def test_broker_command_is_the_broker() -> None:
     [
         (["chat"], 2, "write module:attribute"),
         (["chat:app", "--workers", "x"], 2, "workers='x'"),
+        (["chat:app", "--acceptors", "x"], 2, "acceptors='x'"),
         (["chat:app", "--bind", "8000"], 2, "host:port"),
         (["chat:app", "--sticky", "sid", "--ssl-certfile", "x"], 2, "inside the encrypted request"),
         (["chat:app", "--ssl-certfile", "/no/such/file"], 2, "/no/such/file cannot be used for TLS"),

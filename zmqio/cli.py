@@ -45,6 +45,14 @@ def broker(arguments: tuple[str, ...]) -> None:
 @click.option(
     "--workers", default="auto", show_default=True, metavar="N|auto", help="auto: one per processor core."
 )
+@click.option(
+    "--acceptors",
+    default="auto",
+    show_default=True,
+    metavar="N|auto",
+    help="Processes that accept connections and pass them to workers; auto: one per three workers begun, which "
+    "keeps even trivial ones busy. 1: the parent itself.",
+)
 @click.option("--bind", default="127.0.0.1:8000", show_default=True, metavar="HOST:PORT", help="Or unix:PATH.")
 @click.option("--broker", metavar="ADDRESS", help="The broker to join. [default: $ZMQIO_ADAPTER, else its own]")
 @click.option(
@@ -84,14 +92,14 @@ def broker(arguments: tuple[str, ...]) -> None:
 @click.option("--reload", is_flag=True, help="Restart the workers when a Python file changes.")
 @click.option("--log-format", type=click.Choice(["auto", "console", "json"]), default="auto", show_default=True)
 @click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
-def serve(app: str, workers: str, broker: str | None, **options: Any) -> None:
+def serve(app: str, workers: str, acceptors: str, broker: str | None, **options: Any) -> None:
     """Serve the ASGI app APP (module:attribute) with several processes on one port.
 
     SIGHUP restarts the workers one after the other; SIGTERM and Ctrl-C stop everything.
     """
-    count = int(workers) if workers.isdecimal() else workers
+    counts = {"workers": _count(workers), "acceptors": _count(acceptors)}
     try:
-        run_serve(app, workers=count, broker=broker or address_from_environment(), **options)
+        run_serve(app, **counts, broker=broker or address_from_environment(), **options)
     except ConfigError as error:
         raise _WrongOptionError(str(error)) from error
     except ZmqioError as error:
@@ -151,6 +159,11 @@ def demo(port: int, broker_port: int, nodes: int, log_format: str, log_level: st
 
 class _WrongOptionError(click.ClickException):
     exit_code = 2
+
+
+def _count(text: str) -> int | str:
+    """A number, or a word that is judged elsewhere."""
+    return int(text) if text.isdecimal() else text
 
 
 def _from_json(number: int, text: str) -> Any:

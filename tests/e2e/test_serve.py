@@ -16,15 +16,19 @@ from tests.support.timing import LIMIT_S, wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
+APP = "tests.support.serve_app:app"
 MOUNTED = "tests.support.serve_app:mounted"
 
 
-@pytest.mark.parametrize("sticky", ["sid", "address"])
-@pytest.mark.parametrize("way", ["polling", "upgrade"])
+@pytest.mark.parametrize(
+    ("way", "sticky", "acceptors"),
+    [(way, sticky, 1) for way in ("polling", "upgrade") for sticky in ("sid", "address")]
+    + [("polling", "sid", 2)],
+)
 async def test_clients_stay_with_the_worker_that_has_their_session(
-    make_client: ClientMaker, sticky: str, way: str
+    make_client: ClientMaker, way: str, sticky: str, acceptors: int
 ) -> None:
-    async with ServeProcess("--sticky", sticky) as server:
+    async with ServeProcess("--sticky", sticky, "--acceptors", str(acceptors)) as server:
         clients = [make_client("js", server.url, way) for _ in range(12)]
         await asyncio.gather(*(client.connect() for client in clients))
         if way == "upgrade":
@@ -33,7 +37,7 @@ async def test_clients_stay_with_the_worker_that_has_their_session(
         for _ in range(5):
             again = await asyncio.gather(*(client.call("whoami") for client in clients))
             assert [home["pid"] for home in again] == [home["pid"] for home in homes]
-        if sticky == "sid":
+        if (sticky, acceptors) == ("sid", 1):
             assert min(Counter(home["pid"] for home in homes).values()) >= 3  # the fewest connections get the next
         await clients[0].call("say", "to all workers")
         await wait_until(
@@ -51,19 +55,24 @@ async def test_body_of_900_kb_on_polling_reaches_the_worker_whole(make_client: C
         assert await client.call("echo", text) == text
 
 
-@pytest.mark.parametrize("app", ["tests.support.serve_app:app", MOUNTED])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    ("app", "number", "acceptors"),
+    [(app, number, 1) for app in (APP, MOUNTED) for number in (signal.SIGTERM, signal.SIGINT)]
+    + [(APP, signal.SIGTERM, 2)],
+)
 async def test_stop_ends_every_process_with_clients_on_it(
-    make_client: ClientMaker, app: str, number: signal.Signals
+    make_client: ClientMaker, app: str, number: signal.Signals, acceptors: int
 ) -> None:
-    async with ServeProcess(app=app) as server:
+    async with ServeProcess("--acceptors", str(acceptors), app=app) as server:
         clients = [make_client("js", server.url, way) for way in ("polling", "polling", "websocket", "websocket")]
         await asyncio.gather(*(client.connect() for client in clients))
-        assert len(server.children()) == server.workers + 1  # and the broker
+        assert len(server.children()) == processes(server, acceptors)
         assert await server.stop(number) == 0
         await wait_until(lambda: all(client.heard.disconnects for client in clients), "every client was told")
         assert server.orphans() == []
         assert not server.log_lines("worker_killed")
+        assert not server.log_lines("acceptor_killed")
+        assert not server.log_lines("stop_not_answered")
         assert len(server.log_lines("node_stopped")) == server.workers
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", server.port))
@@ -90,19 +99,21 @@ async def test_killed_worker_is_replaced_and_the_others_notice_nothing(make_clie
         assert len(set(tags)) == 3  # an old session id never names a new worker
 
 
-async def test_workers_follow_when_the_parent_is_killed(make_client: ClientMaker) -> None:
-    async with ServeProcess() as server:
+@pytest.mark.parametrize("acceptors", [1, 2])
+async def test_all_follow_when_the_parent_is_killed(make_client: ClientMaker, acceptors: int) -> None:
+    async with ServeProcess("--acceptors", str(acceptors)) as server:
         client = make_client("js", server.url, "polling")
         await client.connect()
-        assert len(server.children()) == 3
+        assert len(server.children()) == processes(server, acceptors)
         psutil.Process(server.pid).kill()
-        await wait_until(lambda: not server.orphans(), "workers and broker end")
+        await wait_until(lambda: not server.orphans(), "workers, acceptors and broker end")
 
 
+@pytest.mark.parametrize("acceptors", [1, 2])
 async def test_rolling_restart_exchanges_every_worker_and_refuses_nobody(
-    make_client: ClientMaker,
+    make_client: ClientMaker, acceptors: int
 ) -> None:
-    async with ServeProcess() as server:
+    async with ServeProcess("--acceptors", str(acceptors)) as server:
         old = server.worker_pids()
         clients = [make_client("js", server.url, "websocket", reconnection=True) for _ in range(4)]
         await asyncio.gather(*(client.connect() for client in clients))
@@ -122,6 +133,11 @@ async def test_rolling_restart_exchanges_every_worker_and_refuses_nobody(
         assert {home["pid"] for home in pids} <= set(new)  # they came back by themselves
 
 
+def processes(server: ServeProcess, acceptors: int) -> int:
+    """How many a server has started: workers, its broker, and acceptors unless it is the only one itself."""
+    return server.workers + 1 + (acceptors if acceptors > 1 else 0)
+
+
 async def pid_of(server: ServeProcess, path: str = "/") -> int:
     """The worker that answers on a new connection."""
     return int((await request(server, path))["pid"])
@@ -132,9 +148,11 @@ async def request(server: ServeProcess, path: str = "/", *headers: str) -> Any:
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     lines = [f"GET {path} HTTP/1.1", "Host: x", "Connection: close", *headers]
     writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
-    async with asyncio.timeout(LIMIT_S):
-        answer = await reader.read()
-    writer.close()
+    try:
+        async with asyncio.timeout(LIMIT_S):
+            answer = await reader.read()
+    finally:
+        writer.close()
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200"), answer
     return json.loads(body)

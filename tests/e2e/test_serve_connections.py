@@ -26,10 +26,10 @@ FAMILIES = ["tcp", "unix"]
 LOOKS = 200
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def server() -> AsyncIterator[ServeProcess]:
-    """Two workers by `sid`."""
-    async with ServeProcess() as made:
+@pytest_asyncio.fixture(scope="module", loop_scope="session", params=["1", "2"])
+async def server(request: pytest.FixtureRequest) -> AsyncIterator[ServeProcess]:
+    """Two workers by `sid`, behind so many acceptors."""
+    async with ServeProcess("--acceptors", request.param) as made:
         yield made
 
 
@@ -179,9 +179,10 @@ async def test_half_heads_do_not_keep_it_busy_and_are_cut_off(family: str, tmp_p
         assert len(told) <= 10
 
 
-async def test_unix_socket_is_served_and_removed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("acceptors", ["1", "2"])
+async def test_unix_socket_is_served_and_removed(tmp_path: Path, acceptors: str) -> None:
     path = tmp_path / "app.sock"
-    async with ServeProcess(bind=f"unix:{path}") as server:
+    async with ServeProcess("--acceptors", acceptors, bind=f"unix:{path}") as server:
         for _ in range(3):
             reader, writer = await connect(server, path)
             writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
@@ -191,10 +192,10 @@ async def test_unix_socket_is_served_and_removed(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-@pytest.mark.parametrize("sticky", [None, "none"])
-async def test_tls(make_client: ClientMaker, tmp_path: Path, sticky: str | None) -> None:
+@pytest.mark.parametrize(("sticky", "acceptors"), [(None, "1"), ("none", "1"), (None, "2")])
+async def test_tls(make_client: ClientMaker, tmp_path: Path, sticky: str | None, acceptors: str) -> None:
     certificate, key = make_certificate(tmp_path)
-    options = ["--ssl-certfile", str(certificate), "--ssl-keyfile", str(key)]
+    options = ["--ssl-certfile", str(certificate), "--ssl-keyfile", str(key), "--acceptors", acceptors]
     async with ServeProcess(*options, *(["--sticky", sticky] if sticky else [])) as server:
         assert server.url.startswith("https://")
         assert server.log_lines("serving")[0]["sticky"] == (sticky or "address")

@@ -72,10 +72,11 @@ async def test_app_that_raises_is_told_with_its_traceback_once(tmp_path: Path) -
     assert last == "Error: app 'own_app:app' cannot be imported: RuntimeError: on purpose"
 
 
-async def test_port_in_use_is_told_in_one_line() -> None:
+@pytest.mark.parametrize("acceptors", ["1", "2"])
+async def test_port_in_use_is_told_in_one_line(acceptors: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        code, output = await ended(ServeProcess(bind=f"127.0.0.1:{port}"))
+        code, output = await ended(ServeProcess("--acceptors", acceptors, bind=f"127.0.0.1:{port}"))
     assert code == 1
     assert output == f"Error: cannot listen on 127.0.0.1:{port}: Address already in use\n"
 

@@ -1,12 +1,13 @@
 """Where a server listens."""
 
 import socket
+import sys
 from pathlib import Path
 
 import pytest
 
 from zmqio.exceptions import ConfigError, ServeError
-from zmqio.launcher.bind import Bind, describe, listen, parse_bind, remove
+from zmqio.launcher.bind import Bind, describe, listen, listen_group, parse_bind, remove
 
 
 @pytest.mark.parametrize(
@@ -33,6 +34,46 @@ def test_port_in_use_is_told_in_one_line() -> None:
         port = other.getsockname()[1]
         with pytest.raises(ServeError, match=f"cannot listen on 127.0.0.1:{port}: Address already in use"):
             listen(Bind(host="127.0.0.1", port=port))
+
+
+@pytest.mark.parametrize(("first", "second"), [(1, 2), (2, 1), (2, 2)])
+def test_port_of_a_group_is_in_use_for_others(first: int, second: int) -> None:
+    group = listen_group(Bind(host="127.0.0.1"), first)
+    port = group[0].getsockname()[1]
+    with pytest.raises(ServeError, match=f"cannot listen on 127.0.0.1:{port}: Address already in use"):
+        listen_group(Bind(host="127.0.0.1", port=port), second)
+    for listener in group:
+        listener.close()
+    for listener in listen_group(Bind(host="127.0.0.1", port=port), second):
+        listener.close()
+
+
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+def test_every_connection_waits_at_one_of_a_group(kind: str, tmp_path: Path) -> None:
+    group = listen_group(Bind(path=str(tmp_path / "s")) if kind == "unix" else Bind(host="127.0.0.1"), 3)
+    address = group[0].getsockname()
+    assert {listener.getsockname() for listener in group} == {address}
+    ends = []
+    for _ in range(60):
+        ends.append(socket.socket(group[0].family))
+        ends[-1].connect(address)
+    accepted = []
+    for listener in group:
+        before = len(accepted)
+        with pytest.raises(BlockingIOError):
+            while True:
+                accepted.append(listener.accept()[0])
+        if kind == "tcp" and sys.platform == "linux":
+            assert len(accepted) > before  # the kernel spreads them
+    assert len(accepted) == 60
+    for end in (*ends, *accepted, *group):
+        end.close()
+
+
+def test_one_is_no_group() -> None:
+    (listener,) = listen_group(Bind(host="127.0.0.1"), 1)
+    with listener:
+        assert listener.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT) == 0
 
 
 def test_url_has_the_real_port() -> None:

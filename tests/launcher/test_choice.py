@@ -107,3 +107,11 @@ def test_follower_with_the_same_tag_is_not_removed_with_the_one_before() -> None
     choice.add(follower)
     choice.remove(workers[0])
     assert choice.pick(make_engine_sid(follower.tag), None) is follower
+
+
+def test_first_of_equals_is_the_one_after_the_slot_that_was_named() -> None:
+    choice: Choice[Worker] = Choice("sid", after_slot=1)
+    for slot in range(4):
+        choice.add(Worker(slot, NodeTag(f"tag{slot}")))
+    found = [choice.pick(None, None) for _ in range(5)]
+    assert [worker.slot for worker in found if worker is not None] == [2, 3, 0, 1, 2]

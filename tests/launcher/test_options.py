@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from zmqio.exceptions import ConfigError
-from zmqio.launcher.options import ServeOptions, check_tls, worker_count
+from zmqio.launcher.options import ServeOptions, acceptor_count, check_tls, worker_count
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,8 @@ from zmqio.launcher.options import ServeOptions, check_tls, worker_count
         ({"bind": "8000"}, "host:port"),
         ({"workers": 0}, "workers=0"),
         ({"workers": "many"}, "workers='many'"),
+        ({"acceptors": 0}, "acceptors=0"),
+        ({"acceptors": "many"}, "acceptors='many'"),
         ({"broker": "redis://x"}, "tcp://host:port"),
         ({"sticky": "cookie"}, "sid, address, none"),
         ({"sticky": "sid", "ssl_certfile": "x"}, "inside the encrypted request"),
@@ -45,6 +47,16 @@ def test_workers() -> None:
     assert worker_count(ServeOptions("chat:app")) >= 1
     assert worker_count(ServeOptions("chat:app", reload=True)) == 1
     assert worker_count(ServeOptions("chat:app", reload=True, workers=2)) == 2
+
+
+@pytest.mark.parametrize(("workers", "acceptors"), [(1, 1), (3, 1), (4, 2), (6, 2), (7, 3), (64, 22)])
+def test_one_acceptor_for_every_three_workers_begun(workers: int, acceptors: int) -> None:
+    assert acceptor_count(ServeOptions("chat:app", workers=workers)) == acceptors
+
+
+def test_acceptors_as_they_are_asked_for() -> None:
+    assert acceptor_count(ServeOptions("chat:app", workers=8, acceptors=1)) == 1
+    assert acceptor_count(ServeOptions("chat:app", workers=1, acceptors=2)) == 2
 
 
 def test_worker_may_take_its_drain_and_some_more_to_end() -> None:

@@ -29,7 +29,7 @@ class Worker:
 def link() -> Iterator[tuple[ParentLink, socket.socket, Worker]]:
     ours, theirs = socket.socketpair()
     worker = Worker()
-    made = ParentLink(ours, take=worker.taken.append, lost=worker.lose, parent_gone=worker.miss_parent)
+    made = ParentLink(ours, take=worker.taken.append, lost=worker.lose, gone=worker.miss_parent)
     made.open()
     with ours, theirs:
         yield made, theirs, worker
@@ -102,7 +102,7 @@ async def test_reports_wait_for_a_parent_that_does_not_read_and_become_one() -> 
 async def test_nothing_is_told_before_it_opens() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        made = ParentLink(ours, take=lambda _: None, lost=lambda: None, parent_gone=lambda: None)
+        made = ParentLink(ours, take=lambda _: None, lost=lambda: None, gone=lambda: None)
         made.tell(Ready())
         await made.finish()
         made.close()

@@ -9,16 +9,17 @@ from dataclasses import asdict
 from tests.support.cluster import ROOT, process_environment
 from tests.support.timing import LIMIT_S
 from zmqio.launcher.part import ENVIRONMENT, Part
-from zmqio.launcher.reports import Ready, encode
+from zmqio.launcher.reports import PASS, Closed, Ready, Stopping, encode
 from zmqio.transport.uvicorn_accepted import HttpOptions
 
 COMMAND = [sys.executable, "-m", "zmqio.launcher.worker"]
 
 
-def start(app: str) -> tuple[subprocess.Popen[str], socket.socket]:
+def start(app: str, *, takes_links: bool = False) -> tuple[subprocess.Popen[str], socket.socket]:
     ours, theirs = socket.socketpair()
     with theirs:
-        part = Part(app, 1, theirs.fileno(), str(ROOT), LIMIT_S, asdict(HttpOptions()), "json", "warning")
+        logs = {"log_format": "json", "log_level": "warning"}
+        part = Part(app, 1, theirs.fileno(), str(ROOT), LIMIT_S, asdict(HttpOptions()), takes_links, **logs)
         process = subprocess.Popen(
             COMMAND,
             env=process_environment() | {ENVIRONMENT: part.to_json()},
@@ -48,3 +49,51 @@ def test_reason_is_told_on_standard_error_where_no_parent_is_left() -> None:
         _, errors = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 3
     assert "there is no module 'no_such_module'" in errors
+
+
+def ask(link: socket.socket) -> socket.socket:
+    """A connection with one answered request, given over a link."""
+    ours, theirs = socket.socketpair()
+    ours.settimeout(LIMIT_S)
+    with theirs:
+        socket.send_fds(link, [PASS], [theirs.fileno()])
+    ours.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert ours.recv(4096).startswith(b"HTTP/1.1 200")
+    return ours
+
+
+def acceptor(control: socket.socket) -> socket.socket:
+    """The acceptor's end of a new link."""
+    ours, theirs = socket.socketpair()
+    ours.settimeout(LIMIT_S)
+    with theirs:
+        socket.send_fds(control, [PASS], [theirs.fileno()])
+    return ours
+
+
+def test_each_acceptor_hears_of_its_own_connections_and_its_end_ends_none() -> None:
+    process, control = start("tests.support.serve_app:app", takes_links=True)
+    with process, control:
+        assert control.recv(100) == encode(Ready())
+        first, second = acceptor(control), acceptor(control)
+        here, there = ask(first), ask(second)
+        with here, there, second:
+            first.close()
+            there.close()
+            assert second.recv(100) == encode(Closed(1))
+            third = acceptor(control)
+            ask(third).close()
+            assert third.recv(100) == encode(Closed(1))
+            here.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert here.recv(4096).startswith(b"HTTP/1.1 200")
+            process.send_signal(signal.SIGTERM)
+            assert control.recv(100) == encode(Stopping())
+            last = acceptor(control)  # was on its way
+            control.shutdown(socket.SHUT_WR)
+            for link in (second, third, last):
+                with link:
+                    assert link.recv(100) == encode(Stopping())
+                    ask(link).close()  # was on its way, too
+                    link.shutdown(socket.SHUT_WR)
+        process.communicate(timeout=LIMIT_S)
+    assert process.returncode == -signal.SIGTERM

@@ -39,15 +39,17 @@ async def app(scope, receive, send):
 
 def started():
     say(listener.getsockname()[1], type(asyncio.get_running_loop()).__module__)
-    asyncio.get_running_loop().add_reader(listener, lambda: server.take(listener.accept()[0]))
+    asyncio.get_running_loop().add_reader(listener, take)
+
+def take():
+    intakes.append(intakes.pop(0))  # in turn
+    intakes[1].take(listener.accept()[0])
 
 async def before_shutdown():
     say("before shutdown", "settled" if gc.get_freeze_count() else "unsettled")
 
-def changed():
-    say("ended", server.ended)
-
-server = AcceptedServer(app, HttpOptions(), started=started, before_shutdown=before_shutdown, changed=changed)
+server = AcceptedServer(app, HttpOptions(), started=started, before_shutdown=before_shutdown)
+intakes = [server.intake(lambda more, n=n: say("ended", more, "of", n)) for n in (1, 2)]
 work = server.serve()
 asyncio.run(work) if sys.argv[1] == "asyncio" else run(work)
 """
@@ -86,9 +88,9 @@ def check(loop: str) -> None:
             upgraded.sendall(UPGRADE)
             assert upgraded.recv(4096).startswith(b"HTTP/1.1 101")
             plain.close()
-            wait_for_line(process, "ended 1")
+            wait_for_line(process, "ended 1 of 1")
             upgraded.close()
-            wait_for_line(process, "ended 2")  # an upgraded connection ends as one, too
+            wait_for_line(process, "ended 1 of 2")  # an upgraded connection ends as one, too
         process.send_signal(signal.SIGTERM)
         rest, _ = process.communicate(timeout=LIMIT_S)
         assert "before shutdown settled" in rest
@@ -106,6 +108,8 @@ def test_connections_are_served_and_counted_on_asyncio() -> None:
 
 
 def test_what_is_used_exists_in_uvicorn() -> None:
-    assert isinstance(ServerState().connections, set)
+    state = ServerState()
+    assert isinstance(state.connections, set)
+    assert set(vars(state)) == {"connections", "default_headers", "tasks", "total_requests"}
     for name in ("startup", "shutdown", "serve", "on_tick"):
         assert asyncio.iscoroutinefunction(getattr(uvicorn.Server, name)), name

@@ -4,11 +4,12 @@ import contextlib
 import os
 import socket
 import stat
+import sys
 from dataclasses import dataclass
 
 from zmqio.exceptions import ConfigError, ServeError
 
-__all__ = ["Bind", "describe", "listen", "parse_bind", "remove"]
+__all__ = ["Bind", "describe", "listen", "listen_group", "parse_bind", "remove"]
 
 BACKLOG = 2048
 """Connections that wait in the kernel; the same as uvicorn's default."""
@@ -55,6 +56,33 @@ def listen(bind: Bind) -> socket.socket:
     return listener
 
 
+def listen_group(bind: Bind, count: int) -> list[socket.socket]:
+    """Open listening sockets on one address for `count` processes; one is exactly what `listen` opens.
+
+    On Linux each has a queue of its own, over which the kernel spreads new TCP connections; one that nobody
+    accepts from keeps its queue. Elsewhere, and on a unix path, all are the same socket.
+
+    Raises:
+        ServeError: as `listen`; also where another group has the address.
+    """
+    first = listen(bind)
+    if count == 1:
+        return [first]
+    if bind.path or sys.platform != "linux":
+        return [first, *(first.dup() for _ in range(count - 1))]
+    # Only now: bound with it, the first would share the port of another server in silence. The kernel asks for the
+    # option as it is when others are bound, so there is no moment at which another could take the port.
+    first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    group = [first]
+    try:
+        group += [_listen_beside(first) for _ in range(count - 1)]
+    except OSError as error:
+        for listener in group:
+            listener.close()
+        raise ServeError(f"cannot listen {count} times on {bind.host}:{bind.port}: {error.strerror}") from error
+    return group
+
+
 def describe(listener: socket.socket, *, tls: bool) -> str:
     """The address of a listening socket as a URL, with its real port."""
     name = listener.getsockname()
@@ -78,6 +106,20 @@ def _listen_tcp(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         listener.listen(BACKLOG)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def _listen_beside(first: socket.socket) -> socket.socket:
+    listener = socket.socket(first.family)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.bind(first.getsockname())
+        listener.listen(BACKLOG)
+        listener.setblocking(False)
     except BaseException:
         listener.close()
         raise

@@ -41,13 +41,15 @@ class Choice(Generic[Worker]):
         sticky: `sid`: a known session's owner, else the one with the fewest connections. `address`: a known
             session's owner, else the one that the address stands for; when a worker goes, only its addresses
             move. `none`: one after the other, whatever the request says.
+        after_slot: among equals the first one chosen is that of the next slot; several choices over the same
+            workers begin at different ones, so that their first connections do not all go to the same.
     """
 
-    def __init__(self, sticky: Sticky) -> None:
+    def __init__(self, sticky: Sticky, *, after_slot: int = -1) -> None:
         self._sticky = sticky
         self._owners: dict[str, Worker] = {}
         self._takers: list[Worker] = []
-        self._last = -1
+        self._last = after_slot
 
     def __iter__(self) -> Iterator[Worker]:
         """Every worker that still gets connections."""

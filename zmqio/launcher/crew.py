@@ -3,14 +3,13 @@
 import asyncio
 import signal
 import sys
-from collections.abc import Callable
 from dataclasses import asdict
 
 import structlog
 
 from zmqio.exceptions import ServeError
-from zmqio.launcher.choice import Choice
-from zmqio.launcher.options import ServeOptions
+from zmqio.launcher.front import Front
+from zmqio.launcher.options import ServeOptions, acceptor_count
 from zmqio.launcher.part import ENVIRONMENT, Part
 from zmqio.launcher.tags import TagSource
 from zmqio.launcher.worker_process import WorkerProcess
@@ -28,23 +27,14 @@ class Crew:
         options: of the server.
         broker: address of the broker that the workers join.
         import_path: folder in which they look for modules first.
-        choice: gets the workers that connections can be given to.
-        changed: called after that has changed.
+        front: is told which workers connections can be given to.
     """
 
-    def __init__(
-        self,
-        options: ServeOptions,
-        broker: str,
-        import_path: str,
-        choice: Choice[WorkerProcess],
-        changed: Callable[[], None],
-    ) -> None:
+    def __init__(self, options: ServeOptions, broker: str, import_path: str, front: Front) -> None:
         self._options = options
         self._broker = broker
         self._import_path = import_path
-        self._choice = choice
-        self._changed = changed
+        self._front = front
         self._tags = TagSource(options.node_tag)
         self._workers: set[WorkerProcess] = set()
         self._starting: set[asyncio.Task[WorkerProcess]] = set()
@@ -91,21 +81,18 @@ class Crew:
 
     def is_ready(self, worker: WorkerProcess) -> None:
         """Let it be chosen."""
-        self._choice.add(worker)
+        self._front.add(worker)
         log.info("worker_ready", worker=worker.slot, pid=worker.pid, tag=worker.tag)
         if not self._first.done():
             self._first.set_result(None)
-        self._changed()
 
     def takes_no_new(self, worker: WorkerProcess) -> None:
         """Another one follows it."""
-        self._choice.retire(worker)
-        self._changed()
+        self._front.retire(worker)
 
     def takes_no_more(self, worker: WorkerProcess) -> None:
         """It stops."""
-        self._choice.remove(worker)
-        self._changed()
+        self._front.remove(worker)
 
     def has_ended(self, worker: WorkerProcess) -> None:
         """Its process has ended."""
@@ -145,6 +132,7 @@ class Crew:
             import_path=self._import_path,
             stop_limit_s=options.stop_limit_s,
             http=asdict(http),
+            takes_links=acceptor_count(options) > 1,
             log_format=options.log_format,
             log_level=options.log_level,
         )

@@ -1,5 +1,6 @@
 """Options of `zmqio serve`: frozen, with units in their names, checked when they are made."""
 
+import math
 import os
 import ssl
 from dataclasses import dataclass
@@ -14,10 +15,13 @@ from zmqio.launcher.proxies import TrustedProxies
 from zmqio.launcher.tags import TagSource
 from zmqio.logs import LEVELS
 
-__all__ = ["ServeOptions", "check_tls", "worker_count"]
+__all__ = ["ServeOptions", "acceptor_count", "check_tls", "worker_count"]
 
 STOP_MARGIN_S = 20.0
 """What a worker may take to end beyond its drain: 5 s each for open requests, handlers and uvicorn, and some."""
+WORKERS_OF_AN_ACCEPTOR = 3
+"""To accept, look at and pass a connection takes 30-50 us of CPU; a worker that does no more for it than answer
+one small GET takes 150 (`tests.bench.balancer`). So one acceptor feeds three workers whatever they do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,8 @@ class ServeOptions:
     Attributes:
         app: the ASGI app as module:attribute.
         workers: how many worker processes, or `auto` for one per processor core that this process may use.
+        acceptors: how many processes accept connections and pass them to workers, or `auto` for one per three
+            workers begun. One is the parent itself; more are processes of their own.
         bind: host:port or unix:path.
         broker: address of a broker to join; None starts one of its own, on a private ipc path.
         sticky: how a worker is chosen (see `Choice`); None is `sid`, and `address` with TLS, where the head of a
@@ -42,6 +48,7 @@ class ServeOptions:
 
     app: str
     workers: int | Literal["auto"] = "auto"
+    acceptors: int | Literal["auto"] = "auto"
     bind: str = "127.0.0.1:8000"
     broker: str | None = None
     sticky: Sticky | None = None
@@ -62,8 +69,10 @@ class ServeOptions:
         TrustedProxies(self.trusted_proxies)
         if self.broker is not None:
             split_addresses(self.broker)
-        if self.workers != "auto" and not (isinstance(self.workers, int) and self.workers > 0):
-            raise ConfigError(f"workers={self.workers!r} has to be 1 or more, or 'auto'")
+        for name in ("workers", "acceptors"):
+            count = getattr(self, name)
+            if count != "auto" and not (isinstance(count, int) and count > 0):
+                raise ConfigError(f"{name}={count!r} has to be 1 or more, or 'auto'")
         if self.drain_s < 0 or not self.head_limit_s > 0:
             raise ConfigError(f"drain_s={self.drain_s!r}, head_limit_s={self.head_limit_s!r}: not below 0")
         if self.log_level not in LEVELS:
@@ -104,6 +113,13 @@ def worker_count(options: ServeOptions) -> int:
     if options.reload:
         return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def acceptor_count(options: ServeOptions) -> int:
+    """How many acceptors; `auto` is as many as keep trivial workers busy."""
+    if options.acceptors != "auto":
+        return options.acceptors
+    return math.ceil(worker_count(options) / WORKERS_OF_AN_ACCEPTOR)
 
 
 def check_tls(options: ServeOptions) -> None:

@@ -1,4 +1,7 @@
-"""A worker's end of the socket to its parent: connections come in, reports go out."""
+"""A worker's end of a socket to who gives it connections: these come in, reports go out.
+
+That is its parent or, where several processes accept, each of those; its parent then hands it the links to them.
+"""
 
 import asyncio
 import socket
@@ -16,19 +19,19 @@ log = structlog.get_logger(__name__)
 TAKES_A_TURN = 64
 """Most connections that are taken in one turn of the loop, so that those that are open get theirs."""
 FINISH_LIMIT_S = 2.0
-"""How long the parent may take to answer that nothing more will come."""
+"""How long the other end may take to answer that nothing more will come."""
 _SPACE = socket.CMSG_LEN(struct.calcsize("i"))
 _CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 
 class ParentLink:
-    """Takes what the parent hands over.
+    """Takes what the other end hands over.
 
     Args:
         link: one end of a pair of stream sockets.
-        take: gets every connection.
-        lost: called for a connection that came to nothing, because this process may open no more files.
-        parent_gone: called when the other end was closed unasked.
+        take: gets every socket.
+        lost: called for a socket that came to nothing, because this process may open no more files.
+        gone: called when the other end was closed unasked.
     """
 
     def __init__(
@@ -37,13 +40,13 @@ class ParentLink:
         *,
         take: Callable[[socket.socket], None],
         lost: Callable[[], None],
-        parent_gone: Callable[[], None],
+        gone: Callable[[], None],
     ) -> None:
         link.setblocking(False)
         self._socket = link
         self._take = take
         self._lost = lost
-        self._parent_gone = parent_gone
+        self._gone = gone
         self._unsent = b""
         self._closed = 0
         self._is_open = False
@@ -69,7 +72,7 @@ class ParentLink:
             self._flush()
 
     async def finish(self) -> None:
-        """Let the parent send no more, and take what is on its way; after 2 s without its answer go on."""
+        """Let the other end send no more, and take what is on its way; after 2 s without its answer go on."""
         if not self._is_open:
             return
         self._is_finishing = True
@@ -77,14 +80,15 @@ class ParentLink:
         try:
             await asyncio.wait_for(self._ended.wait(), FINISH_LIMIT_S)
         except TimeoutError:
-            log.warning("parent_does_not_answer", limit_s=FINISH_LIMIT_S)
+            log.warning("stop_not_answered", limit_s=FINISH_LIMIT_S)
 
     def close(self) -> None:
-        """Stop; to be called in the loop."""
+        """Close this end, if it was opened; to be called in the loop."""
         if self._is_open:
             self._is_open = False
             self._loop.remove_reader(self._socket.fileno())
             self._loop.remove_writer(self._socket.fileno())
+            self._socket.close()
 
     def _read(self) -> None:
         for _ in range(TAKES_A_TURN):
@@ -109,7 +113,7 @@ class ParentLink:
         self._loop.remove_reader(self._socket.fileno())
         self._ended.set()
         if not self._is_finishing:
-            self._parent_gone()
+            self._gone()
 
     def _flush(self) -> None:
         if self._closed and not self._unsent:

@@ -1,4 +1,4 @@
-"""What a worker tells the process that started it: lines of text on their socket. Pure.
+"""What a worker tells who gives it connections, its parent or an acceptor: lines of text on their socket. Pure.
 
 The other way goes one byte with each connection that is handed over (`PASS`).
 
@@ -12,6 +12,8 @@ import json
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from zmqio.launcher.lines import LineReader
+
 __all__ = ["PASS", "Closed", "Failed", "Ready", "Report", "ReportReader", "Stopping", "encode"]
 
 PASS = b"c"
@@ -19,7 +21,6 @@ PASS = b"c"
 
 _TRACEBACK_CHARACTERS = 20_000
 """Longest traceback that is handed on; of a longer one, its end."""
-_LONGEST_LINE = 1 << 17
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class ReportReader:
     """Puts lines together from what comes in pieces."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._lines = LineReader()
 
     def feed(self, data: bytes) -> list[Report]:
         """The reports that are complete now.
@@ -81,10 +82,7 @@ class ReportReader:
         Raises:
             ValueError: it is no report, or an endless one: the other end is no worker of this release.
         """
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        if len(self._rest) > _LONGEST_LINE:
-            raise ValueError(f"a line of more than {_LONGEST_LINE} bytes")
-        return [_decode(line) for line in lines]
+        return [_decode(line) for line in self._lines.feed(data)]
 
 
 def _decode(line: bytes) -> Report:

@@ -1,16 +1,18 @@
 """`zmqio.serve`: the launcher as a function."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from socket import socket
 from typing import Any
 
 import structlog
 
 from zmqio.config import address_from_environment
 from zmqio.exceptions import ConfigError
-from zmqio.launcher.bind import listen, parse_bind, remove
+from zmqio.launcher.bind import listen_group, parse_bind, remove
 from zmqio.launcher.files import open_many_files
-from zmqio.launcher.options import ServeOptions, check_tls
+from zmqio.launcher.options import ServeOptions, acceptor_count, check_tls
 from zmqio.launcher.supervisor import Supervisor
 from zmqio.logs import configure_logs
 from zmqio.transport.uvicorn_server import run as run_on_loop
@@ -36,7 +38,8 @@ def serve(app: str, **options: Any) -> None:
 
     Raises:
         ConfigError: an option cannot work.
-        ServeError: the address is in use, the app cannot be imported, or workers end again and again.
+        ServeError: the address is in use, the app cannot be imported, or workers, acceptors or the broker end
+            again and again.
     """
     if getattr(sys.modules["__main__"].__spec__, "name", "") == _WORKER_MODULE:
         raise ConfigError(
@@ -51,16 +54,17 @@ def serve(app: str, **options: Any) -> None:
     configure_logs(checked.log_format, checked.log_level, process="serve")
     open_many_files()
     bind = parse_bind(checked.bind)
-    listener = listen(bind)
+    listeners = listen_group(bind, acceptor_count(checked))
     try:
-        run_on_loop(_serve(checked, listener))
+        run_on_loop(_serve(checked, listeners))
     finally:
-        listener.close()
+        for listener in listeners:
+            listener.close()
         remove(bind)
 
 
-async def _serve(options: ServeOptions, listener: Any) -> None:
-    await Supervisor(options, listener, _import_path()).run()
+async def _serve(options: ServeOptions, listeners: Sequence[socket]) -> None:
+    await Supervisor(options, listeners, _import_path()).run()
 
 
 def _import_path() -> str:

@@ -1,4 +1,4 @@
-"""The parent of everything that `zmqio serve` starts: workers, their balancer, its own broker.
+"""The parent of everything that `zmqio serve` starts: workers, who accepts for them, its own broker.
 
 Stops in this order: no new connections (with a drain, only when a worker has let its clients go), then the
 workers, then the broker, through which they say goodbye.
@@ -13,16 +13,14 @@ from typing import Any
 
 import structlog
 
-from zmqio.launcher.balancer import Balancer
+from zmqio.launcher.acceptors import Acceptors
 from zmqio.launcher.bind import describe
-from zmqio.launcher.choice import Choice
 from zmqio.launcher.crew import Crew
+from zmqio.launcher.front import BalancerFront, Front
 from zmqio.launcher.options import ServeOptions, worker_count
 from zmqio.launcher.own_broker import OwnBroker
-from zmqio.launcher.proxies import TrustedProxies
 from zmqio.launcher.reload import code_changes
 from zmqio.launcher.slot import Slot
-from zmqio.launcher.worker_process import WorkerProcess
 
 __all__ = ["Supervisor"]
 
@@ -36,23 +34,19 @@ class Supervisor:
 
     Args:
         options: what to do.
-        listener: the listening socket; closed at the end.
+        listeners: one listening socket for each acceptor (see `listen_group`); closed at the end.
         import_path: folder in which workers look for modules first.
     """
 
-    def __init__(self, options: ServeOptions, listener: socket, import_path: str) -> None:
+    def __init__(self, options: ServeOptions, listeners: Sequence[socket], import_path: str) -> None:
         self._options = options
-        self._url = describe(listener, tls=options.tls)
+        self._url = describe(listeners[0], tls=options.tls)
         self._broker = OwnBroker(options.log_format, options.log_level) if options.broker is None else None
-        self._choice: Choice[WorkerProcess] = Choice(options.stickiness)
-        self._balancer = Balancer(
-            listener,
-            self._choice,
-            proxies=TrustedProxies(options.trusted_proxies),
-            reads_heads=not options.tls,
-            head_limit_s=options.head_limit_s,
+        self._acceptors = len(listeners)
+        self._front: Front = (
+            Acceptors(options, listeners) if len(listeners) > 1 else BalancerFront(options, listeners[0])
         )
-        self._crew = Crew(options, self._address, import_path, self._choice, self._choice_changed)
+        self._crew = Crew(options, self._address, import_path, self._front)
         self._slots = [self._slot(number) for number in range(1, worker_count(options) + 1)]
         self._stops = 0
         self._stop_asked = asyncio.Event()
@@ -62,7 +56,7 @@ class Supervisor:
         """Serve until SIGINT or SIGTERM.
 
         Raises:
-            ServeError: the app cannot be served, or workers or broker end again and again.
+            ServeError: the app cannot be served, or workers, acceptors or broker end again and again.
         """
         async with _signal_handlers(self._stop, self._roll_asked.set):
             try:
@@ -71,17 +65,17 @@ class Supervisor:
                 await self._serve()
             finally:
                 if not self._options.drain_s:
-                    self._balancer.close()
+                    self._front.close()
                 # else those who are drained still come with new connections, until their worker takes no more.
                 await self._crew.stop()
-                self._balancer.close()
+                await self._front.stop()
                 if self._broker is not None:
                     await self._broker.stop()
-        log.info("stopped", **self._balancer.counters)
+        log.info("stopped", **self._front.counters)
 
     async def _serve(self) -> None:
         jobs: list[Awaitable[Any]] = [slot.keep() for slot in self._slots]
-        jobs += [self._tell_start(), self._roll()]
+        jobs += [self._front.keep(), self._tell_start(), self._roll()]
         if self._broker is not None:
             jobs.append(self._broker.keep())
         if self._options.reload:
@@ -98,11 +92,13 @@ class Supervisor:
     async def _tell_start(self) -> None:
         options = self._options
         await self._crew.first_ready()
+        await self._front.ready()
         log.info(
             "serving",
             url=self._url,
             app=options.app,
             workers=len(self._slots),
+            acceptors=self._acceptors,
             sticky=options.stickiness,
             broker=self._address,
         )
@@ -134,12 +130,6 @@ class Supervisor:
         else:
             log.warning("killing_workers", why="asked to stop a third time")
             self._crew.kill()
-
-    def _choice_changed(self) -> None:
-        if self._choice.open:
-            self._balancer.resume()
-        else:
-            self._balancer.pause()
 
     def _slot(self, number: int) -> Slot:
         options = self._options

@@ -1,13 +1,15 @@
 """One worker process: `python -m zmqio.launcher.worker`, with its part as JSON in `ZMQIO_SERVE_WORKER`.
 
-Imports the app, serves it on the connections that come over the socket to its parent, and ends when it is told to
-(SIGTERM) or when the parent is gone.
+Imports the app, serves it on the connections that come over the socket to its parent, or over links to acceptors
+that come over it, and ends when it is told to (SIGTERM) or when the parent is gone.
 """
 
+import asyncio
 import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -31,7 +33,7 @@ EXIT_FAILED = 3
 
 
 class Worker:
-    """The app, its server, and the link that brings the connections.
+    """The app, its server, and the links that bring the connections.
 
     Args:
         part: what to do.
@@ -46,38 +48,60 @@ class Worker:
             HttpOptions(**part.http),
             started=self._started,
             before_shutdown=self._before_shutdown,
-            changed=self._tell_closed,
         )
-        self._link = ParentLink(
-            link, take=self._server.take, lost=self._server.lost, parent_gone=self._parent_gone
+        self._acceptors: set[ParentLink] = set()
+        self._parent = (
+            ParentLink(link, take=self._join, lost=_lose_acceptor, gone=self._parent_gone)
+            if part.takes_links
+            else self._source(link, self._parent_gone)
         )
-        self._told_closed = 0
 
     async def run(self) -> None:
         """Serve until the worker is told to stop."""
         try:
             await self._server.serve()
         finally:
-            self._link.close()
+            for link in (self._parent, *self._acceptors):
+                link.close()
 
     def _started(self) -> None:
-        self._link.open()
-        self._link.tell(Ready())
+        self._parent.open()
+        self._parent.tell(Ready())
 
     async def _before_shutdown(self) -> None:
-        await self._link.finish()
+        await self._parent.finish()  # first: after it no more acceptors come
+        await asyncio.gather(*(link.finish() for link in self._acceptors))
 
-    def _tell_closed(self) -> None:
-        ended = self._server.ended
-        if ended > self._told_closed:
-            self._link.tell_closed(ended - self._told_closed)
-            self._told_closed = ended
+    def _source(self, link: socket.socket, gone: Callable[[], None]) -> ParentLink:
+        """A link that brings connections, and is told how many of its own have ended."""
+
+        def ended(more: int) -> None:
+            made.tell_closed(more)
+
+        intake = self._server.intake(ended)
+        made = ParentLink(link, take=intake.take, lost=intake.lost, gone=gone)
+        return made
+
+    def _join(self, link: socket.socket) -> None:
+        """Take connections from one more acceptor; that it goes away ends no connection."""
+
+        def leave() -> None:
+            self._acceptors.discard(made)
+            made.close()
+
+        made = self._source(link, leave)
+        self._acceptors.add(made)
+        made.open()
 
     def _parent_gone(self) -> None:
         """End as after SIGTERM; should that hang, SIGALRM kills."""
         log.warning("parent_gone")
         signal.alarm(max(1, round(self._part.stop_limit_s)))
         signal.raise_signal(signal.SIGTERM)
+
+
+def _lose_acceptor() -> None:
+    """Nothing to count: the acceptor sees its end closed, and asks for another link."""
 
 
 def main() -> None:

@@ -26,18 +26,22 @@ class WorkerLink:
     Args:
         link: one end of a pair of stream sockets.
         heard: gets every report.
+        ended: called once when the worker's end is found gone, unless this one was closed before.
 
     Attributes:
         broken: whether the worker's end is gone.
         given: how many connections were handed over, or wait for it.
     """
 
-    def __init__(self, link: socket.socket, heard: Callable[[Report], None]) -> None:
+    def __init__(
+        self, link: socket.socket, heard: Callable[[Report], None], ended: Callable[[], None] = lambda: None
+    ) -> None:
         link.setblocking(False)
         self.broken = False
         self.given = 0
         self._socket = link
         self._heard = heard
+        self._ended = ended
         self._reader = ReportReader()
         self._waiting: deque[socket.socket] = deque()
         self._is_finishing = False
@@ -125,4 +129,6 @@ class WorkerLink:
             self._loop.remove_reader(self._socket.fileno())
         for report in reports:
             self._heard(report)
+        if not data:
+            self._ended()
         return bool(data)

@@ -105,7 +105,7 @@ class WorkerProcess:
 
     @property
     def connections(self) -> int:
-        """How many it has."""
+        """How many it has of those that it was given from here."""
         return self._link.given - self._closed
 
     @property
@@ -119,7 +119,7 @@ class WorkerProcess:
         return describe_ending(self._process.returncode)
 
     def give(self, connection: socket.socket) -> bool:
-        """Hand a connection over; False if it takes none (see `WorkerLink.give`)."""
+        """Hand a connection over, or a link to an acceptor; False if it takes none (see `WorkerLink.give`)."""
         return self._link.give(connection)
 
     def retire(self) -> None:

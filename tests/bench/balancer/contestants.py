@@ -18,9 +18,10 @@ from tests.bench.engine.process import ServerProcess
 from tests.support.ports import free_port, free_port_block
 from tests.support.tools import require
 
-__all__ = ["CONTESTANTS", "Contestant", "running"]
+__all__ = ["CONTESTANTS", "ZMQIO", "Contestant", "running"]
 
 DIRECT, ZMQIO, NGINX, NGINX_KEPT = "direct", "zmqio serve", "nginx", "nginx keepalive"
+ACCEPTOR, WORKER = "zmqio.launcher.acceptor", "zmqio.launcher.worker"
 CONTESTANTS = (DIRECT, ZMQIO, NGINX, NGINX_KEPT)
 
 NGINX_CONF = """
@@ -64,19 +65,26 @@ class Contestant:
     server: ServerProcess
     backends: tuple[ServerProcess, ...] = ()
 
+    def balancer_cpu_s(self) -> float:
+        """CPU so far of the process that clients connect to, and of `zmqio serve`'s acceptors."""
+        return self.server.cpu_s() + sum(map(_cpu_s, self._children(ACCEPTOR)))
+
     def workers_cpu_s(self) -> float:
         """CPU of the workers so far."""
+        return sum(backend.cpu_s() for backend in self.backends) + sum(map(_cpu_s, self._children(WORKER)))
+
+    def _children(self, module: str) -> list[int]:
         if self.name != ZMQIO:
-            return sum(backend.cpu_s() for backend in self.backends)
-        return sum(_cpu_s(child.pid) for child in psutil.Process(self.server.pid).children())
+            return []
+        return [child.pid for child in psutil.Process(self.server.pid).children() if module in child.cmdline()]
 
 
 @contextmanager
-def running(name: str, workers: int) -> Iterator[Contestant]:
-    """Start one of `CONTESTANTS`."""
+def running(name: str, workers: int, acceptors: str) -> Iterator[Contestant]:
+    """Start one of `CONTESTANTS`; acceptors as of `zmqio serve`."""
     with ExitStack() as stack:
         if name == ZMQIO:
-            yield Contestant(name, stack.enter_context(_zmqio(workers)))
+            yield Contestant(name, stack.enter_context(_zmqio(workers, acceptors)))
             return
         backends = tuple(stack.enter_context(_backend()) for _ in range(1 if name == DIRECT else workers))
         if name == DIRECT:
@@ -87,9 +95,10 @@ def running(name: str, workers: int) -> Iterator[Contestant]:
         yield Contestant(name, server, backends)
 
 
-def _zmqio(workers: int) -> ServerProcess:
+def _zmqio(workers: int, acceptors: str) -> ServerProcess:
     port, no_broker = free_port(), free_port_block(4)  # the app needs none
     command = [sys.executable, "-m", "zmqio", "serve", "tests.bench.balancer.app:app", "--workers", str(workers)]
+    command += ["--acceptors", acceptors]
     command += ["--bind", f"127.0.0.1:{port}", "--broker", f"tcp://127.0.0.1:{no_broker}", "--log-level", "error"]
     return ServerProcess(command, port, {})
 

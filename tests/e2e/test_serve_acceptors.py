@@ -1,0 +1,143 @@
+"""`zmqio serve` with several acceptors: what clients notice of them, of their ends, and of those of workers."""
+
+import asyncio
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.e2e.conftest import ClientMaker
+from tests.e2e.test_serve import pid_of
+from tests.support.poll_connection import open_connection
+from tests.support.serve_process import ServeProcess
+from tests.support.timing import wait_until
+from zmqio.ids import NodeTag, make_engine_sid
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+TWO = ("--acceptors", "2")
+AT_A_TIME = 8
+
+
+class Load:
+    """New connections with one request each, some at a time.
+
+    Attributes:
+        pids: who has answered, and how often.
+        failures: what went wrong.
+    """
+
+    def __init__(self, server: ServeProcess) -> None:
+        self.pids: Counter[int] = Counter()
+        self.failures: list[Exception] = []
+        self._server = server
+
+    async def run(self) -> None:
+        """Ends by cancellation."""
+        while True:
+            try:
+                self.pids[await pid_of(self._server)] += 1
+            except Exception as error:
+                self.failures.append(error)
+
+    async def goes_on(self, count: int = 50) -> None:
+        """Wait until so many more were answered."""
+        wanted = self.pids.total() + count
+        await wait_until(lambda: self.pids.total() >= wanted, "requests are answered")
+
+
+@asynccontextmanager
+async def load(server: ServeProcess) -> AsyncIterator[Load]:
+    made = Load(server)
+    tasks = [asyncio.ensure_future(made.run()) for _ in range(AT_A_TIME)]
+    try:
+        yield made
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def acceptor_pids(server: ServeProcess) -> list[int]:
+    return [line["pid"] for line in server.log_lines("acceptor_ready")]
+
+
+async def test_killed_acceptor_is_replaced_and_connected_clients_notice_nothing(make_client: ClientMaker) -> None:
+    async with ServeProcess(*TWO) as server:
+        clients = [make_client("js", server.url, way) for way in ("websocket", "websocket", "upgrade", "upgrade")]
+        await asyncio.gather(*(client.connect() for client in clients))
+        await wait_until(lambda: all(client.heard.upgrades for client in clients[2:]), "they have upgraded")
+        homes = [await client.call("whoami") for client in clients]
+        async with load(server) as requests:
+            for number in (0, 1):  # the second when the first is replaced
+                await requests.goes_on()
+                psutil.Process(acceptor_pids(server)[number]).kill()
+                await server.wait_log("acceptor_ready", 3 + number)
+                await requests.goes_on()
+            # No more than what an acceptor that died had in its hands.
+            assert len(requests.failures) <= 2 * AT_A_TIME, requests.failures
+            assert set(requests.pids) == set(server.worker_pids())
+        assert [await client.call("whoami") for client in clients] == homes
+        assert not any(client.heard.disconnects for client in clients)
+        assert len(server.worker_pids()) == 2
+        ended = server.log_lines("acceptor_ended")
+        assert [line["pid"] for line in ended] == acceptor_pids(server)[:2]
+        assert {line["ending"] for line in ended} == {f"killed by {signal.SIGKILL.name}"}
+        server.children()
+        folder = Path(server.broker.removeprefix("ipc://")).parent
+        assert folder.exists()
+        assert await server.stop() == 0
+        assert server.orphans() == []
+        assert not folder.exists()
+
+
+async def test_killed_worker_is_left_by_every_acceptor_and_nobody_hangs() -> None:
+    async with ServeProcess(*TWO, workers=3) as server:
+        first, *others = server.worker_pids()
+        async with load(server) as requests:
+            await requests.goes_on()
+            psutil.Process(first).kill()
+            await server.wait_log("worker_ended")
+            await requests.goes_on()
+            failed = len(requests.failures)
+            assert failed <= 2 * AT_A_TIME, requests.failures
+            requests.pids.clear()
+            await requests.goes_on()
+            assert first not in requests.pids
+            await server.wait_ready(4)
+            await requests.goes_on(200)
+            assert set(requests.pids) == {*others, server.worker_pids()[3]}
+            assert len(requests.failures) == failed
+
+
+async def test_every_acceptor_knows_the_owner_and_spreads_the_rest() -> None:
+    async with ServeProcess("--acceptors", "3", workers=3) as server:
+        tags = {NodeTag(line["tag"]): line["pid"] for line in server.log_lines("worker_ready")}
+        assert len(set(acceptor_pids(server))) == 3
+        assert server.log_lines("serving")[0]["acceptors"] == 3
+        for tag, pid in tags.items():
+            for _ in range(20):  # each over a connection that the kernel gives to any of them
+                async with open_connection(server.port, path="/") as connection:
+                    assert f'"pid": {pid}' in (await connection.get(f"sid={make_engine_sid(tag)}")).text
+        homes = Counter([await pid_of(server) for _ in range(60)])
+        assert set(homes) == set(tags.values())
+        assert await server.stop() == 0
+        (stopped,) = server.log_lines("stopped")
+        assert stopped["accepted"] == stopped["handed_over"] == 120
+
+
+async def test_second_server_on_the_port_is_told_that_it_is_in_use() -> None:
+    async with ServeProcess(*TWO, workers=1) as server:
+        bind = f"127.0.0.1:{server.port}"
+        other = ServeProcess(*TWO, workers=1, bind=bind)
+        other.spawn()
+        try:
+            assert await other.wait() == 1
+            assert other.log_text() == f"Error: cannot listen on {bind}: Address already in use\n"
+        finally:
+            await other.close()
+        await pid_of(server)
