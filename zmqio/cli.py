@@ -50,7 +50,7 @@ def broker(arguments: tuple[str, ...]) -> None:
     default="auto",
     show_default=True,
     metavar="N|auto",
-    help="Processes that accept connections and pass them to workers; auto: one per three workers begun, which "
+    help="Processes that accept connections and pass them to workers; auto: one per two workers begun, which "
     "keeps even trivial ones busy. 1: the parent itself.",
 )
 @click.option("--bind", default="127.0.0.1:8000", show_default=True, metavar="HOST:PORT", help="Or unix:PATH.")

@@ -49,8 +49,8 @@ def test_workers() -> None:
     assert worker_count(ServeOptions("chat:app", reload=True, workers=2)) == 2
 
 
-@pytest.mark.parametrize(("workers", "acceptors"), [(1, 1), (3, 1), (4, 2), (6, 2), (7, 3), (64, 22)])
-def test_one_acceptor_for_every_three_workers_begun(workers: int, acceptors: int) -> None:
+@pytest.mark.parametrize(("workers", "acceptors"), [(1, 1), (2, 1), (3, 2), (4, 2), (7, 4), (64, 32)])
+def test_one_acceptor_for_every_two_workers_begun(workers: int, acceptors: int) -> None:
     assert acceptor_count(ServeOptions("chat:app", workers=workers)) == acceptors
 
 

@@ -19,9 +19,10 @@ __all__ = ["ServeOptions", "acceptor_count", "check_tls", "worker_count"]
 
 STOP_MARGIN_S = 20.0
 """What a worker may take to end beyond its drain: 5 s each for open requests, handlers and uvicorn, and some."""
-WORKERS_OF_AN_ACCEPTOR = 3
-"""To accept, look at and pass a connection takes 30-50 us of CPU; a worker that does no more for it than answer
-one small GET takes 150 (`tests.bench.balancer`). So one acceptor feeds three workers whatever they do."""
+WORKERS_OF_AN_ACCEPTOR = 2
+"""To accept, look at and pass a connection takes 25-50 us of CPU; a worker that does no more for it than answer
+one small GET takes 90-150. So one acceptor feeds three workers whatever they do (`tests.bench.balancer`); it has
+two, because the kernel spreads connections over acceptors by chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class ServeOptions:
     Attributes:
         app: the ASGI app as module:attribute.
         workers: how many worker processes, or `auto` for one per processor core that this process may use.
-        acceptors: how many processes accept connections and pass them to workers, or `auto` for one per three
+        acceptors: how many processes accept connections and pass them to workers, or `auto` for one per two
             workers begun. One is the parent itself; more are processes of their own.
         bind: host:port or unix:path.
         broker: address of a broker to join; None starts one of its own, on a private ipc path.
