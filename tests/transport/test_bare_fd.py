@@ -4,12 +4,13 @@ import asyncio
 import os
 import socket
 from collections.abc import Awaitable, Callable
+from importlib.metadata import version
 from typing import Any
 
 import pytest
 import uvloop
 
-from zmqio.transport.bare_fd import take_bare_fd
+from zmqio.transport.bare_fd import is_known, take_bare_fd
 from zmqio.transport.lane import NO_FD
 
 MOST_WRITES = 1000
@@ -135,6 +136,21 @@ def test_failed_write_does_not_close_the_descriptor_before_the_protocol_hears_of
         assert protocol.open_when_lost
 
     _run(work, "tcp", uvloop.new_event_loop)
+
+
+@pytest.mark.parametrize(
+    ("release", "known"),
+    [
+        *((release, True) for release in ("0.17.0", "0.21.0", "0.23.1")),
+        *((release, False) for release in ("0.16.0", "0.24.0", "0.24.0rc1", "1.0", "nonsense", "")),
+    ],
+)
+def test_only_releases_of_uvloop_that_were_looked_at_are_passed_by(release: str, known: bool) -> None:
+    assert is_known(release) is known
+
+
+def test_installed_uvloop_is_known() -> None:
+    assert is_known(version("uvloop"))  # else look at its sources, and at what the tests here say of it
 
 
 def test_transports_of_other_loops_are_left_alone() -> None:

@@ -17,7 +17,7 @@ class Client:
         self.ours, self.theirs = socket.socketpair()
         self.ours.setblocking(False)
         self.theirs.setblocking(False)
-        self.direct: list[bytes] = []
+        self.direct: list[bytes | memoryview] = []
         self.detour: list[tuple[Prepared, bool]] = []
         self.lane = Lane(self.way)
 
@@ -85,6 +85,8 @@ def test_what_the_descriptor_does_not_take_goes_to_the_transport(clients: list[C
     write_all([clients[0].lane, clients[1].lane], payload, volatile=False)
     for client in clients[:2]:
         (rest,) = client.direct
+        assert isinstance(rest, memoryview)
+        assert rest.obj is payload.ws_frames  # no copy: many clients may have a rest of the same broadcast
         taken = len(payload.ws_frames) - len(rest)
         assert 0 < taken < len(payload.ws_frames)
         assert payload.ws_frames[taken:] == rest

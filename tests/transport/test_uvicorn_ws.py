@@ -20,6 +20,12 @@ from zmqio.transport.uvicorn_ws import FastWebSocketProtocol
 from zmqio.transport.websocket import EXTENSION
 from zmqio.transport.ws_outlets import FastOutlet, PlainOutlet
 
+UPGRADE = (
+    b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\n"
+    b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
 
 def test_what_is_extended_exists_in_uvicorn() -> None:
     names = [
@@ -33,6 +39,7 @@ def test_what_is_extended_exists_in_uvicorn() -> None:
         "pause_writing",
         "resume_writing",
         "connection_lost",
+        "eof_received",
     ]
     assert [name for name in names if not hasattr(WebSocketsSansIOProtocol, name)] == []
 
@@ -93,6 +100,40 @@ def test_broadcasts_pass_the_transport_by_on_uvloop_and_wait_for_a_client_that_d
             got = [str(await socket.recv()).rstrip("x") for _ in range(sent)]
             assert got == [f"4{number}" for number in range(sent)]
             await wait_until(lambda: session.lane.fd != NO_FD, "the lane to open again")
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(asyncio.wait_for(work(), 120))
+
+
+def test_websocket_behind_a_response_that_is_not_read_overtakes_none_of_it() -> None:
+    async def work() -> None:
+        body, sent = b"B" * 8_000_000, asyncio.Event()
+        async with run_engine("uvicorn-fast") as host:
+            serve = host.engine.handle
+
+            async def handle(scope: Any, receive: Any, send: Any) -> None:
+                if scope["type"] == "websocket":
+                    await serve(scope, receive, send)
+                    return
+                await send({"type": "http.response.start", "status": 200, "headers": []})
+                await send({"type": "http.response.body", "body": body})
+                sent.set()
+
+            host.engine.handle = handle  # type: ignore[method-assign]
+            reader, writer = await asyncio.open_connection("127.0.0.1", host.port, limit=1 << 12)
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            await sent.wait()
+            writer.write(UPGRADE)
+            await wait_until(lambda: host.connections, "the WebSocket")
+            session = host.connections[0].session
+            assert session.lane.fd == NO_FD
+            write_all([session.lane], host.engine.prepare(["overtaking"]), volatile=False)
+            got = bytearray()
+            while not got.endswith(b"4overtaking"):
+                got += (more := await reader.read(1 << 16))
+                assert more, got[-200:]
+            assert got.index(b"101 Switching") > got.rindex(b"BBBB")
+            writer.close()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(asyncio.wait_for(work(), 120))

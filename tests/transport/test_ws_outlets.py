@@ -147,6 +147,94 @@ async def test_session_that_is_closing_waits_for_a_wire_that_paused_with_its_las
         assert connection.reasons == ["forced close"]
 
 
+async def test_session_that_ends_closes_a_wire_that_still_has_something_to_send_behind_it() -> None:
+    async with EngineUnderTest() as host:
+        wire = FakeWire()
+        socket, connection = await _open(host, wire)
+        wire.pauses_after = 1
+        host.emit("waits in the connection")
+        connection.session.end("transport error", code=1009)
+        await socket.ended()
+        assert (socket.close_code, wire.aborted) == (1009, False)
+        assert wire.abort_in_s is not None
+
+
+async def test_session_that_is_closing_ends_when_its_wire_is_lost() -> None:
+    async with EngineUnderTest() as host:
+        wire = FakeWire()
+        socket, connection = await _open(host, wire)
+        wire.pauses_after = 1
+        host.emit("last")
+        connection.session.close_soon("forced close")
+        wire.listener.lost()
+        await wait_until(lambda: connection.reasons == ["forced close"], "the reason")
+        assert wire.aborted
+        socket.close()
+        await socket.ended()
+
+
+async def test_session_that_is_closing_owes_no_answer_to_a_ping() -> None:
+    async with EngineUnderTest(ping_interval_s=0.01, ping_timeout_s=0.01) as host:
+        wire, later = FakeWire(), FakeWire()
+        socket, connection = await _open(host, wire)
+        wire.pauses_after = 1
+        host.emit("last")
+        connection.session.close_soon("forced close")
+        silent_socket, silent = await _open(host, later)
+        await wait_until(lambda: silent.reasons == ["ping timeout"], "a later session to be found silent")
+        assert connection.session.closed is False
+        wire.listener.resumed()
+        await socket.ended()
+        assert connection.reasons == ["forced close"]
+        silent_socket.close()
+        await silent_socket.ended()
+
+
+async def test_lost_wire_gets_nothing() -> None:
+    async with EngineUnderTest() as host:
+        wire = FakeWire()
+        socket, connection = await _open(host, wire)
+        wire.listener.lost()
+        host.emit("a")
+        host.emit("b", volatile=True)
+        assert wire.written == []
+        assert connection.session.buffered
+        socket.close()
+        await socket.ended()
+
+
+async def test_engine_that_closes_lets_a_paused_wire_send_what_it_has(monkeypatch: Any) -> None:
+    async with EngineUnderTest() as host:
+        wire = FakeWire()
+        socket, connection = await _open(host, wire)
+        wire.pauses_after = 1
+        host.emit("first")
+        host.emit("last")
+        closing = asyncio.ensure_future(host.engine.close())
+        await asyncio.sleep(0)
+        assert connection.session.closed is False
+        wire.listener.resumed()
+        await socket.ended()
+        await closing
+        assert [frame[2:] for frame in wire.written] == [b"4first", b"4last"]
+        assert (socket.close_code, wire.aborted) == (1000, False)
+
+
+async def test_engine_that_closes_waits_for_a_paused_wire_within_its_limit(monkeypatch: Any) -> None:
+    monkeypatch.setattr("zmqio.transport.engine.CLOSE_WAIT_S", 0.05)
+    async with EngineUnderTest() as host:
+        wire = FakeWire()
+        socket, connection = await _open(host, wire)
+        wire.pauses_after = 1
+        host.emit("never read")
+        closing = asyncio.ensure_future(host.engine.close())
+        await wait_until(lambda: wire.aborted, "the connection to be dropped")
+        socket.close()  # what the server says then
+        await closing
+        await socket.ended()
+        assert connection.reasons == ["server shutting down"]
+
+
 async def test_messages_come_straight_from_the_wire() -> None:
     async with EngineUnderTest() as host:
         wire = FakeWire()
@@ -196,7 +284,11 @@ async def test_plain_path_sends_the_last_packet_before_it_closes() -> None:
 
 
 async def test_send_that_fails_ends_the_session() -> None:
-    for error, reason in ((OSError("gone"), "transport close"), (RuntimeError("bad state"), "transport error")):
+    for error, reason in (
+        (OSError("gone"), "transport close"),
+        (RuntimeError("bad state"), "transport error"),
+        (KeyError("a server's own fault"), "transport error"),
+    ):
         async with EngineUnderTest() as host:
             socket, connection = await host.open_websocket()
             socket.fails_with = error

@@ -8,18 +8,33 @@ Source: uvloop 0.17 to 0.23, `UVStream._initiate_write` and `UVBaseTransport._ca
 """
 
 import asyncio
+from importlib.metadata import version
 from typing import Any
 
 from zmqio.transport.lane import NO_FD
 
-__all__ = ["take_bare_fd"]
+__all__ = ["is_known", "take_bare_fd"]
 
-try:
-    from uvloop.loop import TCPTransport, UnixTransport  # type: ignore[attr-defined]
-except ImportError:  # not on every system; asyncio's own transports are left alone
-    _BARE: tuple[Any, ...] = ()
-else:
-    _BARE = (TCPTransport, UnixTransport)
+KNOWN = ((0, 17), (0, 23))
+"""First and last minor version of uvloop whose sources were read, and whose transports `test_bare_fd` tries."""
+
+
+def _bare_transports() -> tuple[Any, ...]:
+    """Transports that write plainly; none of asyncio's, nor of a uvloop that is not known."""
+    try:
+        from uvloop.loop import TCPTransport, UnixTransport  # type: ignore[attr-defined]
+    except ImportError:  # not on every system
+        return ()
+    return (TCPTransport, UnixTransport) if is_known(version("uvloop")) else ()
+
+
+def is_known(release: str) -> bool:
+    """Whether a version of uvloop is one that keeps the promises above."""
+    numbers = tuple(int(number) for number in release.split(".")[:2] if number.isdecimal())
+    return KNOWN[0] <= numbers <= KNOWN[1]
+
+
+_BARE = _bare_transports()
 
 
 def take_bare_fd(transport: asyncio.Transport) -> int:

@@ -118,13 +118,16 @@ class Engine(EngineioServer):
             await self._emptied.wait()
 
     async def close(self, reason: str = "server shutting down") -> None:
-        """End all sessions with `reason` and wait up to 5 s for open requests; new ones are answered with 503."""
+        """End all sessions with `reason` and wait up to 5 s for open requests; new ones are answered with 503.
+
+        A WebSocket client that is being sent something gets it, if it takes it within that time.
+        """
         self._is_accepting = False
         self._is_closing = True
         for session in list(self.sockets.values()):
             session.close_soon(reason)
-            if not session.outlet.ready:
-                session.end(reason)
+            if not session.outlet.ready and session.outlet.empty:
+                session.end(reason)  # nothing will fetch what waits for it
         self._heartbeat.stop()
         try:
             async with asyncio.timeout(CLOSE_WAIT_S):
@@ -132,7 +135,7 @@ class Engine(EngineioServer):
         except TimeoutError:
             log.warning("requests_still_open", count=self._requests, limit_s=CLOSE_WAIT_S)
         for session in list(self.sockets.values()):
-            session.end(reason)
+            session.end(reason, abort=True)
         for job in list(self._jobs):
             job.cancel()
         await asyncio.gather(*self._jobs, return_exceptions=True)
@@ -151,6 +154,10 @@ class Engine(EngineioServer):
         self._heartbeat.forget(session)
         if not self.sockets:
             self._emptied.set()
+
+    def leaves(self, session: Session) -> None:
+        """A session only has to send what waits, in a time of its own."""
+        self._heartbeat.forget(session)
 
     def answered(self, session: Session) -> None:
         """A client has answered its ping."""

@@ -9,14 +9,18 @@ Knows descriptors and frames; must not know sessions.
 
 from collections.abc import Callable, Iterable
 from os import write as write_to
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from zmqio.transport.payload import Prepared
 
-__all__ = ["NO_FD", "Lane", "Way", "write_all"]
+__all__ = ["NO_FD", "Frames", "Lane", "Way", "write_all"]
 
 NO_FD = -1
 """In place of a descriptor: there is none."""
+
+
+Frames: TypeAlias = Callable[[bytes | memoryview], object]
+"""Writes encoded WebSocket frames."""
 
 
 class Way(Protocol):
@@ -43,10 +47,10 @@ class Lane:
 
     def __init__(self, way: Way) -> None:
         self.way = way
-        self.direct: Callable[[bytes], object] | None = None
+        self.direct: Frames | None = None
         self.fd = NO_FD
 
-    def open(self, direct: Callable[[bytes], object], fd: int) -> None:
+    def open(self, direct: Frames, fd: int) -> None:
         """The connection takes frames."""
         self.direct = direct
         self.fd = fd
@@ -59,7 +63,8 @@ class Lane:
     def finish(self, frames: bytes, sent: int) -> None:
         """Give the rest of some frames to the transport, which lets it wait, or finds the connection broken."""
         if self.direct is not None:
-            self.direct(frames[sent:])
+            # Not a copy: the rest of one large broadcast may wait for many clients.
+            self.direct(memoryview(frames)[sent:])
 
 
 def write_all(lanes: Iterable[Lane | None], payload: Prepared, /, *, volatile: bool) -> None:
@@ -68,7 +73,7 @@ def write_all(lanes: Iterable[Lane | None], payload: Prepared, /, *, volatile: b
     Args:
         lanes: of the clients; None for one that has gone.
         payload: what to write.
-        volatile: drop it where the client cannot take it now.
+        volatile: drop it where something waits for the client already.
     """
     frames, size = b"", 0
     for lane in lanes:

@@ -111,6 +111,7 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
         self.lane.close()
         self._close_reason = reason
         self._close_timer = asyncio.get_running_loop().call_later(CLOSE_LIMIT_S, self.end, reason)
+        self._owner.leaves(self)
         self.outlet.begin_close()
         self.outlet.flush()
         self.drained()

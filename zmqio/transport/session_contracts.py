@@ -47,6 +47,9 @@ class SessionOwner(Protocol):
     def forget(self, session: "Session") -> None:
         """The session has ended; no request will find it any more."""
 
+    def leaves(self, session: "Session") -> None:
+        """The session is about to end: it is not pinged any more, and owes no answer."""
+
     def answered(self, session: "Session") -> None:
         """The client has answered a ping: schedule the next."""
 

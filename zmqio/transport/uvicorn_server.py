@@ -83,8 +83,8 @@ class _Server(uvicorn.Server):
         await super().serve(sockets)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        settle_heap()  # before it listens: what comes later is to be collected
         await super().startup(sockets)
-        settle_heap()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await self._end_connections()

@@ -17,7 +17,7 @@ import structlog
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from zmqio.transport.bare_fd import take_bare_fd
-from zmqio.transport.lane import NO_FD
+from zmqio.transport.lane import NO_FD, Frames
 from zmqio.transport.slim import SlimEvent, SlimQueue
 from zmqio.transport.websocket import EXTENSION, PENDING
 from zmqio.transport.ws_outlets import WireListener
@@ -48,7 +48,7 @@ class FastWebSocketProtocol(WebSocketsSansIOProtocol):
 
     # FastWire.
 
-    def open(self, listener: WireListener) -> Callable[[bytes], object] | None:
+    def open(self, listener: WireListener) -> Frames | None:
         """Begin to serve an accepted WebSocket; None if this uvicorn lacks what it takes."""
         missing = [name for name in _NEEDED if not hasattr(self, name)]
         if missing or self.close_sent or self.transport.is_closing():
@@ -63,6 +63,8 @@ class FastWebSocketProtocol(WebSocketsSansIOProtocol):
         # uvicorn reads them in the handshake only, and they are some 3 KB of headers.
         self.request = self.response = None  # type: ignore[assignment]
         self.fd = take_bare_fd(self.transport)
+        if self.fd != NO_FD and self.transport.get_write_buffer_size():
+            self.pause_writing()  # a transport that is paused already has told it to the HTTP protocol before
         return self.transport.write
 
     def listen(self, sink: Sink) -> None:
@@ -133,6 +135,11 @@ class FastWebSocketProtocol(WebSocketsSansIOProtocol):
         self._leave()
         super().shutdown()
 
+    def eof_received(self) -> None:
+        """The client sends nothing more, and did not close the WebSocket before: its connection ends now."""
+        self._leave()
+        super().eof_received()
+
     def pause_writing(self) -> None:
         """The connection has more to send than it should."""
         super().pause_writing()
@@ -180,4 +187,4 @@ class FastWebSocketProtocol(WebSocketsSansIOProtocol):
     def _leave(self) -> None:
         listener, self._listener, self._sink = self._listener, None, None
         if listener is not None:
-            listener.paused()
+            listener.lost()

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from zmqio.transport.asgi_http import Send
 from zmqio.transport.eager import run_eagerly
+from zmqio.transport.lane import Frames
 from zmqio.transport.payload import Prepared
 from zmqio.transport.session import Session
 from zmqio.transport.session_contracts import SessionOwner
@@ -27,10 +28,13 @@ class WireListener(Protocol):
     """What a wire reports."""
 
     def paused(self) -> None:
-        """The connection takes no more, or is gone: write nothing until `resumed`."""
+        """The connection takes no more: write nothing until `resumed`."""
 
     def resumed(self) -> None:
         """The connection takes frames again."""
+
+    def lost(self) -> None:
+        """The connection is gone, or is being closed: write nothing any more."""
 
 
 class FastWire(Protocol):
@@ -43,7 +47,7 @@ class FastWire(Protocol):
 
     fd: int
 
-    def open(self, listener: WireListener) -> Callable[[bytes], object] | None:
+    def open(self, listener: WireListener) -> Frames | None:
         """Begin; returns what writes frames, or None if this connection cannot."""
 
     def listen(self, sink: Callable[[str | bytes], Awaitable[None] | None]) -> None:
@@ -121,7 +125,7 @@ class PlainOutlet:
                 for packet in prepared.packets:
                     await self._send(message_of(packet))
                 prepared = self._session.next_to_send()
-        except (OSError, RuntimeError) as error:
+        except Exception as error:  # noqa: BLE001 - the edge to the ASGI server
             # OSError is the specified "the client has gone"; some servers complain in other ways.
             self._ended = True
             self._session.end("transport close" if isinstance(error, OSError) else "transport error")
@@ -140,15 +144,15 @@ class FastOutlet:
         send: of ASGI, for closing.
     """
 
-    __slots__ = ("_is_paused", "_owner", "_send", "_session", "_wire", "_write")
+    __slots__ = ("_is_lost", "_is_paused", "_owner", "_send", "_session", "_wire", "_write")
 
     def __init__(self, session: Session, owner: SessionOwner, wire: FastWire, send: Send) -> None:
         self._session = session
         self._owner = owner
         self._wire = wire
         self._send = send
-        self._is_paused = False
-        self._write: Callable[[bytes], object] | None = None
+        self._is_lost = self._is_paused = False
+        self._write: Frames | None = None
 
     def open(self) -> bool:
         """Take the connection; False if it cannot be written to directly."""
@@ -158,12 +162,12 @@ class FastOutlet:
     @property
     def ready(self) -> bool:
         """Whether the connection takes frames."""
-        return not self._is_paused
+        return not (self._is_paused or self._is_lost)
 
     @property
     def empty(self) -> bool:
-        """Whether the connection has less to send than makes it pause."""
-        return not self._is_paused
+        """Whether the connection has less to send than makes it pause, or is gone."""
+        return self._is_lost or not self._is_paused
 
     def offer(self, prepared: Prepared) -> bool:
         """False: what the connection takes is written directly by the session."""
@@ -174,7 +178,7 @@ class FastOutlet:
         session, write = self._session, self._write
         if write is None:
             return
-        while not self._is_paused:
+        while self.ready:
             prepared = session.next_to_send()
             if prepared is None:
                 if not session.closing:
@@ -186,9 +190,9 @@ class FastOutlet:
         """Nothing: the Close frame says it."""
 
     def end(self, *, farewell: Prepared, code: int, abort: bool) -> None:
-        """Close the WebSocket; drop the connection of a client that does not read."""
+        """Close the WebSocket behind what its connection still has to send; `abort` drops both."""
         self._write = None
-        if abort or self._is_paused:
+        if abort or self._is_lost:
             self._wire.abort()
         else:
             self._owner.spawn(close_websocket(self._send, code))
@@ -206,6 +210,12 @@ class FastOutlet:
         self._is_paused = False
         self.flush()
         self._session.drained()
+
+    def lost(self) -> None:
+        """The connection is gone: who waits until it has sent everything waits in vain."""
+        self._is_lost = True
+        self._session.lane.close()
+        asyncio.get_running_loop().call_soon(self._session.drained)
 
 
 async def close_websocket(send: Send, code: int) -> None:
