@@ -66,6 +66,12 @@ def acceptor_pids(server: ServeProcess) -> list[int]:
     return [line["pid"] for line in server.log_lines("acceptor_ready")]
 
 
+def waiting_at(port: int) -> int:
+    """How many connections clients on this machine have to a port."""
+    found = psutil.net_connections("tcp")
+    return sum(bool(each.raddr) and each.raddr.port == port and each.status == "ESTABLISHED" for each in found)
+
+
 async def test_killed_acceptor_is_replaced_and_connected_clients_notice_nothing(make_client: ClientMaker) -> None:
     async with ServeProcess(*TWO) as server:
         clients = [make_client("js", server.url, way) for way in ("websocket", "websocket", "upgrade", "upgrade")]
@@ -93,6 +99,22 @@ async def test_killed_acceptor_is_replaced_and_connected_clients_notice_nothing(
         assert await server.stop() == 0
         assert server.orphans() == []
         assert not folder.exists()
+
+
+async def test_connections_that_wait_for_acceptors_that_died_are_served_by_the_next_ones() -> None:
+    async with ServeProcess(*TWO) as server:
+        acceptors = [psutil.Process(pid) for pid in acceptor_pids(server)]
+        for acceptor in acceptors:
+            acceptor.suspend()
+            await wait_until(
+                lambda acceptor=acceptor: acceptor.status() == psutil.STATUS_STOPPED, "it stands still"
+            )  # type: ignore[misc]
+        requests = [asyncio.ensure_future(pid_of(server)) for _ in range(20)]
+        await wait_until(lambda: waiting_at(server.port) == len(requests), "all are connected")
+        assert not any(request.done() for request in requests)
+        for acceptor in acceptors:
+            acceptor.kill()
+        assert set(await asyncio.gather(*requests)) <= set(server.worker_pids())
 
 
 async def test_killed_worker_is_left_by_every_acceptor_and_nobody_hangs() -> None:

@@ -8,4 +8,5 @@ acceptors    processes that have one each                       acceptor_process
 acceptor     the other side, a process each                     linked_worker, supervisor_link
 balancer     accepts, peeks, hands over                         heads, proxies, choice   what it decides by (pure)
 worker       the other side, a process each                     worker_link, parent_link, reports   between the two
+passing_link what worker_link and acceptor_link share: lines and open sockets out, lines in
 """

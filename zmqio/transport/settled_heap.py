@@ -12,7 +12,7 @@ __all__ = ["settle_heap"]
 def settle_heap() -> None:
     """Let no collection look at what there is now, for as long as the process lives.
 
-    To be called when an app has started, before it serves many.
+    To be called after the imports, and before connections come: what they leave behind is to be collected.
     """
     gc.collect()
     gc.freeze()

@@ -11,6 +11,7 @@ from importlib.metadata import version
 
 from tests.bench.balancer.contestants import CONTESTANTS, ZMQIO, Contestant, running
 from tests.bench.balancer.load import run_load
+from tests.bench.engine.command import turned
 from tests.bench.engine.noise import Noise
 from tests.bench.engine.report import describe_machine
 from tests.bench.engine.results import Results
@@ -36,7 +37,7 @@ def main() -> None:
         for contestant in contestants:
             run_load(contestant.server.port, WARM_UP, AT_A_TIME)
         for round_ in range(arguments.rounds):
-            for contestant in contestants[round_ % len(contestants) :] + contestants[: round_ % len(contestants)]:
+            for contestant in turned(contestants, round_):
                 _measure(contestant, arguments.connections, results, noise)
     print(_render(results, noise, arguments))
 
