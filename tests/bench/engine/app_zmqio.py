@@ -1,6 +1,7 @@
-"""zmqio under test: `python -m tests.bench.engine.app_zmqio PORT fast|plain`.
+"""zmqio under test: `python -m tests.bench.engine.app_zmqio PORT fast|plain [ADAPTER]`.
 
-`fast` is how `zmqio serve` serves; `plain` is stock uvicorn without the fast WebSocket path.
+`fast` is how `zmqio serve` serves; `plain` is stock uvicorn without the fast WebSocket path. With an adapter it is
+one node of several.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ from zmqio.server.server import Server
 from zmqio.server.socket import Socket
 from zmqio.transport.uvicorn_server import serve
 
-io = Server(adapter=None)
+io = Server(adapter=sys.argv[3] if len(sys.argv) > 3 else None)
 
 
 @io.on("connect")

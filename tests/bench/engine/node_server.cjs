@@ -1,5 +1,5 @@
 // The JavaScript server under test: the same events as `app_zmqio.py`.
-// `node --expose-gc node_server.cjs PORT`
+// `node --expose-gc node_server.cjs PORT [REDIS_URL]`; with Redis it is one node of several.
 const { createServer } = require("node:http");
 const { Server } = require("socket.io");
 
@@ -29,4 +29,15 @@ io.on("connection", (socket) => {
   });
 });
 
-httpServer.listen(Number(process.argv[2]), "127.0.0.1");
+async function main() {
+  const [port, address] = process.argv.slice(2);
+  if (address) {
+    const pub = require("redis").createClient({ url: address });
+    const sub = pub.duplicate();
+    await Promise.all([pub.connect(), sub.connect()]);
+    io.adapter(require("@socket.io/redis-adapter").createAdapter(pub, sub));
+  }
+  httpServer.listen(Number(port), "127.0.0.1");
+}
+
+main();

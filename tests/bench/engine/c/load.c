@@ -5,6 +5,7 @@
  * client has to be a WebSocket: it gives the orders to the server. Between commands pings are answered.
  *
  *   connect websocket|polling COUNT CONCURRENCY    connect and join
+ *   port PORT                                      who connects from now on does it there
  *   fanout BROADCASTS SIZE BATCH WINDOW            broadcasts in orders of BATCH, at most WINDOW orders at a time;
  *                                                  with BATCH > 1 frames are read every 10 ms
  *   paced BROADCASTS SIZE INTERVAL_US              one broadcast each interval; latency from when it was due
@@ -208,7 +209,11 @@ static void run(const char *command) {
     unsigned a, b, c, d;
     if (sscanf(command, "connect %31s %u %u", word, &a, &b) == 3)
         command_connect(strcmp(word, "polling") == 0 ? POLLING : WEBSOCKET, (int)a, (int)b);
-    else if (sscanf(command, "fanout %u %u %u %u", &a, &b, &c, &d) == 4)
+    else if (sscanf(command, "port %u", &a) == 1) {
+        port = (int)a;
+        begin();
+        report("");
+    } else if (sscanf(command, "fanout %u %u %u %u", &a, &b, &c, &d) == 4)
         command_fanout(a, b, c, d);
     else if (sscanf(command, "paced %u %u %u", &a, &b, &c) == 3)
         command_paced(a, b, c);

@@ -1,0 +1,98 @@
+"""20 broadcasts a second to 500 clients of another node: zmqio beside Node with redis-adapter, in turns.
+
+    python -m tests.bench.cluster_peers.paced [--rounds 5]
+
+The servers and the load generator are those of `tests.bench.engine`. The client that gives the orders is on node
+A, all others on node B; latency is from when an order was due to each client's frame.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from tests.bench.cluster_peers.peers import NODE, NPM, PEERS, ZMQIO
+from tests.bench.engine.command import turned
+from tests.bench.engine.load import Load
+from tests.bench.engine.process import ServerProcess
+from tests.bench.engine.report import describe_machine
+from tests.support.npm import node_modules, require_node
+from tests.support.ports import free_port
+
+CLIENTS, BROADCASTS, INTERVAL_US, SIZE = 500, 40, 50_000, 64
+CONCURRENCY = 32
+READY_LIMIT_S = 30.0
+
+
+@contextmanager
+def running(name: str) -> Iterator[Load]:
+    """Two nodes of a contestant at a hub of their own, and the load, connected and warm."""
+    with ExitStack() as stack:
+        hub = stack.enter_context(next(peer for peer in PEERS if peer.name == name).hub())
+        nodes = [stack.enter_context(_node(name, hub.address)) for _ in range(2)]
+        if name == ZMQIO:
+            for node in nodes:
+                _wait_until_ready(node.port)
+        load = stack.enter_context(Load(nodes[0].port))
+        load.run("connect websocket 1 1")
+        load.run(f"port {nodes[1].port}")
+        load.run(f"connect websocket {CLIENTS} {CONCURRENCY}")
+        load.run(f"fanout 50 {SIZE} 1 1")
+        yield load
+
+
+def _node(name: str, address: str) -> ServerProcess:
+    port = free_port()
+    if name == ZMQIO:
+        command = [sys.executable, "-m", "tests.bench.engine.app_zmqio", str(port), "fast", address]
+        return ServerProcess(command, port, {})
+    command = [require_node(), "--expose-gc", "tests/bench/engine/node_server.cjs", str(port), address]
+    return ServerProcess(command, port, {"NODE_PATH": str(node_modules(*NPM)), "NODE_ENV": "production"})
+
+
+def _wait_until_ready(port: int) -> None:
+    ends_at = time.monotonic() + READY_LIMIT_S
+    while True:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5).close()
+        except OSError:  # also 503
+            if time.monotonic() > ends_at:
+                raise
+            time.sleep(0.1)
+        else:
+            return
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    rounds = parser.parse_args().rounds
+    found: dict[str, dict[str, list[float]]] = {name: {"p50_us": [], "p99_us": []} for name in (ZMQIO, NODE)}
+    with ExitStack() as stack:
+        loads = {name: stack.enter_context(running(name)) for name in found}
+        for round_ in range(rounds):
+            for name in turned(list(loads), round_):
+                result = loads[name].run(f"paced {BROADCASTS} {SIZE} {INTERVAL_US}")
+                for quantile, values in found[name].items():
+                    values.append(result[quantile])
+    print(f"machine:  {describe_machine()}\nload:     {os.getloadavg()[0]:.1f}")
+    print(f"command:  python -m tests.bench.cluster_peers.paced --rounds {rounds}\n")
+    for name, quantiles in found.items():
+        print(f"{name:<20}" + "".join(_cell(*quantile) for quantile in quantiles.items()))
+    for quantile in ("p50_us", "p99_us"):
+        pairs = zip(found[ZMQIO][quantile], found[NODE][quantile], strict=True)
+        ratio = statistics.median(a / b for a, b in pairs)
+        print(f"{quantile}: zmqio / Node, median of the rounds' ratios: {ratio:.2f}")
+
+
+def _cell(name: str, values: list[float]) -> str:
+    return f"  {name} {statistics.median(values):7.0f} [{min(values):.0f} - {max(values):.0f}]"
+
+
+if __name__ == "__main__":
+    main()
