@@ -230,10 +230,13 @@ def test_program_serves_what_it_inherits_and_ends_with_its_parent() -> None:
         )
         address = listener.getsockname()
     with process, ours:
-        assert ours.recv(100) == b"ready\n"
-        with socket.create_connection(address):
-            ours.close()
-            _, errors = process.communicate(timeout=LIMIT_S)
+        try:
+            assert ours.recv(100) == b"ready\n"
+            with socket.create_connection(address):
+                ours.close()
+                _, errors = process.communicate(timeout=LIMIT_S)
+        finally:
+            process.kill()
     assert process.returncode == 0
     assert '"process": "acceptor 1"' in errors
     assert "parent_gone" in errors

@@ -4,7 +4,10 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
+from http.client import HTTPResponse
 
 from tests.support.cluster import ROOT, process_environment
 from tests.support.timing import LIMIT_S
@@ -15,7 +18,9 @@ from zmqio.transport.uvicorn_accepted import HttpOptions
 COMMAND = [sys.executable, "-m", "zmqio.launcher.worker"]
 
 
-def start(app: str, *, takes_links: bool = False) -> tuple[subprocess.Popen[str], socket.socket]:
+@contextmanager
+def worker(app: str, *, takes_links: bool = False) -> Iterator[tuple["subprocess.Popen[str]", socket.socket]]:
+    """A running one and its parent's end; killed at the end if it still runs."""
     ours, theirs = socket.socketpair()
     with theirs:
         logs = {"log_format": "json", "log_level": "warning"}
@@ -29,12 +34,15 @@ def start(app: str, *, takes_links: bool = False) -> tuple[subprocess.Popen[str]
             text=True,
         )
     ours.settimeout(LIMIT_S)
-    return process, ours
+    with process, ours:
+        try:
+            yield process, ours
+        finally:
+            process.kill()
 
 
 def test_it_ends_with_its_parent() -> None:
-    process, link = start("tests.support.serve_app:app")
-    with process, link:
+    with worker("tests.support.serve_app:app") as (process, link):
         assert link.recv(100) == encode(Ready())
         link.close()
         _, errors = process.communicate(timeout=LIMIT_S)
@@ -43,12 +51,20 @@ def test_it_ends_with_its_parent() -> None:
 
 
 def test_reason_is_told_on_standard_error_where_no_parent_is_left() -> None:
-    process, link = start("no_such_module:app")
-    with process:
+    with worker("no_such_module:app") as (process, link):
         link.close()
         _, errors = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 3
     assert "there is no module 'no_such_module'" in errors
+
+
+def get(connection: socket.socket) -> None:
+    """Ask once; the whole answer is read, in however many pieces it comes."""
+    connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    with HTTPResponse(connection) as response:
+        response.begin()
+        assert response.status == 200
+        assert response.read()
 
 
 def ask(link: socket.socket) -> socket.socket:
@@ -57,8 +73,7 @@ def ask(link: socket.socket) -> socket.socket:
     ours.settimeout(LIMIT_S)
     with theirs:
         socket.send_fds(link, [PASS], [theirs.fileno()])
-    ours.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert ours.recv(4096).startswith(b"HTTP/1.1 200")
+    get(ours)
     return ours
 
 
@@ -72,8 +87,7 @@ def acceptor(control: socket.socket) -> socket.socket:
 
 
 def test_each_acceptor_hears_of_its_own_connections_and_its_end_ends_none() -> None:
-    process, control = start("tests.support.serve_app:app", takes_links=True)
-    with process, control:
+    with worker("tests.support.serve_app:app", takes_links=True) as (process, control):
         assert control.recv(100) == encode(Ready())
         first, second = acceptor(control), acceptor(control)
         here, there = ask(first), ask(second)
@@ -84,8 +98,7 @@ def test_each_acceptor_hears_of_its_own_connections_and_its_end_ends_none() -> N
             third = acceptor(control)
             ask(third).close()
             assert third.recv(100) == encode(Closed(1))
-            here.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-            assert here.recv(4096).startswith(b"HTTP/1.1 200")
+            get(here)
             process.send_signal(signal.SIGTERM)
             assert control.recv(100) == encode(Stopping())
             last = acceptor(control)  # was on its way
