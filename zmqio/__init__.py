@@ -1,40 +1,45 @@
 """Socket.IO for Python over many processes and machines, joined by one small ZeroMQ broker.
 
 Start the broker, attach nodes with the `adapter` option, publish from any service that speaks ZeroMQ.
+
+The names below are imported when they are first used: a program that only publishes does not load a server.
 """
 
+from importlib import import_module
 from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
-from zmqio.adapter.base import Adapter, AdapterFactory, BusGap, Health, LocalSockets, SocketDescription, Target
-from zmqio.adapter.cluster_adapter import ClusterAdapter
-from zmqio.adapter.local import LocalAdapter
-from zmqio.config import BusOptions, EngineOptions, ServerOptions
-from zmqio.emitter import AsyncEmitter, Emitter
-from zmqio.exceptions import (
-    BusError,
-    BusOverflowError,
-    BusUnavailableError,
-    ConfigError,
-    ConnectRefused,
-    MessageTooLargeError,
-    ProtocolError,
-    RequestTimeoutError,
-    ServeError,
-    ServerClosedError,
-    SocketGoneError,
-    ZmqioError,
-)
-from zmqio.launcher.serve import serve
-from zmqio.protocol.msgpack_parser import MsgpackParser
-from zmqio.server.broadcast import Broadcast, RemoteSocket
-from zmqio.server.handshake import Handshake
-from zmqio.server.namespace import Namespace
-from zmqio.server.namespace_handlers import NamespaceHandlers, event
-from zmqio.server.parent import ParentNamespace
-from zmqio.server.server import Server
-from zmqio.server.socket import Socket
-from zmqio.server.typed import TypedEvent
-from zmqio.transport.zmq_adapter import ZmqAdapter
+if TYPE_CHECKING:
+    from zmqio.adapter.base import Adapter, AdapterFactory, BusGap, Health, LocalSockets, SocketDescription, Target
+    from zmqio.adapter.cluster_adapter import ClusterAdapter
+    from zmqio.adapter.local import LocalAdapter
+    from zmqio.config import BusOptions, EngineOptions, ServerOptions
+    from zmqio.emitter import AsyncEmitter, Emitter
+    from zmqio.exceptions import (
+        BusError,
+        BusOverflowError,
+        BusUnavailableError,
+        ConfigError,
+        ConnectRefused,
+        MessageTooLargeError,
+        ProtocolError,
+        RequestTimeoutError,
+        ServeError,
+        ServerClosedError,
+        SocketGoneError,
+        ZmqioError,
+    )
+    from zmqio.launcher.serve import serve
+    from zmqio.protocol.msgpack_parser import MsgpackParser
+    from zmqio.server.broadcast import Broadcast, RemoteSocket
+    from zmqio.server.handshake import Handshake
+    from zmqio.server.namespace import Namespace
+    from zmqio.server.namespace_handlers import NamespaceHandlers, event
+    from zmqio.server.parent import ParentNamespace
+    from zmqio.server.server import Server
+    from zmqio.server.socket import Socket
+    from zmqio.server.typed import TypedEvent
+    from zmqio.transport.zmq_adapter import ZmqAdapter
 
 __version__ = version("zmqio")
 
@@ -80,3 +85,58 @@ __all__ = [
     "event",
     "serve",
 ]
+
+# As above: a type checker reads the imports, the interpreter this (PEP 562).
+_NAMES_OF = {
+    "zmqio.adapter.base": (
+        "Adapter",
+        "AdapterFactory",
+        "BusGap",
+        "Health",
+        "LocalSockets",
+        "SocketDescription",
+        "Target",
+    ),
+    "zmqio.adapter.cluster_adapter": ("ClusterAdapter",),
+    "zmqio.adapter.local": ("LocalAdapter",),
+    "zmqio.config": ("BusOptions", "EngineOptions", "ServerOptions"),
+    "zmqio.emitter": ("AsyncEmitter", "Emitter"),
+    "zmqio.exceptions": (
+        "BusError",
+        "BusOverflowError",
+        "BusUnavailableError",
+        "ConfigError",
+        "ConnectRefused",
+        "MessageTooLargeError",
+        "ProtocolError",
+        "RequestTimeoutError",
+        "ServeError",
+        "ServerClosedError",
+        "SocketGoneError",
+        "ZmqioError",
+    ),
+    "zmqio.launcher.serve": ("serve",),
+    "zmqio.protocol.msgpack_parser": ("MsgpackParser",),
+    "zmqio.server.broadcast": ("Broadcast", "RemoteSocket"),
+    "zmqio.server.handshake": ("Handshake",),
+    "zmqio.server.namespace": ("Namespace",),
+    "zmqio.server.namespace_handlers": ("NamespaceHandlers", "event"),
+    "zmqio.server.parent": ("ParentNamespace",),
+    "zmqio.server.server": ("Server",),
+    "zmqio.server.socket": ("Socket",),
+    "zmqio.server.typed": ("TypedEvent",),
+    "zmqio.transport.zmq_adapter": ("ZmqAdapter",),
+}
+_MODULE_OF = {name: module for module, names in _NAMES_OF.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:  # Any: whatever has that name
+    module = _MODULE_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module 'zmqio' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(module), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,21 +1,47 @@
-"""`Part`: what one node process of the demo has to know."""
+"""The program of one node of the demo; the whole demo is in test_run and tests/e2e."""
 
-from zmqio import __version__
-from zmqio.demo.node import Part
+import http.client
+import json
+import signal
+import socket
+import subprocess
+import sys
 
-URLS = {"A": "http://127.0.0.1:8000", "B": "http://127.0.0.1:8001"}
+from tests.support.cluster import process_environment
+from tests.support.ports import free_port_block
+from tests.support.timing import LIMIT_S
+from zmqio.demo.part import ENVIRONMENT, Part
 
 
-def test_part_travels_through_the_environment() -> None:
-    part = Part("A", URLS, "tcp://127.0.0.1:5555", 7, "json", "info")
-    assert Part.from_json(part.to_json()) == part
+def get(port: int, path: str) -> bytes:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=LIMIT_S)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        body = answer.read()
+        assert answer.status == 200, body
+        return body
+    finally:
+        connection.close()
 
 
-def test_page_is_told_its_node_all_nodes_and_the_broker() -> None:
-    config = Part("B", URLS, "tcp://127.0.0.1:5555", 7).config()
-    assert config == {
-        "node": "B",
-        "nodes": [{"name": "A", "url": URLS["A"]}, {"name": "B", "url": URLS["B"]}],
-        "broker": "tcp://127.0.0.1:5555",
-        "version": __version__,
-    }
+def test_it_serves_the_page_without_a_broker_until_it_is_told_to_stop() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    with listener:
+        part = Part(
+            "A", {"A": f"http://127.0.0.1:{port}"}, f"tcp://127.0.0.1:{free_port_block(4)}", listener.fileno()
+        )
+        process = subprocess.Popen(
+            [sys.executable, "-m", "zmqio.demo.node"],
+            env=process_environment() | {ENVIRONMENT: part.to_json()},
+            pass_fds=[listener.fileno()],
+        )
+    try:
+        assert b"<title>" in get(port, "/")
+        assert json.loads(get(port, "/config.json"))["node"] == "A"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(LIMIT_S) in (0, -signal.SIGTERM)
+    finally:
+        process.kill()
+        process.wait()

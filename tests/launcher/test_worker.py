@@ -13,7 +13,7 @@ from tests.support.cluster import ROOT, process_environment
 from tests.support.timing import LIMIT_S
 from zmqio.launcher.part import ENVIRONMENT, Part
 from zmqio.launcher.reports import PASS, Closed, Ready, Stopping, encode
-from zmqio.transport.uvicorn_accepted import HttpOptions
+from zmqio.transport.http_options import HttpOptions
 
 COMMAND = [sys.executable, "-m", "zmqio.launcher.worker"]
 

@@ -13,7 +13,7 @@ from tests.support.timing import LIMIT_S, wait_until
 from zmqio.ids import NodeTag
 from zmqio.launcher.part import ENVIRONMENT, Part
 from zmqio.launcher.worker_process import WorkerProcess
-from zmqio.transport.uvicorn_accepted import HttpOptions
+from zmqio.transport.http_options import HttpOptions
 
 
 class Watcher:

@@ -14,8 +14,9 @@ from tests.support.timing import LIMIT_S
 
 PROGRAM = """
 import asyncio, gc, socket, sys
-from zmqio.transport.uvicorn_accepted import AcceptedServer, HttpOptions
-from zmqio.transport.uvicorn_server import run
+from zmqio.transport.http_options import HttpOptions
+from zmqio.transport.uvicorn_accepted import AcceptedServer
+from zmqio.transport.event_loop import run
 
 listener = socket.create_server(("127.0.0.1", 0))
 listener.setblocking(False)

@@ -12,7 +12,8 @@ from zmqio.stop_requests import SAME_STOP_S
 
 PROGRAM = """
 import asyncio, gc, logging, socket, sys
-from zmqio.transport.uvicorn_server import run, serve
+from zmqio.transport.event_loop import run
+from zmqio.transport.uvicorn_server import serve
 
 logging.basicConfig(stream=sys.stdout, format="%(message)s")
 listener = socket.create_server(("127.0.0.1", 0))

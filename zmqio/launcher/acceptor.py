@@ -21,7 +21,7 @@ from zmqio.launcher.part import ACCEPTOR_ENVIRONMENT, AcceptorPart
 from zmqio.launcher.proxies import TrustedProxies
 from zmqio.launcher.supervisor_link import SupervisorLink
 from zmqio.logs import configure_logs
-from zmqio.transport.uvicorn_server import run as run_on_loop
+from zmqio.transport.event_loop import run as run_on_loop
 
 __all__ = ["Acceptor", "main"]
 

@@ -13,7 +13,7 @@ from zmqio.launcher.options import ServeOptions, acceptor_count
 from zmqio.launcher.part import ENVIRONMENT, Part
 from zmqio.launcher.tags import TagSource
 from zmqio.launcher.worker_process import WorkerProcess
-from zmqio.transport.uvicorn_accepted import HttpOptions
+from zmqio.transport.http_options import HttpOptions
 
 __all__ = ["Crew"]
 

@@ -15,7 +15,7 @@ from zmqio.launcher.files import open_many_files
 from zmqio.launcher.options import ServeOptions, acceptor_count, check_tls
 from zmqio.launcher.supervisor import Supervisor
 from zmqio.logs import configure_logs
-from zmqio.transport.uvicorn_server import run as run_on_loop
+from zmqio.transport.event_loop import run as run_on_loop
 
 __all__ = ["serve"]
 

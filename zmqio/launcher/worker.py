@@ -21,8 +21,9 @@ from zmqio.launcher.parent_link import ParentLink
 from zmqio.launcher.part import ENVIRONMENT, Part
 from zmqio.launcher.reports import Failed, Ready, encode
 from zmqio.logs import configure_logs
-from zmqio.transport.uvicorn_accepted import AcceptedServer, HttpOptions
-from zmqio.transport.uvicorn_server import run as run_on_loop
+from zmqio.transport.event_loop import run as run_on_loop
+from zmqio.transport.http_options import HttpOptions
+from zmqio.transport.uvicorn_accepted import AcceptedServer
 
 __all__ = ["main"]
 

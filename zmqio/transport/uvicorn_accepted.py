@@ -9,36 +9,22 @@ can be told how many of its own have ended.
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
 import uvicorn
 from uvicorn.server import ServerState
 
+from zmqio.transport.http_options import HttpOptions
 from zmqio.transport.settled_heap import settle_heap
 from zmqio.transport.uvicorn_server import make_config
 
-__all__ = ["AcceptedServer", "HttpOptions", "Intake"]
+__all__ = ["AcceptedServer", "Intake"]
 
 log = structlog.get_logger(__name__)
 
 TLS_HANDSHAKE_LIMIT_S = 10.0
 """Seconds that a TLS handshake may take; then the connection is closed."""
-
-
-@dataclass(frozen=True, slots=True)
-class HttpOptions:
-    """How connections are served.
-
-    Attributes:
-        trusted_proxies: addresses and networks separated by commas, whose X-Forwarded-* headers are believed.
-        ssl_certfile, ssl_keyfile: paths of PEM files; empty for plain HTTP. The key may be in the first.
-    """
-
-    trusted_proxies: str = ""
-    ssl_certfile: str = ""
-    ssl_keyfile: str = ""
 
 
 class AcceptedServer:

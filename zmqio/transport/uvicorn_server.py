@@ -9,7 +9,7 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from types import FrameType
 from typing import Any
 
@@ -20,16 +20,10 @@ from zmqio.transport.settled_heap import settle_heap
 from zmqio.transport.uvicorn_http import FastHttpProtocol
 from zmqio.transport.uvicorn_ws import FastWebSocketProtocol
 
-__all__ = ["GRACE_S", "make_config", "run", "serve"]
+__all__ = ["GRACE_S", "make_config", "serve"]
 
 GRACE_S = 5
 """Seconds that uvicorn waits for open responses after the app has ended its connections."""
-
-
-def run(work: Coroutine[Any, Any, None]) -> None:
-    """Run `work` to its end on the event loop that uvicorn would choose: uvloop where it is installed."""
-    with asyncio.Runner(loop_factory=uvicorn.Config(app="", log_config=None).get_loop_factory()) as runner:
-        runner.run(work)
 
 
 async def serve(app: Any, *, listener: socket.socket, before_shutdown: Callable[[], Awaitable[None]]) -> None:

@@ -4,7 +4,8 @@ import socket
 import sys
 from typing import Any
 
-from zmqio.transport.uvicorn_server import run, serve
+from zmqio.transport.event_loop import run
+from zmqio.transport.uvicorn_server import serve
 
 __all__ = ["app"]
 

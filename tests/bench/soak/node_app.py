@@ -20,7 +20,8 @@ from tests.support.node_config import NodeConfig
 from zmqio.logs import configure_logs
 from zmqio.server.server import Server
 from zmqio.server.socket import Socket
-from zmqio.transport.uvicorn_server import run, serve
+from zmqio.transport.event_loop import run
+from zmqio.transport.uvicorn_server import serve
 from zmqio.transport.zmq_adapter import ZmqAdapter
 
 __all__ = ["CAPACITY_VARIABLE", "EMITTER_VARIABLE", "LEDGER_VARIABLE"]

@@ -1,0 +1,56 @@
+"""Tests of the names that `import zmqio` gives."""
+
+import ast
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import zmqio
+
+SERVERS = ("aiohttp", "engineio", "uvicorn")
+SHOW = "import sys; print(*(name for name in {servers} if name in sys.modules))"
+
+
+def told_to_type_checkers() -> dict[str, str]:
+    """Name -> module, as the imports that only a type checker reads have them."""
+    tree = ast.parse(Path(zmqio.__file__).read_text())
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    return {
+        alias.name: node.module or ""
+        for node in imports
+        if (node.module or "").startswith("zmqio.")
+        for alias in node.names
+    }
+
+
+def test_every_name_is_the_one_that_type_checkers_are_told() -> None:
+    told = told_to_type_checkers()
+    assert sorted([*told, "__version__"]) == sorted(zmqio.__all__)
+    for name, module in told.items():
+        assert getattr(zmqio, name) is getattr(import_module(module), name), name
+
+
+def test_they_are_listed_and_others_are_told_missing() -> None:
+    assert set(zmqio.__all__) <= set(dir(zmqio))
+    with pytest.raises(AttributeError, match="no attribute 'Sever'"):
+        getattr(zmqio, "Sever")  # noqa: B009  as a user would write it
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import zmqio; zmqio.Emitter",
+        "import zmqio.launcher.acceptor",
+        "import zmqio.launcher.serve",
+        "import zmqio.cli",
+    ],
+)
+def test_programs_that_serve_nothing_load_no_server(program: str) -> None:
+    show = SHOW.format(servers=SERVERS)
+    done = subprocess.run(
+        [sys.executable, "-c", f"{program}\n{show}"], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.split() == []
