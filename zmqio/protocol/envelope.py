@@ -39,13 +39,12 @@ def encode(envelope: Envelope) -> bytes:
     layout = _LAYOUT_OF[type(message)]
     values = layout.values(message)
     _check_stamp(*stamp)
-    if layout is not _BROADCAST or not _are_texts(*values):
+    is_plain = layout is _BROADCAST and _are_texts(*values)
+    if not is_plain:
         _read_fields(layout, values)
+    row = (WIRE_VERSION, layout.number, stamp.node_id, stamp.n, stamp.previous, *values)
     try:
-        packed: bytes = msgpack.packb(
-            (WIRE_VERSION, layout.number, stamp.node_id, stamp.n, stamp.previous, *values),
-            default=_write_ackable,
-        )
+        packed: bytes = msgpack.packb(row) if is_plain else msgpack.packb(row, default=_write_ackable)
     except UnicodeEncodeError as error:
         raise EnvelopeError(f"{layout.name}: a name has no UTF-8 form (a lone surrogate)") from error
     return packed

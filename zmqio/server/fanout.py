@@ -114,19 +114,18 @@ class FanOut(Generic[Lane, Payload]):
         """Write `payload` to each of `sids`, now or when its turn comes.
 
         Args:
-            sids: whom it reaches; copied if it has to wait.
+            sids: whom it reaches; nothing that a write could change. Copied if it has to wait.
             lanes: sid -> how to write to it, as it is when the turn comes; who is not in it is passed over.
             payload: what to write.
             volatile: passed on to the writes.
         """
-        delivery = _Delivery(self._write_all, payload, volatile, tuple(sids), lanes)
-        if not self._deliveries and delivery.left <= self._slice_members:
-            delivery.write_some(delivery.left)
+        if not self._deliveries and len(sids) <= self._slice_members:
+            self._write_all(map(lanes.get, sids), payload, volatile=volatile)
             return
         while len(self._deliveries) >= self._max_deliveries:
             oldest = self._deliveries.popleft()
             oldest.write_some(oldest.left)
-        self._deliveries.append(delivery)
+        self._deliveries.append(_Delivery(self._write_all, payload, volatile, tuple(sids), lanes))
         self._next_turn()
 
     def catch_up(self, sid: str) -> None:
