@@ -6,6 +6,7 @@ ZmqioError
 │   ├── TopicError                      a bus topic; a namespace or room name that cannot be one
 │   ├── EnvelopeError                   a message between nodes
 │   │   └── VersionError                ... of a wire version that this node does not speak
+│   ├── ZmtpError                       what a peer says that is no ZeroMQ peer, or not the right one
 │   └── PublishRequestError             a request from an outside service
 ├── ConfigError (ValueError)            an option that cannot work; says which, its value and what would
 ├── ConnectRefused                      raised by a connect handler or middleware to refuse a client
@@ -43,6 +44,7 @@ __all__ = [
     "TopicError",
     "VersionError",
     "ZmqioError",
+    "ZmtpError",
 ]
 
 
@@ -76,6 +78,10 @@ class VersionError(EnvelopeError):
         )
         self.version = version
         self.supported = supported
+
+
+class ZmtpError(ProtocolError):
+    """A peer does not speak ZMTP 3 as it must; the text says what it did."""
 
 
 class PublishRequestError(ProtocolError):
