@@ -15,7 +15,7 @@ from zmqio.exceptions import ConfigError
 
 @pytest.mark.parametrize(
     "text",
-    ["tcp://127.0.0.1:5555", "tcp://broker.local:1", "tcp://[::1]:5555", "ipc:///run/zmqio"],
+    ["tcp://127.0.0.1:5555", "tcp://broker.local:1", "tcp://[::1]:5555", "ipc:///run/zmqio", f"ipc:///{'x' * 96}"],
 )
 def test_addresses_that_work(text: str) -> None:
     assert split_addresses(text) == (text,)
@@ -27,7 +27,18 @@ def test_several_addresses_are_split_at_commas() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", ",", "127.0.0.1:5555", "tcp://:5555", "tcp://a", "tcp://a:0", "tcp://a:65533", "ipc://", "redis://a:1"],
+    [
+        "",
+        ",",
+        "127.0.0.1:5555",
+        "tcp://:5555",
+        "tcp://a",
+        "tcp://a:0",
+        "tcp://a:65533",
+        "ipc://",
+        "redis://a:1",
+        f"ipc:///{'x' * 97}",
+    ],
 )
 def test_addresses_that_cannot_work_are_refused(text: str) -> None:
     with pytest.raises(ConfigError):

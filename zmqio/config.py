@@ -25,6 +25,8 @@ __all__ = [
 
 DEFAULT_ADDRESS = "tcp://127.0.0.1:5555"
 TCP_PORTS_OF_A_BROKER = 4
+UNIX_PATH_BYTES = 107
+"""Longest path of a Unix socket. Source: unix(7)."""
 REPLAY_OVERHEAD_BYTES = 512
 """A message that is sent again travels inside an answer, which has to fit in one message too."""
 
@@ -180,6 +182,7 @@ def split_addresses(text: str) -> tuple[str, ...]:
 def _check_address(address: str) -> None:
     scheme, _, rest = address.partition("://")
     if scheme == "ipc" and rest:
+        _check_path(address, rest)
         return
     host, _, port = rest.rpartition(":")
     last_port = 65_536 - TCP_PORTS_OF_A_BROKER
@@ -189,6 +192,15 @@ def _check_address(address: str) -> None:
         f"broker address {address!r} is not one of 'tcp://host:port' (port 1 to {last_port}; the three ports "
         "after it are the broker's too) and 'ipc://path'"
     )
+
+
+def _check_path(address: str, path: str) -> None:
+    size = len(os.fsencode(path)) + len(".subscribe")
+    if size > UNIX_PATH_BYTES:
+        raise ConfigError(
+            f"broker address {address!r}: the paths of its sockets would have {size} bytes; the system takes "
+            f"{UNIX_PATH_BYTES} at most, so choose a shorter one"
+        )
 
 
 def _positive(options: object, *names: str) -> None:

@@ -22,7 +22,7 @@ class BrokerOptions:
     """
 
     bind: str = DEFAULT_BIND
-    node_queue_messages: int = 10_000
+    node_queue_messages: int = 20_000
     ingest_queue_messages: int = 1_000
     max_message_bytes: int = 8 << 20
     stats_interval_s: float = 0.0

@@ -31,9 +31,10 @@ INSIDE_ADDRESS = "inproc://publish"
 CONTROL_MAX_REQUEST_BYTES = 64 << 10
 CONTROL_QUEUE_MESSAGES = 1_000
 
-# Tighter ones create loss: a node that computes for a second would be cut off, with what waits for it.
+# Nodes answer from their event loop. Tighter ones create loss: a node that computes for some seconds would be cut
+# off, with what waits for it.
 HEARTBEAT_INTERVAL_MS = 1_000
-HEARTBEAT_TIMEOUT_MS = 5_000
+HEARTBEAT_TIMEOUT_MS = 15_000
 
 # Any name: with a ZAP domain set, libzmq refuses peers that speak ZMTP 1.0 or 2.0 (before 2012). Without it,
 # every stranger is such a peer: an HTTP request or a TLS hello is cut into "messages" and published.

@@ -24,7 +24,7 @@ def settings(socket: zmq.Socket[bytes]) -> dict[str, int]:
         return {name: int(socket.getsockopt(getattr(zmq, name))) for name in names}
 
 
-ALWAYS = {"LINGER": 0, "HEARTBEAT_IVL": 1000, "HEARTBEAT_TIMEOUT": 5000}
+ALWAYS = {"LINGER": 0, "HEARTBEAT_IVL": 1000, "HEARTBEAT_TIMEOUT": 15000}
 
 
 def test_publish_endpoint_bounds_neither_subscriptions_up_nor_messages_down(context: Context) -> None:

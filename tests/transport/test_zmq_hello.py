@@ -9,7 +9,7 @@ import structlog
 import zmq
 
 from tests.support.timing import wait_until
-from zmqio.transport.zmq_hello import Hello
+from zmqio.transport.zmq_hello import Hello, say_hello
 
 
 @contextlib.contextmanager
@@ -67,3 +67,11 @@ async def test_closed_hello_says_nothing():
         router.send_multipart([identity, msgpack.packb({"version": 2})])
         await asyncio.sleep(0.02)
     assert lines == []
+
+
+async def test_process_that_cannot_ask_says_so_and_goes_on():
+    context = zmq.Context()
+    context.term()  # no socket can be made, as without a free file descriptor
+    with structlog.testing.capture_logs() as lines:
+        assert say_hello(asyncio.get_running_loop(), context, "tcp://127.0.0.1:5555") is None
+    assert [line["event"] for line in lines] == ["bus_hello_failed"]

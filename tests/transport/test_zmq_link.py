@@ -40,7 +40,8 @@ def linked(broker: LoopbackBroker, silent_after_s: float = 5.0):
     try:
         yield link, recorded
     finally:
-        link.close(linger_ms=0)
+        if leftover := link.close():
+            leftover.send_rest(0)
         context.destroy(linger=0)
 
 

@@ -104,7 +104,7 @@ def test_few_refusals_are_not_told(clock):
         log = LinkLog(clock, 0, "tcp://a:5555")
         for _ in range(3):
             for _ in range(4):
-                log.refused()
+                log.refused("is no ZeroMQ peer")
             log.ready()
     assert "bus_not_a_broker" not in names(lines)
 
@@ -114,10 +114,10 @@ def test_what_is_no_broker_is_told_once_a_minute(clock):
         log = LinkLog(clock, 0, "tcp://a:5555")
         log.close()
         for _ in range(260):
-            log.refused()
+            log.refused("is no ZeroMQ peer")
             clock.advance(0.5)
     assert names(lines)[1:] == ["bus_not_a_broker"] * 3
-    assert lines[2]["times"] == 120
+    assert (lines[2]["times"], lines[2]["reason"]) == (120, "is no ZeroMQ peer")
 
 
 def test_closed_log_is_silent(clock):

@@ -16,6 +16,7 @@ from zmqio.config import BusOptions
 from zmqio.exceptions import ConfigError, MessageTooLargeError
 from zmqio.log_limit import LogLimit
 from zmqio.transport.zmq_barrier import Barrier
+from zmqio.transport.zmq_connection import Leftover
 from zmqio.transport.zmq_context import ProcessContext
 from zmqio.transport.zmq_flow import Flow
 from zmqio.transport.zmq_link import Link, LinkOptions, LinkState
@@ -24,7 +25,7 @@ __all__ = ["ZmqBus"]
 
 log = structlog.get_logger(__name__)
 
-LINGER_MS = 1_000
+LINGER_S = 1.0
 
 
 class ZmqBus:
@@ -117,14 +118,12 @@ class ZmqBus:
 
     async def close(self) -> None:
         """Stop; what is queued is still sent, for one second at most."""
-        self._close_links()
-        await asyncio.to_thread(self._context.term)
+        await asyncio.to_thread(self._finish, self._close_links())
 
     def abandon(self) -> None:
         """The same without an event loop, for the end of the interpreter; does nothing in a forked child."""
         if self._context.is_here():
-            self._close_links()
-            self._context.term()
+            self._finish(self._close_links())
 
     def link_message(self, link: int, topic: bytes, body: bytes) -> None:
         """A message came through a link."""
@@ -200,11 +199,20 @@ class ZmqBus:
         if self._events is not None and self._links[index].state is LinkState.READY:
             self._events.back(index)
 
-    def _close_links(self) -> None:
+    def _close_links(self) -> list[Leftover]:
         self._events = None
         self._flow.close()
         links, self._links = self._links, []
-        for link in links:
-            link.close(LINGER_MS)
-            if self._barrier is not None:
+        leftovers = [link.close() for link in links]
+        if self._barrier is not None:
+            for link in links:
                 self._barrier.lost(link.index)
+        return [leftover for leftover in leftovers if leftover is not None]
+
+    def _finish(self, leftovers: Sequence[Leftover]) -> None:
+        ends_at_s = time.monotonic() + LINGER_S
+        for leftover in leftovers:
+            leftover.send_now()  # one broker that hangs must not cost the others their last messages
+        for leftover in leftovers:
+            leftover.send_rest(ends_at_s)
+        self._context.term()

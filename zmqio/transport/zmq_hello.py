@@ -15,11 +15,20 @@ import zmq
 from zmqio.transport.zmq_context import SyncContext
 from zmqio.transport.zmq_options import fd_of, set_link_options
 
-__all__ = ["PROTOCOL_VERSION", "Hello"]
+__all__ = ["PROTOCOL_VERSION", "Hello", "say_hello"]
 
 log = structlog.get_logger(__name__)
 
 PROTOCOL_VERSION = 1
+
+
+def say_hello(loop: asyncio.AbstractEventLoop, context: SyncContext, endpoint: str) -> "Hello | None":
+    """Ask, if this process can; else say in the log that nobody has asked. See `Hello`."""
+    try:
+        return Hello(loop, context, endpoint)
+    except zmq.ZMQError as error:  # no file descriptor is free
+        log.warning("bus_hello_failed", endpoint=endpoint, error=str(error))
+        return None
 
 
 class Hello:

@@ -18,10 +18,10 @@ from typing import Protocol
 
 from zmqio.transport.endpoints import endpoints_of
 from zmqio.transport.zmq_barrier import Barrier, SyncQueue, make_sync_topic, parse_acknowledgement
+from zmqio.transport.zmq_connection import ConnectionEvents, Leftover
 from zmqio.transport.zmq_context import SyncContext
-from zmqio.transport.zmq_hello import Hello
+from zmqio.transport.zmq_hello import Hello, say_hello
 from zmqio.transport.zmq_link_log import LinkLog
-from zmqio.transport.zmq_monitor import ConnectionEvents
 from zmqio.transport.zmq_publisher import Publisher
 from zmqio.transport.zmq_subscriber import Subscriber
 
@@ -76,7 +76,7 @@ class Link:
     Args:
         index: names this link to the adapter.
         address: base address of the broker.
-        context: where sockets are made.
+        context: where the socket is made that asks for the broker's version.
         options: what all links share.
         events: who hears of it; called on the event loop, never inside a call to this link.
     """
@@ -98,14 +98,12 @@ class Link:
         endpoints = self._endpoints = endpoints_of(address)
         self.publisher = Publisher(
             self._loop,
-            context,
             endpoints.publish,
             options.publish_queue_messages,
             ConnectionEvents(self._half_is_up, self._lost, self._log.refused),
         )
         self._subscriber = Subscriber(
             self._loop,
-            context,
             endpoints.subscribe,
             on_message=partial(events.link_message, index),
             on_sync=self._acknowledged,
@@ -142,21 +140,21 @@ class Link:
         else:
             self._syncs.lost()
 
-    def close(self, linger_ms: int) -> None:
-        """Stop; what is queued is still sent for `linger_ms` milliseconds, in the background."""
+    def close(self) -> Leftover | None:
+        """Stop, and hand out what was not sent yet, if there is a connection for it."""
         self.state = LinkState.CONNECTING
+        self._subscriber.close()
         self._stop_asking()
         self._stop_hello()
         self._log.close()
-        self.publisher.close(linger_ms)
-        self._subscriber.close()
         self._syncs.lost()
+        return self.publisher.leave()
 
     def _half_is_up(self) -> None:
         if self.state is LinkState.CONNECTING and self.publisher.is_up and self._subscriber.is_up:
             self.state = LinkState.SYNCING
-            self._hello = Hello(self._loop, self._context, self._endpoints.control)
             self._begin_asking()
+            self._hello = say_hello(self._loop, self._context, self._endpoints.control)
 
     def _subscriber_is_down(self) -> None:
         if self.publisher.is_up:

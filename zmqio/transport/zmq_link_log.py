@@ -65,13 +65,13 @@ class LinkLog:
             log.info("bus_broker_restarted", epoch=epoch.hex(), previous=self._epoch.hex(), **self._facts)
         self._epoch = epoch
 
-    def refused(self) -> None:
+    def refused(self, reason: str) -> None:
         """Something answers at the address and no handshake comes of it; a stopping broker may do so, too."""
         self._refused_in_a_row += 1
         if self._refused_in_a_row < REFUSALS_TO_TELL:
             return
         if times := self._refusals.happened(self._loop.time()):
-            log.warning("bus_not_a_broker", times=times, **self._facts)
+            log.warning("bus_not_a_broker", reason=reason, times=times, **self._facts)
 
     def close(self) -> None:
         """Say no more."""

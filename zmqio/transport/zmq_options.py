@@ -6,13 +6,10 @@ from zmqio.transport.zmq_context import SyncSocket
 
 __all__ = ["REFUSED_RETRY_S", "fd_of", "is_writable", "set_link_options"]
 
-# No back-off beyond 100 ms: a restarting broker binds its subscribe side 0.3 s before its publish side and relies
-# on every node having subscribed in between (DESIGN, section 5).
 RECONNECT_IVL_MS = 10
 RECONNECT_IVL_MAX_MS = 100
 # Any name: with a ZAP domain set, libzmq refuses peers that speak ZMTP 1.0 or 2.0 (before 2012). Without it, every
-# stranger is such a peer: an HTTP server's answer is cut into "messages", and an XPUB that connects to one aborts
-# the process (zmtp_engine.cpp:439; reproduced with libzmq 4.3.5). There is no ZAP handler; nothing else changes.
+# stranger is such a peer: an HTTP server's answer is cut into "messages". There is no ZAP handler.
 ZAP_DOMAIN = b"zmqio"
 REFUSED_RETRY_S = 0.5
 """Seconds until a refused connection is tried again by hand: after such a peer libzmq does not try again."""

@@ -1,32 +1,28 @@
-"""The publishing half of a link: one XPUB socket connected to a broker's XSUB.
+"""The publishing half of a link: a PUB end, connected to a broker's XSUB.
 
-Why XPUB and not PUB: a PUB whose connection is up but which has not heard the broker's subscription to
-everything (the frame 0x01) drops what it is given, silently and without a way to know. An XPUB shows the
-subscription, so this half says that it is up only when nothing can be lost that way. The price: it also shows
-every subscription of every node. These are thrown away once a second instead of waking the process for each.
+It is up when it has heard the broker's subscription to everything: before that the broker may not be ready for
+what it is given. The subscriptions of all nodes that it hears after that are thrown away, four times a second
+instead of waking the process for each.
 
-Queue and policy: at most `queue_messages` wait for the broker. XPUB_NODROP makes a full queue an error that the
-caller is told. While the connection is down nothing waits: the socket is dropped with what is in it, and
-a new one connects; the replay of the adapter brings what was missed, so nothing stale is ever flushed.
+The first message of a turn of the event loop is sent at once, those behind it in one piece at the next turn.
+
+Queue and policy: at most `queue_messages` wait for the broker, besides one piece of `PIECE_BYTES` that its socket
+has not taken yet; a full queue is an error that the caller is told. While the connection is down nothing waits: it
+is dropped with what is in it; the replay of the adapter brings what was missed, so nothing stale is ever flushed.
 """
 
 import asyncio
+from collections.abc import Sequence
 
-import zmq
-
-from zmqio.transport.zmq_context import SyncContext
-from zmqio.transport.zmq_monitor import ConnectionEvents, Monitor
-from zmqio.transport.zmq_options import REFUSED_RETRY_S, fd_of, set_link_options
+from zmqio.protocol.zmtp import Message, SocketType, frame
+from zmqio.transport.zmq_connection import Connection, ConnectionEvents, Leftover
 
 __all__ = ["Publisher"]
 
-# Source: a subscription arrives as 0x01 and the topic (ZMTP 3.0, "subscribe"); an empty topic means everything.
+# A subscription to nothing is one to everything.
 SUBSCRIBED_TO_ALL = b"\x01"
-DISCARD_INTERVAL_S = 1.0
-DISCARD_AT_ONCE = 5_000
-HEARTBEAT_IVL_MS = 1_000
-# Tighter ones create loss: a broker that is merely busy would be taken for gone (DESIGN, section 5).
-HEARTBEAT_TIMEOUT_MS = 5_000
+DISCARD_INTERVAL_S = 0.25
+PIECE_BYTES = 1 << 16
 
 
 class Publisher:
@@ -34,7 +30,6 @@ class Publisher:
 
     Args:
         loop: the running event loop.
-        context: where sockets are made.
         endpoint: the broker's publish endpoint.
         queue_messages: most messages that wait for the broker.
         connection: called when it is up (the broker takes everything that is published here), down (a new one is
@@ -42,126 +37,100 @@ class Publisher:
     """
 
     def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        context: SyncContext,
-        endpoint: str,
-        queue_messages: int,
-        connection: ConnectionEvents,
+        self, loop: asyncio.AbstractEventLoop, endpoint: str, queue_messages: int, connection: ConnectionEvents
     ) -> None:
         self._loop = loop
-        self._context = context
-        self._endpoint = endpoint
         self._queue_messages = queue_messages
-        self._connection = connection
+        self._events = connection
         self.is_up = False
-        self._discarding: asyncio.Handle | None = None
-        self._retrying: asyncio.TimerHandle | None = None
-        self._open()
+        self._gathered: list[bytes] = []
+        self._gathered_bytes = 0
+        self._is_gathering = False
+        self._listening: asyncio.TimerHandle | None = None
+        # A handshake is not enough here: `_heard` tells when the connection is up.
+        events = ConnectionEvents(lambda: None, self._disconnected, connection.refused)
+        self._connection = Connection(loop, endpoint, SocketType.PUB, events, self._heard, self._send_gathered)
 
     @property
     def is_lost(self) -> bool:
-        """Whether libzmq has reported that the connection is gone, and nobody has acted on it yet."""
-        return self._monitor.has_news
+        """Whether the connection is gone, and nobody has acted on it yet."""
+        return self._connection.is_lost
 
-    def send(self, frame: bytes) -> bool:
-        """Queue one message; False when the queue is full, or the connection is gone.
+    def send(self, message: bytes) -> bool:
+        """Send or queue one message; False when the queue is full, or the connection is gone.
 
-        libzmq connects again by itself, and what is then sent would follow what was lost without anybody noticing.
-        So once a loss has been reported, nothing is sent until it has been acted on.
+        Once the loop is closed it waits for whoever sends what `leave` hands out.
         """
-        if self._monitor.has_news:
-            # Asking may have taken the change of the FD that would wake its reader.
-            self._loop.call_soon(self._monitor.read)
+        if not self.is_up or self._connection.is_lost:
             return False
-        try:
-            self._socket.send(frame, zmq.DONTWAIT)
-        except zmq.Again:
-            return self._send_after_commands(frame)
-        return True
+        if self._is_gathering or self._loop.is_closed():
+            return self._gather(frame(message))
+        self._is_gathering = True
+        self._connection.send(frame(message))
+        self._loop.call_soon(self._send_gathered)
+        return not self._connection.is_lost
 
     def reset(self) -> None:
         """Drop the connection and what waits for it, and connect anew."""
-        self.close(linger_ms=0)
-        self._open()
+        self._settle()
+        self._connection.restart()
 
-    def close(self, linger_ms: int) -> None:
-        """Stop; what is queued is still sent for `linger_ms` milliseconds, in the background."""
+    def close(self) -> None:
+        """Stop; what waits is dropped."""
+        self._settle()
+        self._connection.close()
+
+    def leave(self) -> Leftover | None:
+        """Stop, and hand out what was not sent yet, if there is a connection for it."""
+        gathered = b"".join(self._gathered)
+        self._settle()
+        return self._connection.leave(gathered)
+
+    def _settle(self) -> None:
         self.is_up = False
-        if self._discarding is not None:
-            self._discarding.cancel()
-            self._discarding = None
-        if self._retrying is not None:
-            self._retrying.cancel()
-            self._retrying = None
-        self._stop_listening()
-        self._monitor.close()
-        self._socket.close(linger=linger_ms)
+        self._gathered, self._gathered_bytes = [], 0
+        self._is_gathering = False
+        if self._listening is not None:
+            self._listening.cancel()
+            self._listening = None
 
-    def _open(self) -> None:
-        socket = self._socket = self._context.socket(zmq.XPUB)
-        set_link_options(socket, self._endpoint)
-        socket.setsockopt(zmq.SNDHWM, self._queue_messages)
-        socket.setsockopt(zmq.XPUB_NODROP, 1)
-        # Incoming are subscriptions only. Bounded, with heartbeats, libzmq 4.3.5 aborts (see zmq_subscriber).
-        socket.setsockopt(zmq.RCVHWM, 0)
-        socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_IVL_MS)
-        socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
-        # A handshake is not enough here: `_listen` tells when the connection is up.
-        events = ConnectionEvents(lambda: None, self._disconnected, self._refused)
-        self._monitor = Monitor(self._loop, self._context, socket, events)
-        socket.connect(self._endpoint)
-        self._fd: int | None = fd_of(socket)
-        self._loop.add_reader(self._fd, self._listen)
-        # The FD tells of changes only, and `connect` may already have taken one.
-        self._loop.call_soon(self._listen)
+    def _gather(self, framed: bytes) -> bool:
+        if len(self._gathered) >= self._queue_messages:
+            return False
+        self._gathered.append(framed)
+        self._gathered_bytes += len(framed)
+        if self._gathered_bytes >= PIECE_BYTES and not (self._connection.is_full or self._loop.is_closed()):
+            self._send_piece()
+        return True
 
-    def _listen(self) -> None:
-        while self._fd is not None:
-            try:
-                frame = self._socket.recv(zmq.NOBLOCK)
-            except zmq.Again:
-                return
-            if frame == SUBSCRIBED_TO_ALL:
-                self._stop_listening()
-                self.is_up = True
-                self._discarding = self._loop.call_soon(self._discard)
-                self._connection.up()
+    def _send_gathered(self) -> None:
+        """Send what waits, as far as the broker takes it; the rest follows when it has."""
+        while self._gathered and not self._connection.is_full:
+            self._send_piece()
+        if not self._connection.is_full:
+            self._is_gathering = False
 
-    def _stop_listening(self) -> None:
-        if self._fd is not None and not self._loop.is_closed():
-            self._loop.remove_reader(self._fd)
-        self._fd = None
+    def _send_piece(self) -> None:
+        size = count = 0
+        for each in self._gathered:
+            size += len(each)
+            count += 1
+            if size >= PIECE_BYTES:
+                break
+        piece = b"".join(self._gathered[:count])
+        del self._gathered[:count]
+        self._gathered_bytes -= size
+        self._connection.send(piece)
 
-    def _discard(self) -> None:
-        try:
-            for _ in range(DISCARD_AT_ONCE):
-                self._socket.recv(zmq.NOBLOCK)
-        except zmq.Again:
-            self._discarding = self._loop.call_later(DISCARD_INTERVAL_S, self._discard)
-        else:
-            self._discarding = self._loop.call_soon(self._discard)
+    def _heard(self, messages: Sequence[Message], lags: bool) -> None:
+        # Subscriptions of a connection that was lost meanwhile say nothing of the next one.
+        if not self.is_up and self._connection.is_up and SUBSCRIBED_TO_ALL in messages:
+            self.is_up = True
+            self._events.up()
+        if self.is_up and not lags:
+            self._connection.pause_reading()
+            self._listening = self._loop.call_later(DISCARD_INTERVAL_S, self._connection.resume_reading)
 
     def _disconnected(self) -> None:
-        self.reset()
-        self._connection.down()
-
-    def _refused(self) -> None:
-        if self._retrying is None:
-            self._retrying = self._loop.call_later(REFUSED_RETRY_S, self._retry)
-        self._connection.refused()
-
-    def _retry(self) -> None:
-        self._retrying = None
-        if not self._monitor.is_up:
-            self.reset()
-
-    def _send_after_commands(self, frame: bytes) -> bool:
-        # libzmq looks at its commands ("the queue has room again") at most once a millisecond while sending;
-        # reading EVENTS makes it look now.
-        self._socket.getsockopt(zmq.EVENTS)
-        try:
-            self._socket.send(frame, zmq.DONTWAIT)
-        except zmq.Again:
-            return False
-        return True
+        self._settle()
+        self._events.down()

@@ -1,40 +1,30 @@
-"""The subscribing half of a link: one SUB socket connected to a broker's XPUB.
+"""The subscribing half of a link: a SUB end, connected to a broker's XPUB.
 
-The socket reconnects by itself and libzmq then sends all its subscriptions again, in byte order.
+After each handshake it sends all its subscriptions, in byte order.
 
-Queue and policy: at most `RECEIVE_QUEUE_MESSAGES` wait for this process. When it does not read them, the
-connection stops, the broker's queue to this node fills and the broker drops. So after nearly as many messages
-without a pause, `on_behind` is called: what comes later may have a hole in front of it.
-
-A lost connection is noticed before anything that came by the next one is handed on: libzmq reports the loss first,
-and whatever was received together with that report is handed on after it.
-
-No heartbeats are set on this socket. With a bounded inbox libzmq 4.3.5 aborts the process: the connection of a
-socket that has stopped reading times out, a new one replaces it, and the next read asserts (`_input_stopped`,
-stream_engine_base.cpp; reproduced). A broker that went away without a word is noticed by the publisher's
-heartbeats, by the broker's heartbeats to this socket, and by TCP keep-alive.
+Queue and policy: what is not read in time waits in the kernel, then in the broker's queue to this node, and then
+the broker drops. So after many messages without a pause `on_behind` is called: what comes later may have a hole in
+front of it.
 """
 
 import asyncio
-import contextlib
-from collections.abc import Callable
-
-import zmq
+import math
+from collections.abc import Callable, Sequence
 
 from zmqio.exceptions import TopicError
 from zmqio.protocol.topic import split
-from zmqio.transport.zmq_context import SyncContext
-from zmqio.transport.zmq_monitor import ConnectionEvents, Monitor
-from zmqio.transport.zmq_options import REFUSED_RETRY_S, fd_of, set_link_options
+from zmqio.protocol.zmtp import Message, SocketType, cancellation, subscription
+from zmqio.transport.zmq_connection import Connection, ConnectionEvents
 
 __all__ = ["Subscriber"]
 
-DRAIN_MESSAGES = 256
-RECEIVE_QUEUE_MESSAGES = 10_000
-BEHIND_MESSAGES = RECEIVE_QUEUE_MESSAGES * 4 // 5
-SYNC_FIRST_BYTE = 0xFF
-# As plain numbers they cost a third less to ask with.
-EVENTS, POLLIN = int(zmq.EVENTS), int(zmq.POLLIN)
+BEHIND_MESSAGES = 8_000
+"""Four tenths of the queue that a broker has for each node, by default."""
+CAUGHT_UP_S = 0.1
+"""A node that reads little for so long has no queue at the broker any more. Not at once: one that catches up as
+fast as the broker sends reads little, too."""
+SYNC = b"\xff"
+"""First byte of what the broker itself says."""
 
 
 class Subscriber:
@@ -42,19 +32,17 @@ class Subscriber:
 
     Args:
         loop: the running event loop.
-        context: where sockets are made.
         endpoint: the broker's subscribe endpoint.
         on_message: called with topic and body; must not raise.
         on_sync: called with each acknowledgement frame of the broker (`0xff "sync-" id epoch`).
         on_rubbish: called with the reason for each message that is none.
         on_behind: called when so much came without a pause that the broker may drop messages from now on.
-        connection: called when it is up (libzmq then sends the subscriptions), down or refused.
+        connection: called when it is up (the subscriptions are on their way then), down or refused.
     """
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        context: SyncContext,
         endpoint: str,
         *,
         on_message: Callable[[bytes, bytes], None],
@@ -64,158 +52,96 @@ class Subscriber:
         connection: ConnectionEvents,
     ) -> None:
         self._loop = loop
-        self._endpoint = endpoint
         self._on_message = on_message
         self._on_sync = on_sync
         self._on_rubbish = on_rubbish
         self._on_behind = on_behind
         self._in_a_row = 0
-        self._connection = connection
-        self.is_up = False
+        self._lagged_at_s = -math.inf
         self._is_open = True
-        self._drain_is_due = False
-        self._retrying: asyncio.TimerHandle | None = None
-        socket = self._socket = context.socket(zmq.SUB)
-        set_link_options(socket, endpoint)
-        # Bounded, subscriptions past the mark vanish silently (DESIGN, section 5).
-        socket.setsockopt(zmq.SNDHWM, 0)
-        socket.setsockopt(zmq.RCVHWM, RECEIVE_QUEUE_MESSAGES)
-        events = ConnectionEvents(self._connected, self._disconnected, self._refused)
-        self._monitor = Monitor(loop, context, socket, events)
-        socket.connect(endpoint)
-        self._fd = fd_of(socket)
-        loop.add_reader(self._fd, self._readable)
-        self._readable_soon()
+        self._topics: dict[bytes, int] = {}
+        self._unsaid: list[bytes] = []
+        self._up = connection.up
+        events = ConnectionEvents(self._connected, connection.down, connection.refused)
+        self._connection = Connection(loop, endpoint, SocketType.SUB, events, self._received)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether there is a connection."""
+        return self._connection.is_up
 
     def subscribe(self, topic: bytes) -> None:
         """Subscribe now, and again after each reconnect. Subscriptions are counted."""
-        self._socket.setsockopt(zmq.SUBSCRIBE, topic)
+        times = self._topics.get(topic, 0)
+        self._topics[topic] = times + 1
+        if not times:
+            self._say(subscription(topic))
 
     def unsubscribe(self, topic: bytes) -> None:
-        """Take one subscription back."""
-        self._socket.setsockopt(zmq.UNSUBSCRIBE, topic)
+        """Take one subscription back; nothing happens where there is none."""
+        times = self._topics.get(topic, 0)
+        if times > 1:
+            self._topics[topic] = times - 1
+        elif times:
+            del self._topics[topic]
+            self._say(cancellation(topic))
 
     def reconnect(self) -> None:
         """Drop a connection that does not answer and connect anew, with all subscriptions."""
-        self.is_up = False
-        self._monitor.forget()
-        # Nothing to disconnect is left where libzmq has given up.
-        with contextlib.suppress(zmq.ZMQError):
-            self._socket.disconnect(self._endpoint)
-        self._socket.connect(self._endpoint)
-        self._readable_soon()
+        self._connection.restart()
 
     def close(self) -> None:
         """Stop receiving; what waits is dropped."""
-        if not self._is_open:
-            return
-        self._is_open = self.is_up = False
-        if self._retrying is not None:
-            self._retrying.cancel()
-        if not self._loop.is_closed():
-            self._loop.remove_reader(self._fd)
-        self._monitor.close()
-        self._socket.close(linger=0)
+        self._is_open = False
+        self._connection.close()
 
     def _connected(self) -> None:
-        self.is_up = True
-        # Subscriptions are sent again when the socket looks at its commands, which receiving does.
-        self._readable_soon()
-        self._connection.up()
+        self._unsaid = [subscription(topic) for topic in sorted(self._topics)]
+        self._say_all()
+        self._up()
 
-    def _disconnected(self) -> None:
-        self.is_up = False
-        self._connection.down()
-
-    def _refused(self) -> None:
-        if self._retrying is None:
-            self._retrying = self._loop.call_later(REFUSED_RETRY_S, self._retry)
-        self._connection.refused()
-
-    def _retry(self) -> None:
-        self._retrying = None
-        if not self.is_up:
-            self.reconnect()
-
-    def _readable_soon(self) -> None:
-        # The FD tells of changes only: whatever may have taken one is followed by this.
-        if not self._drain_is_due:
-            self._drain_is_due = True
-            self._loop.call_soon(self._drain)
-
-    def _readable(self) -> None:
-        if not self._drain_is_due:
-            self._drain()
-
-    def _drain(self) -> None:
-        self._drain_is_due = False
-        if not self._is_open:
+    def _say(self, command: bytes) -> None:
+        """Send a command together with what else is said in this turn of the loop."""
+        if not self._connection.is_up:
             return
-        messages, more = self._receive()
-        if self._monitor.has_news:
-            self._monitor.read()
-        self._in_a_row = self._in_a_row + len(messages) if more else 0
+        if not self._unsaid:
+            self._loop.call_soon(self._say_all)
+        self._unsaid.append(command)
+
+    def _say_all(self) -> None:
+        commands, self._unsaid = self._unsaid, []
+        if commands:
+            self._connection.send(b"".join(commands))
+
+    def _received(self, messages: Sequence[Message], lags: bool) -> None:
+        now_s = self._loop.time()
+        if lags:
+            self._lagged_at_s = now_s
+        if now_s - self._lagged_at_s > CAUGHT_UP_S:
+            self._in_a_row = 0
+        else:
+            self._in_a_row += len(messages)
         if self._in_a_row >= BEHIND_MESSAGES:
             self._in_a_row = 0
             self._on_behind()
-        if more:
-            self._readable_soon()
-        on_message = self._on_message
-        for topic, body in messages:
+        for message in messages:
             if not self._is_open:
                 return
-            if body is None:
-                self._on_sync(topic)
-            else:
-                on_message(topic, body)
+            self._take(message)
 
-    def _receive(self) -> tuple[list[tuple[bytes, bytes | None]], bool]:
-        """Receive what is there, at most `DRAIN_MESSAGES`.
-
-        Returns:
-            Topics and bodies (None for an acknowledgement, which is its own topic), and whether there may be more.
-        """
-        messages: list[tuple[bytes, bytes | None]] = []
-        socket, take = self._socket, self._take
-        receive = socket.recv
-        try:
-            take(receive(zmq.NOBLOCK), messages)
-            # Under a light load messages come alone: asking costs half of what receiving nothing does.
-            if not int(socket.getsockopt(EVENTS)) & POLLIN:
-                return messages, False
-            for _ in range(DRAIN_MESSAGES - 1):
-                take(receive(zmq.NOBLOCK), messages)
-        except zmq.Again:
-            return messages, False
-        return messages, True
-
-    def _take(self, frame: bytes, messages: list[tuple[bytes, bytes | None]]) -> None:
-        if frame and frame[0] == SYNC_FIRST_BYTE:
-            messages.append((frame, None))
+    def _take(self, message: Message) -> None:
+        whole, bodies = (message, ()) if isinstance(message, bytes) else (message[0], message[1:])
+        if whole[:1] == SYNC:
+            self._on_sync(whole)
             return
         try:
-            topic, body = split(frame)
+            topic, body = split(whole)
         except TopicError as error:
-            self._skip_rest()
             self._on_rubbish(str(error))
             return
-        # Asking for more frames costs as much as receiving one, so it is asked only where a body is missing.
-        # A frame behind a whole message is then taken for the next one: the sender could as well have sent it.
-        if body or not self._socket.getsockopt(zmq.RCVMORE):
-            messages.append((topic, body))
+        if not bodies:
+            self._on_message(topic, body)
+        elif body or len(bodies) > 1:
+            self._on_rubbish("more frames than a topic and a body")
         else:
-            self._take_second_frame(topic, messages)
-
-    def _take_second_frame(self, topic: bytes, messages: list[tuple[bytes, bytes | None]]) -> None:
-        body = self._socket.recv(zmq.NOBLOCK)
-        if self._skip_rest():
-            self._on_rubbish("more than two frames")
-        else:
-            messages.append((topic, body))
-
-    def _skip_rest(self) -> int:
-        frames = 0
-        while self._socket.getsockopt(zmq.RCVMORE):
-            self._socket.recv(zmq.NOBLOCK)
-            frames += 1
-        return frames
+            self._on_message(topic, bodies[0])
