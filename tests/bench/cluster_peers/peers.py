@@ -9,15 +9,16 @@ from functools import cache
 from importlib.metadata import version
 from json import loads
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tests.bench.cluster_peers.processes import ROOT, Child, redis_server
 from tests.support.broker import BrokerProcess
 from tests.support.npm import node_modules, require_node
 from tests.support.ports import free_port
 
-__all__ = ["ASYNCIO", "NODE", "PEERS", "PLAIN", "SHARDED", "SOCKETIO", "ZMQIO", "Hub", "Peer", "versions"]
+__all__ = ["ASYNCIO", "IPC", "NODE", "PEERS", "PLAIN", "SHARDED", "SOCKETIO", "ZMQIO", "Hub", "Peer", "versions"]
 
-ZMQIO, ASYNCIO, PLAIN = "zmqio", "zmqio asyncio", "zmqio plain"
+ZMQIO, IPC, ASYNCIO, PLAIN = "zmqio", "zmqio ipc", "zmqio asyncio", "zmqio plain"
 SOCKETIO, NODE, SHARDED = "python-socketio+Redis", "Node redis-adapter", "Node sharded"
 
 NPM = ("socket.io", "@socket.io/redis-adapter", "redis")
@@ -48,6 +49,7 @@ class Peer:
         arguments: behind port and address.
         environment: makes what its process needs beside this one's environment.
         uses_broker: it meets at the zmqio broker, not at Redis.
+        ipc: by unix sockets, as `zmqio serve` does where no broker is named.
         scenarios: in which it takes part.
     """
 
@@ -57,6 +59,7 @@ class Peer:
     arguments: tuple[str, ...] = ()
     environment: Callable[[], Mapping[str, str]] = field(default=dict)
     uses_broker: bool = False
+    ipc: bool = False
 
     def start_node(self, hub: Hub) -> Child:
         """A node process, to be used in a `with`."""
@@ -67,7 +70,8 @@ class Peer:
     def hub(self) -> Iterator[Hub]:
         """Run what its nodes meet at: one for itself alone."""
         if self.uses_broker:
-            with BrokerProcess() as broker:
+            address = "ipc://{}/bus" if self.ipc else ""
+            with TemporaryDirectory() as folder, BrokerProcess(address=address.format(folder)) as broker:
                 yield Hub(broker.address, broker.pid)
             return
         with redis_server() as redis:
@@ -114,6 +118,7 @@ def _redis_py_environment() -> dict[str, str]:
 BOTH, LATENCY, ISOLATION = frozenset({"isolation", "latency"}), frozenset({"latency"}), frozenset({"isolation"})
 PEERS = (
     Peer(ZMQIO, _python("app_zmqio"), BOTH, ("fast",), uses_broker=True),
+    Peer(IPC, _python("app_zmqio"), LATENCY, ("fast",), uses_broker=True, ipc=True),
     Peer(ASYNCIO, _python("app_zmqio"), LATENCY, ("asyncio",), uses_broker=True),
     Peer(PLAIN, _python("app_zmqio"), LATENCY, ("plain",), uses_broker=True),
     Peer(SOCKETIO, _python("app_socketio"), BOTH, environment=_redis_py_environment),

@@ -1,9 +1,10 @@
-"""How long the way through the hub alone takes, without any Socket.IO: bare ZeroMQ by the broker, and bare Redis.
+"""How long the way through the hub alone takes, without any Socket.IO: bare ZMTP by the broker, and bare Redis.
 
     python -m tests.bench.cluster_peers.wire
 
 One process publishes the time, one receives it, at the pace of the latency scenario; nothing is encoded. It is
-the floor under that scenario's latencies, and tells what part of them no node can save.
+the floor under that scenario's latencies, and tells what part of them no node can save. The ways by libzmq show
+what it would cost a node to use its sockets instead of speaking ZMTP on its own event loop.
 """
 
 import argparse
@@ -17,7 +18,8 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import TypeAlias
 
@@ -26,16 +28,32 @@ import zmq
 from tests.bench.cluster_peers.processes import redis_server
 from tests.bench.engine.report import describe_machine
 from tests.support.broker import BrokerProcess
+from zmqio.protocol.zmtp import GREETING, Conversation, SocketType, frame, subscription
 from zmqio.transport.endpoints import endpoints_of
 
 INTERVAL_NS = 2_000_000
 SETTLE_S = 0.5
 SILENCE_S = 10.0
+READ_BYTES = 65_536
 STAMP = b"t%019d"
 FILL = b"x" * 64
 
 Receive: TypeAlias = "Callable[[str, int, Connection], None]"
 Publish: TypeAlias = "Callable[[], None]"
+
+
+def receive_zmtp(address: str, count: int, answers: Connection) -> None:
+    """Receive as a node does: by ZMTP on a socket of its own."""
+    connection, conversation = shake_hands(address, SocketType.SUB)
+    with connection:
+        connection.sendall(subscription(b"t"))
+        time.sleep(SETTLE_S)
+        answers.send("ready")
+        latencies: list[int] = []
+        while len(latencies) < count and (data := connection.recv(READ_BYTES)):
+            latencies += [_age_ns(message) for message in conversation.feed(data) if isinstance(message, bytes)]
+            connection.sendall(conversation.take_answers())
+        answers.send(latencies)
 
 
 def receive_zmq(address: str, count: int, answers: Connection) -> None:
@@ -72,9 +90,37 @@ def receive_redis(address: str, count: int, answers: Connection) -> None:
     answers.send(latencies)
 
 
+def shake_hands(address: str, socket_type: SocketType) -> tuple[socket.socket, Conversation]:
+    """A connection that is ready for messages."""
+    conversation = Conversation(socket_type)
+    if address.startswith("ipc://"):
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(address.removeprefix("ipc://"))
+    else:
+        host, _, port = address.removeprefix("tcp://").rpartition(":")
+        connection = socket.create_connection((host, int(port)))
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.settimeout(SILENCE_S)
+    connection.sendall(GREETING)
+    while not conversation.is_ready:
+        conversation.feed(connection.recv(READ_BYTES))
+        connection.sendall(conversation.take_answers())
+    return connection, conversation
+
+
+@contextmanager
+def zmtp_way(address: str = "") -> Iterator[tuple[str, Publish]]:
+    """The broker and a publisher as a node is one."""
+    with BrokerProcess(address=address or None) as broker:
+        endpoints = endpoints_of(broker.address)
+        connection, _ = shake_hands(endpoints.publish, SocketType.PUB)
+        with connection:
+            yield endpoints.subscribe, lambda: connection.sendall(frame(STAMP % time.monotonic_ns() + FILL))
+
+
 @contextmanager
 def zmq_way(address: str = "") -> Iterator[tuple[str, Publish]]:
-    """The broker and a publisher."""
+    """The broker and a publisher of libzmq."""
     with BrokerProcess(address=address or None) as broker:
         endpoints = endpoints_of(broker.address)
         context = zmq.Context()
@@ -87,9 +133,9 @@ def zmq_way(address: str = "") -> Iterator[tuple[str, Publish]]:
 
 
 @contextmanager
-def ipc_way() -> Iterator[tuple[str, Publish]]:
+def by_ipc(make: Callable[[str], AbstractContextManager[tuple[str, Publish]]]) -> Iterator[tuple[str, Publish]]:
     """The same by unix sockets, as `zmqio serve` has it."""
-    with tempfile.TemporaryDirectory() as folder, zmq_way(f"ipc://{folder}/broker") as way:
+    with tempfile.TemporaryDirectory() as folder, make(f"ipc://{folder}/broker") as way:
         yield way
 
 
@@ -109,9 +155,11 @@ def redis_way() -> Iterator[tuple[str, Publish]]:
             yield str(redis.port), publish
 
 
-WAYS: dict[str, tuple[Callable[[], object], Receive]] = {
-    "broker, tcp": (zmq_way, receive_zmq),
-    "broker, ipc": (ipc_way, receive_zmq),
+WAYS: dict[str, tuple[Callable[[], AbstractContextManager[tuple[str, Publish]]], Receive]] = {
+    "broker, tcp": (zmtp_way, receive_zmtp),
+    "broker, ipc": (partial(by_ipc, zmtp_way), receive_zmtp),
+    "libzmq, tcp": (zmq_way, receive_zmq),
+    "libzmq, ipc": (partial(by_ipc, zmq_way), receive_zmq),
     "Redis, tcp": (redis_way, receive_redis),
 }
 
@@ -120,7 +168,7 @@ def measure(name: str, count: int) -> list[int]:
     """Latencies of one run, in nanoseconds, ascending."""
     open_way, receive = WAYS[name]
     ours, theirs = multiprocessing.Pipe()
-    with open_way() as (address, publish):  # type: ignore[attr-defined]
+    with open_way() as (address, publish):
         receiver = multiprocessing.get_context("spawn").Process(target=receive, args=(address, count, theirs))
         receiver.start()
         try:
