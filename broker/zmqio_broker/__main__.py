@@ -14,8 +14,8 @@ from zmqio_broker.endpoints import AddressError
 from zmqio_broker.logs import LEVELS, LogFormat, configure_logs
 from zmqio_broker.options import DEFAULT_BIND, BrokerOptions
 from zmqio_broker.report import Reporter
-from zmqio_broker.signals import StopSignals
-from zmqio_broker.sockets import BindError
+from zmqio_broker.signals import END_OF_INPUT, StopSignals
+from zmqio_broker.sockets import BindError, remove_folder
 
 __all__ = ["cli"]
 
@@ -85,6 +85,11 @@ log = structlog.get_logger(__name__)
     is_flag=True,
     help="Stop when standard input ends, as it does with the process that holds its other end.",
 )
+@click.option(
+    "--own-folder",
+    is_flag=True,
+    help="Beside --stop-with-stdin: the folder of the ipc paths goes with the broker then, if it is empty.",
+)
 @click.version_option(release(), prog_name="zmqio-broker")
 def cli(
     bind: str,
@@ -92,6 +97,7 @@ def cli(
     log_level: str,
     stats_interval: float,
     stop_with_stdin: bool,
+    own_folder: bool,
     **limits: int,
 ) -> None:
     """Run the broker that joins zmqio nodes and outside services.
@@ -113,10 +119,13 @@ def cli(
         raise click.BadParameter(str(error), param_hint="--bind") from error
     except BindError as error:
         raise click.ClickException(str(error)) from error
-    _serve(broker, signals)
+    cause = _serve(broker, signals)
+    if own_folder and cause == END_OF_INPUT:
+        remove_folder(bind)
 
 
-def _serve(broker: Broker, signals: StopSignals) -> None:
+def _serve(broker: Broker, signals: StopSignals) -> str | None:
+    """Run until it is told to stop; tells by what, None if it failed."""
     log.info(
         "broker_started",
         **broker.endpoints.by_role(),
@@ -133,6 +142,7 @@ def _serve(broker: Broker, signals: StopSignals) -> None:
         if statistics:
             reporter.tick(statistics, time.monotonic())
     _stop(broker, statistics, cause)
+    return cause
 
 
 def _stop(broker: Broker, statistics: dict[str, Any], cause: str | None) -> None:

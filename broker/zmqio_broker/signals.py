@@ -10,7 +10,10 @@ import queue
 import signal
 import threading
 
-__all__ = ["StopSignals"]
+__all__ = ["END_OF_INPUT", "StopSignals"]
+
+END_OF_INPUT = "EOF"
+"""In place of a signal's name."""
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -32,14 +35,14 @@ class StopSignals:
             return None
 
     def stop_with(self, fd: int) -> None:
-        """Take the end of a pipe for a signal too, named `EOF`: who holds its other end has ended."""
+        """Take the end of a pipe for a signal too, named `END_OF_INPUT`: who holds its other end has ended."""
         threading.Thread(target=self._read_to_end, args=(fd,), name="parent", daemon=True).start()
 
     def _read_to_end(self, fd: int) -> None:
         with contextlib.suppress(OSError):
             while os.read(fd, 1024):
                 pass
-        self._received.put("EOF")
+        self._received.put(END_OF_INPUT)
 
     def _take(self) -> None:
         # Not sigtimedwait in the main thread: when the process is stopped and continued (SIGSTOP, SIGCONT) for

@@ -3,6 +3,7 @@
 Measured with pyzmq 27.3 / libzmq 4.3.5; the traps named here were all reproduced.
 """
 
+import contextlib
 import errno
 import socket as unix
 from collections.abc import Iterable
@@ -22,6 +23,7 @@ __all__ = [
     "make_ingest",
     "make_publish",
     "make_subscribe",
+    "remove_folder",
     "remove_paths",
 ]
 
@@ -135,6 +137,13 @@ def remove_paths(addresses: Iterable[str]) -> None:
     for address in addresses:
         if address.startswith("ipc://"):
             Path(address.removeprefix("ipc://")).unlink(missing_ok=True)
+
+
+def remove_folder(address: str) -> None:
+    """Remove the folder of an ipc endpoint if nothing is in it."""
+    if address.startswith("ipc://"):
+        with contextlib.suppress(OSError):
+            Path(address.removeprefix("ipc://")).parent.rmdir()
 
 
 def _make(context: zmq.Context[zmq.Socket[bytes]], kind: int) -> zmq.Socket[bytes]:

@@ -94,3 +94,17 @@ def test_paths_are_removed_and_missing_ones_do_not_matter(tmp_path: Path) -> Non
     (tmp_path / "b").touch()
     sockets.remove_paths([f"ipc://{tmp_path / 'b'}", f"ipc://{tmp_path / 'gone'}", "tcp://127.0.0.1:1"])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_only_an_empty_folder_of_an_ipc_endpoint_is_removed(tmp_path):
+    folder = tmp_path / "own"
+    folder.mkdir()
+    address = f"ipc://{folder}/bus"
+    (folder / "other").touch()
+    sockets.remove_folder(address)
+    assert folder.exists()
+    (folder / "other").unlink()
+    sockets.remove_folder(address)
+    assert not folder.exists()
+    sockets.remove_folder(address)
+    sockets.remove_folder("tcp://127.0.0.1:5555")

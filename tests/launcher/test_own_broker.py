@@ -2,6 +2,7 @@
 
 import asyncio
 import stat
+import sys
 from pathlib import Path
 
 import psutil
@@ -56,3 +57,30 @@ async def test_long_folder_of_temporary_files_is_not_used(tmp_path: Path, monkey
     assert len(broker.address.removeprefix("ipc://") + ".subscribe") < 107
     await broker.stop()
     assert list(deep.iterdir()) == []
+
+
+PARENT = """
+import asyncio
+from zmqio.launcher.own_broker import OwnBroker
+
+async def main():
+    broker = OwnBroker("json", "error")
+    await broker.start()
+    print(broker.address, flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+async def test_nothing_is_left_of_it_when_its_server_is_killed() -> None:
+    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", PARENT, stdout=asyncio.subprocess.PIPE)
+    try:
+        assert parent.stdout is not None
+        address = (await parent.stdout.readline()).decode().strip()
+        folder = Path(address.removeprefix("ipc://")).parent
+        assert await asyncio.to_thread(ask_control, address, HELLO) is not None
+    finally:
+        parent.kill()
+        await parent.wait()
+    await wait_until(lambda: not folder.exists(), "its folder is gone")

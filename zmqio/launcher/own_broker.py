@@ -38,7 +38,16 @@ class OwnBroker:
         self.address = f"ipc://{self._folder / 'broker'}"
         # Its start and stop are the server's; at INFO they would be told twice.
         logs = ("--log-format", log_format, "--log-level", "warning" if log_level == "info" else log_level)
-        self._command = (sys.executable, "-m", "zmqio_broker", "--bind", self.address, "--stop-with-stdin", *logs)
+        self._command = (
+            sys.executable,
+            "-m",
+            "zmqio_broker",
+            "--bind",
+            self.address,
+            "--stop-with-stdin",
+            "--own-folder",
+            *logs,
+        )
         self._process: Process | None = None
 
     async def start(self) -> None:
