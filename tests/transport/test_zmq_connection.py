@@ -278,29 +278,6 @@ async def test_leftover_is_sent_and_the_peers_end_awaited():
         await asyncio.wait_for(sending, LIMIT_S)
 
 
-async def test_leftover_is_sent_at_once_as_far_as_the_kernel_takes_it():
-    async with with_a_played_peer() as (end, connection, _):
-        leftover = connection.leave(b"bye")
-        assert leftover is not None
-        leftover.send_now()
-        assert (await asyncio.get_running_loop().sock_recv(end, 1_000)).endswith(b"bye")
-        end.shutdown(socket.SHUT_WR)
-        leftover.send_rest(time.monotonic() + LIMIT_S)
-        assert end.recv(1) == b""
-
-
-async def test_leftover_for_a_peer_that_takes_nothing_is_dropped_at_the_limit():
-    async with with_a_played_peer() as (end, connection, _):
-        leftover = connection.leave(bytes(50_000_000))
-        assert leftover is not None
-        leftover.send_now()
-        leftover.send_rest(time.monotonic() + 0.05)
-        received = 0
-        while data := await asyncio.get_running_loop().sock_recv(end, 1 << 20):
-            received += len(data)
-        assert received < 50_000_000
-
-
 async def test_nothing_is_left_of_a_connection_that_is_not_up():
     with mute_listener() as (endpoint, _), connected(endpoint) as (connection, _):
         assert connection.leave(b"x") is None

@@ -16,9 +16,9 @@ from zmqio.config import BusOptions
 from zmqio.exceptions import ConfigError, MessageTooLargeError
 from zmqio.log_limit import LogLimit
 from zmqio.transport.zmq_barrier import Barrier
-from zmqio.transport.zmq_connection import Leftover
 from zmqio.transport.zmq_context import ProcessContext
 from zmqio.transport.zmq_flow import Flow
+from zmqio.transport.zmq_leftover import Leftover
 from zmqio.transport.zmq_link import Link, LinkOptions, LinkState
 
 __all__ = ["ZmqBus"]

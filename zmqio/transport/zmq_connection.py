@@ -16,11 +16,9 @@ then sends nothing more. What comes waits in the kernel: `READ_BYTES` at most ar
 """
 
 import asyncio
-import contextlib
 import socket
-import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -28,8 +26,9 @@ import structlog
 from zmqio.exceptions import ZmtpError
 from zmqio.protocol.zmtp import GREETING, PING, Conversation, Message, SocketType
 from zmqio.transport.zmq_dial import Dial
+from zmqio.transport.zmq_leftover import Leftover
 
-__all__ = ["Connection", "ConnectionEvents", "Leftover"]
+__all__ = ["Connection", "ConnectionEvents"]
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +41,6 @@ LOST_RETRY_S = 0.01
 BROKEN_OFF_RETRY_S = 0.1
 REFUSED_RETRY_S = 0.5
 """Seconds until a stranger at the address is asked again: it does not go away in a moment."""
-LEAST_WAIT_S = 0.001
 TICK_S = 1.0
 SILENT_TICKS = 5
 """So many ticks without a word of the peer, though it was asked in each, end a connection; one that this process
@@ -157,7 +155,7 @@ class Connection:
         self._backlog = []
         self._drop()
 
-    def leave(self, last: bytes) -> "Leftover | None":
+    def leave(self, last: bytes) -> Leftover | None:
         """Stop, and hand out what was not sent yet with `last` behind it, if there is a connection for it."""
         connection, unsent = self._socket, [*self._unsent, last]
         leftover = None
@@ -298,36 +296,3 @@ class Connection:
             self._loop.remove_writer(self._socket.fileno())
         self._socket = None
         self._is_reading = False
-
-
-class Leftover:
-    """What a connection that nothing serves any more has not sent. May be used on any thread.
-
-    Args:
-        connection: a non-blocking socket; belongs to this from now on.
-        unsent: in order.
-    """
-
-    def __init__(self, connection: socket.socket, unsent: Iterable[bytes | memoryview]) -> None:
-        self._connection = connection
-        self._unsent = memoryview(b"".join(unsent))
-
-    def send_now(self) -> None:
-        """Send what the kernel takes at once."""
-        with contextlib.suppress(OSError):
-            self._unsent = self._unsent[self._connection.send(self._unsent) :]
-
-    def send_rest(self, ends_at_s: float) -> None:
-        """Send the rest and see the peer end the connection, so that nothing is lost on the way; then close.
-
-        Blocks until `time.monotonic()` is `ends_at_s` at most; what is left then is dropped.
-        """
-        with self._connection as connection, contextlib.suppress(OSError):
-            self._bound(ends_at_s)
-            connection.sendall(self._unsent)
-            connection.shutdown(socket.SHUT_WR)
-            while connection.recv(READ_BYTES):
-                self._bound(ends_at_s)
-
-    def _bound(self, ends_at_s: float) -> None:
-        self._connection.settimeout(max(ends_at_s - time.monotonic(), LEAST_WAIT_S))

@@ -18,9 +18,10 @@ from typing import Protocol
 
 from zmqio.transport.endpoints import endpoints_of
 from zmqio.transport.zmq_barrier import Barrier, SyncQueue, make_sync_topic, parse_acknowledgement
-from zmqio.transport.zmq_connection import ConnectionEvents, Leftover
+from zmqio.transport.zmq_connection import ConnectionEvents
 from zmqio.transport.zmq_context import SyncContext
 from zmqio.transport.zmq_hello import Hello, say_hello
+from zmqio.transport.zmq_leftover import Leftover
 from zmqio.transport.zmq_link_log import LinkLog
 from zmqio.transport.zmq_publisher import Publisher
 from zmqio.transport.zmq_subscriber import Subscriber

@@ -15,7 +15,8 @@ import asyncio
 from collections.abc import Sequence
 
 from zmqio.protocol.zmtp import Message, SocketType, frame
-from zmqio.transport.zmq_connection import Connection, ConnectionEvents, Leftover
+from zmqio.transport.zmq_connection import Connection, ConnectionEvents
+from zmqio.transport.zmq_leftover import Leftover
 
 __all__ = ["Publisher"]
 
