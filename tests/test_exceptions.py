@@ -1,6 +1,21 @@
 """Errors carry their data and say what to do."""
 
+import copy
+import pickle
+
+import pytest
+
 import zmqio.exceptions as errors
+
+MADE = [
+    errors.MessageTooLargeError(9, 8),
+    errors.BusOverflowError(10, 2_000),
+    errors.RequestTimeoutError("late", responses=[1, b"2"], expected=3, missing=["n"]),
+    errors.VersionError(9, 1),
+    errors.ConnectRefused("why", {"code": 7}),
+    errors.ServerClosedError(),
+    errors.ConfigError("a value"),
+]
 
 
 def test_every_public_error_is_in_the_tree_and_drawn_in_the_docstring() -> None:
@@ -29,3 +44,12 @@ def test_timeout_keeps_what_came_and_is_a_timeout() -> None:
 
 def test_version_error_says_both_versions() -> None:
     assert "version 9" in str(errors.VersionError(9, 1))
+
+
+@pytest.mark.parametrize("error", MADE, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("again", [copy.copy, lambda error: pickle.loads(pickle.dumps(error))])
+def test_every_error_can_be_handed_to_another_process(error, again):
+    """One that cannot breaks a whole process pool, not only its own job."""
+    other = again(error)
+    assert type(other) is type(error)
+    assert (str(other), other.args, vars(other)) == (str(error), error.args, vars(error))

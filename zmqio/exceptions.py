@@ -49,7 +49,10 @@ __all__ = [
 
 
 class ZmqioError(Exception):
-    """Base of every error that zmqio raises on purpose."""
+    """Base of every error that zmqio raises on purpose. Each can be pickled: a process pool hands it on whole."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _remake, (type(self), self.args), self.__dict__
 
 
 class ProtocolError(ZmqioError, ValueError):
@@ -187,3 +190,10 @@ class ServerClosedError(ZmqioError):
 
 class SocketGoneError(ZmqioError):
     """The client has disconnected, so there is nobody to answer."""
+
+
+def _remake(kind: type[ZmqioError], args: tuple[Any, ...]) -> ZmqioError:
+    """Make an error again without its `__init__`, which may want other arguments than those it gave its base."""
+    error = kind.__new__(kind, *args)
+    error.args = args  # a TimeoutError has not kept them
+    return error

@@ -221,6 +221,28 @@ def test_what_is_told_and_not_taken_is_counted_by_its_kind() -> None:
     }
 
 
+def test_what_waited_does_not_any_more_once_a_broker_has_taken_a_heartbeat_that_tells_of_it() -> None:
+    stage = Stage(replay_ring_bytes=3 * SIZE)
+    stage.bus.taking.clear()
+    for _ in range(3):
+        stage.outbox.publish(T, SMALL)
+    beat = m.Heartbeat(False, 1.0, False, "host", 1, 1)
+    assert not stage.outbox.tell(T, beat)
+    stage.bus.taking.add(0)
+    stage.outbox.tell(U, m.Goodbye("bye"))
+    assert stage.outbox.ring.unsent == 3
+    stage.outbox.tell(T, beat)
+    assert stage.outbox.ring.unsent == 0
+    assert stage.kept == [1, 2, 3]
+    stage.bus.taking.clear()
+    stage.outbox.publish(T, SMALL)  # in place of the oldest, which was taken
+    assert (stage.kept, stage.outbox.ring.unsent) == ([2, 3, 4], 1)
+    stage.now += 1e6
+    with capture_logs() as lines:
+        stage.outbox.expire()
+    assert [(line["event"], line["messages"]) for line in lines] == [("bus_expired_unsent", 1)]
+
+
 @pytest.mark.parametrize("limit", [600, 5_000, 100_000])
 def test_page_fits_into_one_message_whatever_the_limit(limit: int) -> None:
     """Be it all lost, or one message as large as it may be, or thousands of small ones."""

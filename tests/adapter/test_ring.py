@@ -1,6 +1,7 @@
 """What a node keeps of what it sent, and what it says of the rest."""
 
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -100,9 +101,10 @@ def test_unsent_ones_that_go_are_counted() -> None:
     assert (ring.dropped_unsent, ring.unsent) == (2, 1)
 
 
-def test_once_a_broker_takes_one_none_waits_any_more() -> None:
+@pytest.mark.parametrize("take", [lambda ring: filled(ring, 1), lambda ring: ring.taken()])
+def test_once_a_broker_takes_one_or_word_of_them_none_waits_any_more(take: Callable[[Ring], object]) -> None:
     ring = filled(Ring(1 << 20, 10.0), 3, sent=False)
-    filled(ring, 1)
+    take(ring)
     assert ring.unsent == 0
     ring.expire(1e6)
     assert ring.dropped_unsent == 0

@@ -104,7 +104,10 @@ class Outbox:
         self._publish(topic, message, waits=False)
 
     def tell(self, topic: bytes, message: Message, *, link: int | None = None) -> bool:
-        """Send a message that is not stamped, by all links or by one; False, and counted, if none took it."""
+        """Send a message that is not stamped, by all links or by one; False, and counted, if none took it.
+
+        A heartbeat tells the others how much was sent, so once one is taken nothing waits for a broker any more.
+        """
         try:
             sent = self._bus.publish(topic, encode(Envelope(self._stamps.unstamped(), message)), link=link)
         except BusError as error:
@@ -113,6 +116,8 @@ class Outbox:
             if not sent:
                 # No heartbeat, no echo: `health` says so, and other nodes hear the silence.
                 self._incidents.count(_UNSENT.get(type(message), "messages_unsent"))
+            elif isinstance(message, Heartbeat):
+                self.ring.taken()
             return bool(sent)
         return False
 

@@ -140,6 +140,10 @@ class Ring:
         if self.size_bytes > self._max_bytes or now - self._kept[self._first].at > self._max_age_s:
             self.expire(now)
 
+    def taken(self) -> None:
+        """A broker has taken word of the newest number: what is kept is asked for by who misses it."""
+        self._unsent_from = None
+
     def expire(self, now: float) -> None:
         """Drop what is too old, or too much."""
         oldest = now - self._max_age_s
