@@ -21,7 +21,8 @@ class PeerCounts:
     Attributes:
         joined: connections that spoke ZMTP to the end of the handshake.
         left: those of them that have ended; also a sender whose message was over the limit.
-        rejected: connections that ended before: strangers (HTTP, TLS, scanners), or a socket of the wrong type.
+        rejected: connections that ended before: strangers (HTTP, TLS, scanners), a socket of the wrong type, or a
+            peer that gave up meanwhile.
         not_accepted: connections that could not be accepted, for example for want of file descriptors.
     """
 

@@ -17,7 +17,7 @@ class Recorded:
 
     Attributes:
         changes: `up`, `down` and `refused` in order.
-        reasons: of the refusals.
+        reasons: of the losses and refusals.
         messages: what came.
         batches: how many messages were handed on at once, each time.
         lags: whether so much was read with them that this process does not keep up.
@@ -33,6 +33,10 @@ class Recorded:
         self.lags: list[bool] = []
         self.drained = 0
         self.pause_s = 0.0
+
+    def down(self, reason: str) -> None:
+        self.changes.append("down")
+        self.reasons.append(reason)
 
     def refused(self, reason: str) -> None:
         self.changes.append("refused")
@@ -52,9 +56,7 @@ class Recorded:
 def connected(endpoint: str, socket_type: SocketType = SocketType.SUB) -> Iterator[tuple[Connection, Recorded]]:
     """A connection to an endpoint, where a peer may be or come."""
     recorded = Recorded()
-    events = ConnectionEvents(
-        lambda: recorded.changes.append("up"), lambda: recorded.changes.append("down"), recorded.refused
-    )
+    events = ConnectionEvents(lambda: recorded.changes.append("up"), recorded.down, recorded.refused)
     connection = Connection(
         asyncio.get_running_loop(), endpoint, socket_type, events, recorded.received, recorded.count_drained
     )

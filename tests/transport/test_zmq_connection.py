@@ -67,10 +67,11 @@ async def test_up_down_and_up_again_are_told_in_order(bound):
         for times in (1, 2):
             peer, _ = bound(zmq.PUB, endpoint)
             await wait_until(lambda expected=["up", "down"] * times: told(recorded) == expected[:-1], "up")
-            assert connection.is_up
+            assert (connection.is_up, connection.trouble) == (True, "")
             peer.close(linger=0)
             await wait_until(lambda expected=["up", "down"] * times: told(recorded) == expected, "down")
             assert not connection.is_up
+            await wait_until(lambda: connection.trouble == "Connection refused", "the reason")
 
 
 def told(recorded):
@@ -171,8 +172,10 @@ async def test_stranger_is_refused_with_what_it_said_and_asked_again(monkeypatch
 
 async def test_peer_that_says_nothing_is_refused(monkeypatch):
     monkeypatch.setattr(zmq_connection, "HANDSHAKE_LIMIT_S", 0.05)
-    with mute_listener() as (endpoint, listener), connected(endpoint) as (_, recorded):
-        ends = [await accepted(listener) for _ in range(2)]
+    with mute_listener() as (endpoint, listener), connected(endpoint) as (connection, recorded):
+        ends = [await accepted(listener)]
+        await wait_until(lambda: connection.trouble == "it is connected and has not shaken hands", "the reason")
+        ends.append(await accepted(listener))
         assert recorded.reasons[0] == "no handshake in time"
         for end in ends:
             end.close()

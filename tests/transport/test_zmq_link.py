@@ -3,10 +3,13 @@
 import asyncio
 import contextlib
 
+import pytest
+import structlog
 import zmq
 
 from tests.support.loopback_broker import LoopbackBroker, running_broker
 from tests.support.timing import wait_until
+from zmqio.transport import zmq_link_log
 from zmqio.transport.zmq_barrier import Barrier
 from zmqio.transport.zmq_link import Link, LinkOptions, LinkState
 
@@ -141,3 +144,37 @@ async def test_malformed_acknowledgement_is_rubbish():
         await wait_until(lambda: recorded.rubbish, "rubbish")
         assert recorded.rubbish == [(7, "a malformed acknowledgement")]
         assert link.state is LinkState.READY
+
+
+async def told(lines: list, event: str, reason: str) -> None:
+    """Wait for a line of that event with that reason."""
+    await wait_until(lambda: any(line["event"] == event and line["reason"] == reason for line in lines), reason)
+
+
+@pytest.fixture
+def often_reminded(monkeypatch):
+    monkeypatch.setattr(zmq_link_log, "FIRST_REMINDER_S", 0.05)
+    monkeypatch.setattr(zmq_link_log, "REMINDER_S", 0.05)
+
+
+@pytest.mark.usefixtures("often_reminded")
+async def test_log_tells_why_a_broker_is_lost_and_cannot_be_reached():
+    with structlog.testing.capture_logs() as lines, running_broker() as broker, linked(broker) as (_, recorded):
+        await wait_until(lambda: recorded.changes == ["ready"], "ready")
+        broker.stop()
+        await told(lines, "bus_unreachable", "Connection refused")
+        (lost,) = [line["reason"] for line in lines if line["event"] == "bus_lost"]
+        assert lost in ("it has closed the connection", "Connection reset by peer")
+
+
+@pytest.mark.usefixtures("often_reminded")
+@pytest.mark.parametrize(
+    ("lacks", "reason"),
+    [
+        ({"takes_all": False}, "it is connected and takes no messages yet"),
+        ({"answers": False}, "it is connected and acknowledges no subscription"),
+    ],
+)
+async def test_log_tells_what_a_connected_broker_does_not_do(lacks, reason):
+    with structlog.testing.capture_logs() as lines, running_broker(**lacks) as broker, linked(broker):
+        await told(lines, "bus_unreachable", reason)

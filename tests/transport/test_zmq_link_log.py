@@ -54,13 +54,13 @@ def names(lines):
 
 def test_start_says_where_the_broker_is_looked_for(clock):
     with structlog.testing.capture_logs() as lines:
-        LinkLog(clock, 1, "tcp://a:5555")
+        LinkLog(clock, 1, "tcp://a:5555", lambda: "Connection refused")
     assert lines == [{"event": "bus_connecting", "log_level": "info", "link": 1, "address": "tcp://a:5555"}]
 
 
 def test_missing_broker_is_told_after_five_seconds_and_then_once_a_minute(clock):
     with structlog.testing.capture_logs() as lines:
-        LinkLog(clock, 0, "tcp://a:5555")
+        LinkLog(clock, 0, "tcp://a:5555", lambda: "Connection refused")
         clock.advance(130)
     assert names(lines) == ["bus_connecting"] + ["bus_unreachable"] * 3
     assert [line["waited_s"] for line in lines[1:]] == [5.0, 65.0, 125.0]
@@ -69,11 +69,11 @@ def test_missing_broker_is_told_after_five_seconds_and_then_once_a_minute(clock)
 
 def test_connected_lost_and_back_carry_their_durations(clock):
     with structlog.testing.capture_logs() as lines:
-        log = LinkLog(clock, 0, "tcp://a:5555")
+        log = LinkLog(clock, 0, "tcp://a:5555", lambda: "Connection refused")
         clock.advance(2)
         log.ready()
         clock.advance(30)
-        log.lost()
+        log.lost("it has closed the connection")
         clock.advance(7)
         log.ready()
         clock.advance(1000)
@@ -83,16 +83,16 @@ def test_connected_lost_and_back_carry_their_durations(clock):
 
 def test_lost_broker_is_remembered_once_a_minute(clock):
     with structlog.testing.capture_logs() as lines:
-        log = LinkLog(clock, 0, "tcp://a:5555")
+        log = LinkLog(clock, 0, "tcp://a:5555", lambda: "Connection refused")
         log.ready()
-        log.lost()
+        log.lost("it has closed the connection")
         clock.advance(121)
     assert [line["waited_s"] for line in lines if line["event"] == "bus_unreachable"] == [60.0, 120.0]
 
 
 def test_new_epoch_is_told_and_the_first_and_the_same_are_not(clock):
     with structlog.testing.capture_logs() as lines:
-        log = LinkLog(clock, 0, "tcp://a:5555")
+        log = LinkLog(clock, 0, "tcp://a:5555", lambda: "Connection refused")
         for epoch in (b"\1" * 8, b"\1" * 8, b"\2" * 8):
             log.epoch(epoch)
     assert names(lines) == ["bus_connecting", "bus_broker_restarted"]
@@ -101,7 +101,7 @@ def test_new_epoch_is_told_and_the_first_and_the_same_are_not(clock):
 
 def test_few_refusals_are_not_told(clock):
     with structlog.testing.capture_logs() as lines:
-        log = LinkLog(clock, 0, "tcp://a:5555")
+        log = LinkLog(clock, 0, "tcp://a:5555", lambda: "Connection refused")
         for _ in range(3):
             for _ in range(4):
                 log.refused("is no ZeroMQ peer")
@@ -111,7 +111,7 @@ def test_few_refusals_are_not_told(clock):
 
 def test_what_is_no_broker_is_told_once_a_minute(clock):
     with structlog.testing.capture_logs() as lines:
-        log = LinkLog(clock, 0, "tcp://a:5555")
+        log = LinkLog(clock, 0, "tcp://a:5555", lambda: "Connection refused")
         log.close()
         for _ in range(260):
             log.refused("is no ZeroMQ peer")
@@ -122,6 +122,6 @@ def test_what_is_no_broker_is_told_once_a_minute(clock):
 
 def test_closed_log_is_silent(clock):
     with structlog.testing.capture_logs() as lines:
-        LinkLog(clock, 0, "tcp://a:5555").close()
+        LinkLog(clock, 0, "tcp://a:5555", lambda: "Connection refused").close()
         clock.advance(1000)
     assert names(lines) == ["bus_connecting"]

@@ -21,7 +21,7 @@ class Peer:
         self.endpoint = f"tcp://127.0.0.1:{free_port()}"
         self.changes: list[str] = []
         events = ConnectionEvents(
-            lambda: self.changes.append("up"), lambda: self.changes.append("down"), lambda _: None
+            lambda: self.changes.append("up"), lambda _: self.changes.append("down"), lambda _: None
         )
         self.publisher = Publisher(asyncio.get_running_loop(), self.endpoint, 1_000, events)
         self.xsub = self.context.socket(zmq.XSUB)

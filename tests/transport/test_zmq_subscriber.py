@@ -32,7 +32,7 @@ class Peer:
             on_rubbish=self.rubbish.append,
             on_behind=lambda: self.behind.append(len(self.messages)),
             connection=ConnectionEvents(
-                lambda: self.changes.append("up"), lambda: self.changes.append("down"), lambda _: None
+                lambda: self.changes.append("up"), lambda _: self.changes.append("down"), lambda _: None
             ),
         )
 

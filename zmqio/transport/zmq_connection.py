@@ -36,7 +36,7 @@ READ_BYTES = 1 << 16
 LAGGING_BYTES = READ_BYTES // 4
 """Who reads so much at once is taken not to have kept up. Less than the window of a young TCP connection."""
 HANDED_ON_AT_ONCE = 256
-HANDSHAKE_LIMIT_S = 10.0
+HANDSHAKE_LIMIT_S = 30.0
 LOST_RETRY_S = 0.01
 BROKEN_OFF_RETRY_S = 0.1
 REFUSED_RETRY_S = 0.5
@@ -53,12 +53,12 @@ class ConnectionEvents:
 
     Attributes:
         up: after each handshake.
-        down: when a connection that was up is lost; the next one is being made already.
+        down: when a connection that was up is lost, with the reason; the next one is being made already.
         refused: when something answered and no handshake came of it; with what it did.
     """
 
     up: Callable[[], None]
-    down: Callable[[], None]
+    down: Callable[[str], None]
     refused: Callable[[str], None]
 
 
@@ -73,6 +73,10 @@ class Connection:
         received: called with messages, and whether so much was read with them (`LAGGING_BYTES`) that this process
             does not keep up; must not raise.
         drained: called when the kernel has taken what it had not taken at once.
+
+    Attributes:
+        is_up: whether messages pass.
+        trouble: why it is not up, as far as known; empty while it is.
     """
 
     def __init__(
@@ -91,6 +95,7 @@ class Connection:
         self._received = received
         self._drained = drained
         self.is_up = False
+        self.trouble = "nothing has answered yet"
         self._is_open = True
         self._is_lost = False
         self._is_reading = False
@@ -100,7 +105,8 @@ class Connection:
         self._unsent: deque[bytes | memoryview] = deque()
         self._backlog: list[Message] = []
         self._timer: asyncio.TimerHandle | None = None
-        self._dial: Dial | None = Dial(loop, endpoint, self._greet)
+        self._dial: Dial | None = None
+        self._connect()
 
     @property
     def is_lost(self) -> bool:
@@ -147,7 +153,7 @@ class Connection:
         self._backlog = []
         self._drop()
         if self._is_open:
-            self._dial = Dial(self._loop, self._endpoint, self._greet)
+            self._connect()
 
     def close(self) -> None:
         """Stop; what waits is dropped. A second time nothing happens."""
@@ -165,8 +171,15 @@ class Connection:
         self.close()
         return leftover
 
+    def _connect(self, wait_s: float = 0.0) -> None:
+        self._dial = Dial(self._loop, self._endpoint, self._greet, self._unanswered, wait_s)
+
+    def _unanswered(self, reason: str) -> None:
+        self.trouble = reason
+
     def _greet(self, connection: socket.socket) -> None:
         self._dial = None
+        self.trouble = "it is connected and has not shaken hands"
         self._socket = connection
         self._conversation = Conversation(self._type)
         self._timer = self._loop.call_later(HANDSHAKE_LIMIT_S, self._lose, "no handshake in time")
@@ -186,7 +199,7 @@ class Connection:
         if data:
             self._hear(data)
         else:
-            self._lose("it closed the connection")
+            self._lose("it has closed the connection")
 
     def _hear(self, data: bytes) -> None:
         self._silent_ticks = 0
@@ -204,6 +217,7 @@ class Connection:
 
     def _rise(self) -> None:
         self.is_up = True
+        self.trouble = ""
         self._silent_ticks = 0
         self._set_timer(TICK_S, self._tick)
         self._events.up()
@@ -240,7 +254,7 @@ class Connection:
 
     def _tick(self) -> None:
         if self._silent_ticks >= SILENT_TICKS:
-            self._lose("it is silent")
+            self._lose(f"it has said nothing for {SILENT_TICKS * TICK_S:g} s")
             return
         if not self._backlog:  # while there is, nothing is read
             self._silent_ticks += 1
@@ -269,10 +283,10 @@ class Connection:
     def _lose(self, reason: str, wait_s: float = 0.0) -> None:
         was_up = self.is_up
         self._drop()
-        wait_s = wait_s or (LOST_RETRY_S if was_up else BROKEN_OFF_RETRY_S)
-        self._dial = Dial(self._loop, self._endpoint, self._greet, wait_s)
+        self.trouble = reason
+        self._connect(wait_s or (LOST_RETRY_S if was_up else BROKEN_OFF_RETRY_S))
         if was_up:
-            self._events.down()
+            self._events.down(reason)
         else:
             self._events.refused(reason)
 

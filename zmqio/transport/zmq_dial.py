@@ -7,6 +7,7 @@ every node having subscribed in between (DESIGN, section 5).
 import asyncio
 import contextlib
 import errno
+import os
 import socket
 import threading
 from collections.abc import Callable
@@ -38,6 +39,7 @@ class Dial:
         endpoint: `tcp://host:port` or `ipc://path`. A host's name is looked up for each attempt, and its addresses
             are tried in turn.
         connected: called once, on the loop and never inside a call to this, with a non-blocking stream socket.
+        failed: called with the reason of each attempt that failed, likewise.
         wait_s: seconds until the first attempt.
     """
 
@@ -46,11 +48,13 @@ class Dial:
         loop: asyncio.AbstractEventLoop,
         endpoint: str,
         connected: Callable[[socket.socket], None],
+        failed: Callable[[str], None] = lambda _: None,
         wait_s: float = 0.0,
     ) -> None:
         self._loop = loop
         self._endpoint = endpoint
         self._connected = connected
+        self._failed = failed
         self._is_over = False
         self._attempts = 0
         self._pause_s = AGAIN_S
@@ -79,22 +83,24 @@ class Dial:
 
     def _look_up_name(self, host: str, port: str) -> None:
         """On a thread of its own: find the addresses, and hand them to the loop."""
+        found: list[_Address] | str
         try:
-            addresses = _resolve(host, port)
-        except (OSError, UnicodeError):
-            addresses = []
+            found = _resolve(host, port)
+        except (OSError, UnicodeError) as error:
+            found = f"the name {host!r} is not found: {getattr(error, 'strerror', None) or error}"
         with contextlib.suppress(RuntimeError):  # the loop is closed
-            self._loop.call_soon_threadsafe(self._looked_up, addresses)
+            self._loop.call_soon_threadsafe(self._looked_up, found)
 
-    def _looked_up(self, addresses: "list[_Address]") -> None:
-        if not self._is_over:
-            self._try(addresses)
+    def _looked_up(self, found: "list[_Address] | str") -> None:
+        if self._is_over:
+            return
+        if isinstance(found, str):
+            self._try_again(found)
+        else:
+            self._try(found)
 
     def _try(self, addresses: "list[_Address]") -> None:
         """Try the next one of some; whatever goes wrong (a limit of open files, too), it is tried again."""
-        if not addresses:
-            self._try_again()
-            return
         to = addresses[self._attempts % len(addresses)]
         self._attempts += 1
         try:
@@ -104,10 +110,11 @@ class Dial:
         if error == 0:
             self._succeeded()
         elif error == errno.EINPROGRESS and self._socket is not None:
-            self._timer = self._loop.call_later(ATTEMPT_LIMIT_S, self._try_again)
+            late = f"no answer in {ATTEMPT_LIMIT_S:g} s"
+            self._timer = self._loop.call_later(ATTEMPT_LIMIT_S, self._try_again, late)
             self._loop.add_writer(self._socket.fileno(), self._decided)
         else:
-            self._try_again()
+            self._try_again(os.strerror(error))
 
     def _begin(self, to: _Address) -> int:
         attempt = self._socket = socket.socket(to.family, socket.SOCK_STREAM)
@@ -119,8 +126,9 @@ class Dial:
     def _decided(self) -> None:
         if self._socket is None:
             return
-        if self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-            self._try_again()
+        error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error:
+            self._try_again(os.strerror(error))
         else:
             self._succeeded()
 
@@ -132,7 +140,8 @@ class Dial:
         self._loop.remove_writer(attempt.fileno())
         self._connected(attempt)
 
-    def _try_again(self) -> None:
+    def _try_again(self, reason: str) -> None:
+        self._failed(reason)
         self._timer.cancel()
         self._drop()
         self._timer = self._loop.call_later(self._pause_s, self._look_up)

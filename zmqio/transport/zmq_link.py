@@ -94,7 +94,7 @@ class Link:
         self._hello: Hello | None = None
         self._asking: asyncio.TimerHandle | None = None
         self._asked_at_s = 0.0
-        self._log = LinkLog(self._loop, index, address)
+        self._log = LinkLog(self._loop, index, address, self._trouble)
         self._context = context
         endpoints = self._endpoints = endpoints_of(address)
         self.publisher = Publisher(
@@ -157,18 +157,25 @@ class Link:
             self._begin_asking()
             self._hello = say_hello(self._loop, self._context, self._endpoints.control)
 
-    def _subscriber_is_down(self) -> None:
+    def _trouble(self) -> str:
+        """Why it is not ready."""
+        if self.state is LinkState.SYNCING:
+            return "it is connected and acknowledges no subscription"
+        known = dict.fromkeys((self.publisher.trouble, self._subscriber.trouble))
+        return "; ".join(filter(None, known))
+
+    def _subscriber_is_down(self, reason: str) -> None:
         if self.publisher.is_up:
             self.publisher.reset()
-        self._lost()
+        self._lost(reason)
 
-    def _lost(self) -> None:
+    def _lost(self, reason: str) -> None:
         was, self.state = self.state, LinkState.CONNECTING
         self._stop_asking()
         self._stop_hello()
         self._syncs.lost()
         if was is LinkState.READY:
-            self._log.lost()
+            self._log.lost(reason)
             self._events.link_lost(self.index)
 
     def _ask_if_due(self) -> None:
@@ -206,7 +213,7 @@ class Link:
             return
         self._log.silent(silent_s)
         self._subscriber.reconnect()
-        self._subscriber_is_down()
+        self._subscriber_is_down("it acknowledges no subscription")
 
     def _acknowledged(self, frame: bytes) -> None:
         parsed = parse_acknowledgement(frame)

@@ -1,6 +1,7 @@
 """What an operator reads of one link: said once when it changes, and once a minute while it is down."""
 
 import asyncio
+from collections.abc import Callable
 
 import structlog
 
@@ -22,10 +23,14 @@ class LinkLog:
         loop: tells the time and reminds.
         link: index of the link.
         address: base address of the broker.
+        trouble: tells why the link is not ready.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, link: int, address: str) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, link: int, address: str, trouble: Callable[[], str]
+    ) -> None:
         self._loop = loop
+        self._trouble = trouble
         self._facts = {"link": link, "address": address}
         self._since_s = loop.time()
         self._was_ready = False
@@ -49,9 +54,9 @@ class LinkLog:
         self._was_ready = True
         self._since_s = self._loop.time()
 
-    def lost(self) -> None:
+    def lost(self, reason: str) -> None:
         """The broker was there and is gone."""
-        log.warning("bus_lost", up_s=self._elapsed_s(), **self._facts)
+        log.warning("bus_lost", reason=reason, up_s=self._elapsed_s(), **self._facts)
         self._since_s = self._loop.time()
         self._reminder = self._loop.call_later(REMINDER_S, self._remind)
 
@@ -78,7 +83,7 @@ class LinkLog:
         self._reminder.cancel()
 
     def _remind(self) -> None:
-        log.warning("bus_unreachable", waited_s=self._elapsed_s(), **self._facts)
+        log.warning("bus_unreachable", reason=self._trouble(), waited_s=self._elapsed_s(), **self._facts)
         self._reminder = self._loop.call_later(REMINDER_S, self._remind)
 
     def _elapsed_s(self) -> float:

@@ -53,6 +53,11 @@ class Publisher:
         self._connection = Connection(loop, endpoint, SocketType.PUB, events, self._heard, self._send_gathered)
 
     @property
+    def trouble(self) -> str:
+        """Why it is not up; empty while it is."""
+        return "" if self.is_up else self._connection.trouble or "it is connected and takes no messages yet"
+
+    @property
     def is_lost(self) -> bool:
         """Whether the connection is gone, and nobody has acted on it yet."""
         return self._connection.is_lost
@@ -132,6 +137,6 @@ class Publisher:
             self._connection.pause_reading()
             self._listening = self._loop.call_later(DISCARD_INTERVAL_S, self._connection.resume_reading)
 
-    def _disconnected(self) -> None:
+    def _disconnected(self, reason: str) -> None:
         self._settle()
-        self._events.down()
+        self._events.down(reason)

@@ -70,6 +70,11 @@ class Subscriber:
         """Whether there is a connection."""
         return self._connection.is_up
 
+    @property
+    def trouble(self) -> str:
+        """Why there is none; empty while there is."""
+        return self._connection.trouble
+
     def subscribe(self, topic: bytes) -> None:
         """Subscribe now, and again after each reconnect. Subscriptions are counted."""
         times = self._topics.get(topic, 0)
