@@ -20,8 +20,8 @@ log = structlog.get_logger(__name__)
 # Where a disconnection can mean a message over the limit; nodes come to control for a moment and leave.
 _SENDERS = ("publish", "ingest")
 _HINTS = {
-    "peers_rejected": "these ended before both ends had shaken hands: they do not speak ZeroMQ (ZMTP 3), use a socket "
-    "type that does not fit, or gave up while this process was stopped or busy",
+    "peers_rejected": "these ended before both ends had shaken hands: they do not speak ZeroMQ (ZMTP 3), use a "
+    "socket type that does not fit, or gave up while this process was stopped or busy",
     "peers_not_accepted": "connections could not be accepted; is the limit of open files (ulimit -n) too low?",
     "control_requests_refused": "the answer told the sender what is wrong",
     "peers_left": "a stop or a lost connection; a sender of a message over --max-message-bytes is cut off too",

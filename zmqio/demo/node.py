@@ -5,7 +5,9 @@ The listening socket comes from the process that starts it, so that no port can 
 
 import asyncio
 import os
+import signal
 import socket
+import sys
 
 from zmqio.demo.chat import Chat
 from zmqio.demo.part import ENVIRONMENT, Part
@@ -24,12 +26,20 @@ async def run(part: Part) -> None:
     chat = Chat(io, part.name, list(part.urls))
     app = io.asgi(StaticFiles(PAGE, part.config))
     await io.start()
+    if part.ends_with_stdin:
+        asyncio.get_running_loop().add_reader(sys.stdin.fileno(), _stop_at_the_end_of_input)
     watcher = asyncio.create_task(chat.watch_bus())
     try:
         await serve(app, listener=socket.socket(fileno=part.listener_fd), before_shutdown=io.close)
     finally:
         watcher.cancel()
         await asyncio.gather(watcher, return_exceptions=True)
+
+
+def _stop_at_the_end_of_input() -> None:
+    if not os.read(sys.stdin.fileno(), 1024):
+        asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ class Part:
         broker: address of the broker.
         listener_fd: file descriptor of the bound socket.
         log_format, log_level: as of the `zmqio` command.
+        ends_with_stdin: whether the node stops when its standard input ends.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Part:
     listener_fd: int
     log_format: str = "auto"
     log_level: str = "warning"
+    ends_with_stdin: bool = False
 
     def to_json(self) -> str:
         """As text for the environment."""

@@ -66,7 +66,7 @@ class _Child:
             self.command,
             env={**os.environ, **self.environment},
             pass_fds=self.pass_fds,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # ends with this process, and so does the child
             start_new_session=True,
         )
 
@@ -83,6 +83,12 @@ class _Child:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        self.forget()
+
+    def forget(self) -> None:
+        """Close what led to a process that has ended."""
+        if self.process is not None and self.process.stdin is not None:
+            self.process.stdin.close()
 
 
 class _Stopped(Exception):
@@ -125,11 +131,11 @@ def _children(options: DemoOptions, address: str, listeners: list[socket]) -> tu
     logs = {"log_format": options.log_format, "log_level": options.log_level}
     broker = _Child(
         "broker",
-        [sys.executable, "-m", "zmqio_broker", "--bind", address, *_log_options(options)],
+        [sys.executable, "-m", "zmqio_broker", "--bind", address, "--stop-with-stdin", *_log_options(options)],
     )
     nodes = []
     for name, listener in zip(urls, listeners, strict=True):
-        part = Part(name, urls, address, listener.fileno(), **logs)
+        part = Part(name, urls, address, listener.fileno(), ends_with_stdin=True, **logs)
         command = [sys.executable, "-m", "zmqio.demo.node"]
         nodes.append(_Child(f"node {name}", command, {ENVIRONMENT: part.to_json()}, (listener.fileno(),)))
     return broker, nodes
@@ -150,6 +156,7 @@ def _watch(children: list[_Child], console: Console, now: Callable[[], float] = 
                     child.restart_at = None
                     child.start()
             elif (code := child.process.poll()) is not None:
+                child.forget()
                 if child.restarts >= MOST_RESTARTS:
                     console.print(f"[red]{child.name} has ended {child.restarts + 1} times: giving up[/red]")
                     return 1
