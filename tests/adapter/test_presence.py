@@ -28,6 +28,8 @@ async def test_start_does_not_wait_for_a_broker_and_health_says_why() -> None:
     health = stage.node.health()
     assert not health.ready
     assert health.reasons[0].startswith("no broker has answered yet")
+    assert health.reasons[1:] == ("broker 0 is away",)
+    assert health.details["broker_troubles"] == ["broker 0 is away"]
     with pytest.raises(BusUnavailableError):
         stage.node.ask(ALL, m.FetchRooms(1, "/"))
     stage.network.mend(0)

@@ -6,7 +6,7 @@ Time is the event loop's: a message takes one turn of it, a subscription `barrie
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -131,6 +131,11 @@ class MemoryBus:
         self._parked: list[tuple[int, bytes, bytes]] = []
         self._full: set[int] = set()
         self._trying: int | None = None
+
+    @property
+    def troubles(self) -> Sequence[str]:
+        """Brokers that are not there."""
+        return [f"broker {link} is away" for link in range(self._network.links) if link not in self._ready]
 
     @property
     def connected_links(self) -> Collection[int]:

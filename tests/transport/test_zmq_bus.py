@@ -35,6 +35,7 @@ async def test_message_reaches_every_subscribed_bus_and_the_publisher_itself():
             one.publish(ALL, b"hello")
             await wait_until(lambda: heard.messages and also_heard.messages, "the message")
             assert heard.messages == also_heard.messages == [(0, ALL, b"hello")]
+            assert one.troubles == []
 
 
 async def test_start_returns_and_nothing_takes_a_message_while_no_broker_is_there():
@@ -43,6 +44,7 @@ async def test_start_returns_and_nothing_takes_a_message_while_no_broker_is_ther
         assert bus.publish(ALL, b"x") == 0
         assert bus.publish(ALL, b"x", link=0) == 0
         assert bus.brokers == address
+        await wait_until(lambda: bus.troubles == ["broker 0: Connection refused"], "the reason")
         await bus.subscribe([ALL])
         assert recorded.changes == []
         assert bus.connected_links == frozenset()

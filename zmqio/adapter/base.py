@@ -355,6 +355,10 @@ class Bus(Protocol):
         """Indexes of the brokers that are connected and have applied every subscription."""
 
     @property
+    def troubles(self) -> Sequence[str]:
+        """Of each broker that is not, why, for people to read."""
+
+    @property
     def counters(self) -> Mapping[str, int]:
         """What the bus dropped or failed at since its start, by name."""
 

@@ -229,12 +229,16 @@ class Node:
         connected = sorted(self._bus.connected_links)
         if not connected and not reasons:
             reasons = ["no broker is connected"]
+        troubles = [] if self._left else list(self._bus.troubles)
+        if reasons:
+            reasons += troubles
         counters = {**self.incidents.counters, **self._repair.counters(), **self._bus.counters}
         details = {
             "node_id": self.identity.node_id,
             "nodes": len(self.peers) + 1,
             "connected_brokers": connected,
             "ready_brokers": self._presence.ready_links(),
+            "broker_troubles": troubles,
             "replay": self._repair.details(),
             "counters": counters,
             "ignored_answers": dict(self.asker.requests.ignored),

@@ -72,6 +72,13 @@ class ZmqBus:
         """Indexes of the brokers that are connected and have applied every subscription."""
         return frozenset(link.index for link in self._links if link.state is LinkState.READY)
 
+    @property
+    def troubles(self) -> Sequence[str]:
+        """Of each broker that is not connected, or has not applied every subscription, why."""
+        return [
+            f"broker {link.index}: {link.trouble}" for link in self._links if link.state is not LinkState.READY
+        ]
+
     async def start(self, events: BusEvents) -> None:
         """Begin to connect; returns without waiting for a broker."""
         self._events = events

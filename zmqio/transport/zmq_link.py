@@ -94,7 +94,7 @@ class Link:
         self._hello: Hello | None = None
         self._asking: asyncio.TimerHandle | None = None
         self._asked_at_s = 0.0
-        self._log = LinkLog(self._loop, index, address, self._trouble)
+        self._log = LinkLog(self._loop, index, address, lambda: self.trouble)
         self._context = context
         endpoints = self._endpoints = endpoints_of(address)
         self.publisher = Publisher(
@@ -157,8 +157,9 @@ class Link:
             self._begin_asking()
             self._hello = say_hello(self._loop, self._context, self._endpoints.control)
 
-    def _trouble(self) -> str:
-        """Why it is not ready."""
+    @property
+    def trouble(self) -> str:
+        """Why it is not ready; empty while it is."""
         if self.state is LinkState.SYNCING:
             return "it is connected and acknowledges no subscription"
         known = dict.fromkeys((self.publisher.trouble, self._subscriber.trouble))
