@@ -53,3 +53,14 @@ def test_every_error_can_be_handed_to_another_process(error, again):
     other = again(error)
     assert type(other) is type(error)
     assert (str(other), other.args, vars(other)) == (str(error), error.args, vars(error))
+
+
+def test_what_an_error_is_besides_is_kept():
+    class Unreadable(errors.BusError, OSError):
+        pass
+
+    globals()["Unreadable"] = Unreadable
+    Unreadable.__qualname__ = "Unreadable"
+    error = Unreadable(2, "nope", "broker.toml")
+    other = pickle.loads(pickle.dumps(error))
+    assert (str(other), other.errno, other.filename) == (str(error), 2, "broker.toml")

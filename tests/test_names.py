@@ -39,6 +39,12 @@ def test_they_are_listed_and_others_are_told_missing() -> None:
         getattr(zmqio, "Sever")  # noqa: B009  as a user would write it
 
 
+def test_modules_are_there_without_an_import_of_their_own() -> None:
+    program = "import zmqio; print(zmqio.exceptions.BusError.__name__, zmqio.server.__name__)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "BusError zmqio.server\n"
+
+
 @pytest.mark.parametrize(
     "program",
     [

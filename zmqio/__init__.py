@@ -7,7 +7,8 @@ The names below are imported when they are first used: a program that only publi
 
 from importlib import import_module
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from zmqio.adapter.base import Adapter, AdapterFactory, BusGap, Health, LocalSockets, SocketDescription, Target
@@ -130,12 +131,16 @@ _NAMES_OF = {
 _MODULE_OF = {name: module for module, names in _NAMES_OF.items() for name in names}
 
 
-def __getattr__(name: str) -> Any:  # Any: whatever has that name
-    module = _MODULE_OF.get(name)
-    if module is None:
-        raise AttributeError(f"module 'zmqio' has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(module), name)
-    return value
+if not TYPE_CHECKING:  # or a type checker would take every name for one that exists
+
+    def __getattr__(name):
+        module = _MODULE_OF.get(name)
+        if module is not None:
+            value = globals()[name] = getattr(import_module(module), name)
+            return value
+        if find_spec(f"{__name__}.{name}") is not None:  # `zmqio.exceptions` needs no import of its own
+            return import_module(f"{__name__}.{name}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

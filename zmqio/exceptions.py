@@ -24,7 +24,7 @@ ends at the place that received it (counted, logged, dropped); on what the calle
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 __all__ = [
     "BusError",
@@ -52,7 +52,8 @@ class ZmqioError(Exception):
     """Base of every error that zmqio raises on purpose. Each can be pickled: a process pool hands it on whole."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _remake, (type(self), self.args), self.__dict__
+        _, args, *state = cast("tuple[Any, ...]", super().__reduce__())
+        return (_remake, (type(self), args), *state)
 
 
 class ProtocolError(ZmqioError, ValueError):
@@ -195,5 +196,6 @@ class SocketGoneError(ZmqioError):
 def _remake(kind: type[ZmqioError], args: tuple[Any, ...]) -> ZmqioError:
     """Make an error again without its `__init__`, which may want other arguments than those it gave its base."""
     error = kind.__new__(kind, *args)
-    error.args = args  # a TimeoutError has not kept them
+    if isinstance(error, OSError):  # a TimeoutError, too; it has not looked at them yet
+        OSError.__init__(error, *args)
     return error

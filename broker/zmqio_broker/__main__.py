@@ -1,7 +1,6 @@
 """The command line of the broker: options, logs, signals, exit codes."""
 
 import resource
-import sys
 import time
 from typing import Any
 
@@ -20,6 +19,7 @@ from zmqio_broker.sockets import BindError, remove_folder
 __all__ = ["cli"]
 
 _TICK_S = 0.5
+_STANDARD_INPUT = 0  # by number: closed, it has ended, and `sys.stdin` is None
 _DEFAULTS = BrokerOptions()
 
 log = structlog.get_logger(__name__)
@@ -110,7 +110,7 @@ def cli(
     options = BrokerOptions(bind=bind, stats_interval_s=stats_interval, **limits)
     signals = StopSignals()
     if stop_with_stdin:
-        signals.stop_with(sys.stdin.fileno())
+        signals.stop_with(_STANDARD_INPUT)
     _raise_open_files_limit()
     try:
         broker = Broker(options, debug=log_level == "debug")

@@ -36,6 +36,11 @@ class StopSignals:
 
     def stop_with(self, fd: int) -> None:
         """Take the end of a pipe for a signal too, named `END_OF_INPUT`: who holds its other end has ended."""
+        try:
+            os.fstat(fd)
+        except OSError:  # closed already; looked at now, for the next file that is opened gets its number
+            self._received.put(END_OF_INPUT)
+            return
         threading.Thread(target=self._read_to_end, args=(fd,), name="parent", daemon=True).start()
 
     def _read_to_end(self, fd: int) -> None:

@@ -221,26 +221,57 @@ def test_what_is_told_and_not_taken_is_counted_by_its_kind() -> None:
     }
 
 
-def test_what_waited_does_not_any_more_once_a_broker_has_taken_a_heartbeat_that_tells_of_it() -> None:
+BEAT = m.Heartbeat(False, 1.0, False, "host", 1, 1)
+
+
+def waiting() -> Stage:
+    """Three messages in a ring for three, which no broker has taken; one takes messages again."""
     stage = Stage(replay_ring_bytes=3 * SIZE)
     stage.bus.taking.clear()
     for _ in range(3):
         stage.outbox.publish(T, SMALL)
-    beat = m.Heartbeat(False, 1.0, False, "host", 1, 1)
-    assert not stage.outbox.tell(T, beat)
+    assert not stage.outbox.tell(T, BEAT)
     stage.bus.taking.add(0)
-    stage.outbox.tell(U, m.Goodbye("bye"))
+    return stage
+
+
+def beat(stage: Stage, seconds: float) -> None:
+    """A heartbeat each second."""
+    for _ in range(int(seconds)):
+        stage.now += 1
+        stage.outbox.tell(T, BEAT)
+
+
+def test_what_waited_does_not_any_more_when_heartbeats_have_told_of_it_for_long_enough() -> None:
+    stage = waiting()
+    stage.outbox.tell(T, BEAT)
+    beat(stage, BusOptions().dead_after_s - 1)
     assert stage.outbox.ring.unsent == 3
-    stage.outbox.tell(T, beat)
+    beat(stage, 1)
     assert stage.outbox.ring.unsent == 0
     assert stage.kept == [1, 2, 3]
     stage.bus.taking.clear()
-    stage.outbox.publish(T, SMALL)  # in place of the oldest, which was taken
+    stage.outbox.publish(T, SMALL)  # in place of the oldest, which was told of
     assert (stage.kept, stage.outbox.ring.unsent) == ([2, 3, 4], 1)
     stage.now += 1e6
     with capture_logs() as lines:
         stage.outbox.expire()
     assert [(line["event"], line["messages"]) for line in lines] == [("bus_expired_unsent", 1)]
+
+
+def test_a_lost_link_and_other_messages_make_it_wait_on() -> None:
+    """A broker that is there for a moment, perhaps for this node alone, has told nobody."""
+    stage = waiting()
+    for _ in range(10):
+        beat(stage, BusOptions().dead_after_s)
+        stage.outbox.link_lost()
+    for _ in range(10):
+        stage.now += 1
+        stage.outbox.tell(U, m.Goodbye("bye"))
+    assert stage.outbox.ring.unsent == 3
+    with pytest.raises(BusOverflowError):
+        stage.bus.taking.clear()
+        stage.outbox.publish(T, SMALL)
 
 
 @pytest.mark.parametrize("limit", [600, 5_000, 100_000])

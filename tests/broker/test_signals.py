@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from tests.support.ports import free_port_block
 from tests.support.timing import LIMIT_S
 
 WAITER = f"""
@@ -46,3 +47,17 @@ def test_end_of_a_pipe_is_told_like_a_signal_and_what_comes_before_is_not() -> N
         process.stdin.close()
         assert process.stdout.read() == "EOF\n"
     assert process.returncode == 0
+
+
+def test_input_that_is_closed_has_ended() -> None:
+    command = ["sh", "-c", 'exec "$0" "$@" 0<&-', sys.executable, "-m", "zmqio_broker"]
+    bind = f"tcp://127.0.0.1:{free_port_block(4)}"
+    process = subprocess.run(
+        [*command, "--bind", bind, "--stop-with-stdin"],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr
+    assert "EOF" in process.stderr

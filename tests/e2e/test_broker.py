@@ -16,8 +16,8 @@ from tests.support.broker import BrokerProcess
 from tests.support.broker_peers import Load, barrier, connected
 from tests.support.timing import LIMIT_S
 
-# Over the broker's heartbeat timeout of 5 s, so that connections time out on both sides meanwhile.
-LONG_PAUSE_S = 6.5
+# Over the broker's heartbeat timeout of 15 s, so that connections time out on both sides meanwhile.
+LONG_PAUSE_S = 16.5
 
 
 @pytest.fixture

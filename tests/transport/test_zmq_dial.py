@@ -125,6 +125,24 @@ async def test_whatever_the_system_refuses_is_tried_again(endpoint, monkeypatch)
     assert len(refused) == 3
 
 
+async def test_thread_that_the_system_does_not_give_is_asked_for_again(monkeypatch):
+    port, refused = free_port(), []
+    start = zmq_dial.threading.Thread.start
+
+    def start_at_last(thread):
+        if len(refused) < 2:
+            refused.append(1)
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    reasons = []
+    with socket.create_server(("127.0.0.1", port)):
+        monkeypatch.setattr(zmq_dial.threading.Thread, "start", start_at_last)
+        with dialled(f"tcp://localhost:{port}", failed=reasons.append) as (connected, _):
+            await wait_until(lambda: connected, "connected")
+    assert reasons == ["can't start new thread"] * 2
+
+
 async def test_name_that_is_none_is_tried_again_and_breaks_nothing(monkeypatch):
     asked = []
 

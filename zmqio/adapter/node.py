@@ -262,6 +262,7 @@ class Node:
 
     def lost(self, link: int) -> None:
         """The connection to a broker is gone."""
+        self._outbox.link_lost()
         self._presence.lost(link)
         self._repair.lost(link)
         self._news_of_parting.set()

@@ -70,6 +70,7 @@ class Outbox:
         self._stamps = Stamps(identity.node_id)
         self._shut: str | None = None
         self._expired = 0
+        self._told_since: float | None = None
 
     @property
     def connected_links(self) -> Collection[int]:
@@ -106,7 +107,8 @@ class Outbox:
     def tell(self, topic: bytes, message: Message, *, link: int | None = None) -> bool:
         """Send a message that is not stamped, by all links or by one; False, and counted, if none took it.
 
-        A heartbeat tells the others how much was sent, so once one is taken nothing waits for a broker any more.
+        A heartbeat tells the others how much was sent, and they ask for what they miss. So when heartbeats were
+        taken for `dead_after_s`, and no link was lost meanwhile, nothing waits for a broker any more.
         """
         try:
             sent = self._bus.publish(topic, encode(Envelope(self._stamps.unstamped(), message)), link=link)
@@ -117,9 +119,13 @@ class Outbox:
                 # No heartbeat, no echo: `health` says so, and other nodes hear the silence.
                 self._incidents.count(_UNSENT.get(type(message), "messages_unsent"))
             elif isinstance(message, Heartbeat):
-                self.ring.taken()
+                self._was_heard()
             return bool(sent)
         return False
+
+    def link_lost(self) -> None:
+        """A link is lost: who has not asked for what it missed may have to wait for longer."""
+        self._told_since = None
 
     def expire(self) -> None:
         """Forget what is too old; count and tell what no broker has ever taken of it."""
@@ -138,6 +144,13 @@ class Outbox:
         """Collect what was sent after a number, as much as one answer holds: see `Ring.page`."""
         self.expire()
         return self.ring.page(after, wanted, max_age_s=max_age_s, now=self._clock(), limits=self._page_limits)
+
+    def _was_heard(self) -> None:
+        now = self._clock()
+        if self._told_since is None:
+            self._told_since = now
+        if now - self._told_since >= self._options.dead_after_s:
+            self.ring.taken()
 
     def _publish(self, topic: bytes, message: Message, *, waits: bool) -> None:
         stamp = self._stamps.stamp(topic)

@@ -141,7 +141,7 @@ class Ring:
             self.expire(now)
 
     def taken(self) -> None:
-        """A broker has taken word of the newest number: what is kept is asked for by who misses it."""
+        """Everybody has heard of the newest number: what is kept is asked for by who misses it."""
         self._unsent_from = None
 
     def expire(self, now: float) -> None:

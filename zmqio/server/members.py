@@ -87,8 +87,10 @@ class Members:
         if self._listening:
             self._tell_listening(self._listening.intersection(sids), frames)
         if sids:
+            # A write may close a client, which then leaves its rooms: a live set of them must not be looked at.
+            fixed = sids if isinstance(sids, tuple | list) else tuple(sids)
             prepared = self._runtime.engine.prepare(frames)
-            self._runtime.fanout.deliver(sids, self._lanes, prepared, volatile=volatile)
+            self._runtime.fanout.deliver(fixed, self._lanes, prepared, volatile=volatile)
 
     def _tell_listening(self, sids: Collection[Sid], frames: Frames) -> None:
         if not sids:

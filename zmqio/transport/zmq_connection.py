@@ -37,6 +37,7 @@ LAGGING_BYTES = READ_BYTES // 4
 """Who reads so much at once is taken not to have kept up. Less than the window of a young TCP connection."""
 HANDED_ON_AT_ONCE = 256
 HANDSHAKE_LIMIT_S = 30.0
+NOT_ANSWERED = "nothing has answered yet"
 LOST_RETRY_S = 0.01
 BROKEN_OFF_RETRY_S = 0.1
 REFUSED_RETRY_S = 0.5
@@ -95,7 +96,7 @@ class Connection:
         self._received = received
         self._drained = drained
         self.is_up = False
-        self.trouble = "nothing has answered yet"
+        self.trouble = NOT_ANSWERED
         self._is_open = True
         self._is_lost = False
         self._is_reading = False
@@ -152,6 +153,7 @@ class Connection:
         """Drop the connection with what waits for it and connect anew; `down` is not called."""
         self._backlog = []
         self._drop()
+        self.trouble = NOT_ANSWERED
         if self._is_open:
             self._connect()
 

@@ -77,7 +77,11 @@ class Dial:
             addresses = _resolve(host.strip("[]"), port, socket.AI_NUMERICHOST)
         except (OSError, UnicodeError):  # a name
             # Not in the loop's executor: what blocks there would hold this up, and this the end of the loop.
-            threading.Thread(target=self._look_up_name, args=(host, port), daemon=True).start()
+            thread = threading.Thread(target=self._look_up_name, args=(host, port), daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:  # the system gives no more
+                self._try_again(str(error))
         else:
             self._try(addresses)
 
@@ -86,7 +90,7 @@ class Dial:
         found: list[_Address] | str
         try:
             found = _resolve(host, port)
-        except (OSError, UnicodeError) as error:
+        except Exception as error:  # noqa: BLE001  outer edge of the thread: whatever it is, it is tried again
             found = f"the name {host!r} is not found: {getattr(error, 'strerror', None) or error}"
         with contextlib.suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(self._looked_up, found)
