@@ -131,6 +131,15 @@ async def test_each_operation_is_one_publish_to_one_topic(cluster: Cluster, targ
         assert set(message.except_) == target.except_  # type: ignore[union-attr]
 
 
+async def test_what_follows_a_join_of_others_goes_where_they_hear_it_already(cluster: Cluster) -> None:
+    """They subscribe to the room's own topic only when they have read that they are to join it."""
+    await cluster.adapter.add_sockets(to(FOREIGN), ["new", "other"])
+    await cluster.adapter.broadcast(event("x"), to("new"))
+    await cluster.adapter.disconnect_sockets(to("other"), close=False)
+    await cluster.adapter.broadcast(event("x"), to("elsewhere"))
+    assert [topic for topic, _ in cluster.published()][1:] == [NAMESPACE, NAMESPACE, room("elsewhere")]
+
+
 async def test_local_operations_publish_nothing(cluster: Cluster) -> None:
     await with_peer(cluster)
     local = to(local=True)

@@ -1,12 +1,13 @@
 """What an emitter puts on the wire."""
 
+from dataclasses import replace
 from itertools import islice
 
 import pytest
 
 from zmqio.emitter.frames import RequestFrames, flush_pauses_s, unconfirmed
 from zmqio.exceptions import MessageTooLargeError, PacketError, PublishRequestError, RequestTimeoutError
-from zmqio.protocol.publish import PublishRequest, decode_request
+from zmqio.protocol.publish import Operation, PublishRequest, decode_request
 from zmqio.protocol.topic import TopicKind, covers, parse, split
 
 LIMIT_BYTES = 1_000
@@ -29,6 +30,15 @@ def test_the_topic_is_that_of_the_one_room_and_else_of_the_namespace(rooms: tupl
     made, body = split(frames().make(PublishRequest(event="news", namespace="/chat", rooms=rooms)))
     assert made == topic
     assert covers(made, "/chat", decode_request(body).rooms)
+
+
+def test_what_follows_a_join_goes_where_the_joining_nodes_hear_it_already() -> None:
+    made = frames()
+    made.make(PublishRequest(op=Operation.JOIN, names=("new",)))
+    emit = PublishRequest(event="x", rooms=("new",))
+    assert made.make(emit).startswith(b"zmqio/n//\0")
+    assert made.make(replace(emit, rooms=("elsewhere",))).startswith(b"zmqio/r//\0elsewhere\0")
+    assert made.make(replace(emit, namespace="/chat")).startswith(b"zmqio/r//chat\0new\0")
 
 
 def test_a_prefix_begins_every_topic() -> None:

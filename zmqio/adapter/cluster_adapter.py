@@ -13,6 +13,7 @@ from zmqio.adapter.barriers import Barriers
 from zmqio.adapter.base import LocalSockets, SocketDescription, Target
 from zmqio.adapter.local import LocalAdapter
 from zmqio.adapter.node import Node
+from zmqio.adapter.recent_joins import RecentJoins
 from zmqio.adapter.replies import Replies, to_description
 from zmqio.adapter.routes import Routes
 from zmqio.adapter.turns import Work
@@ -49,6 +50,7 @@ class ClusterAdapter(LocalAdapter):
         self._routes: Routes
         self._replies: Replies
         self._barriers = Barriers()
+        self._recent_joins = RecentJoins()
 
     async def open(self) -> None:
         """Hear what concerns the namespace."""
@@ -88,7 +90,7 @@ class ClusterAdapter(LocalAdapter):
 
     async def broadcast(self, frames: Frames, target: Target) -> None:
         """Send one encoded packet to all sockets that `target` reaches: here first, then in one publish."""
-        topic = self._routes.to(target)
+        topic = self._topic(target)
         if self._turns.busy:
             await self._in_turn(partial(self._broadcast, topic, frames, target))
         else:
@@ -133,6 +135,8 @@ class ClusterAdapter(LocalAdapter):
     async def add_sockets(self, target: Target, rooms: Collection[str]) -> None:
         """Put the sockets that `target` reaches in rooms. Returns when this node hears of them."""
         topic = self._checked(target, rooms)
+        if not target.local:
+            self._recent_joins.told(rooms)
         message = m.JoinRooms(*self._whom(target), tuple(rooms))
         await self._here_and_there(self._joining(target, rooms), topic, target, message)
         await self._barriers.of(rooms)
@@ -331,7 +335,12 @@ class ClusterAdapter(LocalAdapter):
     def _checked(self, target: Target, rooms: Collection[str]) -> bytes:
         for room in rooms:
             check_name(room)
-        return self._routes.to(target)
+        return self._topic(target)
+
+    def _topic(self, target: Target) -> bytes:
+        """The one topic that reaches every node with sockets of `target`, or that will have them in a moment."""
+        topic = self._routes.to(target)
+        return self._routes.everyone if self._recent_joins.concern(target.rooms) else topic
 
     def _whom(self, target: Target) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
         return self.namespace, tuple(target.rooms), tuple(target.except_)

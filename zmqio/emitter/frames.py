@@ -1,13 +1,15 @@
-"""What an emitter puts on the wire: one frame a request, topic and body, stamped. No sockets, no clock."""
+"""What an emitter puts on the wire: one frame a request, topic and body, stamped. No sockets."""
 
 import itertools
 import secrets
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from zmqio.adapter.recent_joins import RecentJoins
 from zmqio.exceptions import MessageTooLargeError, RequestTimeoutError
 from zmqio.ids import NodeId, make_node_id, make_node_tag
-from zmqio.protocol.publish import PublishRequest, encode_request
+from zmqio.protocol.publish import Operation, PublishRequest, encode_request
 from zmqio.protocol.topic import inbox_topic, namespace_topic, room_topic
 
 __all__ = ["RequestFrames", "flush_pauses_s", "unconfirmed"]
@@ -35,6 +37,7 @@ class RequestFrames:
         self._prefix = prefix
         self._max_message_bytes = max_message_bytes
         self._numbers = itertools.count(1)
+        self._recent_joins: defaultdict[str, RecentJoins] = defaultdict(RecentJoins)
 
     def make(self, request: PublishRequest) -> bytes:
         """Stamp and encode a request: `topic body`, body a msgpack map.
@@ -56,7 +59,10 @@ class RequestFrames:
         return self.inbox_topic + body, body
 
     def _topic(self, request: PublishRequest) -> bytes:
-        if len(request.rooms) == 1:
+        joins = self._recent_joins[request.namespace]
+        if request.op is Operation.JOIN:
+            joins.told(request.names)
+        if len(request.rooms) == 1 and not joins.concern(request.rooms):
             return room_topic(self._prefix, request.namespace, request.rooms[0])
         return namespace_topic(self._prefix, request.namespace)
 
