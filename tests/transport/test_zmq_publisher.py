@@ -55,7 +55,8 @@ class Peer:
         return self.xsub.recv()
 
     def close(self) -> None:
-        self.publisher.close()
+        if leftover := self.publisher.leave():
+            leftover.send_rest(0)
         self.context.destroy(linger=0)
 
 
@@ -140,9 +141,12 @@ async def test_nothing_is_left_without_a_connection(peer):
     assert peer.publisher.leave() is None
 
 
-async def test_closing_twice_does_no_harm(peer):
-    peer.publisher.close()
-    peer.publisher.close()
+async def test_leaving_twice_does_no_harm(peer):
+    await peer.up()
+    leftover = peer.publisher.leave()
+    assert leftover is not None
+    assert peer.publisher.leave() is None
+    leftover.send_rest(0)
 
 
 async def test_nothing_passes_the_next_connection_before_the_loss_was_told(peer):

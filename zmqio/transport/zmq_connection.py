@@ -27,6 +27,7 @@ from zmqio.exceptions import ZmtpError
 from zmqio.protocol.zmtp import GREETING, PING, Conversation, Message, SocketType
 from zmqio.transport.zmq_dial import Dial
 from zmqio.transport.zmq_leftover import Leftover
+from zmqio.transport.zmq_options import REFUSED_RETRY_S
 
 __all__ = ["Connection", "ConnectionEvents"]
 
@@ -40,8 +41,6 @@ HANDSHAKE_LIMIT_S = 30.0
 NOT_ANSWERED = "nothing has answered yet"
 LOST_RETRY_S = 0.01
 BROKEN_OFF_RETRY_S = 0.1
-REFUSED_RETRY_S = 0.5
-"""Seconds until a stranger at the address is asked again: it does not go away in a moment."""
 TICK_S = 1.0
 SILENT_TICKS = 5
 """So many ticks without a word of the peer, though it was asked in each, end a connection; one that this process

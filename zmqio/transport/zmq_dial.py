@@ -14,15 +14,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from zmqio.transport.zmq_options import KEEPALIVE_IDLE_S, KEEPALIVE_INTVL_S, KEEPALIVE_PROBES
+
 __all__ = ["Dial"]
 
 AGAIN_S = 0.01
 AGAIN_MOST_S = 0.1
 ATTEMPT_LIMIT_S = 5.0
 """Seconds until an attempt that nothing answers is given up for the next."""
-KEEPALIVE_IDLE_S = 5
-KEEPALIVE_INTVL_S = 1
-KEEPALIVE_PROBES = 5
 
 
 @dataclass(frozen=True, slots=True)

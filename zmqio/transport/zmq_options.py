@@ -4,7 +4,15 @@ import zmq
 
 from zmqio.transport.zmq_context import SyncSocket
 
-__all__ = ["REFUSED_RETRY_S", "fd_of", "is_writable", "set_link_options"]
+__all__ = [
+    "KEEPALIVE_IDLE_S",
+    "KEEPALIVE_INTVL_S",
+    "KEEPALIVE_PROBES",
+    "REFUSED_RETRY_S",
+    "fd_of",
+    "is_writable",
+    "set_link_options",
+]
 
 RECONNECT_IVL_MS = 10
 RECONNECT_IVL_MAX_MS = 100
@@ -12,7 +20,9 @@ RECONNECT_IVL_MAX_MS = 100
 # stranger is such a peer: an HTTP server's answer is cut into "messages". There is no ZAP handler.
 ZAP_DOMAIN = b"zmqio"
 REFUSED_RETRY_S = 0.5
-"""Seconds until a refused connection is tried again by hand: after such a peer libzmq does not try again."""
+"""Seconds until a stranger at the address is asked again: it does not go away in a moment, and libzmq does not ask
+again by itself."""
+# With these the kernel notices a machine that is gone after 10 s.
 KEEPALIVE_IDLE_S = 5
 KEEPALIVE_INTVL_S = 1
 KEEPALIVE_PROBES = 5

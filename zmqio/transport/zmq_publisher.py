@@ -81,11 +81,6 @@ class Publisher:
         self._settle()
         self._connection.restart()
 
-    def close(self) -> None:
-        """Stop; what waits is dropped."""
-        self._settle()
-        self._connection.close()
-
     def leave(self) -> Leftover | None:
         """Stop, and hand out what was not sent yet, if there is a connection for it."""
         gathered = b"".join(self._gathered)
