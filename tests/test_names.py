@@ -49,7 +49,7 @@ def test_modules_are_there_without_an_import_of_their_own() -> None:
     "program",
     [
         "import zmqio; zmqio.Emitter",
-        "import zmqio.launcher.acceptor",
+        "import zmqio.launcher.accept.acceptor",
         "import zmqio.launcher.serve",
         "import zmqio.cli",
     ],

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from zmqio.adapter.base import Adapter, AdapterFactory, BusGap, Health, LocalSockets, SocketDescription, Target
-    from zmqio.adapter.cluster_adapter import ClusterAdapter
     from zmqio.adapter.local import LocalAdapter
+    from zmqio.cluster.adapter import ClusterAdapter
     from zmqio.config import BusOptions, EngineOptions, ServerOptions
     from zmqio.emitter import AsyncEmitter, Emitter
     from zmqio.exceptions import (
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from zmqio.server.server import Server
     from zmqio.server.socket import Socket
     from zmqio.server.typed import TypedEvent
-    from zmqio.transport.zmq_adapter import ZmqAdapter
+    from zmqio.zeromq.adapter import ZmqAdapter
 
 __version__ = version("zmqio")
 
@@ -98,7 +98,7 @@ _NAMES_OF = {
         "SocketDescription",
         "Target",
     ),
-    "zmqio.adapter.cluster_adapter": ("ClusterAdapter",),
+    "zmqio.cluster.adapter": ("ClusterAdapter",),
     "zmqio.adapter.local": ("LocalAdapter",),
     "zmqio.config": ("BusOptions", "EngineOptions", "ServerOptions"),
     "zmqio.emitter": ("AsyncEmitter", "Emitter"),
@@ -126,7 +126,7 @@ _NAMES_OF = {
     "zmqio.server.server": ("Server",),
     "zmqio.server.socket": ("Socket",),
     "zmqio.server.typed": ("TypedEvent",),
-    "zmqio.transport.zmq_adapter": ("ZmqAdapter",),
+    "zmqio.zeromq.adapter": ("ZmqAdapter",),
 }
 _MODULE_OF = {name: module for module, names in _NAMES_OF.items() for name in names}
 

@@ -13,7 +13,7 @@ from zmqio.config import DEFAULT_ADDRESS, address_from_environment
 from zmqio.demo.run import NODE_NAMES, DemoOptions, run_demo
 from zmqio.emitter import Emitter
 from zmqio.exceptions import ConfigError, ZmqioError
-from zmqio.launcher.choice import Sticky
+from zmqio.launcher.routing.worker_choice import Sticky
 from zmqio.launcher.serve import serve as run_serve
 from zmqio.logs import LEVELS
 from zmqio.recipes.commands import haproxy_command, nginx_command

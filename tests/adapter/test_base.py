@@ -5,10 +5,10 @@ import pytest
 from tests.support.fake_sockets import FakeSockets
 from tests.support.memory_bus import MemoryBus
 from zmqio.adapter.base import Adapter, AdapterFactory, Bus, BusEvents, LocalSockets
-from zmqio.adapter.cluster import ClusterAdapterFactory
-from zmqio.adapter.cluster_adapter import ClusterAdapter
 from zmqio.adapter.local import LocalAdapter, LocalAdapterFactory
-from zmqio.adapter.node import Node
+from zmqio.cluster.adapter import ClusterAdapter
+from zmqio.cluster.factory import ClusterAdapterFactory
+from zmqio.cluster.node import Node
 
 
 def members(contract: type) -> dict[str, object]:

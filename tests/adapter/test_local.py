@@ -3,8 +3,7 @@ import asyncio
 import pytest
 
 from tests.support.fake_sockets import FakeSockets, ackable, event
-from zmqio.adapter.barriers import DONE
-from zmqio.adapter.base import AdapterFactory, Identity, Target
+from zmqio.adapter.base import DONE, AdapterFactory, Identity, Target
 from zmqio.adapter.local import LocalAdapter, LocalAdapterFactory
 from zmqio.exceptions import RequestTimeoutError, TopicError
 from zmqio.ids import NodeId, NodeTag, Sid

@@ -27,10 +27,10 @@ import zmq
 from tests.bench.engine.report import describe_machine
 from tests.support.broker import BrokerProcess
 from tests.support.cluster import process_environment
+from zmqio.engine.direct_write import Lane
 from zmqio.server.handshake import Handshake
 from zmqio.server.server import Server
-from zmqio.transport.lane import Lane
-from zmqio.transport.zmq_adapter import ZmqAdapter
+from zmqio.zeromq.adapter import ZmqAdapter
 
 ROOT = Path(__file__).parents[2]
 NODES = 4

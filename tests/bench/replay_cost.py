@@ -20,10 +20,10 @@ from typing import Any
 
 from tests.bench.engine.report import describe_machine
 from zmqio.adapter.base import BusEvents, BusGap, Identity
-from zmqio.adapter.node import Node
-from zmqio.adapter.replay import Replay
-from zmqio.adapter.ring import Ring
-from zmqio.adapter.stamps import Stamps
+from zmqio.cluster.delivery.receiver import Replay
+from zmqio.cluster.delivery.replay_buffer import Ring
+from zmqio.cluster.delivery.sequencer import Stamps
+from zmqio.cluster.node import Node
 from zmqio.config import BusOptions
 from zmqio.ids import NodeId, NodeTag
 from zmqio.protocol import messages as m

@@ -14,7 +14,7 @@ from zmqio.config import BusOptions
 from zmqio.ids import NodeId
 from zmqio.protocol.envelope import encode
 from zmqio.protocol.messages import AckCount, AckResponse, Envelope, Response, Stamp
-from zmqio.transport.zmq_bus import ZmqBus
+from zmqio.zeromq.bus import ZmqBus
 
 OPTIONS = BusOptions(heartbeat_s=0.05, dead_after_s=5.0)
 

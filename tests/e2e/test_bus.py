@@ -9,7 +9,7 @@ from tests.support.broker import BrokerProcess
 from tests.support.bus_events import RecordedEvents, running_bus
 from tests.support.rubbish import bus_rubbish
 from tests.support.timing import wait_until
-from zmqio.transport.zmq_bus import ZmqBus
+from zmqio.zeromq.bus import ZmqBus
 
 ALL = b"zmqio/a/\0"
 TRIALS = 300

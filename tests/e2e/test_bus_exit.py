@@ -17,7 +17,7 @@ ALL = b"zmqio/a/\0"
 GOODBYE = """
 import asyncio, atexit, sys
 from zmqio.config import BusOptions
-from zmqio.transport.zmq_bus import ZmqBus
+from zmqio.zeromq.bus import ZmqBus
 
 class Events:
     def __init__(self): self.is_back = asyncio.Event()
@@ -45,7 +45,7 @@ asyncio.run(main(sys.argv[1], sys.argv[2] == "waits"))
 """
 PUSH = """
 import sys
-from zmqio.transport.zmq_push import Push
+from zmqio.zeromq.push import Push
 push = Push([sys.argv[1]])
 for number in range(100):
     push.send(b"zmqio/a/\\0" + b"%d" % number)

@@ -18,7 +18,7 @@ from tests.support.node_config import NodeConfig
 from tests.support.timing import LIMIT_S, wait_until
 from zmqio.exceptions import ConfigError
 from zmqio.ids import NodeTag
-from zmqio.transport.zmq_adapter import ZmqAdapter
+from zmqio.zeromq.adapter import ZmqAdapter
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -10,9 +10,9 @@ from structlog.testing import capture_logs
 
 from tests.support.timing import LIMIT_S, wait_until
 from zmqio.exceptions import ServeError
-from zmqio.launcher.reports import Failed
 from zmqio.launcher.restarts import MOST_ENDS, MOST_ENDS_UNREADY
 from zmqio.launcher.slot import Slot
+from zmqio.launcher.worker.messages import Failed
 
 
 class Worker:

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from tests.support.cluster import ROOT
 from tests.support.timing import wait_until
 from zmqio.exceptions import ServeError
-from zmqio.launcher.bind import Bind, listen_group
+from zmqio.launcher.listener import Bind, listen_group
 from zmqio.launcher.options import ServeOptions
 from zmqio.launcher.supervisor import Supervisor
 

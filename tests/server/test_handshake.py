@@ -1,7 +1,7 @@
 """`Handshake`: from the first HTTP request and the CONNECT payload."""
 
+from zmqio.engine.server import Request
 from zmqio.server.handshake import Handshake
-from zmqio.transport.engine import Request
 
 
 def test_query_headers_and_auth_are_taken_over() -> None:

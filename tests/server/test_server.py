@@ -15,8 +15,8 @@ from tests.support.asgi import http
 from tests.support.memory_bus import MemoryNetwork
 from tests.support.timing import LIMIT_S, wait_until
 from zmqio.adapter.base import BusGap, Identity, NodeEvents, Target
-from zmqio.adapter.cluster import ClusterAdapterFactory
 from zmqio.adapter.local import LocalAdapter, LocalAdapterFactory
+from zmqio.cluster.factory import ClusterAdapterFactory
 from zmqio.exceptions import ConfigError, ServerClosedError
 from zmqio.ids import NodeId
 from zmqio.protocol.packet import Frames

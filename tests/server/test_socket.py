@@ -6,11 +6,11 @@ import pytest
 
 from tests.support.fake_engine import FakeSession, Stand
 from tests.support.timing import wait_until
+from zmqio.engine.direct_write import write_all
 from zmqio.exceptions import PacketError, RequestTimeoutError, SocketGoneError, TopicError
 from zmqio.server.client import Client
 from zmqio.server.fanout import FanOut
 from zmqio.server.socket import Socket
-from zmqio.transport.lane import write_all
 
 
 async def one(stand: Stand) -> tuple[Socket, Client, FakeSession]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.support.timing import wait_until
 from zmqio.config import BusOptions
-from zmqio.transport.zmq_bus import ZmqBus
+from zmqio.zeromq.bus import ZmqBus
 
 __all__ = ["RecordedEvents", "running_bus"]
 

@@ -17,14 +17,14 @@ from tests.support.js_clients import pack, unpack
 from tests.support.node_config import NodeConfig
 from zmqio.adapter.base import SocketDescription
 from zmqio.exceptions import RequestTimeoutError, ZmqioError
+from zmqio.hosting.server import serve
 from zmqio.ids import is_sid_shaped
 from zmqio.logs import configure_logs
 from zmqio.server.broadcast import Broadcast, RemoteSocket
 from zmqio.server.namespace import Namespace
 from zmqio.server.server import Server
 from zmqio.server.socket import Socket
-from zmqio.transport.uvicorn_server import serve
-from zmqio.transport.zmq_adapter import ZmqAdapter
+from zmqio.zeromq.adapter import ZmqAdapter
 
 __all__ = ["NAMESPACES", "ClusterApp"]
 

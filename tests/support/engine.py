@@ -6,8 +6,8 @@ from typing import Any
 
 from tests.support.asgi import Answer, FakeHttp, FakeWebSocket, http
 from zmqio.config import EngineOptions
+from zmqio.engine.server import Engine, Request, Session
 from zmqio.ids import NodeTag
-from zmqio.transport.engine import Engine, Request, Session
 
 __all__ = ["EngineUnderTest", "RecordedConnection"]
 

@@ -9,13 +9,13 @@ from tests.support.memory_bus import MemoryNetwork
 from tests.support.node_stage import NodeEventLog
 from tests.support.timing import wait_until
 from zmqio.adapter.base import Identity
-from zmqio.adapter.cluster import ClusterAdapterFactory
+from zmqio.cluster.factory import ClusterAdapterFactory
 from zmqio.config import BusOptions
 from zmqio.ids import NodeId, NodeTag
 from zmqio.protocol.envelope import decode
 from zmqio.protocol.messages import Message
 from zmqio.protocol.publish import BodyKind, classify
-from zmqio.transport.relay import Relay, join_nodes
+from zmqio.relay.relay import Relay, join_nodes
 
 __all__ = ["BUS", "EngineNode", "EngineNodes"]
 

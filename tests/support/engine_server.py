@@ -12,8 +12,8 @@ from hypercorn.config import Config as HypercornConfig
 
 from tests.support.engine import EngineUnderTest, OnMessage
 from tests.support.timing import LIMIT_S, wait_until
-from zmqio.transport.uvicorn_http import FastHttpProtocol
-from zmqio.transport.uvicorn_ws import FastWebSocketProtocol
+from zmqio.hosting.http_protocol import FastHttpProtocol
+from zmqio.hosting.websocket_protocol import FastWebSocketProtocol
 
 __all__ = ["SERVERS", "RunningEngine", "run_engine"]
 

@@ -6,13 +6,13 @@ from typing import Any
 from zmqio.adapter.base import Identity
 from zmqio.adapter.local import LocalAdapter
 from zmqio.config import ServerOptions
+from zmqio.engine.direct_write import Lane
+from zmqio.engine.server import Request
 from zmqio.ids import EngineSid, NodeId, NodeTag, make_engine_sid
 from zmqio.protocol.parser import JsonParser
 from zmqio.server.client import Client
 from zmqio.server.namespace import Namespace
 from zmqio.server.runtime import Runtime
-from zmqio.transport.engine import Request
-from zmqio.transport.lane import Lane
 
 TAG = NodeTag("tagA")
 IDENTITY = Identity(NodeId("tagA-node-0001"), TAG)

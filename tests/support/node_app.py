@@ -21,11 +21,11 @@ from hypercorn.config import Config as HypercornConfig
 
 from tests.support.node_config import NodeConfig
 from zmqio.exceptions import ConnectRefused, ZmqioError
+from zmqio.hosting.server import serve
 from zmqio.logs import configure_logs
 from zmqio.server.server import Server
 from zmqio.server.socket import Socket
-from zmqio.transport.uvicorn_server import serve
-from zmqio.transport.zmq_adapter import ZmqAdapter
+from zmqio.zeromq.adapter import ZmqAdapter
 
 __all__ = ["NodeApp", "make_asgi_app"]
 

@@ -5,7 +5,7 @@ from collections import Counter
 from tests.support.memory_bus import MemoryBus, MemoryNetwork
 from tests.support.timing import wait_until
 from zmqio.adapter.base import BusGap, Identity
-from zmqio.adapter.node import Node
+from zmqio.cluster.node import Node
 from zmqio.config import BusOptions
 from zmqio.ids import NodeId, NodeTag
 from zmqio.protocol import messages as m

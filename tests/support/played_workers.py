@@ -4,7 +4,7 @@ import socket
 from collections.abc import Callable
 
 from zmqio.ids import NodeTag
-from zmqio.launcher.reports import Failed
+from zmqio.launcher.worker.messages import Failed
 
 __all__ = ["PlayedWorker"]
 

@@ -10,12 +10,12 @@ import sys
 from typing import Any
 
 from tests.support.node_config import NodeConfig
+from zmqio.hosting.event_loop import run
+from zmqio.hosting.server import serve
 from zmqio.logs import configure_logs
 from zmqio.server.server import Server
 from zmqio.server.socket import Socket
-from zmqio.transport.event_loop import run
-from zmqio.transport.uvicorn_server import serve
-from zmqio.transport.zmq_adapter import ZmqAdapter
+from zmqio.zeromq.adapter import ZmqAdapter
 
 __all__ = ["make_app"]
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from zmqio.protocol.zmtp import Message, SocketType
-from zmqio.transport.zmq_connection import Connection, ConnectionEvents
+from zmqio.zeromq.connection import Connection, ConnectionEvents
 
 __all__ = ["Recorded", "connected", "mute_listener"]
 

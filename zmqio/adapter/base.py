@@ -12,14 +12,15 @@ Source: the method set is that of `socket.io-adapter` 2.5 (`addAll`, `broadcast`
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, runtime_checkable
 
 from zmqio.ids import NodeId, NodeTag, Sid
 from zmqio.protocol.packet import AckableFrames, Frames
 
 __all__ = [
+    "DONE",
     "Adapter",
     "AdapterFactory",
     "Bus",
@@ -34,6 +35,17 @@ __all__ = [
     "TagClash",
     "Target",
 ]
+
+
+class _Done:
+    """An awaitable that is done: costs no task, no future, no turn of the loop."""
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return
+        yield
+
+
+DONE: Final[Awaitable[None]] = _Done()
 
 
 @dataclass(frozen=True, slots=True)

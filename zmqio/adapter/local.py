@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
-from zmqio.adapter.barriers import DONE
 from zmqio.adapter.base import (
+    DONE,
     Adapter,
     Health,
     Identity,
@@ -19,8 +19,8 @@ from zmqio.adapter.base import (
     TagClash,
     Target,
 )
+from zmqio.adapter.room_queue import Turns, Work
 from zmqio.adapter.rooms import RoomIndex
-from zmqio.adapter.turns import Turns, Work
 from zmqio.exceptions import RequestTimeoutError
 from zmqio.ids import Sid
 from zmqio.protocol.packet import AckableFrames, Frames

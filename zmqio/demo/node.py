@@ -12,10 +12,10 @@ import sys
 from zmqio.demo.chat import Chat
 from zmqio.demo.part import ENVIRONMENT, Part
 from zmqio.demo.static import PAGE, StaticFiles
+from zmqio.hosting.event_loop import run as run_on_loop
+from zmqio.hosting.server import serve
 from zmqio.logs import configure_logs
 from zmqio.server.server import Server
-from zmqio.transport.event_loop import run as run_on_loop
-from zmqio.transport.uvicorn_server import serve
 
 __all__ = ["main"]
 

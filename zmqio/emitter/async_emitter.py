@@ -9,8 +9,8 @@ from zmqio.config import DEFAULT_ADDRESS, BusOptions, split_addresses
 from zmqio.emitter.frames import RequestFrames, flush_pauses_s, unconfirmed
 from zmqio.emitter.operator import BroadcastOperator, Sending
 from zmqio.protocol.publish import PublishRequest
-from zmqio.transport.zmq_inbox import Inbox
-from zmqio.transport.zmq_push import AsyncPush
+from zmqio.zeromq.echo_inbox import Inbox
+from zmqio.zeromq.push import AsyncPush
 
 __all__ = ["AsyncEmitter"]
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from zmqio.adapter.recent_joins import RecentJoins
+from zmqio.cluster.recent_joins import RecentJoins
 from zmqio.exceptions import MessageTooLargeError, RequestTimeoutError
 from zmqio.ids import NodeId, make_node_id, make_node_tag
 from zmqio.protocol.publish import Operation, PublishRequest, encode_request

@@ -18,8 +18,8 @@ from zmqio.emitter.frames import RequestFrames, flush_pauses_s, unconfirmed
 from zmqio.emitter.operator import BroadcastOperator
 from zmqio.exceptions import BusUnavailableError
 from zmqio.protocol.publish import PublishRequest
-from zmqio.transport.zmq_inbox import Inbox
-from zmqio.transport.zmq_push import Push
+from zmqio.zeromq.echo_inbox import Inbox
+from zmqio.zeromq.push import Push
 
 __all__ = ["Emitter"]
 

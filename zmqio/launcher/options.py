@@ -9,9 +9,9 @@ from typing import Literal, get_args
 from zmqio.config import split_addresses
 from zmqio.exceptions import ConfigError
 from zmqio.launcher.app_import import check_app_name
-from zmqio.launcher.bind import parse_bind
-from zmqio.launcher.choice import Sticky
-from zmqio.launcher.proxies import TrustedProxies
+from zmqio.launcher.listener import parse_bind
+from zmqio.launcher.routing.trusted_proxies import TrustedProxies
+from zmqio.launcher.routing.worker_choice import Sticky
 from zmqio.launcher.tags import TagSource
 from zmqio.logs import LEVELS
 

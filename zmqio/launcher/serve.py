@@ -10,18 +10,18 @@ import structlog
 
 from zmqio.config import address_from_environment
 from zmqio.exceptions import ConfigError
-from zmqio.launcher.bind import listen_group, parse_bind, remove
-from zmqio.launcher.files import open_many_files
+from zmqio.hosting.event_loop import run as run_on_loop
+from zmqio.launcher.listener import listen_group, parse_bind, remove
 from zmqio.launcher.options import ServeOptions, acceptor_count, check_tls
+from zmqio.launcher.rlimits import open_many_files
 from zmqio.launcher.supervisor import Supervisor
 from zmqio.logs import configure_logs
-from zmqio.transport.event_loop import run as run_on_loop
 
 __all__ = ["serve"]
 
 log = structlog.get_logger(__name__)
 
-_WORKER_MODULE = "zmqio.launcher.worker"
+_WORKER_MODULE = "zmqio.launcher.worker.main"
 
 
 def serve(app: str, **options: Any) -> None:

@@ -7,7 +7,7 @@ import structlog
 
 from zmqio.exceptions import ServeError
 from zmqio.launcher.restarts import Restarts
-from zmqio.launcher.worker_process import WorkerProcess
+from zmqio.launcher.worker.process import WorkerProcess
 
 __all__ = ["READY_LIMIT_S", "Slot"]
 

@@ -13,14 +13,14 @@ from typing import Any
 
 import structlog
 
-from zmqio.launcher.acceptors import Acceptors
-from zmqio.launcher.bind import describe
-from zmqio.launcher.crew import Crew
-from zmqio.launcher.front import BalancerFront, Front
+from zmqio.launcher.accept.acceptor_pool import Acceptors
+from zmqio.launcher.accept.front import BalancerFront, Front
+from zmqio.launcher.broker_process import OwnBroker
+from zmqio.launcher.code_watcher import code_changes
+from zmqio.launcher.listener import describe
 from zmqio.launcher.options import ServeOptions, worker_count
-from zmqio.launcher.own_broker import OwnBroker
-from zmqio.launcher.reload import code_changes
 from zmqio.launcher.slot import Slot
+from zmqio.launcher.worker_pool import Crew
 
 __all__ = ["Supervisor"]
 

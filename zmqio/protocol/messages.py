@@ -257,8 +257,8 @@ class ReplayRequest:
         request_id: unique for the sender; the answer carries it.
         after: the highest n that needs no repeating.
         max_age_s: seconds; nothing older concerns the sender.
-        topics: a `zmqio.adapter.topic_filter` of the sender's topics (its inbox, its sessions and the topic of all
-            nodes are not in it: they are its own by their names).
+        topics: a Bloom filter of the sender's topics, without its inbox, its sessions and the topic of all nodes:
+            those are its own by their names.
     """
 
     request_id: int

@@ -9,10 +9,10 @@ from typing import Any, Protocol, TypeAlias
 import structlog
 
 from zmqio.client import CLIENT_JS, CLIENT_JS_NAME
+from zmqio.engine.server import Engine
 from zmqio.exceptions import ServerClosedError
 from zmqio.server.asgi_answers import Receive, Scope, Send, refuse, respond_to_get
 from zmqio.server.health_app import HealthApp
-from zmqio.transport.engine import Engine
 
 __all__ = ["AsgiApp", "AsgiCallable", "Host"]
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import structlog
 
+from zmqio.engine.server import Request, Session
 from zmqio.exceptions import PacketError
 from zmqio.protocol.packet import Packet, PacketType
 from zmqio.server.handshake import Handshake
 from zmqio.server.namespace import Namespace
 from zmqio.server.runtime import Runtime
 from zmqio.server.socket import Socket
-from zmqio.transport.engine import Request, Session
 
 __all__ = ["Client"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
-from zmqio.transport.engine import Request
+from zmqio.engine.server import Request
 
 __all__ = ["Handshake"]
 

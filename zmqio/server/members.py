@@ -8,12 +8,12 @@ from typing import Any
 import structlog
 
 from zmqio.adapter.base import SocketDescription
+from zmqio.engine.direct_write import Lane
 from zmqio.exceptions import PacketError
 from zmqio.ids import Sid
 from zmqio.protocol.packet import RESERVED_EVENTS, AckableFrames, Frames, Packet, PacketType
 from zmqio.server.runtime import Runtime
 from zmqio.server.socket import Socket
-from zmqio.transport.lane import Lane
 
 __all__ = ["Members", "check_event"]
 

@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 
 from zmqio.adapter.base import Adapter, LocalSockets
+from zmqio.engine.server import Prepared
 from zmqio.exceptions import ConnectRefused
 from zmqio.ids import Sid, make_sid
 from zmqio.protocol.packet import AckableFrames, Frames, Packet, PacketType
@@ -22,7 +23,6 @@ from zmqio.server.operations import Operations
 from zmqio.server.registry import Registration, Registry
 from zmqio.server.runtime import Runtime
 from zmqio.server.socket import Line, Socket
-from zmqio.transport.engine import Prepared
 
 __all__ = ["Namespace"]
 

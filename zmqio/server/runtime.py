@@ -9,13 +9,13 @@ import structlog
 
 from zmqio.adapter.base import Identity
 from zmqio.config import ServerOptions
+from zmqio.engine.direct_write import Lane, write_all
+from zmqio.engine.server import Engine, Prepared
 from zmqio.log_limit import LimitedLog
 from zmqio.protocol.packet import Packet
 from zmqio.protocol.parser import Parser
 from zmqio.server.fanout import FanOut
 from zmqio.server.tasks import Tasks
-from zmqio.transport.engine import Engine, Prepared
-from zmqio.transport.lane import Lane, write_all
 
 __all__ = ["Runtime"]
 

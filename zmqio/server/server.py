@@ -18,9 +18,11 @@ import structlog
 from zmqio.adapter.base import Adapter, AdapterFactory, Health, Identity
 from zmqio.adapter.local import LocalAdapterFactory
 from zmqio.config import EngineOptions, ServerOptions, address_from_environment, node_tag_from_environment
+from zmqio.engine.server import Engine, Request, Session
 from zmqio.exceptions import ConfigError, ServerClosedError
 from zmqio.ids import NodeId, make_node_id, make_node_tag, parse_node_tag
 from zmqio.protocol.parser import JsonParser, Parser
+from zmqio.relay.relay import Relay, join_nodes
 from zmqio.server.asgi import AsgiApp, AsgiCallable
 from zmqio.server.broadcast import Broadcast
 from zmqio.server.client import Client
@@ -36,9 +38,7 @@ from zmqio.server.parent import ParentNamespace, Rule
 from zmqio.server.registry import Registration, Registry
 from zmqio.server.runtime import Runtime
 from zmqio.server.workers import warn_of_workers
-from zmqio.transport.engine import Engine, Request, Session
-from zmqio.transport.relay import Relay, join_nodes
-from zmqio.transport.zmq_adapter import ZmqAdapter
+from zmqio.zeromq.adapter import ZmqAdapter
 
 __all__ = ["AdapterSpec", "Server"]
 

@@ -11,6 +11,8 @@ from typing import Any, Protocol
 import structlog
 
 from zmqio.adapter.base import Adapter, SocketDescription
+from zmqio.engine.direct_write import Lane
+from zmqio.engine.server import Prepared
 from zmqio.exceptions import SocketGoneError
 from zmqio.ids import NodeId, Sid
 from zmqio.protocol.packet import Packet, PacketType
@@ -21,8 +23,6 @@ from zmqio.server.event_queue import EventQueue
 from zmqio.server.handshake import Handshake
 from zmqio.server.sending import Sending
 from zmqio.server.taps import Tappable
-from zmqio.transport.engine import Prepared
-from zmqio.transport.lane import Lane
 
 __all__ = ["Home", "Line", "Socket"]
 

@@ -4,8 +4,8 @@ import socket
 import sys
 from typing import Any
 
-from zmqio.transport.event_loop import run
-from zmqio.transport.uvicorn_server import serve
+from zmqio.hosting.event_loop import run
+from zmqio.hosting.server import serve
 
 __all__ = ["app"]
 

@@ -21,7 +21,7 @@ from tests.support.tools import require
 __all__ = ["CONTESTANTS", "ZMQIO", "Contestant", "running"]
 
 DIRECT, ZMQIO, NGINX, NGINX_KEPT = "direct", "zmqio serve", "nginx", "nginx keepalive"
-ACCEPTOR, WORKER = "zmqio.launcher.acceptor", "zmqio.launcher.worker"
+ACCEPTOR, WORKER = "zmqio.launcher.accept.acceptor", "zmqio.launcher.worker.main"
 CONTESTANTS = (DIRECT, ZMQIO, NGINX, NGINX_KEPT)
 
 NGINX_CONF = """

@@ -13,10 +13,10 @@ import uvicorn
 from tests.bench.cluster_peers.pace import SLICE, Pace
 from tests.bench.cluster_peers.payload import stamped
 from tests.bench.cluster_peers.stock_uvicorn import run_stock_uvicorn
+from zmqio.hosting.server import serve
 from zmqio.logs import configure_logs
 from zmqio.server.server import Server
 from zmqio.server.socket import Socket
-from zmqio.transport.uvicorn_server import serve
 
 PING_INTERVAL_S = 600
 

@@ -29,7 +29,7 @@ from tests.bench.cluster_peers.processes import redis_server
 from tests.bench.engine.report import describe_machine
 from tests.support.broker import BrokerProcess
 from zmqio.protocol.zmtp import GREETING, Conversation, SocketType, frame, subscription
-from zmqio.transport.endpoints import endpoints_of
+from zmqio.zeromq.endpoints import endpoints_of
 
 INTERVAL_NS = 2_000_000
 SETTLE_S = 0.5

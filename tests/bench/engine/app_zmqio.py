@@ -13,10 +13,10 @@ import uvicorn
 
 from tests.bench.engine.loop_probe import LoopProbe
 from tests.bench.engine.payload import payload
+from zmqio.hosting.server import serve
 from zmqio.logs import configure_logs
 from zmqio.server.server import Server
 from zmqio.server.socket import Socket
-from zmqio.transport.uvicorn_server import serve
 
 io = Server(adapter=sys.argv[3] if len(sys.argv) > 3 else None)
 

@@ -1,0 +1,295 @@
+"""Real nodes on a bus in memory: what is missed is repaired, and what cannot be is told."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from structlog.testing import capture_logs
+
+from tests.support.memory_bus import MemoryNetwork
+from tests.support.node_stage import NodeEventLog
+from tests.support.timing import wait_until
+from zmqio.adapter.base import Identity
+from zmqio.cluster.node import Node
+from zmqio.config import BusOptions
+from zmqio.ids import NodeId, NodeTag
+from zmqio.protocol import messages as m
+from zmqio.protocol.messages import Message
+from zmqio.protocol.publish import PublishRequest
+from zmqio.protocol.topic import all_topic, room_topic
+
+ALL = all_topic("zmqio")
+ROOMS = [room_topic("zmqio", "/", name) for name in ("a", "b", "c")]
+TOPICS = [ALL, *ROOMS]
+
+
+class Member:
+    """A node on the network that hears all rooms, and keeps the numbers that it hears."""
+
+    def __init__(self, network: MemoryNetwork, number: int, options: BusOptions) -> None:
+        tag = f"tag{number}"
+        self.node_id = NodeId(f"{tag}{number:011}")
+        self.bus = network.bus(tag, max_message_bytes=options.max_message_bytes)
+        self.events = NodeEventLog()
+        self.heard: list[tuple[NodeId, int]] = []
+        self.node = Node(Identity(self.node_id, NodeTag(tag)), self.bus, options, self.events)
+        self.node.attach("/", self)
+        self._said = 0
+
+    def receive(self, message: Message, sender: NodeId) -> None:
+        assert isinstance(message, m.FetchRooms)
+        self.heard.append((sender, message.request_id))
+
+    def apply(self, request: PublishRequest) -> None:
+        raise AssertionError("nobody requests anything")
+
+    def say(self, count: int) -> None:
+        """Publish so many numbers, each on the next topic."""
+        for _ in range(count):
+            self._said += 1
+            self.node.publish(TOPICS[self._said % len(TOPICS)], m.FetchRooms(self._said, "/"))
+
+    def numbers_of(self, sender: "Member") -> list[int]:
+        return [number for node_id, number in self.heard if node_id == sender.node_id]
+
+    def counter(self, name: str) -> int:
+        counters: dict[str, int] = self.node.health().details["counters"]
+        return counters.get(name, 0)
+
+    def details(self) -> dict[str, int]:
+        replay: dict[str, int] = self.node.health().details["replay"]
+        return dict(replay)
+
+    async def has_heard(self, sender: "Member", upto: int) -> None:
+        """Wait for a number; every one before it must have come once and in order."""
+        await wait_until(lambda: upto in self.numbers_of(sender), f"{upto} of {sender.node_id}")
+        assert self.numbers_of(sender) == list(range(1, upto + 1))
+
+
+@asynccontextmanager
+async def running(
+    nodes: int = 2, links: int = 1, **options: float
+) -> AsyncIterator[tuple[MemoryNetwork, list[Member]]]:
+    """Nodes that know each other."""
+    network = MemoryNetwork(links)
+    chosen = BusOptions(heartbeat_s=0.02, dead_after_s=2.0, **options)  # type: ignore[arg-type]
+    members = [Member(network, number, chosen) for number in range(1, nodes + 1)]
+    for member in members:
+        await member.node.start()
+        await member.node.subscribe(ROOMS)
+    await wait_until(lambda: all(len(member.node.peers) == nodes - 1 for member in members), "all know each other")
+    try:
+        yield network, members
+    finally:
+        for member in members:
+            await member.node.close()
+
+
+def carried(network: MemoryNetwork, member: Member) -> Callable[[], bool]:
+    """Whether something reaches a member after now."""
+    before = network.delivered[member.bus.name]
+    return lambda: network.delivered[member.bus.name] > before
+
+
+async def test_what_is_published_while_the_broker_is_gone_comes_once_and_in_order_across_topics() -> None:
+    async with running(nodes=3) as (network, (one, two, three)):
+        one.say(10)
+        network.cut(0)
+        await wait_until(lambda: not one.bus.connected_links, "the loss")
+        one.say(200)
+        two.say(5)
+        network.mend(0)
+        await two.has_heard(one, 210)
+        await three.has_heard(one, 210)
+        await three.has_heard(two, 5)
+        one.say(1)
+        await three.has_heard(one, 211)
+        assert two.counter("replayed") >= 200
+        assert one.counter("bus_waits") == 200
+        assert one.counter("replays_sent") >= 400
+        assert [member.events.gaps for member in (one, two, three)] == [[], [], []]
+
+
+async def test_what_one_node_misses_alone_is_sent_again_to_it_alone() -> None:
+    async with running(nodes=3) as (_network, (one, two, three)):
+        two.bus.link_down(0)
+        await wait_until(lambda: not two.bus.connected_links, "the loss")
+        one.say(50)
+        await three.has_heard(one, 50)
+        two.bus.link_up(0)
+        await two.has_heard(one, 50)
+        assert three.counter("replayed") == 0
+        assert two.details()["nodes_asked"] == 0
+
+
+async def test_tail_that_was_published_in_the_outage_comes_without_another_message() -> None:
+    async with running() as (_network, (one, two)):
+        one.bus.link_down(0)
+        one.say(3)
+        one.bus.link_up(0)
+        await two.has_heard(one, 3)
+
+
+async def test_loss_of_one_of_two_brokers_costs_no_question() -> None:
+    async with running(links=2) as (network, (one, two)):
+        one.say(10)
+        await two.has_heard(one, 10)
+        questions = two.counter("replay_questions")
+        network.cut(0)
+        await wait_until(lambda: len(two.bus.connected_links) == 1, "the loss")
+        one.say(20)
+        network.mend(0)
+        await wait_until(lambda: len(two.bus.connected_links) == 2, "both")
+        one.say(20)
+        await two.has_heard(one, 50)
+        assert two.counter("replay_questions") == questions
+
+
+async def test_loss_of_both_brokers_one_after_the_other_loses_nothing() -> None:
+    async with running(links=2) as (network, (one, two)):
+        for _ in range(5):
+            for link in (0, 1):
+                network.cut(link)
+                one.say(7)
+            for link in (1, 0):
+                network.mend(link)
+                one.say(7)
+                await wait_until(carried(network, two), "something")
+        one.say(1)
+        await two.has_heard(one, 141)
+        assert two.events.gaps == []
+
+
+async def test_what_a_full_queue_did_not_take_comes_when_it_takes_something_again() -> None:
+    async with running() as (_network, (one, two)):
+        one.say(5)
+        one.bus.fill(0)
+        one.say(20)
+        assert one.details()["ring_unsent"] == 20
+        await two.has_heard(one, 25)
+        assert one.counter("bus_waits") == 20
+
+
+async def test_full_queue_of_one_of_two_brokers_loses_nothing_when_the_other_goes() -> None:
+    async with running(links=2) as (network, (one, two)):
+        one.bus.fill(0)
+        one.say(20)
+        network.cut(1)
+        await two.has_heard(one, 20)
+        assert two.events.gaps == []
+
+
+async def test_messages_lost_to_a_tiny_ring_are_a_gap_with_their_exact_count() -> None:
+    async with running(nodes=3, replay_ring_bytes=3_000) as (_network, (one, two, three)):
+        one.say(10)
+        await two.has_heard(one, 10)
+        with capture_logs() as lines:
+            two.bus.link_down(0)
+            await wait_until(lambda: not two.bus.connected_links, "the loss")
+            one.say(100)
+            await three.has_heard(one, 110)
+            two.bus.link_up(0)
+            await wait_until(lambda: 110 in two.numbers_of(one), "the newest")
+        heard = two.numbers_of(one)
+        kept = one.details()["ring_messages"]
+        assert 0 < kept < 100
+        assert heard == [*range(1, 11), *range(111 - kept, 111)]
+        [gap] = two.events.gaps
+        assert (gap.node_id, gap.first, gap.last, gap.messages) == (one.node_id, 11, 110, 100 - kept)
+        assert (two.counter("bus_gaps"), two.counter("bus_gap_messages")) == (1, 100 - kept)
+        assert [line["messages"] for line in lines if line["event"] == "bus_gap"] == [100 - kept]
+        assert three.events.gaps == []
+
+
+async def test_gap_counts_the_topics_of_this_node_alone() -> None:
+    async with running(replay_ring_bytes=3_000) as (_network, (one, two)):
+        two.node.unsubscribe(ROOMS)
+        two.bus.link_down(0)
+        await wait_until(lambda: not two.bus.connected_links, "the loss")
+        one.say(101)
+        one.node.publish(ROOMS[0], m.FetchRooms(0, "/"))
+        two.bus.link_up(0)
+        await wait_until(lambda: two.events.gaps, "the gap")
+        await wait_until(lambda: two.details()["nodes_asked"] == 0, "the end of the repair")
+        # Every fourth number is on the topic of all nodes.
+        assert two.events.gaps[0].messages == 25 - len(two.numbers_of(one))
+
+
+async def test_copies_from_a_lying_network_are_counted_and_not_delivered() -> None:
+    async with running() as (network, (one, two)):
+        network.faults.double = 1.0
+        one.say(20)
+        await two.has_heard(one, 20)
+        await wait_until(lambda: two.counter("bus_copies") == 20, "the copies")
+
+
+async def test_node_that_was_told_that_it_is_behind_asks_and_misses_nothing() -> None:
+    async with running() as (network, (one, two)):
+        one.say(5)
+        await two.has_heard(one, 5)
+        two.node.behind(0)
+        network.faults.drop = lambda topic, body: topic in ROOMS  # the broker's queue to the others is full
+        one.say(10)
+        network.faults.drop = lambda topic, body: False
+        one.say(1)
+        await two.has_heard(one, 16)
+        assert two.counter("bus_doubts") == 1
+
+
+async def test_hole_without_a_word_is_found_by_the_next_message_on_its_topic() -> None:
+    async with running() as (network, (one, two)):
+        one.say(8)
+        await two.has_heard(one, 8)
+        network.faults.drop = lambda topic, body: topic in TOPICS and len(network.log) % 2 == 0
+        one.say(8)
+        network.faults.drop = lambda topic, body: False
+        one.say(4)
+        await wait_until(lambda: two.counter("bus_holes") and set(two.numbers_of(one)) == set(range(1, 21)), "all")
+        assert len(two.numbers_of(one)) == 20  # once; the order holds on each topic alone
+
+
+async def test_paused_node_gets_everything_when_it_goes_on() -> None:
+    async with running() as (_network, (one, two)):
+        two.bus.pause()
+        one.say(30)
+        two.bus.resume()
+        await two.has_heard(one, 30)
+
+
+async def test_node_that_joins_late_misses_nothing_from_its_start_on_and_is_told_of_no_gap() -> None:
+    async with running(replay_ring_bytes=3_000) as (network, (one, _two)):
+        one.say(500)
+        late = Member(network, 9, BusOptions(heartbeat_s=0.02))
+        await late.node.start()
+        await late.node.subscribe(ROOMS)
+        await wait_until(lambda: one.node_id in late.node.peers, "the acquaintance")
+        await wait_until(lambda: late.details()["nodes_asked"] == 0, "the end of the first question")
+        one.say(20)
+        await wait_until(lambda: 520 in late.numbers_of(one), "the newest")
+        numbers = late.numbers_of(one)
+        assert numbers == list(range(numbers[0], 521))
+        assert numbers[0] <= 501
+        assert late.events.gaps == []
+        await late.node.close()
+
+
+async def test_what_a_node_that_left_still_owed_is_told() -> None:
+    async with running() as (network, (one, two)):
+        one.say(4)
+        await two.has_heard(one, 4)
+        network.faults.drop = lambda topic, body: topic.startswith(b"zmqio/u/")  # no question arrives
+        two.node.behind(0)
+        one.say(8)
+        await wait_until(lambda: two.counter("bus_set_aside") == 8, "what is set aside")
+        await one.node.close()
+        await wait_until(lambda: two.events.gaps, "the gap")
+        [gap] = two.events.gaps
+        assert (gap.first, gap.last, gap.messages, gap.reason) == (5, 12, None, "the node has left")
+
+
+async def test_details_tell_how_full_the_ring_is() -> None:
+    async with running() as (_network, (one, _two)):
+        assert one.details() == {"ring_messages": 0, "ring_bytes": 0, "ring_unsent": 0, "nodes_asked": 0}
+        one.say(3)
+        details = one.details()
+        assert (details["ring_messages"], details["ring_unsent"]) == (3, 0)
+        assert details["ring_bytes"] > 600

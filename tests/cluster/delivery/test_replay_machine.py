@@ -1,0 +1,331 @@
+"""The promise of replay, under everything that can happen to links, publishers and queues.
+
+Two publishers and one node on two brokers, wired as sockets are: what a publisher sends by a broker waits in its
+own queue, then in the broker's queue to the node; both keep their order, and lose what they hold when their
+connection is lost. Whatever happens, in the end the node has had every message on its topics once and in order, or
+has been told of it as lost. The network below decides nothing that real sockets do not.
+
+Both machines together take about 15 s. Look deeper with so many times the examples:
+`ZMQIO_EXAMPLES=20 pytest tests/cluster/delivery/test_replay_machine.py`.
+"""
+
+import os
+from collections import Counter, deque
+from dataclasses import dataclass, field
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from zmqio.cluster.delivery.bloom_filter import TopicFilter
+from zmqio.cluster.delivery.receiver import Replay
+from zmqio.cluster.delivery.replay_buffer import PageLimits, Ring
+from zmqio.cluster.delivery.sequencer import Stamps
+from zmqio.cluster.delivery.subscriptions import Interest
+from zmqio.ids import NodeId
+from zmqio.protocol.messages import ReplayAnswer, ReplayRequest, Stamp
+
+LINKS = (0, 1)
+PUBLISHERS = (NodeId("P"), NodeId("Q"))
+TOPICS = (b"t/a", b"t/b", b"t/c", b"t/d")
+MINE = TOPICS[:3]
+LIMITS = PageLimits(messages=3, size_bytes=1_000, scanned=6)
+
+links = st.sampled_from(LINKS)
+publishers = st.sampled_from(PUBLISHERS)
+topics = st.sampled_from(TOPICS)
+few = st.integers(0, 6)
+
+
+@dataclass
+class Data:
+    topic: bytes
+    stamp: Stamp
+
+
+@dataclass
+class Beat:
+    n: int
+    generation: int
+
+
+@dataclass
+class Publisher:
+    """Sends, keeps and answers, as a node does."""
+
+    node_id: NodeId
+    ring: Ring
+    stamps: Stamps
+    sent: dict[bytes, list[int]] = field(default_factory=lambda: {topic: [] for topic in TOPICS})
+    generation: Counter[int] = field(default_factory=Counter)
+    connected: set[int] = field(default_factory=set)
+    full: set[int] = field(default_factory=set)
+    queues: dict[int, deque[object]] = field(default_factory=lambda: {link: deque() for link in LINKS})
+    questions: deque[ReplayRequest] = field(default_factory=deque)
+
+    @property
+    def n(self) -> int:
+        return self.stamps.unstamped().n
+
+    def publish(self, topic: bytes, now: float) -> None:
+        stamp = self.stamps.stamp(topic)
+        by = self.connected - self.full
+        for link in by:
+            self.queues[link].append(Data(topic, stamp))
+        self.ring.add(stamp.n, topic, str(stamp.n).encode(), now, sent=bool(by))
+        self.sent[topic].append(stamp.n)
+
+    def beat(self, link: int) -> None:
+        if link in self.connected - self.full:
+            self.queues[link].append(Beat(self.n, self.generation[link]))
+
+    def begin(self, link: int) -> None:
+        """A connection was made, or takes messages again: its first message tells so."""
+        self.connected.add(link)
+        self.full.discard(link)
+        self.generation[link] += 1
+        self.beat(link)
+
+    def lose(self, link: int) -> None:
+        self.connected.discard(link)
+        self.full.discard(link)
+        self.queues[link].clear()
+
+    def answer(self, request: ReplayRequest, now: float) -> ReplayAnswer:
+        known = TopicFilter(request.topics)
+        page = self.ring.page(
+            request.after, known.__contains__, max_age_s=request.max_age_s, now=now, limits=LIMITS
+        )
+        return ReplayAnswer(request.request_id, page.upto, page.complete, page.forgotten, page.lost, page.messages)
+
+
+class ReplayMachine(RuleBasedStateMachine):
+    """See the module."""
+
+    ring_bytes = 1 << 20
+
+    @initialize()
+    def start(self) -> None:
+        self.now = 1_000.0
+        self.publishers = {
+            node_id: Publisher(node_id, Ring(self.ring_bytes, 60.0, traces_kept=10_000), Stamps(node_id))
+            for node_id in PUBLISHERS
+        }
+        self.replay = Replay(Interest(b"t/sessions/", self.now), 60.0)
+        self.replay.interest.add(MINE, self.now)
+        self.up: set[int] = set()
+        self.doubtful: dict[int, int] = {}
+        self.inbox: dict[int, deque[tuple[NodeId, object]]] = {link: deque() for link in LINKS}
+        self.got: dict[NodeId, list[tuple[int, bytes]]] = {node_id: [] for node_id in PUBLISHERS}
+        self.told = 0
+        self.dropped = False
+        for link in LINKS:
+            self.node_comes(link)
+            for node_id in PUBLISHERS:
+                self.publishers[node_id].begin(link)
+                # What is lost before two nodes have met is not told.
+                self.broker_forwards(node_id, link, 1)
+            self.node_reads(link, 2)
+
+    # What publishers do.
+
+    @rule(node_id=publishers, topic=topics, times=few)
+    def publish(self, node_id: NodeId, topic: bytes, times: int) -> None:
+        for _ in range(times):
+            self.now += 0.001
+            self.publishers[node_id].publish(topic, self.now)
+
+    @rule(node_id=publishers, link=links)
+    def beat(self, node_id: NodeId, link: int) -> None:
+        self.publishers[node_id].beat(link)
+
+    @rule(node_id=publishers, link=links)
+    def publisher_queue_is_full(self, node_id: NodeId, link: int) -> None:
+        if link in self.publishers[node_id].connected:
+            self.publishers[node_id].full.add(link)
+
+    @rule(node_id=publishers, link=links)
+    def publisher_queue_takes_again(self, node_id: NodeId, link: int) -> None:
+        if link in self.publishers[node_id].full:
+            self.publishers[node_id].begin(link)
+
+    # What connections do.
+
+    @rule(node_id=publishers, link=links)
+    def publisher_goes(self, node_id: NodeId, link: int) -> None:
+        self.publishers[node_id].lose(link)
+
+    @rule(node_id=publishers, link=links)
+    def publisher_comes(self, node_id: NodeId, link: int) -> None:
+        if link not in self.publishers[node_id].connected:
+            self.publishers[node_id].begin(link)
+
+    @rule(link=links)
+    def node_goes(self, link: int) -> None:
+        if link in self.up:
+            self.up.discard(link)
+            self.inbox[link].clear()
+            self.doubtful.pop(link, None)
+            self.replay.lost(link)
+
+    @rule(link=links)
+    def node_comes(self, link: int) -> None:
+        if link not in self.up:
+            self.up.add(link)
+            self.replay.back(link, self.now)
+
+    @rule(link=links)
+    def broker_does_not_acknowledge(self, link: int) -> None:
+        """The node does not rely on it any more, though everything goes on coming by it."""
+        if link in self.up:
+            self.replay.lost(link)
+            self.replay.back(link, self.now)
+
+    @rule(link=links)
+    def broker_dies(self, link: int) -> None:
+        self.node_goes(link)
+        for publisher in self.publishers.values():
+            publisher.lose(link)
+
+    @rule(link=links, count=few, sooner=few)
+    def broker_drops(self, link: int, count: int, sooner: int) -> None:
+        """The queue to the node is full: it hears that it is behind some messages before the first hole.
+
+        Among these may be an answer to what it had asked before.
+        """
+        if link in self.up and not self.doubtful.get(link):
+            inbox = self.inbox[link]
+            inbox.insert(max(0, len(inbox) - sooner), (PUBLISHERS[0], "behind"))
+            self.doubtful[link] = count
+
+    # What moves.
+
+    @rule(node_id=publishers, link=links, count=few)
+    def broker_forwards(self, node_id: NodeId, link: int, count: int) -> None:
+        queue = self.publishers[node_id].queues[link]
+        for _ in range(min(count, len(queue))):
+            self.forward(node_id, link, queue.popleft())
+
+    def forward(self, node_id: NodeId, link: int, item: object) -> None:
+        if isinstance(item, Data) and item.topic not in MINE:
+            return
+        if link not in self.up:
+            return
+        if self.doubtful.get(link):
+            self.doubtful[link] -= 1
+            self.dropped = True
+            return
+        self.inbox[link].append((node_id, item))
+
+    @rule(link=links, count=few)
+    def node_reads(self, link: int, count: int) -> None:
+        for _ in range(min(count, len(self.inbox[link]))):
+            node_id, item = self.inbox[link].popleft()
+            self.read(link, node_id, item)
+
+    def read(self, link: int, node_id: NodeId, item: object) -> None:
+        match item:
+            case Data():
+                if self.replay.accept(link, item.topic, item.stamp, self.now):
+                    self.got[node_id].append((item.stamp.n, item.topic))
+            case Beat():
+                self.replay.heartbeat(link, Stamp(node_id, item.n), item.generation, self.now)
+            case ReplayAnswer():
+                numbers = [int(row.body) for row in item.messages]
+                result = self.replay.answer(link, node_id, item, numbers, self.now)
+                self.got[node_id] += [(numbers[place], item.messages[place].topic) for place in result.rows]
+                if result.gap is not None:
+                    assert result.gap.messages is not None
+                    self.told += result.gap.messages
+            case "behind":
+                self.replay.doubt(link, self.now)
+
+    @rule(node_id=publishers, link=links)
+    def stale_copy(self, node_id: NodeId, link: int) -> None:
+        """A message that was delivered comes once more."""
+        if self.got[node_id]:
+            n, topic = self.got[node_id][len(self.got[node_id]) // 2]
+            assert not self.replay.accept(link, topic, Stamp(node_id, n, 0), self.now)
+
+    @rule()
+    def node_asks(self) -> None:
+        self.now += 2.0
+        for node_id, request in self.replay.take_questions(self.now):
+            if self.publishers[node_id].connected & self.up:
+                self.publishers[node_id].questions.append(request)
+
+    @rule(node_id=publishers)
+    def publisher_answers(self, node_id: NodeId) -> None:
+        publisher = self.publishers[node_id]
+        if publisher.questions:
+            answer = publisher.answer(publisher.questions.popleft(), self.now)
+            for link in publisher.connected - publisher.full:
+                publisher.queues[link].append(answer)
+
+    # What must hold.
+
+    @invariant()
+    def nothing_comes_twice_and_each_topic_is_in_order(self) -> None:
+        for node_id, got in getattr(self, "got", {}).items():
+            for topic in MINE:
+                numbers = [n for n, on in got if on == topic]
+                assert numbers == sorted(set(numbers)), (node_id, topic, numbers)
+
+    @invariant()
+    def rooms_do_not_overtake_each_other_unless_a_broker_dropped_messages(self) -> None:
+        if not getattr(self, "dropped", True):
+            for node_id, got in self.got.items():
+                assert got == sorted(got), node_id
+
+    @precondition(lambda self: hasattr(self, "got"))
+    @rule()
+    def all_comes_in_the_end(self) -> None:
+        self.calm_down()
+        for node_id, publisher in self.publishers.items():
+            had = {n for n, _ in self.got[node_id]}
+            due = {n for topic in MINE for n in publisher.sent[topic]}
+            assert due - had == set(), f"{node_id} never came, and nobody told"
+
+    def calm_down(self) -> None:
+        """Everything is connected again, and goes on until nothing is left to do."""
+        for link in LINKS:
+            self.doubtful[link] = 0
+            self.node_comes(link)
+            for node_id in PUBLISHERS:
+                self.publisher_comes(node_id, link)
+                self.publisher_queue_takes_again(node_id, link)
+        for _ in range(200):
+            self.node_asks()
+            for node_id in PUBLISHERS:
+                while self.publishers[node_id].questions:
+                    self.publisher_answers(node_id)
+            for link in LINKS:
+                for node_id in PUBLISHERS:
+                    self.publishers[node_id].beat(link)
+                    self.broker_forwards(node_id, link, 1_000)
+                self.node_reads(link, 1_000)
+            if not self.replay.asking:
+                return
+        raise AssertionError("it never calms down")
+
+
+class TinyRingMachine(ReplayMachine):
+    """With a ring of three messages, most is lost; all of that has to be told, exactly."""
+
+    ring_bytes = 3 * 210
+
+    @precondition(lambda self: hasattr(self, "got"))
+    @rule()
+    def all_comes_in_the_end(self) -> None:
+        self.calm_down()
+        had = sum(len(got) for got in self.got.values())
+        due = sum(len(publisher.sent[topic]) for publisher in self.publishers.values() for topic in MINE)
+        assert had + self.told == due
+
+
+EXAMPLES = int(150 * float(os.environ.get("ZMQIO_EXAMPLES", "1")))
+SETTINGS = settings(max_examples=EXAMPLES, stateful_step_count=60, deadline=None)
+TestReplay = ReplayMachine.TestCase
+TestReplay.settings = SETTINGS
+TestTinyRing = TinyRingMachine.TestCase
+TestTinyRing.settings = SETTINGS

@@ -1,0 +1,311 @@
+"""What a cluster adapter publishes and subscribes to: exact topics, exact messages. Behaviour: tests/contracts."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+import pytest_asyncio
+
+from tests.support.fake_sockets import FakeSockets, ackable, event
+from tests.support.node_stage import ALL, ME, PEER, NodeStage
+from tests.support.timing import wait_until
+from zmqio.adapter.base import DONE, Target
+from zmqio.cluster.adapter import ClusterAdapter
+from zmqio.exceptions import BusUnavailableError, RequestTimeoutError
+from zmqio.ids import NodeId, Sid
+from zmqio.protocol import messages as m
+from zmqio.protocol.messages import Message
+
+OWN, OTHER = Sid("tag1xxxxxxxxxxxxxxxx"), Sid("tag1yyyyyyyyyyyyyyyy")
+FOREIGN = Sid("tag2xxxxxxxxxxxxxxxx")
+EVERYBODY = Target()
+NAMESPACE = b"zmqio/n//\0"
+
+
+def to(*rooms: str, except_: tuple[str, ...] = (), local: bool = False) -> Target:
+    return Target(frozenset(rooms), frozenset(except_), local)
+
+
+def room(name: str) -> bytes:
+    return f"zmqio/r//\0{name}\0".encode()
+
+
+class Cluster:
+    """One adapter on one node; the peer is played."""
+
+    def __init__(self, stage: NodeStage) -> None:
+        self.stage = stage
+        self.sockets = FakeSockets(ME)
+        self.adapter = self.sockets.adapter = ClusterAdapter("/", self.sockets, lambda: stage.node)
+
+    def published(self) -> list[tuple[bytes, Message]]:
+        """What the adapter published, without the heartbeats."""
+        return [
+            (topic, envelope.message)
+            for topic, envelope in self.stage.sent(object)  # type: ignore[arg-type]
+            if envelope.stamp.previous is not None
+        ]
+
+    def subscriptions(self) -> set[bytes]:
+        """What was subscribed to since the node started."""
+        return set(self.stage.bus.subscriptions) - {ALL, b"zmqio/s/tag1", b"zmqio/u/tag1AAAAAAAAAAA\0"}
+
+    async def behind(self) -> None:
+        """Wait until everything said so far was received."""
+        before = self.stage.node.incidents.counters["bus_rubbish"]
+        self.stage.network.inject(ALL, b"\xc1")
+        await wait_until(lambda: self.stage.node.incidents.counters["bus_rubbish"] > before, "the marker")
+
+
+@pytest_asyncio.fixture
+async def cluster() -> AsyncIterator[Cluster]:
+    cluster = Cluster(await NodeStage().ready())
+    await cluster.adapter.open()
+    await cluster.adapter.add(OWN, (OWN,))
+    yield cluster
+    await cluster.adapter.close()
+    await cluster.stage.node.close()
+
+
+async def with_peer(cluster: Cluster, *sids: NodeId) -> None:
+    for node_id in sids or (PEER,):
+        cluster.stage.beat(node_id)
+    await wait_until(lambda: cluster.adapter.server_count() == 1 + len(sids or (PEER,)), "the peer")
+
+
+async def test_namespace_is_subscribed_to_and_left_with_its_rooms() -> None:
+    cluster = Cluster(await NodeStage().ready())
+    await cluster.adapter.open()
+    assert cluster.subscriptions() == {NAMESPACE}
+    await cluster.adapter.add(OWN, [OWN, "a"])
+    await cluster.adapter.close()
+    assert cluster.subscriptions() == set()
+    await cluster.stage.node.close()
+
+
+async def test_own_sid_room_needs_no_subscription_and_no_future(cluster: Cluster) -> None:
+    assert cluster.adapter.add(OTHER, (OTHER,)) is DONE
+    assert cluster.subscriptions() == {NAMESPACE}
+
+
+async def test_first_in_subscribes_and_last_out_unsubscribes(cluster: Cluster) -> None:
+    await cluster.adapter.add(OWN, ["a", "b"])
+    assert cluster.adapter.add(OTHER, ["a"]) is DONE
+    assert cluster.subscriptions() == {NAMESPACE, room("a"), room("b")}
+    cluster.adapter.remove(OWN, "a")
+    assert room("a") in cluster.subscriptions()
+    cluster.adapter.remove_all(OTHER)
+    cluster.adapter.remove_all(OWN)
+    assert cluster.subscriptions() == {NAMESPACE}
+
+
+async def test_room_named_as_a_foreign_session_is_subscribed_to_on_its_topic(cluster: Cluster) -> None:
+    await cluster.adapter.add(OWN, [FOREIGN])
+    assert cluster.subscriptions() == {NAMESPACE, b"zmqio/s/tag2xxxxxxxxxxxxxxxx\0/\0"}
+
+
+@pytest.mark.parametrize(
+    ("target", "topic"),
+    [
+        (EVERYBODY, NAMESPACE),
+        (to("a"), room("a")),
+        (to("a", "b"), NAMESPACE),
+        (to(FOREIGN), b"zmqio/s/tag2xxxxxxxxxxxxxxxx\0/\0"),
+        (to(OWN), b"zmqio/s/tag1xxxxxxxxxxxxxxxx\0/\0"),
+        (to(except_=("a",)), NAMESPACE),
+    ],
+)
+async def test_each_operation_is_one_publish_to_one_topic(cluster: Cluster, target: Target, topic: bytes) -> None:
+    await cluster.adapter.broadcast(event("x"), target)
+    await cluster.adapter.add_sockets(target, ["new"])
+    await cluster.adapter.remove_sockets(target, ["new"])
+    await cluster.adapter.disconnect_sockets(target, close=True)
+    published = cluster.published()
+    assert [topic for topic, _ in published] == [topic] * 4
+    kinds = [type(message) for _, message in published]
+    assert kinds == [m.Broadcast, m.JoinRooms, m.LeaveRooms, m.DisconnectSockets]
+    for _, message in published:
+        assert set(message.rooms) == target.rooms  # type: ignore[union-attr]
+        assert set(message.except_) == target.except_  # type: ignore[union-attr]
+
+
+async def test_what_follows_a_join_of_others_goes_where_they_hear_it_already(cluster: Cluster) -> None:
+    """They subscribe to the room's own topic only when they have read that they are to join it."""
+    await cluster.adapter.add_sockets(to(FOREIGN), ["new", "other"])
+    await cluster.adapter.broadcast(event("x"), to("new"))
+    await cluster.adapter.disconnect_sockets(to("other"), close=False)
+    await cluster.adapter.broadcast(event("x"), to("elsewhere"))
+    assert [topic for topic, _ in cluster.published()][1:] == [NAMESPACE, NAMESPACE, room("elsewhere")]
+
+
+async def test_local_operations_publish_nothing(cluster: Cluster) -> None:
+    await with_peer(cluster)
+    local = to(local=True)
+    cluster.sockets.answers[OWN] = [1]
+    await cluster.adapter.broadcast(event("x"), local)
+    await cluster.adapter.add_sockets(local, ["new"])
+    await cluster.adapter.remove_sockets(local, ["new"])
+    assert await cluster.adapter.broadcast_with_ack(ackable("x"), local, 20) == [[1]]
+    assert len(await cluster.adapter.fetch_sockets(local, 20)) == 1
+    await cluster.adapter.disconnect_sockets(local, close=False)
+    assert cluster.published() == []
+    assert cluster.sockets.received[OWN][0] == event("x")
+
+
+async def test_without_a_bus_local_sockets_are_served_and_the_rest_waits_for_a_broker(cluster: Cluster) -> None:
+    cluster.stage.network.cut(0)
+    await cluster.adapter.broadcast(event("x"), EVERYBODY)
+    await cluster.adapter.add_sockets(EVERYBODY, ["new"])
+    assert cluster.sockets.received[OWN] == [event("x")]
+    assert "new" in cluster.adapter.rooms_of(OWN)
+    assert cluster.stage.node.incidents.counters["bus_waits"] == 2
+    assert cluster.stage.node.health().details["replay"]["ring_unsent"] == 2
+
+
+async def test_without_a_bus_a_volatile_broadcast_is_dropped_and_counted(cluster: Cluster) -> None:
+    cluster.stage.network.cut(0)
+    await cluster.adapter.broadcast(event("x"), Target(volatile=True))
+    assert cluster.sockets.received[OWN] == [event("x")]
+    assert cluster.stage.node.incidents.counters["volatile_dropped"] == 1
+    assert cluster.stage.node.health().details["replay"]["ring_messages"] == 0
+
+
+async def test_without_a_bus_an_own_session_is_served_without_an_error(cluster: Cluster) -> None:
+    cluster.stage.network.cut(0)
+    cluster.sockets.answers[OWN] = [1]
+    await cluster.adapter.broadcast(event("x"), to(OWN))
+    assert await cluster.adapter.broadcast_with_ack(ackable("x"), to(OWN), 20) == [[1]]
+    assert [one.sid for one in await cluster.adapter.fetch_sockets(to(OWN), 20)] == [OWN]
+
+
+async def test_without_a_bus_a_question_fails_at_once(cluster: Cluster) -> None:
+    await with_peer(cluster)
+    cluster.stage.network.cut(0)
+    with pytest.raises(BusUnavailableError):
+        await cluster.adapter.fetch_sockets(EVERYBODY, 20)
+    with pytest.raises(BusUnavailableError):
+        await cluster.adapter.broadcast_with_ack(ackable("x"), EVERYBODY, 20)
+
+
+async def test_without_a_bus_a_join_is_done_here(cluster: Cluster) -> None:
+    cluster.stage.network.cut(0)
+    await cluster.adapter.add(OWN, ["a"])
+    assert room("a") in cluster.subscriptions()
+
+
+async def test_questions_to_nobody_are_not_asked(cluster: Cluster) -> None:
+    assert [one.sid for one in await cluster.adapter.fetch_sockets(EVERYBODY, 20)] == [OWN]
+    assert await cluster.adapter.rooms(20) == {OWN}
+    assert await cluster.adapter.server_side_emit_with_ack(["x"], 20) == []
+    assert cluster.published() == []
+
+
+async def test_owner_of_a_session_is_asked_alone(cluster: Cluster) -> None:
+    await with_peer(cluster, PEER, NodeId("tag3CCCCCCCCCCC"))
+    with pytest.raises(RequestTimeoutError) as caught:
+        await cluster.adapter.fetch_sockets(to(FOREIGN), 0)
+    assert caught.value.missing == [PEER]
+    assert [topic for topic, _ in cluster.published()] == [b"zmqio/s/tag2xxxxxxxxxxxxxxxx\0/\0"]
+
+
+async def test_what_is_known_here_is_kept_in_the_error(cluster: Cluster) -> None:
+    await with_peer(cluster)
+    with pytest.raises(RequestTimeoutError) as caught:
+        await cluster.adapter.fetch_sockets(EVERYBODY, 0)
+    assert [one.sid for one in caught.value.responses] == [OWN]
+    assert (caught.value.expected, caught.value.missing) == (2, [PEER])
+    assert [topic for topic, _ in cluster.published()] == [ALL]
+
+
+async def test_nothing_that_is_received_is_published(cluster: Cluster) -> None:
+    messages: Sequence[Message] = (
+        m.Broadcast("/", (), (), False, event("x")),
+        m.JoinRooms("/", (), (), ("new",)),
+        m.LeaveRooms("/", ("new",), (), ("new",)),
+        m.ServerSideEmit("/", b"\x91\xa1x", None),
+        m.DisconnectSockets("/", (), (), True),
+    )
+    for message in messages:
+        cluster.stage.say(message, NAMESPACE)
+    await cluster.behind()
+    assert cluster.sockets.received[OWN] == [event("x")]
+    assert ("join-room", "new", OWN) in cluster.sockets.room_events
+    assert ("leave-room", "new", OWN) in cluster.sockets.room_events
+    assert cluster.sockets.server_side == [["x"]]
+    assert cluster.sockets.disconnected == [(OWN, True)]
+    assert cluster.published() == []
+
+
+def request(**fields: object) -> bytes:
+    return json.dumps(fields).encode()
+
+
+async def test_outside_requests_do_their_work_on_the_sockets_here(cluster: Cluster) -> None:
+    await cluster.adapter.add(OTHER, (OTHER, "out"))
+    say = cluster.stage.network.inject
+    say(NAMESPACE, request(event="news", args=[1, {"a": 2}], **{"except": ["out"]}))
+    say(NAMESPACE, request(op="join", names=["a", "b"], rooms=[OWN]))
+    say(NAMESPACE, request(op="leave", names=["a"]))
+    say(NAMESPACE, request(op="disconnect", rooms=["out"], close=True))
+    await cluster.behind()
+    assert dict(cluster.sockets.received) == {OWN: [('2["news", 1, {"a": 2}]',)]}
+    assert set(cluster.adapter.rooms_of(OWN)) == {OWN, "b"}
+    assert cluster.sockets.disconnected == [(OTHER, True)]
+    assert cluster.published() == []
+
+
+async def test_outside_request_with_an_id_counts_once(cluster: Cluster) -> None:
+    for _ in range(3):
+        cluster.stage.network.inject(NAMESPACE, request(event="news", id="7"))
+    await cluster.behind()
+    assert len(cluster.sockets.received[OWN]) == 1
+
+
+async def test_volatile_outside_request_is_delivered_as_volatile(cluster: Cluster) -> None:
+    cluster.stage.network.inject(NAMESPACE, request(event="news", volatile=True))
+    await cluster.behind()
+    assert len(cluster.sockets.volatile[OWN]) == 1
+
+
+async def test_outside_event_that_cannot_be_encoded_is_counted(cluster: Cluster) -> None:
+    cluster.stage.network.inject(NAMESPACE, request(event="cannot be encoded"))
+    await cluster.behind()
+    assert cluster.stage.node.incidents.counters["publish_request_refused"] == 1
+    assert cluster.sockets.received == {}
+
+
+async def test_what_comes_behind_a_big_join_from_the_bus_sees_it(cluster: Cluster) -> None:
+    crowd = [Sid(f"tag1{number:016}") for number in range(1_300)]
+    for sid in crowd:
+        await cluster.adapter.add(sid, (sid, "crowd"))
+    for message in (
+        m.JoinRooms("/", ("crowd",), (), ("new",)),
+        m.Broadcast("/", ("new",), (), False, event("joined")),
+        m.LeaveRooms("/", ("new",), (), ("new", "crowd")),
+        m.Broadcast("/", ("new",), (), False, event("left")),
+        m.DisconnectSockets("/", (crowd[0],), (), True),
+        m.FetchRooms(7, "/"),
+    ):
+        cluster.stage.say(message, NAMESPACE)
+    answers = cluster.stage.sent
+    await wait_until(lambda: answers(m.Response), "the answer to the last")
+    assert all(cluster.sockets.received[sid] == [event("joined")] for sid in crowd)
+    assert cluster.sockets.disconnected == [(crowd[0], True)]
+    assert cluster.subscriptions() == {NAMESPACE}
+
+
+async def test_big_operations_of_this_node_leave_it_in_their_order(cluster: Cluster) -> None:
+    crowd = [Sid(f"tag1{number:016}") for number in range(1_300)]
+    for sid in crowd:
+        await cluster.adapter.add(sid, (sid,))
+    await asyncio.gather(
+        cluster.adapter.add_sockets(EVERYBODY, ["new"]),
+        cluster.adapter.broadcast(event("joined"), to("new")),
+        cluster.adapter.remove_sockets(EVERYBODY, ["new"]),
+        cluster.adapter.broadcast(event("left"), to("new")),
+        cluster.adapter.disconnect_sockets(EVERYBODY, close=True),
+    )
+    kinds = [type(message) for _, message in cluster.published()]
+    assert kinds == [m.JoinRooms, m.Broadcast, m.LeaveRooms, m.Broadcast, m.DisconnectSockets]
+    assert all(cluster.sockets.received[sid] == [event("joined")] for sid in crowd)

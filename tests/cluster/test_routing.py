@@ -1,0 +1,56 @@
+import pytest
+
+from zmqio.adapter.base import Target
+from zmqio.cluster.routing import Routes
+from zmqio.exceptions import TopicError
+from zmqio.ids import NodeId, NodeTag
+
+ROUTES = Routes("zmqio", "/", NodeTag("mine"))
+OWN = "mine0123456789abcdef"
+FOREIGN = "them0123456789abcdef"
+
+
+def to(*rooms: str, except_: tuple[str, ...] = ()) -> Target:
+    return Target(frozenset(rooms), frozenset(except_))
+
+
+@pytest.mark.parametrize(
+    ("target", "topic"),
+    [
+        (to(), b"zmqio/n//\0"),
+        (to("room"), b"zmqio/r//\0room\0"),
+        (to("a", "b"), b"zmqio/n//\0"),
+        (to(except_=("a",)), b"zmqio/n//\0"),
+        (to("room", except_=("a", "b")), b"zmqio/r//\0room\0"),
+        (to(FOREIGN), b"zmqio/s/them0123456789abcdef\0/\0"),
+        (to(OWN), b"zmqio/s/mine0123456789abcdef\0/\0"),
+    ],
+)
+def test_one_target_is_one_topic(target: Target, topic: bytes) -> None:
+    assert ROUTES.to(target) == topic
+
+
+@pytest.mark.parametrize("target", [to("\0"), to("a", "\0"), to(except_=("\0",)), to("r", except_=("\ud800",))])
+def test_impossible_names_are_refused_wherever_they_stand(target: Target) -> None:
+    with pytest.raises(TopicError):
+        ROUTES.to(target)
+
+
+def test_own_sessions_need_no_subscription() -> None:
+    assert ROUTES.to_subscribe([OWN, FOREIGN, "room"]) == {
+        FOREIGN: b"zmqio/s/them0123456789abcdef\0/\0",
+        "room": b"zmqio/r//\0room\0",
+    }
+
+
+def test_own_session_is_one_room_with_the_own_tag() -> None:
+    targets = (to(OWN), to(FOREIGN), to(OWN, "room"), to("mine"), to())
+    assert [ROUTES.own_session(target) for target in targets] == [True, False, False, False, False]
+
+
+def test_owner_is_found_by_the_tag_in_a_session_id() -> None:
+    nodes = [NodeId("othrXXXXXXXXXXX"), NodeId("themYYYYYYYYYYY")]
+    assert ROUTES.owner_among(nodes, to(FOREIGN)) == "themYYYYYYYYYYY"
+    assert ROUTES.owner_among(nodes, to("them")) is None
+    assert ROUTES.owner_among(nodes, to(FOREIGN, "room")) is None
+    assert ROUTES.owner_among([], to(FOREIGN)) is None

@@ -1,0 +1,126 @@
+"""`write_all`: straight into descriptors where lanes are open, by the session's own way where they are not."""
+
+import os
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from zmqio.engine.direct_write import NO_FD, Lane, write_all
+from zmqio.engine.packets import Prepared
+
+
+class Client:
+    """One end of a connection; what was not written into it directly is in `direct` or `detour`."""
+
+    def __init__(self) -> None:
+        self.ours, self.theirs = socket.socketpair()
+        self.ours.setblocking(False)
+        self.theirs.setblocking(False)
+        self.direct: list[bytes | memoryview] = []
+        self.detour: list[tuple[Prepared, bool]] = []
+        self.lane = Lane(self.way)
+
+    def way(self, payload: Prepared, /, *, volatile: bool = False) -> None:
+        self.detour.append((payload, volatile))
+
+    def open(self, *, bare: bool = True) -> None:
+        self.lane.open(self.direct.append, self.ours.fileno() if bare else NO_FD)
+
+    def fill(self) -> None:
+        while True:
+            try:
+                self.ours.send(b"f" * 4096)
+            except BlockingIOError:
+                return
+
+    def received(self) -> bytes:
+        return self.theirs.recv(1 << 20)
+
+    def close(self) -> None:
+        self.ours.close()
+        self.theirs.close()
+
+
+@pytest.fixture
+def clients() -> Iterator[list[Client]]:
+    made = [Client() for _ in range(3)]
+    yield made
+    for client in made:
+        client.close()
+
+
+def test_frames_go_straight_into_open_lanes(clients: list[Client]) -> None:
+    for client in clients:
+        client.open()
+    write_all([clients[0].lane, None, clients[2].lane], Prepared(["4a", b"b"]), volatile=False)
+    assert clients[0].received() == clients[2].received() == b"\x81\x024a\x82\x01b"
+    assert [client.direct for client in clients] == [[], [], []]
+
+
+def test_closed_lane_takes_the_sessions_way(clients: list[Client]) -> None:
+    payload = Prepared(["4a"])
+    clients[1].open()
+    clients[1].lane.close()
+    write_all([client.lane for client in clients], payload, volatile=True)
+    assert [client.detour for client in clients] == [[(payload, True)]] * 3
+
+
+def test_lane_without_a_descriptor_takes_the_sessions_way(clients: list[Client]) -> None:
+    clients[0].open(bare=False)
+    write_all([clients[0].lane], Prepared(["4a"]), volatile=False)
+    assert len(clients[0].detour) == 1
+
+
+def test_room_without_websocket_clients_encodes_no_frames(clients: list[Client]) -> None:
+    payload = Prepared(["4a"])
+    write_all([client.lane for client in clients], payload, volatile=False)
+    assert [name for name in Prepared.__slots__ if _has(payload, name)] == ["packets"]
+
+
+def test_what_the_descriptor_does_not_take_goes_to_the_transport(clients: list[Client]) -> None:
+    payload = Prepared(["4" + "x" * 5_000_000])
+    clients[0].open()
+    clients[1].open()
+    write_all([clients[0].lane, clients[1].lane], payload, volatile=False)
+    for client in clients[:2]:
+        (rest,) = client.direct
+        assert isinstance(rest, memoryview)
+        assert rest.obj is payload.ws_frames  # no copy: many clients may have a rest of the same broadcast
+        taken = len(payload.ws_frames) - len(rest)
+        assert 0 < taken < len(payload.ws_frames)
+        assert payload.ws_frames[taken:] == rest
+
+
+def test_full_connection_gets_whole_frames_by_its_transport(clients: list[Client]) -> None:
+    clients[0].open()
+    clients[0].fill()
+    clients[1].open()
+    write_all([clients[0].lane, clients[1].lane], Prepared(["4a"]), volatile=False)
+    assert clients[0].direct == [b"\x81\x024a"]
+    assert clients[1].received() == b"\x81\x024a"
+
+
+def test_broken_connection_is_left_to_its_transport(clients: list[Client]) -> None:
+    clients[0].open()
+    clients[0].theirs.close()
+    clients[1].open()
+    write_all([clients[0].lane, clients[1].lane], Prepared(["4a"]), volatile=False)
+    assert clients[0].direct == [b"\x81\x024a"]
+    assert clients[1].received() == b"\x81\x024a"
+
+
+def test_lane_that_closed_meanwhile_finishes_nothing(clients: list[Client]) -> None:
+    clients[0].open()
+    clients[0].lane.close()
+    clients[0].lane.finish(b"rest", 1)
+    assert clients[0].direct == []
+    assert os.fstat(clients[0].ours.fileno())  # it is the connection's, not the lane's
+
+
+def _has(payload: Prepared, name: str) -> bool:
+    try:
+        object.__getattribute__(payload, name)
+    except AttributeError:
+        return False
+    return True

@@ -1,0 +1,109 @@
+"""Requests for sessions that are not here: who is asked, what is answered, what is logged and counted."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from structlog.testing import capture_logs
+
+from tests.support.asgi import FakeHttp, FakeWebSocket
+from tests.support.engine import EngineUnderTest
+from zmqio.engine.handshake import BAD_REQUEST, Refusal, Request
+from zmqio.engine.http_exchange import Exchange
+from zmqio.engine.unknown_sid import NO_NODE, unknown_sid
+
+SID = "ther" + "x" * 16
+ALONE = (
+    '{"code":1,"message":"Session ID unknown","node":"ther",'
+    '"reason":"it was not made by this process, which has no adapter to ask others"}'
+)
+
+
+class Carrier:
+    """A `Foreign` that answers by itself, or says what to answer."""
+
+    def __init__(self, refusal: Refusal | None = None) -> None:
+        self.refusal = refusal
+        self.asked: list[str] = []
+
+    async def poll(self, sid: str, exchange: Exchange) -> Refusal | None:
+        self.asked.append(f"{exchange.request.method} {sid}")
+        if self.refusal is None:
+            await exchange.answer_text(b"from elsewhere")
+        return self.refusal
+
+    async def websocket(
+        self, sid: str, request: Request, scope: Mapping[str, Any], receive: Any, send: Any
+    ) -> Refusal | None:
+        self.asked.append(f"WEBSOCKET {sid}")
+        if self.refusal is None:
+            await receive()
+            await send({"type": "websocket.accept"})
+            await send({"type": "websocket.close", "code": 1000})
+        return self.refusal
+
+
+async def test_carrier_answers_for_sessions_of_others() -> None:
+    async with EngineUnderTest() as host:
+        host.engine.strangers.foreign = carrier = Carrier()
+        assert (await host.get(SID)).text == "from elsewhere"
+        assert (await host.post(SID, "40")).text == "from elsewhere"
+        socket = host.websocket(SID)
+        await socket.ended()
+        assert socket.accepted
+        assert carrier.asked == [f"GET {SID}", f"POST {SID}", f"WEBSOCKET {SID}"]
+        assert host.engine.counters["sessions_unknown"] == 0
+
+
+async def test_what_the_carrier_cannot_serve_is_refused_as_it_says() -> None:
+    async with EngineUnderTest() as host:
+        host.engine.strangers.foreign = Carrier(unknown_sid(SID, NO_NODE, 503))
+        answer = await host.get(SID, headers={"origin": "http://x", "host": "x"})
+        assert (answer.status, answer.body) == (503, unknown_sid(SID, NO_NODE).body)
+        assert answer.headers["access-control-allow-origin"] == "http://x"
+        socket = host.websocket(SID)
+        await socket.ended()
+        assert (socket.refusal.status, socket.refusal.body) == (503, unknown_sid(SID, NO_NODE).body)
+        assert host.engine.counters["sessions_unknown"] == 2
+        host.engine.strangers.foreign = Carrier(BAD_REQUEST)
+        assert (await host.get(SID)).text == '{"code":3,"message":"Bad request"}'
+        assert host.engine.counters["sessions_unknown"] == 2
+
+
+async def test_own_and_malformed_ids_are_nobody_elses() -> None:
+    async with EngineUnderTest() as host:
+        host.engine.strangers.foreign = carrier = Carrier()
+        for sid in ("node" + "x" * 16, "nobody", "x" * 21):
+            assert (await host.get(sid)).status == 400
+            socket = host.websocket(sid)
+            await socket.ended()
+            assert socket.refusal.status == 400
+        assert carrier.asked == []
+
+
+async def test_request_that_was_passed_on_is_never_passed_on_again() -> None:
+    async with EngineUnderTest() as host:
+        host.engine.strangers.foreign = carrier = Carrier()
+
+        async def passed_on(scope: dict[str, Any], receive: Any, send: Any) -> None:
+            scope.setdefault("extensions", {})["zmqio.relayed"] = object()
+            await host.engine.handle(scope, receive, send)
+
+        for method in ("GET", "POST"):
+            answer = await FakeHttp(passed_on, method, f"EIO=4&transport=polling&sid={SID}")
+            assert (answer.status, '"node":"ther","reason":"this node has no such' in answer.text) == (400, True)
+        socket = FakeWebSocket(passed_on, f"EIO=4&transport=websocket&sid={SID}")
+        await socket.ended()
+        assert socket.refusal.status == 400
+        assert carrier.asked == []
+
+
+async def test_process_without_others_says_so_in_the_answer_and_in_the_log() -> None:
+    async with EngineUnderTest() as host:
+        with capture_logs() as logs:
+            for _ in range(50):
+                assert (await host.get(SID)).text == ALONE
+        lines = [line for line in logs if line["event"] == "session_unknown"]
+        assert lines[0]["node_tag"] == "ther"
+        assert lines[0]["reason"] == "it was not made by this process, which has no adapter to ask others"
+        assert len(lines) == 10
+        assert host.engine.counters["sessions_unknown"] == 50

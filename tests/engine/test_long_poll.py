@@ -1,0 +1,146 @@
+"""Waiting for the server's word and for the client's going away, without a task."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.support.timing import LIMIT_S
+from zmqio.engine.long_poll import Parked
+
+REQUEST = {"type": "http.request", "body": b"", "more_body": False}
+GONE = {"type": "http.disconnect"}
+
+
+async def _begin(parked: Parked, receive: Any) -> "asyncio.Task[bool]":
+    task = asyncio.get_running_loop().create_task(parked.wait(receive))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    return task
+
+
+async def _end(task: "asyncio.Task[bool]") -> bool:
+    async with asyncio.timeout(LIMIT_S):
+        return await task
+
+
+async def test_release_ends_the_wait_and_says_that_the_client_is_there() -> None:
+    events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    events.put_nowait(REQUEST)
+    parked = Parked()
+    task = await _begin(parked, events.get)
+    assert not task.done()
+    parked.release()
+    parked.release()
+    assert await _end(task) is True
+
+
+async def test_disconnect_ends_the_wait_and_says_so() -> None:
+    events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    events.put_nowait(REQUEST)
+    task = await _begin(Parked(), events.get)
+    assert not task.done()
+    events.put_nowait(GONE)
+    assert await _end(task) is False
+
+
+async def test_released_before_it_waits_it_goes_on_at_once() -> None:
+    events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    parked = Parked()
+    parked.release()
+    assert await _end(await _begin(parked, events.get)) is True
+
+
+async def test_client_that_had_gone_before_is_noticed_even_when_released() -> None:
+    events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    events.put_nowait(REQUEST)
+    events.put_nowait(GONE)
+    parked = Parked()
+    parked.release()
+    assert await _end(await _begin(parked, events.get)) is False
+
+
+async def test_disconnect_and_release_in_the_same_moment_count_as_gone() -> None:
+    events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    parked = Parked()
+    task = await _begin(parked, events.get)
+    parked.release()
+    events.put_nowait(GONE)
+    assert await _end(task) is False
+
+
+async def test_receive_is_left_as_a_cancelled_task_leaves_it() -> None:
+    left: list[str] = []
+
+    async def receive() -> dict[str, Any]:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await asyncio.sleep(0)
+            left.append("cancelled")
+            raise
+        raise AssertionError
+
+    parked = Parked()
+    task = await _begin(parked, receive)
+    parked.release()
+    assert await _end(task) is True
+    assert left == ["cancelled"]
+
+
+async def test_receive_through_a_task_group_works_as_middleware_does_it() -> None:
+    events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    other = asyncio.Event()
+
+    async def receive() -> dict[str, Any]:
+        async with asyncio.timeout(LIMIT_S):
+            done, pending = await asyncio.wait(
+                [asyncio.ensure_future(events.get()), asyncio.ensure_future(other.wait())],
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            for task in pending:
+                task.cancel()
+            result = done.pop().result()
+            assert isinstance(result, dict)
+            return result
+
+    task = await _begin(Parked(), receive)
+    events.put_nowait(GONE)
+    assert await _end(task) is False
+
+
+async def test_bare_yields_of_receive_are_passed_on() -> None:
+    async def receive() -> dict[str, Any]:
+        await asyncio.sleep(0)
+        return GONE
+
+    assert await _end(await _begin(Parked(), receive)) is False
+
+
+async def test_cancelling_the_request_cancels_the_wait() -> None:
+    events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    task = await _begin(Parked(), events.get)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await _end(task)
+    events.put_nowait(REQUEST)
+    assert events.qsize() == 1  # nobody takes it any more
+
+
+async def test_error_of_receive_is_raised() -> None:
+    async def receive() -> dict[str, Any]:
+        await asyncio.sleep(0)
+        raise OSError("broken")
+
+    with pytest.raises(OSError, match="broken"):
+        await _end(await _begin(Parked(), receive))
+
+
+async def test_waiting_makes_no_task() -> None:
+    events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    before = len(asyncio.all_tasks())
+    parked = Parked()
+    task = await _begin(parked, events.get)
+    assert len(asyncio.all_tasks()) == before + 1  # the request's own
+    parked.release()
+    await _end(task)

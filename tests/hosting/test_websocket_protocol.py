@@ -1,0 +1,227 @@
+"""The WebSocket protocol for uvicorn: what it adds, and that everything else is as before."""
+
+import asyncio
+from typing import Any
+
+import pytest
+import uvloop
+from structlog.testing import capture_logs
+from uvicorn import Config
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.server import ServerState
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+
+from tests.support.engine_server import run_engine
+from tests.support.timing import wait_until
+from zmqio.engine.compact_sync import SlimEvent, SlimQueue
+from zmqio.engine.direct_write import NO_FD, write_all
+from zmqio.engine.websocket import EXTENSION
+from zmqio.engine.websocket_transports import FastOutlet, PlainOutlet
+from zmqio.hosting.websocket_protocol import FastWebSocketProtocol
+
+UPGRADE = (
+    b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\n"
+    b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+def test_what_is_extended_exists_in_uvicorn() -> None:
+    names = [
+        "run_asgi",
+        "send",
+        "handle_text",
+        "handle_bytes",
+        "handle_close",
+        "handle_parser_exception",
+        "shutdown",
+        "pause_writing",
+        "resume_writing",
+        "connection_lost",
+        "eof_received",
+    ]
+    assert [name for name in names if not hasattr(WebSocketsSansIOProtocol, name)] == []
+
+
+async def test_what_is_used_exists_in_uvicorn() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None: ...
+
+    config = Config(app, log_config=None, ws=FastWebSocketProtocol)  # type: ignore[arg-type]
+    protocol = FastWebSocketProtocol(config, ServerState(), {})
+    for name in ("close_sent", "conn", "loop", "queue", "read_paused", "transport", "writable"):
+        assert hasattr(protocol, name), name
+    assert protocol.conn.available_extensions == []
+
+
+async def test_nothing_of_uvicorns_that_is_large_stays_with_an_idle_connection() -> None:
+    protocols: list[FastWebSocketProtocol] = []
+
+    async with run_engine("uvicorn-fast") as host:
+        serve = host.engine.handle
+
+        async def handle(scope: Any, receive: Any, send: Any) -> None:
+            protocols.append(scope["extensions"][EXTENSION])
+            await serve(scope, receive, send)
+
+        host.engine.handle = handle  # type: ignore[method-assign]
+        async with connect(host.websocket_url()) as socket:
+            await socket.recv()
+            (protocol,) = protocols
+            assert isinstance(protocol.queue, SlimQueue)
+            assert isinstance(protocol.writable, SlimEvent)
+            assert protocol.request is None
+            assert protocol.response is None
+
+
+async def test_engine_takes_the_fast_path() -> None:
+    async with run_engine("uvicorn-fast") as host, connect(host.websocket_url()) as socket:
+        await socket.recv()
+        session = host.connections[0].session
+        assert isinstance(session.outlet, FastOutlet)
+        assert session.lane.direct is not None
+        assert socket.response is not None
+        assert "sec-websocket-extensions" not in socket.response.headers
+
+
+def test_broadcasts_pass_the_transport_by_on_uvloop_and_wait_for_a_client_that_does_not_read() -> None:
+    async def work() -> None:
+        async with run_engine("uvicorn-fast") as host, connect(host.websocket_url(), max_queue=4) as socket:
+            await socket.recv()
+            session = host.connections[0].session
+            sent = 0
+            while session.lane.fd != NO_FD and sent < 1000:  # until the connection is full
+                write_all([session.lane], host.engine.prepare([f"{sent}" + "x" * 65536]), volatile=False)
+                sent += 1
+            assert 1 < sent < 1000
+            for _ in range(20):  # ahead of what is written now nothing may pass
+                write_all([session.lane], host.engine.prepare([f"{sent}"]), volatile=False)
+                sent += 1
+            got = [str(await socket.recv()).rstrip("x") for _ in range(sent)]
+            assert got == [f"4{number}" for number in range(sent)]
+            await wait_until(lambda: session.lane.fd != NO_FD, "the lane to open again")
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(asyncio.wait_for(work(), 120))
+
+
+def test_websocket_behind_a_response_that_is_not_read_overtakes_none_of_it() -> None:
+    async def work() -> None:
+        body, sent = b"B" * 8_000_000, asyncio.Event()
+        async with run_engine("uvicorn-fast") as host:
+            serve = host.engine.handle
+
+            async def handle(scope: Any, receive: Any, send: Any) -> None:
+                if scope["type"] == "websocket":
+                    await serve(scope, receive, send)
+                    return
+                await send({"type": "http.response.start", "status": 200, "headers": []})
+                await send({"type": "http.response.body", "body": body})
+                sent.set()
+
+            host.engine.handle = handle  # type: ignore[method-assign]
+            reader, writer = await asyncio.open_connection("127.0.0.1", host.port, limit=1 << 12)
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            await sent.wait()
+            writer.write(UPGRADE)
+            await wait_until(lambda: host.connections, "the WebSocket")
+            session = host.connections[0].session
+            assert session.lane.fd == NO_FD
+            write_all([session.lane], host.engine.prepare(["overtaking"]), volatile=False)
+            got = bytearray()
+            while not got.endswith(b"4overtaking"):
+                got += (more := await reader.read(1 << 16))
+                assert more, got[-200:]
+            assert got.index(b"101 Switching") > got.rindex(b"BBBB")
+            writer.close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(asyncio.wait_for(work(), 120))
+
+
+async def test_engine_stays_on_the_plain_path_when_uvicorn_lacks_something(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("zmqio.hosting.websocket_protocol._NEEDED", ("no_such_thing",))
+    with capture_logs() as logs:
+        async with run_engine("uvicorn-fast") as host, connect(host.websocket_url()) as socket:
+            await socket.recv()
+            assert isinstance(host.connections[0].session.outlet, PlainOutlet)
+            host.emit("a")
+            assert await socket.recv() == "4a"
+            await socket.send("4b")
+            await wait_until(lambda: host.connections[0].messages == ["b"], "the message")
+    assert [(entry["event"], entry["missing"]) for entry in logs] == [
+        ("fast_websocket_unavailable", ["no_such_thing"])
+    ]
+
+
+async def test_refused_client_gets_its_answer_and_uvicorn_complains_of_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with run_engine("uvicorn-fast") as host:
+        with pytest.raises(InvalidStatus) as caught:
+            await connect(host.websocket_url("nobody"))
+        assert caught.value.response.status_code == 400
+        assert caught.value.response.body.startswith(b'{"code":1,"message":"Session ID unknown","reason":')
+    assert [record.getMessage() for record in caplog.records if record.name == "uvicorn.error"] == []
+
+
+async def test_order_is_kept_between_direct_and_waiting_messages() -> None:
+    def on_message(connection: Any, data: str | bytes) -> Any:
+        return asyncio.sleep(0.001) if int(data) % 7 == 0 else None
+
+    async with run_engine("uvicorn-fast", on_message) as host, connect(host.websocket_url()) as socket:
+        await socket.recv()
+        for number in range(200):
+            await socket.send(f"4{number}")
+        connection = host.connections[0]
+        await wait_until(lambda: len(connection.messages) == 200, "the messages")
+        assert connection.messages == [str(number) for number in range(200)]
+
+
+@pytest.mark.parametrize("server", ["uvicorn-fast", "uvicorn"])
+async def test_large_message_arrives_although_the_session_is_closed_right_behind_it(server: str) -> None:
+    text = "x" * 16_000_000  # more than a socket takes
+    async with run_engine(server) as host, connect(host.websocket_url(), max_size=None) as socket:
+        await socket.recv()
+        host.emit(text)
+        host.connections[0].session.close_soon("forced close")
+        assert await asyncio.wait_for(socket.recv(), 60) == "4" + text
+        await socket.wait_closed()
+        assert socket.close_code == 1000
+        await wait_until(lambda: host.connections[0].reasons == ["forced close"], "the reason")
+
+
+async def test_text_that_is_no_utf8_closes_with_1007() -> None:
+    async with run_engine("uvicorn-fast") as host, connect(host.websocket_url()) as socket:
+        await socket.recv()
+        await socket.send(b"4\xff\xfe", text=True)
+        await socket.wait_closed()
+        assert socket.close_code == 1007
+        await wait_until(lambda: host.connections[0].reasons == ["transport close"], "the reason")
+
+
+async def test_pings_of_the_websocket_protocol_are_answered() -> None:
+    async with run_engine("uvicorn-fast") as host, connect(host.websocket_url()) as socket:
+        await socket.recv()
+        await asyncio.wait_for(await socket.ping(b"x"), 20)
+
+
+async def test_other_applications_run_on_it_as_on_uvicorns_own() -> None:
+    seen: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(scope["extensions"].get(EXTENSION))
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] == "websocket.receive":
+            await send({"type": "websocket.send", "text": message["text"]})
+
+    async with run_engine("uvicorn-fast") as host:
+        host.engine.handle = app  # type: ignore[method-assign]
+        async with connect(f"ws://127.0.0.1:{host.port}/other") as socket:
+            for text in ("a", "b"):
+                await socket.send(text)
+                assert await socket.recv() == text
+    assert isinstance(seen[0], FastWebSocketProtocol)

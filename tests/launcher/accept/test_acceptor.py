@@ -1,0 +1,243 @@
+"""An acceptor in this process with a supervisor and workers that are plain sockets; and its program."""
+
+import asyncio
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from structlog.testing import capture_logs
+
+from tests.support.cluster import process_environment
+from tests.support.timing import LIMIT_S, wait_until
+from zmqio.ids import NodeTag, make_engine_sid
+from zmqio.launcher.accept.acceptor import Acceptor
+from zmqio.launcher.accept.acceptor_messages import Add, Close, Order, Remove, Retire, encode
+from zmqio.launcher.listener import Bind, listen
+from zmqio.launcher.worker.messages import Stopping
+from zmqio.launcher.worker.messages import encode as encode_report
+from zmqio.launcher.worker.spec import ACCEPTOR_ENVIRONMENT, AcceptorPart
+
+ONE, TWO = NodeTag("one1"), NodeTag("two2")
+
+
+class Worker:
+    """The worker's end of a link; keeps what it is given."""
+
+    def __init__(self, link: socket.socket) -> None:
+        self.link = link
+        self.given: list[socket.socket] = []
+        self.saw_end = False
+        asyncio.get_running_loop().add_reader(link.fileno(), self.read)
+
+    def read(self) -> None:
+        data, fds, _, _ = socket.recv_fds(self.link, 1, 1)
+        self.given += [socket.socket(fileno=fd) for fd in fds]
+        if not data:
+            self.saw_end = True
+            self.stop_reading()
+
+    def stop_reading(self) -> None:
+        asyncio.get_running_loop().remove_reader(self.link.fileno())
+
+    def end(self) -> None:
+        """Be gone, as a process that was killed."""
+        if self.link.fileno() >= 0:
+            self.stop_reading()
+            self.link.close()
+        for connection in self.given:
+            connection.close()
+
+
+class Host:
+    """An acceptor, its supervisor and its workers."""
+
+    def __init__(self) -> None:
+        listener = listen(Bind(host="127.0.0.1"))
+        self.address = listener.getsockname()
+        self.supervisor, link = socket.socketpair()
+        self.supervisor.setblocking(False)
+        self.workers: list[Worker] = []
+        self.clients: list[socket.socket] = []
+        self.notes = b""
+        self.running = asyncio.ensure_future(Acceptor(AcceptorPart(1, -1, -1), listener, link).run())
+
+    def order(self, order: Order) -> None:
+        self.supervisor.sendall(encode(order))
+
+    def add(self, slot: int, tag: NodeTag) -> Worker:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            socket.send_fds(self.supervisor, [encode(Add(slot, tag))], [theirs.fileno()])
+        self.workers.append(Worker(ours))
+        return self.workers[-1]
+
+    def client(self, tag: NodeTag | None = None) -> socket.socket:
+        """A client with a new session, or of the worker with that tag."""
+        client = socket.create_connection(self.address)
+        sid = "" if tag is None else f"?sid={make_engine_sid(tag)}"
+        client.sendall(f"GET /{sid} HTTP/1.1\r\n\r\n".encode())
+        self.clients.append(client)
+        return client
+
+    async def wait_note(self, line: bytes) -> None:
+        def heard() -> bool:
+            with suppress(BlockingIOError):
+                self.notes += self.supervisor.recv(1000)
+            return line in self.notes
+
+        await wait_until(heard, f"{line!r}")
+
+    async def close(self) -> None:
+        self.supervisor.close()
+        await self.running
+        for worker in self.workers:
+            worker.end()
+        for client in self.clients:
+            client.close()
+
+
+@asynccontextmanager
+async def host() -> AsyncIterator[Host]:
+    made = Host()
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
+async def test_new_sessions_are_spread_and_known_ones_reach_their_owner() -> None:
+    async with host() as h:
+        await h.wait_note(b"ready\n")
+        one, two = h.add(1, ONE), h.add(2, TWO)
+        for _ in range(4):
+            h.client()
+        await wait_until(lambda: len(one.given) == len(two.given) == 2, "they are spread")
+        for _ in range(3):
+            h.client(TWO)
+        await wait_until(lambda: len(two.given) == 5, "they reach their owner")
+
+
+async def test_without_a_worker_connections_wait_until_there_is_one() -> None:
+    async with host() as h:
+        h.client()
+        one = h.add(1, ONE)
+        await wait_until(lambda: len(one.given) == 1, "it is given")
+        h.order(Remove(ONE))
+        await wait_until(lambda: one.saw_end, "it gets no more")
+        h.client()
+        two = h.add(1, TWO)
+        await wait_until(lambda: len(two.given) == 1, "it has waited")
+
+
+async def test_retired_worker_gets_its_own_sessions_only() -> None:
+    async with host() as h:
+        one, two = h.add(1, ONE), h.add(2, TWO)
+        h.order(Retire(ONE))
+        for tag in (None, None, ONE, None):
+            h.client(tag)
+        await wait_until(lambda: (len(one.given), len(two.given)) == (1, 3), "so it is")
+
+
+async def test_worker_that_stops_is_left_and_sees_the_end() -> None:
+    async with host() as h:
+        one, two = h.add(1, ONE), h.add(2, TWO)
+        one.link.sendall(encode_report(Stopping()))
+        await wait_until(lambda: one.saw_end, "nothing more comes")
+        for tag in (None, ONE):
+            h.client(tag)
+        await wait_until(lambda: len(two.given) == 2, "the other gets all")
+        one.end()
+        h.order(Remove(ONE))
+        three = h.add(3, NodeTag("thr3"))
+        h.client()
+        await wait_until(lambda: three.given, "its end was expected")
+        await h.wait_note(b"ready\n")
+        assert b"lost" not in h.notes
+
+
+async def test_worker_that_is_killed_is_left_and_told_and_can_be_linked_again() -> None:
+    async with host() as h:
+        one, two = h.add(1, ONE), h.add(2, TWO)
+        h.client(ONE)
+        await wait_until(lambda: one.given, "it works")
+        one.end()
+        await h.wait_note(b"lost one1\n")
+        h.client(ONE)
+        await wait_until(lambda: len(two.given) == 1, "the other gets it")
+        again = h.add(1, ONE)
+        h.client(ONE)
+        await wait_until(lambda: again.given, "it is back")
+
+
+async def test_worker_whose_link_was_lost_on_the_way_is_told() -> None:
+    async with host() as h:
+        with capture_logs() as logs:
+            h.order(Add(1, ONE))  # as it comes where no file can be opened
+            await h.wait_note(b"lost one1\n")
+    assert [line["event"] for line in logs] == ["worker_link_lost_no_more_files"]
+
+
+async def test_closed_it_accepts_no_more_and_counts_at_the_end() -> None:
+    async with host() as h:
+        one = h.add(1, ONE)
+        client = h.client()
+        await wait_until(lambda: one.given, "it is given")
+        h.order(Close())
+        h.order(Remove(ONE))
+        await wait_until(lambda: one.saw_end, "both are heard")
+        assert not is_listening(h.address)
+        assert not h.running.done()
+        h.supervisor.shutdown(socket.SHUT_WR)
+        await h.running
+        await h.wait_note(b'counted {"accepted": 1, "handed_over": 1}\n')
+        one.given[0].sendall(b"still there")
+        assert client.recv(100) == b"still there"
+
+
+async def test_it_ends_without_its_supervisor() -> None:
+    with capture_logs() as logs:
+        async with host() as h:
+            h.supervisor.shutdown(socket.SHUT_WR)
+            await h.running
+            assert not is_listening(h.address)
+    assert [line["event"] for line in logs] == ["parent_gone"]
+
+
+def is_listening(address: Any) -> bool:
+    try:
+        socket.create_connection(address).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+def test_program_serves_what_it_inherits_and_ends_with_its_parent() -> None:
+    ours, theirs = socket.socketpair()
+    ours.settimeout(LIMIT_S)
+    listener = listen(Bind(host="127.0.0.1"))
+    with theirs, listener:
+        part = AcceptorPart(1, listener.fileno(), theirs.fileno(), log_format="json", log_level="warning")
+        process = subprocess.Popen(
+            [sys.executable, "-m", "zmqio.launcher.accept.acceptor"],
+            env=process_environment() | {ACCEPTOR_ENVIRONMENT: part.to_json()},
+            pass_fds=[listener.fileno(), theirs.fileno()],
+            cwd="/",
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        address = listener.getsockname()
+    with process, ours:
+        try:
+            assert ours.recv(100) == b"ready\n"
+            with socket.create_connection(address):
+                ours.close()
+                _, errors = process.communicate(timeout=LIMIT_S)
+        finally:
+            process.kill()
+    assert process.returncode == 0
+    assert '"process": "acceptor 1"' in errors
+    assert "parent_gone" in errors
+    assert not is_listening(address)

@@ -1,0 +1,267 @@
+"""The balancer with real sockets and workers that only keep what they get."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from tests.support.timing import LIMIT_S, wait_until
+from zmqio.ids import NodeTag, make_engine_sid
+from zmqio.launcher.accept.balancer import Balancer
+from zmqio.launcher.listener import Bind, listen
+from zmqio.launcher.routing.request_head import MAX_HEAD_BYTES
+from zmqio.launcher.routing.trusted_proxies import TrustedProxies
+from zmqio.launcher.routing.worker_choice import Choice, Sticky
+
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+SHORT_S = 0.05
+"""A limit that is reached, where a test is about reaching it."""
+
+
+class Worker:
+    """Keeps the connections that it is given."""
+
+    def __init__(self, slot: int) -> None:
+        self.slot = slot
+        self.tag = NodeTag(f"tag{slot}")
+        self.broken = False
+        self.full = False
+        self.given: list[socket.socket] = []
+
+    @property
+    def connections(self) -> int:
+        return len(self.given)
+
+    def give(self, connection: socket.socket) -> bool:
+        if self.broken or self.full:
+            return False
+        self.given.append(connection)
+        return True
+
+
+class Host:
+    """A balancer, its workers and its clients."""
+
+    def __init__(self, listener: socket.socket, sticky: Sticky, **options: Any) -> None:
+        self.address = listener.getsockname()
+        self.family = listener.family
+        self.workers = [Worker(slot) for slot in range(3)]
+        self.choice: Choice[Worker] = Choice(sticky)
+        for worker in self.workers:
+            self.choice.add(worker)
+        self.balancer = Balancer(listener, self.choice, proxies=TrustedProxies("127.0.0.1"), **options)
+        self.clients: list[socket.socket] = []
+
+    async def client(self, data: bytes = b"") -> socket.socket:
+        """A connected client that has sent `data`."""
+        client = socket.socket(self.family)
+        client.setblocking(False)
+        self.clients.append(client)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(client, self.address)
+        await loop.sock_sendall(client, data)
+        return client
+
+    async def given(self, count: int) -> list[socket.socket]:
+        """Wait until that many connections were given to workers."""
+        await wait_until(lambda: self.balancer.counters["handed_over"] >= count, f"{count} connections given")
+        return [connection for worker in self.workers for connection in worker.given]
+
+    def close(self) -> None:
+        self.balancer.close()
+        for end in (*self.clients, *(connection for worker in self.workers for connection in worker.given)):
+            end.close()
+
+
+@asynccontextmanager
+async def host(sticky: Sticky = "sid", bind: Bind | None = None, **options: Any) -> AsyncIterator[Host]:
+    made = Host(listen(bind or Bind(host="127.0.0.1")), sticky, **options)
+    made.balancer.resume()
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+async def read(client: socket.socket) -> bytes:
+    """All that a client is sent until its connection is closed."""
+    answer = b""
+    while data := await asyncio.wait_for(asyncio.get_running_loop().sock_recv(client, 65536), LIMIT_S):
+        answer += data
+    return answer
+
+
+def poll(worker: Worker) -> bytes:
+    return f"GET /socket.io/?EIO=4&sid={make_engine_sid(worker.tag)} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+
+
+async def test_session_reaches_its_owner_with_every_byte() -> None:
+    async with host() as h:
+        owner = h.workers[1]
+        data = poll(owner) + b"a body " * 3_000 + poll(owner)
+        for _ in range(3):
+            await h.client(data)
+        await h.given(3)
+        assert len(owner.given) == 3
+        loop = asyncio.get_running_loop()
+        for connection in owner.given:
+            connection.setblocking(False)
+            received = b""
+            while len(received) < len(data):
+                received += await asyncio.wait_for(loop.sock_recv(connection, 65536), LIMIT_S)
+            assert received == data
+
+
+async def test_new_sessions_are_spread() -> None:
+    async with host() as h:
+        for _ in range(6):
+            await h.client(GET)
+        await h.given(6)
+        assert [len(worker.given) for worker in h.workers] == [2, 2, 2]
+
+
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+async def test_head_that_comes_byte_by_byte_is_handed_over_once_and_as_it_was(kind: str, tmp_path: Path) -> None:
+    bind = Bind(path=str(tmp_path / "s")) if kind == "unix" else None
+    async with host(bind=bind) as h:
+        data = poll(h.workers[2])
+        client = await h.client()
+        for byte in data:
+            assert h.balancer.counters["handed_over"] == 0
+            client.send(bytes([byte]))
+            await asyncio.sleep(0.001)
+        await h.given(1)
+        (connection,) = h.workers[2].given
+        assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT) == 1
+        assert connection.recv(65536, socket.MSG_DONTWAIT) == data
+        assert h.balancer.waiting == 0
+
+
+@pytest.mark.parametrize("part", [b"", b"GET / HTT", GET[:-1]])
+async def test_head_that_is_never_complete_is_cut_off(part: bytes) -> None:
+    async with host(head_limit_s=SHORT_S) as h:
+        clients = [await h.client(part) for _ in range(3)]
+        for client in clients:
+            answer = await read(client)
+            assert answer.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+            assert b"connection: close" in answer
+        assert h.balancer.counters["heads_too_slow"] == 3
+        assert h.balancer.waiting == 0
+
+
+async def test_cuts_are_told_at_a_bounded_rate() -> None:
+    with capture_logs() as logs:
+        async with host(head_limit_s=SHORT_S) as h:
+            for client in [await h.client(b"GET") for _ in range(40)]:
+                await read(client)
+    lines = [line for line in logs if line["event"] == "connection_refused"]
+    assert 0 < len(lines) <= 10
+    assert lines[0]["why"] == "heads_too_slow"
+
+
+async def test_slow_heads_do_not_hold_up_others() -> None:
+    async with host() as h:
+        for _ in range(50):
+            await h.client(b"GET / HTTP/1.1\r\n")
+        await h.client(GET)
+        await h.given(1)
+        await wait_until(lambda: h.balancer.waiting == 50, "the others wait")
+
+
+async def test_too_long_a_head_is_refused() -> None:
+    async with host() as h:
+        client = await h.client(b"GET / HTTP/1.1\r\n" + b"x" * (MAX_HEAD_BYTES - 16))
+        assert (await read(client)).startswith(b"HTTP/1.1 431 ")
+        assert h.balancer.counters["heads_too_large"] == 1
+
+
+@pytest.mark.parametrize("part", [b"", b"GET / HTTP/1.1\r\n"])
+async def test_client_that_leaves_early_is_forgotten(part: bytes) -> None:
+    async with host() as h:
+        client = await h.client(part)
+        await wait_until(lambda: h.balancer.waiting == 1, "it waits")
+        client.close()
+        await wait_until(lambda: h.balancer.counters["left_early"] == 1, "it was noticed")
+        assert h.balancer.waiting == 0
+
+
+async def test_half_closed_client_with_a_whole_request_is_handed_over() -> None:
+    async with host() as h:
+        client = await h.client(GET)
+        client.shutdown(socket.SHUT_WR)
+        (connection,) = await h.given(1)
+        assert connection.recv(65536) == GET
+
+
+async def test_without_heads_nothing_is_waited_for() -> None:
+    async with host("none", reads_heads=False) as h:
+        for _ in range(3):
+            await h.client()
+        await h.given(3)
+        assert [len(worker.given) for worker in h.workers] == [1, 1, 1]
+
+
+async def test_address_in_the_header_of_a_trusted_proxy_counts() -> None:
+    async with host("address") as h:
+        for number in range(30):
+            forwarded = f"GET / HTTP/1.1\r\nX-Forwarded-For: 10.0.0.{number}\r\n\r\n".encode()
+            await h.client(forwarded)
+            await h.client(forwarded)
+        await h.given(60)
+        seen: dict[bytes, set[int]] = {}
+        for worker in h.workers:
+            assert worker.given
+            for connection in worker.given:
+                seen.setdefault(connection.recv(1000), set()).add(worker.slot)
+        assert len(seen) == 30
+        assert all(len(slots) == 1 for slots in seen.values())
+
+
+async def test_broken_worker_is_passed_over() -> None:
+    async with host() as h:
+        h.workers[0].broken = h.workers[1].broken = True
+        await h.client(poll(h.workers[0]))
+        await h.given(1)
+        assert len(h.workers[2].given) == 1
+        assert list(h.choice) != h.workers
+
+
+@pytest.mark.parametrize("why", ["nobody is there", "the owner takes no more"])
+async def test_what_nobody_takes_is_answered_503(why: str) -> None:
+    async with host() as h:
+        for worker in h.workers:
+            if why == "nobody is there":
+                h.choice.remove(worker)
+            worker.full = True
+        client = await h.client(poll(h.workers[0]))
+        assert (await read(client)).startswith(b"HTTP/1.1 503 ")
+        assert h.balancer.counters["refused"] == 1
+
+
+async def test_paused_it_leaves_connections_in_the_kernel_and_takes_them_later() -> None:
+    async with host() as h:
+        h.balancer.pause()
+        await h.client(GET)
+        await asyncio.sleep(0.01)
+        assert h.balancer.counters["accepted"] == 0
+        h.balancer.resume()
+        h.balancer.resume()
+        await h.given(1)
+
+
+async def test_closed_it_listens_no_more_and_drops_half_heads() -> None:
+    async with host() as h:
+        client = await h.client(b"GET")
+        await wait_until(lambda: h.balancer.waiting == 1, "it waits")
+        h.balancer.close()
+        with pytest.raises(ConnectionResetError):  # closed with bytes unread
+            await read(client)
+        with pytest.raises(ConnectionRefusedError):
+            await h.client()
+        h.balancer.resume()
+        h.balancer.close()

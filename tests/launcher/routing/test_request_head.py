@@ -1,0 +1,94 @@
+"""What is read from request heads, and that rubbish is survived."""
+
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zmqio.launcher.routing.request_head import MAX_HEAD_BYTES, Head, head_end, parse_head
+
+SID = "abcdEFGH0123456789_-"
+
+
+def sid_of(target: str) -> str | None:
+    return parse_head(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode()).sid
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        f"/socket.io/?sid={SID}",
+        f"/socket.io/?EIO=4&transport=polling&sid={SID}",
+        f"/socket.io/?EIO=4&sid={SID}&t=abc",
+        f"/anywhere?sid={SID}#fragment",
+        f"http://host:80/socket.io/?EIO=4&sid={SID}",
+        f"/socket.io/?sid={''.join(f'%{ord(c):02x}' for c in SID)}",
+        f"/socket.io/?%73id={SID}",
+        f"/socket.io/?sid=first&sid={SID}",  # the engine reads the last one too
+        f"/socket.io/?x=1?&sid={SID}",
+    ],
+)
+def test_sid_is_found_wherever_it_stands(target: str) -> None:
+    assert sid_of(target) == SID
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["/", "/socket.io/?EIO=4", "/?sid=", f"/?xsid={SID}", f"/sid={SID}", f"/#?sid={SID}", f"/?x=sid%3D{SID}", "*"],
+)
+def test_no_sid_is_none(target: str) -> None:
+    assert sid_of(target) is None
+
+
+@given(st.text(st.characters(codec="ascii"), min_size=1))
+def test_sid_is_what_the_engine_would_read(value: str) -> None:
+    assert sid_of(f"/socket.io/?EIO=4&sid={quote(value, safe='')}&t=1") == value
+
+
+@pytest.mark.parametrize("line_end", [b"\r\n", b"\n"])
+@pytest.mark.parametrize("before", [b"", b"\r\n", b"\r\n\r\n", b"\n"])
+def test_head_ends_at_the_empty_line_and_not_before_the_request(line_end: bytes, before: bytes) -> None:
+    head = before + b"GET / HTTP/1.1" + line_end + b"Host: x" + line_end + line_end
+    data = head + b"the body\r\n\r\n"
+    assert head_end(data, len(data)) == len(head)
+    for size in range(len(head)):
+        assert head_end(data, size) is None
+
+
+@given(st.binary(max_size=200), st.lists(st.integers(1, 40)))
+def test_head_that_comes_in_pieces_ends_where_it_would_end_in_one(data: bytes, pieces: list[int]) -> None:
+    whole = head_end(data, len(data))
+    size = seen = 0
+    for piece in (*pieces, len(data)):
+        size = min(size + piece, len(data))
+        end = head_end(data, size, seen)
+        if end is not None:
+            break
+        seen = size
+    assert end == whole
+
+
+def test_only_the_first_bytes_count() -> None:
+    assert head_end(bytearray(b"GET / HTTP/1.1\r\n\r\n" + bytes(MAX_HEAD_BYTES)), 17) is None
+
+
+def test_forwarded_addresses_are_all_found_in_order() -> None:
+    head = (
+        b"GET / HTTP/1.1\r\nx-FORWARDED-for: 1.2.3.4, 5.6.7.8\r\nHost: x\r\nX-Forwarded-For:9.9.9.9\r\n"
+        b"Not-X-Forwarded-For: 8.8.8.8\r\n\r\n"
+    )
+    assert [value.strip() for value in parse_head(head).forwarded_for] == ["1.2.3.4, 5.6.7.8", "9.9.9.9"]
+
+
+@given(st.binary(max_size=300))
+def test_rubbish_is_no_error(data: bytes) -> None:
+    assert isinstance(parse_head(data), Head)
+
+
+@given(
+    st.lists(st.sampled_from([b"GET", b" ", b"/?sid=", b"%", b"%zz", b"&", b"=", b"\r\n", b"\xff", b"sid", b"?"]))
+)
+def test_rubbish_of_the_right_words_is_no_error(parts: list[bytes]) -> None:
+    head = parse_head(b"".join(parts))
+    assert head.sid is None or isinstance(head.sid, str)

@@ -1,0 +1,117 @@
+"""Which worker gets a connection."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import pytest
+
+from zmqio.ids import NodeTag, make_engine_sid
+from zmqio.launcher.routing.worker_choice import Choice, Sticky
+
+
+@dataclass(eq=False)
+class Worker:
+    slot: int
+    tag: NodeTag
+    connections: int = 0
+
+
+def crew(sticky: Sticky, count: int = 3) -> tuple[Choice[Worker], list[Worker]]:
+    choice: Choice[Worker] = Choice(sticky)
+    workers = [Worker(slot, NodeTag(f"tag{slot}")) for slot in range(count)]
+    for worker in workers:
+        choice.add(worker)
+    return choice, workers
+
+
+@pytest.mark.parametrize("sticky", ["sid", "address"])
+def test_known_session_goes_to_its_owner_however_busy(sticky: Sticky) -> None:
+    choice, workers = crew(sticky)
+    for worker in workers:
+        worker.connections = 1_000
+        for _ in range(3):
+            assert choice.pick(make_engine_sid(worker.tag), "1.2.3.4") is worker
+
+
+@pytest.mark.parametrize("sid", [None, make_engine_sid(NodeTag("gone")), "tag1", "tag1" + "x" * 15, "\xff" * 20])
+def test_new_or_unknown_session_goes_to_the_fewest_connections(sid: str | None) -> None:
+    choice, workers = crew("sid")
+    workers[0].connections, workers[1].connections, workers[2].connections = 5, 9, 4
+    assert choice.pick(sid, None) is workers[2]
+
+
+def test_equals_get_equally_many_in_turn() -> None:
+    choice, workers = crew("sid")
+    picked = [choice.pick(None, None) for _ in range(9)]
+    assert Counter(worker.slot for worker in picked if worker) == {0: 3, 1: 3, 2: 3}
+    assert picked[:3] == workers
+
+
+def test_address_has_one_worker_and_addresses_are_spread() -> None:
+    choice, _ = crew("address", 4)
+    addresses = [f"10.0.{n % 7}.{n}" for n in range(400)]
+    first = {address: choice.pick(None, address) for address in addresses}
+    assert {address: choice.pick(None, address) for address in addresses} == first
+    spread = Counter(worker.slot for worker in first.values() if worker)
+    assert len(spread) == 4
+    assert min(spread.values()) > 50
+
+
+def test_when_a_worker_goes_only_its_addresses_move_and_its_follower_gets_them_back() -> None:
+    choice, workers = crew("address", 4)
+    addresses = [f"10.0.0.{n}" for n in range(200)]
+    before = {address: choice.pick(None, address) for address in addresses}
+    choice.remove(workers[1])
+    without = {address: choice.pick(None, address) for address in addresses}
+    assert all(without[a] is before[a] for a in addresses if before[a] is not workers[1])
+    assert workers[1] not in without.values()
+    follower = Worker(workers[1].slot, NodeTag("next"))
+    choice.add(follower)
+    after = {address: choice.pick(None, address) for address in addresses}
+    assert [a for a in addresses if after[a] is follower] == [a for a in addresses if before[a] is workers[1]]
+
+
+def test_without_an_address_the_address_rule_spreads() -> None:
+    choice, workers = crew("address")
+    assert {choice.pick(None, None) for _ in range(3)} == set(workers)
+
+
+def test_none_goes_round_whatever_is_said() -> None:
+    choice, workers = crew("none")
+    workers[0].connections = 99
+    sid = make_engine_sid(workers[2].tag)
+    assert [choice.pick(sid, "1.2.3.4") for _ in range(4)] == [*workers, workers[0]]
+
+
+def test_retired_worker_keeps_its_sessions_and_gets_no_new_one() -> None:
+    choice, workers = crew("sid", 2)
+    choice.retire(workers[0])
+    assert {choice.pick(None, None) for _ in range(4)} == {workers[1]}
+    assert choice.pick(make_engine_sid(workers[0].tag), None) is workers[0]
+    choice.remove(workers[0])
+    assert choice.pick(make_engine_sid(workers[0].tag), None) is workers[1]
+
+
+def test_nobody_is_left() -> None:
+    choice, workers = crew("sid", 1)
+    assert choice.open
+    choice.remove(workers[0])
+    choice.remove(workers[0])
+    assert not choice.open
+    assert choice.pick(None, None) is None
+
+
+def test_follower_with_the_same_tag_is_not_removed_with_the_one_before() -> None:
+    choice, workers = crew("sid", 1)
+    follower = Worker(0, workers[0].tag)
+    choice.add(follower)
+    choice.remove(workers[0])
+    assert choice.pick(make_engine_sid(follower.tag), None) is follower
+
+
+def test_first_of_equals_is_the_one_after_the_slot_that_was_named() -> None:
+    choice: Choice[Worker] = Choice("sid", after_slot=1)
+    for slot in range(4):
+        choice.add(Worker(slot, NodeTag(f"tag{slot}")))
+    found = [choice.pick(None, None) for _ in range(5)]
+    assert [worker.slot for worker in found if worker is not None] == [2, 3, 0, 1, 2]

@@ -1,0 +1,86 @@
+"""The broker of a server's own: a real process."""
+
+import asyncio
+import stat
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.support.broker import ask_control
+from tests.support.timing import LIMIT_S, wait_until
+from zmqio.exceptions import ServeError
+from zmqio.launcher.broker_process import OwnBroker
+
+HELLO = {"op": "hello", "version": 1}
+
+
+async def test_it_answers_on_a_private_path_is_started_again_and_leaves_nothing() -> None:
+    broker = OwnBroker("json", "error")
+    folder = Path(broker.address.removeprefix("ipc://")).parent
+    try:
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        await broker.start()
+        keeping = asyncio.ensure_future(broker.keep())
+        first = await asyncio.to_thread(ask_control, broker.address, HELLO)
+        assert first is not None
+        psutil.Process(first["pid"]).kill()
+        second = await asyncio.to_thread(ask_control, broker.address, HELLO)
+        while second is not None and second["pid"] == first["pid"]:
+            second = await asyncio.to_thread(ask_control, broker.address, HELLO)
+        assert second is not None
+        assert not keeping.done()
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+    finally:
+        await broker.stop()
+    assert not folder.exists()
+    await wait_until(lambda: not psutil.pid_exists(second["pid"]), "its end")
+
+
+async def test_broker_that_cannot_start_is_given_up() -> None:
+    broker = OwnBroker("json", "no such level")
+    try:
+        await broker.start()
+        with pytest.raises(ServeError, match=r"the broker ends again and again; the last time: exit code 2"):
+            await asyncio.wait_for(broker.keep(), LIMIT_S)
+    finally:
+        await broker.stop()
+
+
+async def test_long_folder_of_temporary_files_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deep = tmp_path / ("d" * 60) / ("e" * 60)
+    deep.mkdir(parents=True)
+    monkeypatch.setattr("tempfile.tempdir", str(deep))
+    broker = OwnBroker("json", "error")
+    assert len(broker.address.removeprefix("ipc://") + ".subscribe") < 107
+    await broker.stop()
+    assert list(deep.iterdir()) == []
+
+
+PARENT = """
+import asyncio
+from zmqio.launcher.broker_process import OwnBroker
+
+async def main():
+    broker = OwnBroker("json", "error")
+    await broker.start()
+    print(broker.address, flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+async def test_nothing_is_left_of_it_when_its_server_is_killed() -> None:
+    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", PARENT, stdout=asyncio.subprocess.PIPE)
+    try:
+        assert parent.stdout is not None
+        address = (await parent.stdout.readline()).decode().strip()
+        folder = Path(address.removeprefix("ipc://")).parent
+        assert await asyncio.to_thread(ask_control, address, HELLO) is not None
+    finally:
+        parent.kill()
+        await parent.wait()
+    await wait_until(lambda: not folder.exists(), "its folder is gone")

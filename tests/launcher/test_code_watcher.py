@@ -1,0 +1,31 @@
+"""Changed code is noticed, with real files."""
+
+import asyncio
+from pathlib import Path
+
+from tests.support.timing import wait_until
+from zmqio.launcher.code_watcher import code_changes
+
+
+async def test_changed_python_file_is_noticed_and_another_is_not(tmp_path: Path) -> None:
+    changes: list[bool] = []
+    (tmp_path / "app.py").write_text("x = 0")
+    watching = asyncio.ensure_future(code_changes(lambda: changes.append(True), tmp_path))
+    try:
+        count = 0
+
+        def noticed() -> bool:
+            """Change it until that is noticed: nothing tells when the watch has begun."""
+            nonlocal count
+            count += 1
+            (tmp_path / "notes.txt").write_text(str(count))
+            if count > 20:
+                (tmp_path / "app.py").write_text(f"x = {count}")
+            else:
+                assert not changes
+            return bool(changes)
+
+        await wait_until(noticed, "the change")
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)

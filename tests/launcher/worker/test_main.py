@@ -1,0 +1,112 @@
+"""The worker program itself; how it behaves is in test_worker_process and tests/e2e."""
+
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from http.client import HTTPResponse
+
+from tests.support.cluster import ROOT, process_environment
+from tests.support.timing import LIMIT_S
+from zmqio.hosting.options import HttpOptions
+from zmqio.launcher.worker.messages import PASS, Closed, Ready, Stopping, encode
+from zmqio.launcher.worker.spec import ENVIRONMENT, Part
+
+COMMAND = [sys.executable, "-m", "zmqio.launcher.worker.main"]
+
+
+@contextmanager
+def worker(app: str, *, takes_links: bool = False) -> Iterator[tuple["subprocess.Popen[str]", socket.socket]]:
+    """A running one and its parent's end; killed at the end if it still runs."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        logs = {"log_format": "json", "log_level": "warning"}
+        part = Part(app, 1, theirs.fileno(), str(ROOT), LIMIT_S, asdict(HttpOptions()), takes_links, **logs)
+        process = subprocess.Popen(
+            COMMAND,
+            env=process_environment() | {ENVIRONMENT: part.to_json()},
+            pass_fds=[theirs.fileno()],
+            cwd="/",
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    ours.settimeout(LIMIT_S)
+    with process, ours:
+        try:
+            yield process, ours
+        finally:
+            process.kill()
+
+
+def test_it_ends_with_its_parent() -> None:
+    with worker("tests.support.serve_app:app") as (process, link):
+        assert link.recv(100) == encode(Ready())
+        link.close()
+        _, errors = process.communicate(timeout=LIMIT_S)
+    assert process.returncode == -signal.SIGTERM  # as uvicorn ends when it was told to
+    assert "parent_gone" in errors
+
+
+def test_reason_is_told_on_standard_error_where_no_parent_is_left() -> None:
+    with worker("no_such_module:app") as (process, link):
+        link.close()
+        _, errors = process.communicate(timeout=LIMIT_S)
+    assert process.returncode == 3
+    assert "there is no module 'no_such_module'" in errors
+
+
+def get(connection: socket.socket) -> None:
+    """Ask once; the whole answer is read, in however many pieces it comes."""
+    connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    with HTTPResponse(connection) as response:
+        response.begin()
+        assert response.status == 200
+        assert response.read()
+
+
+def ask(link: socket.socket) -> socket.socket:
+    """A connection with one answered request, given over a link."""
+    ours, theirs = socket.socketpair()
+    ours.settimeout(LIMIT_S)
+    with theirs:
+        socket.send_fds(link, [PASS], [theirs.fileno()])
+    get(ours)
+    return ours
+
+
+def acceptor(control: socket.socket) -> socket.socket:
+    """The acceptor's end of a new link."""
+    ours, theirs = socket.socketpair()
+    ours.settimeout(LIMIT_S)
+    with theirs:
+        socket.send_fds(control, [PASS], [theirs.fileno()])
+    return ours
+
+
+def test_each_acceptor_hears_of_its_own_connections_and_its_end_ends_none() -> None:
+    with worker("tests.support.serve_app:app", takes_links=True) as (process, control):
+        assert control.recv(100) == encode(Ready())
+        first, second = acceptor(control), acceptor(control)
+        here, there = ask(first), ask(second)
+        with here, there, second:
+            first.close()
+            there.close()
+            assert second.recv(100) == encode(Closed(1))
+            third = acceptor(control)
+            ask(third).close()
+            assert third.recv(100) == encode(Closed(1))
+            get(here)
+            process.send_signal(signal.SIGTERM)
+            assert control.recv(100) == encode(Stopping())
+            last = acceptor(control)  # was on its way
+            control.shutdown(socket.SHUT_WR)
+            for link in (second, third, last):
+                with link:
+                    assert link.recv(100) == encode(Stopping())
+                    ask(link).close()  # was on its way, too
+                    link.shutdown(socket.SHUT_WR)
+        process.communicate(timeout=LIMIT_S)
+    assert process.returncode == -signal.SIGTERM

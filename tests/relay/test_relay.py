@@ -1,0 +1,325 @@
+"""Two or three whole nodes without sockets: clients reach one of them, their sessions are on another."""
+
+import asyncio
+import gzip
+import json
+from dataclasses import replace
+from typing import Any
+
+from structlog.testing import capture_logs
+
+from tests.support.asgi import FakeHttp
+from tests.support.engine import EngineUnderTest
+from tests.support.engine_nodes import BUS, EngineNodes
+from tests.support.timing import wait_until
+from zmqio.adapter.local import LocalAdapterFactory
+from zmqio.protocol import relay_messages as r
+from zmqio.relay.flow_control import WINDOW_BYTES
+from zmqio.relay.relay import join_nodes
+
+
+async def test_poll_at_another_node_gets_what_its_session_has() -> None:
+    async with EngineNodes("here", "ther") as nodes:
+        here, there = nodes[0], nodes[1]
+        sid, connection = await there.open_polling()
+        poll = here.get(sid)
+        await wait_until(lambda: connection.session.outlet.ready, "the poll at its owner")
+        there.emit("hello", b"binary")
+        answer = await poll
+        assert (answer.status, answer.text) == (200, "4hello\x1ebYmluYXJ5")
+        assert len(nodes.said(r.HttpRequest)) == len(nodes.said(r.HttpResponse)) == 1
+        assert (await here.post(sid, "4from the client")).text == "ok"
+        assert connection.messages == ["from the client"]
+
+
+async def test_websocket_at_another_node_upgrades_the_session() -> None:
+    async with EngineNodes("here", "ther") as nodes:
+        here, there = nodes[0], nodes[1]
+        sid, connection = await there.open_polling()
+        there.emit("waits")
+        socket = await here.upgrade(sid)
+        assert await socket.receive() == "4waits"
+        there.emit("hello", b"binary")
+        assert await socket.receive() == "4hello"
+        assert await socket.receive() == b"binary"
+        socket.send("4from the client")
+        socket.send(b"bytes")
+        await wait_until(lambda: len(connection.messages) == 2, "both messages")
+        assert connection.messages == ["from the client", b"bytes"]
+        socket.close()
+        await wait_until(lambda: connection.reasons, "the end")
+        assert connection.reasons == ["transport close"]
+        await socket.ended()
+
+
+async def test_unknown_node_is_answered_at_once() -> None:
+    async with EngineNodes("here", "ther") as nodes:
+        answer = await nodes[0].get("nobo" + "x" * 16)
+        assert answer.status == 400
+        assert json.loads(answer.body) == {
+            "code": 1,
+            "message": "Session ID unknown",
+            "node": "nobo",
+            "reason": "no live node has this tag",
+        }
+        assert nodes.said(r.HttpRequest) == []
+
+
+async def test_session_that_its_owner_does_not_know_is_refused_by_the_owner_and_asked_for_once() -> None:
+    async with EngineNodes("here", "ther", "thir") as nodes:
+        sid = "ther" + "x" * 16
+        refused = await nodes[0].get(sid)
+        assert (refused.status, json.loads(refused.body)["reason"]) == (
+            400,
+            "this node has no such session: it has ended, or the node was started again",
+        )
+        socket = nodes[0].websocket(sid)
+        await socket.ended()
+        assert (socket.refusal.status, socket.refusal.body) == (400, refused.body)
+        assert len(nodes.said(r.HttpRequest)) == len(nodes.said(r.StreamOpen)) == 1
+
+
+async def test_answer_that_did_not_reach_the_client_is_put_back() -> None:
+    async with EngineNodes("here", "ther") as nodes:
+        here, there = nodes.nodes
+        sid, connection = await there.open_polling()
+        for number in range(20):
+            poll = here.get(sid)
+            await wait_until(lambda: connection.session.outlet.ready, "the poll at its owner")
+            there.emit(f"first {number}")
+            for _ in range(number % 4):
+                await asyncio.sleep(0)  # the hang-up meets the answer on its way, or is behind it
+            poll.go_away()
+            there.emit(f"second {number}")
+            await poll
+            heard = poll.answer.text if poll.answer.complete else ""
+            await wait_until(lambda: here.relay.open_requests + there.relay.open_requests == 0, "the end of it")
+            while "second" not in heard:
+                heard += "\x1e" * bool(heard) + (await here.get(sid)).text
+            assert heard == f"4first {number}\x1e4second {number}"
+        assert there.relay.counters["polls_taken_back"] > 0
+        assert connection.reasons == []
+
+
+async def test_answer_is_not_put_back_behind_a_later_one() -> None:
+    async with EngineNodes("here", "ther") as nodes:
+        here, there = nodes.nodes
+        sid, _ = await there.open_polling()
+        there.emit("first")
+        assert (await here.get(sid)).text == "4first"
+        there.emit("second")
+        assert (await there.get(sid)).text == "4second"
+        there.relay.heard(here.node_id, r.HttpCancel(1))  # as late as can be
+        there.emit("third")
+        assert (await there.get(sid)).text == "4third"
+
+
+async def test_malformed_body_and_one_that_breaks_off_end_the_session_as_locally() -> None:
+    async with EngineNodes("here", "ther") as nodes:
+        here, there = nodes.nodes
+        sid, connection = await there.open_polling()
+        refused = await here.post(sid, "9")
+        assert (refused.status, refused.text) == (400, '{"code":3,"message":"Bad request"}')
+        await wait_until(lambda: connection.reasons, "the end")
+        sid, second = await there.open_polling()
+        await here.post(sid, "4hel", breaks_off=True)
+        await wait_until(lambda: second.reasons, "the end")
+        assert (connection.reasons, second.reasons, second.messages) == (["parse error"], ["transport error"], [])
+
+
+async def test_headers_of_the_answer_are_the_owners() -> None:
+    async with EngineNodes("here", "ther", cors_allowed_origins="*") as nodes:
+        here, there = nodes.nodes
+        sid, _ = await there.open_polling()
+        there.emit("x" * 2_000)
+        answer = await here.get(sid, headers={"origin": "http://a", "accept-encoding": "gzip"})
+        assert gzip.decompress(answer.body) == b"4" + b"x" * 2_000
+        assert answer.headers["content-encoding"] == "gzip"
+        assert answer.headers["access-control-allow-origin"] == "http://a"
+
+
+async def test_handler_that_is_slow_holds_the_post_and_not_the_node() -> None:
+    go_on = asyncio.Event()
+
+    async def wait() -> None:
+        await go_on.wait()
+
+    async with EngineNodes("here", "ther", on_message=lambda connection, data: wait()) as nodes:
+        here, there = nodes.nodes
+        sid, connection = await there.open_polling()
+        post = asyncio.create_task(here.post(sid, "4one\x1e4two"))
+        await wait_until(lambda: connection.messages, "the first")
+        there.emit("meanwhile")
+        assert (await here.get(sid)).text == "4meanwhile"
+        assert connection.messages == ["one"]
+        go_on.set()
+        assert (await post).text == "ok"
+        assert connection.messages == ["one", "two"]
+
+
+async def test_client_that_does_not_read_is_a_slow_client_of_its_owner() -> None:
+    async with EngineNodes("here", "ther", session_buffer_bytes=50_000) as nodes:
+        here, there = nodes.nodes
+        sid, connection = await there.open_polling()
+        socket = await here.upgrade(sid)
+        there.emit("ready")
+        assert await socket.receive() == "4ready"
+        socket.can_send.clear()
+        while not connection.reasons:
+            there.emit("x" * 10_000)
+            await asyncio.sleep(0)
+        assert connection.reasons == ["slow client"]
+        await socket.ended()
+        assert len(socket.sent) == 2  # the probe and `ready`: what waited is dropped with the client
+        waiting = [len(message.frames) for message in nodes.said(r.StreamData) if message.down]
+        assert sum(waiting) * 10_000 < WINDOW_BYTES + 50_000
+
+
+async def test_client_that_sends_faster_than_its_handlers_is_read_more_slowly() -> None:
+    taken = asyncio.Semaphore(0)
+
+    async def take() -> None:
+        await taken.acquire()
+
+    async with EngineNodes("here", "ther", on_message=lambda connection, data: take()) as nodes:
+        here, there = nodes.nodes
+        sid, connection = await there.open_polling()
+        socket = await here.upgrade(sid)
+        for _ in range(100):
+            socket.send("4" + "x" * 9_999)
+        await wait_until(lambda: len(nodes.said(r.StreamData)) > 2, "the first of them")
+        for _ in range(200):
+            await asyncio.sleep(0)
+        under_way = sum(len(message.frames) for message in nodes.said(r.StreamData) if not message.down)
+        assert under_way * 10_000 < WINDOW_BYTES + 30_000
+        for _ in range(100):
+            taken.release()
+        await wait_until(lambda: len(connection.messages) == 100, "all of them")
+        socket.close()
+        await socket.ended()
+
+
+async def test_node_that_dies_frees_what_it_had_asked_for() -> None:
+    async with EngineNodes("here", "ther") as nodes:
+        here, there = nodes.nodes
+        sid, connection = await there.open_polling()
+        poll = here.get(sid)
+        await wait_until(lambda: connection.session.outlet.ready, "the poll at its owner")
+        other_sid, other = await there.open_polling()
+        socket = await here.upgrade(other_sid)
+        there.emit("moved", to=1)
+        assert await socket.receive() == "4moved"
+        here.die()
+        await wait_until(lambda: other.reasons, "the end of the WebSocket")
+        assert other.reasons == ["transport close"]
+        await wait_until(lambda: not connection.session.outlet.ready, "the end of the poll")
+        assert there.relay.open_requests == 0
+        there.emit("waits")
+        assert (await there.get(sid)).text == "4waits"
+        poll.go_away()
+        socket.close()
+
+
+async def test_owner_that_dies_while_the_client_sends_its_body_is_not_asked() -> None:
+    async with EngineNodes("here", "ther") as nodes:
+        here, there = nodes.nodes
+        sid, _ = await there.open_polling()
+        body: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+
+        async def slowly(scope: Any, receive: Any, send: Any) -> None:
+            await here.engine.handle(scope, lambda: body, send)
+
+        post = FakeHttp(slowly, "POST", f"EIO=4&transport=polling&sid={sid}")
+        await asyncio.sleep(0)
+        there.die()
+        await wait_until(lambda: here.nodes == 1, "the death")
+        body.set_result({"type": "http.request", "body": b"4x", "more_body": False})
+        refused = await post
+        assert (refused.status, json.loads(refused.body)["reason"]) == (400, "no live node has this tag")
+        assert nodes.said(r.HttpRequest) == []
+
+
+async def test_stream_that_only_the_other_node_has_is_closed_there() -> None:
+    async with EngineNodes("here", "ther") as nodes:
+        here, there = nodes.nodes
+        there.relay.heard(here.node_id, r.StreamData(77, False, 0, ("x",)))
+        there.relay.heard(here.node_id, r.StreamData(77, True, 0, ("x",)))
+        there.relay.heard(here.node_id, r.StreamAccept(78, 1))
+        # A close, a credit and a refusal are never answered: nothing can go round in circles.
+        there.relay.heard(here.node_id, r.StreamClose(77, False, 1000, ""))
+        there.relay.heard(here.node_id, r.StreamCredit(77, False, 1))
+        there.relay.heard(here.node_id, r.StreamRefuse(77, 400, b""))
+        there.relay.heard(here.node_id, r.HttpCancel(77))
+        there.relay.heard(here.node_id, r.HttpResponse(77, 200, (), b""))
+        await asyncio.sleep(0)
+        assert [(close.stream_id, close.down, close.code) for close in nodes.said(r.StreamClose)] == [
+            (77, True, 1006),
+            (77, False, 1006),
+            (78, False, 1006),
+        ]
+
+
+async def test_engine_that_fails_is_told_of_and_the_relay_goes_on() -> None:
+    asked: list[str] = []
+
+    def check_origin(origin: str) -> bool:
+        asked.append(origin)
+        if len(asked) == 3:  # each engine asks twice: for the headers, and for the check
+            raise RuntimeError("the owner's check of the origin fails")
+        return True
+
+    async with EngineNodes("here", "ther", cors_allowed_origins=check_origin) as nodes:
+        here, there = nodes.nodes
+        sid, _ = await there.open_polling()
+        with capture_logs() as logs:
+            assert (await here.get(sid, headers={"origin": "http://a"})).status == 500
+        assert [line["event"] for line in logs if line["log_level"] == "error"] == ["relayed_request_failed"]
+        assert (await here.get("ther" + "x" * 16)).status == 400
+
+
+async def test_owner_that_stops_ends_what_waits_elsewhere() -> None:
+    async with EngineNodes("here", "ther") as nodes:
+        here, there = nodes.nodes
+        sid, connection = await there.open_polling()
+        poll = here.get(sid)
+        await wait_until(lambda: connection.session.outlet.ready, "the poll at its owner")
+        await there.stop()
+        assert (await poll).text == "1"
+        await wait_until(lambda: here.nodes == 1, "the goodbye")
+        assert json.loads((await here.get(sid)).body)["reason"] == "no live node has this tag"
+
+
+async def test_request_that_comes_while_this_node_stops_is_not_passed_on() -> None:
+    async with EngineNodes("here", "ther") as nodes:
+        here, there = nodes.nodes
+        sid, _ = await there.open_polling()
+        here.relay.leave()
+        refused = await here.get(sid)
+        assert (refused.status, refused.text) == (503, '{"code":3,"message":"Server shutting down"}')
+        socket = here.websocket(sid)
+        await socket.ended()
+        assert socket.refusal.status == 503
+        assert nodes.said(r.HttpRequest) == []
+
+
+async def test_body_that_is_too_large_for_the_bus_is_refused_and_told() -> None:
+    bus = replace(BUS, max_message_bytes=3_000)
+    async with EngineNodes("here", "ther", bus=bus) as nodes:
+        here, there = nodes.nodes
+        sid, connection = await there.open_polling()
+        refused = await here.post(sid, "4" + "x" * 4_000)
+        assert refused.status == 413
+        assert json.loads(refused.body)["message"].endswith(
+            "bytes for one message between nodes (max_message_bytes)"
+        )
+        assert connection.messages == []
+        there.emit("x" * 4_000)
+        refused = await here.get(sid)
+        assert refused.status == 413
+        assert (await there.get(sid)).text == "4" + "x" * 4_000  # it is still there for who asks its owner
+
+
+async def test_process_without_other_nodes_has_no_relay() -> None:
+    async with EngineUnderTest() as host:
+        assert join_nodes(LocalAdapterFactory(), host.engine) is None
+        assert host.engine.strangers.foreign is None

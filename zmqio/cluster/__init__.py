@@ -1,0 +1,1 @@
+"""One adapter over many nodes: presence, requests and ordered delivery; knows a bus, no ZeroMQ."""

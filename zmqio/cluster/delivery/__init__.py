@@ -1,0 +1,1 @@
+"""Messages between nodes: once, in order, or reported as lost."""

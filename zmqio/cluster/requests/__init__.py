@@ -1,0 +1,1 @@
+"""Requests to other nodes, and the responses that are awaited."""

@@ -1,0 +1,1 @@
+"""Engine.IO over ASGI: sessions, transports and heartbeats; the only importer of engineio."""

@@ -1,0 +1,208 @@
+"""One HTTP request under ASGI: read its body within a limit, answer it once; and the contract of a short cut.
+
+Knows ASGI messages, CORS and compression; must not know sessions or packets.
+
+Source: ASGI specification, "HTTP & WebSocket ASGI Message Format" 2.4.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from http import HTTPStatus
+from typing import Any, Protocol
+
+from zmqio.engine.handshake import Refusal, Request
+from zmqio.engine.long_poll import Receive
+
+__all__ = [
+    "EXTENSION",
+    "RELAYED",
+    "BodyTooLargeError",
+    "ClientGoneError",
+    "Exchange",
+    "PollWire",
+    "Relayed",
+    "Send",
+    "TakePoll",
+    "WaitingPoll",
+    "accepted_encoding",
+    "compress",
+    "header_fields",
+]
+
+EXTENSION = "zmqio.fast_polling"
+"""Key of the `PollWire` in `scope["extensions"]`."""
+
+RELAYED = "zmqio.relayed"
+"""Key of the `Relayed` in `scope["extensions"]` of a request that another node has passed on."""
+
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Headers = Sequence[tuple[str, str]]
+
+# "explicit UTF-8 is required for pages not served under utf" (engine.io, polling transport)
+POLL_TYPE = "text/plain; charset=UTF-8"
+ERROR_TYPE = "application/json"
+
+# Larger bodies are compressed in a thread: about 20 ms for 1 MB would hold the loop.
+COMPRESS_INLINE_BYTES = 1 << 16
+
+
+class BodyTooLargeError(Exception):
+    """The request body is over the limit; what came of it was dropped."""
+
+
+class ClientGoneError(Exception):
+    """The client went away in the middle of its request body."""
+
+
+class WaitingPoll(Protocol):
+    """A GET on a `PollWire` that waits for its answer."""
+
+    def when_gone(self, tell: Callable[[], None]) -> None:
+        """Call `tell` if the client goes away before it is answered."""
+
+    def answer(self, status: int, body: bytes, content_type: str, headers: Headers = ()) -> bool:
+        """Write the whole answer, once; False if the client has gone."""
+
+
+TakePoll = Callable[[WaitingPoll], bool]
+"""Takes a poll to be answered later, never before it has returned; False: it has to come in through ASGI."""
+
+
+class PollWire(Protocol):
+    """An HTTP connection that can do without ASGI for polls like its last one; `uvicorn_http` has one."""
+
+    def learn(self, send: Send, take: TakePoll) -> None:
+        """Offer to `take` every further request whose head is the same as that of the request behind `send`.
+
+        Does nothing if `send` is not the server's own: who stands between wants to see every request.
+        """
+
+
+class Relayed(Protocol):
+    """A request that came by way of another node."""
+
+    def may_come_back(self, undo: Callable[[], None]) -> None:
+        """Call `undo` if it turns out that the answer, which has left, did not reach the client."""
+
+
+class Exchange:
+    """One request and its answer.
+
+    Args:
+        request: the request.
+        receive: of ASGI.
+        send: of ASGI.
+        cors_headers: what CORS adds to every answer.
+        wire: the connection, if it can do without ASGI.
+        relayed: the way back, if another node has passed the request on.
+    """
+
+    __slots__ = ("_cors_headers", "_send", "_wire", "receive", "relayed", "request")
+
+    def __init__(
+        self,
+        request: Request,
+        receive: Receive,
+        send: Send,
+        cors_headers: Headers,
+        wire: PollWire | None = None,
+        relayed: Relayed | None = None,
+    ) -> None:
+        self.request = request
+        self.receive = receive
+        self._send = send
+        self._cors_headers = cors_headers
+        self._wire = wire
+        self.relayed = relayed
+
+    def offer_short_cut(self, take: TakePoll) -> None:
+        """Let further requests like this one go to `take`, where the connection can do that."""
+        if self._wire is not None and not self._cors_headers:
+            self._wire.learn(self._send, take)
+
+    async def read_body(self, limit_bytes: int) -> bytes:
+        """Read the whole request body.
+
+        Raises:
+            BodyTooLargeError: it has, or announces, more than `limit_bytes`.
+            ClientGoneError: it ends too early.
+        """
+        announced = self.request.headers.get("content-length", "")
+        if announced.isdecimal() and int(announced) > limit_bytes:
+            raise BodyTooLargeError
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGoneError
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+            if size > limit_bytes:
+                raise BodyTooLargeError
+            if not message.get("more_body", False):
+                return b"".join(chunks)
+
+    async def answer(self, status: int, body: bytes, content_type: str, headers: Headers = ()) -> None:
+        """Send the whole answer.
+
+        Raises:
+            OSError: the ASGI server knows that the client has gone (many drop the answer silently).
+        """
+        await self.pass_on(status, header_fields(body, content_type, (*headers, *self._cors_headers)), body)
+
+    async def pass_on(self, status: int, fields: list[tuple[bytes, bytes]], body: bytes) -> None:
+        """Send an answer that is complete, as `answer` does."""
+        await self._send({"type": "http.response.start", "status": status, "headers": fields})
+        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+
+    async def answer_text(self, body: bytes, headers: Headers = ()) -> None:
+        """Answer a poll."""
+        await self.answer(200, body, POLL_TYPE, headers)
+
+    async def answer_ok(self) -> None:
+        """Answer a POST whose packets were accepted."""
+        # "text/html is required instead of text/plain to avoid an unwanted download dialog" (engine.io)
+        await self.answer(200, b"ok", "text/html")
+
+    async def refuse(self, refusal: Refusal) -> None:
+        """Answer with an error.
+
+        A server that shuts down gives up the connection as well: who tries again over a new one can be led
+        elsewhere by a balancer, and over this one cannot. (HTTP/2 has no such header.)
+        """
+        parting = refusal.status == HTTPStatus.SERVICE_UNAVAILABLE and self.request.http_version.startswith("1")
+        headers = (("connection", "close"),) if parting else ()
+        await self.answer(refusal.status, refusal.body, ERROR_TYPE, headers)
+
+    async def answer_preflight(self) -> None:
+        """Answer a CORS preflight; the CORS headers are the answer."""
+        fields = [(name.encode(), value.encode("latin-1")) for name, value in self._cors_headers]
+        await self.pass_on(204, fields, b"")
+
+
+def header_fields(body: bytes, content_type: str, headers: Headers) -> list[tuple[bytes, bytes]]:
+    """The header fields of an answer with that body."""
+    every = [("content-type", content_type), ("content-length", str(len(body))), ("cache-control", "no-store")]
+    return [(name.encode(), value.encode("latin-1")) for name, value in (*every, *headers)]
+
+
+async def compress(body: bytes, encoding: str, compressor: Callable[[bytes], bytes]) -> tuple[bytes, Headers]:
+    """Compress a body; a large one in a thread. Returns it with the headers that say so."""
+    if len(body) > COMPRESS_INLINE_BYTES:
+        packed = await asyncio.to_thread(compressor, body)
+    else:
+        packed = compressor(body)
+    return packed, [("content-encoding", encoding), ("vary", "Accept-Encoding")]
+
+
+def accepted_encoding(header: str, offered: Sequence[str]) -> str | None:
+    """The first of `offered` that an Accept-Encoding header takes, or None.
+
+    Source: RFC 9110, section 12.5.3: `q=0` means "not acceptable".
+    """
+    accepted = {}
+    for item in header.lower().split(","):
+        name, _, parameters = item.partition(";")
+        accepted[name.strip()] = parameters.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+    return next((name for name in offered if accepted.get(name, accepted.get("*", False))), None)

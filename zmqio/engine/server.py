@@ -1,0 +1,312 @@
+"""The Engine.IO server: finds the session of each request, makes new ones, and ends them all.
+
+Built on python-engineio by subclassing: its options, its registry of sessions, its CORS and cookie rules. What it
+gets wrong against the official protocol is replaced by the modules beside this one. Everything runs on one event
+loop; nothing here is thread-safe.
+
+Source: Engine.IO protocol v4 (https://github.com/socketio/engine.io-protocol); engine.io 6 where it is silent.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import structlog
+
+from zmqio.config import EngineOptions
+from zmqio.engine import websocket
+from zmqio.engine.contracts import ConnectionEvents, TransportName
+from zmqio.engine.engineio_base import EngineioServer
+from zmqio.engine.foreign_sessions import Strangers
+from zmqio.engine.handshake import (
+    BAD_REQUEST,
+    SHUTTING_DOWN,
+    Refusal,
+    Request,
+    check_handshake,
+    check_session_request,
+    check_transport,
+    open_packet,
+    read_request,
+)
+from zmqio.engine.heartbeat import Heartbeat
+from zmqio.engine.http_exchange import EXTENSION, RELAYED, Exchange, PollWire, Send, WaitingPoll
+from zmqio.engine.long_poll import Receive
+from zmqio.engine.origin import cors_environ
+from zmqio.engine.packets import Prepared
+from zmqio.engine.polling import PollOutlet
+from zmqio.engine.session import Session
+from zmqio.engine.upgrade import serve_upgrade
+from zmqio.engine.wheel import Wheel
+from zmqio.ids import NodeTag
+from zmqio.log_limit import LimitedLog
+
+__all__ = ["Accept", "ConnectionEvents", "Engine", "Prepared", "Request", "Session"]
+
+log = structlog.get_logger(__name__)
+
+Accept = Callable[[Session, Request], ConnectionEvents]
+"""Called when a handshake has succeeded, before the client hears of it. It must not block."""
+
+# Longest time that `close` waits for requests that are still open.
+CLOSE_WAIT_S = 5.0
+
+
+class Engine(EngineioServer):
+    """Serves Engine.IO over ASGI.
+
+    Args:
+        options: limits and features.
+        tag: begins every session id.
+        accept: makes the events object of each new connection.
+
+    Attributes:
+        counters: what happened how often: `handshakes`, `slow_clients`, `volatile_dropped`, `packets_too_large`,
+            `packets_malformed`, `message_failures`, `origins_refused`, `sessions_unknown`, `closed`.
+        notices: the log for what clients can cause as often as they like.
+        strangers: requests for sessions that are not here.
+    """
+
+    def __init__(self, options: EngineOptions, tag: NodeTag, accept: Accept) -> None:
+        super().__init__(options, tag)
+        self.notices = LimitedLog(log)
+        self.strangers = Strangers(tag, self.counters, self.notices)
+        self._accept = accept
+        self._heartbeat: Heartbeat[Session] = Heartbeat(
+            Wheel(options.ping_interval_s, options.ping_timeout_s), Session.ping, _end_silent
+        )
+        self._jobs: set[asyncio.Task[None]] = set()
+        self._requests = 0
+        self._idle = asyncio.Event()
+        self._emptied = asyncio.Event()
+        self._is_accepting = True
+        self._is_closing = False
+
+    @property
+    def active_requests(self) -> int:
+        """How many requests are being served, WebSockets included."""
+        return self._requests
+
+    def prepare(self, frames: Sequence[str | bytes], /) -> Prepared:
+        """Prepare Engine.IO messages for `Session.write`; each transport's form is encoded at most once."""
+        return Prepared.of_messages(frames)
+
+    async def handle(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        """Serve one ASGI `http` or `websocket` scope, whatever its path."""
+        self._requests += 1
+        try:
+            if scope["type"] == "websocket":
+                await self._handle_websocket(scope, receive, send)
+            else:
+                await self._handle_http(scope, receive, send)
+        except OSError:
+            pass  # the client went away while it was answered; its session has its own ways to notice
+        finally:
+            self._request_ended()
+
+    handle_request = handle
+
+    def stop_accepting(self) -> None:
+        """Answer handshakes with 503 from now on; the sessions that are there are served as before."""
+        self._is_accepting = False
+
+    async def emptied(self) -> None:
+        """Wait until no session is left."""
+        while self.sockets:
+            self._emptied.clear()
+            await self._emptied.wait()
+
+    async def close(self, reason: str = "server shutting down") -> None:
+        """End all sessions with `reason` and wait up to 5 s for open requests; new ones are answered with 503.
+
+        A WebSocket client that is being sent something gets it, if it takes it within that time.
+        """
+        self._is_accepting = False
+        self._is_closing = True
+        for session in list(self.sockets.values()):
+            session.close_soon(reason)
+            if not session.outlet.ready and session.outlet.empty:
+                session.end(reason)  # nothing will fetch what waits for it
+        self._heartbeat.stop()
+        try:
+            async with asyncio.timeout(CLOSE_WAIT_S):
+                await self._wait_until_idle()
+        except TimeoutError:
+            log.warning("requests_still_open", count=self._requests, limit_s=CLOSE_WAIT_S)
+        for session in list(self.sockets.values()):
+            session.end(reason, abort=True)
+        for job in list(self._jobs):
+            job.cancel()
+        await asyncio.gather(*self._jobs, return_exceptions=True)
+        await asyncio.sleep(0)  # `ConnectionEvents.closed` is called from the loop
+
+    async def shutdown(self) -> None:
+        """Close, as python-engineio calls it."""
+        await self.close()
+
+    # For sessions (`SessionOwner`).
+
+    def forget(self, session: Session) -> None:
+        """A session has ended."""
+        self.counters["closed"] += 1
+        self.sockets.pop(session.sid, None)
+        self._heartbeat.forget(session)
+        if not self.sockets:
+            self._emptied.set()
+
+    def leaves(self, session: Session) -> None:
+        """A session only has to send what waits, in a time of its own."""
+        self._heartbeat.forget(session)
+
+    def answered(self, session: Session) -> None:
+        """A client has answered its ping."""
+        self._heartbeat.begin(session)
+
+    def heard(self, session: Session) -> None:
+        """A client that owes an answer has sent something else."""
+        self._heartbeat.extend(session)
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        """Run a short job."""
+        job = asyncio.get_running_loop().create_task(coroutine)
+        self._jobs.add(job)
+        job.add_done_callback(self._jobs.discard)
+        return job
+
+    async def _handle_http(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        request = read_request(scope)
+        environ = cors_environ(request)
+        extensions = scope.get("extensions") or {}
+        wire: PollWire | None = extensions.get(EXTENSION)
+        exchange = Exchange(request, receive, send, self.headers_for(environ), wire, extensions.get(RELAYED))
+        if request.method == "OPTIONS" and self.cors_allowed_origins != []:
+            await exchange.answer_preflight()
+            return
+        parameters = request.parameters
+        refusal = self._check(request, environ, parameters)
+        sid = parameters.get("sid")
+        if refusal is not None:
+            await exchange.refuse(refusal)
+        elif not sid:
+            await self._open_polling(exchange, parameters)
+        elif sid in self.sockets:
+            await self._poll(self.sockets[sid], exchange, parameters)
+        else:
+            await self.strangers.poll(sid, exchange)
+
+    async def _handle_websocket(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        request = read_request(scope)
+        parameters = request.parameters
+        refusal = self._check(request, cors_environ(request), parameters)
+        sid = parameters.get("sid")
+        if refusal is None and not sid:
+            refusal = check_handshake(request.method, parameters, websocket=True)
+        elif refusal is None and sid in self.sockets:
+            refusal = check_session_request(parameters, "websocket", websocket=True)
+        if refusal is not None:
+            await websocket.refuse(refusal, scope, receive, send)
+        elif sid and sid not in self.sockets:
+            await self.strangers.websocket(sid, request, scope, receive, send)
+        elif sid:
+            await self._upgrade(self.sockets[sid], parameters, scope, receive, send)
+        else:
+            await self._open_websocket(request, scope, receive, send)
+
+    def _check(self, request: Request, environ: dict[str, str], parameters: Mapping[str, str]) -> Refusal | None:
+        if self._is_closing or not (self._is_accepting or parameters.get("sid")):
+            return SHUTTING_DOWN
+        return check_transport(parameters, self.transports) or self.check_origin(request, environ)
+
+    async def _open_polling(self, exchange: Exchange, parameters: Mapping[str, str]) -> None:
+        request = exchange.request
+        refusal = check_handshake(request.method, parameters, websocket=False)
+        session = None if refusal else self._open(request, "polling")
+        if session is None:
+            await exchange.refuse(refusal or BAD_REQUEST)
+            return
+        outlet = session.outlet
+        assert isinstance(outlet, PollOutlet)  # it was made for polling
+        await outlet.get(exchange, self.cookie_headers(session.sid))
+
+    async def _poll(self, session: Session, exchange: Exchange, parameters: Mapping[str, str]) -> None:
+        refusal = check_session_request(parameters, session.transport_name, websocket=False)
+        outlet = session.outlet
+        method = exchange.request.method
+        if refusal is not None or not isinstance(outlet, PollOutlet) or method not in ("GET", "POST"):
+            await exchange.refuse(refusal or BAD_REQUEST)
+        elif method == "GET":
+            encodings = exchange.request.headers.get("accept-encoding", "")
+            exchange.offer_short_cut(partial(self._take_poll, outlet, encodings))
+            await outlet.get(exchange)
+        else:
+            await outlet.post(exchange)
+
+    def _take_poll(self, outlet: PollOutlet, encodings: str, poll: WaitingPoll) -> bool:
+        """Serve a poll that did not come through ASGI, and is like one that did."""
+        if self._is_closing or not outlet.take(poll, encodings, self._request_ended, self.spawn):
+            return False
+        self._requests += 1
+        return True
+
+    def _request_ended(self) -> None:
+        self._requests -= 1
+        if not self._requests:
+            self._idle.set()
+
+    async def _open_websocket(
+        self, request: Request, scope: Mapping[str, Any], receive: Receive, send: Send
+    ) -> None:
+        if not await websocket.accept(receive, send):
+            return
+        # It may have begun to shut down while the client was told.
+        session = self._open(request, "websocket") if self._is_accepting else None
+        if session is None:
+            await send({"type": "websocket.close", "code": 1011 if self._is_accepting else 1013})
+            return
+        wire = websocket.attach(session, self, scope, send)
+        del scope, request
+        await websocket.read_until_closed(session, receive, wire)
+
+    async def _upgrade(
+        self,
+        session: Session,
+        parameters: Mapping[str, str],
+        scope: Mapping[str, Any],
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        if session.upgrading or session.upgraded or parameters["transport"] != "websocket":
+            await websocket.turn_away(receive, send)
+            return
+        session.upgrading = True
+        if await websocket.accept(receive, send):
+            await serve_upgrade(session, self, scope, receive, send)
+        else:
+            session.upgrading = False
+
+    def _open(self, request: Request, transport_name: TransportName) -> Session | None:
+        """Make a session; None if the layer above failed to accept it."""
+        session = Session(self, self.generate_id(), transport_name)
+        session.outlet = PollOutlet(session, self.options)
+        session.append(Prepared([open_packet(session.sid, self.offered(transport_name), self.options)]))
+        self.sockets[session.sid] = session
+        try:
+            session.events = self._accept(session, request)
+        except Exception:
+            log.exception("accept_failed", sid=session.sid)
+            del self.sockets[session.sid]
+            return None
+        session.connected = True
+        self.counters["handshakes"] += 1
+        self._heartbeat.begin(session)
+        return session
+
+    async def _wait_until_idle(self) -> None:
+        while self._requests:
+            self._idle.clear()
+            await self._idle.wait()
+
+
+def _end_silent(session: Session) -> None:
+    session.end("ping timeout")

@@ -1,0 +1,76 @@
+"""A WebSocket for a session that polls: the probe, then the move, within a time limit.
+
+Until the client says `upgrade`, everything goes on over polling; then what still waits leaves through the
+WebSocket first, so that nothing is lost, doubled or overtaken.
+
+Source: Engine.IO protocol v4, "Upgrade"; engine.io 6, `Socket._maybeUpgrade`.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from zmqio.engine.contracts import SessionOwner
+from zmqio.engine.http_exchange import Send
+from zmqio.engine.long_poll import Receive
+from zmqio.engine.packets import PROBE_ANSWER
+from zmqio.engine.polling import PollOutlet
+from zmqio.engine.session import Session
+from zmqio.engine.websocket import attach, data_of, read_until_closed
+from zmqio.engine.websocket_transports import close_websocket
+
+__all__ = ["serve_upgrade"]
+
+PROBE = "2probe"
+UPGRADE = "5"
+
+
+async def serve_upgrade(
+    session: Session, owner: SessionOwner, scope: Mapping[str, Any], receive: Receive, send: Send
+) -> None:
+    """Serve an accepted WebSocket of a session that polls: probe, move, then read it until it is closed.
+
+    A client that does not come through within `upgrade_timeout_s`, or says something else, loses the WebSocket
+    and goes on polling.
+    """
+    if await _probe(session, owner, receive, send):
+        wire = attach(session, owner, scope, send)
+        await read_until_closed(session, receive, wire)
+    else:
+        await close_websocket(send, 1000)
+
+
+async def _probe(session: Session, owner: SessionOwner, receive: Receive, send: Send) -> bool:
+    outlet = session.outlet
+    assert isinstance(outlet, PollOutlet)  # only polling sessions are upgraded
+    session.upgrading = True
+    try:
+        async with asyncio.timeout(owner.options.upgrade_timeout_s) as session.probe_limit:
+            asked = await _exchange_probe(outlet, receive, send)
+    except TimeoutError:
+        asked = False
+        owner.notices.info("upgrade_timed_out", sid=session.sid, limit_s=owner.options.upgrade_timeout_s)
+    except OSError:
+        asked = False
+    finally:
+        session.upgrading = False
+        session.probe_limit = None
+    if not asked or session.closed:
+        return False
+    outlet.refuse_poll()
+    return True
+
+
+async def _exchange_probe(outlet: PollOutlet, receive: Receive, send: Send) -> bool:
+    """Answer probes until the client asks for the upgrade; False for anything else."""
+    while True:
+        message = await receive()
+        if message["type"] != "websocket.receive":
+            return False
+        packet = data_of(message)
+        if packet == UPGRADE:
+            return True
+        if packet != PROBE:
+            return False
+        await send({"type": "websocket.send", "text": PROBE_ANSWER.packets[0]})
+        outlet.end_poll_soon()

@@ -1,0 +1,1 @@
+"""The HTTP server under the engine; the only importer of uvicorn and uvloop."""

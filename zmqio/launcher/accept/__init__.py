@@ -1,0 +1,1 @@
+"""Acceptors: take connections, and pass each to a worker."""

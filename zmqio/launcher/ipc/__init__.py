@@ -1,0 +1,1 @@
+"""Between processes: lines of text, and file descriptors."""

@@ -1,0 +1,1 @@
+"""Which worker a connection goes to; pure."""

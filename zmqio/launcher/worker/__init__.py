@@ -1,0 +1,1 @@
+"""Worker processes, and what they and their parent say to each other."""

@@ -1,0 +1,1 @@
+"""Requests that reached another node than the one that owns their session."""

@@ -1,0 +1,69 @@
+"""The head of a client's request, on its way between two nodes: from an ASGI scope, and to one. Pure.
+
+Only the headers that an owner of a session looks at travel.
+"""
+
+from typing import Any
+
+from zmqio.engine.handshake import Request
+from zmqio.engine.http_exchange import RELAYED, Relayed
+from zmqio.protocol.relay_messages import HttpRequest, StreamOpen
+
+__all__ = ["forwarded_headers", "http_scope", "join_fields", "split_fields", "websocket_scope"]
+
+Fields = list[tuple[bytes, bytes]]
+
+_FORWARDED = (
+    "accept-encoding",  # compression
+    "content-length",
+    "content-type",  # "invalid content"
+    "origin",  # this and the rest: CORS
+    "host",
+    "x-forwarded-proto",
+    "x-forwarded-host",
+    "access-control-request-headers",
+)
+
+
+def forwarded_headers(request: Request) -> tuple[str, ...]:
+    """The headers that the owner needs: name, value, name, value, ..."""
+    headers = request.headers
+    return tuple([part for name in _FORWARDED if name in headers for part in (name, headers[name])])
+
+
+def http_scope(message: HttpRequest, relayed: Relayed) -> dict[str, Any]:
+    """The ASGI scope of a polling request that another node has passed on."""
+    return _scope(message, "https" if message.secure else "http") | {
+        "type": "http",
+        "method": message.method,
+        "extensions": {RELAYED: relayed},
+    }
+
+
+def websocket_scope(message: StreamOpen, relayed: object) -> dict[str, Any]:
+    """The ASGI scope of a WebSocket that another node has passed on."""
+    return _scope(message, "wss" if message.secure else "ws") | {
+        "type": "websocket",
+        "extensions": {RELAYED: relayed, "websocket.http.response": {}},
+    }
+
+
+def join_fields(fields: Fields) -> tuple[str, ...]:
+    """Header fields of ASGI as they travel."""
+    return tuple([part.decode("latin-1") for field in fields for part in field])
+
+
+def split_fields(headers: tuple[str, ...]) -> Fields:
+    """Headers that have travelled, for ASGI; what no header can have in it becomes a question mark."""
+    raw = [part.encode("latin-1", "replace") for part in headers]
+    return list(zip(raw[::2], raw[1::2], strict=True))
+
+
+def _scope(message: HttpRequest | StreamOpen, scheme: str) -> dict[str, Any]:
+    return {
+        "path": "/",
+        "query_string": message.query.encode("latin-1", "replace"),
+        "headers": split_fields(message.headers),
+        "client": (message.address, 0) if message.address else None,
+        "scheme": scheme,
+    }

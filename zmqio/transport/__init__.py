@@ -1,1 +1,0 @@
-"""Transport layer: the only folder that imports zmq, engineio or uvicorn."""

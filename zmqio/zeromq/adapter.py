@@ -1,0 +1,64 @@
+"""`ZmqAdapter`: the adapter of a server whose nodes meet at one or more ZeroMQ brokers."""
+
+from dataclasses import fields
+from typing import TypedDict, Unpack
+
+from zmqio.adapter.base import Bus, Identity
+from zmqio.cluster.adapter import ClusterAdapter
+from zmqio.cluster.factory import ClusterAdapterFactory
+from zmqio.config import BusOptions, split_addresses
+from zmqio.exceptions import ConfigError
+from zmqio.zeromq.bus import ZmqBus
+
+__all__ = ["BusOptionValues", "ZmqAdapter"]
+
+
+class BusOptionValues(TypedDict, total=False):
+    """What may be given to `ZmqAdapter` by name: the fields of `zmqio.config.BusOptions`, which explains them."""
+
+    prefix: str
+    heartbeat_s: float
+    dead_after_s: float
+    publish_queue_messages: int
+    max_message_bytes: int
+    barrier_timeout_s: float
+    replay_ring_bytes: int
+    replay_ring_s: float
+
+
+class ZmqAdapter(ClusterAdapterFactory):
+    """Joins the nodes of a cluster: `zmqio.Server(adapter=ZmqAdapter("tcp://127.0.0.1:5555", prefix="shop"))`.
+
+    Opens no socket before the server starts, so it may be made before a fork.
+
+    Args:
+        address: `tcp://host:port` or `ipc://path` of a broker; several are separated by commas, and then every
+            message goes through each of them.
+        adapter_class: a subclass of `ClusterAdapter`.
+        **options: the fields of `zmqio.config.BusOptions`.
+
+    Raises:
+        ConfigError: an address or an option cannot be.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        adapter_class: type[ClusterAdapter] = ClusterAdapter,
+        **options: Unpack[BusOptionValues],
+    ) -> None:
+        self.addresses = split_addresses(address)
+        if len(set(self.addresses)) != len(self.addresses):
+            raise ConfigError(f"adapter={address!r}: name each broker once")
+        known = {field.name for field in fields(BusOptions)}
+        if unknown := sorted(set(options) - known):
+            raise ConfigError(f"unknown options {unknown} of ZmqAdapter; there are: {', '.join(sorted(known))}")
+        self.options = BusOptions(**options)
+        super().__init__(self._make_zmq_bus, self.options, adapter_class=adapter_class)
+
+    def __repr__(self) -> str:
+        return f"ZmqAdapter({','.join(self.addresses)!r})"
+
+    def _make_zmq_bus(self, identity: Identity) -> Bus:
+        return ZmqBus(self.addresses, self.options)
