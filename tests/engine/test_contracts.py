@@ -4,9 +4,10 @@ from typing import get_args
 
 import pytest
 
-from zmqio.engine.contracts import ConnectionEvents, Outlet, SessionOwner, TransportName
+from zmqio.engine.contracts import ConnectionEvents, Outlet, TransportName
 from zmqio.engine.polling import PollOutlet
 from zmqio.engine.server import Engine
+from zmqio.engine.session import SessionOwner
 from zmqio.engine.websocket_transports import FastOutlet, PlainOutlet
 
 

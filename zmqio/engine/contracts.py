@@ -1,23 +1,15 @@
 """The contracts around a session, to be read together.
 
 - `ConnectionEvents`  session -> the layer above: what a connection reports
-- `SessionOwner`      session -> engine: what a session needs of it
 - `Outlet`            session -> its transport: where packets leave the process
 """
 
-import asyncio
-from collections import Counter
-from collections.abc import Awaitable, Coroutine
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from collections.abc import Awaitable
+from typing import Literal, Protocol
 
-from zmqio.config import EngineOptions
 from zmqio.engine.packets import Prepared
-from zmqio.log_limit import LimitedLog
 
-if TYPE_CHECKING:
-    from zmqio.engine.session import Session
-
-__all__ = ["ConnectionEvents", "Outlet", "SessionOwner", "TransportName"]
+__all__ = ["ConnectionEvents", "Outlet", "TransportName"]
 
 TransportName = Literal["polling", "websocket"]
 
@@ -35,29 +27,6 @@ class ConnectionEvents(Protocol):
 
     def closed(self, reason: str) -> None:
         """The session has ended: called exactly once, from the event loop and never inside another call."""
-
-
-class SessionOwner(Protocol):
-    """What a session needs of the engine."""
-
-    options: EngineOptions
-    counters: Counter[str]
-    notices: LimitedLog
-
-    def forget(self, session: "Session") -> None:
-        """The session has ended; no request will find it any more."""
-
-    def leaves(self, session: "Session") -> None:
-        """The session is about to end: it is not pinged any more, and owes no answer."""
-
-    def answered(self, session: "Session") -> None:
-        """The client has answered a ping: schedule the next."""
-
-    def heard(self, session: "Session") -> None:
-        """The client owes an answer to a ping, and something else came from it."""
-
-    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-        """Run a short job; the engine awaits or cancels it when it closes."""
 
 
 class Outlet(Protocol):

@@ -6,13 +6,15 @@ Source: Engine.IO protocol v4; reasons and the order of steps on closing are tho
 """
 
 import asyncio
-from collections.abc import Awaitable, Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Awaitable, Coroutine, Sequence
+from typing import Any, Protocol
 
 import structlog
 from engineio.async_socket import AsyncSocket
 
-from zmqio.engine.contracts import ConnectionEvents, Outlet, SessionOwner, TransportName
+from zmqio.config import EngineOptions
+from zmqio.engine.contracts import ConnectionEvents, Outlet, TransportName
 from zmqio.engine.direct_write import Lane
 from zmqio.engine.packets import CLOSE, NOOP, PING, Prepared, decode_packet, utf8_size
 from zmqio.engine.send_buffer import Backlog
@@ -20,7 +22,7 @@ from zmqio.exceptions import PacketError
 from zmqio.ids import EngineSid
 from zmqio.log_limit import LimitedLog
 
-__all__ = ["Session"]
+__all__ = ["Session", "SessionOwner"]
 
 log = structlog.get_logger(__name__)
 
@@ -28,6 +30,29 @@ log = structlog.get_logger(__name__)
 # Source: engine.io, polling transport: `closeTimeout = 30 * 1000`.
 CLOSE_LIMIT_S = 30.0
 _UTF8_MOST_BYTES = 4  # of one character
+
+
+class SessionOwner(Protocol):
+    """What a session needs of the engine."""
+
+    options: EngineOptions
+    counters: Counter[str]
+    notices: LimitedLog
+
+    def forget(self, session: "Session") -> None:
+        """The session has ended; no request will find it any more."""
+
+    def leaves(self, session: "Session") -> None:
+        """The session is about to end: it is not pinged any more, and owes no answer."""
+
+    def answered(self, session: "Session") -> None:
+        """The client has answered a ping: schedule the next."""
+
+    def heard(self, session: "Session") -> None:
+        """The client owes an answer to a ping, and something else came from it."""
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        """Run a short job; the engine awaits or cancels it when it closes."""
 
 
 class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations

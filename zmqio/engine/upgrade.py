@@ -10,12 +10,11 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from zmqio.engine.contracts import SessionOwner
 from zmqio.engine.http_exchange import Send
 from zmqio.engine.long_poll import Receive
 from zmqio.engine.packets import PROBE_ANSWER
 from zmqio.engine.polling import PollOutlet
-from zmqio.engine.session import Session
+from zmqio.engine.session import Session, SessionOwner
 from zmqio.engine.websocket import attach, data_of, read_until_closed
 from zmqio.engine.websocket_transports import close_websocket
 

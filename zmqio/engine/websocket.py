@@ -9,11 +9,10 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from zmqio.engine.contracts import SessionOwner
 from zmqio.engine.handshake import Refusal
 from zmqio.engine.http_exchange import Send
 from zmqio.engine.long_poll import Receive
-from zmqio.engine.session import Session
+from zmqio.engine.session import Session, SessionOwner
 from zmqio.engine.websocket_transports import FastOutlet, FastWire, PlainOutlet
 
 __all__ = [

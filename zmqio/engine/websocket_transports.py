@@ -11,12 +11,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
-from zmqio.engine.contracts import SessionOwner
 from zmqio.engine.direct_write import Frames
 from zmqio.engine.eager import run_eagerly
 from zmqio.engine.http_exchange import Send
 from zmqio.engine.packets import Prepared
-from zmqio.engine.session import Session
+from zmqio.engine.session import Session, SessionOwner
 
 __all__ = ["FastOutlet", "FastWire", "PlainOutlet", "WireListener", "close_websocket", "message_of"]
 
