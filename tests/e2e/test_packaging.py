@@ -24,7 +24,7 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(folder / "out"), str(folder)]
     built = subprocess.run(command, capture_output=True, text=True, check=False)
     if built.returncode != 0:
-        missing("setuptools", f"the wheel could not be built: {built.stderr[-500:]}")
+        missing("hatchling", f"the wheel could not be built: {built.stderr[-500:]}")
     (wheel,) = (folder / "out").glob("*.whl")
     return zipfile.ZipFile(wheel).namelist()
 
