@@ -1,7 +1,7 @@
 """The smallest chat: `zmqio broker`, then this app twice, and both rooms are one.
 
-uvicorn chat:app --port 8000 --ws zmqio.hosting.websocket_protocol:FastWebSocketProtocol
-uvicorn chat:app --port 8001 --ws zmqio.hosting.websocket_protocol:FastWebSocketProtocol
+uvicorn chat:app --port 8000 --ws zmqio.uvicorn:WebSocketProtocol
+uvicorn chat:app --port 8001 --ws zmqio.uvicorn:WebSocketProtocol
 """
 
 from pathlib import Path

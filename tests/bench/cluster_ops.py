@@ -27,7 +27,7 @@ import zmq
 from tests.bench.engine.report import describe_machine
 from tests.support.broker import BrokerProcess
 from tests.support.cluster import process_environment
-from zmqio.engine.direct_write import Lane
+from zmqio.engine.direct_write import DirectWriter
 from zmqio.server.handshake import Handshake
 from zmqio.server.server import Server
 from zmqio.zeromq.adapter import ZmqAdapter
@@ -73,7 +73,7 @@ class PlayedLine:
     transport_name = "websocket"
 
     def __init__(self) -> None:
-        self.lane = Lane(self.write)
+        self.lane = DirectWriter(self.write)
 
     def write(self, payload: Any, /, *, volatile: bool = False) -> None:
         """Take it."""

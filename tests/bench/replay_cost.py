@@ -3,8 +3,10 @@
     python -m tests.bench.replay_cost
 
 One process, one node on a bus that does nothing. In alternating rounds the parts are as they are, and bypassed
-(`Ring.add` does nothing; `Replay.accept` says yes), so the difference is what they cost. The ring is small and
-full: each message that comes drives one out, as in a node that has run for a while. Stamps and what the sockets do
+(`ReplayBuffer.add` does nothing; `Receiver.accept` says yes), so the difference is what they cost. The ring is
+small and
+full: each message that comes drives one out, as in a node that has run for a while. Sequencer and what the sockets
+do
 are in both.
 """
 
@@ -20,9 +22,9 @@ from typing import Any
 
 from tests.bench.engine.report import describe_machine
 from zmqio.adapter.base import BusEvents, BusGap, Identity
-from zmqio.cluster.delivery.receiver import Replay
-from zmqio.cluster.delivery.replay_buffer import Ring
-from zmqio.cluster.delivery.sequencer import Stamps
+from zmqio.cluster.delivery.receiver import Receiver
+from zmqio.cluster.delivery.replay_buffer import ReplayBuffer
+from zmqio.cluster.delivery.sequencer import Sequencer
 from zmqio.cluster.node import Node
 from zmqio.config import BusOptions
 from zmqio.ids import NodeId, NodeTag
@@ -35,7 +37,7 @@ from zmqio.protocol.topic import room_topic
 MESSAGES = 20_000
 TARGET_US = 2.0
 ROOMS = [room_topic("zmqio", "/", f"room-{number}") for number in range(1_000)]
-BROADCAST = m.Broadcast("/", (), (), False, ('2["message",{"text":"' + "x" * 64 + '"}]',))
+BROADCAST = m.BroadcastMessage("/", (), (), False, ('2["message",{"text":"' + "x" * 64 + '"}]',))
 MODES = ("bypassed", "active")
 
 
@@ -95,8 +97,8 @@ class Nobody:
 def bypassed() -> Iterator[None]:
     """The parts of the replay do nothing."""
     parts: list[tuple[Any, str, Callable[..., Any]]] = [
-        (Ring, "add", lambda self, n, topic, body, now, *, sent: None),
-        (Replay, "accept", lambda self, link, topic, stamp, now: True),
+        (ReplayBuffer, "add", lambda self, n, topic, body, now, *, sent: None),
+        (Receiver, "accept", lambda self, link, topic, stamp, now: True),
     ]
     kept = [getattr(owner, name) for owner, name, _ in parts]
     for owner, name, stub in parts:
@@ -116,7 +118,7 @@ class Bench:
         self.branch = Nobody()
         self.publishers = {mode: self._node(f"pub{mode[0]}", options) for mode in MODES}
         self.receiver = self._node("recv", options)
-        self.senders = {mode: Stamps(NodeId(f"snd{mode[0]}AAAAAAAAAAA")) for mode in MODES}
+        self.senders = {mode: Sequencer(NodeId(f"snd{mode[0]}AAAAAAAAAAA")) for mode in MODES}
         self.receiver.attach("/", self.branch)
         self.receiver.back(0)
 

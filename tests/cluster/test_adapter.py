@@ -124,7 +124,7 @@ async def test_each_operation_is_one_publish_to_one_topic(cluster: Cluster, targ
     published = cluster.published()
     assert [topic for topic, _ in published] == [topic] * 4
     kinds = [type(message) for _, message in published]
-    assert kinds == [m.Broadcast, m.JoinRooms, m.LeaveRooms, m.DisconnectSockets]
+    assert kinds == [m.BroadcastMessage, m.JoinRooms, m.LeaveRooms, m.DisconnectSockets]
     for _, message in published:
         assert set(message.rooms) == target.rooms  # type: ignore[union-attr]
         assert set(message.except_) == target.except_  # type: ignore[union-attr]
@@ -220,7 +220,7 @@ async def test_what_is_known_here_is_kept_in_the_error(cluster: Cluster) -> None
 
 async def test_nothing_that_is_received_is_published(cluster: Cluster) -> None:
     messages: Sequence[Message] = (
-        m.Broadcast("/", (), (), False, event("x")),
+        m.BroadcastMessage("/", (), (), False, event("x")),
         m.JoinRooms("/", (), (), ("new",)),
         m.LeaveRooms("/", ("new",), (), ("new",)),
         m.ServerSideEmit("/", b"\x91\xa1x", None),
@@ -281,9 +281,9 @@ async def test_what_comes_behind_a_big_join_from_the_bus_sees_it(cluster: Cluste
         await cluster.adapter.add(sid, (sid, "crowd"))
     for message in (
         m.JoinRooms("/", ("crowd",), (), ("new",)),
-        m.Broadcast("/", ("new",), (), False, event("joined")),
+        m.BroadcastMessage("/", ("new",), (), False, event("joined")),
         m.LeaveRooms("/", ("new",), (), ("new", "crowd")),
-        m.Broadcast("/", ("new",), (), False, event("left")),
+        m.BroadcastMessage("/", ("new",), (), False, event("left")),
         m.DisconnectSockets("/", (crowd[0],), (), True),
         m.FetchRooms(7, "/"),
     ):
@@ -307,5 +307,5 @@ async def test_big_operations_of_this_node_leave_it_in_their_order(cluster: Clus
         cluster.adapter.disconnect_sockets(EVERYBODY, close=True),
     )
     kinds = [type(message) for _, message in cluster.published()]
-    assert kinds == [m.JoinRooms, m.Broadcast, m.LeaveRooms, m.Broadcast, m.DisconnectSockets]
+    assert kinds == [m.JoinRooms, m.BroadcastMessage, m.LeaveRooms, m.BroadcastMessage, m.DisconnectSockets]
     assert all(cluster.sockets.received[sid] == [event("joined")] for sid in crowd)

@@ -3,11 +3,11 @@ import json
 import pytest
 from structlog.testing import capture_logs
 
-from zmqio.cluster.decoder import Reader
-from zmqio.cluster.incidents import Incidents
+from zmqio.cluster.decoder import MessageDecoder
+from zmqio.cluster.diagnostics import Diagnostics
 from zmqio.ids import NodeId
 from zmqio.protocol.envelope import encode
-from zmqio.protocol.messages import Broadcast, Envelope, Goodbye, Heartbeat, Message, Stamp
+from zmqio.protocol.messages import BroadcastMessage, Envelope, Goodbye, Heartbeat, Message, MessageId
 from zmqio.protocol.publish import PublishRequest
 
 ME, PEER = NodeId("tag1AAAAAAAAAAA"), NodeId("tag2BBBBBBBBBBB")
@@ -18,8 +18,8 @@ HEARTBEAT = Heartbeat(False, 1.0, False, "host", 1, 1)
 class Desk:
     def __init__(self) -> None:
         self.now = 0.0
-        self.incidents = Incidents(lambda: self.now)
-        self.reader = Reader(ME, self.incidents, lambda: self.now)
+        self.incidents = Diagnostics(lambda: self.now)
+        self.reader = MessageDecoder(ME, self.incidents, lambda: self.now)
 
     @property
     def counters(self) -> dict[str, int]:
@@ -31,12 +31,12 @@ def desk() -> Desk:
     return Desk()
 
 
-def broadcast(*rooms: str) -> Broadcast:
-    return Broadcast("/", rooms, (), False, ("2[]",))
+def broadcast(*rooms: str) -> BroadcastMessage:
+    return BroadcastMessage("/", rooms, (), False, ("2[]",))
 
 
 def body(message: Message, n: int = 1, node_id: NodeId = PEER, previous: int | None = 0) -> bytes:
-    return encode(Envelope(Stamp(node_id, n, previous), message))
+    return encode(Envelope(MessageId(node_id, n, previous), message))
 
 
 def request(**fields: object) -> bytes:
@@ -57,7 +57,7 @@ def test_own_heartbeat_is_told_from_other_own_messages(desk: Desk) -> None:
 
 def test_message_between_nodes_is_decoded(desk: Desk) -> None:
     received = desk.reader.read(NEWS, body(broadcast("news")))
-    assert received == Envelope(Stamp(PEER, 1, 0), broadcast("news"))
+    assert received == Envelope(MessageId(PEER, 1, 0), broadcast("news"))
     assert desk.counters == {}
 
 

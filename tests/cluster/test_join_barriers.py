@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from zmqio.adapter.base import DONE
-from zmqio.cluster.join_barriers import Barriers
+from zmqio.cluster.join_barriers import JoinBarriers
 
 
 async def test_done_can_be_awaited_again_and_again() -> None:
@@ -12,11 +12,11 @@ async def test_done_can_be_awaited_again_and_again() -> None:
 
 
 async def test_nothing_pending_is_done_without_a_future() -> None:
-    assert Barriers().of(["room"]) is DONE
+    assert JoinBarriers().of(["room"]) is DONE
 
 
 async def test_barrier_that_is_done_already_is_not_kept() -> None:
-    barriers = Barriers()
+    barriers = JoinBarriers()
     applied = asyncio.get_running_loop().create_future()
     applied.set_result(None)
     barriers.begin(["room"], applied)
@@ -24,7 +24,7 @@ async def test_barrier_that_is_done_already_is_not_kept() -> None:
 
 
 async def test_all_waiters_wait_for_the_pending_barrier() -> None:
-    barriers, applied = Barriers(), asyncio.get_running_loop().create_future()
+    barriers, applied = JoinBarriers(), asyncio.get_running_loop().create_future()
     barriers.begin(["a", "b"], applied)
     waiters = [asyncio.ensure_future(barriers.of(rooms)) for rooms in (["a"], ["b", "c"], ["a", "b"])]
     assert barriers.of(["c"]) is DONE
@@ -36,7 +36,7 @@ async def test_all_waiters_wait_for_the_pending_barrier() -> None:
 
 
 async def test_waiter_that_is_cancelled_leaves_the_barrier_to_the_others() -> None:
-    barriers, applied = Barriers(), asyncio.get_running_loop().create_future()
+    barriers, applied = JoinBarriers(), asyncio.get_running_loop().create_future()
     barriers.begin(["a"], applied)
     first, second = (asyncio.ensure_future(barriers.of(["a"])) for _ in range(2))
     await asyncio.sleep(0)
@@ -50,7 +50,7 @@ async def test_waiter_that_is_cancelled_leaves_the_barrier_to_the_others() -> No
 
 async def test_room_that_was_left_and_entered_again_has_the_newer_barrier() -> None:
     loop = asyncio.get_running_loop()
-    barriers, old, new = Barriers(), loop.create_future(), loop.create_future()
+    barriers, old, new = JoinBarriers(), loop.create_future(), loop.create_future()
     barriers.begin(["a"], old)
     barriers.forget(["a", "never there"])
     assert barriers.of(["a"]) is DONE

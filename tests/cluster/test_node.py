@@ -73,7 +73,7 @@ async def test_node_without_the_namespace_answers_empty(stage: NodeStage) -> Non
     stage.say(m.FetchRooms(2, "/none"))
     stage.say(m.ServerSideEmit("/none", NOTHING, 3))
     stage.say(m.ServerSideEmit("/none", NOTHING, None))
-    stage.say(m.Broadcast("/none", (), (), False, ("2[]",)))
+    stage.say(m.BroadcastMessage("/none", (), (), False, ("2[]",)))
     stage.say(m.AckedBroadcast(4, "/none", (), (), 1.0, ackable("x")))
     await wait_until(lambda: stage.sent(m.AckCount), "the answers")
     inbox = inbox_topic("zmqio", PEER)

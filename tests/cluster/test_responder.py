@@ -9,7 +9,7 @@ from tests.support.fake_sockets import FakeSockets, ackable
 from tests.support.node_stage import ME, PEER, NodeStage
 from tests.support.timing import wait_until
 from zmqio.cluster.adapter import ClusterAdapter
-from zmqio.cluster.responder import SLICE_SOCKETS, Replies, to_description
+from zmqio.cluster.responder import SLICE_SOCKETS, Responder, to_description
 from zmqio.config import BusOptions
 from zmqio.ids import Sid
 from zmqio.protocol import messages as m
@@ -24,7 +24,7 @@ class Office:
         self.stage = stage
         self.sockets = FakeSockets(ME)
         self.sockets.adapter = ClusterAdapter("/", self.sockets, lambda: stage.node)
-        self.replies = Replies(stage.node, self.sockets)
+        self.replies = Responder(stage.node, self.sockets)
 
     def sent(self) -> list[m.Message]:
         sent = [(topic, envelope.message) for topic, envelope in self.stage.sent(object)]  # type: ignore[arg-type]

@@ -1,11 +1,11 @@
 import pytest
 
 from zmqio.adapter.base import Target
-from zmqio.cluster.routing import Routes
+from zmqio.cluster.routing import TopicRouter
 from zmqio.exceptions import TopicError
 from zmqio.ids import NodeId, NodeTag
 
-ROUTES = Routes("zmqio", "/", NodeTag("mine"))
+ROUTES = TopicRouter("zmqio", "/", NodeTag("mine"))
 OWN = "mine0123456789abcdef"
 FOREIGN = "them0123456789abcdef"
 

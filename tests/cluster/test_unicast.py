@@ -8,7 +8,7 @@ import pytest_asyncio
 
 from tests.support.node_stage import ALL, ME, PEER, NodeEventLog, NodeStage
 from tests.support.timing import LIMIT_S, wait_until
-from zmqio.cluster.unicast import YOUNG_S, Forwarding
+from zmqio.cluster.unicast import YOUNG_S, Unicast
 from zmqio.config import BusOptions
 from zmqio.exceptions import BusUnavailableError, MessageTooLargeError
 from zmqio.ids import NodeId, NodeTag
@@ -120,12 +120,12 @@ async def test_node_that_leaves_the_bus_has_nobody_any_more(stage: NodeStage) ->
 
 
 class Alone:
-    """A `Forwarding` with a clock by hand."""
+    """A `Unicast` with a clock by hand."""
 
     def __init__(self) -> None:
         self.now = 100.0
         self.peers: dict[NodeId, None] = {}
-        self.forwarding = Forwarding(
+        self.forwarding = Unicast(
             NodeEventLog(), peers=self.peers.keys, say=lambda _node, _message: None, clock=lambda: self.now
         )
 

@@ -13,7 +13,7 @@ from tests.support.memory_bus import Faults, MemoryNetwork
 from zmqio.config import BusOptions
 from zmqio.ids import NodeId
 from zmqio.protocol.envelope import encode
-from zmqio.protocol.messages import AckCount, AckResponse, Envelope, Response, Stamp
+from zmqio.protocol.messages import AckCount, AckResponse, Envelope, MessageId, Response
 from zmqio.zeromq.bus import ZmqBus
 
 OPTIONS = BusOptions(heartbeat_s=0.05, dead_after_s=5.0)
@@ -26,7 +26,7 @@ def lies(topic: bytes, body: bytes) -> Iterable[tuple[bytes, bytes]]:
     yield topic, b"\x95\x07\x01\xa4peer\x01\x00"
     if topic.startswith(b"zmqio/u/"):
         for message in (AckCount(10**6, 3), AckResponse(10**6, b"\x90"), Response(10**6, b"\x90", last=True)):
-            yield topic, encode(Envelope(Stamp(liar, 1), message))
+            yield topic, encode(Envelope(MessageId(liar, 1), message))
 
 
 def honest() -> MemoryNetwork:

@@ -10,7 +10,7 @@ import sys
 from tests.support.cluster import process_environment
 from tests.support.ports import free_port_block
 from tests.support.timing import LIMIT_S
-from zmqio.demo.part import ENVIRONMENT, Part
+from zmqio.demo.part import ENVIRONMENT, DemoNodeSpec
 
 
 def get(port: int, path: str) -> bytes:
@@ -29,7 +29,7 @@ def test_it_serves_the_page_without_a_broker_until_it_is_told_to_stop() -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     with listener:
-        part = Part(
+        part = DemoNodeSpec(
             "A", {"A": f"http://127.0.0.1:{port}"}, f"tcp://127.0.0.1:{free_port_block(4)}", listener.fileno()
         )
         process = subprocess.Popen(

@@ -6,11 +6,11 @@ import sys
 import pytest
 
 from tests.support.timing import LIMIT_S
-from zmqio.engine.compact_sync import SlimEvent, SlimQueue
+from zmqio.engine.compact_sync import CompactEvent, CompactQueue
 
 
 async def test_event_wakes_everyone_who_waits() -> None:
-    event = SlimEvent()
+    event = CompactEvent()
     waiting = [asyncio.ensure_future(event.wait()) for _ in range(3)]
     await asyncio.sleep(0)
     assert not event.is_set()
@@ -21,7 +21,7 @@ async def test_event_wakes_everyone_who_waits() -> None:
 
 
 async def test_event_that_is_set_lets_pass_at_once_until_it_is_cleared() -> None:
-    event = SlimEvent()
+    event = CompactEvent()
     event.set()
     assert await event.wait()
     event.clear()
@@ -34,7 +34,7 @@ async def test_event_that_is_set_lets_pass_at_once_until_it_is_cleared() -> None
 
 
 async def test_event_set_and_cleared_in_one_turn_still_wakes_who_waited() -> None:
-    event = SlimEvent()
+    event = CompactEvent()
     waiting = asyncio.ensure_future(event.wait())
     await asyncio.sleep(0)
     event.set()
@@ -44,7 +44,7 @@ async def test_event_set_and_cleared_in_one_turn_still_wakes_who_waited() -> Non
 
 
 async def test_event_goes_on_without_a_waiter_that_was_cancelled() -> None:
-    event = SlimEvent()
+    event = CompactEvent()
     gone, stays = (asyncio.ensure_future(event.wait()) for _ in range(2))
     await asyncio.sleep(0)
     gone.cancel()
@@ -56,7 +56,7 @@ async def test_event_goes_on_without_a_waiter_that_was_cancelled() -> None:
 
 
 async def test_queue_keeps_the_order() -> None:
-    queue = SlimQueue[int]()
+    queue = CompactQueue[int]()
     assert queue.empty()
     for number in range(3):
         queue.put_nowait(number)
@@ -66,7 +66,7 @@ async def test_queue_keeps_the_order() -> None:
 
 
 async def test_queue_hands_over_what_comes_later() -> None:
-    queue = SlimQueue[str]()
+    queue = CompactQueue[str]()
     waiting = asyncio.ensure_future(queue.get())
     await asyncio.sleep(0)
     queue.put_nowait("a")
@@ -77,7 +77,7 @@ async def test_queue_hands_over_what_comes_later() -> None:
 
 
 async def test_item_is_not_lost_to_a_reader_that_is_cancelled_as_it_comes() -> None:
-    queue = SlimQueue[str]()
+    queue = CompactQueue[str]()
     waiting = asyncio.ensure_future(queue.get())
     await asyncio.sleep(0)
     queue.put_nowait("a")
@@ -89,7 +89,7 @@ async def test_item_is_not_lost_to_a_reader_that_is_cancelled_as_it_comes() -> N
 
 
 async def test_two_readers_get_one_item_each() -> None:
-    queue = SlimQueue[int]()
+    queue = CompactQueue[int]()
     readers = [asyncio.ensure_future(queue.get()) for _ in range(2)]
     await asyncio.sleep(0)
     queue.put_nowait(1)
@@ -100,8 +100,8 @@ async def test_two_readers_get_one_item_each() -> None:
 
 
 async def test_idle_queue_weighs_less_than_asyncios_deques() -> None:
-    queue = SlimQueue[int]()
+    queue = CompactQueue[int]()
     queue.put_nowait(1)
     await queue.get()
-    own = sum(map(sys.getsizeof, (queue, SlimEvent(), [])))
+    own = sum(map(sys.getsizeof, (queue, CompactEvent(), [])))
     assert own < sys.getsizeof(type(asyncio.Queue()._queue)())  # type: ignore[attr-defined]

@@ -4,21 +4,21 @@ from typing import get_args
 
 import pytest
 
-from zmqio.engine.contracts import ConnectionEvents, Outlet, TransportName
-from zmqio.engine.polling import PollOutlet
+from zmqio.engine.contracts import ConnectionEvents, Transport, TransportName
+from zmqio.engine.polling import PollingTransport
 from zmqio.engine.server import Engine
 from zmqio.engine.session import SessionOwner
-from zmqio.engine.websocket_transports import FastOutlet, PlainOutlet
+from zmqio.engine.websocket_transports import AsgiWebSocketTransport, DirectWebSocketTransport
 
 
 def _members(contract: type) -> set[str]:
     return {name for name in vars(contract) if not name.startswith("_")}
 
 
-@pytest.mark.parametrize("implementation", [PollOutlet, PlainOutlet, FastOutlet])
+@pytest.mark.parametrize("implementation", [PollingTransport, AsgiWebSocketTransport, DirectWebSocketTransport])
 def test_every_outlet_offers_the_whole_contract(implementation: type) -> None:
-    assert _members(Outlet) == {"ready", "empty", "offer", "flush", "begin_close", "end"}
-    assert {name for name in _members(Outlet) if not hasattr(implementation, name)} == set()
+    assert _members(Transport) == {"ready", "empty", "offer", "flush", "begin_close", "end"}
+    assert {name for name in _members(Transport) if not hasattr(implementation, name)} == set()
 
 
 def test_engine_is_an_owner_of_sessions() -> None:

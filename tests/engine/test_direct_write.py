@@ -1,4 +1,4 @@
-"""`write_all`: straight into descriptors where lanes are open, by the session's own way where they are not."""
+"""`broadcast_frames`: straight into descriptors where lanes are open, by the session's own way elsewhere."""
 
 import os
 import socket
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from zmqio.engine.direct_write import NO_FD, Lane, write_all
+from zmqio.engine.direct_write import NO_FD, DirectWriter, broadcast_frames
 from zmqio.engine.packets import Prepared
 
 
@@ -19,7 +19,7 @@ class Client:
         self.theirs.setblocking(False)
         self.direct: list[bytes | memoryview] = []
         self.detour: list[tuple[Prepared, bool]] = []
-        self.lane = Lane(self.way)
+        self.lane = DirectWriter(self.way)
 
     def way(self, payload: Prepared, /, *, volatile: bool = False) -> None:
         self.detour.append((payload, volatile))
@@ -53,7 +53,7 @@ def clients() -> Iterator[list[Client]]:
 def test_frames_go_straight_into_open_lanes(clients: list[Client]) -> None:
     for client in clients:
         client.open()
-    write_all([clients[0].lane, None, clients[2].lane], Prepared(["4a", b"b"]), volatile=False)
+    broadcast_frames([clients[0].lane, None, clients[2].lane], Prepared(["4a", b"b"]), volatile=False)
     assert clients[0].received() == clients[2].received() == b"\x81\x024a\x82\x01b"
     assert [client.direct for client in clients] == [[], [], []]
 
@@ -62,19 +62,19 @@ def test_closed_lane_takes_the_sessions_way(clients: list[Client]) -> None:
     payload = Prepared(["4a"])
     clients[1].open()
     clients[1].lane.close()
-    write_all([client.lane for client in clients], payload, volatile=True)
+    broadcast_frames([client.lane for client in clients], payload, volatile=True)
     assert [client.detour for client in clients] == [[(payload, True)]] * 3
 
 
 def test_lane_without_a_descriptor_takes_the_sessions_way(clients: list[Client]) -> None:
     clients[0].open(bare=False)
-    write_all([clients[0].lane], Prepared(["4a"]), volatile=False)
+    broadcast_frames([clients[0].lane], Prepared(["4a"]), volatile=False)
     assert len(clients[0].detour) == 1
 
 
 def test_room_without_websocket_clients_encodes_no_frames(clients: list[Client]) -> None:
     payload = Prepared(["4a"])
-    write_all([client.lane for client in clients], payload, volatile=False)
+    broadcast_frames([client.lane for client in clients], payload, volatile=False)
     assert [name for name in Prepared.__slots__ if _has(payload, name)] == ["packets"]
 
 
@@ -82,7 +82,7 @@ def test_what_the_descriptor_does_not_take_goes_to_the_transport(clients: list[C
     payload = Prepared(["4" + "x" * 5_000_000])
     clients[0].open()
     clients[1].open()
-    write_all([clients[0].lane, clients[1].lane], payload, volatile=False)
+    broadcast_frames([clients[0].lane, clients[1].lane], payload, volatile=False)
     for client in clients[:2]:
         (rest,) = client.direct
         assert isinstance(rest, memoryview)
@@ -96,7 +96,7 @@ def test_full_connection_gets_whole_frames_by_its_transport(clients: list[Client
     clients[0].open()
     clients[0].fill()
     clients[1].open()
-    write_all([clients[0].lane, clients[1].lane], Prepared(["4a"]), volatile=False)
+    broadcast_frames([clients[0].lane, clients[1].lane], Prepared(["4a"]), volatile=False)
     assert clients[0].direct == [b"\x81\x024a"]
     assert clients[1].received() == b"\x81\x024a"
 
@@ -105,7 +105,7 @@ def test_broken_connection_is_left_to_its_transport(clients: list[Client]) -> No
     clients[0].open()
     clients[0].theirs.close()
     clients[1].open()
-    write_all([clients[0].lane, clients[1].lane], Prepared(["4a"]), volatile=False)
+    broadcast_frames([clients[0].lane, clients[1].lane], Prepared(["4a"]), volatile=False)
     assert clients[0].direct == [b"\x81\x024a"]
     assert clients[1].received() == b"\x81\x024a"
 

@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from tests.support.asgi import FakeHttp, FakeWebSocket
 from tests.support.engine import EngineUnderTest
-from zmqio.engine.handshake import BAD_REQUEST, Refusal, Request
+from zmqio.engine.handshake import BAD_REQUEST, ClientRequest, Refusal
 from zmqio.engine.http_exchange import Exchange
 from zmqio.engine.unknown_sid import NO_NODE, unknown_sid
 
@@ -32,7 +32,7 @@ class Carrier:
         return self.refusal
 
     async def websocket(
-        self, sid: str, request: Request, scope: Mapping[str, Any], receive: Any, send: Any
+        self, sid: str, request: ClientRequest, scope: Mapping[str, Any], receive: Any, send: Any
     ) -> Refusal | None:
         self.asked.append(f"WEBSOCKET {sid}")
         if self.refusal is None:

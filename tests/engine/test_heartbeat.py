@@ -6,13 +6,13 @@ import uvloop
 
 from tests.support.timing import wait_until
 from zmqio.engine.heartbeat import BATCH, Heartbeat
-from zmqio.engine.wheel import Wheel
+from zmqio.engine.wheel import HeartbeatSchedule
 
 
 def _heartbeat(interval_s: float, timeout_s: float) -> tuple[Heartbeat[int], list[int], list[int]]:
     pinged: list[int] = []
     expired: list[int] = []
-    return Heartbeat(Wheel(interval_s, timeout_s), pinged.append, expired.append), pinged, expired
+    return Heartbeat(HeartbeatSchedule(interval_s, timeout_s), pinged.append, expired.append), pinged, expired
 
 
 async def test_member_is_pinged_then_expired_when_it_does_not_answer() -> None:
@@ -77,7 +77,7 @@ async def test_one_ping_that_fails_does_not_stop_the_others() -> None:
         if member == 1:
             heartbeat.forget(1)
 
-    heartbeat: Heartbeat[int] = Heartbeat(Wheel(0.005, 3600), ping, pinged.append)
+    heartbeat: Heartbeat[int] = Heartbeat(HeartbeatSchedule(0.005, 3600), ping, pinged.append)
     heartbeat.begin(1)
     heartbeat.begin(2)
     await wait_until(lambda: pinged == [1, 2], "both pings")
@@ -89,7 +89,7 @@ def test_timer_that_is_due_at_once_does_no_harm_under_uvloop() -> None:
     pinged: list[str] = []
 
     async def run() -> None:
-        heartbeat = Heartbeat(Wheel[str](0.000_001, 10.0), pinged.append, lambda member: None)
+        heartbeat = Heartbeat(HeartbeatSchedule[str](0.000_001, 10.0), pinged.append, lambda member: None)
         for _ in range(100):
             heartbeat.begin("a")
             heartbeat.begin("b")

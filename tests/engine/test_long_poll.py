@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from tests.support.timing import LIMIT_S
-from zmqio.engine.long_poll import Parked
+from zmqio.engine.long_poll import LongPollWaiter
 
 REQUEST = {"type": "http.request", "body": b"", "more_body": False}
 GONE = {"type": "http.disconnect"}
 
 
-async def _begin(parked: Parked, receive: Any) -> "asyncio.Task[bool]":
+async def _begin(parked: LongPollWaiter, receive: Any) -> "asyncio.Task[bool]":
     task = asyncio.get_running_loop().create_task(parked.wait(receive))
     for _ in range(5):
         await asyncio.sleep(0)
@@ -27,7 +27,7 @@ async def _end(task: "asyncio.Task[bool]") -> bool:
 async def test_release_ends_the_wait_and_says_that_the_client_is_there() -> None:
     events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     events.put_nowait(REQUEST)
-    parked = Parked()
+    parked = LongPollWaiter()
     task = await _begin(parked, events.get)
     assert not task.done()
     parked.release()
@@ -38,7 +38,7 @@ async def test_release_ends_the_wait_and_says_that_the_client_is_there() -> None
 async def test_disconnect_ends_the_wait_and_says_so() -> None:
     events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     events.put_nowait(REQUEST)
-    task = await _begin(Parked(), events.get)
+    task = await _begin(LongPollWaiter(), events.get)
     assert not task.done()
     events.put_nowait(GONE)
     assert await _end(task) is False
@@ -46,7 +46,7 @@ async def test_disconnect_ends_the_wait_and_says_so() -> None:
 
 async def test_released_before_it_waits_it_goes_on_at_once() -> None:
     events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-    parked = Parked()
+    parked = LongPollWaiter()
     parked.release()
     assert await _end(await _begin(parked, events.get)) is True
 
@@ -55,14 +55,14 @@ async def test_client_that_had_gone_before_is_noticed_even_when_released() -> No
     events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     events.put_nowait(REQUEST)
     events.put_nowait(GONE)
-    parked = Parked()
+    parked = LongPollWaiter()
     parked.release()
     assert await _end(await _begin(parked, events.get)) is False
 
 
 async def test_disconnect_and_release_in_the_same_moment_count_as_gone() -> None:
     events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-    parked = Parked()
+    parked = LongPollWaiter()
     task = await _begin(parked, events.get)
     parked.release()
     events.put_nowait(GONE)
@@ -81,7 +81,7 @@ async def test_receive_is_left_as_a_cancelled_task_leaves_it() -> None:
             raise
         raise AssertionError
 
-    parked = Parked()
+    parked = LongPollWaiter()
     task = await _begin(parked, receive)
     parked.release()
     assert await _end(task) is True
@@ -104,7 +104,7 @@ async def test_receive_through_a_task_group_works_as_middleware_does_it() -> Non
             assert isinstance(result, dict)
             return result
 
-    task = await _begin(Parked(), receive)
+    task = await _begin(LongPollWaiter(), receive)
     events.put_nowait(GONE)
     assert await _end(task) is False
 
@@ -114,12 +114,12 @@ async def test_bare_yields_of_receive_are_passed_on() -> None:
         await asyncio.sleep(0)
         return GONE
 
-    assert await _end(await _begin(Parked(), receive)) is False
+    assert await _end(await _begin(LongPollWaiter(), receive)) is False
 
 
 async def test_cancelling_the_request_cancels_the_wait() -> None:
     events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-    task = await _begin(Parked(), events.get)
+    task = await _begin(LongPollWaiter(), events.get)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await _end(task)
@@ -133,13 +133,13 @@ async def test_error_of_receive_is_raised() -> None:
         raise OSError("broken")
 
     with pytest.raises(OSError, match="broken"):
-        await _end(await _begin(Parked(), receive))
+        await _end(await _begin(LongPollWaiter(), receive))
 
 
 async def test_waiting_makes_no_task() -> None:
     events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     before = len(asyncio.all_tasks())
-    parked = Parked()
+    parked = LongPollWaiter()
     task = await _begin(parked, events.get)
     assert len(asyncio.all_tasks()) == before + 1  # the request's own
     parked.release()

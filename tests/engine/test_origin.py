@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from zmqio.config import EngineOptions
-from zmqio.engine.handshake import Request
+from zmqio.engine.handshake import ClientRequest
 from zmqio.engine.origin import cookie_attributes, cors_environ, cors_origins
 
 
@@ -26,7 +26,7 @@ def test_function_of_the_origin_is_handed_on() -> None:
 
 def test_environment_has_what_the_cors_rules_read_and_nothing_else() -> None:
     headers = {"origin": "http://a", "host": "h", "x-forwarded-proto": "https", "cookie": "secret"}
-    assert cors_environ(Request("GET", "/", "", headers, secure=True)) == {
+    assert cors_environ(ClientRequest("GET", "/", "", headers, secure=True)) == {
         "REQUEST_METHOD": "GET",
         "wsgi.url_scheme": "https",
         "HTTP_ORIGIN": "http://a",

@@ -12,7 +12,7 @@ import pytest
 from tests.support.asgi import FakeHttp
 from tests.support.engine import EngineUnderTest
 from tests.support.timing import LIMIT_S, wait_until
-from zmqio.engine.polling import PollOutlet
+from zmqio.engine.polling import PollingTransport
 
 UNKNOWN = (
     '{"code":1,"message":"Session ID unknown","node":"node",'
@@ -303,7 +303,7 @@ class _WiredPoll:
 
 def _take(host: EngineUnderTest, poll: _WiredPoll, encodings: str = "") -> bool:
     outlet = host.connections[0].session.outlet
-    assert isinstance(outlet, PollOutlet)
+    assert isinstance(outlet, PollingTransport)
     return outlet.take(poll, encodings, poll.count_end, host.engine.spawn)
 
 

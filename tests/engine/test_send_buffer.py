@@ -4,15 +4,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zmqio.engine.packets import Prepared
-from zmqio.engine.send_buffer import Backlog
+from zmqio.engine.send_buffer import SendBuffer
 
 
 def _piece(text: str) -> Prepared:
     return Prepared.of_messages([text])
 
 
-def _filled(*texts: str) -> Backlog:
-    backlog = Backlog()
+def _filled(*texts: str) -> SendBuffer:
+    backlog = SendBuffer()
     for text in texts:
         backlog.append(_piece(text))
     return backlog
@@ -37,7 +37,7 @@ def test_poll_takes_no_more_bytes_than_a_body_may_have_separators_included() -> 
 
 
 def test_poll_counts_binary_as_base64() -> None:
-    backlog = Backlog()
+    backlog = SendBuffer()
     for _ in range(2):
         backlog.append(Prepared([b"123456"]))  # a record of 9 bytes
     assert len(backlog.take_for_poll(18, 100)) == 1

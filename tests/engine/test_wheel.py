@@ -3,11 +3,11 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zmqio.engine.wheel import Wheel
+from zmqio.engine.wheel import HeartbeatSchedule
 
 
 def test_ping_is_due_exactly_one_interval_after_the_handshake() -> None:
-    wheel: Wheel[str] = Wheel(25, 20)
+    wheel: HeartbeatSchedule[str] = HeartbeatSchedule(25, 20)
     assert wheel.schedule("a", 100) == 125
     assert wheel.take_due(124.999, 10) == []
     assert wheel.next_s() == 125
@@ -15,7 +15,7 @@ def test_ping_is_due_exactly_one_interval_after_the_handshake() -> None:
 
 
 def test_answer_is_overdue_exactly_at_its_time_limit() -> None:
-    wheel: Wheel[str] = Wheel(25, 20)
+    wheel: HeartbeatSchedule[str] = HeartbeatSchedule(25, 20)
     wheel.schedule("a", 0)
     wheel.take_due(25, 10)
     assert wheel.next_s() == 45
@@ -25,7 +25,7 @@ def test_answer_is_overdue_exactly_at_its_time_limit() -> None:
 
 
 def test_answer_in_time_schedules_the_next_ping_from_then() -> None:
-    wheel: Wheel[str] = Wheel(25, 20)
+    wheel: HeartbeatSchedule[str] = HeartbeatSchedule(25, 20)
     wheel.schedule("a", 0)
     wheel.take_due(25, 10)
     wheel.schedule("a", 30)
@@ -34,7 +34,7 @@ def test_answer_in_time_schedules_the_next_ping_from_then() -> None:
 
 
 def test_unasked_answer_moves_the_next_ping() -> None:
-    wheel: Wheel[str] = Wheel(25, 20)
+    wheel: HeartbeatSchedule[str] = HeartbeatSchedule(25, 20)
     wheel.schedule("a", 0)
     wheel.schedule("b", 1)
     wheel.schedule("a", 10)
@@ -42,7 +42,7 @@ def test_unasked_answer_moves_the_next_ping() -> None:
 
 
 def test_other_traffic_gives_only_those_that_owe_an_answer_more_time() -> None:
-    wheel: Wheel[str] = Wheel(25, 20)
+    wheel: HeartbeatSchedule[str] = HeartbeatSchedule(25, 20)
     wheel.schedule("a", 0)
     wheel.extend("a", 10)
     assert wheel.next_s() == 25
@@ -53,7 +53,7 @@ def test_other_traffic_gives_only_those_that_owe_an_answer_more_time() -> None:
 
 
 def test_removed_member_is_neither_due_nor_overdue() -> None:
-    wheel: Wheel[str] = Wheel(25, 20)
+    wheel: HeartbeatSchedule[str] = HeartbeatSchedule(25, 20)
     wheel.schedule("a", 0)
     wheel.schedule("b", 0)
     wheel.remove("a")
@@ -64,7 +64,7 @@ def test_removed_member_is_neither_due_nor_overdue() -> None:
 
 
 def test_no_more_than_a_batch_is_taken_at_once() -> None:
-    wheel: Wheel[int] = Wheel(25, 20)
+    wheel: HeartbeatSchedule[int] = HeartbeatSchedule(25, 20)
     for member in range(5):
         wheel.schedule(member, 0)
     assert wheel.take_due(30, 3) == [0, 1, 2]
@@ -73,7 +73,7 @@ def test_no_more_than_a_batch_is_taken_at_once() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.sampled_from(["answer", "talk", "leave", "tick"])), max_size=60))
 def test_nobody_is_pinged_early_or_expired_within_the_limit(steps: list[tuple[int, str]]) -> None:
-    wheel: Wheel[int] = Wheel(5, 3)
+    wheel: HeartbeatSchedule[int] = HeartbeatSchedule(5, 3)
     ping_at = dict.fromkeys(range(5), 5.0)
     owed_until: dict[int, float] = {}
     for member in range(5):

@@ -10,8 +10,8 @@ from uvicorn import Config
 from uvicorn.server import ServerState
 
 from tests.support.timing import LIMIT_S, wait_until
-from zmqio.hosting.half_closed import LastWords, half_close
-from zmqio.hosting.http_protocol import FastHttpProtocol
+from zmqio.hosting.half_closed import HalfCloseWatch, half_close
+from zmqio.hosting.http_protocol import HttpProtocol
 
 GET = b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -56,10 +56,10 @@ class App:
 @asynccontextmanager
 async def connected() -> AsyncIterator[tuple[App, asyncio.StreamReader, asyncio.StreamWriter]]:
     app = App()
-    config = Config(app, http=FastHttpProtocol, log_config=None, access_log=False)
+    config = Config(app, http=HttpProtocol, log_config=None, access_log=False)
     config.load()
     state = app.state
-    make: Callable[[], asyncio.Protocol] = lambda: FastHttpProtocol(config, state, {})  # noqa: E731
+    make: Callable[[], asyncio.Protocol] = lambda: HttpProtocol(config, state, {})  # noqa: E731
     server = await asyncio.get_running_loop().create_server(make, "127.0.0.1", 0)
     async with server:
         reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
@@ -123,7 +123,7 @@ async def test_without_a_request_nothing_stays_open() -> None:
 
 async def test_last_words_are_read_once() -> None:
     gone: list[bool] = []
-    words = LastWords(unread=True, gone=lambda: gone.append(True))
+    words = HalfCloseWatch(unread=True, gone=lambda: gone.append(True))
     assert words.is_set()
     assert await words.wait()
     assert not gone

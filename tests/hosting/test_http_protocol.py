@@ -18,7 +18,7 @@ from tests.support.engine_server import RunningEngine, run_engine
 from tests.support.poll_connection import PollConnection, open_connection
 from tests.support.timing import wait_until
 from zmqio.engine.http_exchange import EXTENSION
-from zmqio.hosting.http_protocol import FastHttpProtocol
+from zmqio.hosting.http_protocol import HttpProtocol
 
 OPEN = "EIO=4&transport=polling"
 
@@ -32,7 +32,7 @@ class Polling:
         self.query = f"{OPEN}&sid={sid}"
         self.session = host.connections[0].session
         self.through_asgi = 0
-        self.wires: list[FastHttpProtocol] = []
+        self.wires: list[HttpProtocol] = []
         serve = host.engine.handle
 
         async def count(scope: Any, receive: Any, send: Any) -> None:
@@ -72,7 +72,7 @@ def test_what_is_extended_exists_in_uvicorn() -> None:
 async def test_what_is_used_exists_in_uvicorn() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None: ...
 
-    protocol = FastHttpProtocol(Config(app, log_config=None), ServerState(), {})
+    protocol = HttpProtocol(Config(app, log_config=None), ServerState(), {})
     for name in ("access_log", "cycle", "flow", "limit_concurrency", "parser", "root_path", "server_state"):
         assert hasattr(protocol, name), name
 

@@ -14,11 +14,11 @@ from websockets.exceptions import InvalidStatus
 
 from tests.support.engine_server import run_engine
 from tests.support.timing import wait_until
-from zmqio.engine.compact_sync import SlimEvent, SlimQueue
-from zmqio.engine.direct_write import NO_FD, write_all
+from zmqio.engine.compact_sync import CompactEvent, CompactQueue
+from zmqio.engine.direct_write import NO_FD, broadcast_frames
 from zmqio.engine.websocket import EXTENSION
-from zmqio.engine.websocket_transports import FastOutlet, PlainOutlet
-from zmqio.hosting.websocket_protocol import FastWebSocketProtocol
+from zmqio.engine.websocket_transports import AsgiWebSocketTransport, DirectWebSocketTransport
+from zmqio.hosting.websocket_protocol import WebSocketProtocol
 
 UPGRADE = (
     b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\n"
@@ -47,15 +47,15 @@ def test_what_is_extended_exists_in_uvicorn() -> None:
 async def test_what_is_used_exists_in_uvicorn() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None: ...
 
-    config = Config(app, log_config=None, ws=FastWebSocketProtocol)  # type: ignore[arg-type]
-    protocol = FastWebSocketProtocol(config, ServerState(), {})
+    config = Config(app, log_config=None, ws=WebSocketProtocol)  # type: ignore[arg-type]
+    protocol = WebSocketProtocol(config, ServerState(), {})
     for name in ("close_sent", "conn", "loop", "queue", "read_paused", "transport", "writable"):
         assert hasattr(protocol, name), name
     assert protocol.conn.available_extensions == []
 
 
 async def test_nothing_of_uvicorns_that_is_large_stays_with_an_idle_connection() -> None:
-    protocols: list[FastWebSocketProtocol] = []
+    protocols: list[WebSocketProtocol] = []
 
     async with run_engine("uvicorn-fast") as host:
         serve = host.engine.handle
@@ -68,8 +68,8 @@ async def test_nothing_of_uvicorns_that_is_large_stays_with_an_idle_connection()
         async with connect(host.websocket_url()) as socket:
             await socket.recv()
             (protocol,) = protocols
-            assert isinstance(protocol.queue, SlimQueue)
-            assert isinstance(protocol.writable, SlimEvent)
+            assert isinstance(protocol.queue, CompactQueue)
+            assert isinstance(protocol.writable, CompactEvent)
             assert protocol.request is None
             assert protocol.response is None
 
@@ -78,7 +78,7 @@ async def test_engine_takes_the_fast_path() -> None:
     async with run_engine("uvicorn-fast") as host, connect(host.websocket_url()) as socket:
         await socket.recv()
         session = host.connections[0].session
-        assert isinstance(session.outlet, FastOutlet)
+        assert isinstance(session.outlet, DirectWebSocketTransport)
         assert session.lane.direct is not None
         assert socket.response is not None
         assert "sec-websocket-extensions" not in socket.response.headers
@@ -91,11 +91,11 @@ def test_broadcasts_pass_the_transport_by_on_uvloop_and_wait_for_a_client_that_d
             session = host.connections[0].session
             sent = 0
             while session.lane.fd != NO_FD and sent < 1000:  # until the connection is full
-                write_all([session.lane], host.engine.prepare([f"{sent}" + "x" * 65536]), volatile=False)
+                broadcast_frames([session.lane], host.engine.prepare([f"{sent}" + "x" * 65536]), volatile=False)
                 sent += 1
             assert 1 < sent < 1000
             for _ in range(20):  # ahead of what is written now nothing may pass
-                write_all([session.lane], host.engine.prepare([f"{sent}"]), volatile=False)
+                broadcast_frames([session.lane], host.engine.prepare([f"{sent}"]), volatile=False)
                 sent += 1
             got = [str(await socket.recv()).rstrip("x") for _ in range(sent)]
             assert got == [f"4{number}" for number in range(sent)]
@@ -127,7 +127,7 @@ def test_websocket_behind_a_response_that_is_not_read_overtakes_none_of_it() -> 
             await wait_until(lambda: host.connections, "the WebSocket")
             session = host.connections[0].session
             assert session.lane.fd == NO_FD
-            write_all([session.lane], host.engine.prepare(["overtaking"]), volatile=False)
+            broadcast_frames([session.lane], host.engine.prepare(["overtaking"]), volatile=False)
             got = bytearray()
             while not got.endswith(b"4overtaking"):
                 got += (more := await reader.read(1 << 16))
@@ -146,7 +146,7 @@ async def test_engine_stays_on_the_plain_path_when_uvicorn_lacks_something(
     with capture_logs() as logs:
         async with run_engine("uvicorn-fast") as host, connect(host.websocket_url()) as socket:
             await socket.recv()
-            assert isinstance(host.connections[0].session.outlet, PlainOutlet)
+            assert isinstance(host.connections[0].session.outlet, AsgiWebSocketTransport)
             host.emit("a")
             assert await socket.recv() == "4a"
             await socket.send("4b")
@@ -224,4 +224,4 @@ async def test_other_applications_run_on_it_as_on_uvicorns_own() -> None:
             for text in ("a", "b"):
                 await socket.send(text)
                 assert await socket.recv() == text
-    assert isinstance(seen[0], FastWebSocketProtocol)
+    assert isinstance(seen[0], WebSocketProtocol)

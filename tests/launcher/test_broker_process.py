@@ -11,13 +11,13 @@ import pytest
 from tests.support.broker import ask_control
 from tests.support.timing import LIMIT_S, wait_until
 from zmqio.exceptions import ServeError
-from zmqio.launcher.broker_process import OwnBroker
+from zmqio.launcher.broker_process import BrokerProcess
 
 HELLO = {"op": "hello", "version": 1}
 
 
 async def test_it_answers_on_a_private_path_is_started_again_and_leaves_nothing() -> None:
-    broker = OwnBroker("json", "error")
+    broker = BrokerProcess("json", "error")
     folder = Path(broker.address.removeprefix("ipc://")).parent
     try:
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -40,7 +40,7 @@ async def test_it_answers_on_a_private_path_is_started_again_and_leaves_nothing(
 
 
 async def test_broker_that_cannot_start_is_given_up() -> None:
-    broker = OwnBroker("json", "no such level")
+    broker = BrokerProcess("json", "no such level")
     try:
         await broker.start()
         with pytest.raises(ServeError, match=r"the broker ends again and again; the last time: exit code 2"):
@@ -53,7 +53,7 @@ async def test_long_folder_of_temporary_files_is_not_used(tmp_path: Path, monkey
     deep = tmp_path / ("d" * 60) / ("e" * 60)
     deep.mkdir(parents=True)
     monkeypatch.setattr("tempfile.tempdir", str(deep))
-    broker = OwnBroker("json", "error")
+    broker = BrokerProcess("json", "error")
     assert len(broker.address.removeprefix("ipc://") + ".subscribe") < 107
     await broker.stop()
     assert list(deep.iterdir()) == []
@@ -61,10 +61,10 @@ async def test_long_folder_of_temporary_files_is_not_used(tmp_path: Path, monkey
 
 PARENT = """
 import asyncio
-from zmqio.launcher.broker_process import OwnBroker
+from zmqio.launcher.broker_process import BrokerProcess
 
 async def main():
-    broker = OwnBroker("json", "error")
+    broker = BrokerProcess("json", "error")
     await broker.start()
     print(broker.address, flush=True)
     await asyncio.Event().wait()

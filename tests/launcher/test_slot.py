@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from tests.support.timing import LIMIT_S, wait_until
 from zmqio.exceptions import ServeError
 from zmqio.launcher.restarts import MOST_ENDS, MOST_ENDS_UNREADY
-from zmqio.launcher.slot import Slot
+from zmqio.launcher.slot import WorkerSlot
 from zmqio.launcher.worker.messages import Failed
 
 
@@ -68,8 +68,8 @@ class Starter:
 
 
 @asynccontextmanager
-async def kept(starter: Starter, **options: Any) -> AsyncIterator[tuple[Slot, "asyncio.Task[None]"]]:
-    slot = Slot(1, starter, stop_limit_s=LIMIT_S, **options)
+async def kept(starter: Starter, **options: Any) -> AsyncIterator[tuple[WorkerSlot, "asyncio.Task[None]"]]:
+    slot = WorkerSlot(1, starter, stop_limit_s=LIMIT_S, **options)
     task = asyncio.ensure_future(slot.keep())
     await wait_until(lambda: starter.workers, "the first worker")
     try:

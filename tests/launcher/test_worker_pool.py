@@ -11,7 +11,7 @@ from tests.support.timing import LIMIT_S, wait_until
 from zmqio.exceptions import ServeError
 from zmqio.launcher.options import ServeOptions
 from zmqio.launcher.worker.process import WorkerProcess
-from zmqio.launcher.worker_pool import Crew
+from zmqio.launcher.worker_pool import WorkerPool
 
 NO_BROKER = "ipc:///tmp/zmqio-no-broker-is-here"
 
@@ -41,9 +41,9 @@ class Front:
             self.workers.remove(worker)
 
 
-def make(options: ServeOptions, folder: Path = ROOT) -> tuple[Crew, Front]:
+def make(options: ServeOptions, folder: Path = ROOT) -> tuple[WorkerPool, Front]:
     front: Any = Front()
-    return Crew(options, NO_BROKER, str(folder), front), front
+    return WorkerPool(options, NO_BROKER, str(folder), front), front
 
 
 async def test_workers_can_be_chosen_when_they_are_ready_and_no_more_when_they_stop() -> None:

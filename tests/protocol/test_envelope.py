@@ -12,10 +12,10 @@ from zmqio.ids import NodeId
 from zmqio.protocol import messages as m
 from zmqio.protocol import relay_messages as r
 from zmqio.protocol.envelope import decode, encode, peek_stamp
-from zmqio.protocol.messages import Envelope, Stamp
+from zmqio.protocol.messages import Envelope, MessageId
 from zmqio.protocol.packet import AckableFrames
 
-STAMP = Stamp(NodeId("abcdEFGHIJKLMNO"), 7, 3)
+STAMP = MessageId(NodeId("abcdEFGHIJKLMNO"), 7, 3)
 BROADCAST = [1, 3, "node", 7, 3, "/", ["a"], [], False, ["2[]"]]
 
 
@@ -27,7 +27,7 @@ def envelope_of(vector):
     if vector["message"] == "ReplayAnswer":
         fields["lost"] = tuple(m.LostRow(topic, tuple(numbers), age) for topic, numbers, age in fields["lost"])
         fields["messages"] = tuple(m.ReplayedRow(*row) for row in fields["messages"])
-    stamp = Stamp(vector["node_id"], vector["n"], vector["previous"])
+    stamp = MessageId(vector["node_id"], vector["n"], vector["previous"])
     make = getattr(m, vector["message"], None) or getattr(r, vector["message"])
     return Envelope(stamp, make(**fields))
 
@@ -44,7 +44,10 @@ def test_there_is_a_golden_vector_of_every_message():
 
 def test_text_and_binary_frames_are_told_apart():
     for frames in (("2[]",), (b"2[]",), ("51-[]", b"x")):
-        assert decode(encode(Envelope(STAMP, m.Broadcast("/", (), (), False, frames)))).message.frames == frames
+        assert (
+            decode(encode(Envelope(STAMP, m.BroadcastMessage("/", (), (), False, frames)))).message.frames
+            == frames
+        )
 
 
 def test_another_version_is_named():
@@ -149,12 +152,12 @@ def test_body_that_is_no_envelope_is_refused(body):
 @pytest.mark.parametrize(
     ("stamp", "message", "text"),
     [
-        (Stamp(NodeId(""), 1, 0), m.Goodbye(""), "node_id"),
-        (Stamp(NodeId("n"), -1, 0), m.Goodbye(""), "n has"),
-        (STAMP, m.Broadcast("/", ("a\0",), (), False, ("2",)), "Broadcast.rooms"),
+        (MessageId(NodeId(""), 1, 0), m.Goodbye(""), "node_id"),
+        (MessageId(NodeId("n"), -1, 0), m.Goodbye(""), "n has"),
+        (STAMP, m.BroadcastMessage("/", ("a\0",), (), False, ("2",)), "Broadcast.rooms"),
         (STAMP, m.JoinRooms("/", (), (), ("\ud800",)), "lone surrogate"),
         (STAMP, m.AckCount(-1, 0), "AckCount.request_id"),
-        (STAMP, m.Broadcast("/", (), (), False, ()), "Broadcast.frames"),
+        (STAMP, m.BroadcastMessage("/", (), (), False, ()), "Broadcast.frames"),
     ],
 )
 def test_what_others_would_refuse_is_not_sent(stamp, message, text):
@@ -192,7 +195,7 @@ def after_target(make, *rest):
 MESSAGES = {
     m.Heartbeat: st.builds(m.Heartbeat, flags, seconds, flags, strategies.names, ids, ids),
     m.Goodbye: st.builds(m.Goodbye, strategies.names),
-    m.Broadcast: after_target(m.Broadcast, flags, frames),
+    m.BroadcastMessage: after_target(m.BroadcastMessage, flags, frames),
     m.AckedBroadcast: st.builds(
         lambda number, target, limit, packet: m.AckedBroadcast(number, *target, limit, packet),
         ids,
@@ -221,7 +224,7 @@ MESSAGES = {
     r.StreamCredit: st.builds(r.StreamCredit, ids, flags, ids),
     r.StreamClose: st.builds(r.StreamClose, ids, flags, ids, strategies.names),
 }
-stamps = st.builds(Stamp, strategies.names.filter(bool), ids, st.none() | ids)
+stamps = st.builds(MessageId, strategies.names.filter(bool), ids, st.none() | ids)
 envelopes = st.builds(Envelope, stamps, st.one_of(*MESSAGES.values()))
 
 

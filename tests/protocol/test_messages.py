@@ -4,7 +4,7 @@ from typing import get_args
 import pytest
 
 from zmqio.ids import NodeId
-from zmqio.protocol.messages import Goodbye, Message, MessageType, Stamp
+from zmqio.protocol.messages import Goodbye, Message, MessageId, MessageType
 
 
 def test_numbers_on_the_wire_never_change():
@@ -47,4 +47,4 @@ def test_messages_cannot_be_changed():
 
 
 def test_stamp_without_previous_is_unstamped():
-    assert Stamp(NodeId("n"), 5).previous is None
+    assert MessageId(NodeId("n"), 5).previous is None

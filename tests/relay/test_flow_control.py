@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zmqio.relay.flow_control import FlowError, Inflow, Outflow, frame_size
+from zmqio.relay.flow_control import FlowError, ReceiveWindow, SendWindow, frame_size
 
 
 def test_size_is_that_on_the_wire() -> None:
@@ -12,7 +12,7 @@ def test_size_is_that_on_the_wire() -> None:
 
 
 def test_message_that_is_missing_breaks_the_stream_and_a_copy_does_not() -> None:
-    inflow = Inflow(100)
+    inflow = ReceiveWindow(100)
     assert inflow.accept(0, [1])
     assert inflow.accept(1, [1])
     assert not inflow.accept(0, [1])
@@ -21,7 +21,7 @@ def test_message_that_is_missing_breaks_the_stream_and_a_copy_does_not() -> None
 
 
 def test_one_message_may_go_over_the_window_and_no_other() -> None:
-    outflow, inflow = Outflow(100), Inflow(100)
+    outflow, inflow = SendWindow(100), ReceiveWindow(100)
     assert outflow.is_open
     outflow.add(5_000)
     assert not outflow.is_open
@@ -31,7 +31,7 @@ def test_one_message_may_go_over_the_window_and_no_other() -> None:
 
 
 def test_credit_is_told_once_for_half_a_window() -> None:
-    inflow = Inflow(100)
+    inflow = ReceiveWindow(100)
     inflow.accept(0, [20] * 5)
     assert [inflow.take(20) for _ in range(5)] == [None, None, 60, None, None]
     inflow.accept(1, [20])
@@ -39,7 +39,7 @@ def test_credit_is_told_once_for_half_a_window() -> None:
 
 
 def test_credit_for_what_was_never_sent_opens_nothing() -> None:
-    outflow = Outflow(100)
+    outflow = SendWindow(100)
     outflow.add(150)
     outflow.taken(1_000_000)
     assert outflow.is_open
@@ -50,7 +50,7 @@ def test_credit_for_what_was_never_sent_opens_nothing() -> None:
 
 
 def test_window_of_the_other_end_counts() -> None:
-    outflow = Outflow(100)
+    outflow = SendWindow(100)
     outflow.add(100)
     outflow.widen(200)
     assert outflow.is_open
@@ -58,7 +58,7 @@ def test_window_of_the_other_end_counts() -> None:
 
 @given(st.lists(st.integers(0, 300), max_size=60), st.data())
 def test_two_ends_that_keep_the_rules_never_break_nor_stall(sizes: list[int], data: st.DataObject) -> None:
-    outflow, inflow = Outflow(100), Inflow(100)
+    outflow, inflow = SendWindow(100), ReceiveWindow(100)
     to_send, to_take = list(sizes), []
     while to_send or to_take:
         can_send = bool(to_send) and outflow.is_open

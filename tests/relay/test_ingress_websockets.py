@@ -25,7 +25,7 @@ from zmqio.protocol.relay_messages import (
     StreamRefuse,
 )
 from zmqio.relay.flow_control import WINDOW_BYTES
-from zmqio.relay.ingress_websockets import ForwardedStreams
+from zmqio.relay.ingress_websockets import ForwardedWebSockets
 
 
 class Wire:
@@ -44,7 +44,7 @@ class Stand:
     def __init__(self, answer_limit_s: float = 1_000.0) -> None:
         self.peer = PlayedPeer()
         self.counters: Counter[str] = Counter()
-        self.streams = ForwardedStreams(self.peer.say, count(1), answer_limit_s, self.counters)
+        self.streams = ForwardedWebSockets(self.peer.say, count(1), answer_limit_s, self.counters)
 
     def open(self, **options: Any) -> FakeWebSocket:
         return FakeWebSocket(self._serve, f"sid={SID}", origin="http://x", **options)

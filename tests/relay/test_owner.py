@@ -20,7 +20,7 @@ from zmqio.protocol.relay_messages import (
     StreamOpen,
 )
 from zmqio.relay.flow_control import WINDOW_BYTES
-from zmqio.relay.owner import Serving
+from zmqio.relay.owner import OwnerRelay
 
 OTHER = NodeId("noth-is-a-node")
 
@@ -38,7 +38,7 @@ class Stand:
         self.heard: list[str] = []
         self.undone: list[str] = []
         self.go_on = asyncio.Event()
-        self.serving = Serving(self.peer.say, self._app, self.counters)
+        self.serving = OwnerRelay(self.peer.say, self._app, self.counters)
 
     async def until(self, condition: Callable[[], object]) -> None:
         await wait_until(condition, "it")

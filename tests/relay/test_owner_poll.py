@@ -6,7 +6,7 @@ import json
 import pytest
 
 from tests.support.timing import LIMIT_S
-from zmqio.engine.long_poll import Parked
+from zmqio.engine.long_poll import LongPollWaiter
 from zmqio.exceptions import BusUnavailableError, MessageTooLargeError
 from zmqio.protocol.relay_messages import HttpRequest, HttpResponse
 from zmqio.relay.owner_poll import RelayedPoll, bus_limit
@@ -54,11 +54,11 @@ async def test_body_that_broke_off_is_followed_by_the_end() -> None:
 async def test_waiting_can_be_interrupted_and_taken_up_again() -> None:
     poll = RelayedPoll(request(), Back().say)
     for _ in range(2):
-        parked = Parked()
+        parked = LongPollWaiter()
         asyncio.get_running_loop().call_soon(parked.release)
         assert await parked.wait(poll.receive)
     poll.cancel()
-    assert not await Parked().wait(poll.receive)
+    assert not await LongPollWaiter().wait(poll.receive)
 
 
 async def test_answer_leaves_whole() -> None:

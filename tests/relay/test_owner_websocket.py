@@ -15,7 +15,7 @@ from zmqio.protocol.relay_messages import (
     StreamRefuse,
 )
 from zmqio.relay.flow_control import WINDOW_BYTES
-from zmqio.relay.owner_websocket import RelayedStream
+from zmqio.relay.owner_websocket import RelayedWebSocket
 
 OPEN = StreamOpen(3, "EIO=4", ("host", "x"), "10.0.0.1", True, 1_000)
 
@@ -26,7 +26,7 @@ class Stand:
     def __init__(self) -> None:
         self.said: list[RelayMessage] = []
         self.failure: Exception | None = None
-        self.stream = RelayedStream(OPEN, self._say)
+        self.stream = RelayedWebSocket(OPEN, self._say)
 
     def _say(self, message: RelayMessage) -> None:
         if self.failure is not None:

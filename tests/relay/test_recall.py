@@ -1,10 +1,10 @@
 """Answers that may come back."""
 
-from zmqio.relay.recall import Recall
+from zmqio.relay.recall import ResponseUndoLog
 
 
 def test_answer_is_taken_back_once() -> None:
-    recall, undone = Recall(), []
+    recall, undone = ResponseUndoLog(), []
     recall.keep("a", lambda: undone.append("a"), 10)
     recall.keep("b", lambda: undone.append("b"), 10)
     assert recall.recall("a")
@@ -14,7 +14,7 @@ def test_answer_is_taken_back_once() -> None:
 
 
 def test_oldest_are_forgotten_beyond_either_bound() -> None:
-    recall, undone = Recall(answers_kept=3, bytes_kept=100), []
+    recall, undone = ResponseUndoLog(answers_kept=3, bytes_kept=100), []
     for number in range(5):
         recall.keep(number, lambda number=number: undone.append(number), 10)  # type: ignore[misc]
     assert len(recall) == 3

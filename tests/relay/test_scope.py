@@ -2,7 +2,7 @@
 
 import pytest
 
-from zmqio.engine.handshake import Request, read_request
+from zmqio.engine.handshake import ClientRequest, read_request
 from zmqio.protocol.relay_messages import HttpRequest, StreamOpen
 from zmqio.relay.scope import (
     forwarded_headers,
@@ -21,13 +21,13 @@ class Back:
 
 
 def test_only_what_the_owner_looks_at_travels() -> None:
-    request = Request("GET", "/", "", HEADERS)
+    request = ClientRequest("GET", "/", "", HEADERS)
     assert forwarded_headers(request) == ("accept-encoding", "gzip", "origin", "http://a", "host", "b")
 
 
 @pytest.mark.parametrize("secure", [True, False])
 def test_owner_reads_the_same_request(secure: bool) -> None:
-    asked = Request("POST", "/x/", "EIO=4&sid=\xe9%20", {"origin": "http://\xe9"}, "10.0.0.1", secure)
+    asked = ClientRequest("POST", "/x/", "EIO=4&sid=\xe9%20", {"origin": "http://\xe9"}, "10.0.0.1", secure)
     head = asked.query, forwarded_headers(asked), asked.address, asked.secure
     read = read_request(http_scope(HttpRequest(1, "POST", *head, b"", True), Back()))
     assert (read.method, read.query, read.headers) == ("POST", asked.query, {"origin": "http://\xe9"})

@@ -10,10 +10,10 @@ from tests.support.timing import LIMIT_S, wait_until
 from zmqio.exceptions import BusUnavailableError, MessageTooLargeError
 from zmqio.ids import NodeId
 from zmqio.protocol.envelope import encode
-from zmqio.protocol.messages import Envelope, Stamp
+from zmqio.protocol.messages import Envelope, MessageId
 from zmqio.protocol.relay_messages import RelayMessage, StreamClose, StreamCredit, StreamData
 from zmqio.relay.flow_control import WINDOW_BYTES
-from zmqio.relay.stream import DROP, StreamEnd
+from zmqio.relay.stream import DROP, StreamEndpoint
 
 HALF = b"x" * (WINDOW_BYTES // 2)
 
@@ -25,24 +25,24 @@ class Line:
         self.said: list[RelayMessage] = []
         self.is_cut = False
         self._limit_bytes = limit_bytes
-        self.down = StreamEnd(1, down=True, say=lambda message: self._say(message, lambda: self.up))
-        self.up = StreamEnd(1, down=False, say=lambda message: self._say(message, lambda: self.down))
+        self.down = StreamEndpoint(1, down=True, say=lambda message: self._say(message, lambda: self.up))
+        self.up = StreamEndpoint(1, down=False, say=lambda message: self._say(message, lambda: self.down))
 
     def of(self, kind: type[RelayMessage]) -> list[RelayMessage]:
         return [message for message in self.said if isinstance(message, kind)]
 
-    def _say(self, message: RelayMessage, other: Callable[[], StreamEnd]) -> None:
+    def _say(self, message: RelayMessage, other: Callable[[], StreamEndpoint]) -> None:
         if self.is_cut:
             raise BusUnavailableError("no broker")
         if isinstance(message, StreamData) and sum(map(len, message.frames)) > self._limit_bytes:
             raise MessageTooLargeError(sum(map(len, message.frames)), self._limit_bytes)
-        encode(Envelope(Stamp(NodeId("node"), 1, 0), message))
+        encode(Envelope(MessageId(NodeId("node"), 1, 0), message))
         self.said.append(message)
         assert isinstance(message, StreamData | StreamCredit | StreamClose)
         asyncio.get_running_loop().call_soon(other().came, message)
 
 
-async def take(end: StreamEnd) -> str | bytes | None:
+async def take(end: StreamEndpoint) -> str | bytes | None:
     return await asyncio.wait_for(end.take(), LIMIT_S)
 
 
@@ -177,7 +177,7 @@ async def test_bus_that_is_away_breaks_the_stream_here() -> None:
 
 async def test_node_that_is_gone_ends_the_stream() -> None:
     closed: list[str] = []
-    end = StreamEnd(1, down=False, say=lambda message: None, when_closed=lambda: closed.append("once"))
+    end = StreamEndpoint(1, down=False, say=lambda message: None, when_closed=lambda: closed.append("once"))
     end.cut("its node has gone")
     end.cut("again")
     end.close(1000)

@@ -1,4 +1,4 @@
-"""`Acks` alone."""
+"""`PendingAcks` alone."""
 
 import asyncio
 from typing import Any
@@ -6,18 +6,18 @@ from typing import Any
 import pytest
 
 from zmqio.exceptions import RequestTimeoutError, SocketGoneError
-from zmqio.server.acks import Acks, ack_value
+from zmqio.server.acks import PendingAcks, ack_value
 
 
 async def test_answer_resolves_the_wait_and_leaves_nothing_behind() -> None:
-    acks = Acks()
+    acks = PendingAcks()
     answer = await acks.wait(7, lambda: asyncio.get_running_loop().call_soon(acks.resolve, 7, [1, 2]), 10)
     assert answer == [1, 2]
     assert len(acks) == 0
 
 
 async def test_late_doubled_and_unknown_answers_are_passed_over() -> None:
-    acks = Acks()
+    acks = PendingAcks()
     got: list[list[Any]] = []
     acks.expect(1, got.append)
     assert acks.resolve(1, ["a"])
@@ -27,14 +27,14 @@ async def test_late_doubled_and_unknown_answers_are_passed_over() -> None:
 
 
 async def test_no_answer_in_time_is_a_typed_error() -> None:
-    acks = Acks()
+    acks = PendingAcks()
     with pytest.raises(RequestTimeoutError, match=r"within 0\.01 s"):
         await acks.wait(1, lambda: None, 0.01)
     assert len(acks) == 0
 
 
 async def test_gone_socket_ends_the_wait_at_once() -> None:
-    acks = Acks()
+    acks = PendingAcks()
     waiting = asyncio.ensure_future(acks.wait(1, lambda: None, None))
     await asyncio.sleep(0)
     acks.abandon()
@@ -43,7 +43,7 @@ async def test_gone_socket_ends_the_wait_at_once() -> None:
 
 
 async def test_forgotten_answer_is_passed_over() -> None:
-    acks = Acks()
+    acks = PendingAcks()
     got: list[list[Any]] = []
     acks.expect(1, got.append)
     acks.forget(1)

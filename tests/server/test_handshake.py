@@ -1,11 +1,11 @@
 """`Handshake`: from the first HTTP request and the CONNECT payload."""
 
-from zmqio.engine.server import Request
+from zmqio.engine.server import ClientRequest
 from zmqio.server.handshake import Handshake
 
 
 def test_query_headers_and_auth_are_taken_over() -> None:
-    request = Request("GET", "/socket.io/", "EIO=4&a=1&a=2&empty=", {"x": "y"}, "10.0.0.1", True, 12.5)
+    request = ClientRequest("GET", "/socket.io/", "EIO=4&a=1&a=2&empty=", {"x": "y"}, "10.0.0.1", True, 12.5)
     handshake = Handshake.of(request, {"token": "t"})
     assert handshake.query == {"EIO": "4", "a": "2", "empty": ""}
     assert handshake.url == "/socket.io/?EIO=4&a=1&a=2&empty="

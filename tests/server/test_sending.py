@@ -1,4 +1,4 @@
-"""`Sending`: flags for one event to one client."""
+"""`EmitOptions`: flags for one event to one client."""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import pytest
 from tests.support.fake_engine import Stand
 from zmqio.exceptions import RequestTimeoutError
 from zmqio.server.broadcast import Broadcast
-from zmqio.server.sending import Sending
+from zmqio.server.sending import EmitOptions
 from zmqio.server.socket import Socket
 
 
@@ -33,7 +33,7 @@ class Recorder:
 
 async def test_flags_reach_the_socket_and_steps_make_new_values() -> None:
     recorder = Recorder()
-    start = Sending(recorder)
+    start = EmitOptions(recorder)
     flagged = start.volatile.compress(False).timeout(5)
     await flagged.emit("x", 1)
     await start.emit("y")

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.fake_engine import FakeSession, Stand
 from tests.support.timing import wait_until
-from zmqio.engine.direct_write import write_all
+from zmqio.engine.direct_write import broadcast_frames
 from zmqio.exceptions import PacketError, RequestTimeoutError, SocketGoneError, TopicError
 from zmqio.server.client import Client
 from zmqio.server.fanout import FanOut
@@ -113,7 +113,7 @@ async def test_gone_socket_neither_gets_nor_joins_anything() -> None:
 
 async def test_direct_emit_does_not_overtake_a_broadcast_in_slices() -> None:
     stand = Stand()
-    stand.runtime.fanout = FanOut(write_all, slice_members=1)
+    stand.runtime.fanout = FanOut(broadcast_frames, slice_members=1)
     sockets = [await one(stand) for _ in range(5)]
     await stand.of("/").emit("broadcast")
     for socket, _, _ in sockets:

@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.support.asgi import Answer, FakeHttp, FakeWebSocket, http
 from zmqio.config import EngineOptions
-from zmqio.engine.server import Engine, Request, Session
+from zmqio.engine.server import ClientRequest, Engine, Session
 from zmqio.ids import NodeTag
 
 __all__ = ["EngineUnderTest", "RecordedConnection"]
@@ -17,7 +17,7 @@ OnMessage = Callable[["RecordedConnection", str | bytes], Awaitable[None] | None
 class RecordedConnection:
     """Implements `ConnectionEvents`: keeps what comes, and answers as told."""
 
-    def __init__(self, session: Session, request: Request, on_message: OnMessage | None) -> None:
+    def __init__(self, session: Session, request: ClientRequest, on_message: OnMessage | None) -> None:
         self.session = session
         self.request = request
         self.messages: list[str | bytes] = []
@@ -53,7 +53,7 @@ class EngineUnderTest:
         await self.engine.close()
         assert self.engine.active_requests == 0
 
-    def _accept(self, session: Session, request: Request) -> RecordedConnection:
+    def _accept(self, session: Session, request: ClientRequest) -> RecordedConnection:
         connection = RecordedConnection(session, request, self._on_message)
         self.connections.append(connection)
         return connection

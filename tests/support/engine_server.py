@@ -12,15 +12,15 @@ from hypercorn.config import Config as HypercornConfig
 
 from tests.support.engine import EngineUnderTest, OnMessage
 from tests.support.timing import LIMIT_S, wait_until
-from zmqio.hosting.http_protocol import FastHttpProtocol
-from zmqio.hosting.websocket_protocol import FastWebSocketProtocol
+from zmqio.hosting.http_protocol import HttpProtocol
+from zmqio.hosting.websocket_protocol import WebSocketProtocol
 
 __all__ = ["SERVERS", "RunningEngine", "run_engine"]
 
 SERVERS = ("uvicorn", "uvicorn-h11", "uvicorn-fast", "hypercorn")
 
 
-_HTTP: dict[str, Any] = {"uvicorn-h11": "h11", "uvicorn-fast": FastHttpProtocol}
+_HTTP: dict[str, Any] = {"uvicorn-h11": "h11", "uvicorn-fast": HttpProtocol}
 
 
 class RunningEngine(EngineUnderTest):
@@ -69,7 +69,7 @@ async def _uvicorn(host: RunningEngine, kind: str, listener: socket.socket) -> A
         log_config=None,
         http=_HTTP.get(kind, "httptools"),
         access_log=False,
-        ws=FastWebSocketProtocol if kind == "uvicorn-fast" else "websockets-sansio",
+        ws=WebSocketProtocol if kind == "uvicorn-fast" else "websockets-sansio",
         timeout_graceful_shutdown=2,
     )
     server = uvicorn.Server(config)

@@ -6,8 +6,8 @@ from typing import Any
 from zmqio.adapter.base import Identity
 from zmqio.adapter.local import LocalAdapter
 from zmqio.config import ServerOptions
-from zmqio.engine.direct_write import Lane
-from zmqio.engine.server import Request
+from zmqio.engine.direct_write import DirectWriter
+from zmqio.engine.server import ClientRequest
 from zmqio.ids import EngineSid, NodeId, NodeTag, make_engine_sid
 from zmqio.protocol.parser import JsonParser
 from zmqio.server.client import Client
@@ -34,7 +34,7 @@ class FakeSession:
         self.sid: EngineSid = make_engine_sid(TAG)
         self.sent: list[str | bytes] = []
         self.closed_with: str | None = None
-        self.lane = Lane(self.write)
+        self.lane = DirectWriter(self.write)
 
     def write(self, prepared: Any, /, *, volatile: bool = False) -> None:
         self.sent.extend(prepared)
@@ -66,7 +66,7 @@ class Stand:
 
     def client(self) -> tuple[Client, FakeSession]:
         session = FakeSession()
-        request = Request("GET", "/socket.io/", "EIO=4&token=abc", {"host": "x"}, "127.0.0.1", False, 1.5)
+        request = ClientRequest("GET", "/socket.io/", "EIO=4&token=abc", {"host": "x"}, "127.0.0.1", False, 1.5)
         return Client(session, request, self.runtime, self._find), session  # type: ignore[arg-type]
 
     async def settle(self) -> None:

@@ -10,7 +10,7 @@ from zmqio.config import BusOptions
 from zmqio.ids import NodeId, NodeTag
 from zmqio.protocol import messages as m
 from zmqio.protocol.envelope import decode, encode
-from zmqio.protocol.messages import Envelope, Message, Stamp
+from zmqio.protocol.messages import Envelope, Message, MessageId
 from zmqio.protocol.publish import BodyKind, classify
 from zmqio.protocol.topic import all_topic, inbox_topic
 
@@ -63,7 +63,7 @@ class NodeStage:
         """Another node says something."""
         if previous is not None:
             self._n[sender] += 1
-        self.network.inject(topic, encode(Envelope(Stamp(sender, self._n[sender], previous), message)))
+        self.network.inject(topic, encode(Envelope(MessageId(sender, self._n[sender], previous), message)))
 
     def beat(
         self, sender: NodeId = PEER, *, to_me: bool = False, started_at: float = 1.0, hello: bool = False

@@ -2,7 +2,7 @@
 
 from zmqio.ids import NodeId
 from zmqio.protocol.envelope import encode
-from zmqio.protocol.messages import Envelope, Stamp
+from zmqio.protocol.messages import Envelope, MessageId
 from zmqio.protocol.relay_messages import RelayMessage
 
 __all__ = ["OWNER", "SID", "PlayedPeer"]
@@ -26,7 +26,7 @@ class PlayedPeer:
     def say(self, node_id: NodeId, message: RelayMessage) -> None:
         if self.failure is not None:
             raise self.failure
-        encode(Envelope(Stamp(node_id, 1, 0), message))  # nothing is said that others would refuse
+        encode(Envelope(MessageId(node_id, 1, 0), message))  # nothing is said that others would refuse
         self.said.append((node_id, message))
 
     @property

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from zmqio.protocol.zmtp import Message, SocketType
-from zmqio.zeromq.connection import Connection, ConnectionEvents
+from zmqio.zeromq.connection import ZmtpConnection, ZmtpConnectionEvents
 
 __all__ = ["Recorded", "connected", "mute_listener"]
 
@@ -53,11 +53,13 @@ class Recorded:
 
 
 @contextlib.contextmanager
-def connected(endpoint: str, socket_type: SocketType = SocketType.SUB) -> Iterator[tuple[Connection, Recorded]]:
+def connected(
+    endpoint: str, socket_type: SocketType = SocketType.SUB
+) -> Iterator[tuple[ZmtpConnection, Recorded]]:
     """A connection to an endpoint, where a peer may be or come."""
     recorded = Recorded()
-    events = ConnectionEvents(lambda: recorded.changes.append("up"), recorded.down, recorded.refused)
-    connection = Connection(
+    events = ZmtpConnectionEvents(lambda: recorded.changes.append("up"), recorded.down, recorded.refused)
+    connection = ZmtpConnection(
         asyncio.get_running_loop(), endpoint, socket_type, events, recorded.received, recorded.count_drained
     )
     try:

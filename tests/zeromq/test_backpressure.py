@@ -7,7 +7,7 @@ from collections.abc import Callable
 from structlog.testing import capture_logs
 
 from tests.support.timing import wait_until
-from zmqio.zeromq.backpressure import Flow
+from zmqio.zeromq.backpressure import Backpressure
 
 
 class FakeSender:
@@ -31,7 +31,7 @@ class Stage:
         self.counters: Counter[str] = Counter()
         self.tried: list[int] = []
         self.when_tried: Callable[[int], object] = lambda link: self.flow.send_by(link, b"again")
-        self.flow = Flow(self.counters, self.try_again)
+        self.flow = Backpressure(self.counters, self.try_again)
         self.senders = [FakeSender(), FakeSender()]
         for link, sender in enumerate(self.senders):
             self.flow.add(link, sender)

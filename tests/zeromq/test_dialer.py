@@ -10,13 +10,13 @@ import pytest
 from tests.support.ports import free_port
 from tests.support.timing import wait_until
 from zmqio.zeromq import dialer
-from zmqio.zeromq.dialer import Dial
+from zmqio.zeromq.dialer import Dialer
 
 
 @contextlib.contextmanager
 def dialled(endpoint, **options):
     connected: list[socket.socket] = []
-    dial = Dial(asyncio.get_running_loop(), endpoint, connected.append, **options)
+    dial = Dialer(asyncio.get_running_loop(), endpoint, connected.append, **options)
     try:
         yield connected, dial
     finally:

@@ -8,7 +8,7 @@ import zmq
 from tests.support.loopback_broker import LoopbackBroker, running_broker
 from tests.support.ports import free_port_block
 from tests.support.timing import LIMIT_S, wait_until
-from zmqio.zeromq.echo_inbox import Inbox
+from zmqio.zeromq.echo_inbox import EchoInbox
 
 TOPIC = b"zmqio/u/me\0"
 SHORT_S = 0.05
@@ -30,7 +30,7 @@ async def subscribed(broker: LoopbackBroker) -> None:
 
 async def test_the_awaited_body_is_found_among_others() -> None:
     with running_broker() as broker:
-        inbox = Inbox([broker.address], TOPIC)
+        inbox = EchoInbox([broker.address], TOPIC)
         await subscribed(broker)
         publish(broker, TOPIC + b"old", b"zmqio/u/you\0new", TOPIC + b"new", TOPIC + b"later")
         assert inbox.wait_for(b"new", LIMIT_S)
@@ -39,7 +39,7 @@ async def test_the_awaited_body_is_found_among_others() -> None:
 
 async def test_the_awaited_body_is_found_on_an_event_loop() -> None:
     with running_broker() as broker:
-        inbox = Inbox([broker.address], TOPIC)
+        inbox = EchoInbox([broker.address], TOPIC)
         await subscribed(broker)
         waiting = asyncio.create_task(inbox.wait_for_async(b"new", LIMIT_S))
         await asyncio.sleep(0)
@@ -50,7 +50,7 @@ async def test_the_awaited_body_is_found_on_an_event_loop() -> None:
 
 async def test_waiting_ends_without_it() -> None:
     with running_broker() as broker:
-        inbox = Inbox([broker.address], TOPIC)
+        inbox = EchoInbox([broker.address], TOPIC)
         await subscribed(broker)
         publish(broker, TOPIC + b"old")
         assert not inbox.wait_for(b"new", SHORT_S)
@@ -60,7 +60,7 @@ async def test_waiting_ends_without_it() -> None:
 
 def test_a_body_that_comes_later_ends_the_waiting() -> None:
     with running_broker() as broker:
-        inbox = Inbox([broker.address], TOPIC)
+        inbox = EchoInbox([broker.address], TOPIC)
         stop = threading.Event()
 
         def publish_until_found() -> None:
@@ -77,7 +77,7 @@ def test_a_body_that_comes_later_ends_the_waiting() -> None:
 
 async def test_any_of_several_brokers_will_do() -> None:
     with running_broker() as broker:
-        inbox = Inbox([f"tcp://127.0.0.1:{free_port_block(4)}", broker.address], TOPIC)
+        inbox = EchoInbox([f"tcp://127.0.0.1:{free_port_block(4)}", broker.address], TOPIC)
         await subscribed(broker)
         publish(broker, TOPIC + b"new")
         assert inbox.wait_for(b"new", LIMIT_S)

@@ -5,7 +5,7 @@ import threading
 import time
 
 from tests.support.timing import LIMIT_S
-from zmqio.zeromq.final_flush import Leftover
+from zmqio.zeromq.final_flush import FinalFlush
 
 
 def pair() -> tuple[socket.socket, socket.socket]:
@@ -26,7 +26,7 @@ def everything(end: socket.socket) -> bytes:
 def test_what_the_kernel_takes_is_sent_at_once() -> None:
     ours, theirs = pair()
     with theirs:
-        leftover = Leftover(ours, [b"one", memoryview(b"two")])
+        leftover = FinalFlush(ours, [b"one", memoryview(b"two")])
         leftover.send_now()
         assert theirs.recv(100) == b"onetwo"
         theirs.shutdown(socket.SHUT_WR)
@@ -37,7 +37,7 @@ def test_what_the_kernel_takes_is_sent_at_once() -> None:
 def test_the_rest_is_sent_and_the_peers_end_awaited() -> None:
     ours, theirs = pair()
     with theirs:
-        leftover = Leftover(ours, [bytes(5_000_000), b"last"])
+        leftover = FinalFlush(ours, [bytes(5_000_000), b"last"])
         leftover.send_now()
         sending = threading.Thread(target=leftover.send_rest, args=(time.monotonic() + LIMIT_S,))
         sending.start()
@@ -51,7 +51,7 @@ def test_the_rest_is_sent_and_the_peers_end_awaited() -> None:
 def test_peer_that_takes_nothing_costs_no_more_than_the_limit() -> None:
     ours, theirs = pair()
     with theirs:
-        leftover = Leftover(ours, [bytes(50_000_000)])
+        leftover = FinalFlush(ours, [bytes(50_000_000)])
         leftover.send_now()
         leftover.send_rest(time.monotonic() + 0.05)
         assert len(everything(theirs)) < 50_000_000
@@ -60,6 +60,6 @@ def test_peer_that_takes_nothing_costs_no_more_than_the_limit() -> None:
 def test_peer_that_is_gone_is_no_error() -> None:
     ours, theirs = pair()
     theirs.close()
-    leftover = Leftover(ours, [b"x"])
+    leftover = FinalFlush(ours, [b"x"])
     leftover.send_now()
     leftover.send_rest(time.monotonic() + LIMIT_S)

@@ -10,8 +10,8 @@ import zmq
 from tests.support.loopback_broker import LoopbackBroker, running_broker
 from tests.support.timing import wait_until
 from zmqio.zeromq import link_log
-from zmqio.zeromq.link import Link, LinkOptions, LinkState
-from zmqio.zeromq.subscribe_barrier import Barrier
+from zmqio.zeromq.link import BrokerLink, LinkOptions, LinkState
+from zmqio.zeromq.subscribe_barrier import SubscribeBarrier
 
 ALL = b"zmqio/a/\0"
 
@@ -39,7 +39,7 @@ class Recorded:
 @contextlib.contextmanager
 def linked(broker: LoopbackBroker, silent_after_s: float = 5.0):
     context, recorded = zmq.Context(), Recorded()
-    link = Link(7, broker.address, context, LinkOptions(1_000, silent_after_s), recorded)
+    link = BrokerLink(7, broker.address, context, LinkOptions(1_000, silent_after_s), recorded)
     try:
         yield link, recorded
     finally:
@@ -48,7 +48,7 @@ def linked(broker: LoopbackBroker, silent_after_s: float = 5.0):
         context.destroy(linger=0)
 
 
-def waiting(barrier: Barrier) -> asyncio.Future[None]:
+def waiting(barrier: SubscribeBarrier) -> asyncio.Future[None]:
     future = asyncio.get_running_loop().create_future()
     barrier.wait_with(future)
     return future
@@ -67,7 +67,7 @@ async def test_ready_when_the_broker_has_applied_the_subscriptions():
 
 async def test_not_ready_while_the_broker_does_not_take_everything():
     with running_broker(takes_all=False) as broker, linked(broker) as (link, _):
-        barrier = Barrier([7])
+        barrier = SubscribeBarrier([7])
         link.subscribe([ALL])
         await wait_until(lambda: broker.subscribed, "the subscription")
         assert link.state is LinkState.CONNECTING
@@ -88,7 +88,7 @@ async def test_broker_that_never_answers_is_taken_for_dead_and_nobody_waits_for_
     with running_broker() as broker, linked(broker, silent_after_s=0.5) as (link, recorded):
         await wait_until(lambda: recorded.changes == ["ready"], "ready")
         broker.answers = False
-        barrier = Barrier([7])
+        barrier = SubscribeBarrier([7])
         link.sync(barrier)
         await asyncio.wait_for(waiting(barrier), 20)
         assert recorded.changes == ["ready", "lost"]
@@ -103,7 +103,7 @@ async def test_many_barriers_share_questions():
         waiters = []
         for number in range(200):
             link.subscribe([b"zmqio/r//\0%d\0" % number])
-            barrier = Barrier([7])
+            barrier = SubscribeBarrier([7])
             link.sync(barrier)
             waiters.append(waiting(barrier))
         await asyncio.wait_for(asyncio.gather(*waiters), 20)
@@ -129,7 +129,7 @@ async def test_loss_releases_barriers_that_wait():
     with running_broker() as broker, linked(broker) as (link, recorded):
         await wait_until(lambda: recorded.changes == ["ready"], "ready")
         broker.answers = False
-        barriers = [Barrier([7]), Barrier([7])]
+        barriers = [SubscribeBarrier([7]), SubscribeBarrier([7])]
         for barrier in barriers:
             link.sync(barrier)
         broker.stop()

@@ -9,7 +9,7 @@ import zmq
 
 from tests.support.ports import free_port
 from tests.support.timing import LIMIT_S, wait_until
-from zmqio.zeromq.connection import ConnectionEvents
+from zmqio.zeromq.connection import ZmtpConnectionEvents
 from zmqio.zeromq.publisher import Publisher
 
 
@@ -20,7 +20,7 @@ class Peer:
         self.context = zmq.Context()
         self.endpoint = f"tcp://127.0.0.1:{free_port()}"
         self.changes: list[str] = []
-        events = ConnectionEvents(
+        events = ZmtpConnectionEvents(
             lambda: self.changes.append("up"), lambda _: self.changes.append("down"), lambda _: None
         )
         self.publisher = Publisher(asyncio.get_running_loop(), self.endpoint, 1_000, events)

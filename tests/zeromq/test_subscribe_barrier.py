@@ -2,10 +2,10 @@
 
 import asyncio
 
-from zmqio.zeromq.subscribe_barrier import Barrier, SyncQueue, make_sync_topic, parse_acknowledgement
+from zmqio.zeromq.subscribe_barrier import SubscribeBarrier, SyncQueue, make_sync_topic, parse_acknowledgement
 
 
-def waiting(barrier: Barrier) -> asyncio.Future[None]:
+def waiting(barrier: SubscribeBarrier) -> asyncio.Future[None]:
     future = asyncio.get_running_loop().create_future()
     barrier.wait_with(future)
     return future
@@ -30,11 +30,11 @@ def test_anything_of_another_length_or_beginning_is_no_acknowledgement():
 
 
 async def test_barrier_without_links_is_done_at_once():
-    assert waiting(Barrier([])).done()
+    assert waiting(SubscribeBarrier([])).done()
 
 
 async def test_barrier_waits_for_every_link():
-    barrier = Barrier([0, 1])
+    barrier = SubscribeBarrier([0, 1])
     waiter = waiting(barrier)
     barrier.acknowledged(0)
     assert not waiter.done()
@@ -43,7 +43,7 @@ async def test_barrier_waits_for_every_link():
 
 
 async def test_lost_link_is_not_waited_for():
-    barrier = Barrier([0, 1])
+    barrier = SubscribeBarrier([0, 1])
     waiter = waiting(barrier)
     barrier.lost(1)
     assert not waiter.done()
@@ -52,14 +52,14 @@ async def test_lost_link_is_not_waited_for():
 
 
 async def test_barrier_is_done_when_all_links_are_lost():
-    barrier = Barrier([0])
+    barrier = SubscribeBarrier([0])
     waiter = waiting(barrier)
     barrier.lost(0)
     assert waiter.done()
 
 
 async def test_when_time_is_up_one_acknowledgement_is_enough():
-    barrier = Barrier([0, 1])
+    barrier = SubscribeBarrier([0, 1])
     waiter = waiting(barrier)
     barrier.acknowledged(1)
     barrier.time_is_up()
@@ -67,7 +67,7 @@ async def test_when_time_is_up_one_acknowledgement_is_enough():
 
 
 async def test_when_time_is_up_without_an_acknowledgement_the_first_one_ends_the_wait():
-    barrier = Barrier([0, 1])
+    barrier = SubscribeBarrier([0, 1])
     waiter = waiting(barrier)
     barrier.time_is_up()
     assert not waiter.done()
@@ -76,7 +76,7 @@ async def test_when_time_is_up_without_an_acknowledgement_the_first_one_ends_the
 
 
 async def test_cancelled_waiter_does_not_disturb_the_others():
-    barrier = Barrier([0])
+    barrier = SubscribeBarrier([0])
     one, two = waiting(barrier), waiting(barrier)
     one.cancel()
     barrier.acknowledged(0)
@@ -84,7 +84,7 @@ async def test_cancelled_waiter_does_not_disturb_the_others():
 
 
 async def test_link_that_was_not_connected_has_no_say():
-    barrier = Barrier([0])
+    barrier = SubscribeBarrier([0])
     waiter = waiting(barrier)
     barrier.acknowledged(1)
     assert not waiter.done()
@@ -92,7 +92,7 @@ async def test_link_that_was_not_connected_has_no_say():
 
 def test_queue_asks_once_and_the_next_question_covers_what_came_meanwhile():
     queue = SyncQueue(0)
-    first, second, third = Barrier([0]), Barrier([0]), Barrier([0])
+    first, second, third = SubscribeBarrier([0]), SubscribeBarrier([0]), SubscribeBarrier([0])
     queue.add(first)
     assert queue.wants_to_ask
     queue.asked(b"a")
@@ -110,7 +110,7 @@ def test_queue_asks_once_and_the_next_question_covers_what_came_meanwhile():
 
 def test_question_asked_again_still_covers_the_first_one():
     queue = SyncQueue(0)
-    barrier = Barrier([0])
+    barrier = SubscribeBarrier([0])
     queue.add(barrier)
     queue.asked(b"a")
     queue.asked(b"b")
@@ -122,7 +122,7 @@ def test_question_asked_again_still_covers_the_first_one():
 
 def test_lost_link_releases_what_was_asked_and_what_waits():
     queue = SyncQueue(0)
-    asked, waits = Barrier([0]), Barrier([0])
+    asked, waits = SubscribeBarrier([0]), SubscribeBarrier([0])
     queue.add(asked)
     queue.asked(b"a")
     queue.add(waits)

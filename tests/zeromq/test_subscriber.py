@@ -8,7 +8,7 @@ import zmq
 
 from tests.support.timing import wait_until
 from zmqio.zeromq import subscriber
-from zmqio.zeromq.connection import ConnectionEvents
+from zmqio.zeromq.connection import ZmtpConnectionEvents
 from zmqio.zeromq.subscriber import BEHIND_MESSAGES, Subscriber
 
 ROOM = b"zmqio/r//\0room-1\0"
@@ -31,7 +31,7 @@ class Peer:
             on_sync=self.syncs.append,
             on_rubbish=self.rubbish.append,
             on_behind=lambda: self.behind.append(len(self.messages)),
-            connection=ConnectionEvents(
+            connection=ZmtpConnectionEvents(
                 lambda: self.changes.append("up"), lambda _: self.changes.append("down"), lambda _: None
             ),
         )

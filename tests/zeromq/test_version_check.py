@@ -9,15 +9,15 @@ import structlog
 import zmq
 
 from tests.support.timing import wait_until
-from zmqio.zeromq.version_check import Hello, say_hello
+from zmqio.zeromq.version_check import VersionCheck, say_hello
 
 
 @contextlib.contextmanager
 def control():
-    """A ROUTER in place of a broker's control endpoint, and a `Hello` to it."""
+    """A ROUTER in place of a broker's control endpoint, and a `VersionCheck` to it."""
     with zmq.Context() as context, context.socket(zmq.ROUTER) as router:
         port = router.bind_to_random_port("tcp://127.0.0.1")
-        hello = Hello(asyncio.get_running_loop(), context, f"tcp://127.0.0.1:{port}")
+        hello = VersionCheck(asyncio.get_running_loop(), context, f"tcp://127.0.0.1:{port}")
         yield router, hello
         hello.close()
 

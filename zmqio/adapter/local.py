@@ -19,7 +19,7 @@ from zmqio.adapter.base import (
     TagClash,
     Target,
 )
-from zmqio.adapter.room_queue import Turns, Work
+from zmqio.adapter.room_queue import RoomOperation, RoomOperationQueue
 from zmqio.adapter.rooms import RoomIndex
 from zmqio.exceptions import RequestTimeoutError
 from zmqio.ids import Sid
@@ -46,7 +46,7 @@ class LocalAdapter(Adapter):
         self.namespace = namespace
         self._sockets = sockets
         self._index = RoomIndex()
-        self._turns = Turns()
+        self._turns = RoomOperationQueue()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.namespace} sockets={len(self._index)}>"
@@ -160,19 +160,19 @@ class LocalAdapter(Adapter):
     async def _in_turn(self, work: Callable[[], None] | None = None) -> None:
         """Do `work` behind the room operations that are under way; returns when it is done."""
         if self._turns.busy:
-            await self._turns.complete(Work() if work is None else Work(then=work))
+            await self._turns.complete(RoomOperation() if work is None else RoomOperation(then=work))
         elif work is not None:
             work()
 
-    def _joining(self, target: Target, rooms: Collection[str]) -> Work:
-        return Work(partial(self.sids, target), partial(self._add_all, rooms))
+    def _joining(self, target: Target, rooms: Collection[str]) -> RoomOperation:
+        return RoomOperation(partial(self.sids, target), partial(self._add_all, rooms))
 
-    def _leaving(self, target: Target, rooms: Collection[str]) -> Work:
-        return Work(partial(self.sids, target), partial(self._remove_all_from, rooms))
+    def _leaving(self, target: Target, rooms: Collection[str]) -> RoomOperation:
+        return RoomOperation(partial(self.sids, target), partial(self._remove_all_from, rooms))
 
-    def _disconnecting(self, target: Target, *, close: bool) -> Work:
+    def _disconnecting(self, target: Target, *, close: bool) -> RoomOperation:
         act = partial(self._sockets.disconnect, close=close)
-        return Work(partial(self.sids, target), act, slice_sockets=SLICE_DISCONNECTS)
+        return RoomOperation(partial(self.sids, target), act, slice_sockets=SLICE_DISCONNECTS)
 
     async def _describe_here(self, target: Target) -> list[SocketDescription]:
         """Describe the sockets here, in slices; those that go meanwhile are left out."""

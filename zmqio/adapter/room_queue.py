@@ -16,7 +16,7 @@ import structlog
 
 from zmqio.ids import Sid
 
-__all__ = ["SLICE_SOCKETS", "Turns", "Work"]
+__all__ = ["SLICE_SOCKETS", "RoomOperation", "RoomOperationQueue"]
 
 log = structlog.get_logger(__name__)
 
@@ -33,7 +33,7 @@ def _nothing(_sids: Sequence[Sid] = ()) -> None:
 
 
 @dataclass(slots=True)
-class Work:
+class RoomOperation:
     """One thing to do.
 
     Attributes:
@@ -51,7 +51,7 @@ class Work:
     waiting: dict[Sid, None] | None = None
 
 
-class Turns:
+class RoomOperationQueue:
     """The FIFO of one namespace.
 
     Bounded by the time that its largest operation takes: meanwhile each turn of the loop takes away more than the
@@ -59,14 +59,14 @@ class Turns:
     """
 
     def __init__(self) -> None:
-        self._works: deque[Work] = deque()
+        self._works: deque[RoomOperation] = deque()
 
     @property
     def busy(self) -> bool:
         """Whether something waits for its turn."""
         return bool(self._works)
 
-    def begin(self, work: Work) -> bool:
+    def begin(self, work: RoomOperation) -> bool:
         """Do it now if it is small and nothing waits, else in its turn; an error in its turn is logged.
 
         Returns:
@@ -85,7 +85,7 @@ class Turns:
         self._turn()
         return False
 
-    async def complete(self, work: Work) -> None:
+    async def complete(self, work: RoomOperation) -> None:
         """As `begin`; returns when it is done, and raises what it raises."""
         work.done = asyncio.get_running_loop().create_future()
         if not self.begin(work):
@@ -114,7 +114,7 @@ class Turns:
         if self._works:
             asyncio.get_running_loop().call_soon(self._turn)
 
-    def _advance(self, work: Work) -> int:
+    def _advance(self, work: RoomOperation) -> int:
         """Do one slice of work, or end it.
 
         Returns:
@@ -136,7 +136,7 @@ class Turns:
         return share
 
     @staticmethod
-    def _do_slice(work: Work, waiting: dict[Sid, None]) -> int:
+    def _do_slice(work: RoomOperation, waiting: dict[Sid, None]) -> int:
         some = tuple(islice(waiting, work.slice_sockets))
         for sid in some:
             del waiting[sid]
@@ -144,7 +144,7 @@ class Turns:
         return len(some) * SLICE_SOCKETS // work.slice_sockets
 
 
-def _settle(work: Work, error: Exception | None) -> None:
+def _settle(work: RoomOperation, error: Exception | None) -> None:
     if work.done is None:
         if error is not None:
             log.error("room_operation_failed", exc_info=error)

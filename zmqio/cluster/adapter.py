@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 
 from zmqio.adapter.base import LocalSockets, SocketDescription, Target
 from zmqio.adapter.local import LocalAdapter
-from zmqio.adapter.room_queue import Work
-from zmqio.cluster.join_barriers import Barriers
+from zmqio.adapter.room_queue import RoomOperation
+from zmqio.cluster.join_barriers import JoinBarriers
 from zmqio.cluster.node import Node
 from zmqio.cluster.recent_joins import RecentJoins
-from zmqio.cluster.responder import Replies, to_description
-from zmqio.cluster.routing import Routes
+from zmqio.cluster.responder import Responder, to_description
+from zmqio.cluster.routing import TopicRouter
 from zmqio.exceptions import BusError, PacketError, RequestTimeoutError
 from zmqio.ids import NodeId, Sid
 from zmqio.protocol import messages as m
@@ -47,16 +47,16 @@ class ClusterAdapter(LocalAdapter):
         super().__init__(namespace, sockets)
         self._get_node = node
         self._node: Node
-        self._routes: Routes
-        self._replies: Replies
-        self._barriers = Barriers()
+        self._routes: TopicRouter
+        self._replies: Responder
+        self._barriers = JoinBarriers()
         self._recent_joins = RecentJoins()
 
     async def open(self) -> None:
         """Hear what concerns the namespace."""
         self._node = self._get_node()
-        self._routes = Routes(self._node.options.prefix, self.namespace, self._node.identity.tag)
-        self._replies = Replies(self._node, self._sockets)
+        self._routes = TopicRouter(self._node.options.prefix, self.namespace, self._node.identity.tag)
+        self._replies = Responder(self._node, self._sockets)
         self._node.attach(self.namespace, self)
         await self._node.subscribe((self._routes.everyone,))
 
@@ -197,18 +197,18 @@ class ClusterAdapter(LocalAdapter):
         """How many live nodes there are, this one included."""
         return len(self._node.peers) + 1
 
-    # From the bus: `Branch`. Nothing below this line can publish but the answers of `Replies`.
+    # From the bus: `Branch`. Nothing below this line can publish but the answers of `Responder`.
 
     def receive(self, message: Message, sender: NodeId) -> None:
         """Do what another node says, behind the room operations that are under way."""
         if self._turns.busy:
-            self._turns.begin(self._room_work(message) or Work(then=partial(self._take, message, sender)))
+            self._turns.begin(self._room_work(message) or RoomOperation(then=partial(self._take, message, sender)))
         else:
             self._take(message, sender)
 
     def _take(self, message: Message, sender: NodeId) -> None:
         match message:
-            case m.Broadcast():
+            case m.BroadcastMessage():
                 target = _cached_target(message.rooms, message.except_, message.volatile)
                 self.deliver(message.frames, target)
             case m.AckedBroadcast():
@@ -222,7 +222,7 @@ class ClusterAdapter(LocalAdapter):
             case _ if (work := self._room_work(message)) is not None:
                 self._turns.begin(work)
 
-    def _room_work(self, message: Message) -> Work | None:
+    def _room_work(self, message: Message) -> RoomOperation | None:
         match message:
             case m.JoinRooms():
                 return self._joining(_target(message), message.names)
@@ -239,7 +239,7 @@ class ClusterAdapter(LocalAdapter):
             case Operation.EMIT if not self._turns.busy:
                 self._emit_here(request, target)
             case Operation.EMIT:
-                self._turns.begin(Work(then=partial(self._emit_here, request, target)))
+                self._turns.begin(RoomOperation(then=partial(self._emit_here, request, target)))
             case Operation.JOIN:
                 self._turns.begin(self._joining(target, request.names))
             case Operation.LEAVE:
@@ -265,9 +265,9 @@ class ClusterAdapter(LocalAdapter):
 
     def _broadcast(self, topic: bytes, frames: Frames, target: Target) -> None:
         self.deliver(frames, target)
-        self._tell(topic, target, m.Broadcast(*self._whom(target), target.volatile, frames))
+        self._tell(topic, target, m.BroadcastMessage(*self._whom(target), target.volatile, frames))
 
-    async def _here_and_there(self, work: Work, topic: bytes, target: Target, message: Message) -> None:
+    async def _here_and_there(self, work: RoomOperation, topic: bytes, target: Target, message: Message) -> None:
         """Do it here, then tell the others, in the same turn: what comes later here comes later there."""
         work.then = partial(self._tell, topic, target, message)
         await self._turns.complete(work)

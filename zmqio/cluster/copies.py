@@ -5,13 +5,13 @@ Pure, time is an argument. Knows the ids of requests; nothing of what they say.
 
 from collections.abc import Hashable
 
-__all__ = ["RecentIds"]
+__all__ = ["DuplicateFilter"]
 
 IDS_KEPT = 10_000
 IDS_KEPT_S = 60.0
 
 
-class RecentIds:
+class DuplicateFilter:
     """Ids of outside requests, remembered for a while.
 
     Args:

@@ -9,8 +9,8 @@ from typing import TypeAlias
 
 import msgpack
 
-from zmqio.cluster.copies import RecentIds
-from zmqio.cluster.incidents import Incidents
+from zmqio.cluster.copies import DuplicateFilter
+from zmqio.cluster.diagnostics import Diagnostics
 from zmqio.exceptions import EnvelopeError, PublishRequestError, VersionError
 from zmqio.ids import NodeId
 from zmqio.protocol import messages as m
@@ -19,20 +19,20 @@ from zmqio.protocol.messages import Envelope, MessageType
 from zmqio.protocol.publish import BodyKind, PublishRequest, classify, decode_request
 from zmqio.protocol.topic import covers
 
-__all__ = ["Reader", "Received"]
+__all__ = ["MessageDecoder", "Received"]
 
 Received: TypeAlias = Envelope | PublishRequest
 
 FOREIGNERS_KEPT = 1_000
-"""Most nodes of other wire versions that are remembered as told of; the log stays bounded by `Incidents`."""
+"""Most nodes of other wire versions that are remembered as told of; the log stays bounded by `Diagnostics`."""
 
 _TYPE_AT = 2  # a body is an array header, a version, a type, then the node id
 _NODE_ID_AT = 3
-_ROUTED = (m.Broadcast, m.AckedBroadcast, m.JoinRooms, m.LeaveRooms, m.DisconnectSockets, m.FetchSockets)
+_ROUTED = (m.BroadcastMessage, m.AckedBroadcast, m.JoinRooms, m.LeaveRooms, m.DisconnectSockets, m.FetchSockets)
 _covers = lru_cache(maxsize=8_192)(covers)
 
 
-class Reader:
+class MessageDecoder:
     """Reads for one node.
 
     Args:
@@ -41,11 +41,11 @@ class Reader:
         clock: gives the seconds of any steady clock.
     """
 
-    def __init__(self, node_id: NodeId, incidents: Incidents, clock: Callable[[], float]) -> None:
+    def __init__(self, node_id: NodeId, incidents: Diagnostics, clock: Callable[[], float]) -> None:
         self._incidents = incidents
         self._clock = clock
         self._mine: bytes = msgpack.packb(node_id)
-        self._request_ids = RecentIds()
+        self._request_ids = DuplicateFilter()
         self._foreigners: dict[tuple[str, str], None] = {}
 
     def is_own(self, body: bytes) -> bool:

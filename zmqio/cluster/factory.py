@@ -5,7 +5,7 @@ from collections.abc import Callable
 from zmqio.adapter.base import Adapter, Bus, Health, Identity, LocalSockets, NodeEvents, TagClash
 from zmqio.cluster.adapter import ClusterAdapter
 from zmqio.cluster.node import Node
-from zmqio.cluster.peers import Peers
+from zmqio.cluster.peers import NodeMessenger
 from zmqio.config import BusOptions
 
 __all__ = ["ClusterAdapterFactory"]
@@ -65,7 +65,7 @@ class ClusterAdapterFactory:
         if node is not None:
             node.abandon()
 
-    def peers(self) -> Peers:
+    def peers(self) -> NodeMessenger:
         """The other nodes, one by one (`PeerFactory`)."""
         return self._running().forwarding
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from zmqio.adapter.base import DONE
 
-__all__ = ["Barriers"]
+__all__ = ["JoinBarriers"]
 
 
-class Barriers:
+class JoinBarriers:
     """Room -> the barrier of its subscription, while that is pending."""
 
     def __init__(self) -> None:

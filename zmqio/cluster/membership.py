@@ -39,7 +39,7 @@ class Sighting(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Link:
+class _PeerLink:
     """One broker: when the last own heartbeat came back, and since when they do without a break."""
 
     echo_at: float = _NEVER
@@ -71,7 +71,7 @@ class Membership:
         self._dead_after_s = dead_after_s
         self._echo_at = now
         self._has_echo = False
-        self._links: dict[int, _Link] = {}
+        self._links: dict[int, _PeerLink] = {}
         self._peers: dict[NodeId, _Peer] = {}
         self._goodbyes: dict[NodeId, None] = {}
 
@@ -108,7 +108,7 @@ class Membership:
 
     def echo(self, link: int, now: float) -> None:
         """This node's own heartbeat came back through a link."""
-        state = self._links.setdefault(link, _Link())
+        state = self._links.setdefault(link, _PeerLink())
         if now - state.echo_at > self._fresh_s:
             state.fresh_since = now
         state.echo_at = self._echo_at = now
@@ -116,7 +116,7 @@ class Membership:
 
     def lost(self, link: int) -> None:
         """The connection of a link is gone: nothing is heard through it until an echo comes."""
-        self._links[link] = _Link()
+        self._links[link] = _PeerLink()
 
     def take_dead(self, now: float) -> list[NodeId]:
         """Remove the peers that are dead now, and name them."""

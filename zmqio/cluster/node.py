@@ -12,13 +12,13 @@ from typing import Any, Protocol, TypeAlias, cast, get_args
 import structlog
 
 from zmqio.adapter.base import Bus, Health, Identity, NodeEvents, TagClash
-from zmqio.cluster.decoder import Reader
+from zmqio.cluster.decoder import MessageDecoder
 from zmqio.cluster.delivery.outbox import Outbox
-from zmqio.cluster.delivery.recovery import Arrival, Repair
-from zmqio.cluster.incidents import Incidents
+from zmqio.cluster.delivery.reliable_delivery import Arrival, ReliableDelivery
+from zmqio.cluster.diagnostics import Diagnostics
 from zmqio.cluster.presence import Presence
-from zmqio.cluster.requests.waiting import Asker
-from zmqio.cluster.unicast import Forwarding
+from zmqio.cluster.requests.waiting import PendingResponses
+from zmqio.cluster.unicast import Unicast
 from zmqio.config import BusOptions
 from zmqio.exceptions import BusError
 from zmqio.ids import NodeId
@@ -29,7 +29,7 @@ from zmqio.protocol.relay_messages import RelayMessage
 from zmqio.protocol.topic import all_topic, inbox_topic, owner_prefix
 from zmqio.protocol.values import pack_values, unpack_values
 
-__all__ = ["Branch", "Node"]
+__all__ = ["NamespaceReceiver", "Node"]
 
 log = structlog.get_logger(__name__)
 
@@ -40,7 +40,7 @@ FLUSH_LIMIT_S = 2.0
 """Longest wait for the own goodbye to come back; it takes milliseconds, and more behind a full queue."""
 
 _Namespaced: TypeAlias = (
-    m.Broadcast
+    m.BroadcastMessage
     | m.AckedBroadcast
     | m.JoinRooms
     | m.LeaveRooms
@@ -54,7 +54,7 @@ _Take: TypeAlias = Callable[[NodeId, Any], None]
 """Takes a message of one type: (sender, message)."""
 
 
-class Branch(Protocol):
+class NamespaceReceiver(Protocol):
     """The adapter of one namespace, as far as the node needs it."""
 
     def receive(self, message: Message, sender: NodeId) -> None:
@@ -92,15 +92,15 @@ class Node:
     ) -> None:
         self.identity = identity
         self.options = options
-        self.asker = Asker()
-        self.incidents = Incidents(clock)
+        self.asker = PendingResponses()
+        self.incidents = Diagnostics(clock)
         self.all_topic = all_topic(options.prefix)
         self._inbox = inbox_topic(options.prefix, identity.node_id)
         self._bus = bus
         self._outbox = Outbox(identity, bus, options, self.incidents, clock)
-        self._reader = Reader(identity.node_id, self.incidents, clock)
-        self.forwarding = Forwarding(events, peers=lambda: self.peers, say=self._say, clock=clock)
-        self._repair = Repair(
+        self._reader = MessageDecoder(identity.node_id, self.incidents, clock)
+        self.forwarding = Unicast(events, peers=lambda: self.peers, say=self._say, clock=clock)
+        self._repair = ReliableDelivery(
             identity,
             options,
             self._outbox,
@@ -120,7 +120,7 @@ class Node:
             yield_tag=self._yield_tag,
         )
         self._takers = self._make_takers()
-        self._branches: dict[str, Branch] = {}
+        self._branches: dict[str, NamespaceReceiver] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._living: tuple[asyncio.Task[None], ...] = ()
         self._closing: asyncio.Task[None] | None = None
@@ -181,7 +181,7 @@ class Node:
 
     # For adapters.
 
-    def attach(self, namespace: str, branch: Branch) -> None:
+    def attach(self, namespace: str, branch: NamespaceReceiver) -> None:
         """Messages for `namespace` reach `branch` from now on."""
         self._branches[namespace] = branch
 

@@ -1,8 +1,8 @@
 """The contracts between a node and whoever carries requests of clients from one node to another.
 
-- `Peers`        the carrier -> here: who owns a session, and say something to one node
-- `PeerEvents`   here -> the carrier: what one node says, and that it is gone
-- `PeerFactory`  the server -> here: whether an adapter factory has `Peers` at all
+- `NodeMessenger`        the carrier -> here: who owns a session, and say something to one node
+- `NodeMessageHandler`   here -> the carrier: what one node says, and that it is gone
+- `NodeMessengerFactory`  the server -> here: whether an adapter factory has `NodeMessenger` at all
 """
 
 from typing import Protocol, runtime_checkable
@@ -10,10 +10,10 @@ from typing import Protocol, runtime_checkable
 from zmqio.ids import NodeId, NodeTag
 from zmqio.protocol.relay_messages import RelayMessage
 
-__all__ = ["PeerEvents", "PeerFactory", "Peers"]
+__all__ = ["NodeMessageHandler", "NodeMessenger", "NodeMessengerFactory"]
 
 
-class PeerEvents(Protocol):
+class NodeMessageHandler(Protocol):
     """What the carrier hears; always called on the event loop."""
 
     def heard(self, sender: NodeId, message: RelayMessage) -> None:
@@ -23,10 +23,10 @@ class PeerEvents(Protocol):
         """Nothing more will come from a node, and nothing reaches it."""
 
 
-class Peers(Protocol):
+class NodeMessenger(Protocol):
     """The other nodes, one by one."""
 
-    def attach(self, events: PeerEvents) -> None:
+    def attach(self, events: NodeMessageHandler) -> None:
         """Messages reach `events` from now on."""
 
     async def find(self, tag: NodeTag) -> NodeId | None:
@@ -46,8 +46,8 @@ class Peers(Protocol):
 
 
 @runtime_checkable
-class PeerFactory(Protocol):
+class NodeMessengerFactory(Protocol):
     """An `AdapterFactory` whose nodes can also speak one to one."""
 
-    def peers(self) -> Peers:
+    def peers(self) -> NodeMessenger:
         """The other nodes; there once the factory has started."""

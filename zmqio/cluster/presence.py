@@ -14,7 +14,7 @@ from typing import Protocol
 import structlog
 
 from zmqio.adapter.base import Identity, MemberEvents, TagClash
-from zmqio.cluster.incidents import Incidents
+from zmqio.cluster.diagnostics import Diagnostics
 from zmqio.cluster.membership import Membership
 from zmqio.config import BusOptions
 from zmqio.ids import NodeId
@@ -31,7 +31,7 @@ ANSWER_WINDOW_S = 0.2
 """How long a live holder of the same tag may take to answer the hello, once that has come back to its sender."""
 
 
-class Voice(Protocol):
+class HeartbeatSender(Protocol):
     """How the others are told."""
 
     @property
@@ -64,10 +64,10 @@ class Presence:
         identity: Identity,
         options: BusOptions,
         events: MemberEvents,
-        incidents: Incidents,
+        incidents: Diagnostics,
         *,
         clock: Callable[[], float],
-        voice: Voice,
+        voice: HeartbeatSender,
         gone: Callable[[NodeId, bool], None],
         yield_tag: Callable[[], None],
     ) -> None:

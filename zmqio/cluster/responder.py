@@ -12,7 +12,7 @@ from zmqio.ids import NodeId, Sid
 from zmqio.protocol import messages as m
 from zmqio.protocol.values import pack_values, unpack_values
 
-__all__ = ["SLICE_SOCKETS", "Replies", "to_description"]
+__all__ = ["SLICE_SOCKETS", "Responder", "to_description"]
 
 SLICE_SOCKETS = 100
 """Sockets described in one turn of the loop: about 2 ms with the usual handshake of 1 kB (the target is 10 ms)."""
@@ -25,7 +25,7 @@ _Item = TypeVar("_Item")
 _Pack: TypeAlias = Callable[[Sequence[_Item]], list[bytes]]
 
 
-class Replies:
+class Responder:
     """Answers for one namespace.
 
     Args:
@@ -125,6 +125,6 @@ def _pack_each(values: Sequence[Any]) -> list[bytes]:
 
 
 def to_description(row: Sequence[Any]) -> SocketDescription:
-    """What `Replies` packed for one socket."""
+    """What `Responder` packed for one socket."""
     sid, handshake, rooms, data, node_id = row
     return SocketDescription(Sid(sid), handshake, tuple(rooms), data, NodeId(node_id))

@@ -6,10 +6,10 @@ from zmqio.adapter.base import Target
 from zmqio.ids import NodeId, NodeTag, is_sid_shaped, tag_of
 from zmqio.protocol.topic import check_name, namespace_topic, room_topic
 
-__all__ = ["Routes"]
+__all__ = ["TopicRouter"]
 
 
-class Routes:
+class TopicRouter:
     """The topics of a namespace.
 
     Args:

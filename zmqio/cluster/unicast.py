@@ -9,11 +9,11 @@ from collections import deque
 from collections.abc import Callable, Collection
 
 from zmqio.adapter.base import BusGap, NodeEvents
-from zmqio.cluster.peers import PeerEvents
+from zmqio.cluster.peers import NodeMessageHandler
 from zmqio.ids import NodeId, NodeTag, tag_of
 from zmqio.protocol.relay_messages import RelayMessage
 
-__all__ = ["YOUNG_S", "Forwarding"]
+__all__ = ["YOUNG_S", "Unicast"]
 
 YOUNG_S = 1.0
 """How long after its first echo a node may not have heard all others: they answer its hello at once, and beat
@@ -24,7 +24,7 @@ EARLY_KEPT = 1_000
 same tag. Beyond it the oldest are dropped."""
 
 
-class Forwarding:
+class Unicast:
     """The `Peers` of one node.
 
     Args:
@@ -46,14 +46,14 @@ class Forwarding:
         self._peers = peers
         self._say = say
         self._clock = clock
-        self._carrier: PeerEvents | None = None
+        self._carrier: NodeMessageHandler | None = None
         self._early: deque[tuple[NodeId, RelayMessage]] = deque(maxlen=EARLY_KEPT)
         self._known_at: float | None = None
         self._joined: asyncio.Future[None] | None = None
 
     # `Peers`.
 
-    def attach(self, events: PeerEvents) -> None:
+    def attach(self, events: NodeMessageHandler) -> None:
         """Messages reach `events` from now on."""
         self._carrier = events
         while self._early:

@@ -10,7 +10,7 @@ import socket
 import sys
 
 from zmqio.demo.chat import Chat
-from zmqio.demo.part import ENVIRONMENT, Part
+from zmqio.demo.part import ENVIRONMENT, DemoNodeSpec
 from zmqio.demo.static import PAGE, StaticFiles
 from zmqio.hosting.event_loop import run as run_on_loop
 from zmqio.hosting.server import serve
@@ -20,7 +20,7 @@ from zmqio.server.server import Server
 __all__ = ["main"]
 
 
-async def run(part: Part) -> None:
+async def run(part: DemoNodeSpec) -> None:
     """Serve until SIGINT or SIGTERM."""
     io = Server(adapter=part.broker, cors_allowed_origins=list(part.urls.values()))
     chat = Chat(io, part.name, list(part.urls))
@@ -44,7 +44,7 @@ def _stop_at_the_end_of_input() -> None:
 
 def main() -> None:
     """Run the node that the environment describes."""
-    part = Part.from_json(os.environ[ENVIRONMENT])
+    part = DemoNodeSpec.from_json(os.environ[ENVIRONMENT])
     configure_logs(part.log_format, part.log_level, process=f"node {part.name}")
     run_on_loop(run(part))
 

@@ -6,13 +6,13 @@ from typing import Any
 
 from zmqio import __version__
 
-__all__ = ["ENVIRONMENT", "Part"]
+__all__ = ["ENVIRONMENT", "DemoNodeSpec"]
 
 ENVIRONMENT = "ZMQIO_DEMO_NODE"
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class DemoNodeSpec:
     """What one node has to know.
 
     Attributes:
@@ -37,7 +37,7 @@ class Part:
         return json.dumps(asdict(self))
 
     @classmethod
-    def from_json(cls, text: str) -> "Part":
+    def from_json(cls, text: str) -> "DemoNodeSpec":
         """From the environment."""
         return cls(**json.loads(text))
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.panel import Panel
 
 from zmqio.config import DEFAULT_ADDRESS
-from zmqio.demo.part import ENVIRONMENT, Part
+from zmqio.demo.part import ENVIRONMENT, DemoNodeSpec
 from zmqio.demo.ports import HOST, first_free, listen
 
 __all__ = ["DemoOptions", "run_demo"]
@@ -135,7 +135,7 @@ def _children(options: DemoOptions, address: str, listeners: list[socket]) -> tu
     )
     nodes = []
     for name, listener in zip(urls, listeners, strict=True):
-        part = Part(name, urls, address, listener.fileno(), ends_with_stdin=True, **logs)
+        part = DemoNodeSpec(name, urls, address, listener.fileno(), ends_with_stdin=True, **logs)
         command = [sys.executable, "-m", "zmqio.demo.node"]
         nodes.append(_Child(f"node {name}", command, {ENVIRONMENT: part.to_json()}, (listener.fileno(),)))
     return broker, nodes

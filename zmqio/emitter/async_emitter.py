@@ -9,7 +9,7 @@ from zmqio.config import DEFAULT_ADDRESS, BusOptions, split_addresses
 from zmqio.emitter.frames import RequestFrames, flush_pauses_s, unconfirmed
 from zmqio.emitter.operator import BroadcastOperator, Sending
 from zmqio.protocol.publish import PublishRequest
-from zmqio.zeromq.echo_inbox import Inbox
+from zmqio.zeromq.echo_inbox import EchoInbox
 from zmqio.zeromq.push import AsyncPush
 
 __all__ = ["AsyncEmitter"]
@@ -92,7 +92,7 @@ class _Sender:
         )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._flushing = asyncio.Lock()
-        self._inbox: Inbox | None = None
+        self._inbox: EchoInbox | None = None
         # Holds the AsyncPush: its sockets must not be collected with messages in them.
         weakref.finalize(self, self._push.abandon)
 
@@ -121,7 +121,7 @@ class _Sender:
 
     async def _flush(self) -> None:
         if self._inbox is None:
-            self._inbox = Inbox(self._addresses, self.frames.inbox_topic)
+            self._inbox = EchoInbox(self._addresses, self.frames.inbox_topic)
         frame, body = self.frames.make_flush()
         for pause_s in flush_pauses_s():
             await self._push.send(frame)

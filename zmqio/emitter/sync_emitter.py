@@ -18,7 +18,7 @@ from zmqio.emitter.frames import RequestFrames, flush_pauses_s, unconfirmed
 from zmqio.emitter.operator import BroadcastOperator
 from zmqio.exceptions import BusUnavailableError
 from zmqio.protocol.publish import PublishRequest
-from zmqio.zeromq.echo_inbox import Inbox
+from zmqio.zeromq.echo_inbox import EchoInbox
 from zmqio.zeromq.push import Push
 
 __all__ = ["Emitter"]
@@ -118,7 +118,7 @@ class _InProcess:
         self.frames = RequestFrames(options.prefix, options.max_message_bytes)
         self.order = threading.Lock()
         self.flushing = threading.Lock()
-        self.inbox: Inbox | None = None
+        self.inbox: EchoInbox | None = None
 
 
 class _Sender:
@@ -166,7 +166,7 @@ class _Sender:
         ends_at_s = time.monotonic() + limit_s
         with self._in_turn(here.flushing, limit_s):
             if here.inbox is None:
-                here.inbox = Inbox(self._addresses, here.frames.inbox_topic)
+                here.inbox = EchoInbox(self._addresses, here.frames.inbox_topic)
             frame, body = here.frames.make_flush()
             for pause_s in flush_pauses_s():
                 self._push.send(frame)

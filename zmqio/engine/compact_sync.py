@@ -10,12 +10,12 @@ import asyncio
 from collections import deque
 from typing import Generic, TypeVar
 
-__all__ = ["SlimEvent", "SlimQueue"]
+__all__ = ["CompactEvent", "CompactQueue"]
 
 Item = TypeVar("Item")
 
 
-class SlimEvent:
+class CompactEvent:
     """An event that few tasks wait for, and mostly none."""
 
     __slots__ = ("_is_set", "_waiters")
@@ -52,14 +52,14 @@ class SlimEvent:
         return True
 
 
-class SlimQueue(Generic[Item]):
+class CompactQueue(Generic[Item]):
     """A first-in, first-out queue without a bound: who fills it has to stop reading meanwhile."""
 
     __slots__ = ("_filled", "_items")
 
     def __init__(self) -> None:
         self._items: deque[Item] | None = None
-        self._filled = SlimEvent()
+        self._filled = CompactEvent()
 
     def empty(self) -> bool:
         """Whether nothing is in it."""

@@ -1,7 +1,7 @@
 """The contracts around a session, to be read together.
 
 - `ConnectionEvents`  session -> the layer above: what a connection reports
-- `Outlet`            session -> its transport: where packets leave the process
+- `Transport`            session -> its transport: where packets leave the process
 """
 
 from collections.abc import Awaitable
@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 from zmqio.engine.packets import Prepared
 
-__all__ = ["ConnectionEvents", "Outlet", "TransportName"]
+__all__ = ["ConnectionEvents", "Transport", "TransportName"]
 
 TransportName = Literal["polling", "websocket"]
 
@@ -29,7 +29,7 @@ class ConnectionEvents(Protocol):
         """The session has ended: called exactly once, from the event loop and never inside another call."""
 
 
-class Outlet(Protocol):
+class Transport(Protocol):
     """Where the packets of a session leave the process: a poll, or a WebSocket."""
 
     @property

@@ -13,7 +13,7 @@ from typing import Protocol, TypeAlias
 
 from zmqio.engine.packets import Prepared
 
-__all__ = ["NO_FD", "Frames", "Lane", "Way", "write_all"]
+__all__ = ["NO_FD", "DirectWriter", "Frames", "PacketWriter", "broadcast_frames"]
 
 NO_FD = -1
 """In place of a descriptor: there is none."""
@@ -23,13 +23,13 @@ Frames: TypeAlias = Callable[[bytes | memoryview], object]
 """Writes encoded WebSocket frames."""
 
 
-class Way(Protocol):
+class PacketWriter(Protocol):
     """How to write to one client; never blocks, never fails."""
 
     def __call__(self, payload: Prepared, /, *, volatile: bool = False) -> None: ...
 
 
-class Lane:
+class DirectWriter:
     """The way to one client.
 
     Args:
@@ -45,7 +45,7 @@ class Lane:
 
     __slots__ = ("direct", "fd", "way")
 
-    def __init__(self, way: Way) -> None:
+    def __init__(self, way: PacketWriter) -> None:
         self.way = way
         self.direct: Frames | None = None
         self.fd = NO_FD
@@ -67,7 +67,7 @@ class Lane:
             self.direct(memoryview(frames)[sent:])
 
 
-def write_all(lanes: Iterable[Lane | None], payload: Prepared, /, *, volatile: bool) -> None:
+def broadcast_frames(lanes: Iterable[DirectWriter | None], payload: Prepared, /, *, volatile: bool) -> None:
     """Write the same packets to many clients.
 
     Args:

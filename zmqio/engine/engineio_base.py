@@ -13,7 +13,7 @@ from engineio.async_server import AsyncServer
 
 from zmqio.config import EngineOptions
 from zmqio.engine.contracts import TransportName
-from zmqio.engine.handshake import FORBIDDEN, Refusal, Request
+from zmqio.engine.handshake import FORBIDDEN, ClientRequest, Refusal
 from zmqio.engine.http_exchange import Headers
 from zmqio.engine.origin import cookie_attributes, cors_origins
 from zmqio.ids import EngineSid, NodeTag, make_engine_sid
@@ -76,7 +76,7 @@ class EngineioServer(AsyncServer):  # type: ignore[misc]  # engineio has no anno
         can_upgrade = self.allow_upgrades and transport_name == "polling" and "websocket" in self.transports
         return ["websocket"] if can_upgrade else []
 
-    def check_origin(self, request: Request, environ: dict[str, str]) -> Refusal | None:
+    def check_origin(self, request: ClientRequest, environ: dict[str, str]) -> Refusal | None:
         """Refuse an origin that may not use this server; on WebSockets browsers do not ask for themselves."""
         origin = request.headers.get("origin")
         if origin is None or self.cors_allowed_origins == []:

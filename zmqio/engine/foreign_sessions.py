@@ -8,29 +8,29 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from zmqio.engine import websocket
-from zmqio.engine.handshake import UNKNOWN_SID, Refusal, Request
+from zmqio.engine.handshake import UNKNOWN_SID, ClientRequest, Refusal
 from zmqio.engine.http_exchange import RELAYED, Exchange, Send
 from zmqio.engine.long_poll import Receive
 from zmqio.engine.unknown_sid import unknown_sid, why_unknown
 from zmqio.ids import NodeTag
 from zmqio.log_limit import LimitedLog
 
-__all__ = ["Foreign", "Strangers"]
+__all__ = ["SessionForwarder", "UnknownSessions"]
 
 
-class Foreign(Protocol):
+class SessionForwarder(Protocol):
     """Carries requests to the nodes that own their sessions."""
 
     async def poll(self, sid: str, exchange: Exchange) -> Refusal | None:
         """Answer a GET or POST for the owner of `sid`; else what to answer: there is no owner, or it is gone."""
 
     async def websocket(
-        self, sid: str, request: Request, scope: Mapping[str, Any], receive: Receive, send: Send
+        self, sid: str, request: ClientRequest, scope: Mapping[str, Any], receive: Receive, send: Send
     ) -> Refusal | None:
         """Serve a WebSocket for the owner of `sid`, to its end; else what to answer to its opening request."""
 
 
-class Strangers:
+class UnknownSessions:
     """The requests that one node gets for sessions of others.
 
     Args:
@@ -43,7 +43,7 @@ class Strangers:
     """
 
     def __init__(self, tag: NodeTag, counters: Counter[str], notices: LimitedLog) -> None:
-        self.foreign: Foreign | None = None
+        self.foreign: SessionForwarder | None = None
         self._tag = tag
         self._counters = counters
         self._notices = notices
@@ -59,7 +59,7 @@ class Strangers:
             await exchange.refuse(refusal)
 
     async def websocket(
-        self, sid: str, request: Request, scope: Mapping[str, Any], receive: Receive, send: Send
+        self, sid: str, request: ClientRequest, scope: Mapping[str, Any], receive: Receive, send: Send
     ) -> None:
         """Serve a WebSocket, or refuse it."""
         foreign = self.foreign

@@ -21,8 +21,8 @@ __all__ = [
     "UNKNOWN_SID",
     "UNKNOWN_TRANSPORT",
     "UNSUPPORTED_VERSION",
+    "ClientRequest",
     "Refusal",
-    "Request",
     "check_handshake",
     "check_session_request",
     "check_transport",
@@ -67,7 +67,7 @@ SHUTTING_DOWN = Refusal(3, "Server shutting down", 503)
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ClientRequest:
     """One HTTP request, a WebSocket's opening request included.
 
     Attributes:
@@ -96,10 +96,10 @@ class Request:
         return dict(parse_qsl(self.query, keep_blank_values=True))
 
 
-def read_request(scope: Mapping[str, Any]) -> Request:
+def read_request(scope: Mapping[str, Any]) -> ClientRequest:
     """Read an ASGI `http` or `websocket` scope."""
     client = scope.get("client")
-    return Request(
+    return ClientRequest(
         method=scope.get("method", "GET"),
         path=scope["path"],
         query=scope.get("query_string", b"").decode("latin-1"),

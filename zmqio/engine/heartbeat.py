@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from zmqio.engine.wheel import Wheel
+from zmqio.engine.wheel import HeartbeatSchedule
 
 __all__ = ["Heartbeat"]
 
@@ -23,7 +23,9 @@ class Heartbeat(Generic[T]):
         expire: called with each member that did not answer in time; it is forgotten already.
     """
 
-    def __init__(self, wheel: Wheel[T], ping: Callable[[T], None], expire: Callable[[T], None]) -> None:
+    def __init__(
+        self, wheel: HeartbeatSchedule[T], ping: Callable[[T], None], expire: Callable[[T], None]
+    ) -> None:
         self._wheel = wheel
         self._ping = ping
         self._expire = expire

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from typing import Any, Protocol
 
-from zmqio.engine.handshake import Refusal, Request
+from zmqio.engine.handshake import ClientRequest, Refusal
 from zmqio.engine.long_poll import Receive
 
 __all__ = [
@@ -101,7 +101,7 @@ class Exchange:
 
     def __init__(
         self,
-        request: Request,
+        request: ClientRequest,
         receive: Receive,
         send: Send,
         cors_headers: Headers,

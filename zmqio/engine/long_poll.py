@@ -12,13 +12,13 @@ import types
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any
 
-__all__ = ["Parked", "Receive"]
+__all__ = ["LongPollWaiter", "Receive"]
 
 # An ASGI message is a mapping whose values depend on its type.
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 
-class Parked:
+class LongPollWaiter:
     """The waiting place of one long poll.
 
     Attributes:
@@ -60,7 +60,7 @@ Steps = Generator[Any, Any, Any]
 
 
 @types.coroutine
-def _interruptible(steps: Steps, parked: Parked) -> Generator[Any, Any, dict[str, Any] | None]:
+def _interruptible(steps: Steps, parked: LongPollWaiter) -> Generator[Any, Any, dict[str, Any] | None]:
     """Run `steps` to their end and return their result, or None if `parked` was released first."""
     while True:
         try:
@@ -78,7 +78,9 @@ def _interruptible(steps: Steps, parked: Parked) -> Generator[Any, Any, dict[str
             return (yield from _unwind(steps))
 
 
-def _wait_for_either(blocker: "asyncio.Future[Any]", parked: Parked, steps: Steps) -> Generator[Any, Any, None]:
+def _wait_for_either(
+    blocker: "asyncio.Future[Any]", parked: LongPollWaiter, steps: Steps
+) -> Generator[Any, Any, None]:
     waiter = parked._waiter = blocker.get_loop().create_future()
     blocker.add_done_callback(parked._wake)
     try:

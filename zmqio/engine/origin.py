@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from zmqio.config import EngineOptions
-from zmqio.engine.handshake import Request
+from zmqio.engine.handshake import ClientRequest
 
 __all__ = ["cookie_attributes", "cors_environ", "cors_origins"]
 
@@ -15,7 +15,7 @@ def cors_origins(options: EngineOptions) -> Any:
     return origins if origins is None or isinstance(origins, str) or callable(origins) else list(origins)
 
 
-def cors_environ(request: Request) -> dict[str, str]:
+def cors_environ(request: ClientRequest) -> dict[str, str]:
     """What python-engineio's CORS rules read, in the form of a WSGI environment."""
     environ = {"REQUEST_METHOD": request.method, "wsgi.url_scheme": "https" if request.secure else "http"}
     for name in ("origin", "host", "x-forwarded-proto", "x-forwarded-host", "access-control-request-headers"):

@@ -25,12 +25,12 @@ from zmqio.engine.http_exchange import (
     accepted_encoding,
     compress,
 )
-from zmqio.engine.long_poll import Parked
+from zmqio.engine.long_poll import LongPollWaiter
 from zmqio.engine.packets import CLOSE, NOOP, SEPARATOR, Prepared, decode_payload
 from zmqio.engine.session import Session
 from zmqio.exceptions import PacketError
 
-__all__ = ["PollOutlet"]
+__all__ = ["PollingTransport"]
 
 # How long a poll rests after a probe before it is ended with a noop: the upgrade may be right behind, and the poll
 # is one too many then. engine.io 6 (`_maybeUpgrade`: `setInterval(check, 100)`) takes up to 100 ms, and the client
@@ -44,7 +44,7 @@ _SEPARATOR_BYTES = SEPARATOR.encode()
 COMPRESSORS: Mapping[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "deflate": zlib.compress}
 
 
-class PollOutlet:
+class PollingTransport:
     """Packets leave in the answers to GETs, and come in the bodies of POSTs.
 
     Args:
@@ -57,7 +57,7 @@ class PollOutlet:
     def __init__(self, session: Session, options: EngineOptions) -> None:
         self._session = session
         self._options = options
-        self._parked: Parked | _FastParked | None = None
+        self._parked: LongPollWaiter | _FastParked | None = None
         self._posting = False
         self._answers = 0
         self._close_is_due = False
@@ -119,7 +119,7 @@ class PollOutlet:
             self._session.end("transport error")  # "overlap from client"
             await exchange.refuse(BAD_REQUEST)
             return
-        parked = self._parked = Parked()
+        parked = self._parked = LongPollWaiter()
         self._verdict = None
         timer = self._begin_to_wait(parked)
         try:
@@ -174,7 +174,7 @@ class PollOutlet:
             self._posting = False
         await (exchange.answer_ok() if accepted else exchange.refuse(BAD_REQUEST))
 
-    def _begin_to_wait(self, parked: Parked) -> asyncio.TimerHandle | None:
+    def _begin_to_wait(self, parked: LongPollWaiter) -> asyncio.TimerHandle | None:
         if self._session.buffered:
             parked.release()
         elif self._session.upgrading:

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 from zmqio.engine.packets import Prepared
 
-__all__ = ["Backlog"]
+__all__ = ["SendBuffer"]
 
 
-class Backlog:
+class SendBuffer:
     """Packets in the order in which they have to reach the client.
 
     The bounds are the session's to watch: this class counts, and never refuses.

@@ -18,12 +18,12 @@ from zmqio.config import EngineOptions
 from zmqio.engine import websocket
 from zmqio.engine.contracts import ConnectionEvents, TransportName
 from zmqio.engine.engineio_base import EngineioServer
-from zmqio.engine.foreign_sessions import Strangers
+from zmqio.engine.foreign_sessions import UnknownSessions
 from zmqio.engine.handshake import (
     BAD_REQUEST,
     SHUTTING_DOWN,
+    ClientRequest,
     Refusal,
-    Request,
     check_handshake,
     check_session_request,
     check_transport,
@@ -35,18 +35,18 @@ from zmqio.engine.http_exchange import EXTENSION, RELAYED, Exchange, PollWire, S
 from zmqio.engine.long_poll import Receive
 from zmqio.engine.origin import cors_environ
 from zmqio.engine.packets import Prepared
-from zmqio.engine.polling import PollOutlet
+from zmqio.engine.polling import PollingTransport
 from zmqio.engine.session import Session
 from zmqio.engine.upgrade import serve_upgrade
-from zmqio.engine.wheel import Wheel
+from zmqio.engine.wheel import HeartbeatSchedule
 from zmqio.ids import NodeTag
 from zmqio.log_limit import LimitedLog
 
-__all__ = ["Accept", "ConnectionEvents", "Engine", "Prepared", "Request", "Session"]
+__all__ = ["Accept", "ClientRequest", "ConnectionEvents", "Engine", "Prepared", "Session"]
 
 log = structlog.get_logger(__name__)
 
-Accept = Callable[[Session, Request], ConnectionEvents]
+Accept = Callable[[Session, ClientRequest], ConnectionEvents]
 """Called when a handshake has succeeded, before the client hears of it. It must not block."""
 
 # Longest time that `close` waits for requests that are still open.
@@ -71,10 +71,10 @@ class Engine(EngineioServer):
     def __init__(self, options: EngineOptions, tag: NodeTag, accept: Accept) -> None:
         super().__init__(options, tag)
         self.notices = LimitedLog(log)
-        self.strangers = Strangers(tag, self.counters, self.notices)
+        self.strangers = UnknownSessions(tag, self.counters, self.notices)
         self._accept = accept
         self._heartbeat: Heartbeat[Session] = Heartbeat(
-            Wheel(options.ping_interval_s, options.ping_timeout_s), Session.ping, _end_silent
+            HeartbeatSchedule(options.ping_interval_s, options.ping_timeout_s), Session.ping, _end_silent
         )
         self._jobs: set[asyncio.Task[None]] = set()
         self._requests = 0
@@ -213,7 +213,9 @@ class Engine(EngineioServer):
         else:
             await self._open_websocket(request, scope, receive, send)
 
-    def _check(self, request: Request, environ: dict[str, str], parameters: Mapping[str, str]) -> Refusal | None:
+    def _check(
+        self, request: ClientRequest, environ: dict[str, str], parameters: Mapping[str, str]
+    ) -> Refusal | None:
         if self._is_closing or not (self._is_accepting or parameters.get("sid")):
             return SHUTTING_DOWN
         return check_transport(parameters, self.transports) or self.check_origin(request, environ)
@@ -226,14 +228,14 @@ class Engine(EngineioServer):
             await exchange.refuse(refusal or BAD_REQUEST)
             return
         outlet = session.outlet
-        assert isinstance(outlet, PollOutlet)  # it was made for polling
+        assert isinstance(outlet, PollingTransport)  # it was made for polling
         await outlet.get(exchange, self.cookie_headers(session.sid))
 
     async def _poll(self, session: Session, exchange: Exchange, parameters: Mapping[str, str]) -> None:
         refusal = check_session_request(parameters, session.transport_name, websocket=False)
         outlet = session.outlet
         method = exchange.request.method
-        if refusal is not None or not isinstance(outlet, PollOutlet) or method not in ("GET", "POST"):
+        if refusal is not None or not isinstance(outlet, PollingTransport) or method not in ("GET", "POST"):
             await exchange.refuse(refusal or BAD_REQUEST)
         elif method == "GET":
             encodings = exchange.request.headers.get("accept-encoding", "")
@@ -242,7 +244,7 @@ class Engine(EngineioServer):
         else:
             await outlet.post(exchange)
 
-    def _take_poll(self, outlet: PollOutlet, encodings: str, poll: WaitingPoll) -> bool:
+    def _take_poll(self, outlet: PollingTransport, encodings: str, poll: WaitingPoll) -> bool:
         """Serve a poll that did not come through ASGI, and is like one that did."""
         if self._is_closing or not outlet.take(poll, encodings, self._request_ended, self.spawn):
             return False
@@ -255,7 +257,7 @@ class Engine(EngineioServer):
             self._idle.set()
 
     async def _open_websocket(
-        self, request: Request, scope: Mapping[str, Any], receive: Receive, send: Send
+        self, request: ClientRequest, scope: Mapping[str, Any], receive: Receive, send: Send
     ) -> None:
         if not await websocket.accept(receive, send):
             return
@@ -285,10 +287,10 @@ class Engine(EngineioServer):
         else:
             session.upgrading = False
 
-    def _open(self, request: Request, transport_name: TransportName) -> Session | None:
+    def _open(self, request: ClientRequest, transport_name: TransportName) -> Session | None:
         """Make a session; None if the layer above failed to accept it."""
         session = Session(self, self.generate_id(), transport_name)
-        session.outlet = PollOutlet(session, self.options)
+        session.outlet = PollingTransport(session, self.options)
         session.append(Prepared([open_packet(session.sid, self.offered(transport_name), self.options)]))
         self.sockets[session.sid] = session
         try:

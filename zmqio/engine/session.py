@@ -14,10 +14,10 @@ import structlog
 from engineio.async_socket import AsyncSocket
 
 from zmqio.config import EngineOptions
-from zmqio.engine.contracts import ConnectionEvents, Outlet, TransportName
-from zmqio.engine.direct_write import Lane
+from zmqio.engine.contracts import ConnectionEvents, Transport, TransportName
+from zmqio.engine.direct_write import DirectWriter
 from zmqio.engine.packets import CLOSE, NOOP, PING, Prepared, decode_packet, utf8_size
-from zmqio.engine.send_buffer import Backlog
+from zmqio.engine.send_buffer import SendBuffer
 from zmqio.exceptions import PacketError
 from zmqio.ids import EngineSid
 from zmqio.log_limit import LimitedLog
@@ -78,17 +78,17 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
     closed: bool
     closing: bool
     upgrading: bool
-    outlet: Outlet
+    outlet: Transport
     events: ConnectionEvents
 
     def __init__(self, owner: SessionOwner, sid: EngineSid, transport_name: TransportName) -> None:
         super().__init__(owner, sid)
         self.transport_name: TransportName = transport_name
         self.upgraded = transport_name == "websocket"
-        self.lane = Lane(self.write)
+        self.lane = DirectWriter(self.write)
         self.probe_limit: asyncio.Timeout | None = None
         self._owner = owner
-        self._backlog: Backlog | None = None
+        self._backlog: SendBuffer | None = None
         self.aborted = False
         self._may_extend = False
         self._close_reason: str | None = None
@@ -220,14 +220,14 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
     def put_back(self, taken: Sequence[Prepared]) -> None:
         """Put what could not be sent to the front again."""
         if taken and not self.closed:
-            self._backlog = self._backlog or Backlog()
+            self._backlog = self._backlog or SendBuffer()
             self._backlog.put_back(taken)
             self.outlet.flush()
 
     def append(self, prepared: Prepared) -> None:
         """Let a packet wait, whatever the bounds."""
         if self._backlog is None:
-            self._backlog = Backlog()
+            self._backlog = SendBuffer()
         self._backlog.append(prepared)
 
     def drained(self) -> None:
@@ -237,7 +237,7 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
         if self._backlog is None and self.outlet.empty:
             self.end(self._close_reason)
 
-    def upgrade_to(self, outlet: Outlet) -> None:
+    def upgrade_to(self, outlet: Transport) -> None:
         """Go on over a WebSocket: what waits leaves through it first."""
         self.transport_name = "websocket"
         self.upgraded = True

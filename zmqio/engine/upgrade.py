@@ -13,7 +13,7 @@ from typing import Any
 from zmqio.engine.http_exchange import Send
 from zmqio.engine.long_poll import Receive
 from zmqio.engine.packets import PROBE_ANSWER
-from zmqio.engine.polling import PollOutlet
+from zmqio.engine.polling import PollingTransport
 from zmqio.engine.session import Session, SessionOwner
 from zmqio.engine.websocket import attach, data_of, read_until_closed
 from zmqio.engine.websocket_transports import close_websocket
@@ -41,7 +41,7 @@ async def serve_upgrade(
 
 async def _probe(session: Session, owner: SessionOwner, receive: Receive, send: Send) -> bool:
     outlet = session.outlet
-    assert isinstance(outlet, PollOutlet)  # only polling sessions are upgraded
+    assert isinstance(outlet, PollingTransport)  # only polling sessions are upgraded
     session.upgrading = True
     try:
         async with asyncio.timeout(owner.options.upgrade_timeout_s) as session.probe_limit:
@@ -60,7 +60,7 @@ async def _probe(session: Session, owner: SessionOwner, receive: Receive, send: 
     return True
 
 
-async def _exchange_probe(outlet: PollOutlet, receive: Receive, send: Send) -> bool:
+async def _exchange_probe(outlet: PollingTransport, receive: Receive, send: Send) -> bool:
     """Answer probes until the client asks for the upgrade; False for anything else."""
     while True:
         message = await receive()

@@ -13,7 +13,7 @@ from zmqio.engine.handshake import Refusal
 from zmqio.engine.http_exchange import Send
 from zmqio.engine.long_poll import Receive
 from zmqio.engine.session import Session, SessionOwner
-from zmqio.engine.websocket_transports import FastOutlet, FastWire, PlainOutlet
+from zmqio.engine.websocket_transports import AsgiWebSocketTransport, DirectWebSocketTransport, DirectWire
 
 __all__ = [
     "EXTENSION",
@@ -30,7 +30,7 @@ __all__ = [
 EXTENSION = "zmqio.fast_websocket"
 """Key of the wire in `scope["extensions"]`."""
 PENDING = "zmqio.pending"
-"""Type of the event that a wire puts in the way of `receive()`; see `FastWire.listen`."""
+"""Type of the event that a wire puts in the way of `receive()`; see `DirectWire.listen`."""
 
 
 async def accept(receive: Receive, send: Send) -> bool:
@@ -67,15 +67,15 @@ async def answer(status: int, body: bytes, scope: Mapping[str, Any], receive: Re
     await send({"type": "websocket.http.response.body", "body": body})
 
 
-def attach(session: Session, owner: SessionOwner, scope: Mapping[str, Any], send: Send) -> FastWire | None:
+def attach(session: Session, owner: SessionOwner, scope: Mapping[str, Any], send: Send) -> DirectWire | None:
     """Make the accepted WebSocket the session's outlet; returns the wire if it is on the fast path."""
-    wire: FastWire | None = (scope.get("extensions") or {}).get(EXTENSION)
+    wire: DirectWire | None = (scope.get("extensions") or {}).get(EXTENSION)
     if wire is not None:
-        fast = FastOutlet(session, owner, wire, send)
+        fast = DirectWebSocketTransport(session, owner, wire, send)
         if fast.open():
             session.upgrade_to(fast)
             return wire
-    session.upgrade_to(PlainOutlet(session, owner, send))
+    session.upgrade_to(AsgiWebSocketTransport(session, owner, send))
     return None
 
 
@@ -86,7 +86,7 @@ def data_of(message: Mapping[str, Any]) -> str | bytes:
     return data
 
 
-async def read_until_closed(session: Session, receive: Receive, wire: FastWire | None) -> None:
+async def read_until_closed(session: Session, receive: Receive, wire: DirectWire | None) -> None:
     """Hand every message to the session, in order, until the WebSocket is closed; then the session ends.
 
     While an awaitable that a message left behind is not done, nothing more is read.

@@ -1,7 +1,9 @@
 """Where the packets of a WebSocket session leave: through ASGI, or straight into the connection.
 
-- `PlainOutlet` works under every ASGI server: a short job sends what waits, and there is none while nothing does.
-- `FastOutlet` opens the session's lane: frames that were encoded once for all clients go straight into the
+- `AsgiWebSocketTransport` works under every ASGI server: a short job sends what waits, and there is none while
+  nothing does.
+- `DirectWebSocketTransport` opens the session's lane: frames that were encoded once for all clients go straight
+  into the
   connection; what it does not take waits in the session's bounded backlog.
 
 Knows sessions and the wire's contract; must not know uvicorn.
@@ -17,7 +19,14 @@ from zmqio.engine.http_exchange import Send
 from zmqio.engine.packets import Prepared
 from zmqio.engine.session import Session, SessionOwner
 
-__all__ = ["FastOutlet", "FastWire", "PlainOutlet", "WireListener", "close_websocket", "message_of"]
+__all__ = [
+    "AsgiWebSocketTransport",
+    "DirectWebSocketTransport",
+    "DirectWire",
+    "WireListener",
+    "close_websocket",
+    "message_of",
+]
 
 # Longest time that a client may take for the closing handshake before its connection is let go.
 CLOSE_HANDSHAKE_S = 10.0
@@ -36,7 +45,7 @@ class WireListener(Protocol):
         """The connection is gone, or is being closed: write nothing any more."""
 
 
-class FastWire(Protocol):
+class DirectWire(Protocol):
     """A WebSocket connection that takes encoded frames; `uvicorn_ws` has one.
 
     Attributes:
@@ -63,7 +72,7 @@ class FastWire(Protocol):
         """Drop the connection if it is still there after that time."""
 
 
-class PlainOutlet:
+class AsgiWebSocketTransport:
     """Packets leave as `websocket.send` events.
 
     Args:
@@ -133,7 +142,7 @@ class PlainOutlet:
         self._session.drained()
 
 
-class FastOutlet:
+class DirectWebSocketTransport:
     """Packets leave as frames, written into the connection.
 
     Args:
@@ -145,7 +154,7 @@ class FastOutlet:
 
     __slots__ = ("_is_lost", "_is_paused", "_owner", "_send", "_session", "_wire", "_write")
 
-    def __init__(self, session: Session, owner: SessionOwner, wire: FastWire, send: Send) -> None:
+    def __init__(self, session: Session, owner: SessionOwner, wire: DirectWire, send: Send) -> None:
         self._session = session
         self._owner = owner
         self._wire = wire

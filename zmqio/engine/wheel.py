@@ -9,12 +9,12 @@ Source: Engine.IO protocol v4, "Heartbeat": the server pings, the client answers
 from collections import OrderedDict
 from typing import Generic, TypeVar
 
-__all__ = ["Wheel"]
+__all__ = ["HeartbeatSchedule"]
 
 T = TypeVar("T")
 
 
-class Wheel(Generic[T]):
+class HeartbeatSchedule(Generic[T]):
     """Due times of pings and of their answers.
 
     Args:

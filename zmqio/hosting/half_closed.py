@@ -11,10 +11,10 @@ Knows uvicorn's request cycle; must not know sockets.
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["LastWords", "half_close"]
+__all__ = ["HalfCloseWatch", "half_close"]
 
 
-class LastWords:
+class HalfCloseWatch:
     """Stands in for the `message_event` of a cycle whose client sends nothing more.
 
     Args:
@@ -65,6 +65,6 @@ def half_close(cycle: Any, gone: Callable[[], None]) -> bool:
 
     waited_for = cycle.message_event
     cycle.keep_alive = False
-    cycle.message_event = LastWords(waited_for.is_set(), leave)
+    cycle.message_event = HalfCloseWatch(waited_for.is_set(), leave)
     waited_for.set()  # an application that waits already gets an empty message, asks again, and hears it then
     return True

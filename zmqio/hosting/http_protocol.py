@@ -18,11 +18,11 @@ from typing import Any
 import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from zmqio.engine.compact_sync import SlimEvent
+from zmqio.engine.compact_sync import CompactEvent
 from zmqio.engine.http_exchange import EXTENSION, Headers, Send, TakePoll, header_fields
 from zmqio.hosting.half_closed import half_close
 
-__all__ = ["FastHttpProtocol"]
+__all__ = ["HttpProtocol"]
 
 log = structlog.get_logger(__name__)
 
@@ -33,7 +33,7 @@ _UNUSUAL = frozenset({b"origin", b"content-length", b"transfer-encoding", b"upgr
 _NEEDED = ("access_log", "cycle", "flow", "limit_concurrency", "parser", "root_path", "server_state", "url")
 
 _STATUS_LINES = {s.value: f"HTTP/1.1 {s.value} {s.phrase}\r\n".encode() for s in HTTPStatus}
-_NOBODY_WAITS = SlimEvent()
+_NOBODY_WAITS = CompactEvent()
 
 _Target = tuple[bytes, tuple[bytes, ...]]
 
@@ -54,8 +54,8 @@ class _Waiting:
 
     message_event = _NOBODY_WAITS
 
-    def __init__(self, wire: "FastHttpProtocol") -> None:
-        self._wire: FastHttpProtocol | None = wire
+    def __init__(self, wire: "HttpProtocol") -> None:
+        self._wire: HttpProtocol | None = wire
         self._tell: Callable[[], None] | None = None
         self.disconnected = self.response_complete = False
         self.keep_alive = self.more_body = True
@@ -81,7 +81,7 @@ class _Waiting:
 _TCP_FAMILIES = (socket.AF_INET, socket.AF_INET6)
 
 
-class FastHttpProtocol(HttpToolsProtocol):
+class HttpProtocol(HttpToolsProtocol):
     """uvicorn's HTTP protocol, which is also a `PollWire`."""
 
     _known: _Known | None = None

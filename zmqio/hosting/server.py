@@ -15,9 +15,9 @@ from typing import Any
 
 import uvicorn
 
-from zmqio.hosting.http_protocol import FastHttpProtocol
+from zmqio.hosting.http_protocol import HttpProtocol
 from zmqio.hosting.settled_heap import settle_heap
-from zmqio.hosting.websocket_protocol import FastWebSocketProtocol
+from zmqio.hosting.websocket_protocol import WebSocketProtocol
 from zmqio.stop_requests import StopRequests
 
 __all__ = ["GRACE_S", "make_config", "serve"]
@@ -35,7 +35,7 @@ async def serve(app: Any, *, listener: socket.socket, before_shutdown: Callable[
         before_shutdown: ends the app's connections; awaited once, before uvicorn shuts down, while everything is
             still served. It is cancelled, to end them at once, when a signal comes again.
     """
-    await _Server(make_config(app), before_shutdown).serve(sockets=[listener])
+    await _PlainServer(make_config(app), before_shutdown).serve(sockets=[listener])
 
 
 def make_config(app: Any, **more: Any) -> uvicorn.Config:
@@ -43,8 +43,8 @@ def make_config(app: Any, **more: Any) -> uvicorn.Config:
     logging.getLogger("asyncio").addFilter(_is_no_lost_write)
     return uvicorn.Config(
         app,
-        http=FastHttpProtocol,
-        ws=FastWebSocketProtocol,
+        http=HttpProtocol,
+        ws=WebSocketProtocol,
         ws_per_message_deflate=False,
         ws_ping_interval=None,
         ws_ping_timeout=None,
@@ -60,7 +60,7 @@ def _is_no_lost_write(record: logging.LogRecord) -> bool:
     return record.msg != "socket.send() raised exception."
 
 
-class _Server(uvicorn.Server):
+class _PlainServer(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, before_shutdown: Callable[[], Awaitable[None]]) -> None:
         super().__init__(config)
         self._before_shutdown = before_shutdown

@@ -1,7 +1,7 @@
 """A WebSocket protocol for uvicorn that lets the engine write encoded frames straight into the connection.
 
-Use it as `uvicorn --ws zmqio.hosting.websocket_protocol:FastWebSocketProtocol` or
-`Config(ws=FastWebSocketProtocol)`; `hosting.server.serve` does. Every other application runs on it as on uvicorn's
+Use it as `uvicorn --ws zmqio.uvicorn:WebSocketProtocol` or
+`Config(ws=WebSocketProtocol)`; `hosting.server.serve` does. Every other application runs on it as on uvicorn's
 own, except that WebSocket compression is never negotiated (58-79 KB a connection with it, 16-28 KB without).
 """
 
@@ -13,13 +13,13 @@ from typing import Any
 import structlog
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from zmqio.engine.compact_sync import SlimEvent, SlimQueue
+from zmqio.engine.compact_sync import CompactEvent, CompactQueue
 from zmqio.engine.direct_write import NO_FD, Frames
 from zmqio.engine.websocket import EXTENSION, PENDING
 from zmqio.engine.websocket_transports import WireListener
 from zmqio.hosting.direct_fd import take_bare_fd
 
-__all__ = ["FastWebSocketProtocol"]
+__all__ = ["WebSocketProtocol"]
 
 log = structlog.get_logger(__name__)
 
@@ -29,7 +29,7 @@ Sink = Callable[[str | bytes], Awaitable[None] | None]
 _NEEDED = ("close_sent", "conn", "loop", "queue", "read_paused", "scope", "transport", "writable")
 
 
-class FastWebSocketProtocol(WebSocketsSansIOProtocol):
+class WebSocketProtocol(WebSocketsSansIOProtocol):
     """uvicorn's WebSocket protocol, which is also a `FastWire`."""
 
     fd = NO_FD
@@ -165,9 +165,9 @@ class FastWebSocketProtocol(WebSocketsSansIOProtocol):
     def _slim_down(self) -> None:
         """Replace what uvicorn has of asyncio's queues and events while nobody uses it yet: 3 KB a connection."""
         if isinstance(getattr(self, "queue", None), asyncio.Queue):
-            self.queue = SlimQueue()  # type: ignore[assignment]
+            self.queue = CompactQueue()  # type: ignore[assignment]
         if isinstance(getattr(self, "writable", None), asyncio.Event):
-            self.writable = SlimEvent()  # type: ignore[assignment]
+            self.writable = CompactEvent()  # type: ignore[assignment]
             self.writable.set()
 
     def _hand_over(self, sink: Sink, data: str | bytes) -> None:

@@ -14,7 +14,7 @@ from zmqio.exceptions import ServeError
 from zmqio.launcher.process_exit import describe_ending, stop_process
 from zmqio.launcher.restarts import Restarts
 
-__all__ = ["OwnBroker"]
+__all__ = ["BrokerProcess"]
 
 log = structlog.get_logger(__name__)
 
@@ -23,7 +23,7 @@ LONGEST_PATH_BYTES = 90
 """A unix socket's path has 107 bytes, and the broker adds up to 10 for each of its four."""
 
 
-class OwnBroker:
+class BrokerProcess:
     """A broker process.
 
     Args:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from zmqio.exceptions import ConfigError, ServeError
 
-__all__ = ["Bind", "describe", "listen", "listen_group", "parse_bind", "remove"]
+__all__ = ["Listener", "describe", "listen", "listen_group", "parse_bind", "remove"]
 
 BACKLOG = 2048
 """Connections that wait in the kernel; the same as uvicorn's default."""
@@ -18,7 +18,7 @@ SOCKET_MODE = 0o666
 
 
 @dataclass(frozen=True, slots=True)
-class Bind:
+class Listener:
     """Where to listen: a unix socket's `path`, or a `host` and a `port` (0: any that is free)."""
 
     path: str = ""
@@ -26,22 +26,22 @@ class Bind:
     port: int = 0
 
 
-def parse_bind(text: str) -> Bind:
+def parse_bind(text: str) -> Listener:
     """Read "127.0.0.1:8000", "[::1]:8000" or "unix:/run/app.sock".
 
     Raises:
         ConfigError: it is none of them.
     """
     if text.startswith("unix:") and len(text) > len("unix:"):
-        return Bind(path=text.removeprefix("unix:"))
+        return Listener(path=text.removeprefix("unix:"))
     host, colon, port = text.rpartition(":")
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     if colon and bare and (bare == host) == (":" not in bare) and port.isdecimal() and int(port) < 65_536:
-        return Bind(host=bare, port=int(port))
+        return Listener(host=bare, port=int(port))
     raise ConfigError(f"bind={text!r}: write host:port ('127.0.0.1:8000', '[::1]:8000') or unix:path")
 
 
-def listen(bind: Bind) -> socket.socket:
+def listen(bind: Listener) -> socket.socket:
     """Open the listening socket; it does not block.
 
     Raises:
@@ -56,7 +56,7 @@ def listen(bind: Bind) -> socket.socket:
     return listener
 
 
-def listen_group(bind: Bind, count: int) -> list[socket.socket]:
+def listen_group(bind: Listener, count: int) -> list[socket.socket]:
     """Open listening sockets on one address for `count` processes; one is exactly what `listen` opens.
 
     On Linux each has a queue of its own, over which the kernel spreads new TCP connections; one that nobody
@@ -92,7 +92,7 @@ def describe(listener: socket.socket, *, tls: bool) -> str:
     return f"{'https' if tls else 'http'}://{host}:{name[1]}"
 
 
-def remove(bind: Bind) -> None:
+def remove(bind: Listener) -> None:
     """Remove the file of a unix socket."""
     if bind.path:
         with contextlib.suppress(OSError):

@@ -9,7 +9,7 @@ from zmqio.exceptions import ServeError
 from zmqio.launcher.restarts import Restarts
 from zmqio.launcher.worker.process import WorkerProcess
 
-__all__ = ["READY_LIMIT_S", "Slot"]
+__all__ = ["READY_LIMIT_S", "WorkerSlot"]
 
 log = structlog.get_logger(__name__)
 
@@ -17,7 +17,7 @@ READY_LIMIT_S = 60.0
 """How long the new worker of an exchange may take until it is ready; then the old one stays."""
 
 
-class Slot:
+class WorkerSlot:
     """One place.
 
     Args:

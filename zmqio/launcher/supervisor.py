@@ -13,14 +13,14 @@ from typing import Any
 
 import structlog
 
-from zmqio.launcher.accept.acceptor_pool import Acceptors
-from zmqio.launcher.accept.front import BalancerFront, Front
-from zmqio.launcher.broker_process import OwnBroker
+from zmqio.launcher.accept.acceptor_pool import AcceptorPool
+from zmqio.launcher.accept.front import ConnectionDispatcher, InProcessDispatcher
+from zmqio.launcher.broker_process import BrokerProcess
 from zmqio.launcher.code_watcher import code_changes
 from zmqio.launcher.listener import describe
 from zmqio.launcher.options import ServeOptions, worker_count
-from zmqio.launcher.slot import Slot
-from zmqio.launcher.worker_pool import Crew
+from zmqio.launcher.slot import WorkerSlot
+from zmqio.launcher.worker_pool import WorkerPool
 
 __all__ = ["Supervisor"]
 
@@ -41,12 +41,12 @@ class Supervisor:
     def __init__(self, options: ServeOptions, listeners: Sequence[socket], import_path: str) -> None:
         self._options = options
         self._url = describe(listeners[0], tls=options.tls)
-        self._broker = OwnBroker(options.log_format, options.log_level) if options.broker is None else None
+        self._broker = BrokerProcess(options.log_format, options.log_level) if options.broker is None else None
         self._acceptors = len(listeners)
-        self._front: Front = (
-            Acceptors(options, listeners) if len(listeners) > 1 else BalancerFront(options, listeners[0])
+        self._front: ConnectionDispatcher = (
+            AcceptorPool(options, listeners) if len(listeners) > 1 else InProcessDispatcher(options, listeners[0])
         )
-        self._crew = Crew(options, self._address, import_path, self._front)
+        self._crew = WorkerPool(options, self._address, import_path, self._front)
         self._slots = [self._slot(number) for number in range(1, worker_count(options) + 1)]
         self._stops = 0
         self._stop_asked = asyncio.Event()
@@ -131,9 +131,11 @@ class Supervisor:
             log.warning("killing_workers", why="asked to stop a third time")
             self._crew.kill()
 
-    def _slot(self, number: int) -> Slot:
+    def _slot(self, number: int) -> WorkerSlot:
         options = self._options
-        return Slot(number, self._crew.start, stop_limit_s=options.stop_limit_s, waits_for_change=options.reload)
+        return WorkerSlot(
+            number, self._crew.start, stop_limit_s=options.stop_limit_s, waits_for_change=options.reload
+        )
 
     @property
     def _address(self) -> str:

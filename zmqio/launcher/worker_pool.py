@@ -9,18 +9,18 @@ import structlog
 
 from zmqio.exceptions import ServeError
 from zmqio.hosting.options import HttpOptions
-from zmqio.launcher.accept.front import Front
+from zmqio.launcher.accept.front import ConnectionDispatcher
 from zmqio.launcher.options import ServeOptions, acceptor_count
 from zmqio.launcher.tags import TagSource
 from zmqio.launcher.worker.process import WorkerProcess
-from zmqio.launcher.worker.spec import ENVIRONMENT, Part
+from zmqio.launcher.worker.spec import ENVIRONMENT, WorkerSpec
 
-__all__ = ["Crew"]
+__all__ = ["WorkerPool"]
 
 log = structlog.get_logger(__name__)
 
 
-class Crew:
+class WorkerPool:
     """The workers that live, whatever slot they are in or leave.
 
     Args:
@@ -30,7 +30,7 @@ class Crew:
         front: is told which workers connections can be given to.
     """
 
-    def __init__(self, options: ServeOptions, broker: str, import_path: str, front: Front) -> None:
+    def __init__(self, options: ServeOptions, broker: str, import_path: str, front: ConnectionDispatcher) -> None:
         self._options = options
         self._broker = broker
         self._import_path = import_path
@@ -122,10 +122,10 @@ class Crew:
         self._workers.add(worker)
         return worker
 
-    def _part(self, slot: int, link_fd: int) -> Part:
+    def _part(self, slot: int, link_fd: int) -> WorkerSpec:
         options = self._options
         http = HttpOptions(options.trusted_proxies, options.ssl_certfile, options.ssl_keyfile)
-        return Part(
+        return WorkerSpec(
             app=options.app,
             slot=slot,
             link_fd=link_fd,

@@ -16,7 +16,7 @@ import msgpack
 from zmqio.exceptions import EnvelopeError, VersionError
 from zmqio.protocol import messages as m
 from zmqio.protocol import relay_messages as r
-from zmqio.protocol.messages import Envelope, Message, MessageType, Stamp
+from zmqio.protocol.messages import Envelope, Message, MessageId, MessageType
 from zmqio.protocol.packet import AckableFrames, Frames
 
 __all__ = ["WIRE_VERSION", "decode", "encode", "peek_stamp"]
@@ -66,9 +66,9 @@ def decode(body: bytes) -> Envelope:
         _, _, node_id, n, previous, namespace, rooms, except_, volatile, frames = values
         if _are_texts(namespace, rooms, except_, volatile, frames):
             _check_stamp(node_id, n, previous)
-            message = m.Broadcast(namespace, tuple(rooms), tuple(except_), volatile, tuple(frames))
-            return Envelope(Stamp(node_id, n, previous), message)
-    stamp = Stamp(*values[2:_STAMP_END])
+            message = m.BroadcastMessage(namespace, tuple(rooms), tuple(except_), volatile, tuple(frames))
+            return Envelope(MessageId(node_id, n, previous), message)
+    stamp = MessageId(*values[2:_STAMP_END])
     _check_stamp(*stamp)
     return Envelope(stamp, layout.make(*_read_fields(layout, values[_STAMP_END:])))
 
@@ -318,7 +318,7 @@ _LAYOUTS = {
     for layout in (
         _layout(MessageType.HEARTBEAT, m.Heartbeat, _flag, _seconds, _flag, _text, _counter, _counter),
         _layout(MessageType.GOODBYE, m.Goodbye, _text),
-        _layout(MessageType.BROADCAST, m.Broadcast, *_TARGET, _flag, _frames),
+        _layout(MessageType.BROADCAST, m.BroadcastMessage, *_TARGET, _flag, _frames),
         _layout(MessageType.ACKED_BROADCAST, m.AckedBroadcast, _counter, *_TARGET, _seconds, _ackable),
         _layout(MessageType.JOIN_ROOMS, m.JoinRooms, *_TARGET, _names),
         _layout(MessageType.LEAVE_ROOMS, m.LeaveRooms, *_TARGET, _names),

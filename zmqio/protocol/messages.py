@@ -17,7 +17,7 @@ __all__ = [
     "AckCount",
     "AckResponse",
     "AckedBroadcast",
-    "Broadcast",
+    "BroadcastMessage",
     "DisconnectSockets",
     "Envelope",
     "FetchRooms",
@@ -28,13 +28,13 @@ __all__ = [
     "LeaveRooms",
     "LostRow",
     "Message",
+    "MessageId",
     "MessageType",
     "ReplayAnswer",
     "ReplayRequest",
     "ReplayedRow",
     "Response",
     "ServerSideEmit",
-    "Stamp",
 ]
 
 
@@ -67,8 +67,8 @@ class MessageType(IntEnum):
     STREAM_CLOSE = 28
 
 
-# Every message makes one Stamp and one Envelope: as tuples they cost half of what frozen dataclasses do.
-class Stamp(NamedTuple):
+# Every message makes one MessageId and one Envelope: as tuples they cost half of what frozen dataclasses do.
+class MessageId(NamedTuple):
     """Who sent a message, and its place among all that this node sent.
 
     Attributes:
@@ -113,7 +113,7 @@ class Goodbye:
 
 
 @dataclass(frozen=True, slots=True)
-class Broadcast:
+class BroadcastMessage:
     """An encoded packet for the sockets of a namespace that `rooms` and `except_` choose.
 
     Attributes:
@@ -140,9 +140,9 @@ class AckedBroadcast:
 
     Attributes:
         request_id: unique for the sender; answers carry it.
-        namespace: see `Broadcast`.
-        rooms: see `Broadcast`.
-        except_: see `Broadcast`.
+        namespace: see `BroadcastMessage`.
+        rooms: see `BroadcastMessage`.
+        except_: see `BroadcastMessage`.
         timeout_s: seconds after which nobody waits for an answer any more.
         frames: the packet; each node fills in ack ids of its own.
     """
@@ -319,7 +319,7 @@ class ReplayAnswer:
 Message: TypeAlias = (
     Heartbeat
     | Goodbye
-    | Broadcast
+    | BroadcastMessage
     | AckedBroadcast
     | JoinRooms
     | LeaveRooms
@@ -339,5 +339,5 @@ Message: TypeAlias = (
 class Envelope(NamedTuple):
     """One message between nodes: what is said, and who says it when."""
 
-    stamp: Stamp
+    stamp: MessageId
     message: Message

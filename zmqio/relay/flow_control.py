@@ -6,7 +6,7 @@ it, so that a message of any size passes.
 
 from zmqio.engine.packets import utf8_size
 
-__all__ = ["WINDOW_BYTES", "FlowError", "Inflow", "Outflow", "frame_size"]
+__all__ = ["WINDOW_BYTES", "FlowError", "ReceiveWindow", "SendWindow", "frame_size"]
 
 WINDOW_BYTES = 256 << 10
 """Of each direction of each stream. Fills 250 Mbit/s at a round trip of 8 ms."""
@@ -16,7 +16,7 @@ class FlowError(Exception):
     """The other end broke the rules, or a message is missing: the stream cannot go on."""
 
 
-class Outflow:
+class SendWindow:
     """What leaves.
 
     Args:
@@ -54,7 +54,7 @@ class Outflow:
         self._taken_bytes = min(max(self._taken_bytes, total_bytes), self._sent_bytes)
 
 
-class Inflow:
+class ReceiveWindow:
     """What comes.
 
     Args:

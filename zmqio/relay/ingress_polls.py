@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from zmqio.engine.handshake import BAD_REQUEST, Refusal
 from zmqio.engine.http_exchange import BodyTooLargeError, ClientGoneError, Exchange
-from zmqio.engine.long_poll import Parked
+from zmqio.engine.long_poll import LongPollWaiter
 from zmqio.engine.packets import NOOP, Prepared
 from zmqio.engine.unknown_sid import NO_BUS, unknown_sid
 from zmqio.exceptions import BusError, MessageTooLargeError, ProtocolError
@@ -29,7 +29,7 @@ Say = Callable[[NodeId, RelayMessage], None]
 Outcome: TypeAlias = HttpResponse | Refusal | Prepared
 
 
-class _Pending(Parked):
+class _Pending(LongPollWaiter):
     """A request that waits for the owner's answer."""
 
     __slots__ = ("method", "outcome", "owner", "sid", "written")

@@ -10,11 +10,11 @@ from contextlib import suppress
 from typing import Any, TypeAlias
 
 from zmqio.engine import websocket
-from zmqio.engine.handshake import BAD_REQUEST, Refusal, Request
+from zmqio.engine.handshake import BAD_REQUEST, ClientRequest, Refusal
 from zmqio.engine.http_exchange import Send
 from zmqio.engine.long_poll import Receive
 from zmqio.engine.unknown_sid import NO_BUS, unknown_sid
-from zmqio.engine.websocket_transports import CLOSE_HANDSHAKE_S, FastWire, close_websocket, message_of
+from zmqio.engine.websocket_transports import CLOSE_HANDSHAKE_S, DirectWire, close_websocket, message_of
 from zmqio.exceptions import BusError, ProtocolError
 from zmqio.ids import NodeId
 from zmqio.protocol.relay_messages import (
@@ -28,9 +28,9 @@ from zmqio.protocol.relay_messages import (
 from zmqio.relay.flow_control import WINDOW_BYTES
 from zmqio.relay.ingress_polls import Say
 from zmqio.relay.scope import forwarded_headers
-from zmqio.relay.stream import DROP, StreamEnd
+from zmqio.relay.stream import DROP, StreamEndpoint
 
-__all__ = ["ForwardedStreams"]
+__all__ = ["ForwardedWebSockets"]
 
 GOING_AWAY = 1001
 SILENT = "its node has not answered"
@@ -38,7 +38,7 @@ SILENT = "its node has not answered"
 Verdict: TypeAlias = StreamAccept | StreamRefuse | Refusal
 
 
-class ForwardedStreams:
+class ForwardedWebSockets:
     """The WebSockets that one node carries to others.
 
     Args:
@@ -59,7 +59,13 @@ class ForwardedStreams:
         return len(self._streams)
 
     async def forward(
-        self, owner: NodeId, sid: str, request: Request, scope: Mapping[str, Any], receive: Receive, send: Send
+        self,
+        owner: NodeId,
+        sid: str,
+        request: ClientRequest,
+        scope: Mapping[str, Any],
+        receive: Receive,
+        send: Send,
     ) -> Refusal | None:
         """Serve a WebSocket to its end; returns what to answer to its opening request if `owner` cannot."""
         stream_id = next(self._ids)
@@ -106,7 +112,7 @@ class ForwardedStreams:
         for stream in tuple(self._streams.values()):
             stream.end.close(GOING_AWAY)
 
-    async def _open(self, stream: "_Forwarded", request: Request) -> Verdict:
+    async def _open(self, stream: "_Forwarded", request: ClientRequest) -> Verdict:
         head = request.query, forwarded_headers(request), request.address, request.secure
         try:
             self._say(stream.owner, StreamOpen(stream.id, *head, WINDOW_BYTES))
@@ -124,7 +130,7 @@ class _Forwarded:
         self.id = stream_id
         self.owner = owner
         self.sid = sid
-        self.end = StreamEnd(
+        self.end = StreamEndpoint(
             stream_id, down=False, say=lambda message: say(owner, message), when_closed=self._let_go_soon
         )
         self._verdict: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
@@ -142,7 +148,7 @@ class _Forwarded:
 
     async def run(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Carry messages both ways until the client has gone; drop one that does not read."""
-        wire: FastWire | None = (scope.get("extensions") or {}).get(websocket.EXTENSION)
+        wire: DirectWire | None = (scope.get("extensions") or {}).get(websocket.EXTENSION)
         writing = asyncio.get_running_loop().create_task(self._write(send))
         try:
             async with asyncio.timeout(None) as self._limit:

@@ -18,10 +18,10 @@ from zmqio.ids import NodeId
 from zmqio.protocol.relay_messages import HttpRequest, StreamClose, StreamCredit, StreamData, StreamOpen
 from zmqio.relay.ingress_polls import Say
 from zmqio.relay.owner_poll import RelayedPoll
-from zmqio.relay.owner_websocket import RelayedStream
-from zmqio.relay.recall import Recall
+from zmqio.relay.owner_websocket import RelayedWebSocket
+from zmqio.relay.recall import ResponseUndoLog
 
-__all__ = ["Serve", "Serving"]
+__all__ = ["OwnerRelay", "Serve"]
 
 log = structlog.get_logger(__name__)
 
@@ -31,7 +31,7 @@ Serve = Callable[[Mapping[str, Any], Receive, Send], Awaitable[None]]
 _Key = tuple[NodeId, int]
 
 
-class Serving:
+class OwnerRelay:
     """What one node serves for others.
 
     Args:
@@ -45,8 +45,8 @@ class Serving:
         self._serve = serve
         self._counters = counters
         self._polls: dict[_Key, RelayedPoll] = {}
-        self._streams: dict[_Key, RelayedStream] = {}
-        self._recall = Recall()
+        self._streams: dict[_Key, RelayedWebSocket] = {}
+        self._recall = ResponseUndoLog()
         self._jobs: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
@@ -76,7 +76,7 @@ class Serving:
     def stream(self, sender: NodeId, message: StreamOpen) -> None:
         """Serve a WebSocket."""
         key = sender, message.stream_id
-        self._streams[key] = RelayedStream(message, partial(self._say, sender))
+        self._streams[key] = RelayedWebSocket(message, partial(self._say, sender))
         self._counters["streams_served"] += 1
         self._spawn(self._run_stream(key, self._streams[key]))
 
@@ -105,7 +105,7 @@ class Serving:
             if poll.undo is not None:
                 self._recall.keep(key, poll.undo, poll.body_bytes)
 
-    async def _run_stream(self, key: _Key, stream: RelayedStream) -> None:
+    async def _run_stream(self, key: _Key, stream: RelayedWebSocket) -> None:
         try:
             await self._serve(stream.scope, stream.receive, stream.send)
         finally:

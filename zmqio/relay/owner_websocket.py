@@ -10,12 +10,12 @@ from zmqio.exceptions import BusError, ProtocolError
 from zmqio.protocol.relay_messages import RelayMessage, StreamAccept, StreamOpen, StreamRefuse
 from zmqio.relay.flow_control import WINDOW_BYTES
 from zmqio.relay.scope import websocket_scope
-from zmqio.relay.stream import DROP, StreamEnd
+from zmqio.relay.stream import DROP, StreamEndpoint
 
-__all__ = ["RelayedStream"]
+__all__ = ["RelayedWebSocket"]
 
 
-class RelayedStream:
+class RelayedWebSocket:
     """One WebSocket.
 
     Args:
@@ -29,7 +29,7 @@ class RelayedStream:
 
     def __init__(self, message: StreamOpen, say: Callable[[RelayMessage], None]) -> None:
         self.scope = websocket_scope(message, self)
-        self.end = StreamEnd(message.stream_id, down=True, say=say)
+        self.end = StreamEndpoint(message.stream_id, down=True, say=say)
         self.end.widen(message.window_bytes)
         self._id = message.stream_id
         self._say = say

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Hashable
 
-__all__ = ["Recall"]
+__all__ = ["ResponseUndoLog"]
 
 ANSWERS_KEPT = 1_000
 BYTES_KEPT = 8 << 20
 
 
-class Recall:
+class ResponseUndoLog:
     """How each of the newest answers is taken back.
 
     A client that hangs up while its answer is under way between two nodes is told of within one way over the

@@ -11,9 +11,9 @@ from typing import Any
 
 import structlog
 
-from zmqio.cluster.peers import PeerFactory, Peers
+from zmqio.cluster.peers import NodeMessenger, NodeMessengerFactory
 from zmqio.config import EngineOptions
-from zmqio.engine.handshake import SHUTTING_DOWN, Refusal, Request
+from zmqio.engine.handshake import SHUTTING_DOWN, ClientRequest, Refusal
 from zmqio.engine.http_exchange import Exchange, Send
 from zmqio.engine.long_poll import Receive
 from zmqio.engine.server import Engine
@@ -22,8 +22,8 @@ from zmqio.exceptions import BusError
 from zmqio.ids import NodeId, tag_of
 from zmqio.protocol import relay_messages as r
 from zmqio.relay.ingress_polls import ForwardedPolls
-from zmqio.relay.ingress_websockets import ForwardedStreams
-from zmqio.relay.owner import Serve, Serving
+from zmqio.relay.ingress_websockets import ForwardedWebSockets
+from zmqio.relay.owner import OwnerRelay, Serve
 from zmqio.relay.stream import DROP
 
 __all__ = ["Relay", "join_nodes"]
@@ -44,13 +44,13 @@ class Relay:
             `polls_taken_back`, `streams_served` and `failures` (bugs) for other nodes.
     """
 
-    def __init__(self, peers: Peers, serve: Serve, options: EngineOptions) -> None:
+    def __init__(self, peers: NodeMessenger, serve: Serve, options: EngineOptions) -> None:
         self.counters: Counter[str] = Counter()
         ids = count(1)
         self._peers = peers
         self._polls = ForwardedPolls(peers.say, ids, options.max_payload_bytes, self.counters)
-        self._streams = ForwardedStreams(peers.say, ids, options.upgrade_timeout_s, self.counters)
-        self._serving = Serving(peers.say, serve, self.counters)
+        self._streams = ForwardedWebSockets(peers.say, ids, options.upgrade_timeout_s, self.counters)
+        self._serving = OwnerRelay(peers.say, serve, self.counters)
         self._has_left = False
 
     @property
@@ -82,7 +82,7 @@ class Relay:
         return owner if isinstance(owner, Refusal) else await self._polls.forward(owner, sid, message, exchange)
 
     async def websocket(
-        self, sid: str, request: Request, scope: Mapping[str, Any], receive: Receive, send: Send
+        self, sid: str, request: ClientRequest, scope: Mapping[str, Any], receive: Receive, send: Send
     ) -> Refusal | None:
         """Serve a WebSocket for the owner of `sid`, to its end; else what to answer to its opening request."""
         owner = await self._owner_of(sid)
@@ -149,7 +149,7 @@ def join_nodes(factory: object, engine: Engine) -> Relay | None:
     Returns:
         None if the nodes of that adapter cannot speak one to one; they need a balancer that is sticky then.
     """
-    if not isinstance(factory, PeerFactory):
+    if not isinstance(factory, NodeMessengerFactory):
         return None
     peers = factory.peers()
     relay = Relay(peers, engine.handle, engine.options)

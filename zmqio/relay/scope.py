@@ -5,7 +5,7 @@ Only the headers that an owner of a session looks at travel.
 
 from typing import Any
 
-from zmqio.engine.handshake import Request
+from zmqio.engine.handshake import ClientRequest
 from zmqio.engine.http_exchange import RELAYED, Relayed
 from zmqio.protocol.relay_messages import HttpRequest, StreamOpen
 
@@ -25,7 +25,7 @@ _FORWARDED = (
 )
 
 
-def forwarded_headers(request: Request) -> tuple[str, ...]:
+def forwarded_headers(request: ClientRequest) -> tuple[str, ...]:
     """The headers that the owner needs: name, value, name, value, ..."""
     headers = request.headers
     return tuple([part for name in _FORWARDED if name in headers for part in (name, headers[name])])

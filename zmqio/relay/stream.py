@@ -7,12 +7,12 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from zmqio.engine.compact_sync import SlimEvent
+from zmqio.engine.compact_sync import CompactEvent
 from zmqio.exceptions import BusError, MessageTooLargeError, ProtocolError
 from zmqio.protocol.relay_messages import RelayMessage, StreamClose, StreamCredit, StreamData
-from zmqio.relay.flow_control import WINDOW_BYTES, FlowError, Inflow, Outflow, frame_size
+from zmqio.relay.flow_control import WINDOW_BYTES, FlowError, ReceiveWindow, SendWindow, frame_size
 
-__all__ = ["DROP", "StreamEnd"]
+__all__ = ["DROP", "StreamEndpoint"]
 
 DROP = 1006
 """Code of a close that says: drop the connection. RFC 6455, section 7.4.1: never in a Close frame."""
@@ -20,7 +20,7 @@ TOO_LARGE = 1009
 BROKEN = 1011
 
 
-class StreamEnd:
+class StreamEndpoint:
     """One end.
 
     Args:
@@ -48,14 +48,14 @@ class StreamEnd:
         self._down = down
         self._say = say
         self._when_closed = when_closed
-        self._out = Outflow(WINDOW_BYTES)
-        self._in = Inflow(WINDOW_BYTES)
+        self._out = SendWindow(WINDOW_BYTES)
+        self._in = ReceiveWindow(WINDOW_BYTES)
         self._waiting: deque[str | bytes] = deque()
         self._batch: list[str | bytes] = []
         self._batch_bytes = 0
         self._owed_bytes = 0
-        self._news = SlimEvent()
-        self._room = SlimEvent()
+        self._news = CompactEvent()
+        self._room = CompactEvent()
 
     # For this side.
 

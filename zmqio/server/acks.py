@@ -10,12 +10,12 @@ from typing import Any
 
 from zmqio.exceptions import RequestTimeoutError, SocketGoneError
 
-__all__ = ["Acks", "ack_value"]
+__all__ = ["PendingAcks", "ack_value"]
 
 Answered = Callable[[list[Any]], None]
 
 
-class Acks:
+class PendingAcks:
     """Ack id -> whom to tell. Ids come from the namespace and are unique in it."""
 
     __slots__ = ("_waiting",)

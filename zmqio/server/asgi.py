@@ -14,7 +14,7 @@ from zmqio.exceptions import ServerClosedError
 from zmqio.server.asgi_answers import Receive, Scope, Send, refuse, respond_to_get
 from zmqio.server.health_app import HealthApp
 
-__all__ = ["AsgiApp", "AsgiCallable", "Host"]
+__all__ = ["AsgiApp", "AsgiCallable", "AsgiHost"]
 
 log = structlog.get_logger(__name__)
 
@@ -24,7 +24,7 @@ CLIENT_NAMES = ("socket.io.js", CLIENT_JS_NAME)
 """The JavaScript server has the client at both; ours is the small build at both."""
 
 
-class Host(Protocol):
+class AsgiHost(Protocol):
     """What the app needs of the server."""
 
     @property
@@ -53,7 +53,7 @@ class AsgiApp:
 
     def __init__(
         self,
-        host: Host,
+        host: AsgiHost,
         other_app: AsgiCallable | None = None,
         *,
         path: str = "/socket.io",
@@ -113,7 +113,7 @@ class AsgiApp:
 class _Lifespan:
     """Starts the node before the other app and stops it before that too, whether that knows lifespan or not."""
 
-    def __init__(self, host: Host, other_app: AsgiCallable | None, scope: Scope) -> None:
+    def __init__(self, host: AsgiHost, other_app: AsgiCallable | None, scope: Scope) -> None:
         self._host = host
         self._other_app = other_app
         self._scope = scope

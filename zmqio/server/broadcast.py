@@ -16,13 +16,13 @@ from zmqio.protocol.packet import AckableFrames, Frames, Packet, PacketType
 from zmqio.server.acks import ack_value
 from zmqio.server.targeting import Targeting, room_names
 
-__all__ = ["Broadcast", "RemoteSocket", "Stage"]
+__all__ = ["Broadcast", "BroadcastNamespace", "RemoteSocket"]
 
 SLICE_SOCKETS = 2_000
 """Remote sockets made in one turn of the loop: about 3 ms (the target is 10 ms)."""
 
 
-class Stage(Protocol):
+class BroadcastNamespace(Protocol):
     """What a broadcast needs of its namespace."""
 
     @property
@@ -55,14 +55,16 @@ class Broadcast(Targeting):
 
     Args:
         stage: the namespace.
-        target: whom it reaches.
+        target: whom it reaches; left out: every socket of the namespace.
         timeout_s: how long answers may take; None means the server's `request_timeout_s`.
     """
 
     __slots__ = ("_stage", "_timeout_s")
 
-    def __init__(self, stage: Stage, target: Target = Target(), timeout_s: float | None = None) -> None:  # noqa: B008
-        super().__init__(target)
+    def __init__(
+        self, stage: BroadcastNamespace, target: Target | None = None, timeout_s: float | None = None
+    ) -> None:
+        super().__init__(target or Target())
         self._stage = stage
         self._timeout_s = timeout_s
 
@@ -159,7 +161,7 @@ class RemoteSocket:
 
     __slots__ = ("_local", "_stage", "data", "handshake", "id", "node_id", "rooms")
 
-    def __init__(self, description: SocketDescription, stage: Stage, *, local: bool = False) -> None:
+    def __init__(self, description: SocketDescription, stage: BroadcastNamespace, *, local: bool = False) -> None:
         self.id: Sid = description.sid
         self.handshake = description.handshake
         self.rooms = frozenset(description.rooms)

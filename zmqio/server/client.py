@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from zmqio.engine.server import Request, Session
+from zmqio.engine.server import ClientRequest, Session
 from zmqio.exceptions import PacketError
 from zmqio.protocol.packet import Packet, PacketType
 from zmqio.server.handshake import Handshake
@@ -37,7 +37,7 @@ class Client:
     """
 
     def __init__(
-        self, session: Session, request: Request, runtime: Runtime, find_namespace: FindNamespace
+        self, session: Session, request: ClientRequest, runtime: Runtime, find_namespace: FindNamespace
     ) -> None:
         self.write = session.write
         self.lane = session.lane

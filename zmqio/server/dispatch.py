@@ -14,12 +14,12 @@ from zmqio.server.registry import Registry
 from zmqio.server.runtime import Runtime
 from zmqio.server.socket import Socket
 
-__all__ = ["Dispatch"]
+__all__ = ["EventDispatcher"]
 
 log = structlog.get_logger(__name__)
 
 
-class Dispatch:
+class EventDispatcher:
     """Calls the functions of one namespace.
 
     Args:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Sequence
 from random import Random
 from typing import Protocol
 
-__all__ = ["Drain", "Leaving", "departures"]
+__all__ = ["Drain", "DrainableClient", "departures"]
 
 SLICE_CLIENTS = 50
 """Clients that are let go in one turn of the loop: about 5 ms, when everybody has to go at once."""
@@ -16,7 +16,7 @@ FETCH_GRACE_S = 2.0
 """How long clients that poll may take, after the last one was let go, to fetch what waits for them."""
 
 
-class Leaving(Protocol):
+class DrainableClient(Protocol):
     """A client that can be let go."""
 
     def leave(self, reason: str) -> None:
@@ -42,7 +42,7 @@ class Drain:
         random: a source of chance.
     """
 
-    def __init__(self, clients: Sequence[Leaving], over_s: float, random: Random | None = None) -> None:
+    def __init__(self, clients: Sequence[DrainableClient], over_s: float, random: Random | None = None) -> None:
         random = random or Random()
         self._clients = random.sample(clients, len(clients))
         self._departures = departures(len(clients), over_s, random)

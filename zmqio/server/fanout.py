@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-__all__ = ["MAX_DELIVERIES", "SLICE_MEMBERS", "FanOut", "WriteAll"]
+__all__ = ["MAX_DELIVERIES", "SLICE_MEMBERS", "BroadcastWrite", "FanOut"]
 
 SLICE_MEMBERS = 200
 """Most members that are written to in one turn of the loop: about 3 ms at the 15 us that a write costs with 10,000
@@ -27,7 +27,7 @@ Lane_contra = TypeVar("Lane_contra", contravariant=True)
 Payload_contra = TypeVar("Payload_contra", contravariant=True)
 
 
-class WriteAll(Protocol[Lane_contra, Payload_contra]):
+class BroadcastWrite(Protocol[Lane_contra, Payload_contra]):
     """Write to sockets, each by its lane, or None for one that has gone; never blocks."""
 
     def __call__(
@@ -46,7 +46,7 @@ class _Delivery(Generic[Lane, Payload]):
         waiting: those of the rest that do not have it yet; made by the first `catch_up`, the only one that asks.
     """
 
-    write_all: WriteAll[Lane, Payload]
+    write_all: BroadcastWrite[Lane, Payload]
     payload: Payload
     volatile: bool
     sids: Sequence[str]
@@ -91,7 +91,7 @@ class FanOut(Generic[Lane, Payload]):
 
     def __init__(
         self,
-        write_all: WriteAll[Lane, Payload],
+        write_all: BroadcastWrite[Lane, Payload],
         call_soon: Callable[[Callable[[], None]], object] | None = None,
         slice_members: int = SLICE_MEMBERS,
         max_deliveries: int = MAX_DELIVERIES,

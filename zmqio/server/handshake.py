@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
-from zmqio.engine.server import Request
+from zmqio.engine.server import ClientRequest
 
 __all__ = ["Handshake"]
 
@@ -36,7 +36,7 @@ class Handshake:
     url: str
 
     @classmethod
-    def of(cls, request: Request, auth: Any) -> "Handshake":
+    def of(cls, request: ClientRequest, auth: Any) -> "Handshake":
         """Take it from the first HTTP request and the CONNECT payload."""
         return cls(
             headers=request.headers,

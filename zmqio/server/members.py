@@ -8,14 +8,14 @@ from typing import Any
 import structlog
 
 from zmqio.adapter.base import SocketDescription
-from zmqio.engine.direct_write import Lane
+from zmqio.engine.direct_write import DirectWriter
 from zmqio.exceptions import PacketError
 from zmqio.ids import Sid
 from zmqio.protocol.packet import RESERVED_EVENTS, AckableFrames, Frames, Packet, PacketType
 from zmqio.server.runtime import Runtime
 from zmqio.server.socket import Socket
 
-__all__ = ["Members", "check_event"]
+__all__ = ["NamespaceMembers", "check_event"]
 
 log = structlog.get_logger(__name__)
 
@@ -23,7 +23,7 @@ RoomEvent = Callable[[str, str, Sid | None], None]
 ServerSideEvent = Callable[[Sequence[Any], Callable[[list[Any]], None] | None], None]
 
 
-class Members:
+class NamespaceMembers:
     """Sid -> socket, and how packets get to them.
 
     Args:
@@ -41,14 +41,14 @@ class Members:
         self.server_side_event = server_side_event
         self._namespace = namespace
         self._runtime = runtime
-        self._lanes: dict[str, Lane] = {}
+        self._lanes: dict[str, DirectWriter] = {}
         self._listening: set[Sid] = set()  # with listeners of outgoing events
         self._ack_ids = itertools.count()
 
     def enter(self, socket: Socket) -> None:
         """Take in a socket whose client was not told yet that it is connected."""
         self.sockets[socket.id] = socket
-        self._lanes[socket.id] = Lane(socket.hold)
+        self._lanes[socket.id] = DirectWriter(socket.hold)
         if socket.taps is not None and socket.taps.outgoing:  # from its connection middleware
             self._listening.add(socket.id)
 

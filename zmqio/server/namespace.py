@@ -1,6 +1,6 @@
 """A namespace: its handlers, and how a client enters it, speaks in it and leaves it.
 
-Implements `Home` for its sockets and `Stage` for its broadcasts; `Members` holds the sockets themselves.
+Implements `Home` for its sockets and `Stage` for its broadcasts; `NamespaceMembers` holds the sockets themselves.
 """
 
 import asyncio
@@ -16,13 +16,13 @@ from zmqio.exceptions import ConnectRefused
 from zmqio.ids import Sid, make_sid
 from zmqio.protocol.packet import AckableFrames, Frames, Packet, PacketType
 from zmqio.server.broadcast import Broadcast
-from zmqio.server.dispatch import Dispatch
+from zmqio.server.dispatch import EventDispatcher
 from zmqio.server.handshake import Handshake
-from zmqio.server.members import Members, check_event
+from zmqio.server.members import NamespaceMembers, check_event
 from zmqio.server.operations import Operations
 from zmqio.server.registry import Registration, Registry
 from zmqio.server.runtime import Runtime
-from zmqio.server.socket import Line, Socket
+from zmqio.server.socket import ClientConnection, Socket
 
 __all__ = ["Namespace"]
 
@@ -53,9 +53,9 @@ class Namespace(Registration, Operations):
         self._guests = 0  # clients that are about to enter
         self._connecting: set[Sid] = set()  # sockets whose connect handler runs
         self._gate: tuple[Runtime, asyncio.Lock] | None = None
-        self._dispatch: Dispatch
+        self._dispatch: EventDispatcher
         self._runtime: Runtime
-        self._members: Members
+        self._members: NamespaceMembers
         self._adapter: Adapter
 
     def __repr__(self) -> str:
@@ -91,8 +91,8 @@ class Namespace(Registration, Operations):
                 return
             listeners = self._registry.listeners
             self._runtime = runtime
-            self._dispatch = Dispatch(self.name, self._registry, runtime)
-            self._members = Members(self.name, runtime, listeners.room_event, self._server_side_event)
+            self._dispatch = EventDispatcher(self.name, self._registry, runtime)
+            self._members = NamespaceMembers(self.name, runtime, listeners.room_event, self._server_side_event)
             self._adapter = make_adapter(self.name, self._members)
             await self.adapter.open()
             self.is_open = True
@@ -131,7 +131,9 @@ class Namespace(Registration, Operations):
 
     # For the client: entering and leaving.
 
-    async def connect(self, line: Line, handshake: Handshake, entered: Callable[[Socket], bool]) -> None:
+    async def connect(
+        self, line: ClientConnection, handshake: Handshake, entered: Callable[[Socket], bool]
+    ) -> None:
         """Let a client in, or tell it why not.
 
         Args:
@@ -148,7 +150,9 @@ class Namespace(Registration, Operations):
             if not self.occupied:
                 self.vacated()
 
-    async def _admit(self, line: Line, handshake: Handshake, entered: Callable[[Socket], bool]) -> None:
+    async def _admit(
+        self, line: ClientConnection, handshake: Handshake, entered: Callable[[Socket], bool]
+    ) -> None:
         socket = Socket(make_sid(self._runtime.identity.tag), self, line, handshake)
         refusal = await self._refusal_in(self._pass_middleware(socket), socket)
         if refusal is None and not entered(socket):

@@ -9,7 +9,7 @@ import structlog
 
 from zmqio.adapter.base import Identity
 from zmqio.config import ServerOptions
-from zmqio.engine.direct_write import Lane, write_all
+from zmqio.engine.direct_write import DirectWriter, broadcast_frames
 from zmqio.engine.server import Engine, Prepared
 from zmqio.log_limit import LimitedLog
 from zmqio.protocol.packet import Packet
@@ -44,7 +44,7 @@ class Runtime:
     identity: Identity
     engine: Engine
     tasks: Tasks = field(default_factory=Tasks)
-    fanout: FanOut[Lane, Prepared] = field(default_factory=lambda: FanOut(write_all))
+    fanout: FanOut[DirectWriter, Prepared] = field(default_factory=lambda: FanOut(broadcast_frames))
     counters: Counter[str] = field(default_factory=Counter)
     notices: LimitedLog = field(default_factory=lambda: LimitedLog(log))
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)

@@ -8,10 +8,10 @@ from typing import Any, Protocol
 
 from zmqio.server.broadcast import Broadcast
 
-__all__ = ["Sender", "Sending"]
+__all__ = ["EmitOptions", "EmitTarget"]
 
 
-class Sender(Protocol):
+class EmitTarget(Protocol):
     """What it needs of its socket."""
 
     @property
@@ -25,7 +25,7 @@ class Sender(Protocol):
         """Send an event to this client and wait for its acknowledgement."""
 
 
-class Sending:
+class EmitOptions:
     """An event to one client, with what was asked for.
 
     Args:
@@ -36,21 +36,21 @@ class Sending:
 
     __slots__ = ("_sender", "_timeout_s", "_volatile")
 
-    def __init__(self, sender: Sender, *, volatile: bool = False, timeout_s: float | None = None) -> None:
+    def __init__(self, sender: EmitTarget, *, volatile: bool = False, timeout_s: float | None = None) -> None:
         self._sender = sender
         self._volatile = volatile
         self._timeout_s = timeout_s
 
     @property
-    def volatile(self) -> "Sending":
+    def volatile(self) -> "EmitOptions":
         """The client does without it if it cannot take it now, because earlier events still wait for it."""
-        return Sending(self._sender, volatile=True, timeout_s=self._timeout_s)
+        return EmitOptions(self._sender, volatile=True, timeout_s=self._timeout_s)
 
-    def timeout(self, seconds: float) -> "Sending":
+    def timeout(self, seconds: float) -> "EmitOptions":
         """Its acknowledgement may take `seconds`."""
-        return Sending(self._sender, volatile=self._volatile, timeout_s=seconds)
+        return EmitOptions(self._sender, volatile=self._volatile, timeout_s=seconds)
 
-    def compress(self, _on: bool = True, /) -> "Sending":
+    def compress(self, _on: bool = True, /) -> "EmitOptions":
         """Accepted and without effect, see `Broadcast.compress`."""
         return self
 

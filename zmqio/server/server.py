@@ -18,7 +18,7 @@ import structlog
 from zmqio.adapter.base import Adapter, AdapterFactory, Health, Identity
 from zmqio.adapter.local import LocalAdapterFactory
 from zmqio.config import EngineOptions, ServerOptions, address_from_environment, node_tag_from_environment
-from zmqio.engine.server import Engine, Request, Session
+from zmqio.engine.server import ClientRequest, Engine, Session
 from zmqio.exceptions import ConfigError, ServerClosedError
 from zmqio.ids import NodeId, make_node_id, make_node_tag, parse_node_tag
 from zmqio.protocol.parser import JsonParser, Parser
@@ -405,7 +405,7 @@ class Server(Registration, Operations):
             raise RuntimeError("the server has not started: `await io.start()`, or serve `io.asgi()`")
         return self._runtime
 
-    def _accept(self, session: Session, request: Request) -> Client:
+    def _accept(self, session: Session, request: ClientRequest) -> Client:
         return Client(session, request, self._started(), self._namespaces.find)
 
     def _told_to_stop(self, again: bool) -> bool:

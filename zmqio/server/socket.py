@@ -1,6 +1,7 @@
 """A socket: one client in one namespace.
 
-Holds its connection (`Line`) and its namespace (`Home`) by the small contracts declared here, and knows
+Holds its connection (`ClientConnection`) and its namespace (`SocketNamespace`) by the small contracts declared
+here, and knows
 neither of them further.
 """
 
@@ -11,20 +12,20 @@ from typing import Any, Protocol
 import structlog
 
 from zmqio.adapter.base import Adapter, SocketDescription
-from zmqio.engine.direct_write import Lane
+from zmqio.engine.direct_write import DirectWriter
 from zmqio.engine.server import Prepared
 from zmqio.exceptions import SocketGoneError
 from zmqio.ids import NodeId, Sid
 from zmqio.protocol.packet import Packet, PacketType
-from zmqio.server.acks import Acks, ack_value
+from zmqio.server.acks import PendingAcks, ack_value
 from zmqio.server.broadcast import Broadcast
 from zmqio.server.event_pool import EventPool
 from zmqio.server.event_queue import EventQueue
 from zmqio.server.handshake import Handshake
-from zmqio.server.sending import Sending
-from zmqio.server.taps import Tappable
+from zmqio.server.sending import EmitOptions
+from zmqio.server.socket_listeners import ListenerMixin
 
-__all__ = ["Home", "Line", "Socket"]
+__all__ = ["ClientConnection", "Socket", "SocketNamespace"]
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +35,7 @@ EVENTS_WHILE_ASKING = 10
 """Times `max_pending_events` that may wait while an acknowledgement of this client is awaited."""
 
 
-class Line(Protocol):
+class ClientConnection(Protocol):
     """The connection of a socket's client, which its sockets in other namespaces share."""
 
     @property
@@ -42,7 +43,7 @@ class Line(Protocol):
         """`polling` or `websocket`, as it is now."""
 
     @property
-    def lane(self) -> Lane:
+    def lane(self) -> DirectWriter:
         """The shortest way to the client, for broadcasts."""
 
     def write(self, payload: Prepared, /, *, volatile: bool = False) -> None:
@@ -55,7 +56,7 @@ class Line(Protocol):
         """Disconnect the client from all namespaces and close the connection."""
 
 
-class Home(Protocol):
+class SocketNamespace(Protocol):
     """What a socket needs of its namespace."""
 
     @property
@@ -108,13 +109,13 @@ class Home(Protocol):
         """The client knows that it is connected: broadcasts may be written without a detour."""
 
 
-class _State(Enum):
+class _SocketState(Enum):
     CONNECTING = "connecting"
     CONNECTED = "connected"
     GONE = "gone"
 
 
-class Socket(Tappable):
+class Socket(ListenerMixin):
     """One client in one namespace, as handlers get it.
 
     Attributes:
@@ -141,16 +142,16 @@ class Socket(Tappable):
         "id",
     )
 
-    def __init__(self, sid: Sid, home: Home, line: Line, handshake: Handshake) -> None:
+    def __init__(self, sid: Sid, home: SocketNamespace, line: ClientConnection, handshake: Handshake) -> None:
         self.id = sid
         self.handshake = handshake
         self.data: dict[str, Any] = {}
         self.gone_reason = ""
         self._home = home
         self._line = line
-        self._state = _State.CONNECTING
+        self._state = _SocketState.CONNECTING
         self._held: list[tuple[Prepared, bool]] = []
-        self._acks = Acks()
+        self._acks = PendingAcks()
         self._events: EventQueue[Packet] | None = None
         self.taps = None
         self._last_rooms: frozenset[str] = frozenset()
@@ -166,7 +167,7 @@ class Socket(Tappable):
     @property
     def connected(self) -> bool:
         """Whether the client is connected to the namespace, and told so."""
-        return self._state is _State.CONNECTED
+        return self._state is _SocketState.CONNECTED
 
     @property
     def transport(self) -> str:
@@ -176,7 +177,7 @@ class Socket(Tappable):
     @property
     def rooms(self) -> frozenset[str]:
         """The rooms it is in, its own among them; after it has disconnected, those it was in."""
-        if self._state is _State.GONE:
+        if self._state is _SocketState.GONE:
             return self._last_rooms
         return frozenset(self._home.adapter.rooms_of(self.id))
 
@@ -191,7 +192,7 @@ class Socket(Tappable):
             SocketGoneError: the client has disconnected.
         """
         self._home.check_loop()
-        if self._state is _State.GONE:
+        if self._state is _SocketState.GONE:
             raise SocketGoneError(f"socket {self.id} has disconnected; it cannot join {rooms!r}")
         await self._home.adapter.add(self.id, rooms)
 
@@ -228,7 +229,7 @@ class Socket(Tappable):
         """
         self._home.check_loop()
         self._home.check_event(event)
-        if self._state is _State.GONE:
+        if self._state is _SocketState.GONE:
             raise SocketGoneError(f"socket {self.id} has disconnected; it cannot acknowledge {event!r}")
         ack_id = self._home.next_ack_id()
         prepared = self._home.prepare(Packet(PacketType.EVENT, self._home.name, [event, *args], ack_id))
@@ -239,17 +240,17 @@ class Socket(Tappable):
         return ack_value(await self._acks.wait(ack_id, lambda: self.write(prepared), timeout))
 
     @property
-    def volatile(self) -> Sending:
+    def volatile(self) -> EmitOptions:
         """For an event that the client does without if it cannot take it now."""
-        return Sending(self).volatile
+        return EmitOptions(self).volatile
 
-    def timeout(self, seconds: float) -> Sending:
+    def timeout(self, seconds: float) -> EmitOptions:
         """For an event whose acknowledgement may take `seconds`."""
-        return Sending(self).timeout(seconds)
+        return EmitOptions(self).timeout(seconds)
 
-    def compress(self, _on: bool = True, /) -> Sending:
+    def compress(self, _on: bool = True, /) -> EmitOptions:
         """Accepted and without effect, see `Broadcast.compress`."""
-        return Sending(self)
+        return EmitOptions(self)
 
     def to(self, *rooms: str) -> Broadcast:
         """An operation that reaches the members of rooms, but not this socket."""
@@ -281,7 +282,7 @@ class Socket(Tappable):
         self._home.check_loop()
         self._home.check_event(event)
         prepared = self._home.prepare(Packet(PacketType.EVENT, self._home.name, [event, *args]))
-        if self._state is not _State.GONE:
+        if self._state is not _SocketState.GONE:
             self.tell_outgoing(event, args)
             self.write(prepared, volatile=volatile)
 
@@ -292,7 +293,7 @@ class Socket(Tappable):
 
     def disconnect_soon(self, *, close: bool) -> None:
         """The same as `disconnect`, for callers that cannot await."""
-        if self._state is _State.GONE:
+        if self._state is _SocketState.GONE:
             return
         if close:
             self._line.disconnect_all()
@@ -308,10 +309,10 @@ class Socket(Tappable):
 
     def write(self, prepared: Prepared, *, volatile: bool = False) -> None:
         """Write one packet, after what earlier broadcasts still have to deliver here."""
-        if self._state is _State.GONE:
+        if self._state is _SocketState.GONE:
             return
         self._home.catch_up(self.id)
-        if self._state is _State.CONNECTING:
+        if self._state is _SocketState.CONNECTING:
             self.hold(prepared, volatile=volatile)
         else:
             self._line.write(prepared, volatile=volatile)
@@ -328,9 +329,9 @@ class Socket(Tappable):
 
     def settle(self) -> None:
         """Tell the client that it is connected, then give it what came up meanwhile."""
-        if self._state is not _State.CONNECTING:
+        if self._state is not _SocketState.CONNECTING:
             return
-        self._state = _State.CONNECTED
+        self._state = _SocketState.CONNECTED
         self._home.settled(self)
         self._line.write(self._home.prepare(Packet(PacketType.CONNECT, self._home.name, {"sid": self.id})))
         held, self._held = self._held, []
@@ -338,7 +339,7 @@ class Socket(Tappable):
             self._line.write(prepared, volatile=volatile)
 
     @property
-    def lane(self) -> Lane:
+    def lane(self) -> DirectWriter:
         """The shortest way to the client, for broadcasts."""
         return self._line.lane
 
@@ -370,7 +371,7 @@ class Socket(Tappable):
 
     def gone(self, rooms: Collection[str], reason: str, last: Callable[[], Awaitable[None]] | None) -> None:
         """The socket has left its namespace: run `last` once the events before it are handled."""
-        self._state = _State.GONE
+        self._state = _SocketState.GONE
         self.gone_reason = reason
         self._last_rooms = frozenset(rooms)
         self._held = []

@@ -15,7 +15,7 @@ from pathlib import Path, PurePath
 
 import structlog
 
-__all__ = ["Host", "Workers", "find_workers", "warn_of_workers"]
+__all__ = ["WorkerHost", "Workers", "find_workers", "warn_of_workers"]
 
 log = structlog.get_logger(__name__)
 
@@ -30,7 +30,7 @@ REMEDY = (
 
 
 @dataclass(frozen=True, slots=True)
-class Host:
+class WorkerHost:
     """What is known of how this process was started.
 
     Attributes:
@@ -61,7 +61,7 @@ class Workers:
     count: int
 
 
-def find_workers(host: Host) -> Workers | None:
+def find_workers(host: WorkerHost) -> Workers | None:
     """Say which workers this process is one of; None if it is alone on its port, as far as can be told.
 
     WEB_CONCURRENCY counts where it has an effect: uvicorn's own number of workers follows from it, gunicorn's too
@@ -84,7 +84,7 @@ def warn_of_workers() -> None:
         )
 
 
-def _is_gunicorn(host: Host) -> bool:
+def _is_gunicorn(host: WorkerHost) -> bool:
     """It sets SERVER_SOFTWARE for its workers; with `setproctitle` its command is "gunicorn: master [app]"."""
     if host.environ.get("SERVER_SOFTWARE", "").startswith("gunicorn/"):
         return True
@@ -92,7 +92,7 @@ def _is_gunicorn(host: Host) -> bool:
     return any(PurePath(part.split(":")[0]).name == "gunicorn" for part in host.parent_command[:2])
 
 
-def _gunicorn_workers(host: Host) -> int:
+def _gunicorn_workers(host: WorkerHost) -> int:
     """From the command line, else GUNICORN_CMD_ARGS, else WEB_CONCURRENCY; a configuration file is not read."""
     return (
         _workers_option(host.parent_command)
@@ -125,7 +125,7 @@ def _number(text: str) -> int:
     return int(text) if text.isdecimal() else 0
 
 
-def _observe() -> Host:
+def _observe() -> WorkerHost:
     parent = os.getppid()
     command: list[str] = []
     siblings = 0
@@ -133,7 +133,7 @@ def _observe() -> Host:
         command = Path(f"/proc/{parent}/cmdline").read_bytes().decode(errors="replace").rstrip("\0").split("\0")
         siblings = len(Path(f"/proc/{parent}/task/{parent}/children").read_text().split())
     spawned_by, spawned_workers = _spawned()
-    return Host(os.environ, command, siblings, spawned_by, spawned_workers)
+    return WorkerHost(os.environ, command, siblings, spawned_by, spawned_workers)
 
 
 def _spawned() -> tuple[str, int]:

@@ -15,14 +15,14 @@ import structlog
 
 from zmqio.log_limit import LogLimit
 
-__all__ = ["Flow", "Sender"]
+__all__ = ["Backpressure", "LinkSender"]
 
 log = structlog.get_logger(__name__)
 
 TRY_AGAIN_S = 0.02
 
 
-class Sender(Protocol):
+class LinkSender(Protocol):
     """The publishing half of a link."""
 
     @property
@@ -33,7 +33,7 @@ class Sender(Protocol):
         """Queue one message; False when it is not taken."""
 
 
-class Flow:
+class Backpressure:
     """The publishing halves of the links that are ready.
 
     Args:
@@ -45,13 +45,13 @@ class Flow:
     def __init__(self, counters: Counter[str], try_again: Callable[[int], None]) -> None:
         self._counters = counters
         self._try_again = try_again
-        self._ready: dict[int, Sender] = {}
-        self._flowing: list[tuple[int, Sender]] = []
+        self._ready: dict[int, LinkSender] = {}
+        self._flowing: list[tuple[int, LinkSender]] = []
         self._stalled: dict[int, asyncio.TimerHandle] = {}
         self._trying: int | None = None
         self._log = LogLimit()
 
-    def add(self, link: int, sender: Sender) -> None:
+    def add(self, link: int, sender: LinkSender) -> None:
         """A link has become ready."""
         self._ready[link] = sender
         self._sort()

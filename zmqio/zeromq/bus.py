@@ -15,11 +15,11 @@ from zmqio.adapter.base import BusEvents
 from zmqio.config import BusOptions
 from zmqio.exceptions import ConfigError, MessageTooLargeError
 from zmqio.log_limit import LogLimit
-from zmqio.zeromq.backpressure import Flow
+from zmqio.zeromq.backpressure import Backpressure
 from zmqio.zeromq.context import ProcessContext
-from zmqio.zeromq.final_flush import Leftover
-from zmqio.zeromq.link import Link, LinkOptions, LinkState
-from zmqio.zeromq.subscribe_barrier import Barrier
+from zmqio.zeromq.final_flush import FinalFlush
+from zmqio.zeromq.link import BrokerLink, LinkOptions, LinkState
+from zmqio.zeromq.subscribe_barrier import SubscribeBarrier
 
 __all__ = ["ZmqBus"]
 
@@ -54,13 +54,13 @@ class ZmqBus:
         self._options = options
         self.counters: Counter[str] = Counter()
         self._context = ProcessContext()
-        self._links: list[Link] = []
-        self._barrier: Barrier | None = None
+        self._links: list[BrokerLink] = []
+        self._barrier: SubscribeBarrier | None = None
         self._slow: set[int] = set()
         self._events: BusEvents | None = None
         self._rubbish_log = LogLimit()
         self._failure_log = LogLimit()
-        self._flow = Flow(self.counters, self._try_again)
+        self._flow = Backpressure(self.counters, self._try_again)
 
     @property
     def brokers(self) -> str:
@@ -85,7 +85,7 @@ class ZmqBus:
         options = LinkOptions(self._options.publish_queue_messages, self._options.dead_after_s)
         context = self._context.get()
         self._links = [
-            Link(index, address, context, options, self) for index, address in enumerate(self._addresses)
+            BrokerLink(index, address, context, options, self) for index, address in enumerate(self._addresses)
         ]
 
     def publish(self, topic: bytes, body: bytes, *, link: int | None = None) -> int:
@@ -172,11 +172,11 @@ class ZmqBus:
         if self._events is not None:
             self._events.resumed(link)
 
-    def _barrier_of_this_turn(self) -> Barrier:
+    def _barrier_of_this_turn(self) -> SubscribeBarrier:
         if self._barrier is None:
             connected = {link.index for link in self._links if link.is_connected}
             # Who made somebody wait is waited for again when it has answered.
-            self._barrier = Barrier((connected - self._slow) or connected, self._answers)
+            self._barrier = SubscribeBarrier((connected - self._slow) or connected, self._answers)
             asyncio.get_running_loop().call_soon(self._sync)
         return self._barrier
 
@@ -189,7 +189,7 @@ class ZmqBus:
         if not barrier.is_done and len(self._links) > 1:
             asyncio.get_running_loop().call_later(self._options.barrier_timeout_s, self._time_is_up, barrier)
 
-    def _time_is_up(self, barrier: Barrier) -> None:
+    def _time_is_up(self, barrier: SubscribeBarrier) -> None:
         if barrier.due and self._events is not None:
             self.counters["bus_barriers_cut_short"] += 1
             for link in barrier.due - self._slow:
@@ -206,7 +206,7 @@ class ZmqBus:
         if self._events is not None and self._links[index].state is LinkState.READY:
             self._events.back(index)
 
-    def _close_links(self) -> list[Leftover]:
+    def _close_links(self) -> list[FinalFlush]:
         self._events = None
         self._flow.close()
         links, self._links = self._links, []
@@ -216,7 +216,7 @@ class ZmqBus:
                 self._barrier.lost(link.index)
         return [leftover for leftover in leftovers if leftover is not None]
 
-    def _finish(self, leftovers: Sequence[Leftover]) -> None:
+    def _finish(self, leftovers: Sequence[FinalFlush]) -> None:
         ends_at_s = time.monotonic() + LINGER_S
         for leftover in leftovers:
             leftover.send_now()  # one broker that hangs must not cost the others their last messages

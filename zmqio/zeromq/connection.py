@@ -25,11 +25,11 @@ import structlog
 
 from zmqio.exceptions import ZmtpError
 from zmqio.protocol.zmtp import GREETING, PING, Conversation, Message, SocketType
-from zmqio.zeromq.dialer import Dial
-from zmqio.zeromq.final_flush import Leftover
+from zmqio.zeromq.dialer import Dialer
+from zmqio.zeromq.final_flush import FinalFlush
 from zmqio.zeromq.socket_options import REFUSED_RETRY_S
 
-__all__ = ["Connection", "ConnectionEvents"]
+__all__ = ["ZmtpConnection", "ZmtpConnectionEvents"]
 
 log = structlog.get_logger(__name__)
 
@@ -48,7 +48,7 @@ was too busy for does not count. Fewer create loss: a busy broker would be taken
 
 
 @dataclass(frozen=True, slots=True)
-class ConnectionEvents:
+class ZmtpConnectionEvents:
     """Whom to call about one connection; on the loop, never inside a call to the connection.
 
     Attributes:
@@ -62,7 +62,7 @@ class ConnectionEvents:
     refused: Callable[[str], None]
 
 
-class Connection:
+class ZmtpConnection:
     """Keeps one connection to an endpoint. Belongs to the event loop on which it was made.
 
     Args:
@@ -84,7 +84,7 @@ class Connection:
         loop: asyncio.AbstractEventLoop,
         endpoint: str,
         socket_type: SocketType,
-        events: ConnectionEvents,
+        events: ZmtpConnectionEvents,
         received: Callable[[Sequence[Message], bool], None],
         drained: Callable[[], None] = lambda: None,
     ) -> None:
@@ -105,7 +105,7 @@ class Connection:
         self._unsent: deque[bytes | memoryview] = deque()
         self._backlog: list[Message] = []
         self._timer: asyncio.TimerHandle | None = None
-        self._dial: Dial | None = None
+        self._dial: Dialer | None = None
         self._connect()
 
     @property
@@ -162,18 +162,18 @@ class Connection:
         self._backlog = []
         self._drop()
 
-    def leave(self, last: bytes) -> Leftover | None:
+    def leave(self, last: bytes) -> FinalFlush | None:
         """Stop, and hand out what was not sent yet with `last` behind it, if there is a connection for it."""
         connection, unsent = self._socket, [*self._unsent, last]
         leftover = None
         if connection is not None and self.is_up and not self._is_lost:
             self._forget_socket()
-            leftover = Leftover(connection, unsent)
+            leftover = FinalFlush(connection, unsent)
         self.close()
         return leftover
 
     def _connect(self, wait_s: float = 0.0) -> None:
-        self._dial = Dial(self._loop, self._endpoint, self._greet, self._unanswered, wait_s)
+        self._dial = Dialer(self._loop, self._endpoint, self._greet, self._unanswered, wait_s)
 
     def _unanswered(self, reason: str) -> None:
         self.trouble = reason

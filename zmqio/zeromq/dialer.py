@@ -16,7 +16,7 @@ from typing import Any
 
 from zmqio.zeromq.socket_options import KEEPALIVE_IDLE_S, KEEPALIVE_INTVL_S, KEEPALIVE_PROBES
 
-__all__ = ["Dial"]
+__all__ = ["Dialer"]
 
 AGAIN_S = 0.01
 AGAIN_MOST_S = 0.1
@@ -30,7 +30,7 @@ class _Address:
     address: Any  # as `socket.connect` takes it
 
 
-class Dial:
+class Dialer:
     """Connects once, however long it takes. Belongs to the event loop on which it was made.
 
     Args:

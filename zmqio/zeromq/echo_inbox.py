@@ -16,10 +16,10 @@ from zmqio.zeromq.context import ProcessContext, SyncSocket
 from zmqio.zeromq.endpoints import endpoints_of
 from zmqio.zeromq.socket_options import set_link_options
 
-__all__ = ["Inbox"]
+__all__ = ["EchoInbox"]
 
 
-class Inbox:
+class EchoInbox:
     """Subscribed to one topic at every broker. Not thread-safe; in a forked child make another.
 
     The subscription takes effect some time after this returns: a message that must be seen is sent again until

@@ -5,13 +5,13 @@ import socket
 import time
 from collections.abc import Iterable
 
-__all__ = ["Leftover"]
+__all__ = ["FinalFlush"]
 
 READ_BYTES = 1 << 16
 LEAST_WAIT_S = 0.001
 
 
-class Leftover:
+class FinalFlush:
     """What a connection that nothing serves any more has not sent. May be used on any thread.
 
     Args:

@@ -16,17 +16,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from zmqio.zeromq.connection import ConnectionEvents
+from zmqio.zeromq.connection import ZmtpConnectionEvents
 from zmqio.zeromq.context import SyncContext
 from zmqio.zeromq.endpoints import endpoints_of
-from zmqio.zeromq.final_flush import Leftover
+from zmqio.zeromq.final_flush import FinalFlush
 from zmqio.zeromq.link_log import LinkLog
 from zmqio.zeromq.publisher import Publisher
-from zmqio.zeromq.subscribe_barrier import Barrier, SyncQueue, make_sync_topic, parse_acknowledgement
+from zmqio.zeromq.subscribe_barrier import SubscribeBarrier, SyncQueue, make_sync_topic, parse_acknowledgement
 from zmqio.zeromq.subscriber import Subscriber
-from zmqio.zeromq.version_check import Hello, say_hello
+from zmqio.zeromq.version_check import VersionCheck, say_hello
 
-__all__ = ["Link", "LinkEvents", "LinkOptions", "LinkState"]
+__all__ = ["BrokerLink", "LinkEvents", "LinkOptions", "LinkState"]
 
 ASK_AGAIN_S = 1.0
 
@@ -71,7 +71,7 @@ class LinkOptions:
     silent_after_s: float
 
 
-class Link:
+class BrokerLink:
     """A connection to one broker. Belongs to the running event loop.
 
     Args:
@@ -91,7 +91,7 @@ class Link:
         self._options = options
         self._events = events
         self._syncs = SyncQueue(index)
-        self._hello: Hello | None = None
+        self._hello: VersionCheck | None = None
         self._asking: asyncio.TimerHandle | None = None
         self._asked_at_s = 0.0
         self._log = LinkLog(self._loop, index, address, lambda: self.trouble)
@@ -101,7 +101,7 @@ class Link:
             self._loop,
             endpoints.publish,
             options.publish_queue_messages,
-            ConnectionEvents(self._half_is_up, self._lost, self._log.refused),
+            ZmtpConnectionEvents(self._half_is_up, self._lost, self._log.refused),
         )
         self._subscriber = Subscriber(
             self._loop,
@@ -110,7 +110,7 @@ class Link:
             on_sync=self._acknowledged,
             on_rubbish=partial(events.link_rubbish, index),
             on_behind=partial(events.link_behind, index),
-            connection=ConnectionEvents(self._half_is_up, self._subscriber_is_down, self._log.refused),
+            connection=ZmtpConnectionEvents(self._half_is_up, self._subscriber_is_down, self._log.refused),
         )
 
     @property
@@ -133,7 +133,7 @@ class Link:
         for topic in topics:
             self._subscriber.unsubscribe(topic)
 
-    def sync(self, barrier: Barrier) -> None:
+    def sync(self, barrier: SubscribeBarrier) -> None:
         """Let `barrier` hear when the broker has applied everything subscribed up to now, or is lost."""
         self._syncs.add(barrier)
         if self.is_connected:
@@ -141,7 +141,7 @@ class Link:
         else:
             self._syncs.lost()
 
-    def close(self) -> Leftover | None:
+    def close(self) -> FinalFlush | None:
         """Stop, and hand out what was not sent yet, if there is a connection for it."""
         self.state = LinkState.CONNECTING
         self._subscriber.close()

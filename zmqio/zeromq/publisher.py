@@ -15,8 +15,8 @@ import asyncio
 from collections.abc import Sequence
 
 from zmqio.protocol.zmtp import Message, SocketType, frame
-from zmqio.zeromq.connection import Connection, ConnectionEvents
-from zmqio.zeromq.final_flush import Leftover
+from zmqio.zeromq.connection import ZmtpConnection, ZmtpConnectionEvents
+from zmqio.zeromq.final_flush import FinalFlush
 
 __all__ = ["Publisher"]
 
@@ -38,7 +38,7 @@ class Publisher:
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, endpoint: str, queue_messages: int, connection: ConnectionEvents
+        self, loop: asyncio.AbstractEventLoop, endpoint: str, queue_messages: int, connection: ZmtpConnectionEvents
     ) -> None:
         self._loop = loop
         self._queue_messages = queue_messages
@@ -49,8 +49,8 @@ class Publisher:
         self._is_gathering = False
         self._listening: asyncio.TimerHandle | None = None
         # A handshake is not enough here: `_heard` tells when the connection is up.
-        events = ConnectionEvents(lambda: None, self._disconnected, connection.refused)
-        self._connection = Connection(loop, endpoint, SocketType.PUB, events, self._heard, self._send_gathered)
+        events = ZmtpConnectionEvents(lambda: None, self._disconnected, connection.refused)
+        self._connection = ZmtpConnection(loop, endpoint, SocketType.PUB, events, self._heard, self._send_gathered)
 
     @property
     def trouble(self) -> str:
@@ -81,7 +81,7 @@ class Publisher:
         self._settle()
         self._connection.restart()
 
-    def leave(self) -> Leftover | None:
+    def leave(self) -> FinalFlush | None:
         """Stop, and hand out what was not sent yet, if there is a connection for it."""
         gathered = b"".join(self._gathered)
         self._settle()

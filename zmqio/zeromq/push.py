@@ -26,7 +26,7 @@ __all__ = ["AsyncPush", "Push"]
 LOOK_AGAIN_S = 0.1
 
 
-class _InProcess:
+class _PushProcess:
     """What a `Push` has in one process: a forked child has its own, so it meets no lock held by its parent."""
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class Push:
         self._linger_s = linger_s
         self._queue_messages = queue_messages
         self._context = ProcessContext()
-        self._by_pid: dict[int, _InProcess] = {}
+        self._by_pid: dict[int, _PushProcess] = {}
         _open_pushes.add(self)
 
     def send(self, frame: bytes) -> None:
@@ -90,9 +90,9 @@ class Push:
                 here.sockets = None
                 self._context.term()
 
-    def _here(self) -> _InProcess:
+    def _here(self) -> _PushProcess:
         pid = os.getpid()
-        return self._by_pid.get(pid) or self._by_pid.setdefault(pid, _InProcess())
+        return self._by_pid.get(pid) or self._by_pid.setdefault(pid, _PushProcess())
 
 
 class AsyncPush:

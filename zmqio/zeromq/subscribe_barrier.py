@@ -4,7 +4,7 @@ A node subscribes to what it needs and then to a topic of its own, `0xff "sync-"
 subscriptions in order, so when it answers (it publishes that topic followed by its 8-byte epoch), it has applied
 everything before. 0xff sorts last, so this also holds when libzmq sends all subscriptions again, in byte order.
 
-- `Barrier`   the waiters of one turn of the event loop, over all links
+- `SubscribeBarrier`   the waiters of one turn of the event loop, over all links
 - `SyncQueue` the barriers of one link: at most one question is on its way, the next covers all that came meanwhile
 """
 
@@ -12,7 +12,7 @@ import asyncio
 import secrets
 from collections.abc import Callable, Iterable
 
-__all__ = ["EPOCH_LENGTH", "Barrier", "SyncQueue", "make_sync_topic", "parse_acknowledgement"]
+__all__ = ["EPOCH_LENGTH", "SubscribeBarrier", "SyncQueue", "make_sync_topic", "parse_acknowledgement"]
 
 SYNC_PREFIX = b"\xffsync-"
 SYNC_ID_LENGTH = 16
@@ -32,7 +32,7 @@ def parse_acknowledgement(frame: bytes) -> tuple[bytes, bytes] | None:
     return frame[:SYNC_TOPIC_LENGTH], frame[SYNC_TOPIC_LENGTH:]
 
 
-class Barrier:
+class SubscribeBarrier:
     """Lets its waiters go on when every link has acknowledged or is lost, or one has and time is up.
 
     Args:
@@ -96,8 +96,8 @@ class SyncQueue:
 
     def __init__(self, link: int) -> None:
         self._link = link
-        self._asked: list[Barrier] = []
-        self._next: list[Barrier] = []
+        self._asked: list[SubscribeBarrier] = []
+        self._next: list[SubscribeBarrier] = []
         self.topic: bytes | None = None
         """The sync topic that is on its way, if any."""
 
@@ -111,7 +111,7 @@ class SyncQueue:
         """Whether a barrier waits for the next question."""
         return bool(self._next)
 
-    def add(self, barrier: Barrier) -> None:
+    def add(self, barrier: SubscribeBarrier) -> None:
         """Let `barrier` hear of the next acknowledgement that covers everything subscribed up to now."""
         self._next.append(barrier)
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from zmqio.exceptions import TopicError
 from zmqio.protocol.topic import split
 from zmqio.protocol.zmtp import Message, SocketType, cancellation, subscription
-from zmqio.zeromq.connection import Connection, ConnectionEvents
+from zmqio.zeromq.connection import ZmtpConnection, ZmtpConnectionEvents
 
 __all__ = ["Subscriber"]
 
@@ -49,7 +49,7 @@ class Subscriber:
         on_sync: Callable[[bytes], None],
         on_rubbish: Callable[[str], None],
         on_behind: Callable[[], None],
-        connection: ConnectionEvents,
+        connection: ZmtpConnectionEvents,
     ) -> None:
         self._loop = loop
         self._on_message = on_message
@@ -62,8 +62,8 @@ class Subscriber:
         self._topics: dict[bytes, int] = {}
         self._unsaid: list[bytes] = []
         self._up = connection.up
-        events = ConnectionEvents(self._connected, connection.down, connection.refused)
-        self._connection = Connection(loop, endpoint, SocketType.SUB, events, self._received)
+        events = ZmtpConnectionEvents(self._connected, connection.down, connection.refused)
+        self._connection = ZmtpConnection(loop, endpoint, SocketType.SUB, events, self._received)
 
     @property
     def is_up(self) -> bool:

@@ -15,23 +15,23 @@ import zmq
 from zmqio.zeromq.context import SyncContext
 from zmqio.zeromq.socket_options import fd_of, set_link_options
 
-__all__ = ["PROTOCOL_VERSION", "Hello", "say_hello"]
+__all__ = ["PROTOCOL_VERSION", "VersionCheck", "say_hello"]
 
 log = structlog.get_logger(__name__)
 
 PROTOCOL_VERSION = 1
 
 
-def say_hello(loop: asyncio.AbstractEventLoop, context: SyncContext, endpoint: str) -> "Hello | None":
-    """Ask, if this process can; else say in the log that nobody has asked. See `Hello`."""
+def say_hello(loop: asyncio.AbstractEventLoop, context: SyncContext, endpoint: str) -> "VersionCheck | None":
+    """Ask, if this process can; else say in the log that nobody has asked. See `VersionCheck`."""
     try:
-        return Hello(loop, context, endpoint)
+        return VersionCheck(loop, context, endpoint)
     except zmq.ZMQError as error:  # no file descriptor is free
         log.warning("bus_hello_failed", endpoint=endpoint, error=str(error))
         return None
 
 
-class Hello:
+class VersionCheck:
     """One question to one broker. Belongs to the event loop on which it was made.
 
     Args:

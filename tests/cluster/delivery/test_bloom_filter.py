@@ -3,27 +3,27 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zmqio.cluster.delivery.bloom_filter import GrowingFilter, TopicFilter, make_filter
+from zmqio.cluster.delivery.bloom_filter import GrowingBloomFilter, TopicBloomFilter, make_filter
 
 some_topics = st.lists(st.binary(max_size=40), max_size=50)
 
 
 @given(some_topics)
 def test_everything_that_was_put_in_is_found(topics: list[bytes]) -> None:
-    known = TopicFilter(make_filter(topics))
+    known = TopicBloomFilter(make_filter(topics))
     for _ in range(2):  # looked up, and remembered
         assert all(topic in known for topic in topics)
 
 
 def test_about_one_other_in_a_hundred_is_found() -> None:
-    known = TopicFilter(make_filter([b"zmqio/r//\0room-%d\0" % number for number in range(2_000)]))
+    known = TopicBloomFilter(make_filter([b"zmqio/r//\0room-%d\0" % number for number in range(2_000)]))
     found = sum(b"zmqio/r//\0other-%d\0" % number in known for number in range(20_000))
     assert 20 < found < 400
 
 
 def test_nothing_is_in_an_empty_one() -> None:
-    assert b"a" not in TopicFilter(make_filter([]))
-    assert b"a" not in TopicFilter(b"")
+    assert b"a" not in TopicBloomFilter(make_filter([]))
+    assert b"a" not in TopicBloomFilter(b"")
 
 
 def test_twelve_bits_a_topic() -> None:
@@ -38,11 +38,11 @@ def test_bytes_are_those_of_the_description() -> None:
 
 @given(st.binary(max_size=30), st.binary(max_size=20))
 def test_any_bytes_are_a_filter(bits: bytes, topic: bytes) -> None:
-    assert (topic in TopicFilter(bits)) in (True, False)
+    assert (topic in TopicBloomFilter(bits)) in (True, False)
 
 
 def test_more_topics_than_it_remembers_are_still_told_apart() -> None:
-    known = TopicFilter(make_filter([b"mine"]))
+    known = TopicBloomFilter(make_filter([b"mine"]))
     for number in range(10_001):
         _ = b"%d" % number in known
     assert b"mine" in known
@@ -50,15 +50,15 @@ def test_more_topics_than_it_remembers_are_still_told_apart() -> None:
 
 @given(some_topics, some_topics)
 def test_growing_filter_finds_what_was_in_it_and_what_came_later(first: list[bytes], later: list[bytes]) -> None:
-    growing = GrowingFilter(first)
+    growing = GrowingBloomFilter(first)
     for topic in later:
         growing.add(topic)
-    known = TopicFilter(growing.to_bytes())
+    known = TopicBloomFilter(growing.to_bytes())
     assert all(topic in known for topic in first + later)
 
 
 def test_growing_filter_has_room_for_as_many_again() -> None:
-    growing = GrowingFilter([b"%d" % number for number in range(100)])
+    growing = GrowingBloomFilter([b"%d" % number for number in range(100)])
     for number in range(99):
         growing.add(b"new-%d" % number)
     assert not growing.is_full

@@ -3,7 +3,7 @@
 import asyncio
 
 from tests.support.timing import wait_until
-from zmqio.cluster.delivery.inbound_queue import SLICE_MESSAGES, Inflow
+from zmqio.cluster.delivery.inbound_queue import SLICE_MESSAGES, InboundQueue
 
 
 class Sink:
@@ -14,7 +14,7 @@ class Sink:
         self.idle_after: list[int] = []
         self.brings: dict[int, int] = {}
         self.clears_at: int | None = None
-        self.inflow = Inflow[int](self.hand_on, lambda: self.idle_after.append(len(self.got)))
+        self.inflow = InboundQueue[int](self.hand_on, lambda: self.idle_after.append(len(self.got)))
 
     def hand_on(self, message: int) -> None:
         self.got.append(message)

@@ -8,18 +8,18 @@ from structlog.testing import capture_logs
 from zmqio.adapter.base import Identity
 from zmqio.cluster.delivery.outbox import Outbox
 from zmqio.cluster.delivery.replay_buffer import MESSAGE_OVERHEAD_BYTES
-from zmqio.cluster.incidents import Incidents
+from zmqio.cluster.diagnostics import Diagnostics
 from zmqio.config import REPLAY_OVERHEAD_BYTES, BusOptions
 from zmqio.exceptions import BusOverflowError, BusUnavailableError, EnvelopeError, MessageTooLargeError
 from zmqio.ids import NodeId, NodeTag
 from zmqio.protocol import messages as m
 from zmqio.protocol.envelope import decode, encode
-from zmqio.protocol.messages import Envelope, Message, Stamp
+from zmqio.protocol.messages import Envelope, Message, MessageId
 
 ME = NodeId("tag1AAAAAAAAAAA")
 T, U = b"zmqio/a/\0", b"zmqio/u/other\0"
 SMALL = m.FetchRooms(1, "/")
-SIZE = len(T) + len(encode(Envelope(Stamp(ME, 1, 0), SMALL))) + MESSAGE_OVERHEAD_BYTES
+SIZE = len(T) + len(encode(Envelope(MessageId(ME, 1, 0), SMALL))) + MESSAGE_OVERHEAD_BYTES
 
 
 class FakeBus:
@@ -45,7 +45,7 @@ class Stage:
     def __init__(self, links: int = 1, **options: int) -> None:
         self.now = 100.0
         self.bus = FakeBus(links)
-        self.incidents = Incidents(lambda: self.now)
+        self.incidents = Diagnostics(lambda: self.now)
         self.outbox = Outbox(
             Identity(ME, NodeTag("tag1")),
             self.bus,  # type: ignore[arg-type]
@@ -67,7 +67,7 @@ class Stage:
 
 
 def broadcast(text: str = "2[]", *, volatile: bool = False) -> Message:
-    return m.Broadcast("/", (), (), volatile, (text,))
+    return m.BroadcastMessage("/", (), (), volatile, (text,))
 
 
 def test_published_messages_name_the_one_before_on_their_topic_and_are_kept() -> None:
@@ -204,7 +204,7 @@ def test_what_is_told_shows_the_counter_and_is_not_kept() -> None:
     stage = Stage(links=2)
     stage.outbox.publish(T, SMALL)
     stage.outbox.tell(T, m.Goodbye("x"), link=1)
-    assert stage.bus.sent[-1] == (1, T, Envelope(Stamp(ME, 1, None), m.Goodbye("x")))
+    assert stage.bus.sent[-1] == (1, T, Envelope(MessageId(ME, 1, None), m.Goodbye("x")))
     assert stage.kept == [1]
 
 
@@ -288,7 +288,7 @@ def test_page_fits_into_one_message_whatever_the_limit(limit: int) -> None:
     while not complete:
         page = stage.outbox.page(after, lambda topic: True, 1e6)
         answer = m.ReplayAnswer(1, page.upto, page.complete, page.forgotten, page.lost, page.messages)
-        assert len(encode(Envelope(Stamp(ME, 1 << 40), answer))) + 60 <= limit
+        assert len(encode(Envelope(MessageId(ME, 1 << 40), answer))) + 60 <= limit
         found += len(page.messages) + sum(len(row.numbers) for row in page.lost) + page.forgotten
         after, complete = page.upto, page.complete
     assert found == 8_001

@@ -1,13 +1,13 @@
 """One publisher by its links: which of them is sound, and why."""
 
-from zmqio.cluster.delivery.publisher import NOTHING_TO_WATCH, Question, Stream
+from zmqio.cluster.delivery.publisher import NOTHING_TO_WATCH, PublisherState, ReplayRequestState
 
 BOTH = 0b11
 
 
-def heard_by_both(n: int = 10) -> Stream:
+def heard_by_both(n: int = 10) -> PublisherState:
     """A living publisher whose two links are sound up to a number."""
-    stream = Stream(heard=0)
+    stream = PublisherState(heard=0)
     stream.revive(0.0)
     for link in (0, 1):
         stream.beat(link, 0, 1, BOTH)
@@ -18,7 +18,7 @@ def heard_by_both(n: int = 10) -> Stream:
 
 
 def test_first_heartbeat_of_a_silent_publisher_makes_its_link_sound() -> None:
-    stream = Stream(heard=0)
+    stream = PublisherState(heard=0)
     assert stream.beat(0, 0, 1, 0b01)
     assert stream.sound == 0b01
 
@@ -75,7 +75,7 @@ def test_renewed_link_becomes_sound_only_after_it_has_brought_something() -> Non
 
 
 def test_link_whose_generation_was_never_told_does_not_catch_up() -> None:
-    stream = Stream(heard=10, sound=0b01)
+    stream = PublisherState(heard=10, sound=0b01)
     stream.set_aside(1, 5)
     stream.catch_up(BOTH)
     assert stream.sound == 0b01
@@ -139,7 +139,7 @@ def test_hole_is_worth_a_question_only_if_the_publisher_lives_and_has_not_answer
 
 def test_question_starts_again_when_the_publisher_comes_back() -> None:
     stream = heard_by_both()
-    stream.question = Question(3, 10, first_meeting=False, due_at=50.0, asked=9)
+    stream.question = ReplayRequestState(3, 10, first_meeting=False, due_at=50.0, asked=9)
     stream.lives, stream.gone_at = False, 40.0
     stream.revive(45.0)
     assert (stream.lives, stream.gone_at) == (True, None)
@@ -148,7 +148,7 @@ def test_question_starts_again_when_the_publisher_comes_back() -> None:
 
 def test_publisher_that_was_never_gone_is_not_asked_anew_by_each_heartbeat() -> None:
     stream = heard_by_both()
-    stream.question = Question(3, 10, first_meeting=False, due_at=50.0, asked=9)
+    stream.question = ReplayRequestState(3, 10, first_meeting=False, due_at=50.0, asked=9)
     stream.revive(45.0)
     assert (stream.question.due_at, stream.question.asked) == (50.0, 9)
 
@@ -157,6 +157,6 @@ def test_settled_question_is_remembered_by_its_id() -> None:
     stream = heard_by_both()
     stream.settle()
     assert stream.settled_id == 0
-    stream.question = Question(3, 10, first_meeting=False, due_at=50.0)
+    stream.question = ReplayRequestState(3, 10, first_meeting=False, due_at=50.0)
     stream.settle()
     assert (stream.question, stream.settled_id) == (None, 3)

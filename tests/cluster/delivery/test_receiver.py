@@ -1,11 +1,17 @@
 """What a node does about what it misses, step by step; the promise as a whole is in `test_replay_machine`."""
 
 from zmqio.adapter.base import BusGap
-from zmqio.cluster.delivery.bloom_filter import TopicFilter
-from zmqio.cluster.delivery.receiver import ASK_AGAIN_S, GIVE_UP_AFTER_ASKS, TOMBSTONE_MARGIN_S, Replay, Replayed
-from zmqio.cluster.delivery.subscriptions import Interest
+from zmqio.cluster.delivery.bloom_filter import TopicBloomFilter
+from zmqio.cluster.delivery.receiver import (
+    ASK_AGAIN_S,
+    GIVE_UP_AFTER_ASKS,
+    TOMBSTONE_MARGIN_S,
+    Receiver,
+    ReplayResult,
+)
+from zmqio.cluster.delivery.subscriptions import TopicSubscriptions
 from zmqio.ids import NodeId
-from zmqio.protocol.messages import LostRow, ReplayAnswer, ReplayedRow, ReplayRequest, Stamp
+from zmqio.protocol.messages import LostRow, MessageId, ReplayAnswer, ReplayedRow, ReplayRequest
 
 P, Q = NodeId("P"), NodeId("Q")
 T, U, MY_SESSION = b"t", b"u", b"s/mine/1"
@@ -17,17 +23,17 @@ class Stage:
 
     def __init__(self, sessions_kept: int = 100) -> None:
         self.now = 1_000.0
-        self.replay = Replay(Interest(b"s/mine/", self.now, sessions_kept=sessions_kept), KEEP_S)
+        self.replay = Receiver(TopicSubscriptions(b"s/mine/", self.now, sessions_kept=sessions_kept), KEEP_S)
         self.replay.interest.add([T, U], self.now)
         for link in (0, 1):
             self.replay.back(link, self.now)
             self.beat(link, 0)
 
     def beat(self, link: int, n: int, generation: int = 1, node_id: NodeId = P) -> None:
-        self.replay.heartbeat(link, Stamp(node_id, n), generation, self.now)
+        self.replay.heartbeat(link, MessageId(node_id, n), generation, self.now)
 
     def hear(self, link: int, n: int, previous: int = 0, topic: bytes = T, node_id: NodeId = P) -> bool:
-        return self.replay.accept(link, topic, Stamp(node_id, n, previous), self.now)
+        return self.replay.accept(link, topic, MessageId(node_id, n, previous), self.now)
 
     def questions(self) -> list[ReplayRequest]:
         return [request for _, request in self.replay.take_questions(self.now)]
@@ -42,7 +48,7 @@ class Stage:
         complete: bool = True,
         forgotten: int = 0,
         lost: tuple[LostRow, ...] = (),
-    ) -> Replayed:
+    ) -> ReplayResult:
         """The publisher answers with rows, number -> topic, just sent."""
         rows = rows or {}
         messages = tuple(ReplayedRow(topic, b"", 0.0) for topic in rows.values())
@@ -111,7 +117,7 @@ def test_loss_of_both_links_asks_and_delivers_what_the_answer_brings() -> None:
     stage.replay.back(0, stage.now)
     assert not stage.hear(0, 5, 4)
     [request] = stage.questions()
-    assert (request.after, T in TopicFilter(request.topics)) == (1, True)
+    assert (request.after, T in TopicBloomFilter(request.topics)) == (1, True)
     assert stage.answer(0, request.request_id, 5, {3: U, 4: T, 5: T}).rows == (0, 1, 2)
     assert stage.hear(0, 6, 5)
     assert stage.replay.counts.replayed == 3
@@ -148,15 +154,15 @@ def test_answer_that_comes_by_both_links_is_delivered_once_and_makes_both_sound(
         stage.replay.back(link, stage.now)
     [request] = stage.questions()
     assert stage.answer(0, request.request_id, 2, {2: T}).rows == (0,)
-    assert stage.answer(1, request.request_id, 2, {2: T}) == Replayed()
+    assert stage.answer(1, request.request_id, 2, {2: T}) == ReplayResult()
     assert stage.hear(1, 3, 2)
     assert stage.hear(0, 4, 3)
 
 
 def test_answers_to_nobodys_question_are_of_no_use() -> None:
     stage = Stage()
-    assert stage.answer(0, 99, 5, {5: T}) == Replayed()
-    assert stage.replay.answer(0, Q, ReplayAnswer(1, 5, True, 0, (), ()), (), stage.now) == Replayed()
+    assert stage.answer(0, 99, 5, {5: T}) == ReplayResult()
+    assert stage.replay.answer(0, Q, ReplayAnswer(1, 5, True, 0, (), ()), (), stage.now) == ReplayResult()
     assert stage.hear(0, 1)
 
 
@@ -221,7 +227,7 @@ def test_hole_that_is_older_than_what_is_asked_already_is_asked_for_too() -> Non
     assert not stage.hear(0, 4, 2)
     [wide] = stage.questions()
     assert (narrow.after, wide.after) == (3, 1)
-    assert stage.answer(0, narrow.request_id, 4, {4: T}) == Replayed()
+    assert stage.answer(0, narrow.request_id, 4, {4: T}) == ReplayResult()
     assert stage.answer(0, wide.request_id, 4, {2: T, 3: U, 4: T}).rows == (0, 2)
 
 
@@ -283,7 +289,7 @@ def test_what_was_lost_before_the_first_meeting_was_not_missed() -> None:
     stage.beat(0, 40, node_id=Q)
     [request] = stage.questions()
     answer = ReplayAnswer(request.request_id, 40, True, 30, (LostRow(T, (39,), 0.0),), ())
-    assert stage.replay.answer(0, Q, answer, (), stage.now) == Replayed()
+    assert stage.replay.answer(0, Q, answer, (), stage.now) == ReplayResult()
 
 
 def test_row_older_than_the_subscription_or_no_message_of_the_publisher_is_not_delivered() -> None:
@@ -292,7 +298,7 @@ def test_row_older_than_the_subscription_or_no_message_of_the_publisher_is_not_d
     [request] = stage.questions()
     rows = (ReplayedRow(T, b"", 1.0), ReplayedRow(T, b"", 0.0), ReplayedRow(b"none of mine", b"", 0.0))
     answer = ReplayAnswer(request.request_id, 3, True, 0, (), rows)
-    assert stage.replay.answer(0, P, answer, (1, 0, 3), stage.now) == Replayed()
+    assert stage.replay.answer(0, P, answer, (1, 0, 3), stage.now) == ReplayResult()
 
 
 # Asking, and giving up.

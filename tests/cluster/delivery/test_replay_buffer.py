@@ -7,35 +7,37 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zmqio.cluster.delivery.replay_buffer import MESSAGE_OVERHEAD_BYTES, Page, PageLimits, Ring
+from zmqio.cluster.delivery.replay_buffer import MESSAGE_OVERHEAD_BYTES, ReplayBuffer, ReplayPage, ReplayPageLimits
 
 T, U = b"t", b"u"
 OF_ONE = len(T) + 9 + MESSAGE_OVERHEAD_BYTES
 """Bytes of a message with a body of nine."""
-WIDE = PageLimits(messages=1_000, size_bytes=1 << 20, scanned=1_000)
+WIDE = ReplayPageLimits(messages=1_000, size_bytes=1 << 20, scanned=1_000)
 
 
-def filled(ring: Ring, count: int, topic: bytes = T, *, sent: bool = True, at: float | None = None) -> Ring:
+def filled(
+    ring: ReplayBuffer, count: int, topic: bytes = T, *, sent: bool = True, at: float | None = None
+) -> ReplayBuffer:
     """Add messages of nine bytes, one a second; the first ring's message has number 1, sent at second 1."""
     for n in range(ring_next(ring), ring_next(ring) + count):
         ring.add(n, topic, b"%09d" % n, float(n) if at is None else at, sent=sent)
     return ring
 
 
-def ring_next(ring: Ring) -> int:
+def ring_next(ring: ReplayBuffer) -> int:
     """The number of the next message."""
     return ring.page(0, lambda topic: False, max_age_s=0.0, now=1e9).upto + 1
 
 
-def all_of(ring: Ring, after: int = 0, limits: PageLimits = WIDE, now: float = 100.0) -> Page:
+def all_of(ring: ReplayBuffer, after: int = 0, limits: ReplayPageLimits = WIDE, now: float = 100.0) -> ReplayPage:
     return ring.page(after, lambda topic: True, max_age_s=1e6, now=now, limits=limits)
 
 
-def numbers(page: Page) -> list[int]:
+def numbers(page: ReplayPage) -> list[int]:
     return [int(row.body) for row in page.messages]
 
 
-def lost(page: Page) -> dict[bytes, tuple[int, ...]]:
+def lost(page: ReplayPage) -> dict[bytes, tuple[int, ...]]:
     return {row.topic: row.numbers for row in page.lost}
 
 
@@ -43,19 +45,19 @@ def lost(page: Page) -> dict[bytes, tuple[int, ...]]:
 
 
 def test_oldest_goes_when_the_bytes_are_over_the_limit() -> None:
-    ring = filled(Ring(3 * OF_ONE, 1e6), 5)
+    ring = filled(ReplayBuffer(3 * OF_ONE, 1e6), 5)
     assert (len(ring), ring.size_bytes) == (3, 3 * OF_ONE)
     assert numbers(all_of(ring)) == [3, 4, 5]
 
 
 def test_message_over_the_whole_limit_is_not_kept_and_is_told_as_lost() -> None:
-    ring = filled(Ring(OF_ONE - 1, 1e6), 1)
+    ring = filled(ReplayBuffer(OF_ONE - 1, 1e6), 1)
     assert (len(ring), ring.size_bytes) == (0, 0)
     assert lost(all_of(ring)) == {T: (1,)}
 
 
 def test_too_old_goes_by_the_next_message_and_by_expire() -> None:
-    ring = Ring(1 << 20, 10.0)
+    ring = ReplayBuffer(1 << 20, 10.0)
     ring.add(1, T, b"1", 100.0, sent=True)
     ring.add(2, T, b"2", 110.0, sent=True)
     assert numbers(all_of(ring)) == [1, 2]  # ten seconds is not too old yet
@@ -68,7 +70,7 @@ def test_too_old_goes_by_the_next_message_and_by_expire() -> None:
 
 
 def test_number_that_is_not_the_next_is_refused() -> None:
-    ring = filled(Ring(1 << 20, 1e6), 2)
+    ring = filled(ReplayBuffer(1 << 20, 1e6), 2)
     for n in (1, 2, 4):
         with pytest.raises(ValueError, match=f"message {n} is not the next one, 3"):
             ring.add(n, T, b"", 3.0, sent=True)
@@ -79,7 +81,7 @@ def test_number_that_is_not_the_next_is_refused() -> None:
 
 
 def test_sent_ones_make_room_and_unsent_ones_do_not() -> None:
-    ring = filled(Ring(3 * OF_ONE, 1e6), 3)
+    ring = filled(ReplayBuffer(3 * OF_ONE, 1e6), 3)
     for waiting in range(3):
         assert ring.unsent == waiting
         assert ring.has_room(1 + 9)
@@ -90,20 +92,22 @@ def test_sent_ones_make_room_and_unsent_ones_do_not() -> None:
 
 
 def test_what_is_larger_than_the_ring_has_no_room_even_in_an_empty_one() -> None:
-    assert Ring(OF_ONE, 1e6).has_room(1 + 9)
-    assert not Ring(OF_ONE, 1e6).has_room(1 + 10)
+    assert ReplayBuffer(OF_ONE, 1e6).has_room(1 + 9)
+    assert not ReplayBuffer(OF_ONE, 1e6).has_room(1 + 10)
 
 
 def test_unsent_ones_that_go_are_counted() -> None:
-    ring = filled(Ring(1 << 20, 10.0), 2)
+    ring = filled(ReplayBuffer(1 << 20, 10.0), 2)
     filled(ring, 3, sent=False)
     ring.expire(14.5)  # numbers 1 to 4 go, and of these 3 and 4 wait
     assert (ring.dropped_unsent, ring.unsent) == (2, 1)
 
 
 @pytest.mark.parametrize("take", [lambda ring: filled(ring, 1), lambda ring: ring.taken()])
-def test_once_a_broker_takes_one_or_word_of_them_none_waits_any_more(take: Callable[[Ring], object]) -> None:
-    ring = filled(Ring(1 << 20, 10.0), 3, sent=False)
+def test_once_a_broker_takes_one_or_word_of_them_none_waits_any_more(
+    take: Callable[[ReplayBuffer], object],
+) -> None:
+    ring = filled(ReplayBuffer(1 << 20, 10.0), 3, sent=False)
     take(ring)
     assert ring.unsent == 0
     ring.expire(1e6)
@@ -114,7 +118,7 @@ def test_once_a_broker_takes_one_or_word_of_them_none_waits_any_more(take: Calla
 
 
 def test_page_has_what_is_wanted_behind_a_number_with_its_age() -> None:
-    ring = filled(filled(Ring(1 << 20, 1e6), 2), 2, U)
+    ring = filled(filled(ReplayBuffer(1 << 20, 1e6), 2), 2, U)
     page = ring.page(1, lambda topic: topic == U, max_age_s=1e6, now=10.0)
     assert [(row.topic, row.body, row.age_s) for row in page.messages] == [
         (U, b"000000003", 7.0),
@@ -124,15 +128,15 @@ def test_page_has_what_is_wanted_behind_a_number_with_its_age() -> None:
 
 
 def test_nothing_behind_the_newest_is_a_complete_page() -> None:
-    ring = filled(Ring(1 << 20, 1e6), 2)
+    ring = filled(ReplayBuffer(1 << 20, 1e6), 2)
     for after in (2, 3, 1 << 62):
         page = all_of(ring, after)
         assert (page.upto, page.complete, page.messages, page.lost, page.forgotten) == (2, True, (), (), 0)
-    assert all_of(Ring(1 << 20, 1e6)) == Page(0, True, 0, (), ())
+    assert all_of(ReplayBuffer(1 << 20, 1e6)) == ReplayPage(0, True, 0, (), ())
 
 
 def test_older_than_wanted_is_neither_sent_nor_missed() -> None:
-    ring = filled(Ring(3 * OF_ONE, 1e6), 5)
+    ring = filled(ReplayBuffer(3 * OF_ONE, 1e6), 5)
     page = ring.page(0, lambda topic: True, max_age_s=95.0, now=100.0)
     assert numbers(page) == [5]
     assert (page.lost, page.forgotten) == ((), 0)
@@ -143,54 +147,54 @@ def test_older_than_wanted_is_neither_sent_nor_missed() -> None:
 @pytest.mark.parametrize(
     ("limits", "expected"),
     [
-        (PageLimits(messages=2, size_bytes=1 << 20, scanned=100), 2),
-        (PageLimits(messages=100, size_bytes=3 * 10, scanned=100), 3),
-        (PageLimits(messages=100, size_bytes=3 * 10 - 1, scanned=100), 2),
-        (PageLimits(messages=100, size_bytes=1 << 20, scanned=4), 4),
+        (ReplayPageLimits(messages=2, size_bytes=1 << 20, scanned=100), 2),
+        (ReplayPageLimits(messages=100, size_bytes=3 * 10, scanned=100), 3),
+        (ReplayPageLimits(messages=100, size_bytes=3 * 10 - 1, scanned=100), 2),
+        (ReplayPageLimits(messages=100, size_bytes=1 << 20, scanned=4), 4),
     ],
 )
-def test_page_ends_at_the_first_limit_and_says_how_far_it_goes(limits: PageLimits, expected: int) -> None:
-    page = all_of(filled(Ring(1 << 20, 1e6), 5), limits=limits)
+def test_page_ends_at_the_first_limit_and_says_how_far_it_goes(limits: ReplayPageLimits, expected: int) -> None:
+    page = all_of(filled(ReplayBuffer(1 << 20, 1e6), 5), limits=limits)
     assert numbers(page) == list(range(1, expected + 1))
     assert (page.upto, page.complete) == (expected, False)
 
 
 def test_page_without_a_wanted_one_still_goes_on() -> None:
-    ring = filled(Ring(1 << 20, 1e6), 5)
-    page = ring.page(0, lambda topic: False, max_age_s=1e6, now=9.0, limits=PageLimits(scanned=4))
+    ring = filled(ReplayBuffer(1 << 20, 1e6), 5)
+    page = ring.page(0, lambda topic: False, max_age_s=1e6, now=9.0, limits=ReplayPageLimits(scanned=4))
     assert (page.messages, page.upto, page.complete) == ((), 4, False)
 
 
 def test_first_one_over_the_size_limit_is_sent_alone() -> None:
-    ring = filled(Ring(1 << 20, 1e6), 3)
-    page = all_of(ring, limits=PageLimits(size_bytes=1))
+    ring = filled(ReplayBuffer(1 << 20, 1e6), 3)
+    page = all_of(ring, limits=ReplayPageLimits(size_bytes=1))
     assert (numbers(page), page.upto, page.complete) == ([1], 1, False)
 
 
 def test_first_one_over_the_size_limit_is_not_sent_with_what_is_lost() -> None:
-    ring = filled(Ring(2 * OF_ONE, 1e6), 3)
-    page = all_of(ring, limits=PageLimits(size_bytes=1))
+    ring = filled(ReplayBuffer(2 * OF_ONE, 1e6), 3)
+    page = all_of(ring, limits=ReplayPageLimits(size_bytes=1))
     assert (numbers(page), lost(page), page.upto, page.complete) == ([], {T: (1,)}, 1, False)
-    assert numbers(all_of(ring, page.upto, limits=PageLimits(size_bytes=1))) == [2]
+    assert numbers(all_of(ring, page.upto, limits=ReplayPageLimits(size_bytes=1))) == [2]
 
 
 # What is gone.
 
 
 def test_lost_ones_are_named_exactly_by_topic_with_the_age_of_the_newest() -> None:
-    ring = filled(filled(filled(Ring(2 * OF_ONE, 1e6), 2), 2, U), 2)
+    ring = filled(filled(filled(ReplayBuffer(2 * OF_ONE, 1e6), 2), 2, U), 2)
     page = all_of(ring, 1, now=10.0)
     assert {row.topic: (row.numbers, row.newest_age_s) for row in page.lost} == {T: ((2,), 8.0), U: ((3, 4), 6.0)}
     assert (numbers(page), page.forgotten) == ([5, 6], 0)
 
 
 def test_what_was_lost_of_other_topics_is_not_named() -> None:
-    ring = filled(filled(Ring(OF_ONE, 1e6), 2), 2, U)
+    ring = filled(filled(ReplayBuffer(OF_ONE, 1e6), 2), 2, U)
     assert lost(ring.page(0, lambda topic: topic == U, max_age_s=1e6, now=9.0)) == {U: (3,)}
 
 
 def test_beyond_the_traces_only_the_number_of_all_messages_is_known() -> None:
-    ring = filled(Ring(OF_ONE, 1e6, traces_kept=3), 10)
+    ring = filled(ReplayBuffer(OF_ONE, 1e6, traces_kept=3), 10)
     assert (lost(all_of(ring)), all_of(ring).forgotten) == ({T: (7, 8, 9)}, 6)
     assert all_of(ring, 4).forgotten == 2
     assert all_of(ring, 6).forgotten == 0
@@ -198,11 +202,11 @@ def test_beyond_the_traces_only_the_number_of_all_messages_is_known() -> None:
 
 
 def test_lost_ones_beyond_what_an_answer_holds_are_told_as_forgotten() -> None:
-    ring = filled(Ring(OF_ONE, 1e6), 10)
+    ring = filled(ReplayBuffer(OF_ONE, 1e6), 10)
     of_three = len(T) + 24 + 3 * 9
-    page = all_of(ring, 1, limits=PageLimits(lost_bytes=of_three))
+    page = all_of(ring, 1, limits=ReplayPageLimits(lost_bytes=of_three))
     assert (lost(page), page.forgotten) == ({T: (7, 8, 9)}, 5)
-    page = all_of(ring, 6, limits=PageLimits(lost_bytes=of_three))
+    page = all_of(ring, 6, limits=ReplayPageLimits(lost_bytes=of_three))
     assert (lost(page), page.forgotten) == ({T: (7, 8, 9)}, 0)
 
 
@@ -213,7 +217,7 @@ def test_lost_ones_beyond_what_an_answer_holds_are_told_as_forgotten() -> None:
     after=st.integers(0, 70),
     wanted=st.sets(st.sampled_from([b"a", b"b", b"cc"])),
     limits=st.builds(
-        PageLimits,
+        ReplayPageLimits,
         messages=st.integers(1, 5),
         size_bytes=st.integers(1, 60),
         lost_bytes=st.integers(0, 300),
@@ -221,9 +225,9 @@ def test_lost_ones_beyond_what_an_answer_holds_are_told_as_forgotten() -> None:
     ),
 )
 def test_pages_give_each_wanted_message_once_or_name_it_or_count_it(
-    topics: list[bytes], kept: int, traces: int, after: int, wanted: set[bytes], limits: PageLimits
+    topics: list[bytes], kept: int, traces: int, after: int, wanted: set[bytes], limits: ReplayPageLimits
 ) -> None:
-    ring = Ring(kept * 210, 1e6, traces_kept=traces)
+    ring = ReplayBuffer(kept * 210, 1e6, traces_kept=traces)
     for n, topic in enumerate(topics, 1):
         ring.add(n, topic, b"%d" % n, float(n), sent=True)
     found: list[int] = []

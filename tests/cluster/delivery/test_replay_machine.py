@@ -17,19 +17,19 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from zmqio.cluster.delivery.bloom_filter import TopicFilter
-from zmqio.cluster.delivery.receiver import Replay
-from zmqio.cluster.delivery.replay_buffer import PageLimits, Ring
-from zmqio.cluster.delivery.sequencer import Stamps
-from zmqio.cluster.delivery.subscriptions import Interest
+from zmqio.cluster.delivery.bloom_filter import TopicBloomFilter
+from zmqio.cluster.delivery.receiver import Receiver
+from zmqio.cluster.delivery.replay_buffer import ReplayBuffer, ReplayPageLimits
+from zmqio.cluster.delivery.sequencer import Sequencer
+from zmqio.cluster.delivery.subscriptions import TopicSubscriptions
 from zmqio.ids import NodeId
-from zmqio.protocol.messages import ReplayAnswer, ReplayRequest, Stamp
+from zmqio.protocol.messages import MessageId, ReplayAnswer, ReplayRequest
 
 LINKS = (0, 1)
 PUBLISHERS = (NodeId("P"), NodeId("Q"))
 TOPICS = (b"t/a", b"t/b", b"t/c", b"t/d")
 MINE = TOPICS[:3]
-LIMITS = PageLimits(messages=3, size_bytes=1_000, scanned=6)
+LIMITS = ReplayPageLimits(messages=3, size_bytes=1_000, scanned=6)
 
 links = st.sampled_from(LINKS)
 publishers = st.sampled_from(PUBLISHERS)
@@ -40,7 +40,7 @@ few = st.integers(0, 6)
 @dataclass
 class Data:
     topic: bytes
-    stamp: Stamp
+    stamp: MessageId
 
 
 @dataclass
@@ -54,8 +54,8 @@ class Publisher:
     """Sends, keeps and answers, as a node does."""
 
     node_id: NodeId
-    ring: Ring
-    stamps: Stamps
+    ring: ReplayBuffer
+    stamps: Sequencer
     sent: dict[bytes, list[int]] = field(default_factory=lambda: {topic: [] for topic in TOPICS})
     generation: Counter[int] = field(default_factory=Counter)
     connected: set[int] = field(default_factory=set)
@@ -92,7 +92,7 @@ class Publisher:
         self.queues[link].clear()
 
     def answer(self, request: ReplayRequest, now: float) -> ReplayAnswer:
-        known = TopicFilter(request.topics)
+        known = TopicBloomFilter(request.topics)
         page = self.ring.page(
             request.after, known.__contains__, max_age_s=request.max_age_s, now=now, limits=LIMITS
         )
@@ -108,10 +108,12 @@ class ReplayMachine(RuleBasedStateMachine):
     def start(self) -> None:
         self.now = 1_000.0
         self.publishers = {
-            node_id: Publisher(node_id, Ring(self.ring_bytes, 60.0, traces_kept=10_000), Stamps(node_id))
+            node_id: Publisher(
+                node_id, ReplayBuffer(self.ring_bytes, 60.0, traces_kept=10_000), Sequencer(node_id)
+            )
             for node_id in PUBLISHERS
         }
-        self.replay = Replay(Interest(b"t/sessions/", self.now), 60.0)
+        self.replay = Receiver(TopicSubscriptions(b"t/sessions/", self.now), 60.0)
         self.replay.interest.add(MINE, self.now)
         self.up: set[int] = set()
         self.doubtful: dict[int, int] = {}
@@ -229,7 +231,7 @@ class ReplayMachine(RuleBasedStateMachine):
                 if self.replay.accept(link, item.topic, item.stamp, self.now):
                     self.got[node_id].append((item.stamp.n, item.topic))
             case Beat():
-                self.replay.heartbeat(link, Stamp(node_id, item.n), item.generation, self.now)
+                self.replay.heartbeat(link, MessageId(node_id, item.n), item.generation, self.now)
             case ReplayAnswer():
                 numbers = [int(row.body) for row in item.messages]
                 result = self.replay.answer(link, node_id, item, numbers, self.now)
@@ -245,7 +247,7 @@ class ReplayMachine(RuleBasedStateMachine):
         """A message that was delivered comes once more."""
         if self.got[node_id]:
             n, topic = self.got[node_id][len(self.got[node_id]) // 2]
-            assert not self.replay.accept(link, topic, Stamp(node_id, n, 0), self.now)
+            assert not self.replay.accept(link, topic, MessageId(node_id, n, 0), self.now)
 
     @rule()
     def node_asks(self) -> None:

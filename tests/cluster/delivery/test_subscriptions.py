@@ -1,19 +1,19 @@
 """The topics of a node, since when they are its own, and what was heard on them."""
 
-from zmqio.cluster.delivery.bloom_filter import TopicFilter
-from zmqio.cluster.delivery.subscriptions import Interest
+from zmqio.cluster.delivery.bloom_filter import TopicBloomFilter
+from zmqio.cluster.delivery.subscriptions import TopicSubscriptions
 from zmqio.ids import NodeId
 
 P, Q = NodeId("P"), NodeId("Q")
 MINE = b"zmqio/s/mine"
 
 
-def make(sessions_kept: int = 3) -> Interest:
-    return Interest(MINE, 5.0, sessions_kept=sessions_kept)
+def make(sessions_kept: int = 3) -> TopicSubscriptions:
+    return TopicSubscriptions(MINE, 5.0, sessions_kept=sessions_kept)
 
 
-def topics_in(interest: Interest, *topics: bytes) -> list[bytes]:
-    known = TopicFilter(interest.filter())
+def topics_in(interest: TopicSubscriptions, *topics: bytes) -> list[bytes]:
+    known = TopicBloomFilter(interest.filter())
     return [topic for topic in topics if topic in known]
 
 

@@ -1,14 +1,14 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zmqio.cluster.requests.pending import Requests
+from zmqio.cluster.requests.pending import PendingRequests
 from zmqio.ids import NodeId
 
 A, B, C = NodeId("a"), NodeId("b"), NodeId("c")
 
 
 def test_request_is_complete_when_every_node_has_said_its_last_part() -> None:
-    requests = Requests()
+    requests = PendingRequests()
     request = requests.open([A, B])
     assert requests.part(request.id, A, [1], last=True) is None
     assert requests.part(request.id, B, [2, 3], last=False) is None
@@ -17,11 +17,11 @@ def test_request_is_complete_when_every_node_has_said_its_last_part() -> None:
 
 
 def test_request_to_nobody_is_complete_at_once() -> None:
-    assert Requests().open([]).complete
+    assert PendingRequests().open([]).complete
 
 
 def test_clients_answer_one_by_one_after_their_number() -> None:
-    requests = Requests()
+    requests = PendingRequests()
     request = requests.open([A, B])
     requests.expect(request.id, A, 2)
     assert requests.expect(request.id, B, 0) is None
@@ -32,7 +32,7 @@ def test_clients_answer_one_by_one_after_their_number() -> None:
 
 
 def test_silent_node_is_missing_and_one_with_silent_clients_is_not() -> None:
-    requests = Requests()
+    requests = PendingRequests()
     request = requests.open([A, B])
     requests.expect(request.id, A, 2)
     assert request.missing == [B]
@@ -40,7 +40,7 @@ def test_silent_node_is_missing_and_one_with_silent_clients_is_not() -> None:
 
 
 def test_dead_node_ends_the_wait_for_it_and_is_named() -> None:
-    requests = Requests()
+    requests = PendingRequests()
     request, other = requests.open([A, B]), requests.open([A])
     requests.part(request.id, A, [1], last=True)
     assert requests.node_gone(B, died=True) == [request]
@@ -49,7 +49,7 @@ def test_dead_node_ends_the_wait_for_it_and_is_named() -> None:
 
 
 def test_dead_node_that_had_said_everything_is_not_missing() -> None:
-    requests = Requests()
+    requests = PendingRequests()
     request = requests.open([A, B])
     requests.part(request.id, A, [1], last=True)
     assert requests.node_gone(A, died=True) == []
@@ -57,7 +57,7 @@ def test_dead_node_that_had_said_everything_is_not_missing() -> None:
 
 
 def test_dead_node_whose_clients_were_asked_is_named_and_keeps_its_number() -> None:
-    requests = Requests()
+    requests = PendingRequests()
     request = requests.open([A])
     requests.expect(request.id, A, 3)
     requests.answer(request.id, A, "x")
@@ -66,14 +66,14 @@ def test_dead_node_whose_clients_were_asked_is_named_and_keeps_its_number() -> N
 
 
 def test_node_that_says_goodbye_is_not_missing() -> None:
-    requests = Requests()
+    requests = PendingRequests()
     request = requests.open([A])
     assert requests.node_gone(A, died=False) == [request]
     assert (request.complete, request.missing) == (True, [])
 
 
 def test_late_unknown_and_doubled_answers_are_ignored_and_counted() -> None:
-    requests = Requests()
+    requests = PendingRequests()
     closed = requests.open([A])
     requests.close(closed)
     requests.close(closed)
@@ -89,7 +89,7 @@ def test_late_unknown_and_doubled_answers_are_ignored_and_counted() -> None:
 
 
 def test_node_that_was_not_known_takes_part_in_an_open_request() -> None:
-    requests = Requests()
+    requests = PendingRequests()
     request = requests.open([A])
     requests.part(request.id, C, ["from c"], last=False)
     assert requests.part(request.id, A, ["from a"], last=True) is None
@@ -99,7 +99,7 @@ def test_node_that_was_not_known_takes_part_in_an_open_request() -> None:
 
 @given(st.permutations([("count", A), ("x", A), ("y", A), ("count", B), ("z", B)]))
 def test_order_of_counts_and_answers_does_not_matter(order: list[tuple[str, NodeId]]) -> None:
-    requests = Requests()
+    requests = PendingRequests()
     request = requests.open([A, B])
     counts = {A: 2, B: 1}
     done = [

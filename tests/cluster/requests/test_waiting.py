@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from zmqio.cluster.requests.waiting import Asker
+from zmqio.cluster.requests.waiting import PendingResponses
 from zmqio.exceptions import RequestTimeoutError
 from zmqio.ids import NodeId
 from zmqio.protocol.values import pack_values
@@ -12,7 +12,7 @@ ONE = pack_values([1])
 
 
 async def test_answers_end_the_wait() -> None:
-    asker = Asker()
+    asker = PendingResponses()
     with asker.ask([A, B]) as question:
         waiting = asyncio.ensure_future(question.answers(20))
         await asyncio.sleep(0)
@@ -23,13 +23,13 @@ async def test_answers_end_the_wait() -> None:
 
 
 async def test_question_to_nobody_is_answered_at_once() -> None:
-    asker = Asker()
+    asker = PendingResponses()
     with asker.ask([]) as question:
         assert await question.answers(20) == []
 
 
 async def test_silence_ends_with_what_came_and_who_is_missing() -> None:
-    asker = Asker()
+    asker = PendingResponses()
     with (
         asker.ask([A, B]) as question,
         pytest.raises(RequestTimeoutError, match="no answer within 0 s from nodes b") as caught,
@@ -40,7 +40,7 @@ async def test_silence_ends_with_what_came_and_who_is_missing() -> None:
 
 
 async def test_silent_clients_are_counted() -> None:
-    asker = Asker()
+    asker = PendingResponses()
     with (
         asker.ask([A]) as question,
         pytest.raises(RequestTimeoutError, match="1 of 3 answers came within 0 s") as caught,
@@ -52,7 +52,7 @@ async def test_silent_clients_are_counted() -> None:
 
 
 async def test_death_ends_the_wait_and_names_the_dead() -> None:
-    asker = Asker()
+    asker = PendingResponses()
     with asker.ask([A, B]) as question:
         waiting = asyncio.ensure_future(question.answers(20))
         await asyncio.sleep(0)
@@ -64,7 +64,7 @@ async def test_death_ends_the_wait_and_names_the_dead() -> None:
 
 
 async def test_goodbye_ends_the_wait_without_an_error() -> None:
-    asker = Asker()
+    asker = PendingResponses()
     with asker.ask([A, B]) as question:
         asker.packed_part(question.id, A, ONE, last=True)
         asker.node_gone(B, died=False)
@@ -72,7 +72,7 @@ async def test_goodbye_ends_the_wait_without_an_error() -> None:
 
 
 async def test_leaving_the_bus_ends_every_wait() -> None:
-    asker = Asker()
+    asker = PendingResponses()
     with asker.ask([A]) as question:
         waiting = asyncio.ensure_future(question.answers(20))
         await asyncio.sleep(0)
@@ -83,7 +83,7 @@ async def test_leaving_the_bus_ends_every_wait() -> None:
 
 
 async def test_nothing_is_kept_of_a_question_that_is_over() -> None:
-    asker = Asker()
+    asker = PendingResponses()
     with asker.ask([A]) as question:
         pass
     asker.packed_part(question.id, A, ONE, last=True)
@@ -92,7 +92,7 @@ async def test_nothing_is_kept_of_a_question_that_is_over() -> None:
 
 
 async def test_values_of_a_packed_part_are_counted_and_what_is_no_list_is_refused() -> None:
-    asker = Asker()
+    asker = PendingResponses()
     with asker.ask([A, B]) as question, pytest.raises(RequestTimeoutError) as caught:
         with pytest.raises((ValueError, TypeError)):
             asker.packed_part(question.id, B, pack_values("no list"), last=True)

@@ -15,10 +15,10 @@ from tests.support.timing import LIMIT_S, wait_until
 from zmqio.ids import NodeTag, make_engine_sid
 from zmqio.launcher.accept.acceptor import Acceptor
 from zmqio.launcher.accept.acceptor_messages import Add, Close, Order, Remove, Retire, encode
-from zmqio.launcher.listener import Bind, listen
+from zmqio.launcher.listener import Listener, listen
 from zmqio.launcher.worker.messages import Stopping
 from zmqio.launcher.worker.messages import encode as encode_report
-from zmqio.launcher.worker.spec import ACCEPTOR_ENVIRONMENT, AcceptorPart
+from zmqio.launcher.worker.spec import ACCEPTOR_ENVIRONMENT, AcceptorSpec
 
 ONE, TWO = NodeTag("one1"), NodeTag("two2")
 
@@ -55,14 +55,14 @@ class Host:
     """An acceptor, its supervisor and its workers."""
 
     def __init__(self) -> None:
-        listener = listen(Bind(host="127.0.0.1"))
+        listener = listen(Listener(host="127.0.0.1"))
         self.address = listener.getsockname()
         self.supervisor, link = socket.socketpair()
         self.supervisor.setblocking(False)
         self.workers: list[Worker] = []
         self.clients: list[socket.socket] = []
         self.notes = b""
-        self.running = asyncio.ensure_future(Acceptor(AcceptorPart(1, -1, -1), listener, link).run())
+        self.running = asyncio.ensure_future(Acceptor(AcceptorSpec(1, -1, -1), listener, link).run())
 
     def order(self, order: Order) -> None:
         self.supervisor.sendall(encode(order))
@@ -217,9 +217,9 @@ def is_listening(address: Any) -> bool:
 def test_program_serves_what_it_inherits_and_ends_with_its_parent() -> None:
     ours, theirs = socket.socketpair()
     ours.settimeout(LIMIT_S)
-    listener = listen(Bind(host="127.0.0.1"))
+    listener = listen(Listener(host="127.0.0.1"))
     with theirs, listener:
-        part = AcceptorPart(1, listener.fileno(), theirs.fileno(), log_format="json", log_level="warning")
+        part = AcceptorSpec(1, listener.fileno(), theirs.fileno(), log_format="json", log_level="warning")
         process = subprocess.Popen(
             [sys.executable, "-m", "zmqio.launcher.accept.acceptor"],
             env=process_environment() | {ACCEPTOR_ENVIRONMENT: part.to_json()},

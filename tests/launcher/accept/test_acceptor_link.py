@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from tests.support.timing import wait_until
 from zmqio.ids import NodeTag
 from zmqio.launcher.accept.acceptor_link import MOST_WAITING, AcceptorLink
-from zmqio.launcher.accept.acceptor_messages import Add, Close, Counted, Lost, Note, Ready, Retire, encode
+from zmqio.launcher.accept.acceptor_messages import AcceptorReady, Add, Close, Counted, Lost, Note, Retire, encode
 
 TAG = NodeTag("tag1")
 
@@ -40,12 +40,12 @@ async def test_order_takes_a_socket_along_which_is_closed_here() -> None:
 
 async def test_notes_are_heard_and_the_last_ones_too() -> None:
     with link() as (made, theirs, heard):
-        theirs.sendall(encode(Ready()) + encode(Lost(TAG)) + b"coun")
+        theirs.sendall(encode(AcceptorReady()) + encode(Lost(TAG)) + b"coun")
         await wait_until(lambda: len(heard) == 2, "both")
         theirs.sendall(b'ted {"accepted": 7}\n')
         theirs.close()
         made.read_rest()
-        assert heard == [Ready(), Lost(TAG), Counted({"accepted": 7})]
+        assert heard == [AcceptorReady(), Lost(TAG), Counted({"accepted": 7})]
 
 
 async def test_orders_wait_for_an_acceptor_that_reads_none_up_to_a_bound_and_in_order() -> None:

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from zmqio.ids import NodeTag
 from zmqio.launcher.accept.acceptor_messages import (
+    AcceptorReady,
     Add,
     Close,
     Counted,
     Lost,
     Note,
     Order,
-    Ready,
     Remove,
     Retire,
     decode_note,
@@ -27,7 +27,7 @@ ORDERS: st.SearchStrategy[Order] = st.one_of(
     st.builds(Add, st.integers(1, 1000), TAGS), st.builds(Retire, TAGS), st.builds(Remove, TAGS), st.just(Close())
 )
 NOTES: st.SearchStrategy[Note] = st.one_of(
-    st.just(Ready()),
+    st.just(AcceptorReady()),
     st.builds(Lost, TAGS),
     st.builds(Counted, st.dictionaries(st.text(), st.integers(0, 10**12), max_size=5)),
 )
@@ -52,7 +52,7 @@ def test_exact_text() -> None:
     assert b"".join(encode(order) for order in (Add(2, tag), Retire(tag), Remove(tag), Close())) == (
         b"add 2 aB3_\nretire aB3_\nremove aB3_\nclose\n"
     )
-    assert b"".join(encode(note) for note in (Ready(), Lost(tag), Counted({"accepted": 3}))) == (
+    assert b"".join(encode(note) for note in (AcceptorReady(), Lost(tag), Counted({"accepted": 3}))) == (
         b'ready\nlost aB3_\ncounted {"accepted": 3}\n'
     )
 

@@ -16,8 +16,8 @@ from tests.support.played_workers import PlayedWorker
 from tests.support.timing import LIMIT_S, wait_until
 from zmqio.exceptions import ServeError
 from zmqio.ids import make_engine_sid
-from zmqio.launcher.accept.acceptor_pool import Acceptors
-from zmqio.launcher.listener import Bind, listen_group
+from zmqio.launcher.accept.acceptor_pool import AcceptorPool
+from zmqio.launcher.listener import Listener, listen_group
 from zmqio.launcher.options import ServeOptions
 from zmqio.launcher.restarts import MOST_ENDS_UNREADY
 
@@ -33,10 +33,10 @@ class Host:
     """
 
     def __init__(self, logs: Logs, **options: Any) -> None:
-        listeners = listen_group(Bind(host="127.0.0.1"), 2)
+        listeners = listen_group(Listener(host="127.0.0.1"), 2)
         self.logs = logs
         self.address = listeners[0].getsockname()
-        self.front = Acceptors(ServeOptions("chat:app", workers=2, log_level="error", **options), listeners)
+        self.front = AcceptorPool(ServeOptions("chat:app", workers=2, log_level="error", **options), listeners)
         self.keeping = asyncio.ensure_future(self.front.keep())
         self.workers: list[PlayedWorker] = []
 

@@ -11,8 +11,8 @@ from tests.support.timing import LIMIT_S, wait_until
 from zmqio.ids import NodeTag
 from zmqio.launcher.accept.acceptor_messages import Add, Close
 from zmqio.launcher.accept.acceptor_process import AcceptorProcess
-from zmqio.launcher.listener import Bind, listen
-from zmqio.launcher.worker.spec import AcceptorPart
+from zmqio.launcher.listener import Listener, listen
+from zmqio.launcher.worker.spec import AcceptorSpec
 
 TAG = NodeTag("tag1")
 
@@ -33,11 +33,11 @@ class Watcher:
 @asynccontextmanager
 async def started() -> AsyncIterator[tuple[AcceptorProcess, Watcher, socket.socket]]:
     watcher = Watcher()
-    with listen(Bind(host="127.0.0.1")) as listener:
+    with listen(Listener(host="127.0.0.1")) as listener:
         acceptor = await AcceptorProcess.start(
             watcher,
             listener,
-            lambda listener_fd, link_fd: AcceptorPart(3, listener_fd, link_fd, log_level="error"),
+            lambda listener_fd, link_fd: AcceptorSpec(3, listener_fd, link_fd, log_level="error"),
         )
         try:
             yield acceptor, watcher, listener

@@ -13,10 +13,10 @@ from structlog.testing import capture_logs
 from tests.support.timing import LIMIT_S, wait_until
 from zmqio.ids import NodeTag, make_engine_sid
 from zmqio.launcher.accept.balancer import Balancer
-from zmqio.launcher.listener import Bind, listen
+from zmqio.launcher.listener import Listener, listen
 from zmqio.launcher.routing.request_head import MAX_HEAD_BYTES
 from zmqio.launcher.routing.trusted_proxies import TrustedProxies
-from zmqio.launcher.routing.worker_choice import Choice, Sticky
+from zmqio.launcher.routing.worker_choice import Sticky, WorkerChoice
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 SHORT_S = 0.05
@@ -51,7 +51,7 @@ class Host:
         self.address = listener.getsockname()
         self.family = listener.family
         self.workers = [Worker(slot) for slot in range(3)]
-        self.choice: Choice[Worker] = Choice(sticky)
+        self.choice: WorkerChoice[Worker] = WorkerChoice(sticky)
         for worker in self.workers:
             self.choice.add(worker)
         self.balancer = Balancer(listener, self.choice, proxies=TrustedProxies("127.0.0.1"), **options)
@@ -79,8 +79,8 @@ class Host:
 
 
 @asynccontextmanager
-async def host(sticky: Sticky = "sid", bind: Bind | None = None, **options: Any) -> AsyncIterator[Host]:
-    made = Host(listen(bind or Bind(host="127.0.0.1")), sticky, **options)
+async def host(sticky: Sticky = "sid", bind: Listener | None = None, **options: Any) -> AsyncIterator[Host]:
+    made = Host(listen(bind or Listener(host="127.0.0.1")), sticky, **options)
     made.balancer.resume()
     try:
         yield made
@@ -127,7 +127,7 @@ async def test_new_sessions_are_spread() -> None:
 
 @pytest.mark.parametrize("kind", ["tcp", "unix"])
 async def test_head_that_comes_byte_by_byte_is_handed_over_once_and_as_it_was(kind: str, tmp_path: Path) -> None:
-    bind = Bind(path=str(tmp_path / "s")) if kind == "unix" else None
+    bind = Listener(path=str(tmp_path / "s")) if kind == "unix" else None
     async with host(bind=bind) as h:
         data = poll(h.workers[2])
         client = await h.client()

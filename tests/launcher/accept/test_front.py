@@ -6,15 +6,15 @@ from typing import Any
 
 from tests.support.played_workers import PlayedWorker
 from tests.support.timing import wait_until
-from zmqio.launcher.accept.front import BalancerFront
-from zmqio.launcher.listener import Bind, listen
+from zmqio.launcher.accept.front import InProcessDispatcher
+from zmqio.launcher.listener import Listener, listen
 from zmqio.launcher.options import ServeOptions
 
 
 async def test_it_accepts_while_a_worker_takes_new_ones() -> None:
-    listener = listen(Bind(host="127.0.0.1"))
+    listener = listen(Listener(host="127.0.0.1"))
     address = listener.getsockname()
-    front = BalancerFront(ServeOptions("chat:app"), listener)
+    front = InProcessDispatcher(ServeOptions("chat:app"), listener)
     one, two = PlayedWorker(1, "one1"), PlayedWorker(2, "two2")
     workers: list[Any] = [one, two]
     clients = []

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from tests.support.timing import wait_until
 from zmqio.ids import NodeTag
-from zmqio.launcher.accept.acceptor_messages import Add, Close, Lost, Order, Ready, Retire, encode
+from zmqio.launcher.accept.acceptor_messages import AcceptorReady, Add, Close, Lost, Order, Retire, encode
 from zmqio.launcher.accept.supervisor_link import SupervisorLink
 
 TAG = NodeTag("tag1")
@@ -71,11 +71,11 @@ async def test_worker_whose_link_came_to_nothing_is_heard_without_one() -> None:
 
 async def test_notes_go_out_and_nobody_waits_for_a_supervisor_that_is_gone() -> None:
     with link() as (made, theirs, acceptor):
-        made.tell(Ready())
+        made.tell(AcceptorReady())
         made.tell(Lost(TAG))
         assert theirs.recv(100) == b"ready\nlost tag1\n"
         theirs.close()
-        made.tell(Ready())
+        made.tell(AcceptorReady())
         await wait_until(lambda: acceptor.ends == 1, "the end is told")
         made.close()
         assert acceptor.ends == 1

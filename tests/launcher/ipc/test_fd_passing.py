@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from structlog.testing import capture_logs
 
 from tests.support.timing import wait_until
-from zmqio.launcher.ipc.fd_passing import PassingLink
+from zmqio.launcher.ipc.fd_passing import FdPassingLink
 
 MOST = 10
 
@@ -30,10 +30,10 @@ def read(data: bytes) -> list[str]:
 
 
 @contextmanager
-def link() -> Iterator[tuple[PassingLink[str], socket.socket, Heard]]:
+def link() -> Iterator[tuple[FdPassingLink[str], socket.socket, Heard]]:
     ours, theirs = socket.socketpair()
     heard = Heard()
-    made = PassingLink(
+    made = FdPassingLink(
         ours, most_waiting=MOST, read=read, heard=heard.said.append, ended=heard.ended, malformed="rubbish"
     )
     with theirs:
@@ -41,7 +41,7 @@ def link() -> Iterator[tuple[PassingLink[str], socket.socket, Heard]]:
     made.close()
 
 
-def fill(made: PassingLink[str]) -> list[socket.socket]:
+def fill(made: FdPassingLink[str]) -> list[socket.socket]:
     """Offer sockets until no more wait; returns their other ends."""
     others = []
     while True:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zmqio.launcher.routing.request_head import MAX_HEAD_BYTES, Head, head_end, parse_head
+from zmqio.launcher.routing.request_head import MAX_HEAD_BYTES, RequestHead, head_end, parse_head
 
 SID = "abcdEFGH0123456789_-"
 
@@ -83,7 +83,7 @@ def test_forwarded_addresses_are_all_found_in_order() -> None:
 
 @given(st.binary(max_size=300))
 def test_rubbish_is_no_error(data: bytes) -> None:
-    assert isinstance(parse_head(data), Head)
+    assert isinstance(parse_head(data), RequestHead)
 
 
 @given(

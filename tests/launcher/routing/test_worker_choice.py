@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from zmqio.ids import NodeTag, make_engine_sid
-from zmqio.launcher.routing.worker_choice import Choice, Sticky
+from zmqio.launcher.routing.worker_choice import Sticky, WorkerChoice
 
 
 @dataclass(eq=False)
@@ -16,8 +16,8 @@ class Worker:
     connections: int = 0
 
 
-def crew(sticky: Sticky, count: int = 3) -> tuple[Choice[Worker], list[Worker]]:
-    choice: Choice[Worker] = Choice(sticky)
+def crew(sticky: Sticky, count: int = 3) -> tuple[WorkerChoice[Worker], list[Worker]]:
+    choice: WorkerChoice[Worker] = WorkerChoice(sticky)
     workers = [Worker(slot, NodeTag(f"tag{slot}")) for slot in range(count)]
     for worker in workers:
         choice.add(worker)
@@ -110,7 +110,7 @@ def test_follower_with_the_same_tag_is_not_removed_with_the_one_before() -> None
 
 
 def test_first_of_equals_is_the_one_after_the_slot_that_was_named() -> None:
-    choice: Choice[Worker] = Choice("sid", after_slot=1)
+    choice: WorkerChoice[Worker] = WorkerChoice("sid", after_slot=1)
     for slot in range(4):
         choice.add(Worker(slot, NodeTag(f"tag{slot}")))
     found = [choice.pick(None, None) for _ in range(5)]

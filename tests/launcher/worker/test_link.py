@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from tests.support.timing import wait_until
 from zmqio.launcher.worker.link import MOST_WAITING, WorkerLink
-from zmqio.launcher.worker.messages import PASS, Closed, Ready, Report, encode
+from zmqio.launcher.worker.messages import PASS, Closed, Report, WorkerReady, encode
 
 
 @contextmanager
@@ -49,11 +49,11 @@ async def test_connection_that_is_given_is_the_same_one_and_closed_here() -> Non
 
 async def test_reports_are_heard() -> None:
     with link() as (made, theirs, heard):
-        theirs.sendall(encode(Ready()) + encode(Closed(2)) + b"clos")
+        theirs.sendall(encode(WorkerReady()) + encode(Closed(2)) + b"clos")
         await wait_until(lambda: len(heard) == 2, "both")
         theirs.sendall(b"ed 7\n")
         await wait_until(lambda: len(heard) == 3, "the third")
-        assert heard == [Ready(), Closed(2), Closed(7)]
+        assert heard == [WorkerReady(), Closed(2), Closed(7)]
         assert not made.broken
 
 

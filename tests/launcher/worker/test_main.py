@@ -12,8 +12,8 @@ from http.client import HTTPResponse
 from tests.support.cluster import ROOT, process_environment
 from tests.support.timing import LIMIT_S
 from zmqio.hosting.options import HttpOptions
-from zmqio.launcher.worker.messages import PASS, Closed, Ready, Stopping, encode
-from zmqio.launcher.worker.spec import ENVIRONMENT, Part
+from zmqio.launcher.worker.messages import PASS, Closed, Stopping, WorkerReady, encode
+from zmqio.launcher.worker.spec import ENVIRONMENT, WorkerSpec
 
 COMMAND = [sys.executable, "-m", "zmqio.launcher.worker.main"]
 
@@ -24,7 +24,7 @@ def worker(app: str, *, takes_links: bool = False) -> Iterator[tuple["subprocess
     ours, theirs = socket.socketpair()
     with theirs:
         logs = {"log_format": "json", "log_level": "warning"}
-        part = Part(app, 1, theirs.fileno(), str(ROOT), LIMIT_S, asdict(HttpOptions()), takes_links, **logs)
+        part = WorkerSpec(app, 1, theirs.fileno(), str(ROOT), LIMIT_S, asdict(HttpOptions()), takes_links, **logs)
         process = subprocess.Popen(
             COMMAND,
             env=process_environment() | {ENVIRONMENT: part.to_json()},
@@ -43,7 +43,7 @@ def worker(app: str, *, takes_links: bool = False) -> Iterator[tuple["subprocess
 
 def test_it_ends_with_its_parent() -> None:
     with worker("tests.support.serve_app:app") as (process, link):
-        assert link.recv(100) == encode(Ready())
+        assert link.recv(100) == encode(WorkerReady())
         link.close()
         _, errors = process.communicate(timeout=LIMIT_S)
     assert process.returncode == -signal.SIGTERM  # as uvicorn ends when it was told to
@@ -88,7 +88,7 @@ def acceptor(control: socket.socket) -> socket.socket:
 
 def test_each_acceptor_hears_of_its_own_connections_and_its_end_ends_none() -> None:
     with worker("tests.support.serve_app:app", takes_links=True) as (process, control):
-        assert control.recv(100) == encode(Ready())
+        assert control.recv(100) == encode(WorkerReady())
         first, second = acceptor(control), acceptor(control)
         here, there = ask(first), ask(second)
         with here, there, second:

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zmqio.launcher.worker.messages import Closed, Failed, Ready, Report, ReportReader, Stopping, encode
+from zmqio.launcher.worker.messages import Closed, Failed, Report, ReportReader, Stopping, WorkerReady, encode
 
 REPORTS: st.SearchStrategy[Report] = st.one_of(
-    st.just(Ready()),
+    st.just(WorkerReady()),
     st.just(Stopping()),
     st.builds(Closed, st.integers(1, 10**6)),
     st.builds(Failed, st.text(), st.text(max_size=100)),
@@ -23,7 +23,7 @@ def test_reports_come_out_as_they_went_in(reports: list[Report], piece: int) -> 
 
 
 def test_exact_text() -> None:
-    assert encode(Ready()) + encode(Closed(3)) + encode(Stopping()) == b"ready\nclosed 3\nstopping\n"
+    assert encode(WorkerReady()) + encode(Closed(3)) + encode(Stopping()) == b"ready\nclosed 3\nstopping\n"
 
 
 def test_end_of_a_long_traceback_is_kept() -> None:

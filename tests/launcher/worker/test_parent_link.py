@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from tests.support.timing import wait_until
-from zmqio.launcher.worker.messages import PASS, Closed, Ready, ReportReader, Stopping
+from zmqio.launcher.worker.messages import PASS, Closed, ReportReader, Stopping, WorkerReady
 from zmqio.launcher.worker.parent_link import ParentLink
 
 
@@ -82,7 +82,7 @@ async def test_finishing_takes_what_is_on_its_way() -> None:
 
 async def test_reports_wait_for_a_parent_that_does_not_read_and_become_one() -> None:
     with link() as (made, theirs, _worker):
-        made.tell(Ready())
+        made.tell(WorkerReady())
         for _ in range(100_000):
             made.tell_closed(1)
         reader, found = ReportReader(), []
@@ -95,7 +95,7 @@ async def test_reports_wait_for_a_parent_that_does_not_read_and_become_one() -> 
 
         await wait_until(lambda: total() >= 100_000, "all are told")
         assert total() == 100_000
-        assert found[0] == Ready()
+        assert found[0] == WorkerReady()
         assert len(found) < 50_000
 
 
@@ -103,11 +103,11 @@ async def test_nothing_is_told_before_it_opens() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         made = ParentLink(ours, take=lambda _: None, lost=lambda: None, gone=lambda: None)
-        made.tell(Ready())
+        made.tell(WorkerReady())
         await made.finish()
         made.close()
         theirs.setblocking(False)
         made.open()
-        made.tell(Ready())
+        made.tell(WorkerReady())
         made.close()
         assert theirs.recv(100) == b"ready\n"

@@ -13,7 +13,7 @@ from tests.support.timing import LIMIT_S, wait_until
 from zmqio.hosting.options import HttpOptions
 from zmqio.ids import NodeTag
 from zmqio.launcher.worker.process import WorkerProcess
-from zmqio.launcher.worker.spec import ENVIRONMENT, Part
+from zmqio.launcher.worker.spec import ENVIRONMENT, WorkerSpec
 
 
 class Watcher:
@@ -39,7 +39,7 @@ async def start(app: str, folder: Path = ROOT) -> tuple[WorkerProcess, Watcher]:
     watcher = Watcher()
 
     def environment(link_fd: int) -> dict[str, str]:
-        part = Part(app, 1, link_fd, str(folder), LIMIT_S, asdict(HttpOptions()), log_level="error")
+        part = WorkerSpec(app, 1, link_fd, str(folder), LIMIT_S, asdict(HttpOptions()), log_level="error")
         return process_environment() | {ENVIRONMENT: part.to_json()}
 
     return await WorkerProcess.start(1, NodeTag("tag1"), watcher, environment), watcher

@@ -14,7 +14,7 @@ Source: https://en.wikipedia.org/wiki/Bloom_filter; Kirsch and Mitzenmacher, "Le
 from collections.abc import Collection, Iterator
 from hashlib import blake2b
 
-__all__ = ["GrowingFilter", "TopicFilter", "make_filter"]
+__all__ = ["GrowingBloomFilter", "TopicBloomFilter", "make_filter"]
 
 BITS_PER_TOPIC = 12
 POSITIONS = 4
@@ -30,7 +30,7 @@ def make_filter(topics: Collection[bytes]) -> bytes:
     return bytes(bits)
 
 
-class GrowingFilter:
+class GrowingBloomFilter:
     """A filter of topics that come and go, without making all of it anew for each: 2 us for one that comes.
 
     Made with room for as many again. A topic that goes stays in it until it is made anew, so that a few more
@@ -58,7 +58,7 @@ class GrowingFilter:
         return bytes(self._bits)
 
 
-class TopicFilter:
+class TopicBloomFilter:
     """Looks topics up in a filter; the answer for a topic is remembered, for few topics make most of the messages.
 
     Args:

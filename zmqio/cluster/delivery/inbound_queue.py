@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
-__all__ = ["SLICE_MESSAGES", "Inflow"]
+__all__ = ["SLICE_MESSAGES", "InboundQueue"]
 
 SLICE_MESSAGES = 512
 """Handed on in one turn of the loop; a link brings at most 256 in one."""
@@ -20,7 +20,7 @@ SLICE_MESSAGES = 512
 T = TypeVar("T")
 
 
-class Inflow(Generic[T]):
+class InboundQueue(Generic[T]):
     """The FIFO of one node.
 
     Args:

@@ -10,12 +10,12 @@ from zmqio.cluster.delivery.replay_buffer import (
     BYTES_IN_A_PAGE,
     LOST_BYTES_IN_A_PAGE,
     MESSAGES_IN_A_PAGE,
-    Page,
-    PageLimits,
-    Ring,
+    ReplayBuffer,
+    ReplayPage,
+    ReplayPageLimits,
 )
-from zmqio.cluster.delivery.sequencer import Stamps
-from zmqio.cluster.incidents import Incidents
+from zmqio.cluster.delivery.sequencer import Sequencer
+from zmqio.cluster.diagnostics import Diagnostics
 from zmqio.config import REPLAY_OVERHEAD_BYTES, BusOptions
 from zmqio.exceptions import (
     BusError,
@@ -25,7 +25,15 @@ from zmqio.exceptions import (
     ProtocolError,
 )
 from zmqio.protocol.envelope import encode
-from zmqio.protocol.messages import Broadcast, Envelope, Goodbye, Heartbeat, Message, ReplayAnswer, ReplayRequest
+from zmqio.protocol.messages import (
+    BroadcastMessage,
+    Envelope,
+    Goodbye,
+    Heartbeat,
+    Message,
+    ReplayAnswer,
+    ReplayRequest,
+)
 
 __all__ = ["Outbox"]
 
@@ -58,16 +66,16 @@ class Outbox:
         identity: Identity,
         bus: Bus,
         options: BusOptions,
-        incidents: Incidents,
+        incidents: Diagnostics,
         clock: Callable[[], float],
     ) -> None:
-        self.ring = Ring(options.replay_ring_bytes, options.replay_ring_s)
+        self.ring = ReplayBuffer(options.replay_ring_bytes, options.replay_ring_s)
         self._page_limits = _page_limits(options)
         self._bus = bus
         self._options = options
         self._incidents = incidents
         self._clock = clock
-        self._stamps = Stamps(identity.node_id)
+        self._stamps = Sequencer(identity.node_id)
         self._shut: str | None = None
         self._expired = 0
         self._told_since: float | None = None
@@ -140,8 +148,8 @@ class Outbox:
         if self.ring.unsent:
             self._incidents.report("bus_unsent_at_close", messages=self.ring.unsent, brokers=self._bus.brokers)
 
-    def page(self, after: int, wanted: Callable[[bytes], bool], max_age_s: float) -> Page:
-        """Collect what was sent after a number, as much as one answer holds: see `Ring.page`."""
+    def page(self, after: int, wanted: Callable[[bytes], bool], max_age_s: float) -> ReplayPage:
+        """Collect what was sent after a number, as much as one answer holds: see `ReplayBuffer.page`."""
         self.expire()
         return self.ring.page(after, wanted, max_age_s=max_age_s, now=self._clock(), limits=self._page_limits)
 
@@ -171,7 +179,7 @@ class Outbox:
 
     def _may_wait(self, size_bytes: int, message: Message, *, waits: bool) -> bool:
         """Whether a message that no broker took is kept for when one does."""
-        if isinstance(message, Broadcast) and message.volatile:
+        if isinstance(message, BroadcastMessage) and message.volatile:
             self._incidents.count("volatile_dropped")
             return False
         if not waits and not self._bus.connected_links:
@@ -187,10 +195,10 @@ class Outbox:
             raise MessageTooLargeError(size_bytes, limit)
 
 
-def _page_limits(options: BusOptions) -> PageLimits:
+def _page_limits(options: BusOptions) -> ReplayPageLimits:
     """An answer, all of it, has to fit into one message."""
     share = options.max_message_bytes - REPLAY_OVERHEAD_BYTES
-    return PageLimits(
+    return ReplayPageLimits(
         messages=min(MESSAGES_IN_A_PAGE, max(1, share // (4 * ROW_OVERHEAD_BYTES))),
         size_bytes=min(BYTES_IN_A_PAGE, share // 4),
         lost_bytes=min(LOST_BYTES_IN_A_PAGE, share // 4),

@@ -5,13 +5,13 @@ The rules are those of `cluster.delivery.receiver`; here is the state, and what 
 
 from dataclasses import dataclass, field
 
-__all__ = ["Question", "Stream"]
+__all__ = ["PublisherState", "ReplayRequestState"]
 
 NOTHING_TO_WATCH = 1 << 63
 
 
 @dataclass(slots=True)
-class Question:
+class ReplayRequestState:
     """What one publisher is asked.
 
     Attributes:
@@ -34,7 +34,7 @@ class Question:
 
 
 @dataclass(slots=True)
-class _Way:
+class _PublisherLink:
     """A link of a publisher that is not sound.
 
     Attributes:
@@ -61,7 +61,7 @@ class _Way:
 
 
 @dataclass(slots=True)
-class Stream:
+class PublisherState:
     """One publisher.
 
     Attributes:
@@ -81,9 +81,9 @@ class Stream:
     watch: int = NOTHING_TO_WATCH
     lives: bool = False
     gone_at: float | None = None
-    question: Question | None = None
+    question: ReplayRequestState | None = None
     settled_id: int = 0
-    _ways: dict[int, _Way] = field(default_factory=dict)
+    _ways: dict[int, _PublisherLink] = field(default_factory=dict)
 
     @property
     def seen(self) -> int:
@@ -166,8 +166,8 @@ class Stream:
             self.settled_id = self.question.id
         self.question = None
 
-    def _way(self, link: int) -> _Way:
+    def _way(self, link: int) -> _PublisherLink:
         way = self._ways.get(link)
         if way is None:
-            way = self._ways[link] = _Way()
+            way = self._ways[link] = _PublisherLink()
         return way

@@ -20,19 +20,19 @@ another. So with two brokers the loss of either costs nothing at all.
 
 What a publisher does not keep any more is a gap, with the exact count of the messages that were for this node.
 
-Source: DESIGN section 6, "Replay".
+Source: DESIGN section 6, "Receiver".
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from zmqio.adapter.base import BusGap
-from zmqio.cluster.delivery.publisher import Question, Stream
-from zmqio.cluster.delivery.subscriptions import Interest
+from zmqio.cluster.delivery.publisher import PublisherState, ReplayRequestState
+from zmqio.cluster.delivery.subscriptions import TopicSubscriptions
 from zmqio.ids import NodeId
-from zmqio.protocol.messages import LostRow, ReplayAnswer, ReplayRequest, Stamp
+from zmqio.protocol.messages import LostRow, MessageId, ReplayAnswer, ReplayRequest
 
-__all__ = ["Replay", "ReplayCounts", "Replayed"]
+__all__ = ["Receiver", "ReplayCounts", "ReplayResult"]
 
 ASK_AGAIN_S = 1.0
 GIVE_UP_AFTER_ASKS = 15
@@ -44,7 +44,7 @@ pre-selection only: what concerned this node is decided here."""
 
 
 @dataclass(frozen=True, slots=True)
-class Replayed:
+class ReplayResult:
     """What an answer is good for.
 
     Attributes:
@@ -80,7 +80,7 @@ class ReplayCounts:
 
 
 @dataclass(slots=True)
-class Replay:
+class Receiver:
     """All publishers, as one node hears them.
 
     Args:
@@ -91,17 +91,17 @@ class Replay:
         counts: see `ReplayCounts`.
     """
 
-    interest: Interest
+    interest: TopicSubscriptions
     keep_s: float
     counts: ReplayCounts = field(default_factory=ReplayCounts)
-    _streams: dict[NodeId, Stream] = field(default_factory=dict)
-    _asking: dict[NodeId, Stream] = field(default_factory=dict)
+    _streams: dict[NodeId, PublisherState] = field(default_factory=dict)
+    _asking: dict[NodeId, PublisherState] = field(default_factory=dict)
     _ready: int = 0
     _next_id: int = 1
 
     # What comes.
 
-    def accept(self, link: int, topic: bytes, stamp: Stamp, now: float) -> bool:
+    def accept(self, link: int, topic: bytes, stamp: MessageId, now: float) -> bool:
         """Take note of a stamped message; whether it is to be delivered, now."""
         node_id, n, previous = stamp
         stream = self._streams.get(node_id)
@@ -127,12 +127,12 @@ class Replay:
             stream.catch_up(self._ready)
         return True
 
-    def heartbeat(self, link: int, stamp: Stamp, generation: int, now: float) -> None:
+    def heartbeat(self, link: int, stamp: MessageId, generation: int, now: float) -> None:
         """A living publisher tells its number, and the generation of its way to the broker of this link."""
         node_id, n, _ = stamp
         stream = self._streams.get(node_id)
         if stream is None:
-            stream = self._streams[node_id] = Stream(heard=0)
+            stream = self._streams[node_id] = PublisherState(heard=0)
             if n > 0:
                 self._ask(node_id, stream, 0, now, first_meeting=True)
         stream.revive(now)
@@ -143,7 +143,7 @@ class Replay:
 
     def answer(
         self, link: int, node_id: NodeId, answer: ReplayAnswer, numbers: Iterable[int], now: float
-    ) -> Replayed:
+    ) -> ReplayResult:
         """A publisher answers.
 
         Args:
@@ -155,12 +155,12 @@ class Replay:
         """
         stream = self._streams.get(node_id)
         if stream is None:
-            return Replayed()
+            return ReplayResult()
         question = stream.question
         if question is None or question.id != answer.request_id:
             if answer.complete and answer.request_id == stream.settled_id:
                 stream.sound_behind(link, answer.upto, answer.request_id, self._ready)
-            return Replayed()
+            return ReplayResult()
         # First: what is lost is behind what was heard, and before what the rows bring.
         gap = None if question.first_meeting else self._gap(node_id, question.after, answer, now)
         rows = tuple(
@@ -178,7 +178,7 @@ class Replay:
                 self._ask(node_id, stream, answer.upto, now)
         else:
             self._ask(node_id, stream, answer.upto, now, first_meeting=question.first_meeting)
-        return Replayed(rows, gap)
+        return ReplayResult(rows, gap)
 
     # What happens to links.
 
@@ -273,25 +273,25 @@ class Replay:
 
     # Inside.
 
-    def _meet(self, link: int, topic: bytes, stamp: Stamp) -> bool:
+    def _meet(self, link: int, topic: bytes, stamp: MessageId) -> bool:
         """The first message of a publisher whose heartbeat has not come yet: this node is new, and missed none."""
         if not self._ready >> link & 1:
             self.counts.set_aside += 1
             return False
-        self._streams[stamp.node_id] = Stream(heard=stamp.n, sound=1 << link)
+        self._streams[stamp.node_id] = PublisherState(heard=stamp.n, sound=1 << link)
         record = self.interest.record(topic)
         if record is not None:
             record.last[stamp.node_id] = stamp.n
         return True
 
-    def _take_on_trust(self, stream: Stream, link: int) -> bool:
+    def _take_on_trust(self, stream: PublisherState, link: int) -> bool:
         """Whether a link is taken for sound because there is nobody to ask: the publisher does not live."""
         if stream.lives or stream.question is not None or not self._ready >> link & 1:
             return False
         stream.sound |= 1 << link
         return True
 
-    def _found_hole(self, node_id: NodeId, stream: Stream, link: int, last: int, now: float) -> None:
+    def _found_hole(self, node_id: NodeId, stream: PublisherState, link: int, last: int, now: float) -> None:
         self.counts.holes += 1
         # What is missing may be older than what was heard on other topics, and than what is asked already.
         after = max(last, stream.settled)
@@ -300,19 +300,19 @@ class Replay:
         # The answer to what is asked comes behind the hole, wherever that begins.
         stream.distrust(link, self._next_id - 1)
 
-    def _mend(self, node_id: NodeId, stream: Stream, now: float) -> None:
+    def _mend(self, node_id: NodeId, stream: PublisherState, now: float) -> None:
         """Ask, if nothing newer can be delivered otherwise."""
         if not stream.sound and stream.question is None and stream.lives and self._ready:
             self._ask(node_id, stream, stream.heard, now)
 
     def _ask(
-        self, node_id: NodeId, stream: Stream, after: int, now: float, *, first_meeting: bool = False
+        self, node_id: NodeId, stream: PublisherState, after: int, now: float, *, first_meeting: bool = False
     ) -> None:
-        stream.question = Question(self._next_id, after, first_meeting, now)
+        stream.question = ReplayRequestState(self._next_id, after, first_meeting, now)
         self._next_id += 1
         self._asking[node_id] = stream
 
-    def _settled(self, node_id: NodeId, stream: Stream) -> None:
+    def _settled(self, node_id: NodeId, stream: PublisherState) -> None:
         stream.settle()
         self._asking.pop(node_id, None)
 
@@ -342,7 +342,7 @@ class Replay:
         last = record.last.get(node_id, 0)
         return sum(n > last for n in row.numbers)
 
-    def _give_up_if_late(self, node_id: NodeId, stream: Stream, now: float) -> BusGap | None:
+    def _give_up_if_late(self, node_id: NodeId, stream: PublisherState, now: float) -> BusGap | None:
         question = stream.question
         if stream.gone_at is not None and stream.gone_at <= now - self.keep_s:
             return self._give_up(node_id, stream, "the node died")
@@ -350,7 +350,7 @@ class Replay:
             return self._give_up(node_id, stream, f"the node did not answer {GIVE_UP_AFTER_ASKS} times")
         return None
 
-    def _give_up(self, node_id: NodeId, stream: Stream, reason: str) -> BusGap | None:
+    def _give_up(self, node_id: NodeId, stream: PublisherState, reason: str) -> BusGap | None:
         question, seen = stream.question, stream.seen
         self._settled(node_id, stream)
         stream.settled = stream.heard = seen

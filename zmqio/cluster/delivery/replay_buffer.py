@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from zmqio.protocol.messages import LostRow, ReplayedRow
 
-__all__ = ["MESSAGE_OVERHEAD_BYTES", "Page", "PageLimits", "Ring"]
+__all__ = ["MESSAGE_OVERHEAD_BYTES", "ReplayBuffer", "ReplayPage", "ReplayPageLimits"]
 
 MESSAGE_OVERHEAD_BYTES = 200
 """Counted for each message beside its topic and body: what its place here takes (measured: 190 to 220 bytes)."""
@@ -28,7 +28,7 @@ LOST_NUMBER_BYTES = 9
 """What a lost message takes in an answer, packed, beside its topic."""
 
 
-class _Kept(NamedTuple):
+class _BufferedMessage(NamedTuple):
     topic: bytes
     body: bytes
     at: float
@@ -41,7 +41,7 @@ class _Trace(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class PageLimits:
+class ReplayPageLimits:
     """How much one answer may hold, and how much work it may be.
 
     Attributes:
@@ -57,11 +57,11 @@ class PageLimits:
     scanned: int = 20_000
 
 
-DEFAULT_LIMITS = PageLimits()
+DEFAULT_LIMITS = ReplayPageLimits()
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class ReplayPage:
     """What is sent again at once; see `zmqio.protocol.messages.ReplayAnswer` for the fields."""
 
     upto: int
@@ -71,7 +71,7 @@ class Page:
     messages: tuple[ReplayedRow, ...]
 
 
-class Ring:
+class ReplayBuffer:
     """Keeps the newest messages of one node.
 
     Args:
@@ -89,7 +89,7 @@ class Ring:
         self.dropped_unsent = 0
         self._max_bytes = max_bytes
         self._max_age_s = max_age_s
-        self._kept: dict[int, _Kept] = {}
+        self._kept: dict[int, _BufferedMessage] = {}
         self._traces: deque[_Trace] = deque(maxlen=traces_kept)
         self._first = 1
         self._next = 1
@@ -131,7 +131,7 @@ class Ring:
             raise ValueError(f"message {n} is not the next one, {self._next}")
         self._next = n + 1
         size = len(topic) + len(body) + MESSAGE_OVERHEAD_BYTES
-        self._kept[n] = _Kept(topic, body, now, size)
+        self._kept[n] = _BufferedMessage(topic, body, now, size)
         self.size_bytes += size
         if sent:
             self._unsent_from = None
@@ -157,8 +157,8 @@ class Ring:
         *,
         max_age_s: float,
         now: float,
-        limits: PageLimits = DEFAULT_LIMITS,
-    ) -> Page:
+        limits: ReplayPageLimits = DEFAULT_LIMITS,
+    ) -> ReplayPage:
         """Collect what was sent after a number, on some topics.
 
         Args:
@@ -173,10 +173,16 @@ class Ring:
         lost, forgotten = self._lost(after, wanted, oldest, now, limits.lost_bytes)
         start = self._first_younger(max(after + 1, self._first), oldest)
         rows, upto = self._rows(start, wanted, now, limits, first_always=not lost)
-        return Page(upto, upto == self._next - 1, forgotten, lost, rows)
+        return ReplayPage(upto, upto == self._next - 1, forgotten, lost, rows)
 
     def _rows(
-        self, start: int, wanted: Callable[[bytes], bool], now: float, limits: PageLimits, *, first_always: bool
+        self,
+        start: int,
+        wanted: Callable[[bytes], bool],
+        now: float,
+        limits: ReplayPageLimits,
+        *,
+        first_always: bool,
     ) -> tuple[tuple[ReplayedRow, ...], int]:
         rows: list[ReplayedRow] = []
         size = 0

@@ -4,15 +4,15 @@ Pure. Source: DESIGN section 6, "Replay": a counter per topic alone would lose t
 """
 
 from zmqio.ids import NodeId
-from zmqio.protocol.messages import Stamp
+from zmqio.protocol.messages import MessageId
 
-__all__ = ["DEFAULT_TOPICS_KEPT", "Stamps"]
+__all__ = ["DEFAULT_TOPICS_KEPT", "Sequencer"]
 
 DEFAULT_TOPICS_KEPT = 100_000
 """About 20 MB at most. A direct send to a socket of another node has a topic of its own, so topics come and go."""
 
 
-class Stamps:
+class Sequencer:
     """Numbers the messages of one run of one node.
 
     Args:
@@ -32,16 +32,16 @@ class Stamps:
         self._floor = 0
         self._last: dict[bytes, int] = {}
 
-    def stamp(self, topic: bytes) -> Stamp:
+    def stamp(self, topic: bytes) -> MessageId:
         """Number a message on `topic`."""
         self._n += 1
         previous = self._last.pop(topic, self._floor)
         self._last[topic] = self._n
         if len(self._last) > self._topics_kept:
             self._floor = self._last.pop(next(iter(self._last)))
-        return Stamp(self._node_id, self._n, previous)
+        return MessageId(self._node_id, self._n, previous)
 
-    def take_back(self, topic: bytes, stamp: Stamp) -> None:
+    def take_back(self, topic: bytes, stamp: MessageId) -> None:
         """Undo the newest stamp: its message can never be sent (too large), so nobody may miss it.
 
         Raises:
@@ -52,6 +52,6 @@ class Stamps:
         self._n -= 1
         self._last[topic] = stamp.previous
 
-    def unstamped(self) -> Stamp:
+    def unstamped(self) -> MessageId:
         """For a message that is not counted: the counter as it stands."""
-        return Stamp(self._node_id, self._n)
+        return MessageId(self._node_id, self._n)

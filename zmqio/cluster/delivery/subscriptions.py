@@ -6,17 +6,17 @@ remembered.
 
 from collections.abc import Iterable
 
-from zmqio.cluster.delivery.bloom_filter import GrowingFilter
+from zmqio.cluster.delivery.bloom_filter import GrowingBloomFilter
 from zmqio.ids import NodeId
 
-__all__ = ["Interest", "TopicRecord"]
+__all__ = ["TopicState", "TopicSubscriptions"]
 
 SESSIONS_KEPT = 10_000
 """Topics of sessions whose last numbers are remembered. A loss on one that was forgotten is found all the same
 when a link was lost; only what a broker's full queue dropped there goes unseen."""
 
 
-class TopicRecord:
+class TopicState:
     """One topic.
 
     Attributes:
@@ -33,7 +33,7 @@ class TopicRecord:
         self.last: dict[NodeId, int] = {}
 
 
-class Interest:
+class TopicSubscriptions:
     """What one node subscribes to.
 
     Args:
@@ -49,16 +49,16 @@ class Interest:
         self._owner_prefix = owner_prefix
         self.started_at = now
         self._sessions_kept = sessions_kept
-        self._topics: dict[bytes, TopicRecord] = {}
-        self._sessions: dict[bytes, TopicRecord] = {}
+        self._topics: dict[bytes, TopicState] = {}
+        self._sessions: dict[bytes, TopicState] = {}
         self._forgot_sessions = False
-        self._filter: GrowingFilter | None = None
+        self._filter: GrowingBloomFilter | None = None
 
     def add(self, topics: Iterable[bytes], now: float) -> None:
         """This node subscribes to topics."""
         for topic in topics:
             if topic not in self._topics:
-                self._topics[topic] = TopicRecord(now)
+                self._topics[topic] = TopicState(now)
                 if self._filter is not None:
                     self._filter.add(topic)
 
@@ -67,7 +67,7 @@ class Interest:
         for topic in topics:
             self._topics.pop(topic, None)
 
-    def record(self, topic: bytes) -> TopicRecord | None:
+    def record(self, topic: bytes) -> TopicState | None:
         """The record of a topic; None if it is none of this node's."""
         record = self._topics.get(topic)
         if record is None and topic.startswith(self._owner_prefix):
@@ -79,7 +79,7 @@ class Interest:
     def filter(self) -> bytes:
         """A filter of the topics, but for those of sessions; some that were removed may still be in it."""
         if self._filter is None or self._filter.is_full:
-            self._filter = GrowingFilter(self._topics)
+            self._filter = GrowingBloomFilter(self._topics)
         return self._filter.to_bytes()
 
     def forget(self, publishers: frozenset[NodeId]) -> None:
@@ -88,9 +88,9 @@ class Interest:
             for node_id in publishers & record.last.keys():
                 del record.last[node_id]
 
-    def _remember_session(self, topic: bytes) -> TopicRecord:
+    def _remember_session(self, topic: bytes) -> TopicState:
         if len(self._sessions) >= self._sessions_kept:
             del self._sessions[next(iter(self._sessions))]
             self._forgot_sessions = True
-        record = self._sessions[topic] = TopicRecord(self.started_at, knows_all=not self._forgot_sessions)
+        record = self._sessions[topic] = TopicState(self.started_at, knows_all=not self._forgot_sessions)
         return record

@@ -10,10 +10,10 @@ from typing import Any
 
 from zmqio.ids import NodeId
 
-__all__ = ["Request", "Requests"]
+__all__ = ["PendingRequest", "PendingRequests"]
 
 
-class _Share:
+class _NodeShare:
     """What is due from one node: `expected` answers, None until it says how many."""
 
     __slots__ = ("expected", "received")
@@ -27,7 +27,7 @@ class _Share:
         return self.expected is not None and self.received >= self.expected
 
 
-class Request:
+class PendingRequest:
     """One question to several nodes.
 
     Attributes:
@@ -42,7 +42,7 @@ class Request:
         self.answers: list[Any] = []
         self.received = 0
         self.lost: list[NodeId] = []
-        self._shares = {node_id: _Share() for node_id in nodes}
+        self._shares = {node_id: _NodeShare() for node_id in nodes}
         self._open = len(self._shares)
         self._expected_of_gone = 0
 
@@ -65,22 +65,22 @@ class Request:
         known = sum(share.expected or 0 for share in self._shares.values()) + self._expected_of_gone
         return max(known, self.received)
 
-    def share(self, node_id: NodeId) -> _Share:
+    def share(self, node_id: NodeId) -> _NodeShare:
         # A node that this one did not know yet heard the question all the same: its answers belong to it.
         share = self._shares.get(node_id)
         if share is None:
-            share = self._shares[node_id] = _Share()
+            share = self._shares[node_id] = _NodeShare()
             self._open += 1
         return share
 
-    def expect(self, share: _Share, count: int) -> bool:
+    def expect(self, share: _NodeShare, count: int) -> bool:
         if share.expected is not None:
             return False
         share.expected = count
         self._open -= share.complete
         return True
 
-    def take(self, share: _Share, values: Sequence[Any], count: int) -> bool:
+    def take(self, share: _NodeShare, values: Sequence[Any], count: int) -> bool:
         if share.complete:
             return False
         share.received += count
@@ -103,7 +103,7 @@ class Request:
         return True
 
 
-class Requests:
+class PendingRequests:
     """The open requests of one node.
 
     Attributes:
@@ -114,23 +114,23 @@ class Requests:
     def __init__(self) -> None:
         self.ignored: Counter[str] = Counter()
         self._next_id = 1
-        self._open: dict[int, Request] = {}
+        self._open: dict[int, PendingRequest] = {}
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def open(self, nodes: Collection[NodeId]) -> Request:
+    def open(self, nodes: Collection[NodeId]) -> PendingRequest:
         """Begin a request that is complete when each of `nodes` has said everything; at once if there are none."""
-        request = Request(self._next_id, nodes)
+        request = PendingRequest(self._next_id, nodes)
         self._next_id += 1
         self._open[request.id] = request
         return request
 
-    def close(self, request: Request) -> None:
+    def close(self, request: PendingRequest) -> None:
         """End a request; what comes later is ignored. Closing twice does nothing."""
         self._open.pop(request.id, None)
 
-    def expect(self, request_id: int, node_id: NodeId, count: int) -> Request | None:
+    def expect(self, request_id: int, node_id: NodeId, count: int) -> PendingRequest | None:
         """A node says how many clients it asked; their answers come one by one (`answer`).
 
         Returns:
@@ -141,7 +141,7 @@ class Requests:
             return None
         return self._noted(request, request.expect(request.share(node_id), count))
 
-    def answer(self, request_id: int, node_id: NodeId, value: Any) -> Request | None:
+    def answer(self, request_id: int, node_id: NodeId, value: Any) -> PendingRequest | None:
         """One client of a node answered. Returns as `expect`."""
         request = self._find(request_id)
         if request is None:
@@ -150,7 +150,7 @@ class Requests:
 
     def part(
         self, request_id: int, node_id: NodeId, values: Sequence[Any], *, last: bool, count: int | None = None
-    ) -> Request | None:
+    ) -> PendingRequest | None:
         """A node said a part of its answer, perhaps the last. Returns as `expect`.
 
         Args:
@@ -168,7 +168,7 @@ class Requests:
             request.expect(share, share.received)
         return self._noted(request, taken)
 
-    def node_gone(self, node_id: NodeId, *, died: bool) -> list[Request]:
+    def node_gone(self, node_id: NodeId, *, died: bool) -> list[PendingRequest]:
         """A node will say nothing more.
 
         Args:
@@ -182,17 +182,17 @@ class Requests:
             request for request in self._open.values() if request.leave(node_id, died=died) and request.complete
         ]
 
-    def all_open(self) -> list[Request]:
+    def all_open(self) -> list[PendingRequest]:
         """The requests that still wait."""
         return list(self._open.values())
 
-    def _find(self, request_id: int) -> Request | None:
+    def _find(self, request_id: int) -> PendingRequest | None:
         request = self._open.get(request_id)
         if request is None:
             self.ignored["late" if 0 < request_id < self._next_id else "unknown"] += 1
         return request
 
-    def _noted(self, request: Request, taken: bool) -> Request | None:
+    def _noted(self, request: PendingRequest, taken: bool) -> PendingRequest | None:
         if not taken:
             self.ignored["doubled"] += 1
         return request if taken and request.complete else None

@@ -1,26 +1,26 @@
-"""Await the answers of other nodes: `Requests` with futures and time limits."""
+"""Await the answers of other nodes: `PendingRequests` with futures and time limits."""
 
 import asyncio
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from zmqio.cluster.requests.pending import Request, Requests
+from zmqio.cluster.requests.pending import PendingRequest, PendingRequests
 from zmqio.cluster.requests.rows import count_rows
 from zmqio.exceptions import RequestTimeoutError
 from zmqio.ids import NodeId
 
-__all__ = ["Asker", "Question"]
+__all__ = ["PendingResponses", "ResponseFuture"]
 
 
-class Question:
+class ResponseFuture:
     """An open request, as whoever asked it sees it.
 
     Attributes:
         id: what its messages carry.
     """
 
-    def __init__(self, request: Request, done: asyncio.Future[None]) -> None:
+    def __init__(self, request: PendingRequest, done: asyncio.Future[None]) -> None:
         self.id = request.id
         self._request = request
         self._done = done
@@ -45,7 +45,7 @@ class Question:
         )
 
 
-class Asker:
+class PendingResponses:
     """The questions of one node.
 
     Attributes:
@@ -53,16 +53,16 @@ class Asker:
     """
 
     def __init__(self) -> None:
-        self.requests = Requests()
+        self.requests = PendingRequests()
         self._done: dict[int, asyncio.Future[None]] = {}
 
     @contextmanager
-    def ask(self, nodes: Collection[NodeId]) -> Iterator[Question]:
+    def ask(self, nodes: Collection[NodeId]) -> Iterator[ResponseFuture]:
         """Open a question to `nodes`; it is closed on leaving the block, and what comes later is ignored."""
         request = self.requests.open(nodes)
         done = self._done[request.id] = asyncio.get_running_loop().create_future()
         try:
-            yield Question(request, done)
+            yield ResponseFuture(request, done)
         finally:
             self.requests.close(request)
             del self._done[request.id]
@@ -96,13 +96,13 @@ class Asker:
             if not done.done():
                 done.set_result(None)
 
-    def _settle(self, request: Request | None) -> None:
+    def _settle(self, request: PendingRequest | None) -> None:
         done = self._done.get(request.id) if request is not None else None
         if done is not None and not done.done():
             done.set_result(None)
 
 
-def _explain(request: Request, missing: Sequence[NodeId], timeout_s: float) -> str:
+def _explain(request: PendingRequest, missing: Sequence[NodeId], timeout_s: float) -> str:
     if request.complete:
         return f"nodes went away before they had answered: {', '.join(missing)}"
     if missing:

@@ -13,14 +13,14 @@ import structlog
 
 from zmqio.hosting.event_loop import run as run_on_loop
 from zmqio.ids import NodeTag
-from zmqio.launcher.accept.acceptor_messages import Add, Close, Counted, Lost, Order, Ready, Remove, Retire
+from zmqio.launcher.accept.acceptor_messages import AcceptorReady, Add, Close, Counted, Lost, Order, Remove, Retire
 from zmqio.launcher.accept.balancer import Balancer
 from zmqio.launcher.accept.linked_worker import LinkedWorker
 from zmqio.launcher.accept.supervisor_link import SupervisorLink
 from zmqio.launcher.rlimits import open_many_files
 from zmqio.launcher.routing.trusted_proxies import TrustedProxies
-from zmqio.launcher.routing.worker_choice import Choice
-from zmqio.launcher.worker.spec import ACCEPTOR_ENVIRONMENT, AcceptorPart
+from zmqio.launcher.routing.worker_choice import WorkerChoice
+from zmqio.launcher.worker.spec import ACCEPTOR_ENVIRONMENT, AcceptorSpec
 from zmqio.logs import configure_logs
 
 __all__ = ["Acceptor", "main"]
@@ -37,9 +37,9 @@ class Acceptor:
         link: the socket to the supervisor; closed at the end.
     """
 
-    def __init__(self, part: AcceptorPart, listener: socket.socket, link: socket.socket) -> None:
+    def __init__(self, part: AcceptorSpec, listener: socket.socket, link: socket.socket) -> None:
         listener.setblocking(False)
-        self._choice: Choice[LinkedWorker] = Choice(part.sticky, after_slot=part.after_slot)
+        self._choice: WorkerChoice[LinkedWorker] = WorkerChoice(part.sticky, after_slot=part.after_slot)
         self._balancer = Balancer(
             listener,
             self._choice,
@@ -54,7 +54,7 @@ class Acceptor:
 
     async def run(self) -> None:
         """Accept until the supervisor closes its end."""
-        self._supervisor.tell(Ready())
+        self._supervisor.tell(AcceptorReady())
         await self._ended.wait()
         if not self._is_closing:
             log.warning("parent_gone")
@@ -112,13 +112,13 @@ class Acceptor:
 
 def main() -> None:
     """Run the acceptor that the environment describes."""
-    part = AcceptorPart.from_json(os.environ.pop(ACCEPTOR_ENVIRONMENT))
+    part = AcceptorSpec.from_json(os.environ.pop(ACCEPTOR_ENVIRONMENT))
     open_many_files()
     configure_logs(part.log_format, part.log_level, process=f"acceptor {part.number}")
     run_on_loop(_run(part))
 
 
-async def _run(part: AcceptorPart) -> None:
+async def _run(part: AcceptorSpec) -> None:
     await Acceptor(part, socket.socket(fileno=part.listener_fd), socket.socket(fileno=part.link_fd)).run()
 
 

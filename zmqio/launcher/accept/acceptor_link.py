@@ -4,7 +4,7 @@ import socket
 from collections.abc import Callable
 
 from zmqio.launcher.accept.acceptor_messages import Note, Order, decode_note, encode
-from zmqio.launcher.ipc.fd_passing import PassingLink
+from zmqio.launcher.ipc.fd_passing import FdPassingLink
 from zmqio.launcher.ipc.line_reader import LineReader
 
 __all__ = ["MOST_WAITING", "AcceptorLink"]
@@ -13,7 +13,7 @@ MOST_WAITING = 10_000
 """Orders that wait here for an acceptor that does not take them; each start of a worker makes two or three."""
 
 
-class AcceptorLink(PassingLink[Note]):
+class AcceptorLink(FdPassingLink[Note]):
     """Gives one acceptor orders, in the running loop.
 
     Args:

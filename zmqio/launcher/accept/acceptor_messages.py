@@ -22,13 +22,13 @@ from typing import TypeAlias
 from zmqio.ids import NodeTag, parse_node_tag
 
 __all__ = [
+    "AcceptorReady",
     "Add",
     "Close",
     "Counted",
     "Lost",
     "Note",
     "Order",
-    "Ready",
     "Remove",
     "Retire",
     "decode_note",
@@ -65,7 +65,7 @@ class Close:
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class AcceptorReady:
     """It accepts."""
 
 
@@ -84,7 +84,7 @@ class Counted:
 
 
 Order: TypeAlias = Add | Retire | Remove | Close
-Note: TypeAlias = Ready | Lost | Counted
+Note: TypeAlias = AcceptorReady | Lost | Counted
 
 
 def encode(message: Order | Note) -> bytes:
@@ -98,7 +98,7 @@ def encode(message: Order | Note) -> bytes:
             text = f"remove {tag}"
         case Close():
             text = "close"
-        case Ready():
+        case AcceptorReady():
             text = "ready"
         case Lost(tag):
             text = f"lost {tag}"
@@ -133,7 +133,7 @@ def decode_note(line: bytes) -> Note:
     """
     match line.decode().split(" ", 1):
         case ["ready"]:
-            return Ready()
+            return AcceptorReady()
         case ["lost", tag]:
             return Lost(parse_node_tag(tag))
         case ["counted", text]:

@@ -19,9 +19,9 @@ from zmqio.launcher.accept.acceptor_process import AcceptorProcess
 from zmqio.launcher.options import ServeOptions, worker_count
 from zmqio.launcher.restarts import Restarts
 from zmqio.launcher.worker.process import WorkerProcess
-from zmqio.launcher.worker.spec import AcceptorPart
+from zmqio.launcher.worker.spec import AcceptorSpec
 
-__all__ = ["Acceptors"]
+__all__ = ["AcceptorPool"]
 
 log = structlog.get_logger(__name__)
 
@@ -30,7 +30,7 @@ RELINK_PAUSE_S = 0.5
 """How long after a link was lost another one is made, if the worker lives."""
 
 
-class Acceptors:
+class AcceptorPool:
     """A `Front` of several processes; made in the loop.
 
     Args:
@@ -160,9 +160,9 @@ class Acceptors:
         if tag in self._retired:
             acceptor.order(Retire(tag))
 
-    def _part(self, number: int, listener_fd: int, link_fd: int) -> AcceptorPart:
+    def _part(self, number: int, listener_fd: int, link_fd: int) -> AcceptorSpec:
         options = self._options
-        return AcceptorPart(
+        return AcceptorSpec(
             number=number,
             listener_fd=listener_fd,
             link_fd=link_fd,

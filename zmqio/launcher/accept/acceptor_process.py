@@ -13,9 +13,9 @@ from typing import Protocol
 from zmqio.exceptions import ServeError
 from zmqio.ids import NodeTag
 from zmqio.launcher.accept.acceptor_link import AcceptorLink
-from zmqio.launcher.accept.acceptor_messages import Counted, Lost, Note, Order, Ready
+from zmqio.launcher.accept.acceptor_messages import AcceptorReady, Counted, Lost, Note, Order
 from zmqio.launcher.process_exit import describe_ending
-from zmqio.launcher.worker.spec import ACCEPTOR_ENVIRONMENT, AcceptorPart
+from zmqio.launcher.worker.spec import ACCEPTOR_ENVIRONMENT, AcceptorSpec
 
 __all__ = ["AcceptorProcess", "AcceptorWatcher"]
 
@@ -59,7 +59,7 @@ class AcceptorProcess:
 
     @classmethod
     async def start(
-        cls, watcher: AcceptorWatcher, listener: socket.socket, part: Callable[[int, int], AcceptorPart]
+        cls, watcher: AcceptorWatcher, listener: socket.socket, part: Callable[[int, int], AcceptorSpec]
     ) -> "AcceptorProcess":
         """Start one.
 
@@ -129,7 +129,7 @@ class AcceptorProcess:
 
     def _heard(self, note: Note) -> None:
         match note:
-            case Ready():
+            case AcceptorReady():
                 self.was_ready = True
                 self._watcher.is_ready(self)
             case Lost(tag):

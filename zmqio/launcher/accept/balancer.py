@@ -17,9 +17,9 @@ from typing import Any, Protocol, TypeVar
 import structlog
 
 from zmqio.launcher.accept.error_responses import HEAD_TOO_LARGE, HEAD_TOO_SLOW, NO_WORKER, has_ended, refuse
-from zmqio.launcher.routing.request_head import MAX_HEAD_BYTES, Head, head_end, parse_head
+from zmqio.launcher.routing.request_head import MAX_HEAD_BYTES, RequestHead, head_end, parse_head
 from zmqio.launcher.routing.trusted_proxies import TrustedProxies
-from zmqio.launcher.routing.worker_choice import Candidate, Choice
+from zmqio.launcher.routing.worker_choice import Candidate, WorkerChoice
 from zmqio.log_limit import LimitedLog
 
 __all__ = ["Balancer", "Taker"]
@@ -81,7 +81,7 @@ class Balancer:
     def __init__(
         self,
         listener: socket.socket,
-        choice: Choice[Worker],
+        choice: WorkerChoice[Worker],
         *,
         proxies: TrustedProxies,
         reads_heads: bool = True,
@@ -157,7 +157,7 @@ class Balancer:
 
     def _begin(self, connection: socket.socket, peer: str | None) -> None:
         if not self._reads_heads:
-            self._hand_over(connection, Head(), peer)
+            self._hand_over(connection, RequestHead(), peer)
             return
         waiting = _Waiting(connection, peer, self._loop.time() + self._head_limit_s)
         self._look(waiting)
@@ -209,7 +209,7 @@ class Balancer:
         if waiting.seen and connection.family != socket.AF_UNIX:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
 
-    def _hand_over(self, connection: socket.socket, head: Head, peer: str | None) -> None:
+    def _hand_over(self, connection: socket.socket, head: RequestHead, peer: str | None) -> None:
         address = self._proxies.client_address(peer, head.forwarded_for)
         while (worker := self._choice.pick(head.sid, address)) is not None:
             if worker.give(connection):

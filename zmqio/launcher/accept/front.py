@@ -10,13 +10,13 @@ from typing import Protocol
 from zmqio.launcher.accept.balancer import Balancer
 from zmqio.launcher.options import ServeOptions
 from zmqio.launcher.routing.trusted_proxies import TrustedProxies
-from zmqio.launcher.routing.worker_choice import Choice
+from zmqio.launcher.routing.worker_choice import WorkerChoice
 from zmqio.launcher.worker.process import WorkerProcess
 
-__all__ = ["BalancerFront", "Front"]
+__all__ = ["ConnectionDispatcher", "InProcessDispatcher"]
 
 
-class Front(Protocol):
+class ConnectionDispatcher(Protocol):
     """Accepts connections while any worker takes new ones, and gives them to workers."""
 
     @property
@@ -49,7 +49,7 @@ class Front(Protocol):
         """End it, when `keep` has been cancelled and no worker is left."""
 
 
-class BalancerFront:
+class InProcessDispatcher:
     """One balancer, in this process; made in the loop.
 
     Args:
@@ -58,7 +58,7 @@ class BalancerFront:
     """
 
     def __init__(self, options: ServeOptions, listener: socket) -> None:
-        self._choice: Choice[WorkerProcess] = Choice(options.stickiness)
+        self._choice: WorkerChoice[WorkerProcess] = WorkerChoice(options.stickiness)
         self._balancer = Balancer(
             listener,
             self._choice,
@@ -67,7 +67,7 @@ class BalancerFront:
             head_limit_s=options.head_limit_s,
         )
 
-    # `Front`.
+    # `ConnectionDispatcher`.
 
     @property
     def counters(self) -> Mapping[str, int]:

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 import structlog
 
-__all__ = ["PassingLink"]
+__all__ = ["FdPassingLink"]
 
 log = structlog.get_logger(__name__)
 
@@ -19,7 +19,7 @@ _READ_BYTES = 1 << 16
 Said = TypeVar("Said")
 
 
-class PassingLink(Generic[Said]):
+class FdPassingLink(Generic[Said]):
     """A link of the running loop.
 
     Args:

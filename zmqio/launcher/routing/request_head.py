@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
-__all__ = ["MAX_HEAD_BYTES", "Head", "head_end", "parse_head"]
+__all__ = ["MAX_HEAD_BYTES", "RequestHead", "head_end", "parse_head"]
 
 MAX_HEAD_BYTES = 1 << 16
 """Longest head that is waited for, as in h11 and uvicorn; a longer one is refused with 431."""
@@ -23,7 +23,7 @@ _FORWARDED_FOR = re.compile(rb"\nx-forwarded-for[ \t]*:([^\r\n]*)", re.IGNORECAS
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class RequestHead:
     """What a request says about where it belongs.
 
     Attributes:
@@ -49,13 +49,13 @@ def head_end(data: bytes | bytearray, size: int, seen: int = 0) -> int | None:
     return found.end() if found else None
 
 
-def parse_head(head: bytes) -> Head:
+def parse_head(head: bytes) -> RequestHead:
     """Read a complete head."""
     head = head.lstrip(b"\r\n")
     end = _LINE_END.search(head)
     request_line = head[: end.start()] if end else head
     forwarded = _FORWARDED_FOR.findall(head)
-    return Head(_sid_of(request_line), tuple(value.decode("latin-1") for value in forwarded))
+    return RequestHead(_sid_of(request_line), tuple(value.decode("latin-1") for value in forwarded))
 
 
 def _sid_of(request_line: bytes) -> str | None:

@@ -10,7 +10,7 @@ from typing import Generic, Literal, Protocol, TypeVar
 
 from zmqio.ids import NodeTag, is_sid_shaped, tag_of
 
-__all__ = ["Candidate", "Choice", "Sticky"]
+__all__ = ["Candidate", "Sticky", "WorkerChoice"]
 
 Sticky = Literal["sid", "address", "none"]
 
@@ -34,7 +34,7 @@ class Candidate(Protocol):
 Worker = TypeVar("Worker", bound=Candidate)
 
 
-class Choice(Generic[Worker]):
+class WorkerChoice(Generic[Worker]):
     """The workers that can be chosen, and the rule.
 
     Args:

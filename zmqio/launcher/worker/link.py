@@ -3,7 +3,7 @@
 import socket
 from collections.abc import Callable
 
-from zmqio.launcher.ipc.fd_passing import PassingLink
+from zmqio.launcher.ipc.fd_passing import FdPassingLink
 from zmqio.launcher.worker.messages import PASS, Report, ReportReader
 
 __all__ = ["MOST_WAITING", "WorkerLink"]
@@ -12,7 +12,7 @@ MOST_WAITING = 1_000
 """Connections that wait here for a worker that does not take them; beyond it they are refused."""
 
 
-class WorkerLink(PassingLink[Report]):
+class WorkerLink(FdPassingLink[Report]):
     """Hands connections to one worker.
 
     Args:

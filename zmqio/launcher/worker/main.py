@@ -20,9 +20,9 @@ from zmqio.hosting.event_loop import run as run_on_loop
 from zmqio.hosting.options import HttpOptions
 from zmqio.launcher.app_import import AppFailedError, import_app
 from zmqio.launcher.rlimits import open_many_files
-from zmqio.launcher.worker.messages import Failed, Ready, encode
+from zmqio.launcher.worker.messages import Failed, WorkerReady, encode
 from zmqio.launcher.worker.parent_link import ParentLink
-from zmqio.launcher.worker.spec import ENVIRONMENT, Part
+from zmqio.launcher.worker.spec import ENVIRONMENT, WorkerSpec
 from zmqio.logs import configure_logs
 
 __all__ = ["main"]
@@ -42,7 +42,7 @@ class Worker:
         link: the socket to the parent.
     """
 
-    def __init__(self, part: Part, app: Any, link: socket.socket) -> None:
+    def __init__(self, part: WorkerSpec, app: Any, link: socket.socket) -> None:
         self._part = part
         self._server = AcceptedServer(
             app,
@@ -67,7 +67,7 @@ class Worker:
 
     def _started(self) -> None:
         self._parent.open()
-        self._parent.tell(Ready())
+        self._parent.tell(WorkerReady())
 
     async def _before_shutdown(self) -> None:
         await self._parent.finish()  # first: after it no more acceptors come
@@ -107,7 +107,7 @@ def _lose_acceptor() -> None:
 
 def main() -> None:
     """Run the worker that the environment describes."""
-    part = Part.from_json(os.environ.pop(ENVIRONMENT))
+    part = WorkerSpec.from_json(os.environ.pop(ENVIRONMENT))
     open_many_files()
     configure_logs(part.log_format, part.log_level, process=f"worker {part.slot}")
     if part.import_path not in sys.path:

@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from zmqio.launcher.ipc.line_reader import LineReader
 
-__all__ = ["PASS", "Closed", "Failed", "Ready", "Report", "ReportReader", "Stopping", "encode"]
+__all__ = ["PASS", "Closed", "Failed", "Report", "ReportReader", "Stopping", "WorkerReady", "encode"]
 
 PASS = b"c"
 """Travels with a connection: SCM_RIGHTS needs at least one byte."""
@@ -24,7 +24,7 @@ _TRACEBACK_CHARACTERS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class WorkerReady:
     """It serves."""
 
 
@@ -53,13 +53,13 @@ class Failed:
     traceback: str = ""
 
 
-Report: TypeAlias = Ready | Closed | Stopping | Failed
+Report: TypeAlias = WorkerReady | Closed | Stopping | Failed
 
 
 def encode(report: Report) -> bytes:
     """The line of a report."""
     match report:
-        case Ready():
+        case WorkerReady():
             return b"ready\n"
         case Closed(count):
             return b"closed %d\n" % count
@@ -89,7 +89,7 @@ def _decode(line: bytes) -> Report:
     kind, _, rest = line.partition(b" ")
     match kind:
         case b"ready":
-            return Ready()
+            return WorkerReady()
         case b"closed":
             return Closed(int(rest))
         case b"stopping":

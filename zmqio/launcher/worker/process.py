@@ -14,7 +14,7 @@ from zmqio.exceptions import ServeError
 from zmqio.ids import NodeTag
 from zmqio.launcher.process_exit import describe_ending, stop_process
 from zmqio.launcher.worker.link import WorkerLink
-from zmqio.launcher.worker.messages import Closed, Failed, Ready, Report, Stopping
+from zmqio.launcher.worker.messages import Closed, Failed, Report, Stopping, WorkerReady
 
 __all__ = ["Watcher", "WorkerProcess"]
 
@@ -149,7 +149,7 @@ class WorkerProcess:
 
     def _heard(self, report: Report) -> None:
         match report:
-            case Ready():
+            case WorkerReady():
                 self.was_ready = True
                 self._watcher.is_ready(self)
                 self.settled.set()

@@ -5,14 +5,14 @@ from dataclasses import asdict, dataclass
 
 from zmqio.launcher.routing.worker_choice import Sticky
 
-__all__ = ["ACCEPTOR_ENVIRONMENT", "ENVIRONMENT", "AcceptorPart", "Part"]
+__all__ = ["ACCEPTOR_ENVIRONMENT", "ENVIRONMENT", "AcceptorSpec", "WorkerSpec"]
 
 ENVIRONMENT = "ZMQIO_SERVE_WORKER"
 ACCEPTOR_ENVIRONMENT = "ZMQIO_SERVE_ACCEPTOR"
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class WorkerSpec:
     """What one worker has to know.
 
     Attributes:
@@ -41,13 +41,13 @@ class Part:
         return json.dumps(asdict(self))
 
     @classmethod
-    def from_json(cls, text: str) -> "Part":
+    def from_json(cls, text: str) -> "WorkerSpec":
         """From the environment."""
         return cls(**json.loads(text))
 
 
 @dataclass(frozen=True, slots=True)
-class AcceptorPart:
+class AcceptorSpec:
     """What one acceptor has to know.
 
     Attributes:
@@ -77,6 +77,6 @@ class AcceptorPart:
         return json.dumps(asdict(self))
 
     @classmethod
-    def from_json(cls, text: str) -> "AcceptorPart":
+    def from_json(cls, text: str) -> "AcceptorSpec":
         """From the environment."""
         return cls(**json.loads(text))

@@ -12,7 +12,7 @@ import structlog
 
 from zmqio.ids import Sid
 
-__all__ = ["Tappable", "Taps"]
+__all__ = ["ListenerMixin", "SocketListeners"]
 
 log = structlog.get_logger(__name__)
 
@@ -20,7 +20,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 SocketMiddleware = Callable[[str, list[Any]], Awaitable[None] | None]
 
 
-class Taps:
+class SocketListeners:
     """Functions of one socket.
 
     Attributes:
@@ -45,7 +45,7 @@ class Taps:
                 log.exception("outgoing_listener_failed", event_name=event, sid=sid)
 
 
-class Tappable(ABC):
+class ListenerMixin(ABC):
     """The methods of a socket that hang something on it, named as in the JavaScript server.
 
     Attributes:
@@ -54,7 +54,7 @@ class Tappable(ABC):
 
     __slots__ = ("taps",)
 
-    taps: Taps | None
+    taps: SocketListeners | None
 
     @abstractmethod
     def _outgoing_changed(self, listening: bool) -> None:
@@ -113,9 +113,9 @@ class Tappable(ABC):
         self._tap().outgoing.insert(place, listener)
         self._outgoing_changed(True)
 
-    def _tap(self) -> Taps:
+    def _tap(self) -> SocketListeners:
         if self.taps is None:
-            self.taps = Taps()
+            self.taps = SocketListeners()
         return self.taps
 
 

@@ -11,7 +11,7 @@ import structlog
 
 from zmqio.log_limit import LogLimit
 
-__all__ = ["Incidents"]
+__all__ = ["Diagnostics"]
 
 log = structlog.get_logger(__name__)
 
@@ -19,7 +19,7 @@ LOG_INTERVAL_S = 10.0
 TELLINGS = 5
 
 
-class Incidents:
+class Diagnostics:
     """One per node.
 
     Args:

@@ -1,6 +1,6 @@
 """Keeps what this node sends, sends it again to who missed it, and asks the others for what this node missed.
 
-The shell around `Ring` and `Replay`: encodes, sends, counts and tells. Decides nothing.
+The shell around `Ring` and `Receiver`: encodes, sends, counts and tells. Decides nothing.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -8,20 +8,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import structlog
 
 from zmqio.adapter.base import BusGap, Identity
-from zmqio.cluster.delivery.bloom_filter import TopicFilter
-from zmqio.cluster.delivery.inbound_queue import Inflow
+from zmqio.cluster.delivery.bloom_filter import TopicBloomFilter
+from zmqio.cluster.delivery.inbound_queue import InboundQueue
 from zmqio.cluster.delivery.outbox import Outbox
-from zmqio.cluster.delivery.receiver import Replay
-from zmqio.cluster.delivery.replay_buffer import Page
-from zmqio.cluster.delivery.subscriptions import Interest
-from zmqio.cluster.incidents import Incidents
+from zmqio.cluster.delivery.receiver import Receiver
+from zmqio.cluster.delivery.replay_buffer import ReplayPage
+from zmqio.cluster.delivery.subscriptions import TopicSubscriptions
+from zmqio.cluster.diagnostics import Diagnostics
 from zmqio.config import BusOptions
 from zmqio.ids import NodeId, tag_of
 from zmqio.protocol.envelope import peek_stamp
-from zmqio.protocol.messages import ReplayAnswer, ReplayRequest, Stamp
+from zmqio.protocol.messages import MessageId, ReplayAnswer, ReplayRequest
 from zmqio.protocol.topic import all_topic, inbox_topic, owner_prefix
 
-__all__ = ["Arrival", "Repair"]
+__all__ = ["Arrival", "ReliableDelivery"]
 
 log = structlog.get_logger(__name__)
 
@@ -29,7 +29,7 @@ Arrival = tuple[bytes, bytes]
 """(topic, body) of a message that is to be delivered behind what was replayed before it."""
 
 
-class Repair:
+class ReliableDelivery:
     """What one node keeps and misses.
 
     Args:
@@ -50,13 +50,13 @@ class Repair:
         identity: Identity,
         options: BusOptions,
         outbox: Outbox,
-        incidents: Incidents,
+        incidents: Diagnostics,
         *,
         clock: Callable[[], float],
         deliver: Callable[[Arrival], None],
         lost: Callable[[BusGap], None],
     ) -> None:
-        self.inflow = Inflow[Arrival](deliver, self.ask)
+        self.inflow = InboundQueue[Arrival](deliver, self.ask)
         self._prefix = options.prefix
         self._all = all_topic(options.prefix)
         self._incidents = incidents
@@ -64,7 +64,7 @@ class Repair:
         self._outbox = outbox
         self._lost = lost
         own_sessions = owner_prefix(options.prefix, identity.tag)
-        self._replay = Replay(Interest(own_sessions, clock()), options.replay_ring_s)
+        self._replay = Receiver(TopicSubscriptions(own_sessions, clock()), options.replay_ring_s)
 
     # What this node subscribes to.
 
@@ -78,7 +78,7 @@ class Repair:
 
     # What comes.
 
-    def accept(self, link: int, topic: bytes, stamp: Stamp) -> bool:
+    def accept(self, link: int, topic: bytes, stamp: MessageId) -> bool:
         """Whether a stamped message is to be handed on now."""
         if self._replay.accept(link, topic, stamp, self._clock()):
             return True
@@ -86,7 +86,7 @@ class Repair:
             self.ask()
         return False
 
-    def heartbeat(self, link: int, stamp: Stamp, generation: int) -> None:
+    def heartbeat(self, link: int, stamp: MessageId, generation: int) -> None:
         """A living node tells how much it has sent."""
         self._replay.heartbeat(link, stamp, generation, self._clock())
         self.ask()
@@ -169,7 +169,7 @@ class Repair:
         }
 
     def _topics_of(self, asker: NodeId, request: ReplayRequest) -> Callable[[bytes], bool]:
-        known = TopicFilter(request.topics)
+        known = TopicBloomFilter(request.topics)
         sessions = owner_prefix(self._prefix, tag_of(asker))
         always = (inbox_topic(self._prefix, asker), self._all)
         return lambda topic: topic in known or topic in always or topic.startswith(sessions)
@@ -187,7 +187,7 @@ class Repair:
         self._lost(gap)
 
 
-def _answer(request_id: int, page: Page) -> ReplayAnswer:
+def _answer(request_id: int, page: ReplayPage) -> ReplayAnswer:
     return ReplayAnswer(request_id, page.upto, page.complete, page.forgotten, page.lost, page.messages)
 
 

@@ -1,11 +1,11 @@
 from structlog.testing import capture_logs
 
-from zmqio.cluster.incidents import Incidents
+from zmqio.cluster.diagnostics import Diagnostics
 
 
 def test_every_occurrence_is_counted_and_few_are_logged() -> None:
     now = [0.0]
-    incidents = Incidents(lambda: now[0], interval_s=10)
+    incidents = Diagnostics(lambda: now[0], interval_s=10)
     with capture_logs() as lines:
         for _ in range(1_000):
             incidents.report("bus_rubbish", bytes=3)
@@ -19,7 +19,7 @@ def test_every_occurrence_is_counted_and_few_are_logged() -> None:
 
 
 def test_kinds_do_not_silence_each_other() -> None:
-    incidents = Incidents(lambda: 0.0)
+    incidents = Diagnostics(lambda: 0.0)
     with capture_logs() as lines:
         incidents.report("one")
         incidents.report("other")
