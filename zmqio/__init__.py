@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     )
     from zmqio.launcher.serve import serve
     from zmqio.protocol.msgpack_parser import MsgpackParser
+    from zmqio.protocol.packet import Frames
     from zmqio.server.broadcast import Broadcast, RemoteSocket
     from zmqio.server.handshake import Handshake
     from zmqio.server.namespace import Namespace
@@ -59,6 +60,7 @@ __all__ = [
     "ConnectRefused",
     "Emitter",
     "EngineOptions",
+    "Frames",
     "Handshake",
     "Health",
     "LocalAdapter",
@@ -118,6 +120,7 @@ _NAMES_OF = {
     ),
     "zmqio.launcher.serve": ("serve",),
     "zmqio.protocol.msgpack_parser": ("MsgpackParser",),
+    "zmqio.protocol.packet": ("Frames",),
     "zmqio.server.broadcast": ("Broadcast", "RemoteSocket"),
     "zmqio.server.handshake": ("Handshake",),
     "zmqio.server.namespace": ("Namespace",),

@@ -4,7 +4,6 @@ from collections import Counter
 from typing import ClassVar
 
 import zmqio
-from zmqio.protocol.packet import Frames
 
 
 class CountingAdapter(zmqio.LocalAdapter):
@@ -12,7 +11,7 @@ class CountingAdapter(zmqio.LocalAdapter):
 
     sent: ClassVar[Counter[str]] = Counter()
 
-    async def broadcast(self, frames: Frames, target: zmqio.Target) -> None:
+    async def broadcast(self, frames: zmqio.Frames, target: zmqio.Target) -> None:
         self.sent.update(target.rooms or ("(everybody)",))
         await super().broadcast(frames, target)
 
