@@ -38,7 +38,7 @@ def test_numbers_on_the_wire_never_change():
 
 def test_every_number_has_its_message():
     numbered = {kind.name.replace("_", "").lower() for kind in MessageType}
-    assert {message.__name__.lower() for message in get_args(Message)} == numbered
+    assert {message.__name__.removesuffix("Message").lower() for message in get_args(Message)} == numbered
 
 
 def test_messages_cannot_be_changed():
