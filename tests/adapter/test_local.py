@@ -140,7 +140,7 @@ async def test_factory_makes_what_it_was_given(sockets: FakeSockets) -> None:
     await factory.start(Identity(NodeId("n"), NodeTag("tagg")), sockets)  # type: ignore[arg-type]
     assert isinstance(factory("/x", sockets), Mine)
     assert factory.health().ready
-    factory.abandon()
+    factory.close_sync()
     await factory.close()
 
 

@@ -67,7 +67,7 @@ class NoBus:
     async def close(self) -> None:
         """Do nothing."""
 
-    def abandon(self) -> None:
+    def close_sync(self) -> None:
         """Do nothing."""
 
 
@@ -120,7 +120,7 @@ class Bench:
         self.receiver = self._node("recv", options)
         self.senders = {mode: Sequencer(NodeId(f"snd{mode[0]}AAAAAAAAAAA")) for mode in MODES}
         self.receiver.attach("/", self.branch)
-        self.receiver.back(0)
+        self.receiver.link_connected(0)
 
     async def subscribe(self) -> None:
         """Hear all rooms."""

@@ -24,7 +24,7 @@ async def test_factory_before_its_start() -> None:
     adapter = factory("/", FakeSockets())
     with pytest.raises(RuntimeError, match="has not started"):
         await adapter.open()
-    factory.abandon()
+    factory.close_sync()
     await factory.close()
 
 
@@ -58,15 +58,15 @@ async def test_random_tag_that_is_taken_is_drawn_again() -> None:
 
     holder, newcomer = (ClusterAdapterFactory(make_bus, OPTIONS) for _ in range(2))
     await holder.start(identity("tag1"), NodeEventLog())
-    assert await holder.settled(20) is None
+    assert await holder.wait_for_tag_check(20) is None
     await newcomer.start(identity("tag1"), NodeEventLog())
-    clash = await newcomer.settled(20)
+    clash = await newcomer.wait_for_tag_check(20)
     assert clash is not None
     assert clash.holder == made[0].node_id
     assert "tag1" in newcomer.health().reasons[0]
     await newcomer.close()
     await newcomer.start(identity("tag2"), NodeEventLog())
-    assert await newcomer.settled(20) is None
+    assert await newcomer.wait_for_tag_check(20) is None
     assert [one.tag for one in made] == ["tag1", "tag1", "tag2"]
     assert holder.health().ready
     assert newcomer.health().ready
@@ -81,7 +81,7 @@ async def test_abandoned_factory_has_said_goodbye() -> None:
     await staying.start(identity("tag1"), events)
     await leaving.start(identity("tag2"), NodeEventLog())
     await wait_until(lambda: events.seen, "the join")
-    leaving.abandon()
+    leaving.close_sync()
     await wait_until(lambda: len(events.seen) == 2, "the goodbye")
     assert events.seen[1][2] == "goodbye"
     await staying.close()

@@ -173,7 +173,7 @@ def _in_no_loop(stage: NodeStage) -> None:
     with pytest.raises(RuntimeError):
         asyncio.get_running_loop()
     stage.network.faults.drop = lambda topic, body: True  # nobody listens; what counts is that it was said
-    stage.node.abandon()
+    stage.node.close_sync()
 
 
 async def test_goodbye_is_the_last_word_and_its_return_is_awaited() -> None:

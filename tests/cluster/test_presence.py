@@ -29,7 +29,7 @@ async def test_start_does_not_wait_for_a_broker_and_health_says_why() -> None:
     assert not health.ready
     assert health.reasons[0].startswith("no broker has answered yet")
     assert health.reasons[1:] == ("broker 0 is away",)
-    assert health.details["broker_troubles"] == ["broker 0 is away"]
+    assert health.details["broker_problems"] == ["broker 0 is away"]
     with pytest.raises(BusUnavailableError):
         stage.node.ask(ALL, m.FetchRooms(1, "/"))
     stage.network.mend(0)
@@ -85,14 +85,14 @@ async def test_node_without_its_echo_is_deaf_until_it_comes_back(stage: NodeStag
 
 async def test_nobody_else_with_the_tag_is_no_clash(stage: NodeStage) -> None:
     stage.beat(PEER, to_me=True)
-    assert await stage.node.settled(20) is None
+    assert await stage.node.wait_for_tag_check(20) is None
 
 
 async def test_without_a_broker_it_is_not_waited_for_the_tag() -> None:
     stage = NodeStage()
     stage.network.up[0] = False
     await stage.node.start()
-    assert await stage.node.settled(0) is None
+    assert await stage.node.wait_for_tag_check(0) is None
     await stage.node.close()
 
 
@@ -102,7 +102,7 @@ async def test_dead_namesake_is_no_clash(stage: NodeStage) -> None:
     question = next(e.message for topic, e in stage.sent(m.Heartbeat) if topic == inbox_topic("zmqio", NAMESAKE))
     assert isinstance(question, m.Heartbeat)
     assert question.hello
-    assert await stage.node.settled(20) is None
+    assert await stage.node.wait_for_tag_check(20) is None
     assert stage.node.health().ready
 
 
@@ -110,7 +110,7 @@ async def test_dead_namesake_is_no_clash(stage: NodeStage) -> None:
 async def test_older_holder_of_the_tag_that_answers_makes_this_node_leave(configured: bool) -> None:
     stage = await NodeStage(configured=configured).ready()
     stage.beat(NAMESAKE, to_me=True)
-    clash = await stage.node.settled(20)
+    clash = await stage.node.wait_for_tag_check(20)
     assert clash is not None
     assert (clash.holder, clash.host, clash.pid, clash.tag_is_configured) == (NAMESAKE, "far", 7, configured)
     assert [envelope.message for _, envelope in stage.sent(m.Goodbye)] == [m.Goodbye("tag clash")]
@@ -126,12 +126,12 @@ async def test_older_holder_of_the_tag_that_answers_makes_this_node_leave(config
 
 async def test_younger_holder_of_the_tag_is_left_to_leave(stage: NodeStage) -> None:
     stage.beat(NAMESAKE, to_me=True, started_at=4e9)
-    assert await stage.node.settled(20) is None
+    assert await stage.node.wait_for_tag_check(20) is None
     assert stage.node.health().ready
 
 
 async def test_clash_that_is_found_late_turns_health_red(stage: NodeStage) -> None:
-    assert await stage.node.settled(20) is None
+    assert await stage.node.wait_for_tag_check(20) is None
     with capture_logs() as lines:
         stage.beat(NAMESAKE, to_me=True)
         await wait_until(lambda: not stage.node.health().ready, "red")

@@ -21,16 +21,16 @@ from zmqio.zeromq.bus import ZmqBus
 
 class Events:
     def __init__(self): self.is_back = asyncio.Event()
-    def message(self, link, topic, body): pass
-    def lost(self, link): pass
-    def back(self, link): self.is_back.set()
+    def message_received(self, link, topic, body): pass
+    def link_lost(self, link): pass
+    def link_connected(self, link): self.is_back.set()
 
 def goodbye(bus):
     try:
         print(bus.publish(b"zmqio/a/\\0", b"goodbye"))
     except Exception as error:
         print(type(error).__name__)
-    bus.abandon()
+    bus.close_sync()
 
 async def main(address, waits):
     events, bus = Events(), ZmqBus([address], BusOptions())

@@ -18,7 +18,7 @@ async def test_bus_that_starts_before_its_broker_works_when_the_broker_comes():
         assert bus.publish(ALL, b"nobody there") == 0
         await bus.subscribe([ALL])
         async with broker:
-            await wait_until(lambda: recorded.changes == [("back", 0)], "back")
+            await wait_until(lambda: recorded.changes == [("link_connected", 0)], "back")
             bus.publish(ALL, b"x")
             await wait_until(lambda: recorded.bodies == [b"x"], "the message")
 
@@ -29,10 +29,10 @@ async def test_killed_and_restarted_broker_is_lost_then_back_each_time():
             await bus.subscribe([ALL])
             for times in range(1, 4):
                 await asyncio.to_thread(broker.kill)
-                await wait_until(lambda: recorded.changes[-1] == ("lost", 0), "lost")
+                await wait_until(lambda: recorded.changes[-1] == ("link_lost", 0), "lost")
                 assert bus.publish(ALL, b"lost") == 0
                 await asyncio.to_thread(broker.start)
-                await wait_until(lambda: recorded.changes[-1] == ("back", 0), "back")
+                await wait_until(lambda: recorded.changes[-1] == ("link_connected", 0), "back")
                 bus.publish(ALL, b"%d" % times)
                 await wait_until(lambda times=times: len(recorded.bodies) == times, "the message")
             assert recorded.bodies == [b"1", b"2", b"3"]
@@ -45,7 +45,7 @@ async def test_publishing_without_pause_through_a_restart_never_hangs_and_never_
         await bus.subscribe([ALL])
         restarting = asyncio.create_task(broker.restart_async())
         number = 0
-        while not restarting.done() or recorded.changes[-1] != ("back", 0):
+        while not restarting.done() or recorded.changes[-1] != ("link_connected", 0):
             bus.publish(ALL, b"%06d" % number)
             number += 1
             await asyncio.sleep(0.001)
@@ -59,10 +59,10 @@ async def test_paused_broker_is_lost_and_then_back():
         await bus.subscribe([ALL])
         broker.pause()
         try:
-            await wait_until(lambda: recorded.changes == [("back", 0), ("lost", 0)], "lost")
+            await wait_until(lambda: recorded.changes == [("link_connected", 0), ("link_lost", 0)], "lost")
         finally:
             broker.resume()
-        await wait_until(lambda: recorded.changes[-1] == ("back", 0), "back")
+        await wait_until(lambda: recorded.changes[-1] == ("link_connected", 0), "back")
         bus.publish(ALL, b"x")
         await wait_until(lambda: b"x" in recorded.bodies, "the message")
 
@@ -71,7 +71,7 @@ async def test_subscriptions_while_the_broker_comes_and_goes_never_hang_and_all_
     async with BrokerProcess() as broker, running_bus(broker.address) as (bus, recorded):
         restarting = asyncio.create_task(broker.restart_async())
         topics = []
-        while not restarting.done() or recorded.changes[-1] != ("back", 0):
+        while not restarting.done() or recorded.changes[-1] != ("link_connected", 0):
             topics.append(b"zmqio/r//\0%d\0" % len(topics))
             await bus.subscribe([topics[-1]])
             await asyncio.sleep(0.001)
@@ -92,7 +92,7 @@ async def test_web_server_in_place_of_the_broker_is_told_and_the_broker_is_found
             await bus.subscribe([ALL])
             assert recorded.changes == []
         async with broker:
-            await wait_until(lambda: recorded.changes == [("back", 0)], "back")
+            await wait_until(lambda: recorded.changes == [("link_connected", 0)], "back")
             bus.publish(ALL, b"x")
             await wait_until(lambda: recorded.bodies == [b"x"], "the message")
         await bus_of.__aexit__(None, None, None)

@@ -155,7 +155,7 @@ class CountingFactory(LocalAdapterFactory):
     async def start(self, identity: Identity, events: NodeEvents) -> None:
         self.calls.append("start")
 
-    async def settled(self, limit_s: float) -> None:
+    async def wait_for_tag_check(self, limit_s: float) -> None:
         await self.gate.wait()
 
     async def close(self) -> None:

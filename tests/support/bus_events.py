@@ -16,27 +16,28 @@ class RecordedEvents:
 
     Attributes:
         messages: `(link, topic, body)` in the order of arrival.
-        changes: `("lost" | "back" | "resumed" | "behind", link)` in the order of events.
+        changes: `(event, link)` in the order of events: "link_lost", "link_connected", "link_writable" or
+            "link_overrun".
     """
 
     def __init__(self) -> None:
         self.messages: list[tuple[int, bytes, bytes]] = []
         self.changes: list[tuple[str, int]] = []
 
-    def message(self, link: int, topic: bytes, body: bytes) -> None:
+    def message_received(self, link: int, topic: bytes, body: bytes) -> None:
         self.messages.append((link, topic, body))
 
-    def lost(self, link: int) -> None:
-        self.changes.append(("lost", link))
+    def link_lost(self, link: int) -> None:
+        self.changes.append(("link_lost", link))
 
-    def back(self, link: int) -> None:
-        self.changes.append(("back", link))
+    def link_connected(self, link: int) -> None:
+        self.changes.append(("link_connected", link))
 
-    def resumed(self, link: int) -> None:
-        self.changes.append(("resumed", link))
+    def link_writable(self, link: int) -> None:
+        self.changes.append(("link_writable", link))
 
-    def behind(self, link: int) -> None:
-        self.changes.append(("behind", link))
+    def link_overrun(self, link: int) -> None:
+        self.changes.append(("link_overrun", link))
 
     @property
     def bodies(self) -> list[bytes]:

@@ -133,7 +133,7 @@ class MemoryBus:
         self._trying: int | None = None
 
     @property
-    def troubles(self) -> Sequence[str]:
+    def problems(self) -> Sequence[str]:
         """Brokers that are not there."""
         return [f"broker {link} is away" for link in range(self._network.links) if link not in self._ready]
 
@@ -199,9 +199,9 @@ class MemoryBus:
 
     async def close(self) -> None:
         """Stop."""
-        self.abandon()
+        self.close_sync()
 
-    def abandon(self) -> None:
+    def close_sync(self) -> None:
         """Stop."""
         self.closed = True
         self._ready.clear()
@@ -231,14 +231,14 @@ class MemoryBus:
     def _try_again(self, link: int) -> None:
         if self._events is not None and not self.closed and link in self._full & self._ready:
             self._trying = link
-            self._events.resumed(link)
+            self._events.link_writable(link)
             self._trying = None
 
     def link_down(self, link: int) -> None:
         """This node alone loses a broker."""
         if link in self._ready:
             self._ready.discard(link)
-            self._tell(lambda events: events.lost(link))
+            self._tell(lambda events: events.link_lost(link))
 
     def link_up(self, link: int) -> None:
         """The broker is there again for this node."""
@@ -260,7 +260,7 @@ class MemoryBus:
     def _connected(self, link: int) -> None:
         self._ready.add(link)
         self._applied.update(self.subscriptions)
-        self._tell(lambda events: events.back(link))
+        self._tell(lambda events: events.link_connected(link))
 
     def _apply(self, topics: tuple[bytes, ...], done: asyncio.Future[None]) -> None:
         self._applied.update(topic for topic in topics if topic in self.subscriptions)
@@ -272,7 +272,7 @@ class MemoryBus:
             self._parked.append((link, topic, body))
         elif self._events is not None and not self.closed:
             self._network.delivered[self.name] += 1
-            self._events.message(link, topic, body)
+            self._events.message_received(link, topic, body)
 
     def _tell(self, say: Callable[[BusEvents], None]) -> None:
         events = self._events

@@ -35,7 +35,7 @@ async def test_message_reaches_every_subscribed_bus_and_the_publisher_itself():
             one.publish(ALL, b"hello")
             await wait_until(lambda: heard.messages and also_heard.messages, "the message")
             assert heard.messages == also_heard.messages == [(0, ALL, b"hello")]
-            assert one.troubles == []
+            assert one.problems == []
 
 
 async def test_start_returns_and_nothing_takes_a_message_while_no_broker_is_there():
@@ -44,7 +44,7 @@ async def test_start_returns_and_nothing_takes_a_message_while_no_broker_is_ther
         assert bus.publish(ALL, b"x") == 0
         assert bus.publish(ALL, b"x", link=0) == 0
         assert bus.brokers == address
-        await wait_until(lambda: bus.troubles == ["broker 0: Connection refused"], "the reason")
+        await wait_until(lambda: bus.problems == ["broker 0: Connection refused"], "the reason")
         await bus.subscribe([ALL])
         assert recorded.changes == []
         assert bus.connected_links == frozenset()
@@ -55,7 +55,7 @@ async def test_subscription_made_without_a_broker_is_applied_when_one_comes():
     async with running_bus(broker.address, ready=()) as (bus, recorded):
         await bus.subscribe([ALL])
         broker.start()
-        await wait_until(lambda: recorded.changes == [("back", 0)], "back")
+        await wait_until(lambda: recorded.changes == [("link_connected", 0)], "back")
         bus.publish(ALL, b"x")
         await wait_until(lambda: recorded.bodies == [b"x"], "the message")
     broker.stop()
@@ -118,9 +118,11 @@ async def test_broker_that_hangs_makes_one_join_wait_and_no_other_until_it_answe
                 await bus.subscribe([b"zmqio/r//\0%d\0" % number])
             assert bus.counters["bus_barriers_cut_short"] == 1
             # What is published to a topic that it has not applied does not come by it: it counts as away.
-            assert recorded.changes[2:] == [("lost", 1)]
+            assert recorded.changes[2:] == [("link_lost", 1)]
             mute.answers = True
-            await wait_until(lambda: recorded.changes[2:] == [("lost", 1), ("back", 1)], "it is back")
+            await wait_until(
+                lambda: recorded.changes[2:] == [("link_lost", 1), ("link_connected", 1)], "it is back"
+            )
             assert len(mute.subscribed) == 20
 
 
@@ -148,7 +150,7 @@ async def test_lost_broker_is_told_and_the_other_goes_on():
         async with running_bus(one.address, two.address) as (bus, recorded):
             await bus.subscribe([ALL])
             one.stop()
-            await wait_until(lambda: ("lost", 0) in recorded.changes, "lost")
+            await wait_until(lambda: ("link_lost", 0) in recorded.changes, "lost")
             assert bus.connected_links == {1}
             assert bus.counters["bus_losses"] == 1
             bus.publish(ALL, b"x")
@@ -169,8 +171,8 @@ async def test_rubbish_is_counted_logged_once_and_stops_nothing():
 
 async def test_receiver_that_raises_does_not_stop_the_bus():
     class Raising(RecordedEvents):
-        def message(self, link, topic, body):
-            super().message(link, topic, body)
+        def message_received(self, link, topic, body):
+            super().message_received(link, topic, body)
             raise RuntimeError("a bug in the receiver")
 
     with running_broker() as broker, structlog.testing.capture_logs() as lines:
@@ -212,8 +214,8 @@ async def test_closed_bus_refuses_and_a_second_close_does_nothing():
             assert bus.publish(ALL, b"x") == 0
             await bus.subscribe([ALL])
             bus.unsubscribe([ALL])
-            bus.abandon()
-            assert recorded.changes == [("back", 0)]
+            bus.close_sync()
+            assert recorded.changes == [("link_connected", 0)]
 
 
 def test_abandon_after_the_loop_is_closed_sends_what_is_queued():
@@ -233,7 +235,7 @@ def test_abandon_after_the_loop_is_closed_sends_what_is_queued():
             async with running_bus(broker.address) as (bus, recorded):
                 await bus.subscribe([b"zmqio/u/"])
                 await asyncio.to_thread(asyncio.run, publish_and_forget())
-                await asyncio.to_thread(buses[0][0].abandon)
+                await asyncio.to_thread(buses[0][0].close_sync)
                 await wait_until(lambda: recorded.bodies == [b"bye"], "the goodbye")
 
         asyncio.run(listen())
@@ -245,7 +247,7 @@ async def test_abandon_in_a_forked_child_leaves_the_parents_bus_alone():
             await bus.subscribe([ALL])
             pid = os.fork()
             if pid == 0:
-                bus.abandon()
+                bus.close_sync()
                 os._exit(0)
             _, status = await asyncio.to_thread(os.waitpid, pid, 0)
             assert status == 0

@@ -309,7 +309,7 @@ class AdapterFactory(Protocol):
     async def start(self, identity: Identity, events: NodeEvents) -> None:
         """Begin to talk to other nodes; returns without waiting for a broker."""
 
-    async def settled(self, limit_s: float) -> TagClash | None:
+    async def wait_for_tag_check(self, limit_s: float) -> TagClash | None:
         """Wait until it is known whether another live node holds this node's tag; called before any id is made.
 
         Args:
@@ -319,7 +319,7 @@ class AdapterFactory(Protocol):
     async def close(self) -> None:
         """Say goodbye and stop; it may be started again."""
 
-    def abandon(self) -> None:
+    def close_sync(self) -> None:
         """Say goodbye without an event loop: at interpreter exit, when nobody called `close`."""
 
     def health(self) -> Health:
@@ -329,25 +329,25 @@ class AdapterFactory(Protocol):
 class BusEvents(Protocol):
     """What a bus reports; always called on the event loop, never inside a call to the bus."""
 
-    def message(self, link: int, topic: bytes, body: bytes) -> None:
+    def message_received(self, link: int, topic: bytes, body: bytes) -> None:
         """A message came; `link` is the index of the broker that it came through."""
 
-    def lost(self, link: int) -> None:
+    def link_lost(self, link: int) -> None:
         """The connection to a broker is gone, or it does not apply subscriptions in time: by this link not all
         comes. (Messages may still come by it, and others may still get what is published.)
         """
 
-    def back(self, link: int) -> None:
+    def link_connected(self, link: int) -> None:
         """A broker is connected and has applied every subscription of this node. What was published before, on any
         connection to it, may be lost; what is published from within this call comes first.
         """
 
-    def resumed(self, link: int) -> None:
+    def link_writable(self, link: int) -> None:
         """A broker that did not take messages may take some again; it is tried with what is published by this one
         link from within this call.
         """
 
-    def behind(self, link: int) -> None:
+    def link_overrun(self, link: int) -> None:
         """So much came without a pause that the broker may have dropped messages to this node, from now on."""
 
 
@@ -367,7 +367,7 @@ class Bus(Protocol):
         """Indexes of the brokers that are connected and have applied every subscription."""
 
     @property
-    def troubles(self) -> Sequence[str]:
+    def problems(self) -> Sequence[str]:
         """Of each broker that is not, why, for people to read."""
 
     @property
@@ -400,5 +400,5 @@ class Bus(Protocol):
     async def close(self) -> None:
         """Send what is queued (bounded in time) and stop."""
 
-    def abandon(self) -> None:
+    def close_sync(self) -> None:
         """Send what is queued (bounded in time) and stop, without an event loop."""

@@ -46,7 +46,7 @@ class LocalAdapter(Adapter):
         self.namespace = namespace
         self._sockets = sockets
         self._index = RoomIndex()
-        self._turns = RoomOperationQueue()
+        self._operations = RoomOperationQueue()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.namespace} sockets={len(self._index)}>"
@@ -61,19 +61,19 @@ class LocalAdapter(Adapter):
 
     def add(self, sid: Sid, rooms: Collection[str]) -> Awaitable[None]:
         """Put a socket in rooms: at once."""
-        self._turns.catch_up(sid)
-        self._enter(sid, rooms)
+        self._operations.flush_for(sid)
+        self._join_rooms(sid, rooms)
         return DONE
 
     def remove(self, sid: Sid, room: str) -> None:
         """Take a socket out of a room."""
-        self._turns.catch_up(sid)
-        self._leave(sid, (room,))
+        self._operations.flush_for(sid)
+        self._leave_rooms(sid, (room,))
 
     def remove_all(self, sid: Sid) -> None:
         """Take a socket that disconnects out of all its rooms."""
-        self._turns.drop(sid)
-        self._leave(sid, None)
+        self._operations.discard(sid)
+        self._leave_rooms(sid, None)
 
     def rooms_of(self, sid: Sid) -> Collection[str]:
         """The rooms of a socket. A live view: not to be kept across an `await`."""
@@ -94,11 +94,11 @@ class LocalAdapter(Adapter):
 
     async def broadcast(self, frames: Frames, target: Target) -> None:
         """Send one encoded packet to all sockets that `target` reaches."""
-        await self._in_turn(partial(self.deliver, frames, target))
+        await self._run_in_order(partial(self.deliver, frames, target))
 
     async def broadcast_with_ack(self, frames: AckableFrames, target: Target, timeout_s: float) -> list[list[Any]]:
         """Send one packet and gather what the clients answer."""
-        await self._in_turn()
+        await self._run_in_order()
         sids = tuple(self.sids(target))
         answers: list[list[Any]] = []
         if not sids:
@@ -124,20 +124,20 @@ class LocalAdapter(Adapter):
 
     async def fetch_sockets(self, target: Target, timeout_s: float) -> list[SocketDescription]:
         """Describe the sockets that `target` reaches."""
-        return await self._describe_here(target)
+        return await self._describe_local(target)
 
     async def add_sockets(self, target: Target, rooms: Collection[str]) -> None:
         """Put the sockets that `target` reaches in rooms."""
         _check_rooms(rooms)
-        await self._turns.complete(self._joining(target, rooms))
+        await self._operations.run(self._join_operation(target, rooms))
 
     async def remove_sockets(self, target: Target, rooms: Collection[str]) -> None:
         """Take the sockets that `target` reaches out of rooms."""
-        await self._turns.complete(self._leaving(target, rooms))
+        await self._operations.run(self._leave_operation(target, rooms))
 
     async def disconnect_sockets(self, target: Target, *, close: bool) -> None:
         """Disconnect the sockets that `target` reaches; with `close` their whole connections."""
-        await self._turns.complete(self._disconnecting(target, close=close))
+        await self._operations.run(self._disconnect_operation(target, close=close))
 
     async def server_side_emit(self, args: Sequence[Any]) -> None:
         """There are no other nodes."""
@@ -148,7 +148,7 @@ class LocalAdapter(Adapter):
 
     async def rooms(self, timeout_s: float) -> set[str]:
         """All rooms of the namespace that have a member."""
-        await self._in_turn()
+        await self._run_in_order()
         return set(self._index.rooms())
 
     def server_count(self) -> int:
@@ -157,26 +157,26 @@ class LocalAdapter(Adapter):
 
     # For subclasses.
 
-    async def _in_turn(self, work: Callable[[], None] | None = None) -> None:
+    async def _run_in_order(self, work: Callable[[], None] | None = None) -> None:
         """Do `work` behind the room operations that are under way; returns when it is done."""
-        if self._turns.busy:
-            await self._turns.complete(RoomOperation() if work is None else RoomOperation(then=work))
+        if self._operations.busy:
+            await self._operations.run(RoomOperation() if work is None else RoomOperation(then=work))
         elif work is not None:
             work()
 
-    def _joining(self, target: Target, rooms: Collection[str]) -> RoomOperation:
+    def _join_operation(self, target: Target, rooms: Collection[str]) -> RoomOperation:
         return RoomOperation(partial(self.sids, target), partial(self._add_all, rooms))
 
-    def _leaving(self, target: Target, rooms: Collection[str]) -> RoomOperation:
+    def _leave_operation(self, target: Target, rooms: Collection[str]) -> RoomOperation:
         return RoomOperation(partial(self.sids, target), partial(self._remove_all_from, rooms))
 
-    def _disconnecting(self, target: Target, *, close: bool) -> RoomOperation:
+    def _disconnect_operation(self, target: Target, *, close: bool) -> RoomOperation:
         act = partial(self._sockets.disconnect, close=close)
         return RoomOperation(partial(self.sids, target), act, slice_sockets=SLICE_DISCONNECTS)
 
-    async def _describe_here(self, target: Target) -> list[SocketDescription]:
+    async def _describe_local(self, target: Target) -> list[SocketDescription]:
         """Describe the sockets here, in slices; those that go meanwhile are left out."""
-        await self._in_turn()
+        await self._run_in_order()
         sids = tuple(self.sids(target))
         found = self._sockets.describe(sids[:SLICE_DESCRIPTIONS])
         for start in range(SLICE_DESCRIPTIONS, len(sids), SLICE_DESCRIPTIONS):
@@ -190,9 +190,9 @@ class LocalAdapter(Adapter):
 
     def _remove_all_from(self, rooms: Collection[str], sids: Sequence[Sid]) -> None:
         for sid in sids:
-            self._leave(sid, rooms)
+            self._leave_rooms(sid, rooms)
 
-    def _enter(self, sid: Sid, rooms: Collection[str]) -> list[str]:
+    def _join_rooms(self, sid: Sid, rooms: Collection[str]) -> list[str]:
         """Put a socket in rooms here; gives those that had no member here."""
         _check_rooms(rooms, sid)
         change = self._index.add(sid, rooms)
@@ -203,7 +203,7 @@ class LocalAdapter(Adapter):
             self._sockets.room_event("join-room", room, sid)
         return change.edges
 
-    def _leave(self, sid: Sid, rooms: Collection[str] | None) -> list[str]:
+    def _leave_rooms(self, sid: Sid, rooms: Collection[str] | None) -> list[str]:
         """Take a socket out of rooms here (None: of all, for good); gives those that have no member here now."""
         change = self._index.remove_all(sid) if rooms is None else self._index.remove(sid, rooms)
         deleted = set(change.edges)
@@ -236,13 +236,13 @@ class LocalAdapterFactory:
     async def start(self, identity: Identity, events: NodeEvents) -> None:
         """Nothing is shared, so nothing starts."""
 
-    async def settled(self, limit_s: float) -> TagClash | None:
+    async def wait_for_tag_check(self, limit_s: float) -> TagClash | None:
         """Nobody else could hold the tag."""
 
     async def close(self) -> None:
         """Nothing is shared, so nothing stops."""
 
-    def abandon(self) -> None:
+    def close_sync(self) -> None:
         """Nothing is shared, so nobody waits for a goodbye."""
 
     def health(self) -> Health:

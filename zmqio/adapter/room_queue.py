@@ -66,7 +66,7 @@ class RoomOperationQueue:
         """Whether something waits for its turn."""
         return bool(self._works)
 
-    def begin(self, work: RoomOperation) -> bool:
+    def submit(self, work: RoomOperation) -> bool:
         """Do it now if it is small and nothing waits, else in its turn; an error in its turn is logged.
 
         Returns:
@@ -82,21 +82,21 @@ class RoomOperationQueue:
             return True
         work.waiting = dict.fromkeys(sids)
         self._works.append(work)
-        self._turn()
+        self._run_slice()
         return False
 
-    async def complete(self, work: RoomOperation) -> None:
-        """As `begin`; returns when it is done, and raises what it raises."""
+    async def run(self, work: RoomOperation) -> None:
+        """As `submit`; returns when it is done, and raises what it raises."""
         work.done = asyncio.get_running_loop().create_future()
-        if not self.begin(work):
+        if not self.submit(work):
             await work.done
 
-    def catch_up(self, sid: Sid) -> None:
+    def flush_for(self, sid: Sid) -> None:
         """Do now to one socket what the operation under way still has to do to it."""
         if self._take_out(sid):
             self._works[0].act((sid,))
 
-    def drop(self, sid: Sid) -> None:
+    def discard(self, sid: Sid) -> None:
         """The socket has disconnected: nothing more is done to it."""
         self._take_out(sid)
 
@@ -107,12 +107,12 @@ class RoomOperationQueue:
         del waiting[sid]
         return True
 
-    def _turn(self) -> None:
+    def _run_slice(self) -> None:
         left = SLICE_SOCKETS
         while self._works and left > 0:
             left -= self._advance(self._works[0])
         if self._works:
-            asyncio.get_running_loop().call_soon(self._turn)
+            asyncio.get_running_loop().call_soon(self._run_slice)
 
     def _advance(self, work: RoomOperation) -> int:
         """Do one slice of work, or end it.

@@ -70,29 +70,29 @@ class ClusterAdapter(LocalAdapter):
 
     def add(self, sid: Sid, rooms: Collection[str]) -> Awaitable[None]:
         """Put a socket in rooms. Done when this node hears of them; where it does already: at once, for free."""
-        self._turns.catch_up(sid)
-        wanted = self._routes.to_subscribe(self._enter(sid, rooms))
+        self._operations.flush_for(sid)
+        wanted = self._routes.to_subscribe(self._join_rooms(sid, rooms))
         if wanted:
             self._barriers.begin(wanted, self._node.subscribe(wanted.values()))
         return self._barriers.of(rooms)
 
     def remove(self, sid: Sid, room: str) -> None:
         """Take a socket out of a room; the last out ends this node's subscription."""
-        self._turns.catch_up(sid)
-        self._unsubscribe(self._leave(sid, (room,)))
+        self._operations.flush_for(sid)
+        self._unsubscribe(self._leave_rooms(sid, (room,)))
 
     def remove_all(self, sid: Sid) -> None:
         """Take a socket that disconnects out of all its rooms."""
-        self._turns.drop(sid)
-        self._unsubscribe(self._leave(sid, None))
+        self._operations.discard(sid)
+        self._unsubscribe(self._leave_rooms(sid, None))
 
     # Operations.
 
     async def broadcast(self, frames: Frames, target: Target) -> None:
         """Send one encoded packet to all sockets that `target` reaches: here first, then in one publish."""
         topic = self._topic(target)
-        if self._turns.busy:
-            await self._in_turn(partial(self._broadcast, topic, frames, target))
+        if self._operations.busy:
+            await self._run_in_order(partial(self._broadcast, topic, frames, target))
         else:
             self._broadcast(topic, frames, target)
 
@@ -104,7 +104,7 @@ class ClusterAdapter(LocalAdapter):
                 many were expected as far as the nodes had said.
             BusError: the other nodes did not get it; clients of this process did.
         """
-        await self._in_turn()
+        await self._run_in_order()
         topic, nodes = self._whom_to_ask(target)
         if target.local or self._routes.own_session(target):
             return await super().broadcast_with_ack(frames, target, timeout_s)
@@ -125,7 +125,7 @@ class ClusterAdapter(LocalAdapter):
             RequestTimeoutError: a node did not answer; it keeps the descriptions that came and names the node.
             BusError: the other nodes could not be asked.
         """
-        here = await self._describe_here(target)
+        here = await self._describe_local(target)
         topic, nodes = self._whom_to_ask(target)
         whom = self._whom(target)
         return await self._ask(
@@ -138,20 +138,20 @@ class ClusterAdapter(LocalAdapter):
         if not target.local:
             self._recent_joins.told(rooms)
         message = m.JoinRooms(*self._whom(target), tuple(rooms))
-        await self._here_and_there(self._joining(target, rooms), topic, target, message)
+        await self._run_and_publish(self._join_operation(target, rooms), topic, target, message)
         await self._barriers.of(rooms)
 
     async def remove_sockets(self, target: Target, rooms: Collection[str]) -> None:
         """Take the sockets that `target` reaches out of rooms."""
         topic = self._checked(target, rooms)
         message = m.LeaveRooms(*self._whom(target), tuple(rooms))
-        await self._here_and_there(self._leaving(target, rooms), topic, target, message)
+        await self._run_and_publish(self._leave_operation(target, rooms), topic, target, message)
 
     async def disconnect_sockets(self, target: Target, *, close: bool) -> None:
         """Disconnect the sockets that `target` reaches; with `close` their whole connections."""
         topic = self._checked(target, ())
         message = m.DisconnectSockets(*self._whom(target), close)
-        await self._here_and_there(self._disconnecting(target, close=close), topic, target, message)
+        await self._run_and_publish(self._disconnect_operation(target, close=close), topic, target, message)
 
     async def server_side_emit(self, args: Sequence[Any]) -> None:
         """Send an event to the application on all other nodes that have the namespace."""
@@ -182,7 +182,7 @@ class ClusterAdapter(LocalAdapter):
             RequestTimeoutError: a node did not answer; it keeps the names that came and names the node.
             BusError: the other nodes could not be asked.
         """
-        await self._in_turn()
+        await self._run_in_order()
         names = await self._ask(
             self._node.all_topic,
             tuple(self._node.peers),
@@ -201,8 +201,10 @@ class ClusterAdapter(LocalAdapter):
 
     def receive(self, message: Message, sender: NodeId) -> None:
         """Do what another node says, behind the room operations that are under way."""
-        if self._turns.busy:
-            self._turns.begin(self._room_work(message) or RoomOperation(then=partial(self._take, message, sender)))
+        if self._operations.busy:
+            self._operations.submit(
+                self._room_work(message) or RoomOperation(then=partial(self._take, message, sender))
+            )
         else:
             self._take(message, sender)
 
@@ -220,32 +222,32 @@ class ClusterAdapter(LocalAdapter):
             case m.ServerSideEmit():
                 self._replies.server_side(sender, message)
             case _ if (work := self._room_work(message)) is not None:
-                self._turns.begin(work)
+                self._operations.submit(work)
 
     def _room_work(self, message: Message) -> RoomOperation | None:
         match message:
             case m.JoinRooms():
-                return self._joining(_target(message), message.names)
+                return self._join_operation(_target(message), message.names)
             case m.LeaveRooms():
-                return self._leaving(_target(message), message.names)
+                return self._leave_operation(_target(message), message.names)
             case m.DisconnectSockets():
-                return self._disconnecting(_target(message), close=message.close)
+                return self._disconnect_operation(_target(message), close=message.close)
         return None
 
     def apply(self, request: PublishRequest) -> None:
         """Do what an outside service says, for the sockets here."""
         target = _cached_target(request.rooms, request.except_, request.volatile)
         match request.op:
-            case Operation.EMIT if not self._turns.busy:
+            case Operation.EMIT if not self._operations.busy:
                 self._emit_here(request, target)
             case Operation.EMIT:
-                self._turns.begin(RoomOperation(then=partial(self._emit_here, request, target)))
+                self._operations.submit(RoomOperation(then=partial(self._emit_here, request, target)))
             case Operation.JOIN:
-                self._turns.begin(self._joining(target, request.names))
+                self._operations.submit(self._join_operation(target, request.names))
             case Operation.LEAVE:
-                self._turns.begin(self._leaving(target, request.names))
+                self._operations.submit(self._leave_operation(target, request.names))
             case Operation.DISCONNECT:
-                self._turns.begin(self._disconnecting(target, close=request.close))
+                self._operations.submit(self._disconnect_operation(target, close=request.close))
 
     def _emit_here(self, request: PublishRequest, target: Target) -> None:
         if request.event is None or not self.sids(target):
@@ -259,7 +261,7 @@ class ClusterAdapter(LocalAdapter):
 
     def _remove_all_from(self, rooms: Collection[str], sids: Sequence[Sid]) -> None:
         for sid in sids:
-            self._unsubscribe(self._leave(sid, rooms))
+            self._unsubscribe(self._leave_rooms(sid, rooms))
 
     # The way out.
 
@@ -267,10 +269,10 @@ class ClusterAdapter(LocalAdapter):
         self.deliver(frames, target)
         self._tell(topic, target, m.BroadcastMessage(*self._whom(target), target.volatile, frames))
 
-    async def _here_and_there(self, work: RoomOperation, topic: bytes, target: Target, message: Message) -> None:
+    async def _run_and_publish(self, work: RoomOperation, topic: bytes, target: Target, message: Message) -> None:
         """Do it here, then tell the others, in the same turn: what comes later here comes later there."""
         work.then = partial(self._tell, topic, target, message)
-        await self._turns.complete(work)
+        await self._operations.run(work)
 
     def _tell(self, topic: bytes, target: Target, message: Message) -> None:
         if target.local:

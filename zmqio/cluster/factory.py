@@ -41,7 +41,7 @@ class ClusterAdapterFactory:
         self._node = Node(identity, self._make_bus(identity), self._options, events)
         await self._node.start()
 
-    async def settled(self, limit_s: float) -> TagClash | None:
+    async def wait_for_tag_check(self, limit_s: float) -> TagClash | None:
         """Wait until it is known whether an older live node holds the tag of this one.
 
         To be called after `start`, before the first id is made. With a clash this node has left the bus already:
@@ -51,7 +51,7 @@ class ClusterAdapterFactory:
             limit_s: longest time to wait for a broker. Without one nothing is known yet; a clash that is found
                 later makes the newer node leave the bus, and `health` tells why.
         """
-        return await self._running().settled(limit_s)
+        return await self._running().wait_for_tag_check(limit_s)
 
     async def close(self) -> None:
         """Say goodbye and stop."""
@@ -59,11 +59,11 @@ class ClusterAdapterFactory:
         if node is not None:
             await node.close()
 
-    def abandon(self) -> None:
+    def close_sync(self) -> None:
         """Say goodbye without an event loop."""
         node, self._node = self._node, None
         if node is not None:
-            node.abandon()
+            node.close_sync()
 
     def peers(self) -> NodeMessenger:
         """The other nodes, one by one (`PeerFactory`)."""

@@ -138,14 +138,14 @@ class Node:
         self._bus.subscribe((owner_prefix(self.options.prefix, self.identity.tag),))
         self._living = (self.spawn(self._presence.live()), self.spawn(self._keep_repairing()))
 
-    async def settled(self, limit_s: float) -> TagClash | None:
+    async def wait_for_tag_check(self, limit_s: float) -> TagClash | None:
         """Wait until it is known whether an older live node holds the same tag.
 
         Args:
             limit_s: longest time to wait for a broker. Without one nothing is known, and a clash that is found
                 later makes this node leave the bus.
         """
-        return await self._presence.settled(limit_s)
+        return await self._presence.wait_for_tag_check(limit_s)
 
     async def close(self) -> None:
         """Say goodbye and stop. Questions that are still open end with what came.
@@ -164,13 +164,13 @@ class Node:
         await asyncio.gather(*tasks, return_exceptions=True)
         await (self._closing or self._bus.close())
 
-    def abandon(self) -> None:
+    def close_sync(self) -> None:
         """Say goodbye and stop, without an event loop."""
         if not self._left:
             self._presence.say_goodbye("exit")
             self._outbox.shut(STOPPED)
             self._left = True
-        self._bus.abandon()
+        self._bus.close_sync()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run work in a task that ends with the node; what it raises is counted and logged once."""
@@ -229,16 +229,16 @@ class Node:
         connected = sorted(self._bus.connected_links)
         if not connected and not reasons:
             reasons = ["no broker is connected"]
-        troubles = [] if self._left else list(self._bus.troubles)
+        problems = [] if self._left else list(self._bus.problems)
         if reasons:
-            reasons += troubles
+            reasons += problems
         counters = {**self.incidents.counters, **self._repair.counters(), **self._bus.counters}
         details = {
             "node_id": self.identity.node_id,
             "nodes": len(self.peers) + 1,
             "connected_brokers": connected,
             "ready_brokers": self._presence.ready_links(),
-            "broker_troubles": troubles,
+            "broker_problems": problems,
             "replay": self._repair.details(),
             "counters": counters,
             "ignored_answers": dict(self.asker.requests.ignored),
@@ -247,7 +247,7 @@ class Node:
 
     # `BusEvents`.
 
-    def message(self, link: int, topic: bytes, body: bytes) -> None:
+    def message_received(self, link: int, topic: bytes, body: bytes) -> None:
         """A message came; whatever it is, the node goes on."""
         try:
             if not self._reader.is_own(body):
@@ -260,25 +260,25 @@ class Node:
         except Exception as error:  # noqa: BLE001 - outer edge: one message must not stop the node
             self.incidents.report("bus_message_failed", link=link, bytes=len(body), exc_info=error)
 
-    def lost(self, link: int) -> None:
+    def link_lost(self, link: int) -> None:
         """The connection to a broker is gone."""
         self._outbox.link_lost()
         self._presence.lost(link)
         self._repair.lost(link)
         self._news_of_parting.set()
 
-    def back(self, link: int) -> None:
+    def link_connected(self, link: int) -> None:
         """A broker is there."""
         if not self._left:
             self._presence.connected(link)
             self._repair.back(link)
 
-    def resumed(self, link: int) -> None:
+    def link_writable(self, link: int) -> None:
         """A broker that took nothing for a while may take something again."""
         if not self._left:
             self._presence.resumed(link)
 
-    def behind(self, link: int) -> None:
+    def link_overrun(self, link: int) -> None:
         """A broker may have dropped messages to this node."""
         if not self._left:
             self._repair.doubt(link)

@@ -113,7 +113,7 @@ class Presence:
             self._look_after()
             await asyncio.sleep(self._options.heartbeat_s / LOOKS_A_BEAT)
 
-    async def settled(self, limit_s: float) -> TagClash | None:
+    async def wait_for_tag_check(self, limit_s: float) -> TagClash | None:
         """Wait until it is known whether an older node holds the same tag, at most `limit_s` for a broker."""
         try:
             async with asyncio.timeout(limit_s):

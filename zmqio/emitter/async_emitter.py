@@ -94,7 +94,7 @@ class _Sender:
         self._flushing = asyncio.Lock()
         self._inbox: EchoInbox | None = None
         # Holds the AsyncPush: its sockets must not be collected with messages in them.
-        weakref.finalize(self, self._push.abandon)
+        weakref.finalize(self, self._push.close_sync)
 
     async def send(self, request: PublishRequest) -> None:
         self._check_loop()

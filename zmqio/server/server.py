@@ -383,7 +383,7 @@ class Server(Registration, Operations):
             identity = Identity(make_node_id(tag), tag, tag_is_configured=self._node_tag is not None)
             try:
                 await self._factory.start(identity, self._node_listeners)
-                clash = await self._factory.settled(SETTLE_LIMIT_S)
+                clash = await self._factory.wait_for_tag_check(SETTLE_LIMIT_S)
             except BaseException:  # cancelled, too: the next start must not leave this node on the bus
                 await self._factory.close()
                 raise
@@ -420,7 +420,7 @@ class Server(Registration, Operations):
 
     def _abandon(self) -> None:
         if self._runtime is not None:
-            self._factory.abandon()
+            self._factory.close_sync()
 
 
 def _sort_options(options: dict[str, Any]) -> tuple[EngineOptions, ServerOptions]:

@@ -73,7 +73,7 @@ class ZmqBus:
         return frozenset(link.index for link in self._links if link.state is LinkState.READY)
 
     @property
-    def troubles(self) -> Sequence[str]:
+    def problems(self) -> Sequence[str]:
         """Of each broker that is not connected, or has not applied every subscription, why."""
         return [
             f"broker {link.index}: {link.trouble}" for link in self._links if link.state is not LinkState.READY
@@ -127,7 +127,7 @@ class ZmqBus:
         """Stop; what is queued is still sent, for one second at most."""
         await asyncio.to_thread(self._finish, self._close_links())
 
-    def abandon(self) -> None:
+    def close_sync(self) -> None:
         """The same without an event loop, for the end of the interpreter; does nothing in a forked child."""
         if self._context.is_here():
             self._finish(self._close_links())
@@ -137,7 +137,7 @@ class ZmqBus:
         if self._events is None:
             return
         try:
-            self._events.message(link, topic, body)
+            self._events.message_received(link, topic, body)
         except Exception:  # outer edge: one message must not stop the others
             self.counters["bus_receiver_failures"] += 1
             if times := self._failure_log.happened(time.monotonic()):
@@ -155,22 +155,22 @@ class ZmqBus:
         self._flow.remove(link)
         self._slow.discard(link)
         if self._events is not None:
-            self._events.lost(link)
+            self._events.link_lost(link)
 
     def link_ready(self, link: int) -> None:
         """A broker is there."""
         self._flow.add(link, self._links[link].publisher)
         if self._events is not None:
-            self._events.back(link)
+            self._events.link_connected(link)
 
     def link_behind(self, link: int) -> None:
         """A broker may drop messages to this node."""
         if self._events is not None:
-            self._events.behind(link)
+            self._events.link_overrun(link)
 
     def _try_again(self, link: int) -> None:
         if self._events is not None:
-            self._events.resumed(link)
+            self._events.link_writable(link)
 
     def _barrier_of_this_turn(self) -> SubscribeBarrier:
         if self._barrier is None:
@@ -195,7 +195,7 @@ class ZmqBus:
             for link in barrier.due - self._slow:
                 # Not all that this node wants comes by it, so it has to count as away before anybody goes on.
                 self._slow.add(link)
-                self._events.lost(link)
+                self._events.link_lost(link)
         barrier.time_is_up()
 
     def _answers(self, index: int) -> None:
@@ -204,7 +204,7 @@ class ZmqBus:
             return
         self._slow.discard(index)
         if self._events is not None and self._links[index].state is LinkState.READY:
-            self._events.back(index)
+            self._events.link_connected(index)
 
     def _close_links(self) -> list[FinalFlush]:
         self._events = None

@@ -144,7 +144,7 @@ class AsyncPush:
                 self._sockets = None
                 await asyncio.to_thread(self._context.term)
 
-    def abandon(self) -> None:
+    def close_sync(self) -> None:
         """Do what `close` does, without an event loop: when nobody called it. Does nothing in a forked child."""
         if self._sockets is not None and self._context.is_here():
             self._sockets.close(self._linger_s)

@@ -226,7 +226,7 @@ async def test_node_that_was_told_that_it_is_behind_asks_and_misses_nothing() ->
     async with running() as (network, (one, two)):
         one.say(5)
         await two.has_heard(one, 5)
-        two.node.behind(0)
+        two.node.link_overrun(0)
         network.faults.drop = lambda topic, body: topic in ROOMS  # the broker's queue to the others is full
         one.say(10)
         network.faults.drop = lambda topic, body: False
@@ -277,7 +277,7 @@ async def test_what_a_node_that_left_still_owed_is_told() -> None:
         one.say(4)
         await two.has_heard(one, 4)
         network.faults.drop = lambda topic, body: topic.startswith(b"zmqio/u/")  # no question arrives
-        two.node.behind(0)
+        two.node.link_overrun(0)
         one.say(8)
         await wait_until(lambda: two.counter("bus_set_aside") == 8, "what is set aside")
         await one.node.close()
