@@ -3,7 +3,7 @@ import json
 import pytest
 from structlog.testing import capture_logs
 
-from zmqio.cluster.decoder import MessageDecoder
+from zmqio.cluster.decoder import DuplicateFilter, MessageDecoder
 from zmqio.cluster.diagnostics import Diagnostics
 from zmqio.ids import NodeId
 from zmqio.protocol.envelope import encode
@@ -125,3 +125,19 @@ def test_another_version_without_a_name_is_told_all_the_same(desk: Desk) -> None
     with capture_logs() as lines:
         desk.reader.read(b"zmqio/a/\0", b"\x95\x02\x01\x07\x01\x00")
     assert [line["peer"] for line in lines] == ["unknown"]
+
+
+def test_id_is_new_once_while_it_is_kept() -> None:
+    ids = DuplicateFilter(keep_s=60)
+    assert ids.is_new("x", 0)
+    assert not ids.is_new("x", 59.9)
+    assert ids.is_new("x", 60)
+    assert ids.is_new(("source", 1), 60)
+
+
+def test_oldest_id_is_forgotten_beyond_the_limit() -> None:
+    ids = DuplicateFilter(limit=2, keep_s=60)
+    assert [ids.is_new(name, 0) for name in "abc"] == [True, True, True]
+    assert not ids.is_new("c", 1)
+    assert not ids.is_new("b", 1)
+    assert ids.is_new("a", 1)

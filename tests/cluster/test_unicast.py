@@ -8,13 +8,16 @@ import pytest_asyncio
 
 from tests.support.node_stage import ALL, ME, PEER, NodeEventLog, NodeStage
 from tests.support.timing import LIMIT_S, wait_until
-from zmqio.cluster.unicast import YOUNG_S, Unicast
+from zmqio.adapter.local import LocalAdapterFactory
+from zmqio.cluster.factory import ClusterAdapterFactory
+from zmqio.cluster.unicast import YOUNG_S, NodeMessageHandler, NodeMessenger, NodeMessengerFactory, Unicast
 from zmqio.config import BusOptions
 from zmqio.exceptions import BusUnavailableError, MessageTooLargeError
 from zmqio.ids import NodeId, NodeTag
 from zmqio.protocol import messages as m
 from zmqio.protocol.relay_messages import HttpCancel, HttpResponse, RelayMessage
 from zmqio.protocol.topic import inbox_topic
+from zmqio.relay.relay import Relay
 
 MY_INBOX = inbox_topic("zmqio", ME)
 TAG2, TAG9 = NodeTag("tag2"), NodeTag("tag9")
@@ -174,3 +177,25 @@ async def test_node_that_knows_the_others_does_not_wait() -> None:
     with pytest.raises(StopIteration) as end:
         search.send(None)
     assert end.value.value is None
+
+
+def _members(contract: type) -> set[str]:
+    return {name for name in vars(contract) if not name.startswith("_")}
+
+
+def test_node_offers_its_peers() -> None:
+    assert _members(NodeMessenger) == {"attach", "find", "say"}
+    assert all(hasattr(Unicast, name) for name in _members(NodeMessenger))
+
+
+def test_relay_hears_them() -> None:
+    assert _members(NodeMessageHandler) == {"heard", "node_gone"}
+    assert all(hasattr(Relay, name) for name in _members(NodeMessageHandler))
+
+
+def test_only_the_cluster_has_peers() -> None:
+    def make_bus(_identity: object) -> object:
+        raise AssertionError("not started")
+
+    assert isinstance(ClusterAdapterFactory(make_bus, BusOptions()), NodeMessengerFactory)  # type: ignore[arg-type]
+    assert not isinstance(LocalAdapterFactory(), NodeMessengerFactory)

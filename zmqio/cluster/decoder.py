@@ -9,7 +9,6 @@ from typing import TypeAlias
 
 import msgpack
 
-from zmqio.cluster.copies import DuplicateFilter
 from zmqio.cluster.diagnostics import Diagnostics
 from zmqio.exceptions import EnvelopeError, PublishRequestError, VersionError
 from zmqio.ids import NodeId
@@ -19,9 +18,12 @@ from zmqio.protocol.messages import Envelope, MessageType
 from zmqio.protocol.publish import BodyKind, PublishRequest, classify, decode_request
 from zmqio.protocol.topic import covers
 
-__all__ = ["MessageDecoder", "Received"]
+__all__ = ["DuplicateFilter", "MessageDecoder", "Received"]
 
 Received: TypeAlias = Envelope | PublishRequest
+
+IDS_KEPT = 10_000
+IDS_KEPT_S = 60.0
 
 FOREIGNERS_KEPT = 1_000
 """Most nodes of other wire versions that are remembered as told of; the log stays bounded by `Diagnostics`."""
@@ -120,6 +122,39 @@ class MessageDecoder:
             supported=error.supported,
             advice="run the same zmqio release on all nodes, or give them different prefixes",
         )
+
+
+class DuplicateFilter:
+    """Ids of outside requests, remembered for a while.
+
+    Args:
+        limit: most ids kept; beyond it the oldest is forgotten.
+        keep_s: seconds that an id is kept.
+    """
+
+    __slots__ = ("_keep_s", "_limit", "_seen")
+
+    def __init__(self, limit: int = IDS_KEPT, keep_s: float = IDS_KEPT_S) -> None:
+        self._limit = limit
+        self._keep_s = keep_s
+        self._seen: dict[Hashable, float] = {}
+
+    def is_new(self, request_id: Hashable, now: float) -> bool:
+        """Note an id; False if it came within the last `keep_s`."""
+        self._expire(now)
+        if request_id in self._seen:
+            return False
+        if len(self._seen) >= self._limit:
+            del self._seen[next(iter(self._seen))]
+        self._seen[request_id] = now
+        return True
+
+    def _expire(self, now: float) -> None:
+        while self._seen:
+            oldest = next(iter(self._seen))
+            if now - self._seen[oldest] < self._keep_s:
+                return
+            del self._seen[oldest]
 
 
 def _name_of(request: PublishRequest) -> Hashable | None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from zmqio.adapter.base import Adapter, Bus, Health, Identity, LocalSockets, NodeEvents, TagClash
 from zmqio.cluster.adapter import ClusterAdapter
 from zmqio.cluster.node import Node
-from zmqio.cluster.peers import NodeMessenger
+from zmqio.cluster.unicast import NodeMessenger
 from zmqio.config import BusOptions
 
 __all__ = ["ClusterAdapterFactory"]

@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from zmqio.cluster.peers import NodeMessenger, NodeMessengerFactory
+from zmqio.cluster.unicast import NodeMessenger, NodeMessengerFactory
 from zmqio.config import EngineOptions
 from zmqio.engine.handshake import SHUTTING_DOWN, ClientRequest, Refusal
 from zmqio.engine.http_exchange import Exchange, Send
