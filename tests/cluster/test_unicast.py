@@ -29,10 +29,10 @@ class Carrier:
     def __init__(self) -> None:
         self.seen: list[tuple[NodeId, RelayMessage | str]] = []
 
-    def heard(self, sender: NodeId, message: RelayMessage) -> None:
+    def received(self, sender: NodeId, message: RelayMessage) -> None:
         self.seen.append((sender, message))
 
-    def node_gone(self, node_id: NodeId, reason: str) -> None:
+    def node_unreachable(self, node_id: NodeId, reason: str) -> None:
         self.seen.append((node_id, reason))
 
 
@@ -70,7 +70,7 @@ async def test_what_comes_before_there_is_a_carrier_is_kept_for_it(stage: NodeSt
 
 async def test_saying_goes_stamped_to_the_inbox_of_the_one_node(stage: NodeStage) -> None:
     for number in range(2):
-        stage.node.forwarding.say(PEER, HttpCancel(number))
+        stage.node.forwarding.send_to(PEER, HttpCancel(number))
     sent = stage.sent(HttpCancel)
     assert [topic for topic, _ in sent] == [inbox_topic("zmqio", PEER)] * 2
     assert [(envelope.stamp.n, envelope.stamp.previous) for _, envelope in sent] == [(1, 0), (2, 1)]
@@ -79,10 +79,10 @@ async def test_saying_goes_stamped_to_the_inbox_of_the_one_node(stage: NodeStage
 async def test_saying_what_cannot_leave_is_an_error() -> None:
     stage = await NodeStage(options=BusOptions(heartbeat_s=0.02, max_message_bytes=1_000)).ready()
     with pytest.raises(MessageTooLargeError):
-        stage.node.forwarding.say(PEER, HttpResponse(1, 200, (), bytes(1000)))
+        stage.node.forwarding.send_to(PEER, HttpResponse(1, 200, (), bytes(1000)))
     await stage.node.close()
     with pytest.raises(BusUnavailableError):
-        stage.node.forwarding.say(PEER, HttpCancel(1))
+        stage.node.forwarding.send_to(PEER, HttpCancel(1))
 
 
 async def test_owner_is_the_live_node_whose_id_begins_with_the_tag(stage: NodeStage) -> None:
@@ -184,12 +184,12 @@ def _members(contract: type) -> set[str]:
 
 
 def test_node_offers_its_peers() -> None:
-    assert _members(NodeMessenger) == {"attach", "find", "say"}
+    assert _members(NodeMessenger) == {"attach", "find", "send_to"}
     assert all(hasattr(Unicast, name) for name in _members(NodeMessenger))
 
 
 def test_relay_hears_them() -> None:
-    assert _members(NodeMessageHandler) == {"heard", "node_gone"}
+    assert _members(NodeMessageHandler) == {"received", "node_unreachable"}
     assert all(hasattr(Relay, name) for name in _members(NodeMessageHandler))
 
 

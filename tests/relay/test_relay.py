@@ -109,7 +109,7 @@ async def test_answer_is_not_put_back_behind_a_later_one() -> None:
         assert (await here.get(sid)).text == "4first"
         there.emit("second")
         assert (await there.get(sid)).text == "4second"
-        there.relay.heard(here.node_id, r.HttpCancel(1))  # as late as can be
+        there.relay.received(here.node_id, r.HttpCancel(1))  # as late as can be
         there.emit("third")
         assert (await there.get(sid)).text == "4third"
 
@@ -242,15 +242,15 @@ async def test_owner_that_dies_while_the_client_sends_its_body_is_not_asked() ->
 async def test_stream_that_only_the_other_node_has_is_closed_there() -> None:
     async with EngineNodes("here", "ther") as nodes:
         here, there = nodes.nodes
-        there.relay.heard(here.node_id, r.StreamData(77, False, 0, ("x",)))
-        there.relay.heard(here.node_id, r.StreamData(77, True, 0, ("x",)))
-        there.relay.heard(here.node_id, r.StreamAccept(78, 1))
+        there.relay.received(here.node_id, r.StreamData(77, False, 0, ("x",)))
+        there.relay.received(here.node_id, r.StreamData(77, True, 0, ("x",)))
+        there.relay.received(here.node_id, r.StreamAccept(78, 1))
         # A close, a credit and a refusal are never answered: nothing can go round in circles.
-        there.relay.heard(here.node_id, r.StreamClose(77, False, 1000, ""))
-        there.relay.heard(here.node_id, r.StreamCredit(77, False, 1))
-        there.relay.heard(here.node_id, r.StreamRefuse(77, 400, b""))
-        there.relay.heard(here.node_id, r.HttpCancel(77))
-        there.relay.heard(here.node_id, r.HttpResponse(77, 200, (), b""))
+        there.relay.received(here.node_id, r.StreamClose(77, False, 1000, ""))
+        there.relay.received(here.node_id, r.StreamCredit(77, False, 1))
+        there.relay.received(here.node_id, r.StreamRefuse(77, 400, b""))
+        there.relay.received(here.node_id, r.HttpCancel(77))
+        there.relay.received(here.node_id, r.HttpResponse(77, 200, (), b""))
         await asyncio.sleep(0)
         assert [(close.stream_id, close.down, close.code) for close in nodes.said(r.StreamClose)] == [
             (77, True, 1006),

@@ -65,8 +65,8 @@ class ClusterAdapterFactory:
         if node is not None:
             node.close_sync()
 
-    def peers(self) -> NodeMessenger:
-        """The other nodes, one by one (`PeerFactory`)."""
+    def messenger(self) -> NodeMessenger:
+        """The other nodes, one by one (`NodeMessengerFactory`)."""
         return self._running().forwarding
 
     def health(self) -> Health:

@@ -345,7 +345,7 @@ class Node:
     def _make_takers(self) -> "dict[type[Message], _Take]":
         asker, forwarding = self.asker, self.forwarding
         return {
-            **dict.fromkeys(get_args(RelayMessage), forwarding.heard),
+            **dict.fromkeys(get_args(RelayMessage), forwarding.received),
             m.Response: lambda sender, message: asker.packed_part(
                 message.request_id, sender, message.part, last=message.last
             ),

@@ -27,10 +27,10 @@ same tag. Beyond it the oldest are dropped."""
 class NodeMessageHandler(Protocol):
     """What the carrier hears; always called on the event loop."""
 
-    def heard(self, sender: NodeId, message: RelayMessage) -> None:
+    def received(self, sender: NodeId, message: RelayMessage) -> None:
         """Another node says something to this one. It may be answered to `sender`, but never passed on."""
 
-    def node_gone(self, node_id: NodeId, reason: str) -> None:
+    def node_unreachable(self, node_id: NodeId, reason: str) -> None:
         """Nothing more will come from a node, and nothing reaches it."""
 
 
@@ -47,7 +47,7 @@ class NodeMessenger(Protocol):
         1 s for somebody to say it is his.
         """
 
-    def say(self, node_id: NodeId, message: RelayMessage) -> None:
+    def send_to(self, node_id: NodeId, message: RelayMessage) -> None:
         """Send a message to one node, behind everything that was sent to it before.
 
         Raises:
@@ -60,7 +60,7 @@ class NodeMessenger(Protocol):
 class NodeMessengerFactory(Protocol):
     """An `AdapterFactory` whose nodes can also speak one to one."""
 
-    def peers(self) -> NodeMessenger:
+    def messenger(self) -> NodeMessenger:
         """The other nodes; there once the factory has started."""
 
 
@@ -97,7 +97,7 @@ class Unicast:
         """Messages reach `events` from now on."""
         self._carrier = events
         while self._early:
-            events.heard(*self._early.popleft())
+            events.received(*self._early.popleft())
 
     async def find(self, tag: NodeTag) -> NodeId | None:
         """The live node of that tag; a young node waits for it up to `YOUNG_S`."""
@@ -109,7 +109,7 @@ class Unicast:
                 return owner
             await asyncio.wait((self._next_to_join(),), timeout=left_s)
 
-    def say(self, node_id: NodeId, message: RelayMessage) -> None:
+    def send_to(self, node_id: NodeId, message: RelayMessage) -> None:
         """Send a message to one node."""
         self._say(node_id, message)
 
@@ -120,10 +120,10 @@ class Unicast:
         if self._known_at is None:
             self._known_at = self._clock()
 
-    def heard(self, sender: NodeId, message: RelayMessage) -> None:
+    def received(self, sender: NodeId, message: RelayMessage) -> None:
         """Another node says something to this one."""
         if self._carrier is not None:
-            self._carrier.heard(sender, message)
+            self._carrier.received(sender, message)
         else:
             self._early.append((sender, message))
 
@@ -165,4 +165,4 @@ class Unicast:
 
     def _part_from(self, node_id: NodeId, reason: str) -> None:
         if self._carrier is not None:
-            self._carrier.node_gone(node_id, reason)
+            self._carrier.node_unreachable(node_id, reason)

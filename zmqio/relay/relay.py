@@ -48,9 +48,9 @@ class Relay:
         self.counters: Counter[str] = Counter()
         ids = count(1)
         self._peers = peers
-        self._polls = ForwardedPolls(peers.say, ids, options.max_payload_bytes, self.counters)
-        self._streams = ForwardedWebSockets(peers.say, ids, options.upgrade_timeout_s, self.counters)
-        self._serving = OwnerRelay(peers.say, serve, self.counters)
+        self._polls = ForwardedPolls(peers.send_to, ids, options.max_payload_bytes, self.counters)
+        self._streams = ForwardedWebSockets(peers.send_to, ids, options.upgrade_timeout_s, self.counters)
+        self._serving = OwnerRelay(peers.send_to, serve, self.counters)
         self._has_left = False
 
     @property
@@ -98,7 +98,7 @@ class Relay:
 
     # `PeerEvents`.
 
-    def heard(self, sender: NodeId, message: r.RelayMessage) -> None:
+    def received(self, sender: NodeId, message: r.RelayMessage) -> None:
         """Another node says something. Nothing of it is passed on to a third."""
         match message:
             case r.HttpResponse():
@@ -114,7 +114,7 @@ class Relay:
             case r.StreamData() | r.StreamCredit() | r.StreamClose():
                 self._stream_message(sender, message)
 
-    def node_gone(self, node_id: NodeId, reason: str) -> None:
+    def node_unreachable(self, node_id: NodeId, reason: str) -> None:
         """A node is gone: what was asked of it fails, and what it asked ends as if its clients had gone."""
         why = f"its node has gone ({reason})"
         self._polls.node_gone(node_id, why)
@@ -134,7 +134,7 @@ class Relay:
     def _disown(self, node_id: NodeId, close: r.StreamClose) -> None:
         """Tell another node of a stream that is only its own; a close is never answered."""
         try:
-            self._peers.say(node_id, close)
+            self._peers.send_to(node_id, close)
         except BusError:
             log.debug("stream_not_disowned", node_id=node_id, stream_id=close.stream_id)
 
@@ -151,7 +151,7 @@ def join_nodes(factory: object, engine: Engine) -> Relay | None:
     """
     if not isinstance(factory, NodeMessengerFactory):
         return None
-    peers = factory.peers()
+    peers = factory.messenger()
     relay = Relay(peers, engine.handle, engine.options)
     engine.strangers.foreign = relay
     peers.attach(relay)
