@@ -73,7 +73,7 @@ class PlayedLine:
     transport_name = "websocket"
 
     def __init__(self) -> None:
-        self.lane = DirectWriter(self.write)
+        self.direct_writer = DirectWriter(self.write)
 
     def write(self, payload: Any, /, *, volatile: bool = False) -> None:
         """Take it."""

@@ -120,7 +120,7 @@ async def test_duplicate_polls_end_the_session(server: str, http: httpx.AsyncCli
     async with run_engine(server) as host:
         sid = await _open(host, http)
         first = asyncio.ensure_future(http.get(host.url(sid)))
-        await wait_until(lambda: host.connections[0].session.outlet.ready, "the poll to wait")
+        await wait_until(lambda: host.connections[0].session.transport.ready, "the poll to wait")
         second = await http.get(host.url(sid))
         assert ((await first).text, second.status_code) == ("1", 400)
         assert (await http.get(host.url(sid))).status_code == 400
@@ -162,7 +162,7 @@ async def test_close_packet_over_polling(server: str, http: httpx.AsyncClient) -
     async with run_engine(server) as host:
         sid = await _open(host, http)
         poll = asyncio.ensure_future(http.get(host.url(sid)))
-        await wait_until(lambda: host.connections[0].session.outlet.ready, "the poll to wait")
+        await wait_until(lambda: host.connections[0].session.transport.ready, "the poll to wait")
         assert (await http.post(host.url(sid), content="1")).text == "ok"
         assert (await poll).text == "6"
         assert (await http.get(host.url(sid))).status_code == 400
@@ -263,9 +263,9 @@ async def test_packets_of_a_poll_whose_client_went_away_come_with_the_next(
     async with run_engine(server) as host:
         sid = await _open(host, http)
         poll = asyncio.ensure_future(http.get(host.url(sid)))
-        await wait_until(lambda: host.connections[0].session.outlet.ready, "the poll to wait")
+        await wait_until(lambda: host.connections[0].session.transport.ready, "the poll to wait")
         poll.cancel()
-        await wait_until(lambda: not host.connections[0].session.outlet.ready, "the server to notice")
+        await wait_until(lambda: not host.connections[0].session.transport.ready, "the server to notice")
         host.emit("kept")
         assert (await http.get(host.url(sid))).text == "4kept"
 
@@ -276,7 +276,7 @@ async def test_engine_that_closes_leaves_nothing_open(server: str, http: httpx.A
         poll = asyncio.ensure_future(http.get(host.url(sid)))
         async with connect(host.websocket_url()) as socket:
             await socket.recv()
-            await wait_until(lambda: host.connections[0].session.outlet.ready, "the poll to wait")
+            await wait_until(lambda: host.connections[0].session.transport.ready, "the poll to wait")
             await host.engine.close()
             assert (await poll).text == "1"
             assert await _closed(socket) == 1000

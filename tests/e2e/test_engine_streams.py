@@ -159,7 +159,7 @@ async def test_paused_client_that_reads_again_gets_everything_in_order(server: s
         after = host.engine.prepare(["after"])
         expected = b"".join(piece.ws_frames for piece in pieces)
         received = await asyncio.to_thread(_read, client, len(expected))
-        await wait_until(lambda: session.buffered_bytes == 0, "the backlog to be empty")
+        await wait_until(lambda: session.buffered_bytes == 0, "the send buffer to be empty")
         session.write(after)
         assert received == expected
         rest = await asyncio.to_thread(_read, client, len(after.ws_frames))

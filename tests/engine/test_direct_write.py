@@ -1,4 +1,4 @@
-"""`broadcast_frames`: straight into descriptors where lanes are open, by the session's own way elsewhere."""
+"""`broadcast_frames`: straight into descriptors where writers are open, by the session's own way elsewhere."""
 
 import os
 import socket
@@ -19,13 +19,13 @@ class Client:
         self.theirs.setblocking(False)
         self.direct: list[bytes | memoryview] = []
         self.detour: list[tuple[Prepared, bool]] = []
-        self.lane = DirectWriter(self.way)
+        self.direct_writer = DirectWriter(self.way)
 
     def way(self, payload: Prepared, /, *, volatile: bool = False) -> None:
         self.detour.append((payload, volatile))
 
     def open(self, *, bare: bool = True) -> None:
-        self.lane.open(self.direct.append, self.ours.fileno() if bare else NO_FD)
+        self.direct_writer.open(self.direct.append, self.ours.fileno() if bare else NO_FD)
 
     def fill(self) -> None:
         while True:
@@ -53,7 +53,9 @@ def clients() -> Iterator[list[Client]]:
 def test_frames_go_straight_into_open_lanes(clients: list[Client]) -> None:
     for client in clients:
         client.open()
-    broadcast_frames([clients[0].lane, None, clients[2].lane], Prepared(["4a", b"b"]), volatile=False)
+    broadcast_frames(
+        [clients[0].direct_writer, None, clients[2].direct_writer], Prepared(["4a", b"b"]), volatile=False
+    )
     assert clients[0].received() == clients[2].received() == b"\x81\x024a\x82\x01b"
     assert [client.direct for client in clients] == [[], [], []]
 
@@ -61,20 +63,20 @@ def test_frames_go_straight_into_open_lanes(clients: list[Client]) -> None:
 def test_closed_lane_takes_the_sessions_way(clients: list[Client]) -> None:
     payload = Prepared(["4a"])
     clients[1].open()
-    clients[1].lane.close()
-    broadcast_frames([client.lane for client in clients], payload, volatile=True)
+    clients[1].direct_writer.close()
+    broadcast_frames([client.direct_writer for client in clients], payload, volatile=True)
     assert [client.detour for client in clients] == [[(payload, True)]] * 3
 
 
 def test_lane_without_a_descriptor_takes_the_sessions_way(clients: list[Client]) -> None:
     clients[0].open(bare=False)
-    broadcast_frames([clients[0].lane], Prepared(["4a"]), volatile=False)
+    broadcast_frames([clients[0].direct_writer], Prepared(["4a"]), volatile=False)
     assert len(clients[0].detour) == 1
 
 
 def test_room_without_websocket_clients_encodes_no_frames(clients: list[Client]) -> None:
     payload = Prepared(["4a"])
-    broadcast_frames([client.lane for client in clients], payload, volatile=False)
+    broadcast_frames([client.direct_writer for client in clients], payload, volatile=False)
     assert [name for name in Prepared.__slots__ if _has(payload, name)] == ["packets"]
 
 
@@ -82,7 +84,7 @@ def test_what_the_descriptor_does_not_take_goes_to_the_transport(clients: list[C
     payload = Prepared(["4" + "x" * 5_000_000])
     clients[0].open()
     clients[1].open()
-    broadcast_frames([clients[0].lane, clients[1].lane], payload, volatile=False)
+    broadcast_frames([clients[0].direct_writer, clients[1].direct_writer], payload, volatile=False)
     for client in clients[:2]:
         (rest,) = client.direct
         assert isinstance(rest, memoryview)
@@ -96,7 +98,7 @@ def test_full_connection_gets_whole_frames_by_its_transport(clients: list[Client
     clients[0].open()
     clients[0].fill()
     clients[1].open()
-    broadcast_frames([clients[0].lane, clients[1].lane], Prepared(["4a"]), volatile=False)
+    broadcast_frames([clients[0].direct_writer, clients[1].direct_writer], Prepared(["4a"]), volatile=False)
     assert clients[0].direct == [b"\x81\x024a"]
     assert clients[1].received() == b"\x81\x024a"
 
@@ -105,17 +107,17 @@ def test_broken_connection_is_left_to_its_transport(clients: list[Client]) -> No
     clients[0].open()
     clients[0].theirs.close()
     clients[1].open()
-    broadcast_frames([clients[0].lane, clients[1].lane], Prepared(["4a"]), volatile=False)
+    broadcast_frames([clients[0].direct_writer, clients[1].direct_writer], Prepared(["4a"]), volatile=False)
     assert clients[0].direct == [b"\x81\x024a"]
     assert clients[1].received() == b"\x81\x024a"
 
 
 def test_lane_that_closed_meanwhile_finishes_nothing(clients: list[Client]) -> None:
     clients[0].open()
-    clients[0].lane.close()
-    clients[0].lane.finish(b"rest", 1)
+    clients[0].direct_writer.close()
+    clients[0].direct_writer.finish(b"rest", 1)
     assert clients[0].direct == []
-    assert os.fstat(clients[0].ours.fileno())  # it is the connection's, not the lane's
+    assert os.fstat(clients[0].ours.fileno())  # it is the connection's, not the direct writer's
 
 
 def _has(payload: Prepared, name: str) -> bool:

@@ -44,7 +44,7 @@ class Carrier:
 
 async def test_carrier_answers_for_sessions_of_others() -> None:
     async with EngineUnderTest() as host:
-        host.engine.strangers.foreign = carrier = Carrier()
+        host.engine.unknown_sessions.forwarder = carrier = Carrier()
         assert (await host.get(SID)).text == "from elsewhere"
         assert (await host.post(SID, "40")).text == "from elsewhere"
         socket = host.websocket(SID)
@@ -56,7 +56,7 @@ async def test_carrier_answers_for_sessions_of_others() -> None:
 
 async def test_what_the_carrier_cannot_serve_is_refused_as_it_says() -> None:
     async with EngineUnderTest() as host:
-        host.engine.strangers.foreign = Carrier(unknown_sid(SID, NO_NODE, 503))
+        host.engine.unknown_sessions.forwarder = Carrier(unknown_sid(SID, NO_NODE, 503))
         answer = await host.get(SID, headers={"origin": "http://x", "host": "x"})
         assert (answer.status, answer.body) == (503, unknown_sid(SID, NO_NODE).body)
         assert answer.headers["access-control-allow-origin"] == "http://x"
@@ -64,14 +64,14 @@ async def test_what_the_carrier_cannot_serve_is_refused_as_it_says() -> None:
         await socket.ended()
         assert (socket.refusal.status, socket.refusal.body) == (503, unknown_sid(SID, NO_NODE).body)
         assert host.engine.counters["sessions_unknown"] == 2
-        host.engine.strangers.foreign = Carrier(BAD_REQUEST)
+        host.engine.unknown_sessions.forwarder = Carrier(BAD_REQUEST)
         assert (await host.get(SID)).text == '{"code":3,"message":"Bad request"}'
         assert host.engine.counters["sessions_unknown"] == 2
 
 
 async def test_own_and_malformed_ids_are_nobody_elses() -> None:
     async with EngineUnderTest() as host:
-        host.engine.strangers.foreign = carrier = Carrier()
+        host.engine.unknown_sessions.forwarder = carrier = Carrier()
         for sid in ("node" + "x" * 16, "nobody", "x" * 21):
             assert (await host.get(sid)).status == 400
             socket = host.websocket(sid)
@@ -82,7 +82,7 @@ async def test_own_and_malformed_ids_are_nobody_elses() -> None:
 
 async def test_request_that_was_passed_on_is_never_passed_on_again() -> None:
     async with EngineUnderTest() as host:
-        host.engine.strangers.foreign = carrier = Carrier()
+        host.engine.unknown_sessions.forwarder = carrier = Carrier()
 
         async def passed_on(scope: dict[str, Any], receive: Any, send: Any) -> None:
             scope.setdefault("extensions", {})["zmqio.relayed"] = object()

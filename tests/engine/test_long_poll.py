@@ -12,8 +12,8 @@ REQUEST = {"type": "http.request", "body": b"", "more_body": False}
 GONE = {"type": "http.disconnect"}
 
 
-async def _begin(parked: LongPollWaiter, receive: Any) -> "asyncio.Task[bool]":
-    task = asyncio.get_running_loop().create_task(parked.wait(receive))
+async def _begin(waiter: LongPollWaiter, receive: Any) -> "asyncio.Task[bool]":
+    task = asyncio.get_running_loop().create_task(waiter.wait(receive))
     for _ in range(5):
         await asyncio.sleep(0)
     return task
@@ -27,11 +27,11 @@ async def _end(task: "asyncio.Task[bool]") -> bool:
 async def test_release_ends_the_wait_and_says_that_the_client_is_there() -> None:
     events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     events.put_nowait(REQUEST)
-    parked = LongPollWaiter()
-    task = await _begin(parked, events.get)
+    waiter = LongPollWaiter()
+    task = await _begin(waiter, events.get)
     assert not task.done()
-    parked.release()
-    parked.release()
+    waiter.release()
+    waiter.release()
     assert await _end(task) is True
 
 
@@ -46,25 +46,25 @@ async def test_disconnect_ends_the_wait_and_says_so() -> None:
 
 async def test_released_before_it_waits_it_goes_on_at_once() -> None:
     events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-    parked = LongPollWaiter()
-    parked.release()
-    assert await _end(await _begin(parked, events.get)) is True
+    waiter = LongPollWaiter()
+    waiter.release()
+    assert await _end(await _begin(waiter, events.get)) is True
 
 
 async def test_client_that_had_gone_before_is_noticed_even_when_released() -> None:
     events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     events.put_nowait(REQUEST)
     events.put_nowait(GONE)
-    parked = LongPollWaiter()
-    parked.release()
-    assert await _end(await _begin(parked, events.get)) is False
+    waiter = LongPollWaiter()
+    waiter.release()
+    assert await _end(await _begin(waiter, events.get)) is False
 
 
 async def test_disconnect_and_release_in_the_same_moment_count_as_gone() -> None:
     events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-    parked = LongPollWaiter()
-    task = await _begin(parked, events.get)
-    parked.release()
+    waiter = LongPollWaiter()
+    task = await _begin(waiter, events.get)
+    waiter.release()
     events.put_nowait(GONE)
     assert await _end(task) is False
 
@@ -81,9 +81,9 @@ async def test_receive_is_left_as_a_cancelled_task_leaves_it() -> None:
             raise
         raise AssertionError
 
-    parked = LongPollWaiter()
-    task = await _begin(parked, receive)
-    parked.release()
+    waiter = LongPollWaiter()
+    task = await _begin(waiter, receive)
+    waiter.release()
     assert await _end(task) is True
     assert left == ["cancelled"]
 
@@ -139,8 +139,8 @@ async def test_error_of_receive_is_raised() -> None:
 async def test_waiting_makes_no_task() -> None:
     events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     before = len(asyncio.all_tasks())
-    parked = LongPollWaiter()
-    task = await _begin(parked, events.get)
+    waiter = LongPollWaiter()
+    task = await _begin(waiter, events.get)
     assert len(asyncio.all_tasks()) == before + 1  # the request's own
-    parked.release()
+    waiter.release()
     await _end(task)

@@ -21,17 +21,17 @@ UNKNOWN = (
 BAD_REQUEST = '{"code":3,"message":"Bad request"}'
 
 
-async def _parked(host: EngineUnderTest, sid: str, **options: Any) -> FakeHttp:
+async def _waiting_poll(host: EngineUnderTest, sid: str, **options: Any) -> FakeHttp:
     poll = host.get(sid, **options)
     session = host.engine.sessions[sid]
-    await wait_until(lambda: session.outlet.ready, "the poll to wait")
+    await wait_until(lambda: session.transport.ready, "the poll to wait")
     return poll
 
 
 async def test_poll_waits_until_something_is_sent() -> None:
     async with EngineUnderTest() as host:
         sid, _ = await host.open_polling()
-        poll = await _parked(host, sid)
+        poll = await _waiting_poll(host, sid)
         host.emit("hello")
         answer = await poll
         assert (answer.status, answer.text) == (200, "4hello")
@@ -58,7 +58,7 @@ async def test_poll_takes_no_more_than_max_payload_at_once() -> None:
 async def test_packets_of_a_client_that_went_away_wait_for_its_next_poll() -> None:
     async with EngineUnderTest() as host:
         sid, connection = await host.open_polling()
-        poll = await _parked(host, sid)
+        poll = await _waiting_poll(host, sid)
         host.emit("a")
         poll.go_away()  # in the same moment
         assert (await poll).complete is False
@@ -111,7 +111,7 @@ async def test_packets_of_a_cancelled_answer_go_back_to_the_front() -> None:
 async def test_second_poll_is_refused_and_closes_the_session() -> None:
     async with EngineUnderTest() as host:
         sid, connection = await host.open_polling()
-        first = await _parked(host, sid)
+        first = await _waiting_poll(host, sid)
         second = await host.get(sid)
         assert (second.status, second.text) == (400, BAD_REQUEST)
         assert ((await first).status, (await first).text) == (200, "1")
@@ -150,7 +150,7 @@ async def test_malformed_body_is_answered_400_and_closes_the_session(body: str |
 async def test_malformed_body_releases_a_waiting_poll() -> None:
     async with EngineUnderTest() as host:
         sid, _ = await host.open_polling()
-        poll = await _parked(host, sid)
+        poll = await _waiting_poll(host, sid)
         await host.post(sid, "abc")
         assert (await poll).text == "1"
 
@@ -245,7 +245,7 @@ async def test_other_methods_are_bad_requests(method: str) -> None:
 async def test_client_closes_with_a_close_packet_and_its_poll_ends_with_a_noop() -> None:
     async with EngineUnderTest() as host:
         sid, connection = await host.open_polling()
-        poll = await _parked(host, sid)
+        poll = await _waiting_poll(host, sid)
         assert (await host.post(sid, "4last\x1e1\x1e4too late")).text == "ok"
         assert (await poll).text == "6"
         assert (await host.get(sid)).status == 400
@@ -302,9 +302,9 @@ class _WiredPoll:
 
 
 def _take(host: EngineUnderTest, poll: _WiredPoll, encodings: str = "") -> bool:
-    outlet = host.connections[0].session.outlet
-    assert isinstance(outlet, PollingTransport)
-    return outlet.take(poll, encodings, poll.count_end, host.engine.spawn)
+    transport = host.connections[0].session.transport
+    assert isinstance(transport, PollingTransport)
+    return transport.take(poll, encodings, poll.count_end, host.engine.spawn)
 
 
 async def test_wired_poll_is_answered_in_the_next_turn_with_everything_of_this_one() -> None:
@@ -369,7 +369,7 @@ async def test_packets_of_a_wired_poll_whose_client_goes_away_while_they_are_com
 async def test_wired_poll_is_not_taken_beside_another_or_when_the_session_closes_or_moves() -> None:
     async with EngineUnderTest() as host:
         sid, connection = await host.open_polling()
-        poll = await _parked(host, sid)
+        poll = await _waiting_poll(host, sid)
         assert not _take(host, _WiredPoll())
         host.emit("a")
         await poll

@@ -12,10 +12,10 @@ def _piece(text: str) -> Prepared:
 
 
 def _filled(*texts: str) -> SendBuffer:
-    backlog = SendBuffer()
+    send_buffer = SendBuffer()
     for text in texts:
-        backlog.append(_piece(text))
-    return backlog
+        send_buffer.append(_piece(text))
+    return send_buffer
 
 
 def _texts(taken: list[Prepared]) -> list[str]:
@@ -23,25 +23,25 @@ def _texts(taken: list[Prepared]) -> list[str]:
 
 
 def test_counts_bytes_and_packets_of_what_waits() -> None:
-    backlog = _filled("a", "bb")
-    assert (backlog.size_bytes, backlog.packets, bool(backlog)) == (5, 2, True)
-    backlog.pop()
-    backlog.pop()
-    assert (backlog.size_bytes, backlog.packets, bool(backlog)) == (0, 0, False)
+    send_buffer = _filled("a", "bb")
+    assert (send_buffer.size_bytes, send_buffer.packets, bool(send_buffer)) == (5, 2, True)
+    send_buffer.pop()
+    send_buffer.pop()
+    assert (send_buffer.size_bytes, send_buffer.packets, bool(send_buffer)) == (0, 0, False)
 
 
 def test_poll_takes_no_more_bytes_than_a_body_may_have_separators_included() -> None:
-    backlog = _filled("aaa", "bbb", "ccc")
-    assert _texts(backlog.take_for_poll(9, 100)) == ["aaa", "bbb"]  # 4 + 1 + 4 bytes
-    assert _texts(backlog.take_for_poll(9, 100)) == ["ccc"]
+    send_buffer = _filled("aaa", "bbb", "ccc")
+    assert _texts(send_buffer.take_for_poll(9, 100)) == ["aaa", "bbb"]  # 4 + 1 + 4 bytes
+    assert _texts(send_buffer.take_for_poll(9, 100)) == ["ccc"]
 
 
 def test_poll_counts_binary_as_base64() -> None:
-    backlog = SendBuffer()
+    send_buffer = SendBuffer()
     for _ in range(2):
-        backlog.append(Prepared([b"123456"]))  # a record of 9 bytes
-    assert len(backlog.take_for_poll(18, 100)) == 1
-    assert len(backlog.take_for_poll(18, 100)) == 1
+        send_buffer.append(Prepared([b"123456"]))  # a record of 9 bytes
+    assert len(send_buffer.take_for_poll(18, 100)) == 1
+    assert len(send_buffer.take_for_poll(18, 100)) == 1
 
 
 def test_poll_takes_no_more_packets_than_a_body_may_have() -> None:
@@ -53,27 +53,27 @@ def test_poll_takes_one_piece_however_large() -> None:
 
 
 def test_put_back_restores_order_and_counts() -> None:
-    backlog = _filled("a", "b", "c", "d")
-    taken = backlog.take_for_poll(5, 100)
-    backlog.append(_piece("e"))
-    backlog.put_back(taken)
-    assert (backlog.size_bytes, backlog.packets) == (10, 5)
-    assert _texts(backlog.take_for_poll(100, 100)) == ["a", "b", "c", "d", "e"]
+    send_buffer = _filled("a", "b", "c", "d")
+    taken = send_buffer.take_for_poll(5, 100)
+    send_buffer.append(_piece("e"))
+    send_buffer.put_back(taken)
+    assert (send_buffer.size_bytes, send_buffer.packets) == (10, 5)
+    assert _texts(send_buffer.take_for_poll(100, 100)) == ["a", "b", "c", "d", "e"]
 
 
 @given(st.lists(st.text(max_size=10), max_size=30), st.integers(1, 40), st.integers(1, 5), st.data())
 def test_polls_that_succeed_or_abort_deliver_everything_once_and_in_order(
     texts: list[str], max_bytes: int, max_packets: int, data: st.DataObject
 ) -> None:
-    backlog = _filled(*texts)
+    send_buffer = _filled(*texts)
     delivered: list[str] = []
     aborts = 0
-    while backlog:
-        taken = backlog.take_for_poll(max_bytes, max_packets)
+    while send_buffer:
+        taken = send_buffer.take_for_poll(max_bytes, max_packets)
         if aborts < 20 and data.draw(st.booleans()):
             aborts += 1
-            backlog.put_back(taken)
+            send_buffer.put_back(taken)
         else:
             delivered += _texts(taken)
     assert delivered == texts
-    assert (backlog.size_bytes, backlog.packets) == (0, 0)
+    assert (send_buffer.size_bytes, send_buffer.packets) == (0, 0)

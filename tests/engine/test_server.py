@@ -213,7 +213,7 @@ async def test_close_ends_every_session_with_its_reason_and_releases_every_reque
     host = EngineUnderTest()
     sid, parked = await host.open_polling()
     poll = host.get(sid)
-    await wait_until(lambda: parked.session.outlet.ready, "the poll to wait")
+    await wait_until(lambda: parked.session.transport.ready, "the poll to wait")
     _, absent = await host.open_polling()
     socket, connected = await host.open_websocket()
     probing, _ = await host.open_polling()
@@ -237,7 +237,7 @@ async def test_close_delivers_what_a_waiting_poll_can_still_take() -> None:
     host = EngineUnderTest()
     sid, connection = await host.open_polling()
     poll = host.get(sid)
-    await wait_until(lambda: connection.session.outlet.ready, "the poll to wait")
+    await wait_until(lambda: connection.session.transport.ready, "the poll to wait")
     host.emit("last words")
     await host.engine.close()
     assert (await poll).text == "4last words"
@@ -276,7 +276,7 @@ async def test_active_requests_are_counted() -> None:
         sid, connection = await host.open_polling()
         assert host.engine.active_requests == 0
         poll = host.get(sid)
-        await wait_until(lambda: connection.session.outlet.ready, "the poll to wait")
+        await wait_until(lambda: connection.session.transport.ready, "the poll to wait")
         assert host.engine.active_requests == 1
         poll.go_away()
         await poll
@@ -288,7 +288,7 @@ async def test_parked_poll_has_no_task_but_the_servers_own() -> None:
         sid, connection = await host.open_polling()
         before = len(asyncio.all_tasks())
         poll = FakeHttp(host.engine.handle, "GET", f"EIO=4&transport=polling&sid={sid}")
-        await wait_until(lambda: connection.session.outlet.ready, "the poll to wait")
+        await wait_until(lambda: connection.session.transport.ready, "the poll to wait")
         assert len(asyncio.all_tasks()) == before + 1
         poll.go_away()
         await poll
@@ -321,7 +321,7 @@ async def test_engine_that_stops_accepting_serves_those_who_are_there() -> None:
         assert (late.refusal.status, late.accepted) == (503, False)
 
         poll = host.get(sid)
-        await wait_until(lambda: polling.session.outlet.ready, "the poll to wait")
+        await wait_until(lambda: polling.session.transport.ready, "the poll to wait")
         host.emit("a")
         assert (await poll).text == "4a"
         assert (await host.post(sid, "4b")).text == "ok"

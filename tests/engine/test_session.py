@@ -99,7 +99,7 @@ async def test_volatile_packet_reaches_a_poll_that_waits() -> None:
     async with EngineUnderTest() as host:
         sid, connection = await host.open_polling()
         poll = host.get(sid)
-        await wait_until(lambda: connection.session.outlet.ready, "the poll to wait")
+        await wait_until(lambda: connection.session.transport.ready, "the poll to wait")
         host.emit("a", volatile=True)
         host.emit("b", volatile=True)
         assert (await poll).text == "4a\x1e4b"
@@ -140,7 +140,7 @@ async def test_close_soon_answers_a_waiting_poll() -> None:
     async with EngineUnderTest() as host:
         sid, connection = await host.open_polling()
         poll = host.get(sid)
-        await wait_until(lambda: connection.session.outlet.ready, "the poll to wait")
+        await wait_until(lambda: connection.session.transport.ready, "the poll to wait")
         connection.session.close_soon("forced close")
         assert (await poll).text == "1"
         assert await _reason(connection) == "forced close"

@@ -16,7 +16,7 @@ async def test_waiting_poll_is_ended_with_a_noop_after_the_probe() -> None:
     async with EngineUnderTest() as host:
         sid, connection = await host.open_polling()
         poll = host.get(sid)
-        await wait_until(lambda: connection.session.outlet.ready, "the poll to wait")
+        await wait_until(lambda: connection.session.transport.ready, "the poll to wait")
         socket = host.websocket(sid)
         socket.send("2probe")
         assert await socket.receive() == "3probe"

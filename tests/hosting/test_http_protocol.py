@@ -46,7 +46,7 @@ class Polling:
     async def park(self) -> None:
         """Begin a poll on the connection and see it wait."""
         self.connection.request(self.query)
-        await wait_until(lambda: self.session.outlet.ready, "the poll to wait")
+        await wait_until(lambda: self.session.transport.ready, "the poll to wait")
 
     async def poll(self, *messages: str | bytes) -> str:
         """Send `messages` and fetch them."""
@@ -184,7 +184,7 @@ async def test_pipelined_requests_are_answered_in_order() -> None:
         polls.host.emit("a")
         assert (await polls.connection.answer()).text == "4a"
         assert (await polls.connection.answer()).status == 400
-        await wait_until(lambda: polls.session.outlet.ready, "the second poll to wait")
+        await wait_until(lambda: polls.session.transport.ready, "the second poll to wait")
         polls.host.emit("b")
         assert (await polls.connection.answer()).text == "4b"
 
@@ -193,7 +193,7 @@ async def test_client_that_goes_away_while_its_poll_waits_loses_nothing() -> Non
     async with polling() as polls:
         await polls.park()
         polls.connection.drop()
-        await wait_until(lambda: not polls.session.outlet.ready, "the poll to be given up")
+        await wait_until(lambda: not polls.session.transport.ready, "the poll to be given up")
         assert polls.host.engine.active_requests == 0
         polls.host.emit("a")
         async with open_connection(polls.host.port) as other:
@@ -213,7 +213,7 @@ async def test_second_poll_at_the_same_time_ends_the_session() -> None:
 async def test_short_cut_that_overlaps_a_poll_through_asgi_ends_the_session() -> None:
     async with polling() as polls, open_connection(polls.host.port) as other:
         other.request(polls.query)
-        await wait_until(lambda: polls.session.outlet.ready, "the poll to wait")
+        await wait_until(lambda: polls.session.transport.ready, "the poll to wait")
         assert (await polls.connection.get(polls.query)).status == 400
         assert (await other.answer()).text == "1"
 

@@ -78,8 +78,8 @@ async def test_engine_takes_the_fast_path() -> None:
     async with run_engine("uvicorn-fast") as host, connect(host.websocket_url()) as socket:
         await socket.recv()
         session = host.connections[0].session
-        assert isinstance(session.outlet, DirectWebSocketTransport)
-        assert session.lane.direct is not None
+        assert isinstance(session.transport, DirectWebSocketTransport)
+        assert session.direct_writer.direct is not None
         assert socket.response is not None
         assert "sec-websocket-extensions" not in socket.response.headers
 
@@ -90,16 +90,18 @@ def test_broadcasts_pass_the_transport_by_on_uvloop_and_wait_for_a_client_that_d
             await socket.recv()
             session = host.connections[0].session
             sent = 0
-            while session.lane.fd != NO_FD and sent < 1000:  # until the connection is full
-                broadcast_frames([session.lane], host.engine.prepare([f"{sent}" + "x" * 65536]), volatile=False)
+            while session.direct_writer.fd != NO_FD and sent < 1000:  # until the connection is full
+                broadcast_frames(
+                    [session.direct_writer], host.engine.prepare([f"{sent}" + "x" * 65536]), volatile=False
+                )
                 sent += 1
             assert 1 < sent < 1000
             for _ in range(20):  # ahead of what is written now nothing may pass
-                broadcast_frames([session.lane], host.engine.prepare([f"{sent}"]), volatile=False)
+                broadcast_frames([session.direct_writer], host.engine.prepare([f"{sent}"]), volatile=False)
                 sent += 1
             got = [str(await socket.recv()).rstrip("x") for _ in range(sent)]
             assert got == [f"4{number}" for number in range(sent)]
-            await wait_until(lambda: session.lane.fd != NO_FD, "the lane to open again")
+            await wait_until(lambda: session.direct_writer.fd != NO_FD, "the direct writer to open again")
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(asyncio.wait_for(work(), 120))
@@ -126,8 +128,8 @@ def test_websocket_behind_a_response_that_is_not_read_overtakes_none_of_it() -> 
             writer.write(UPGRADE)
             await wait_until(lambda: host.connections, "the WebSocket")
             session = host.connections[0].session
-            assert session.lane.fd == NO_FD
-            broadcast_frames([session.lane], host.engine.prepare(["overtaking"]), volatile=False)
+            assert session.direct_writer.fd == NO_FD
+            broadcast_frames([session.direct_writer], host.engine.prepare(["overtaking"]), volatile=False)
             got = bytearray()
             while not got.endswith(b"4overtaking"):
                 got += (more := await reader.read(1 << 16))
@@ -146,7 +148,7 @@ async def test_engine_stays_on_the_plain_path_when_uvicorn_lacks_something(
     with capture_logs() as logs:
         async with run_engine("uvicorn-fast") as host, connect(host.websocket_url()) as socket:
             await socket.recv()
-            assert isinstance(host.connections[0].session.outlet, AsgiWebSocketTransport)
+            assert isinstance(host.connections[0].session.transport, AsgiWebSocketTransport)
             host.emit("a")
             assert await socket.recv() == "4a"
             await socket.send("4b")

@@ -54,9 +54,9 @@ async def test_body_that_broke_off_is_followed_by_the_end() -> None:
 async def test_waiting_can_be_interrupted_and_taken_up_again() -> None:
     poll = RelayedPoll(request(), Back().say)
     for _ in range(2):
-        parked = LongPollWaiter()
-        asyncio.get_running_loop().call_soon(parked.release)
-        assert await parked.wait(poll.receive)
+        waiter = LongPollWaiter()
+        asyncio.get_running_loop().call_soon(waiter.release)
+        assert await waiter.wait(poll.receive)
     poll.cancel()
     assert not await LongPollWaiter().wait(poll.receive)
 

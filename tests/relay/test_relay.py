@@ -23,7 +23,7 @@ async def test_poll_at_another_node_gets_what_its_session_has() -> None:
         here, there = nodes[0], nodes[1]
         sid, connection = await there.open_polling()
         poll = here.get(sid)
-        await wait_until(lambda: connection.session.outlet.ready, "the poll at its owner")
+        await wait_until(lambda: connection.session.transport.ready, "the poll at its owner")
         there.emit("hello", b"binary")
         answer = await poll
         assert (answer.status, answer.text) == (200, "4hello\x1ebYmluYXJ5")
@@ -85,7 +85,7 @@ async def test_answer_that_did_not_reach_the_client_is_put_back() -> None:
         sid, connection = await there.open_polling()
         for number in range(20):
             poll = here.get(sid)
-            await wait_until(lambda: connection.session.outlet.ready, "the poll at its owner")
+            await wait_until(lambda: connection.session.transport.ready, "the poll at its owner")
             there.emit(f"first {number}")
             for _ in range(number % 4):
                 await asyncio.sleep(0)  # the hang-up meets the answer on its way, or is behind it
@@ -204,7 +204,7 @@ async def test_node_that_dies_frees_what_it_had_asked_for() -> None:
         here, there = nodes.nodes
         sid, connection = await there.open_polling()
         poll = here.get(sid)
-        await wait_until(lambda: connection.session.outlet.ready, "the poll at its owner")
+        await wait_until(lambda: connection.session.transport.ready, "the poll at its owner")
         other_sid, other = await there.open_polling()
         socket = await here.upgrade(other_sid)
         there.emit("moved", to=1)
@@ -212,7 +212,7 @@ async def test_node_that_dies_frees_what_it_had_asked_for() -> None:
         here.die()
         await wait_until(lambda: other.reasons, "the end of the WebSocket")
         assert other.reasons == ["transport close"]
-        await wait_until(lambda: not connection.session.outlet.ready, "the end of the poll")
+        await wait_until(lambda: not connection.session.transport.ready, "the end of the poll")
         assert there.relay.open_requests == 0
         there.emit("waits")
         assert (await there.get(sid)).text == "4waits"
@@ -282,7 +282,7 @@ async def test_owner_that_stops_ends_what_waits_elsewhere() -> None:
         here, there = nodes.nodes
         sid, connection = await there.open_polling()
         poll = here.get(sid)
-        await wait_until(lambda: connection.session.outlet.ready, "the poll at its owner")
+        await wait_until(lambda: connection.session.transport.ready, "the poll at its owner")
         await there.stop()
         assert (await poll).text == "1"
         await wait_until(lambda: here.nodes == 1, "the goodbye")
@@ -322,4 +322,4 @@ async def test_body_that_is_too_large_for_the_bus_is_refused_and_told() -> None:
 async def test_process_without_other_nodes_has_no_relay() -> None:
     async with EngineUnderTest() as host:
         assert join_nodes(LocalAdapterFactory(), host.engine) is None
-        assert host.engine.strangers.foreign is None
+        assert host.engine.unknown_sessions.forwarder is None

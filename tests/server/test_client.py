@@ -173,8 +173,8 @@ async def test_client_that_has_to_leave_gets_what_was_sent_before_and_no_disconn
     await stand.of("/").emit("small")
     crowd = tuple(stand.of("/").sockets)
     waiting = [f"nobody-{number}" for number in range(2 * SLICE_MEMBERS)]
-    lanes = {sid: socket.lane for sid, socket in stand.of("/").sockets.items()}
-    stand.runtime.fanout.deliver([*waiting, *crowd], lanes, ("big",), volatile=False)  # type: ignore[arg-type]
+    writers = {sid: socket.direct_writer for sid, socket in stand.of("/").sockets.items()}
+    stand.runtime.fanout.deliver([*waiting, *crowd], writers, ("big",), volatile=False)  # type: ignore[arg-type]
     assert stand.runtime.fanout.busy
     session.sent.clear()
     client.leave("server shutting down")

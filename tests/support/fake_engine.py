@@ -34,7 +34,7 @@ class FakeSession:
         self.sid: EngineSid = make_engine_sid(TAG)
         self.sent: list[str | bytes] = []
         self.closed_with: str | None = None
-        self.lane = DirectWriter(self.write)
+        self.direct_writer = DirectWriter(self.write)
 
     def write(self, prepared: Any, /, *, volatile: bool = False) -> None:
         self.sent.extend(prepared)

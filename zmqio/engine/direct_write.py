@@ -2,7 +2,7 @@
 
 A broadcast to a thousand clients is bound by memory: what it touches of each is not in the processor's cache. So
 all that it needs of a client is in one small object, and the frames go into the connection's descriptor without a
-look at session, outlet and transport: a sixth of a delivery's cost less.
+look at session and transport: a sixth of a delivery's cost less.
 
 Knows descriptors and frames; must not know sessions.
 """
@@ -67,21 +67,21 @@ class DirectWriter:
             self.direct(memoryview(frames)[sent:])
 
 
-def broadcast_frames(lanes: Iterable[DirectWriter | None], payload: Prepared, /, *, volatile: bool) -> None:
+def broadcast_frames(writers: Iterable[DirectWriter | None], payload: Prepared, /, *, volatile: bool) -> None:
     """Write the same packets to many clients.
 
     Args:
-        lanes: of the clients; None for one that has gone.
+        writers: of the clients; None for one that has gone.
         payload: what to write.
         volatile: drop it where something waits for the client already.
     """
     frames, size = b"", 0
-    for lane in lanes:
-        if lane is None:
+    for direct_writer in writers:
+        if direct_writer is None:
             continue
-        fd = lane.fd
+        fd = direct_writer.fd
         if fd < 0:
-            lane.way(payload, volatile=volatile)
+            direct_writer.way(payload, volatile=volatile)
             continue
         if not size:  # a room without WebSocket clients never needs them
             frames = payload.ws_frames
@@ -91,4 +91,4 @@ def broadcast_frames(lanes: Iterable[DirectWriter | None], payload: Prepared, /,
         except OSError:  # it is full, or its client has gone
             sent = 0
         if sent != size:
-            lane.finish(frames, sent)
+            direct_writer.finish(frames, sent)

@@ -39,21 +39,21 @@ class UnknownSessions:
         notices: the log for what clients can cause as often as they like.
 
     Attributes:
-        foreign: who carries them; None in a process that is alone.
+        forwarder: who carries them; None in a process that is alone.
     """
 
     def __init__(self, tag: NodeTag, counters: Counter[str], notices: LimitedLog) -> None:
-        self.foreign: SessionForwarder | None = None
+        self.forwarder: SessionForwarder | None = None
         self._tag = tag
         self._counters = counters
         self._notices = notices
 
     async def poll(self, sid: str, exchange: Exchange) -> None:
         """Answer a polling request."""
-        foreign = self.foreign
+        forwarder = self.forwarder
         refusal = self._refuse_at_once(sid, relayed=exchange.relayed is not None)
-        if refusal is None and foreign is not None:
-            refusal = await foreign.poll(sid, exchange)
+        if refusal is None and forwarder is not None:
+            refusal = await forwarder.poll(sid, exchange)
         if refusal is not None:
             self._note(refusal)
             await exchange.refuse(refusal)
@@ -62,16 +62,16 @@ class UnknownSessions:
         self, sid: str, request: ClientRequest, scope: Mapping[str, Any], receive: Receive, send: Send
     ) -> None:
         """Serve a WebSocket, or refuse it."""
-        foreign = self.foreign
+        forwarder = self.forwarder
         refusal = self._refuse_at_once(sid, relayed=RELAYED in (scope.get("extensions") or {}))
-        if refusal is None and foreign is not None:
-            refusal = await foreign.websocket(sid, request, scope, receive, send)
+        if refusal is None and forwarder is not None:
+            refusal = await forwarder.websocket(sid, request, scope, receive, send)
         if refusal is not None:
             self._note(refusal)
             await websocket.refuse(refusal, scope, receive, send)
 
     def _refuse_at_once(self, sid: str, *, relayed: bool) -> Refusal | None:
-        reason = why_unknown(sid, self._tag, alone=self.foreign is None, relayed=relayed)
+        reason = why_unknown(sid, self._tag, alone=self.forwarder is None, relayed=relayed)
         return None if reason is None else unknown_sid(sid, reason)
 
     def _note(self, refusal: Refusal) -> None:

@@ -1,7 +1,7 @@
 """Wait for two things at once without a task: what the server has to say, and the client's going away.
 
 The only sign of a client that went away during a long poll is `http.disconnect` from the ASGI `receive()`. A task
-for each parked poll would cost more than the poll; so the `receive()` coroutine is stepped here, inside the task
+for each waiting poll would cost more than the poll; so the `receive()` coroutine is stepped here, inside the task
 that the ASGI server runs the request in, and what it waits for shares one future with the session.
 
 Knows asyncio's future protocol (`_asyncio_future_blocking`, as tasks do); must not know sessions or packets.
@@ -25,11 +25,11 @@ class LongPollWaiter:
         released: whether `release` was called; it stays so.
     """
 
-    __slots__ = ("_waiter", "released")
+    __slots__ = ("_future", "released")
 
     def __init__(self) -> None:
         self.released = False
-        self._waiter: asyncio.Future[None] | None = None
+        self._future: asyncio.Future[None] | None = None
 
     def release(self) -> None:
         """Let the poll go on; does nothing the second time."""
@@ -52,16 +52,16 @@ class LongPollWaiter:
                 return False
 
     def _wake(self, _: object = None) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        if self._future is not None and not self._future.done():
+            self._future.set_result(None)
 
 
 Steps = Generator[Any, Any, Any]
 
 
 @types.coroutine
-def _interruptible(steps: Steps, parked: LongPollWaiter) -> Generator[Any, Any, dict[str, Any] | None]:
-    """Run `steps` to their end and return their result, or None if `parked` was released first."""
+def _interruptible(steps: Steps, waiter: LongPollWaiter) -> Generator[Any, Any, dict[str, Any] | None]:
+    """Run `steps` to their end and return their result, or None if `waiter` was released first."""
     while True:
         try:
             blocker = steps.send(None)
@@ -72,25 +72,25 @@ def _interruptible(steps: Steps, parked: LongPollWaiter) -> Generator[Any, Any, 
             yield blocker  # a bare yield: let the loop turn once
             continue
         blocker._asyncio_future_blocking = False
-        if not parked.released:
-            yield from _wait_for_either(blocker, parked, steps)
-        if parked.released and not blocker.done():
+        if not waiter.released:
+            yield from _wait_for_either(blocker, waiter, steps)
+        if waiter.released and not blocker.done():
             return (yield from _unwind(steps))
 
 
 def _wait_for_either(
-    blocker: "asyncio.Future[Any]", parked: LongPollWaiter, steps: Steps
+    blocker: "asyncio.Future[Any]", waiter: LongPollWaiter, steps: Steps
 ) -> Generator[Any, Any, None]:
-    waiter = parked._waiter = blocker.get_loop().create_future()
-    blocker.add_done_callback(parked._wake)
+    future = waiter._future = blocker.get_loop().create_future()
+    blocker.add_done_callback(waiter._wake)
     try:
-        yield from waiter
+        yield from future
     except asyncio.CancelledError:
         yield from _unwind(steps)
         raise
     finally:
-        parked._waiter = None
-        blocker.remove_done_callback(parked._wake)
+        waiter._future = None
+        blocker.remove_done_callback(waiter._wake)
 
 
 def _unwind(steps: Steps) -> Generator[Any, Any, dict[str, Any] | None]:

@@ -52,12 +52,12 @@ class PollingTransport:
         options: limits and compression.
     """
 
-    __slots__ = ("_answers", "_close_is_due", "_options", "_parked", "_posting", "_session", "_verdict")
+    __slots__ = ("_answers", "_close_is_due", "_options", "_posting", "_session", "_verdict", "_waiter")
 
     def __init__(self, session: Session, options: EngineOptions) -> None:
         self._session = session
         self._options = options
-        self._parked: LongPollWaiter | _FastParked | None = None
+        self._waiter: LongPollWaiter | _FastParked | None = None
         self._posting = False
         self._answers = 0
         self._close_is_due = False
@@ -66,7 +66,7 @@ class PollingTransport:
     @property
     def ready(self) -> bool:
         """Whether a GET is waiting."""
-        return self._parked is not None
+        return self._waiter is not None
 
     @property
     def empty(self) -> bool:
@@ -79,8 +79,8 @@ class PollingTransport:
 
     def flush(self) -> None:
         """Let a waiting GET take what there is."""
-        if self._parked is not None:
-            self._parked.release()
+        if self._waiter is not None:
+            self._waiter.release()
 
     def begin_close(self) -> None:
         """Answer the last poll with a CLOSE packet, alone in its body.
@@ -115,19 +115,19 @@ class PollingTransport:
         Packets of a client that goes away meanwhile stay for its next GET. A second GET at the same time ends
         the session.
         """
-        if self._parked is not None:
+        if self._waiter is not None:
             self._session.end("transport error")  # "overlap from client"
             await exchange.refuse(BAD_REQUEST)
             return
-        parked = self._parked = LongPollWaiter()
+        waiter = self._waiter = LongPollWaiter()
         self._verdict = None
-        timer = self._begin_to_wait(parked)
+        timer = self._begin_to_wait(waiter)
         try:
-            if await parked.wait(exchange.receive):
+            if await waiter.wait(exchange.receive):
                 await self._answer_get(exchange, headers)
         finally:
-            if self._parked is parked:
-                self._parked = None
+            if self._waiter is waiter:
+                self._waiter = None
             if timer is not None:
                 timer.cancel()
 
@@ -141,13 +141,13 @@ class PollingTransport:
             spawn: runs the job that compresses a large body.
         """
         session = self._session
-        if self._parked is not None or session.outlet is not self or session.upgrading or session.closing:
+        if self._waiter is not None or session.transport is not self or session.upgrading or session.closing:
             return False
-        parked = self._parked = _FastParked(self._answer_fast, poll, encodings, ended, spawn)
+        waiter = self._waiter = _FastParked(self._answer_fast, poll, encodings, ended, spawn)
         self._verdict = None
-        poll.when_gone(lambda: self._give_up(parked))
+        poll.when_gone(lambda: self._give_up(waiter))
         if session.buffered:
-            parked.release()
+            waiter.release()
         return True
 
     async def post(self, exchange: Exchange) -> None:
@@ -174,17 +174,17 @@ class PollingTransport:
             self._posting = False
         await (exchange.answer_ok() if accepted else exchange.refuse(BAD_REQUEST))
 
-    def _begin_to_wait(self, parked: LongPollWaiter) -> asyncio.TimerHandle | None:
+    def _begin_to_wait(self, waiter: LongPollWaiter) -> asyncio.TimerHandle | None:
         if self._session.buffered:
-            parked.release()
+            waiter.release()
         elif self._session.upgrading:
             return asyncio.get_running_loop().call_later(UPGRADING_POLL_S, self.end_poll)
         return None
 
     def _release_with(self, verdict: Prepared | Refusal) -> None:
-        if self._parked is not None:
+        if self._waiter is not None:
             self._verdict = verdict
-            self._parked.release()
+            self._waiter.release()
 
     async def _answer_get(self, exchange: Exchange, headers: Headers) -> None:
         taken = self._session.take_for_poll()
@@ -193,7 +193,7 @@ class PollingTransport:
             return
         try:
             body, more = await self._encode(exchange, self._body(taken))
-            self._parked = None  # the client may poll again as soon as it has the body
+            self._waiter = None  # the client may poll again as soon as it has the body
             await exchange.answer_text(body, (*headers, *more))
         except (OSError, asyncio.CancelledError):
             self._session.put_back(taken)
@@ -204,7 +204,7 @@ class PollingTransport:
 
     def _take_back(self, taken: list[Prepared], answers: int) -> None:
         """An answer did not reach the client: put its packets back, if nothing has overtaken them."""
-        if answers == self._answers and self._session.outlet is self:
+        if answers == self._answers and self._session.transport is self:
             self._session.put_back(taken)
 
     def _body(self, taken: list[Prepared]) -> bytes:
@@ -228,53 +228,53 @@ class PollingTransport:
             return None
         return accepted_encoding(encodings, tuple(COMPRESSORS))
 
-    def _answer_fast(self, parked: "_FastParked") -> None:
-        if self._parked is not parked:
+    def _answer_fast(self, waiter: "_FastParked") -> None:
+        if self._waiter is not waiter:
             return  # its client has gone meanwhile; everything still waits
         taken = self._session.take_for_poll()
         if not taken and isinstance(self._verdict, Refusal):
-            self._finish_fast(parked, taken, self._verdict.status, self._verdict.body, ERROR_TYPE)
+            self._finish_fast(waiter, taken, self._verdict.status, self._verdict.body, ERROR_TYPE)
             return
         body = self._body(taken)
-        encoding = self._encoding_for(body, parked.encodings)
+        encoding = self._encoding_for(body, waiter.encodings)
         if encoding is None:
-            self._finish_fast(parked, taken, 200, body, POLL_TYPE)
+            self._finish_fast(waiter, taken, 200, body, POLL_TYPE)
         else:
-            parked.spawn(self._answer_packed(parked, taken, body, encoding))
+            waiter.spawn(self._answer_packed(waiter, taken, body, encoding))
 
     async def _answer_packed(
-        self, parked: "_FastParked", taken: list[Prepared], body: bytes, encoding: str
+        self, waiter: "_FastParked", taken: list[Prepared], body: bytes, encoding: str
     ) -> None:
         try:
             body, headers = await compress(body, encoding, COMPRESSORS[encoding])
         except asyncio.CancelledError:
-            self._give_up(parked)
+            self._give_up(waiter)
             raise
-        if self._parked is parked:
-            self._finish_fast(parked, taken, 200, body, POLL_TYPE, headers)
+        if self._waiter is waiter:
+            self._finish_fast(waiter, taken, 200, body, POLL_TYPE, headers)
         else:
             self._session.put_back(taken)
 
     def _finish_fast(
         self,
-        parked: "_FastParked",
+        waiter: "_FastParked",
         taken: list[Prepared],
         status: int,
         body: bytes,
         content_type: str,
         headers: Headers = (),
     ) -> None:
-        self._parked = None
-        if parked.poll.answer(status, body, content_type, headers):
+        self._waiter = None
+        if waiter.poll.answer(status, body, content_type, headers):
             self._was_answered()
         else:
             self._session.put_back(taken)
-        parked.ended()
+        waiter.ended()
 
-    def _give_up(self, parked: "_FastParked") -> None:
-        if self._parked is parked:
-            self._parked = None
-            parked.ended()
+    def _give_up(self, waiter: "_FastParked") -> None:
+        if self._waiter is waiter:
+            self._waiter = None
+            waiter.ended()
 
     async def _take_packets(self, body: bytes) -> bool:
         try:

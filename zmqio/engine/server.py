@@ -65,13 +65,13 @@ class Engine(EngineioServer):
         counters: what happened how often: `handshakes`, `slow_clients`, `volatile_dropped`, `packets_too_large`,
             `packets_malformed`, `message_failures`, `origins_refused`, `sessions_unknown`, `closed`.
         notices: the log for what clients can cause as often as they like.
-        strangers: requests for sessions that are not here.
+        unknown_sessions: requests for sessions that are not here.
     """
 
     def __init__(self, options: EngineOptions, tag: NodeTag, accept: Accept) -> None:
         super().__init__(options, tag)
         self.notices = LimitedLog(log)
-        self.strangers = UnknownSessions(tag, self.counters, self.notices)
+        self.unknown_sessions = UnknownSessions(tag, self.counters, self.notices)
         self._accept = accept
         self._heartbeat: Heartbeat[Session] = Heartbeat(
             HeartbeatSchedule(options.ping_interval_s, options.ping_timeout_s), Session.ping, _end_silent
@@ -126,7 +126,7 @@ class Engine(EngineioServer):
         self._is_closing = True
         for session in list(self.sockets.values()):
             session.close_soon(reason)
-            if not session.outlet.ready and session.outlet.empty:
+            if not session.transport.ready and session.transport.empty:
                 session.end(reason)  # nothing will fetch what waits for it
         self._heartbeat.stop()
         try:
@@ -193,7 +193,7 @@ class Engine(EngineioServer):
         elif sid in self.sockets:
             await self._poll(self.sockets[sid], exchange, parameters)
         else:
-            await self.strangers.poll(sid, exchange)
+            await self.unknown_sessions.poll(sid, exchange)
 
     async def _handle_websocket(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         request = read_request(scope)
@@ -207,7 +207,7 @@ class Engine(EngineioServer):
         if refusal is not None:
             await websocket.refuse(refusal, scope, receive, send)
         elif sid and sid not in self.sockets:
-            await self.strangers.websocket(sid, request, scope, receive, send)
+            await self.unknown_sessions.websocket(sid, request, scope, receive, send)
         elif sid:
             await self._upgrade(self.sockets[sid], parameters, scope, receive, send)
         else:
@@ -227,26 +227,26 @@ class Engine(EngineioServer):
         if session is None:
             await exchange.refuse(refusal or BAD_REQUEST)
             return
-        outlet = session.outlet
-        assert isinstance(outlet, PollingTransport)  # it was made for polling
-        await outlet.get(exchange, self.cookie_headers(session.sid))
+        transport = session.transport
+        assert isinstance(transport, PollingTransport)  # it was made for polling
+        await transport.get(exchange, self.cookie_headers(session.sid))
 
     async def _poll(self, session: Session, exchange: Exchange, parameters: Mapping[str, str]) -> None:
         refusal = check_session_request(parameters, session.transport_name, websocket=False)
-        outlet = session.outlet
+        transport = session.transport
         method = exchange.request.method
-        if refusal is not None or not isinstance(outlet, PollingTransport) or method not in ("GET", "POST"):
+        if refusal is not None or not isinstance(transport, PollingTransport) or method not in ("GET", "POST"):
             await exchange.refuse(refusal or BAD_REQUEST)
         elif method == "GET":
             encodings = exchange.request.headers.get("accept-encoding", "")
-            exchange.offer_short_cut(partial(self._take_poll, outlet, encodings))
-            await outlet.get(exchange)
+            exchange.offer_short_cut(partial(self._take_poll, transport, encodings))
+            await transport.get(exchange)
         else:
-            await outlet.post(exchange)
+            await transport.post(exchange)
 
-    def _take_poll(self, outlet: PollingTransport, encodings: str, poll: WaitingPoll) -> bool:
+    def _take_poll(self, transport: PollingTransport, encodings: str, poll: WaitingPoll) -> bool:
         """Serve a poll that did not come through ASGI, and is like one that did."""
-        if self._is_closing or not outlet.take(poll, encodings, self._request_ended, self.spawn):
+        if self._is_closing or not transport.take(poll, encodings, self._request_ended, self.spawn):
             return False
         self._requests += 1
         return True
@@ -290,7 +290,7 @@ class Engine(EngineioServer):
     def _open(self, request: ClientRequest, transport_name: TransportName) -> Session | None:
         """Make a session; None if the layer above failed to accept it."""
         session = Session(self, self.generate_id(), transport_name)
-        session.outlet = PollingTransport(session, self.options)
+        session.transport = PollingTransport(session, self.options)
         session.append(Prepared([open_packet(session.sid, self.offered(transport_name), self.options)]))
         self.sockets[session.sid] = session
         try:

@@ -1,6 +1,6 @@
 """One Engine.IO session: what waits for its client, its heartbeat, and how it ends.
 
-Knows packets and its outlet (where packets leave the process); must not know HTTP, ASGI or Socket.IO.
+Knows packets and its transport (where packets leave the process); must not know HTTP, ASGI or Socket.IO.
 
 Source: Engine.IO protocol v4; reasons and the order of steps on closing are those of engine.io 6 (`Socket`).
 """
@@ -70,25 +70,25 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
         closing: it is about to end; what is written is dropped.
         aborted: it was ended without a goodbye.
         upgrading: a WebSocket probe is going on.
-        lane: the shortest way to the client, for broadcasts; open on the fast path, while nothing waits and the
-            client takes what is written.
+        direct_writer: writes broadcasts to the client; open on the direct path while nothing is buffered and the
+            client's connection accepts data.
     """
 
     sid: EngineSid
     closed: bool
     closing: bool
     upgrading: bool
-    outlet: Transport
+    transport: Transport
     events: ConnectionEvents
 
     def __init__(self, owner: SessionOwner, sid: EngineSid, transport_name: TransportName) -> None:
         super().__init__(owner, sid)
         self.transport_name: TransportName = transport_name
         self.upgraded = transport_name == "websocket"
-        self.lane = DirectWriter(self.write)
+        self.direct_writer = DirectWriter(self.write)
         self.probe_limit: asyncio.Timeout | None = None
         self._owner = owner
-        self._backlog: SendBuffer | None = None
+        self._send_buffer: SendBuffer | None = None
         self.aborted = False
         self._may_extend = False
         self._close_reason: str | None = None
@@ -102,12 +102,12 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
     @property
     def buffered_bytes(self) -> int:
         """Bytes that wait for the client."""
-        return 0 if self._backlog is None else self._backlog.size_bytes
+        return 0 if self._send_buffer is None else self._send_buffer.size_bytes
 
     @property
     def buffered(self) -> bool:
         """Whether anything waits for the client."""
-        return self._backlog is not None
+        return self._send_buffer is not None
 
     def write(self, prepared: Prepared, *, volatile: bool = False) -> None:
         """Send packets, or let them wait until the client takes them.
@@ -119,7 +119,7 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
             prepared: from `Engine.prepare`; may be shared with other sessions.
             volatile: drop it if the client cannot take it now.
         """
-        direct = self.lane.direct
+        direct = self.direct_writer.direct
         if direct is not None:
             direct(prepared.ws_frames)
         elif not self.closing:
@@ -133,12 +133,12 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
         if self.closing:
             return
         self.closing = True
-        self.lane.close()
+        self.direct_writer.close()
         self._close_reason = reason
         self._close_timer = asyncio.get_running_loop().call_later(CLOSE_LIMIT_S, self.end, reason)
         self._owner.leaves(self)
-        self.outlet.begin_close()
-        self.outlet.flush()
+        self.transport.begin_close()
+        self.transport.flush()
         self.drained()
 
     def end(self, reason: str, *, farewell: Prepared = CLOSE, code: int = 1000, abort: bool = False) -> None:
@@ -147,8 +147,8 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
             return
         self.closed = self.closing = True
         self.aborted = abort
-        self._backlog = None
-        self.lane.close()
+        self._send_buffer = None
+        self.direct_writer.close()
         if self._close_timer is not None:
             self._close_timer.cancel()
             self._close_timer = None
@@ -156,7 +156,7 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
         if self.probe_limit is not None:
             self.probe_limit.reschedule(loop.time())
         self._owner.forget(self)
-        self.outlet.end(farewell=farewell, code=code, abort=abort)
+        self.transport.end(farewell=farewell, code=code, abort=abort)
         loop.call_soon(self._report_closed, self._close_reason or reason)
 
     # What the client sends.
@@ -202,47 +202,47 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
 
     def next_to_send(self) -> Prepared | None:
         """Take what has waited longest, or None."""
-        if self._backlog is None:
+        if self._send_buffer is None:
             return None
-        prepared = self._backlog.pop()
-        self._forget_empty_backlog()
+        prepared = self._send_buffer.pop()
+        self._drop_empty_send_buffer()
         return prepared
 
     def take_for_poll(self) -> list[Prepared]:
         """Take what goes into one polling body; empty when nothing waits."""
-        if self._backlog is None:
+        if self._send_buffer is None:
             return []
         options = self._owner.options
-        taken = self._backlog.take_for_poll(options.max_payload_bytes, options.max_payload_packets)
-        self._forget_empty_backlog()
+        taken = self._send_buffer.take_for_poll(options.max_payload_bytes, options.max_payload_packets)
+        self._drop_empty_send_buffer()
         return taken
 
     def put_back(self, taken: Sequence[Prepared]) -> None:
         """Put what could not be sent to the front again."""
         if taken and not self.closed:
-            self._backlog = self._backlog or SendBuffer()
-            self._backlog.put_back(taken)
-            self.outlet.flush()
+            self._send_buffer = self._send_buffer or SendBuffer()
+            self._send_buffer.put_back(taken)
+            self.transport.flush()
 
     def append(self, prepared: Prepared) -> None:
         """Let a packet wait, whatever the bounds."""
-        if self._backlog is None:
-            self._backlog = SendBuffer()
-        self._backlog.append(prepared)
+        if self._send_buffer is None:
+            self._send_buffer = SendBuffer()
+        self._send_buffer.append(prepared)
 
     def drained(self) -> None:
         """A session that is about to end ends now, if nothing waits for its client any more."""
         if self._close_reason is None or self.closed:
             return
-        if self._backlog is None and self.outlet.empty:
+        if self._send_buffer is None and self.transport.empty:
             self.end(self._close_reason)
 
-    def upgrade_to(self, outlet: Transport) -> None:
+    def upgrade_to(self, transport: Transport) -> None:
         """Go on over a WebSocket: what waits leaves through it first."""
         self.transport_name = "websocket"
         self.upgraded = True
-        self.outlet = outlet
-        outlet.flush()
+        self.transport = transport
+        transport.flush()
         self.drained()
 
     # python-engineio's own interface, for callers of the base class.
@@ -259,36 +259,37 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
             self.close_soon(reason or "forced close")
 
     def _queue(self, prepared: Prepared, volatile: bool) -> None:
-        if volatile and not self.outlet.ready:
+        if volatile and not self.transport.ready:
             self._owner.counters["volatile_dropped"] += 1
             return
-        had_some = self._backlog is not None
-        if not had_some and self.outlet.offer(prepared):
+        had_some = self._send_buffer is not None
+        if not had_some and self.transport.offer(prepared):
             return
         self.append(prepared)
         if had_some and self._is_over_bounds():
             self._drop_slow_client()
         else:
-            self.outlet.flush()
+            self.transport.flush()
 
     def _is_over_bounds(self) -> bool:
-        backlog, options = self._backlog, self._owner.options
-        return backlog is not None and (
-            backlog.size_bytes > options.session_buffer_bytes or backlog.packets > options.session_buffer_packets
+        send_buffer, options = self._send_buffer, self._owner.options
+        return send_buffer is not None and (
+            send_buffer.size_bytes > options.session_buffer_bytes
+            or send_buffer.packets > options.session_buffer_packets
         )
 
     def _drop_slow_client(self) -> None:
-        options, backlog = self._owner.options, self._backlog
-        assert backlog is not None  # it is what is over the bounds
-        bytes_are_over = backlog.size_bytes > options.session_buffer_bytes
+        options, send_buffer = self._owner.options, self._send_buffer
+        assert send_buffer is not None  # it is what is over the bounds
+        bytes_are_over = send_buffer.size_bytes > options.session_buffer_bytes
         option = "session_buffer_bytes" if bytes_are_over else "session_buffer_packets"
         self._owner.counters["slow_clients"] += 1
         self.notices.warning(
             "client_dropped",
             sid=self.sid,
             reason="slow client",
-            buffered_bytes=backlog.size_bytes,
-            buffered_packets=backlog.packets,
+            buffered_bytes=send_buffer.size_bytes,
+            buffered_packets=send_buffer.packets,
             limit=getattr(options, option),
             option=option,
         )
@@ -334,9 +335,9 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
     def _report_closed(self, reason: str) -> None:
         self.events.closed(reason)
 
-    def _forget_empty_backlog(self) -> None:
-        if not self._backlog:
-            self._backlog = None
+    def _drop_empty_send_buffer(self) -> None:
+        if not self._send_buffer:
+            self._send_buffer = None
 
     def _log_failure(self) -> None:
         self._owner.counters["message_failures"] += 1

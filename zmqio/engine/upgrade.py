@@ -40,12 +40,12 @@ async def serve_upgrade(
 
 
 async def _probe(session: Session, owner: SessionOwner, receive: Receive, send: Send) -> bool:
-    outlet = session.outlet
-    assert isinstance(outlet, PollingTransport)  # only polling sessions are upgraded
+    transport = session.transport
+    assert isinstance(transport, PollingTransport)  # only polling sessions are upgraded
     session.upgrading = True
     try:
         async with asyncio.timeout(owner.options.upgrade_timeout_s) as session.probe_limit:
-            asked = await _exchange_probe(outlet, receive, send)
+            asked = await _exchange_probe(transport, receive, send)
     except TimeoutError:
         asked = False
         owner.notices.info("upgrade_timed_out", sid=session.sid, limit_s=owner.options.upgrade_timeout_s)
@@ -56,11 +56,11 @@ async def _probe(session: Session, owner: SessionOwner, receive: Receive, send: 
         session.probe_limit = None
     if not asked or session.closed:
         return False
-    outlet.refuse_poll()
+    transport.refuse_poll()
     return True
 
 
-async def _exchange_probe(outlet: PollingTransport, receive: Receive, send: Send) -> bool:
+async def _exchange_probe(transport: PollingTransport, receive: Receive, send: Send) -> bool:
     """Answer probes until the client asks for the upgrade; False for anything else."""
     while True:
         message = await receive()
@@ -72,4 +72,4 @@ async def _exchange_probe(outlet: PollingTransport, receive: Receive, send: Send
         if packet != PROBE:
             return False
         await send({"type": "websocket.send", "text": PROBE_ANSWER.packets[0]})
-        outlet.end_poll_soon()
+        transport.end_poll_soon()

@@ -68,7 +68,7 @@ async def answer(status: int, body: bytes, scope: Mapping[str, Any], receive: Re
 
 
 def attach(session: Session, owner: SessionOwner, scope: Mapping[str, Any], send: Send) -> DirectWire | None:
-    """Make the accepted WebSocket the session's outlet; returns the wire if it is on the fast path."""
+    """Make the accepted WebSocket the session's transport; returns the wire if it is on the fast path."""
     wire: DirectWire | None = (scope.get("extensions") or {}).get(EXTENSION)
     if wire is not None:
         fast = DirectWebSocketTransport(session, owner, wire, send)

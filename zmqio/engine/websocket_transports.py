@@ -2,9 +2,8 @@
 
 - `AsgiWebSocketTransport` works under every ASGI server: a short job sends what waits, and there is none while
   nothing does.
-- `DirectWebSocketTransport` opens the session's lane: frames that were encoded once for all clients go straight
-  into the
-  connection; what it does not take waits in the session's bounded backlog.
+- `DirectWebSocketTransport` opens the session's direct writer: frames that were encoded once for all clients go
+  straight into the connection; the session's bounded send buffer holds what the connection does not take.
 
 Knows sessions and the wire's contract; must not know uvicorn.
 """
@@ -190,7 +189,7 @@ class DirectWebSocketTransport:
             prepared = session.next_to_send()
             if prepared is None:
                 if not session.closing:
-                    session.lane.open(write, self._wire.fd)
+                    session.direct_writer.open(write, self._wire.fd)
                 return
             write(prepared.ws_frames)
 
@@ -211,7 +210,7 @@ class DirectWebSocketTransport:
     def paused(self) -> None:
         """The connection takes no more."""
         self._is_paused = True
-        self._session.lane.close()
+        self._session.direct_writer.close()
 
     def resumed(self) -> None:
         """The connection takes frames again: first what waited."""
@@ -222,7 +221,7 @@ class DirectWebSocketTransport:
     def lost(self) -> None:
         """The connection is gone: who waits until it has sent everything waits in vain."""
         self._is_lost = True
-        self._session.lane.close()
+        self._session.direct_writer.close()
         asyncio.get_running_loop().call_soon(self._session.drained)
 
 

@@ -153,6 +153,6 @@ def join_nodes(factory: object, engine: Engine) -> Relay | None:
         return None
     peers = factory.messenger()
     relay = Relay(peers, engine.handle, engine.options)
-    engine.strangers.foreign = relay
+    engine.unknown_sessions.forwarder = relay
     peers.attach(relay)
     return relay

@@ -40,7 +40,7 @@ class Client:
         self, session: Session, request: ClientRequest, runtime: Runtime, find_namespace: FindNamespace
     ) -> None:
         self.write = session.write
-        self.lane = session.lane
+        self.direct_writer = session.direct_writer
         self._session = session
         self._request = request
         self._runtime = runtime

@@ -21,36 +21,36 @@ MAX_DELIVERIES = 1_000
 """Most deliveries that wait. For one more, the oldest is written out at once: whoever sends, an application or the
 bus, is held up by that much, and nothing is dropped."""
 
-Lane = TypeVar("Lane")
+Writer = TypeVar("Writer")
 Payload = TypeVar("Payload")
-Lane_contra = TypeVar("Lane_contra", contravariant=True)
+Writer_contra = TypeVar("Writer_contra", contravariant=True)
 Payload_contra = TypeVar("Payload_contra", contravariant=True)
 
 
-class BroadcastWrite(Protocol[Lane_contra, Payload_contra]):
-    """Write to sockets, each by its lane, or None for one that has gone; never blocks."""
+class BroadcastWrite(Protocol[Writer_contra, Payload_contra]):
+    """Write to sockets, each by its writer, or None for one that has gone; never blocks."""
 
     def __call__(
-        self, lanes: Iterable[Lane_contra | None], payload: Payload_contra, /, *, volatile: bool
+        self, writers: Iterable[Writer_contra | None], payload: Payload_contra, /, *, volatile: bool
     ) -> None: ...
 
 
 @dataclass(slots=True)
-class _Delivery(Generic[Lane, Payload]):
+class _Delivery(Generic[Writer, Payload]):
     """A broadcast on its way.
 
     Attributes:
         sids: whom it reaches, in order.
-        lanes: the sockets that are there, as they are when their turn comes.
+        writers: the sockets that are there, as they are when their turn comes.
         done: how many of `sids` were looked at.
         waiting: those of the rest that do not have it yet; made by the first `catch_up`, the only one that asks.
     """
 
-    write_all: BroadcastWrite[Lane, Payload]
+    write_all: BroadcastWrite[Writer, Payload]
     payload: Payload
     volatile: bool
     sids: Sequence[str]
-    lanes: Mapping[str, Lane]
+    writers: Mapping[str, Writer]
     done: int = 0
     waiting: set[str] | None = None
 
@@ -76,10 +76,10 @@ class _Delivery(Generic[Lane, Payload]):
             self._write((sid,))
 
     def _write(self, sids: Iterable[str]) -> None:
-        self.write_all(map(self.lanes.get, sids), self.payload, volatile=self.volatile)
+        self.write_all(map(self.writers.get, sids), self.payload, volatile=self.volatile)
 
 
-class FanOut(Generic[Lane, Payload]):
+class FanOut(Generic[Writer, Payload]):
     """The FIFO. Several namespaces share one: a connection may be in all of them.
 
     Args:
@@ -91,7 +91,7 @@ class FanOut(Generic[Lane, Payload]):
 
     def __init__(
         self,
-        write_all: BroadcastWrite[Lane, Payload],
+        write_all: BroadcastWrite[Writer, Payload],
         call_soon: Callable[[Callable[[], None]], object] | None = None,
         slice_members: int = SLICE_MEMBERS,
         max_deliveries: int = MAX_DELIVERIES,
@@ -100,7 +100,7 @@ class FanOut(Generic[Lane, Payload]):
         self._call_soon = call_soon
         self._slice_members = slice_members
         self._max_deliveries = max_deliveries
-        self._deliveries: deque[_Delivery[Lane, Payload]] = deque()
+        self._deliveries: deque[_Delivery[Writer, Payload]] = deque()
         self._turn_is_due = False
 
     @property
@@ -109,23 +109,23 @@ class FanOut(Generic[Lane, Payload]):
         return bool(self._deliveries)
 
     def deliver(
-        self, sids: Collection[str], lanes: Mapping[str, Lane], payload: Payload, *, volatile: bool
+        self, sids: Collection[str], writers: Mapping[str, Writer], payload: Payload, *, volatile: bool
     ) -> None:
         """Write `payload` to each of `sids`, now or when its turn comes.
 
         Args:
             sids: whom it reaches; nothing that a write could change. Copied if it has to wait.
-            lanes: sid -> how to write to it, as it is when the turn comes; who is not in it is passed over.
+            writers: sid -> how to write to it, as it is when the turn comes; who is not in it is passed over.
             payload: what to write.
             volatile: passed on to the writes.
         """
         if not self._deliveries and len(sids) <= self._slice_members:
-            self._write_all(map(lanes.get, sids), payload, volatile=volatile)
+            self._write_all(map(writers.get, sids), payload, volatile=volatile)
             return
         while len(self._deliveries) >= self._max_deliveries:
             oldest = self._deliveries.popleft()
             oldest.write_some(oldest.left)
-        self._deliveries.append(_Delivery(self._write_all, payload, volatile, tuple(sids), lanes))
+        self._deliveries.append(_Delivery(self._write_all, payload, volatile, tuple(sids), writers))
         self._next_turn()
 
     def catch_up(self, sid: str) -> None:

@@ -41,28 +41,28 @@ class NamespaceMembers:
         self.server_side_event = server_side_event
         self._namespace = namespace
         self._runtime = runtime
-        self._lanes: dict[str, DirectWriter] = {}
+        self._writers: dict[str, DirectWriter] = {}
         self._listening: set[Sid] = set()  # with listeners of outgoing events
         self._ack_ids = itertools.count()
 
     def enter(self, socket: Socket) -> None:
         """Take in a socket whose client was not told yet that it is connected."""
         self.sockets[socket.id] = socket
-        self._lanes[socket.id] = DirectWriter(socket.hold)
+        self._writers[socket.id] = DirectWriter(socket.hold)
         if socket.taps is not None and socket.taps.outgoing:  # from its connection middleware
             self._listening.add(socket.id)
 
     def settle(self, socket: Socket) -> None:
         """The client is about to be told: broadcasts go straight to its connection from now on."""
         self.catch_up(socket.id)
-        self._lanes[socket.id] = socket.lane
+        self._writers[socket.id] = socket.direct_writer
 
     def drop(self, socket: Socket) -> bool:
         """Take a socket out; False if it was not in."""
         if self.sockets.get(socket.id) is not socket:
             return False
         del self.sockets[socket.id]
-        del self._lanes[socket.id]
+        del self._writers[socket.id]
         self._listening.discard(socket.id)
         return True
 
@@ -90,7 +90,7 @@ class NamespaceMembers:
             # A write may close a client, which then leaves its rooms: a live set of them must not be looked at.
             fixed = sids if isinstance(sids, tuple | list) else tuple(sids)
             prepared = self._runtime.engine.prepare(frames)
-            self._runtime.fanout.deliver(fixed, self._lanes, prepared, volatile=volatile)
+            self._runtime.fanout.deliver(fixed, self._writers, prepared, volatile=volatile)
 
     def _tell_listening(self, sids: Collection[Sid], frames: Frames) -> None:
         if not sids:

@@ -43,7 +43,7 @@ class ClientConnection(Protocol):
         """`polling` or `websocket`, as it is now."""
 
     @property
-    def lane(self) -> DirectWriter:
+    def direct_writer(self) -> DirectWriter:
         """The shortest way to the client, for broadcasts."""
 
     def write(self, payload: Prepared, /, *, volatile: bool = False) -> None:
@@ -339,9 +339,9 @@ class Socket(ListenerMixin):
             self._line.write(prepared, volatile=volatile)
 
     @property
-    def lane(self) -> DirectWriter:
+    def direct_writer(self) -> DirectWriter:
         """The shortest way to the client, for broadcasts."""
-        return self._line.lane
+        return self._line.direct_writer
 
     def refuse(self, refusal: Prepared) -> None:
         """Tell the client that it may not enter; what was held for it is dropped."""
