@@ -98,7 +98,7 @@ def bypassed() -> Iterator[None]:
     """The parts of the replay do nothing."""
     parts: list[tuple[Any, str, Callable[..., Any]]] = [
         (ReplayBuffer, "add", lambda self, n, topic, body, now, *, sent: None),
-        (Receiver, "accept", lambda self, link, topic, stamp, now: True),
+        (Receiver, "accept", lambda self, link, topic, message_id, now: True),
     ]
     kept = [getattr(owner, name) for owner, name, _ in parts]
     for owner, name, stub in parts:
@@ -136,9 +136,9 @@ class Bench:
 
     def receive(self, mode: str) -> float:
         """The same, for one that comes."""
-        stamps = self.senders[mode]
+        sequencer = self.senders[mode]
         topics = [ROOMS[number % 1_000] for number in range(MESSAGES)]
-        frames = [(topic, encode(Envelope(stamps.stamp(topic), BROADCAST))) for topic in topics]
+        frames = [(topic, encode(Envelope(sequencer.next_id(topic), BROADCAST))) for topic in topics]
         take, before = self.receiver.message, self.branch.received
         began = time.process_time()
         for topic, body in frames:

@@ -44,7 +44,7 @@ class Cluster:
         return [
             (topic, envelope.message)
             for topic, envelope in self.stage.sent(object)  # type: ignore[arg-type]
-            if envelope.stamp.previous is not None
+            if envelope.id.previous is not None
         ]
 
     def subscriptions(self) -> set[bytes]:

@@ -86,8 +86,8 @@ async def test_node_without_the_namespace_answers_empty(stage: NodeStage) -> Non
 async def test_answers_are_stamped_on_the_topic_of_the_inbox(stage: NodeStage) -> None:
     for number in range(3):
         stage.node.answer(PEER, m.AckCount(number, 0))
-    stamps = [envelope.stamp for _, envelope in stage.sent(m.AckCount)]
-    assert [(stamp.n, stamp.previous) for stamp in stamps] == [(1, 0), (2, 1), (3, 2)]
+    message_ids = [envelope.id for _, envelope in stage.sent(m.AckCount)]
+    assert [(message_id.n, message_id.previous) for message_id in message_ids] == [(1, 0), (2, 1), (3, 2)]
 
 
 async def test_outside_request_reaches_its_namespace_only(stage: NodeStage) -> None:
@@ -118,8 +118,8 @@ async def test_message_that_is_too_large_leaves_no_gap() -> None:
     with pytest.raises(MessageTooLargeError):
         stage.node.publish(ALL, m.JoinRooms("/", (), (), ("x" * 1000,)))
     stage.node.publish(ALL, m.FetchRooms(2, "/"))
-    stamps = [envelope.stamp for _, envelope in stage.sent(m.FetchRooms)]
-    assert [(stamp.n, stamp.previous) for stamp in stamps] == [(1, 0), (2, 1)]
+    message_ids = [envelope.id for _, envelope in stage.sent(m.FetchRooms)]
+    assert [(message_id.n, message_id.previous) for message_id in message_ids] == [(1, 0), (2, 1)]
     assert stage.node.incidents.counters["publish_failed"] == 1
     await stage.node.close()
 

@@ -73,7 +73,7 @@ async def test_saying_goes_stamped_to_the_inbox_of_the_one_node(stage: NodeStage
         stage.node.forwarding.send_to(PEER, HttpCancel(number))
     sent = stage.sent(HttpCancel)
     assert [topic for topic, _ in sent] == [inbox_topic("zmqio", PEER)] * 2
-    assert [(envelope.stamp.n, envelope.stamp.previous) for _, envelope in sent] == [(1, 0), (2, 1)]
+    assert [(envelope.id.n, envelope.id.previous) for _, envelope in sent] == [(1, 0), (2, 1)]
 
 
 async def test_saying_what_cannot_leave_is_an_error() -> None:

@@ -11,11 +11,11 @@ from zmqio.exceptions import EnvelopeError, VersionError
 from zmqio.ids import NodeId
 from zmqio.protocol import messages as m
 from zmqio.protocol import relay_messages as r
-from zmqio.protocol.envelope import decode, encode, peek_stamp
+from zmqio.protocol.envelope import decode, encode, peek_message_id
 from zmqio.protocol.messages import Envelope, MessageId
 from zmqio.protocol.packet import AckableFrames
 
-STAMP = MessageId(NodeId("abcdEFGHIJKLMNO"), 7, 3)
+MESSAGE_ID = MessageId(NodeId("abcdEFGHIJKLMNO"), 7, 3)
 BROADCAST = [1, 3, "node", 7, 3, "/", ["a"], [], False, ["2[]"]]
 
 
@@ -27,9 +27,9 @@ def envelope_of(vector):
     if vector["message"] == "ReplayAnswer":
         fields["lost"] = tuple(m.LostRow(topic, tuple(numbers), age) for topic, numbers, age in fields["lost"])
         fields["messages"] = tuple(m.ReplayedRow(*row) for row in fields["messages"])
-    stamp = MessageId(vector["node_id"], vector["n"], vector["previous"])
+    message_id = MessageId(vector["node_id"], vector["n"], vector["previous"])
     make = getattr(m, vector["message"], None) or getattr(r, vector["message"])
-    return Envelope(stamp, make(**fields))
+    return Envelope(message_id, make(**fields))
 
 
 @pytest.mark.parametrize("vector", vectors.load("envelopes"), ids=lambda vector: vector["message"])
@@ -45,7 +45,7 @@ def test_there_is_a_golden_vector_of_every_message():
 def test_text_and_binary_frames_are_told_apart():
     for frames in (("2[]",), (b"2[]",), ("51-[]", b"x")):
         assert (
-            decode(encode(Envelope(STAMP, m.BroadcastMessage("/", (), (), False, frames)))).message.frames
+            decode(encode(Envelope(MESSAGE_ID, m.BroadcastMessage("/", (), (), False, frames)))).message.frames
             == frames
         )
 
@@ -150,19 +150,19 @@ def test_body_that_is_no_envelope_is_refused(body):
 
 
 @pytest.mark.parametrize(
-    ("stamp", "message", "text"),
+    ("message_id", "message", "text"),
     [
         (MessageId(NodeId(""), 1, 0), m.Goodbye(""), "node_id"),
         (MessageId(NodeId("n"), -1, 0), m.Goodbye(""), "n has"),
-        (STAMP, m.BroadcastMessage("/", ("a\0",), (), False, ("2",)), "BroadcastMessage.rooms"),
-        (STAMP, m.JoinRooms("/", (), (), ("\ud800",)), "lone surrogate"),
-        (STAMP, m.AckCount(-1, 0), "AckCount.request_id"),
-        (STAMP, m.BroadcastMessage("/", (), (), False, ()), "BroadcastMessage.frames"),
+        (MESSAGE_ID, m.BroadcastMessage("/", ("a\0",), (), False, ("2",)), "BroadcastMessage.rooms"),
+        (MESSAGE_ID, m.JoinRooms("/", (), (), ("\ud800",)), "lone surrogate"),
+        (MESSAGE_ID, m.AckCount(-1, 0), "AckCount.request_id"),
+        (MESSAGE_ID, m.BroadcastMessage("/", (), (), False, ()), "BroadcastMessage.frames"),
     ],
 )
-def test_what_others_would_refuse_is_not_sent(stamp, message, text):
+def test_what_others_would_refuse_is_not_sent(message_id, message, text):
     with pytest.raises(EnvelopeError, match=text):
-        encode(Envelope(stamp, message))
+        encode(Envelope(message_id, message))
 
 
 targets = st.tuples(
@@ -224,8 +224,8 @@ MESSAGES = {
     r.StreamCredit: st.builds(r.StreamCredit, ids, flags, ids),
     r.StreamClose: st.builds(r.StreamClose, ids, flags, ids, strategies.names),
 }
-stamps = st.builds(MessageId, strategies.names.filter(bool), ids, st.none() | ids)
-envelopes = st.builds(Envelope, stamps, st.one_of(*MESSAGES.values()))
+message_ids = st.builds(MessageId, strategies.names.filter(bool), ids, st.none() | ids)
+envelopes = st.builds(Envelope, message_ids, st.one_of(*MESSAGES.values()))
 
 
 @given(envelopes)
@@ -235,16 +235,16 @@ def test_envelopes_come_back(envelope):
 
 @given(envelopes)
 def test_stamp_is_read_without_decoding(envelope):
-    stamp = envelope.stamp
-    peeked = peek_stamp(encode(envelope))
-    short = len(stamp.node_id.encode()) <= 31
-    assert peeked == ((stamp.node_id.encode(), stamp.n) if short else None)
+    message_id = envelope.id
+    peeked = peek_message_id(encode(envelope))
+    short = len(message_id.node_id.encode()) <= 31
+    assert peeked == ((message_id.node_id.encode(), message_id.n) if short else None)
 
 
 @given(st.binary(max_size=30))
 def test_rubbish_has_no_stamp_or_any_but_raises_nothing(body):
-    peek_stamp(body)
-    peek_stamp(b"\x95\x01\x03\xa1" + body)
+    peek_message_id(body)
+    peek_message_id(b"\x95\x01\x03\xa1" + body)
 
 
 @pytest.mark.parametrize(

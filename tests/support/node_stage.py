@@ -56,7 +56,7 @@ class NodeStage:
         return [
             (topic, envelope)
             for topic, envelope in decoded
-            if isinstance(envelope.message, kind) and envelope.stamp.node_id == ME
+            if isinstance(envelope.message, kind) and envelope.id.node_id == ME
         ]
 
     def say(self, message: Message, topic: bytes = ALL, sender: NodeId = PEER, previous: int | None = 0) -> None:

@@ -83,7 +83,7 @@ class MessageDecoder:
             return None
         message = envelope.message
         if isinstance(message, _ROUTED):
-            self._check_topic(topic, message.namespace, message.rooms, envelope.stamp.node_id)
+            self._check_topic(topic, message.namespace, message.rooms, envelope.id.node_id)
         return envelope
 
     def _read_request(self, topic: bytes, body: bytes) -> PublishRequest | None:

@@ -292,14 +292,14 @@ class Node:
             if branch is not None:
                 branch.apply(received)
             return
-        stamp, message = received
-        if stamp.previous is None:
-            self._take_unstamped(received, link, topic, body)
-        elif self._repair.accept(link, topic, stamp):
+        message_id, message = received
+        if message_id.previous is None:
+            self._take_unsequenced(received, link, topic, body)
+        elif self._repair.accept(link, topic, message_id):
             if self._repair.inflow.busy:
                 self._repair.inflow.take((topic, body))
             else:
-                self._take(stamp.node_id, message)
+                self._take(message_id.node_id, message)
 
     def _take(self, sender: NodeId, message: Message) -> None:
         # The hot path: one broadcast after the other. What is not listed is for a namespace.
@@ -309,14 +309,14 @@ class Node:
         else:
             take(sender, message)
 
-    def _take_unstamped(self, envelope: Envelope, link: int, topic: bytes, body: bytes) -> None:
-        stamp, message = envelope
-        sender = stamp.node_id
+    def _take_unsequenced(self, envelope: Envelope, link: int, topic: bytes, body: bytes) -> None:
+        message_id, message = envelope
+        sender = message_id.node_id
         match message:
             case m.Heartbeat():
                 self._presence.heartbeat(sender, message, link=link, to_me=topic == self._inbox)
                 if sender in self.peers:
-                    self._repair.heartbeat(link, stamp, message.generation)
+                    self._repair.heartbeat(link, message_id, message.generation)
             case m.Goodbye() if self._repair.inflow.busy:
                 # Behind what it said before.
                 self._repair.inflow.take((topic, body))
@@ -335,10 +335,10 @@ class Node:
         try:
             received = None if self._left else self._reader.read(topic, body)
             match received:
-                case Envelope(stamp, m.Goodbye()):
-                    self._presence.goodbye(stamp.node_id)
-                case Envelope(stamp, message):
-                    self._take(stamp.node_id, message)
+                case Envelope(message_id, m.Goodbye()):
+                    self._presence.goodbye(message_id.node_id)
+                case Envelope(message_id, message):
+                    self._take(message_id.node_id, message)
         except Exception as error:  # noqa: BLE001 - outer edge: one message must not stop the node
             self.incidents.report("bus_message_failed", bytes=len(body), exc_info=error)
 

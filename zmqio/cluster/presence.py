@@ -39,7 +39,7 @@ class HeartbeatSender(Protocol):
         """The brokers that are connected."""
 
     def tell(self, topic: bytes, message: Heartbeat | Goodbye, *, link: int | None = None) -> object:
-        """Send an unstamped message, by every link or by one; does not raise when the bus fails."""
+        """Send an unsequenced message, by every link or by one; does not raise when the bus fails."""
 
 
 class Presence:

@@ -19,14 +19,14 @@ from zmqio.protocol import relay_messages as r
 from zmqio.protocol.messages import Envelope, Message, MessageId, MessageType
 from zmqio.protocol.packet import AckableFrames, Frames
 
-__all__ = ["WIRE_VERSION", "decode", "encode", "peek_stamp"]
+__all__ = ["WIRE_VERSION", "decode", "encode", "peek_message_id"]
 
 WIRE_VERSION = 1
 """A node speaks exactly one version."""
 
 MAX_NODE_ID_LENGTH = 64
 MAX_COUNTER = 2**63 - 1
-_STAMP_END = 5
+_HEADER_END = 5
 
 
 def encode(envelope: Envelope) -> bytes:
@@ -35,14 +35,14 @@ def encode(envelope: Envelope) -> bytes:
     Raises:
         EnvelopeError: a field has a value that the other nodes would refuse; the text names it.
     """
-    stamp, message = envelope
+    message_id, message = envelope
     layout = _LAYOUT_OF[type(message)]
     values = layout.values(message)
-    _check_stamp(*stamp)
+    _check_message_id(*message_id)
     is_plain = layout is _BROADCAST and _are_texts(*values)
     if not is_plain:
         _read_fields(layout, values)
-    row = (WIRE_VERSION, layout.number, stamp.node_id, stamp.n, stamp.previous, *values)
+    row = (WIRE_VERSION, layout.number, message_id.node_id, message_id.n, message_id.previous, *values)
     try:
         packed: bytes = msgpack.packb(row) if is_plain else msgpack.packb(row, default=_write_ackable)
     except UnicodeEncodeError as error:
@@ -65,15 +65,15 @@ def decode(body: bytes) -> Envelope:
     if layout is _BROADCAST and len(values) == _BROADCAST_END:
         _, _, node_id, n, previous, namespace, rooms, except_, volatile, frames = values
         if _are_texts(namespace, rooms, except_, volatile, frames):
-            _check_stamp(node_id, n, previous)
+            _check_message_id(node_id, n, previous)
             message = m.BroadcastMessage(namespace, tuple(rooms), tuple(except_), volatile, tuple(frames))
             return Envelope(MessageId(node_id, n, previous), message)
-    stamp = MessageId(*values[2:_STAMP_END])
-    _check_stamp(*stamp)
-    return Envelope(stamp, layout.make(*_read_fields(layout, values[_STAMP_END:])))
+    message_id = MessageId(*values[2:_HEADER_END])
+    _check_message_id(*message_id)
+    return Envelope(message_id, layout.make(*_read_fields(layout, values[_HEADER_END:])))
 
 
-def peek_stamp(body: bytes) -> tuple[bytes, int] | None:
+def peek_message_id(body: bytes) -> tuple[bytes, int] | None:
     """Read sender and number of a message without decoding it: a tenth of the cost.
 
     Returns:
@@ -120,8 +120,8 @@ class _Layout:
 
 
 def _read_layout(values: Any) -> _Layout:
-    if type(values) is not list or len(values) < _STAMP_END or type(values[0]) is not int:
-        raise EnvelopeError("the body is not an array of a version, a type and a stamp")
+    if type(values) is not list or len(values) < _HEADER_END or type(values[0]) is not int:
+        raise EnvelopeError("the body is not an array of a version, a type and a message id")
     if values[0] != WIRE_VERSION:
         raise VersionError(values[0], WIRE_VERSION)
     layout = _LAYOUTS.get(values[1]) if type(values[1]) is int else None
@@ -130,7 +130,7 @@ def _read_layout(values: Any) -> _Layout:
     return layout
 
 
-def _check_stamp(node_id: Any, n: Any, previous: Any) -> None:
+def _check_message_id(node_id: Any, n: Any, previous: Any) -> None:
     if type(node_id) is not str or not 0 < len(node_id) <= MAX_NODE_ID_LENGTH or "\0" in node_id:
         raise EnvelopeError(f"node_id has to be a text of 1 to {MAX_NODE_ID_LENGTH} characters without NUL")
     if type(n) is not int or not 0 <= n <= MAX_COUNTER:
@@ -343,5 +343,5 @@ _LAYOUTS = {
     )
 }
 _BROADCAST = _LAYOUTS[MessageType.BROADCAST]
-_BROADCAST_END = _STAMP_END + len(_BROADCAST.names)
+_BROADCAST_END = _HEADER_END + len(_BROADCAST.names)
 _LAYOUT_OF = {layout.make: layout for layout in _LAYOUTS.values()}

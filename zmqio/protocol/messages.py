@@ -1,4 +1,4 @@
-"""What nodes say to each other, as values: one frozen dataclass for each message, and the stamp of each.
+"""What nodes say to each other, as values: one frozen dataclass for each message, and the id of each.
 
 Those about a client's request at a node that does not own its session are in `zmqio.protocol.relay_messages`.
 Their form on the wire is made in `zmqio.protocol.envelope`. The fields travel in the order in which they
@@ -73,9 +73,9 @@ class MessageId(NamedTuple):
 
     Attributes:
         node_id: the sender; 1 to 64 characters.
-        n: one counter for each run of a node. Of an unstamped message: the counter as it stands.
+        n: one counter for each run of a node. Of an unsequenced message: the counter as it stands.
         previous: n of the sender's last message on the same topic, 0 if there was none. None marks an
-            unstamped message (heartbeat, goodbye): it is not counted and never replayed.
+            unsequenced message (heartbeat, goodbye): it is not counted and never replayed.
     """
 
     node_id: NodeId
@@ -251,7 +251,7 @@ class AckResponse:
 
 @dataclass(frozen=True, slots=True)
 class ReplayRequest:
-    """Send me again what you sent after a number, on my topics. Unstamped, to the publisher's inbox.
+    """Send me again what you sent after a number, on my topics. Unsequenced, to the publisher's inbox.
 
     Attributes:
         request_id: unique for the sender; the answer carries it.
@@ -272,7 +272,7 @@ class ReplayedRow(NamedTuple):
 
     Attributes:
         topic: as it was sent.
-        body: as it was sent, with its own stamp.
+        body: as it was sent, with its own message_id.
         age_s: seconds since then.
     """
 
@@ -297,7 +297,7 @@ class LostRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ReplayAnswer:
-    """What a publisher still has. Unstamped, to the asker's inbox.
+    """What a publisher still has. Unsequenced, to the asker's inbox.
 
     Attributes:
         request_id: of the request.
@@ -339,5 +339,5 @@ Message: TypeAlias = (
 class Envelope(NamedTuple):
     """One message between nodes: what is said, and who says it when."""
 
-    stamp: MessageId
+    id: MessageId
     message: Message

@@ -55,15 +55,15 @@ class Stage:
         )
 
     @property
-    def stamps(self) -> list[tuple[int, int | None]]:
+    def message_ids(self) -> list[tuple[int, int | None]]:
         """(n, previous) of what was sent."""
-        return [(envelope.stamp.n, envelope.stamp.previous) for _, _, envelope in self.bus.sent]
+        return [(envelope.id.n, envelope.id.previous) for _, _, envelope in self.bus.sent]
 
     @property
     def kept(self) -> list[int]:
         """The numbers in the ring."""
         page = self.outbox.page(0, lambda topic: True, 1e6)
-        return [decode(row.body).stamp.n for row in page.messages]
+        return [decode(row.body).id.n for row in page.messages]
 
 
 def broadcast(text: str = "2[]", *, volatile: bool = False) -> Message:
@@ -74,7 +74,7 @@ def test_published_messages_name_the_one_before_on_their_topic_and_are_kept() ->
     stage = Stage()
     for topic in (T, U, T, T):
         stage.outbox.publish(topic, SMALL)
-    assert stage.stamps == [(1, 0), (2, 0), (3, 1), (4, 3)]
+    assert stage.message_ids == [(1, 0), (2, 0), (3, 1), (4, 3)]
     assert stage.kept == [1, 2, 3, 4]
     assert stage.incidents.counters == {}
 
@@ -101,7 +101,7 @@ def test_message_that_no_broker_takes_waits_in_the_ring() -> None:
     assert [(line["event"], line["brokers"]) for line in lines] == [("bus_waits", "here and there")]
     stage.bus.taking = {0}
     stage.outbox.publish(T, SMALL)
-    assert (stage.stamps, stage.outbox.ring.unsent) == ([(3, 2)], 0)
+    assert (stage.message_ids, stage.outbox.ring.unsent) == ([(3, 2)], 0)
 
 
 def test_volatile_broadcast_is_dropped_and_leaves_no_gap() -> None:
@@ -111,7 +111,7 @@ def test_volatile_broadcast_is_dropped_and_leaves_no_gap() -> None:
     assert (stage.kept, stage.incidents.counters) == ([], {"volatile_dropped": 1})
     stage.bus.taking = {0}
     stage.outbox.publish(T, broadcast(volatile=True))
-    assert stage.stamps == [(1, 0)]
+    assert stage.message_ids == [(1, 0)]
 
 
 def test_overflow_is_an_error_with_its_numbers_and_leaves_no_gap() -> None:
@@ -128,7 +128,7 @@ def test_overflow_is_an_error_with_its_numbers_and_leaves_no_gap() -> None:
     assert stage.incidents.counters["publish_failed"] == 1
     stage.bus.taking = {0}
     stage.outbox.publish(T, SMALL)
-    assert stage.stamps[-1] == (6, 5)
+    assert stage.message_ids[-1] == (6, 5)
 
 
 def test_message_that_is_larger_than_the_ring_cannot_wait() -> None:
@@ -150,7 +150,7 @@ def test_question_does_not_wait() -> None:
     assert stage.kept == []
     stage.bus.taking = {0}
     stage.outbox.ask(T, SMALL)
-    assert (stage.stamps, stage.kept) == ([(1, 0)], [1])
+    assert (stage.message_ids, stage.kept) == ([(1, 0)], [1])
 
 
 def test_what_expires_before_a_broker_took_it_is_counted_and_told_once() -> None:
@@ -177,7 +177,7 @@ def test_message_that_is_too_large_leaves_no_gap() -> None:
         stage.outbox.publish(T, broadcast("2" + "x" * 2_000))
     assert raised.value.limit_bytes == 2_000 - REPLAY_OVERHEAD_BYTES
     stage.outbox.publish(T, SMALL)
-    assert (stage.stamps, stage.kept) == ([(1, 0), (2, 1)], [1, 2])
+    assert (stage.message_ids, stage.kept) == ([(1, 0), (2, 1)], [1, 2])
 
 
 def test_message_that_has_no_wire_form_leaves_no_gap() -> None:
@@ -185,7 +185,7 @@ def test_message_that_has_no_wire_form_leaves_no_gap() -> None:
     with pytest.raises(EnvelopeError):
         stage.outbox.publish(T, m.FetchRooms(1, "/\0"))
     stage.outbox.publish(T, SMALL)
-    assert (stage.stamps, stage.kept) == ([(1, 0)], [1])
+    assert (stage.message_ids, stage.kept) == ([(1, 0)], [1])
 
 
 def test_nothing_is_published_after_shut_and_the_reason_is_told() -> None:
@@ -197,7 +197,7 @@ def test_nothing_is_published_after_shut_and_the_reason_is_told() -> None:
     assert (stage.bus.sent, stage.kept) == ([], [])
 
 
-# What is not stamped.
+# Unsequenced messages.
 
 
 def test_what_is_told_shows_the_counter_and_is_not_kept() -> None:

@@ -40,7 +40,7 @@ few = st.integers(0, 6)
 @dataclass
 class Data:
     topic: bytes
-    stamp: MessageId
+    message_id: MessageId
 
 
 @dataclass
@@ -55,7 +55,7 @@ class Publisher:
 
     node_id: NodeId
     ring: ReplayBuffer
-    stamps: Sequencer
+    sequencer: Sequencer
     sent: dict[bytes, list[int]] = field(default_factory=lambda: {topic: [] for topic in TOPICS})
     generation: Counter[int] = field(default_factory=Counter)
     connected: set[int] = field(default_factory=set)
@@ -65,15 +65,15 @@ class Publisher:
 
     @property
     def n(self) -> int:
-        return self.stamps.unstamped().n
+        return self.sequencer.unsequenced_id().n
 
     def publish(self, topic: bytes, now: float) -> None:
-        stamp = self.stamps.stamp(topic)
+        message_id = self.sequencer.next_id(topic)
         by = self.connected - self.full
         for link in by:
-            self.queues[link].append(Data(topic, stamp))
-        self.ring.add(stamp.n, topic, str(stamp.n).encode(), now, sent=bool(by))
-        self.sent[topic].append(stamp.n)
+            self.queues[link].append(Data(topic, message_id))
+        self.ring.add(message_id.n, topic, str(message_id.n).encode(), now, sent=bool(by))
+        self.sent[topic].append(message_id.n)
 
     def beat(self, link: int) -> None:
         if link in self.connected - self.full:
@@ -228,8 +228,8 @@ class ReplayMachine(RuleBasedStateMachine):
     def read(self, link: int, node_id: NodeId, item: object) -> None:
         match item:
             case Data():
-                if self.replay.accept(link, item.topic, item.stamp, self.now):
-                    self.got[node_id].append((item.stamp.n, item.topic))
+                if self.replay.accept(link, item.topic, item.message_id, self.now):
+                    self.got[node_id].append((item.message_id.n, item.topic))
             case Beat():
                 self.replay.heartbeat(link, MessageId(node_id, item.n), item.generation, self.now)
             case ReplayAnswer():

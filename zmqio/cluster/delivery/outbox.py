@@ -1,6 +1,6 @@
-"""What this node says to the others: stamped messages, which are kept for who misses them, and unstamped ones.
+"""What this node says to the others: sequenced messages, which are kept for who misses them, and unsequenced ones.
 
-The one place that publishes. Knows the bus, the stamps and the ring; nothing of what comes back.
+The one place that publishes. Knows the bus, the sequence numbers and the ring; nothing of what comes back.
 """
 
 from collections.abc import Callable, Collection
@@ -75,7 +75,7 @@ class Outbox:
         self._options = options
         self._incidents = incidents
         self._clock = clock
-        self._stamps = Sequencer(identity.node_id)
+        self._sequencer = Sequencer(identity.node_id)
         self._shut: str | None = None
         self._expired = 0
         self._told_since: float | None = None
@@ -90,7 +90,7 @@ class Outbox:
         self._shut = reason
 
     def publish(self, topic: bytes, message: Message) -> None:
-        """Stamp a message, send it to the other nodes, and keep it for those that will miss it.
+        """Number a message, send it to the other nodes, and keep it for those that will miss it.
 
         While no broker takes it, it is only kept, and the other nodes get it when one does. A volatile broadcast
         is dropped then, and counted.
@@ -113,13 +113,13 @@ class Outbox:
         self._publish(topic, message, waits=False)
 
     def tell(self, topic: bytes, message: Message, *, link: int | None = None) -> bool:
-        """Send a message that is not stamped, by all links or by one; False, and counted, if none took it.
+        """Send a message without a number, by all links or by one; False, and counted, if none took it.
 
         A heartbeat tells the others how much was sent, and they ask for what they miss. So when heartbeats were
         taken for `dead_after_s`, and no link was lost meanwhile, nothing waits for a broker any more.
         """
         try:
-            sent = self._bus.publish(topic, encode(Envelope(self._stamps.unstamped(), message)), link=link)
+            sent = self._bus.publish(topic, encode(Envelope(self._sequencer.unsequenced_id(), message)), link=link)
         except BusError as error:
             self._incidents.report("publish_failed", error=type(error).__name__, reason=str(error))
         else:
@@ -161,21 +161,21 @@ class Outbox:
             self.ring.taken()
 
     def _publish(self, topic: bytes, message: Message, *, waits: bool) -> None:
-        stamp = self._stamps.stamp(topic)
+        message_id = self._sequencer.next_id(topic)
         try:
             if self._shut is not None:
                 raise BusUnavailableError(self._shut)
-            body = encode(Envelope(stamp, message))
+            body = encode(Envelope(message_id, message))
             self._check_size(len(topic) + len(body))
             sent = self._bus.publish(topic, body)
             if not sent and not self._may_wait(len(topic) + len(body), message, waits=waits):
-                self._stamps.take_back(topic, stamp)
+                self._sequencer.rollback(topic, message_id)
                 return
         except (BusError, ProtocolError) as error:
-            self._stamps.take_back(topic, stamp)
+            self._sequencer.rollback(topic, message_id)
             self._incidents.report("publish_failed", error=type(error).__name__, reason=str(error))
             raise
-        self.ring.add(stamp.n, topic, body, self._clock(), sent=sent > 0)
+        self.ring.add(message_id.n, topic, body, self._clock(), sent=sent > 0)
 
     def _may_wait(self, size_bytes: int, message: Message, *, waits: bool) -> bool:
         """Whether a message that no broker took is kept for when one does."""

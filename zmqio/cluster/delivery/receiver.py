@@ -101,12 +101,12 @@ class Receiver:
 
     # What comes.
 
-    def accept(self, link: int, topic: bytes, stamp: MessageId, now: float) -> bool:
-        """Take note of a stamped message; whether it is to be delivered, now."""
-        node_id, n, previous = stamp
+    def accept(self, link: int, topic: bytes, message_id: MessageId, now: float) -> bool:
+        """Take note of a sequenced message; whether it is to be delivered, now."""
+        node_id, n, previous = message_id
         stream = self._streams.get(node_id)
         if stream is None:
-            return self._meet(link, topic, stamp)
+            return self._meet(link, topic, message_id)
         if n <= stream.heard:
             self.counts.copies += 1
             return False
@@ -127,9 +127,9 @@ class Receiver:
             stream.catch_up(self._ready)
         return True
 
-    def heartbeat(self, link: int, stamp: MessageId, generation: int, now: float) -> None:
+    def heartbeat(self, link: int, message_id: MessageId, generation: int, now: float) -> None:
         """A living publisher tells its number, and the generation of its way to the broker of this link."""
-        node_id, n, _ = stamp
+        node_id, n, _ = message_id
         stream = self._streams.get(node_id)
         if stream is None:
             stream = self._streams[node_id] = PublisherState(heard=0)
@@ -273,15 +273,15 @@ class Receiver:
 
     # Inside.
 
-    def _meet(self, link: int, topic: bytes, stamp: MessageId) -> bool:
+    def _meet(self, link: int, topic: bytes, message_id: MessageId) -> bool:
         """The first message of a publisher whose heartbeat has not come yet: this node is new, and missed none."""
         if not self._ready >> link & 1:
             self.counts.set_aside += 1
             return False
-        self._streams[stamp.node_id] = PublisherState(heard=stamp.n, sound=1 << link)
+        self._streams[message_id.node_id] = PublisherState(heard=message_id.n, sound=1 << link)
         record = self.interest.record(topic)
         if record is not None:
-            record.last[stamp.node_id] = stamp.n
+            record.last[message_id.node_id] = message_id.n
         return True
 
     def _take_on_trust(self, stream: PublisherState, link: int) -> bool:

@@ -17,7 +17,7 @@ from zmqio.cluster.delivery.subscriptions import TopicSubscriptions
 from zmqio.cluster.diagnostics import Diagnostics
 from zmqio.config import BusOptions
 from zmqio.ids import NodeId, tag_of
-from zmqio.protocol.envelope import peek_stamp
+from zmqio.protocol.envelope import peek_message_id
 from zmqio.protocol.messages import MessageId, ReplayAnswer, ReplayRequest
 from zmqio.protocol.topic import all_topic, inbox_topic, owner_prefix
 
@@ -78,17 +78,17 @@ class ReliableDelivery:
 
     # What comes.
 
-    def accept(self, link: int, topic: bytes, stamp: MessageId) -> bool:
-        """Whether a stamped message is to be handed on now."""
-        if self._replay.accept(link, topic, stamp, self._clock()):
+    def accept(self, link: int, topic: bytes, message_id: MessageId) -> bool:
+        """Whether a sequenced message is to be handed on now."""
+        if self._replay.accept(link, topic, message_id, self._clock()):
             return True
         if self._replay.asking:
             self.ask()
         return False
 
-    def heartbeat(self, link: int, stamp: MessageId, generation: int) -> None:
+    def heartbeat(self, link: int, message_id: MessageId, generation: int) -> None:
         """A living node tells how much it has sent."""
-        self._replay.heartbeat(link, stamp, generation, self._clock())
+        self._replay.heartbeat(link, message_id, generation, self._clock())
         self.ask()
 
     def asked(self, asker: NodeId, request: ReplayRequest) -> None:
@@ -195,5 +195,5 @@ def _numbers(sender: NodeId, answer: ReplayAnswer) -> Iterator[int]:
     """The n of each message; 0 for one that is not the sender's own."""
     mine = sender.encode()
     for row in answer.messages:
-        node_id, n = peek_stamp(row.body) or (b"", 0)
+        node_id, n = peek_message_id(row.body) or (b"", 0)
         yield n if node_id == mine else 0

@@ -1,7 +1,7 @@
 """What this node has sent, kept for a while, to be sent again to whoever missed it. Pure, time is an argument.
 
 Bounded by bytes and by age. Of what does not fit any more the topic is remembered for longer, so that a loss can
-be told with an exact count. Numbers are those of `Stamps`: without a hole, so every n that is kept is found at
+be told with an exact count. Numbers are those of `Sequencer`: without a hole, so every n that is kept is found at
 once.
 """
 

@@ -1,4 +1,4 @@
-"""The stamps of what this node sends: one counter for the process, and the last number on each topic.
+"""Sequence numbers of the messages that this node sends: one counter, and the last number on each topic.
 
 Pure. Source: DESIGN section 6, "Replay": a counter per topic alone would lose the order between rooms.
 """
@@ -32,7 +32,7 @@ class Sequencer:
         self._floor = 0
         self._last: dict[bytes, int] = {}
 
-    def stamp(self, topic: bytes) -> MessageId:
+    def next_id(self, topic: bytes) -> MessageId:
         """Number a message on `topic`."""
         self._n += 1
         previous = self._last.pop(topic, self._floor)
@@ -41,17 +41,17 @@ class Sequencer:
             self._floor = self._last.pop(next(iter(self._last)))
         return MessageId(self._node_id, self._n, previous)
 
-    def take_back(self, topic: bytes, stamp: MessageId) -> None:
-        """Undo the newest stamp: its message can never be sent (too large), so nobody may miss it.
+    def rollback(self, topic: bytes, message_id: MessageId) -> None:
+        """Undo the newest message_id: its message can never be sent (too large), so nobody may miss it.
 
         Raises:
             ValueError: it is not the newest.
         """
-        if stamp.n != self._n or stamp.previous is None:
-            raise ValueError(f"stamp {stamp.n} is not the newest, {self._n}")
+        if message_id.n != self._n or message_id.previous is None:
+            raise ValueError(f"message {message_id.n} is not the newest, {self._n}")
         self._n -= 1
-        self._last[topic] = stamp.previous
+        self._last[topic] = message_id.previous
 
-    def unstamped(self) -> MessageId:
+    def unsequenced_id(self) -> MessageId:
         """For a message that is not counted: the counter as it stands."""
         return MessageId(self._node_id, self._n)
