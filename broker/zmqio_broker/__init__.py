@@ -1,7 +1,7 @@
-"""The zmqio broker: one small process that joins nodes and outside services over ZeroMQ.
+"""The zmqio broker: one small process that connects zmqio nodes and outside services over ZeroMQ.
 
-It forwards frames and knows nothing of Socket.IO; `zmqio` and `zmqio_broker` never import each other, they
-share only the wire protocol. Start it with `zmqio broker` or `python -m zmqio_broker`.
+It forwards frames and does not know Socket.IO. `zmqio` and `zmqio_broker` never import each other; they share only
+the wire protocol. Start it with `zmqio broker` or `python -m zmqio_broker`.
 """
 
 from collections.abc import Sequence
@@ -10,13 +10,13 @@ __all__ = ["main"]
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run the command line of the broker until SIGINT or SIGTERM, then leave the interpreter.
+    """Run the broker's command line until SIGINT or SIGTERM, then exit.
 
     Args:
-        args: the arguments without the program's name; None for those of this process.
+        args: command-line arguments without the program name; None for those of this process.
 
     Raises:
-        SystemExit: always: 0 after a clean stop, 1 when it cannot start or has failed, 2 for a wrong option.
+        SystemExit: always. 0 after a clean stop, 1 if the broker cannot start or has failed, 2 for a wrong option.
     """
     from zmqio_broker.__main__ import cli
 

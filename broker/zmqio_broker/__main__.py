@@ -1,4 +1,4 @@
-"""The command line of the broker: options, logs, signals, exit codes."""
+"""The broker's command line: options, logging, signals and exit codes."""
 
 import resource
 import time
@@ -19,8 +19,17 @@ from zmqio_broker.sockets import BindError, remove_folder
 __all__ = ["cli"]
 
 _TICK_S = 0.5
-_STANDARD_INPUT = 0  # by number: closed, it has ended, and `sys.stdin` is None
+_STANDARD_INPUT = 0  # by number, because `sys.stdin` is None when standard input is closed
 _DEFAULTS = BrokerOptions()
+_LOGGED_AT_STOP = (
+    "frames_in",
+    "bytes_in",
+    "frames_out",
+    "bytes_out",
+    "ingest_frames",
+    "subscription_changes",
+    "sync_acks",
+)
 
 log = structlog.get_logger(__name__)
 
@@ -31,46 +40,49 @@ log = structlog.get_logger(__name__)
     default=DEFAULT_BIND,
     show_default=True,
     metavar="ADDRESS",
-    help="Base address. tcp://HOST:PORT takes four ports: control PORT, publish +1, subscribe +2, ingest +3 "
-    "(HOST * is every interface; there is no authentication, so keep it on a private network). "
-    "ipc://PATH takes four paths: PATH, PATH.publish, PATH.subscribe, PATH.ingest.",
+    help="Base address of the four endpoints. tcp://HOST:PORT uses four ports: control PORT, publish +1, "
+    "subscribe +2, ingest +3. ipc://PATH uses four paths: PATH, PATH.publish, PATH.subscribe, PATH.ingest. "
+    "HOST * binds every interface. There is no authentication: use a private network.",
 )
 @click.option(
     "--node-queue-messages",
     type=click.IntRange(min=1),
     default=_DEFAULTS.node_queue_messages,
     show_default=True,
-    help="Most messages that wait for one node that reads too slowly. Beyond it messages to that node are "
-    "dropped, so that it stalls nobody else.",
+    metavar="N",
+    help="Queue at most N messages for a node that reads too slowly. Beyond that, its messages are dropped "
+    "and the node requests them again; other nodes are not delayed.",
 )
 @click.option(
     "--ingest-queue-messages",
     type=click.IntRange(min=1),
     default=_DEFAULTS.ingest_queue_messages,
     show_default=True,
-    help="Most messages that wait here from one outside sender. Beyond it that sender is slowed down.",
+    metavar="N",
+    help="Queue at most N messages from each outside sender. Beyond that, the sender is slowed down.",
 )
 @click.option(
     "--max-message-bytes",
     type=click.IntRange(min=1),
     default=_DEFAULTS.max_message_bytes,
     show_default=True,
-    help="Largest message. The sender of a larger one is disconnected. Keep it at least as high as "
-    "`max_message_bytes` of the nodes, which check before they send.",
+    metavar="N",
+    help="Largest message. The sender of a larger one is disconnected. Set it at least as high as the nodes' "
+    "`max_message_bytes` option; nodes check before they send.",
 )
 @click.option(
     "--log-format",
     type=click.Choice(["auto", "console", "json"]),
     default="auto",
     show_default=True,
-    help="Lines on standard error: for people (console) or machines (json); auto: console on a terminal.",
+    help="Format of log lines on standard error. auto: console on a terminal, json otherwise.",
 )
 @click.option(
     "--log-level",
     type=click.Choice(LEVELS),
     default="info",
     show_default=True,
-    help="Lowest level that is logged. debug logs every subscription, which costs CPU.",
+    help="Lowest level to log. debug logs every subscription, which costs CPU.",
 )
 @click.option(
     "--stats-interval",
@@ -78,17 +90,19 @@ log = structlog.get_logger(__name__)
     default=_DEFAULTS.stats_interval_s,
     show_default=True,
     metavar="SECONDS",
-    help="Log statistics this often, if something moved; 0: never. They can always be asked for on control.",
+    help="Log statistics at this interval if any counter changed. 0: never. The control endpoint always "
+    "answers requests for them.",
 )
 @click.option(
     "--stop-with-stdin",
     is_flag=True,
-    help="Stop when standard input ends, as it does with the process that holds its other end.",
+    help="Stop when standard input ends, for example because the parent process has died.",
 )
 @click.option(
     "--own-folder",
     is_flag=True,
-    help="Beside --stop-with-stdin: the folder of the ipc paths goes with the broker then, if it is empty.",
+    help="With --stop-with-stdin and an ipc address: remove the folder of the paths at the end of input, if it "
+    "is empty.",
 )
 @click.version_option(release(), prog_name="zmqio-broker")
 def cli(
@@ -100,17 +114,20 @@ def cli(
     own_folder: bool,
     **limits: int,
 ) -> None:
-    """Run the broker that joins zmqio nodes and outside services.
+    """Run the broker that connects zmqio nodes and outside services.
 
-    It forwards messages and keeps none. SIGINT or SIGTERM stops it within two seconds; nodes reconnect to
-    the next one by themselves. Exit codes: 0 stopped, 1 cannot start or failed,
-    2 wrong option.
+    The broker forwards messages and stores none. SIGINT or SIGTERM stops it within two seconds. Nodes reconnect
+    to a restarted broker by themselves.
+
+    Exit codes: 0 stopped, 1 could not start or failed, 2 wrong option.
+
+    Example: zmqio broker --bind tcp://10.0.0.5:5555
     """
     configure_logs(log_format, log_level)
     options = BrokerOptions(bind=bind, stats_interval_s=stats_interval, **limits)
     signals = StopSignals()
     if stop_with_stdin:
-        signals.stop_with(_STANDARD_INPUT)
+        signals.watch_pipe(_STANDARD_INPUT)
     _raise_open_files_limit()
     try:
         broker = Broker(options, debug=log_level == "debug")
@@ -125,7 +142,7 @@ def cli(
 
 
 def _serve(broker: Broker, signals: StopSignals) -> str | None:
-    """Run until it is told to stop; tells by what, None if it failed."""
+    """Run until a stop request or a failure. Return the cause of the stop, or None after a failure."""
     log.info(
         "broker_started",
         **broker.endpoints.by_role(),
@@ -148,32 +165,23 @@ def _serve(broker: Broker, signals: StopSignals) -> str | None:
 def _stop(broker: Broker, statistics: dict[str, Any], cause: str | None) -> None:
     failure = broker.failure()
     if failure is not None:
-        log.error("broker_failed", exc_info=failure, hint="it ends now; a supervisor should start it again")
-    if not broker.stop():
-        log.warning(
-            "broker_stop_incomplete", hint="a thread did not end within a second; the process ends without it"
+        log.error(
+            "broker_failed", exc_info=failure, hint="the process exits with code 1; a supervisor restarts it"
         )
-    told = (
-        "frames_in",
-        "bytes_in",
-        "frames_out",
-        "bytes_out",
-        "ingest_frames",
-        "subscription_changes",
-        "sync_acks",
-    )
+    if not broker.stop():
+        log.warning("broker_stop_timed_out", hint="a thread did not end within 1 s; the process exits anyway")
     log.info(
         "broker_stopped",
         cause=cause or "failure",
         uptime_s=broker.uptime_s(),
-        **{name: statistics[name] for name in told if name in statistics},
+        **{name: statistics[name] for name in _LOGGED_AT_STOP if name in statistics},
     )
     if failure is not None:
         raise SystemExit(1)
 
 
 def _raise_open_files_limit() -> None:
-    """Allow as many connections as the administrator does: the soft limit of 1,024 is for users of select(2)."""
+    """Raise the soft limit of open files to the hard limit. The usual 1,024 protects only users of select(2)."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

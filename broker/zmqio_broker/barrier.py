@@ -1,15 +1,15 @@
-"""The subscribe barrier: acknowledges subscriptions, so that a node knows when all its others are applied.
+"""The subscribe barrier: acknowledges subscriptions, so that a node knows when they have taken effect.
 
-A node subscribes to what it needs and then to the topic `0xff "sync-" <16-byte id>`. The broker's XPUB applies
-what one connection asks for in order and hands it to the XSUB, which tells every publisher; the thread here is
-one of those publishers (an XPUB, so that it can read what it is told). Once it reads a sync topic, everything
-before it is in force, and it answers with a message on that very topic: one frame, the topic and then the 8-byte
-epoch of this run.
+A node subscribes to its topics and then to the sync topic `0xff "sync-" <16-byte id>`. The broker's XPUB applies
+the subscriptions of one connection in order and passes them to the XSUB, which forwards them to every publisher.
+The barrier thread is one of these publishers (an XPUB socket, because an XPUB can read subscriptions). When it
+reads a sync topic, all earlier subscriptions of that node are in force. It acknowledges by publishing on the sync
+topic: one frame, the topic followed by the 8-byte epoch of this run.
 
-Only subscriptions travel up to a publisher, never messages: a message from outside that starts with 0x00 or
-0x01, as a subscription does, cannot be seen here. The other way to see subscriptions is a capture socket of the
-proxy; it carries both directions, and it costs a copy of every message (measured with tests/bench/broker_cpu:
-1.33 times the CPU of the bare proxy, against about 1.05 this way).
+Only subscriptions travel upstream to a publisher, never messages. A message from outside that begins with 0x00 or
+0x01, as a subscription does, is therefore not visible here. The alternative, a capture socket on the proxy,
+receives both directions and copies every message. Measured with tests/bench/broker_cpu: 1.33 times the CPU of the
+bare proxy, against about 1.05 times for this barrier.
 """
 
 import structlog
@@ -18,11 +18,11 @@ import zmq
 __all__ = ["EPOCH_BYTES", "SYNC_ID_BYTES", "SYNC_TOPIC_PREFIX", "Acknowledger", "sync_topic"]
 
 SYNC_TOPIC_PREFIX = b"\xffsync-"
-"""0xff, because subscriptions are replayed in byte order after a reconnect: the sync topic has to come last."""
+"""0xff, because after a reconnect subscriptions are repeated in byte order, and the sync topic must be last."""
 SYNC_ID_BYTES = 16
 EPOCH_BYTES = 8
 
-# Source: ZMTP 3.0, rfc.zeromq.org/spec/23: a subscription is 0x01 and the topic, its end 0x00 and the topic.
+# Source: ZMTP 3.0, rfc.zeromq.org/spec/23: 0x01 and the topic subscribe, 0x00 and the topic unsubscribe.
 _SUBSCRIBE = b"\x01"
 _SYNC_SUBSCRIPTION = _SUBSCRIBE + SYNC_TOPIC_PREFIX
 _SYNC_SUBSCRIPTION_BYTES = len(_SYNC_SUBSCRIPTION) + SYNC_ID_BYTES
@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 
 
 def sync_topic(frame: bytes) -> bytes | None:
-    """Return the sync topic that a frame from below subscribes to; None for anything else."""
+    """Return the sync topic that a frame from a subscriber subscribes to; None for any other frame."""
     if len(frame) == _SYNC_SUBSCRIPTION_BYTES and frame.startswith(_SYNC_SUBSCRIPTION):
         return frame[len(_SUBSCRIBE) :]
     return None
@@ -42,12 +42,12 @@ class Acknowledger:
     """Reads subscriptions and publishes acknowledgements.
 
     Args:
-        publisher: an XPUB on the data path.
-        epoch: 8 bytes, of this run of the broker.
-        logs_subscriptions: whether each is logged, at DEBUG.
+        publisher: an XPUB socket on the data path.
+        epoch: the 8 bytes that identify this run of the broker.
+        logs_subscriptions: whether each subscription is logged, at DEBUG.
 
     Attributes:
-        acknowledged: how many subscriptions to sync topics have been acknowledged.
+        acknowledged: number of acknowledged sync topics.
     """
 
     def __init__(self, publisher: zmq.Socket[bytes], epoch: bytes, *, logs_subscriptions: bool = False) -> None:
@@ -62,7 +62,7 @@ class Acknowledger:
             self.handle(self._publisher.recv())
 
     def handle(self, frame: bytes) -> None:
-        """Acknowledge one frame from below, if it is a subscription to a sync topic."""
+        """Acknowledge a frame if it subscribes to a sync topic; otherwise log it if asked to."""
         topic = sync_topic(frame)
         if topic is not None:
             self._publisher.send(topic + self._epoch)

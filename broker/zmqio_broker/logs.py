@@ -1,4 +1,4 @@
-"""How the broker logs: structlog, one line per event, to standard error."""
+"""Logging of the broker: structlog, one line per event, on standard error."""
 
 import logging
 import sys
@@ -16,33 +16,31 @@ def configure_logs(log_format: LogFormat, level: str, stream: TextIO | None = No
     """Configure structlog for this process.
 
     Args:
-        log_format: `console` for people, `json` for machines, `auto` for the one that fits `stream`: a terminal
-            gets `console`, anything else `json`.
-        level: lowest level that is logged; one of `LEVELS`.
-        stream: where lines go; None for standard error.
+        log_format: `console` for people, `json` for machines, `auto` for `console` on a terminal and `json`
+            otherwise.
+        level: lowest level to log; one of `LEVELS`.
+        stream: destination of the lines; None for standard error.
     """
     target = stream or sys.stderr
-    for_people = log_format == "console" or (log_format == "auto" and target.isatty())
+    console = log_format == "console" or (log_format == "auto" and target.isatty())
     renderer = (
-        structlog.dev.ConsoleRenderer(colors=target.isatty())
-        if for_people
-        else structlog.processors.JSONRenderer()
+        structlog.dev.ConsoleRenderer(colors=target.isatty()) if console else structlog.processors.JSONRenderer()
     )
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *([] if for_people else [structlog.processors.format_exc_info]),
+            *([] if console else [structlog.processors.format_exc_info]),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.WriteLoggerFactory(_Forgiving(target)),  # type: ignore[arg-type]
+        logger_factory=structlog.WriteLoggerFactory(_LossyStream(target)),  # type: ignore[arg-type]
         cache_logger_on_first_use=False,
     )
 
 
-class _Forgiving:
-    """A stream whose reader may have gone away: then lines are dropped and the broker goes on."""
+class _LossyStream:
+    """A stream that drops lines when they cannot be written, for example after its reader has closed a pipe."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

@@ -1,7 +1,7 @@
-"""What the main thread logs while the broker runs: counters that grew, at a bounded rate. Pure but for the log.
+"""Log lines of the running broker: counters that grew, at a limited rate. Pure, except for the log.
 
-The threads that serve strangers only count. So rubbish makes at most one line of a kind in ten seconds, and a log
-that nobody reads can stop no thread that serves.
+The threads that serve connections only count; the main thread logs the counts. Malformed input therefore causes at
+most one line of each kind in ten seconds, and a blocked log cannot block a serving thread.
 """
 
 from collections.abc import Mapping
@@ -9,38 +9,47 @@ from typing import Any
 
 import structlog
 
-__all__ = ["REPORT_INTERVAL_S", "Reporter", "troubles"]
+__all__ = ["REPORT_INTERVAL_S", "Reporter", "reported_counters"]
 
 REPORT_INTERVAL_S = 10.0
 
-Statistics = Mapping[str, Any]  # Any: the answer of the control endpoint, a msgpack map
+Statistics = Mapping[str, Any]  # Any: the response of the control endpoint, a msgpack map
 
 log = structlog.get_logger(__name__)
 
-# Where a disconnection can mean a message over the limit; nodes come to control for a moment and leave.
-_SENDERS = ("publish", "ingest")
+# On these endpoints a disconnect may mean a message over the limit. On control, nodes connect only briefly.
+_SENDER_ROLES = ("publish", "ingest")
 _HINTS = {
-    "peers_rejected": "these ended before both ends had shaken hands: they do not speak ZeroMQ (ZMTP 3), use a "
-    "socket type that does not fit, or gave up while this process was stopped or busy",
-    "peers_not_accepted": "connections could not be accepted; is the limit of open files (ulimit -n) too low?",
-    "control_requests_refused": "the answer told the sender what is wrong",
-    "peers_left": "a stop or a lost connection; a sender of a message over --max-message-bytes is cut off too",
+    "peers_rejected": "these connections ended before the handshake: the peer does not speak ZeroMQ (ZMTP 3), "
+    "uses a socket type that does not fit, or gave up while this process was busy or suspended",
+    "accept_failed": "connections could not be accepted; check the limit of open files (ulimit -n)",
+    "control_requests_rejected": "the response told each sender what was wrong",
+    "peers_disconnected": "a peer stopped, its connection was lost, or it sent a message over --max-message-bytes",
 }
+_LOGGED_STATISTICS = (
+    "frames_in",
+    "bytes_in",
+    "frames_out",
+    "bytes_out",
+    "ingest_frames",
+    "subscription_changes",
+    "uptime_s",
+)
 
 
-def troubles(statistics: Statistics) -> dict[tuple[str, str], int]:
-    """The counters worth a line when they grow, by (event, role)."""
-    found = {("control_requests_refused", "control"): int(statistics["control_refused"])}
+def reported_counters(statistics: Statistics) -> dict[tuple[str, str], int]:
+    """Return the counters that are logged when they grow, by (event, role)."""
+    counters = {("control_requests_rejected", "control"): int(statistics["control_rejections"])}
     for role, counts in statistics["peers"].items():
-        found["peers_rejected", role] = counts["rejected"]
-        found["peers_not_accepted", role] = counts["not_accepted"]
-        if role in _SENDERS:
-            found["peers_left", role] = counts["left"]
-    return found
+        counters["peers_rejected", role] = counts["rejections"]
+        counters["accept_failed", role] = counts["accept_failures"]
+        if role in _SENDER_ROLES:
+            counters["peers_disconnected", role] = counts["disconnects"]
+    return counters
 
 
 class Reporter:
-    """Logs what grew since it was last logged; at most one line per event and role in `REPORT_INTERVAL_S`.
+    """Logs counters that grew; at most one line per event and role in `REPORT_INTERVAL_S`.
 
     Args:
         stats_interval_s: seconds between two lines of statistics; 0 for none.
@@ -50,46 +59,37 @@ class Reporter:
     def __init__(self, stats_interval_s: float, now: float) -> None:
         self._stats_interval_s = stats_interval_s
         self._stats_due = now + stats_interval_s
-        self._stats_told: tuple[int, ...] = ()
-        self._told: dict[tuple[str, str], int] = {}
+        self._stats_logged: tuple[int, ...] = ()
+        self._logged: dict[tuple[str, str], int] = {}
         self._quiet_until: dict[tuple[str, str], float] = {}
 
     def tick(self, statistics: Statistics, now: float) -> None:
-        """Log what is due; to be called about every half second."""
-        for key, total in troubles(statistics).items():
-            self._trouble(key, total, statistics, now)
+        """Log whatever is due. Call this about every half second."""
+        for key, total in reported_counters(statistics).items():
+            self._log_growth(key, total, statistics, now)
         if self._stats_interval_s and now >= self._stats_due:
             self._stats_due = now + self._stats_interval_s
-            self._tell_statistics(statistics)
+            self._log_statistics(statistics)
 
-    def _trouble(self, key: tuple[str, str], total: int, statistics: Statistics, now: float) -> None:
-        new = total - self._told.get(key, 0)
-        if not new or now < self._quiet_until.get(key, now):
+    def _log_growth(self, key: tuple[str, str], total: int, statistics: Statistics, now: float) -> None:
+        growth = total - self._logged.get(key, 0)
+        if not growth or now < self._quiet_until.get(key, now):
             return
-        self._told[key] = total
+        self._logged[key] = total
         self._quiet_until[key] = now + REPORT_INTERVAL_S
         event, role = key
-        facts: dict[str, object] = {"endpoint": role, "count": new, "total": total, "hint": _HINTS[event]}
-        if event == "control_requests_refused":
-            facts["last"] = statistics["control_last_refusal"]
-        (log.info if event == "peers_left" else log.warning)(event, **facts)
+        facts: dict[str, object] = {"endpoint": role, "count": growth, "total": total, "hint": _HINTS[event]}
+        if event == "control_requests_rejected":
+            facts["reason"] = statistics["control_last_rejection"]
+        (log.info if event == "peers_disconnected" else log.warning)(event, **facts)
 
-    def _tell_statistics(self, statistics: Statistics) -> None:
-        moved = (statistics["frames_in"], statistics["subscription_changes"])
-        if moved == self._stats_told:
+    def _log_statistics(self, statistics: Statistics) -> None:
+        current = (statistics["frames_in"], statistics["subscription_changes"])
+        if current == self._stats_logged:
             return
-        self._stats_told = moved
-        told = (
-            "frames_in",
-            "bytes_in",
-            "frames_out",
-            "bytes_out",
-            "ingest_frames",
-            "subscription_changes",
-            "uptime_s",
-        )
+        self._stats_logged = current
         log.info(
-            "broker_statistics",
-            **{name: statistics[name] for name in told},
+            "statistics_reported",
+            **{name: statistics[name] for name in _LOGGED_STATISTICS},
             connected={role: counts["connected"] for role, counts in statistics["peers"].items()},
         )

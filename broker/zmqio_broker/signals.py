@@ -1,7 +1,7 @@
-"""Waiting for the signals that stop the broker, without a handler.
+"""Waiting for the signals that stop the broker, without signal handlers.
 
-They are blocked in every thread and taken by one that does nothing else. So no call is interrupted anywhere, and a
-second Ctrl-C cannot break a stop that is under way.
+The signals are blocked in every thread except one that only waits for them. No system call is ever interrupted,
+and a second Ctrl-C cannot break a stop in progress.
 """
 
 import contextlib
@@ -13,32 +13,32 @@ import threading
 __all__ = ["END_OF_INPUT", "StopSignals"]
 
 END_OF_INPUT = "EOF"
-"""In place of a signal's name."""
+"""Returned by `wait` in place of a signal name."""
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopSignals:
-    """SIGINT and SIGTERM of this process; to be made by the main thread before any other thread is started."""
+    """SIGINT and SIGTERM of this process. The main thread must create it before it starts any other thread."""
 
     def __init__(self) -> None:
-        # Bounded by what Linux keeps pending, one of each kind, and one end of a pipe.
+        # Bounded: Linux keeps one pending signal of each kind, and a pipe ends once.
         self._received: queue.SimpleQueue[str] = queue.SimpleQueue()
         signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
-        threading.Thread(target=self._take, name="signals", daemon=True).start()
+        threading.Thread(target=self._wait_for_signals, name="signals", daemon=True).start()
 
     def wait(self, timeout_s: float) -> str | None:
-        """Return the name of a signal that has come; None if none came within `timeout_s` seconds."""
+        """Return the name of a received signal; None if there is none within `timeout_s` seconds."""
         try:
             return self._received.get(timeout=timeout_s)
         except queue.Empty:
             return None
 
-    def stop_with(self, fd: int) -> None:
-        """Take the end of a pipe for a signal too, named `END_OF_INPUT`: who holds its other end has ended."""
+    def watch_pipe(self, fd: int) -> None:
+        """Treat the end of a pipe as a signal named `END_OF_INPUT`: the process at its other end has died."""
         try:
             os.fstat(fd)
-        except OSError:  # closed already; looked at now, for the next file that is opened gets its number
+        except OSError:  # closed already; checked now, because the next opened file gets this number
             self._received.put(END_OF_INPUT)
             return
         threading.Thread(target=self._read_to_end, args=(fd,), name="parent", daemon=True).start()
@@ -49,8 +49,8 @@ class StopSignals:
                 pass
         self._received.put(END_OF_INPUT)
 
-    def _take(self) -> None:
-        # Not sigtimedwait in the main thread: when the process is stopped and continued (SIGSTOP, SIGCONT) for
-        # longer than its timeout, CPython 3.11 returns a siginfo that nobody has filled in.
+    def _wait_for_signals(self) -> None:
+        # Not sigtimedwait in the main thread: if the process is suspended and continued (SIGSTOP, SIGCONT) for
+        # longer than the timeout, CPython 3.11 returns an uninitialised siginfo.
         while True:
             self._received.put(signal.Signals(signal.sigwait(_STOP_SIGNALS)).name)

@@ -1,6 +1,6 @@
-"""The broker's sockets and every option on them, each with the reason why it must be so.
+"""The broker's sockets, with the reason for each socket option.
 
-Measured with pyzmq 27.3 / libzmq 4.3.5; the traps named here were all reproduced.
+Measured with pyzmq 27.3 and libzmq 4.3.5. Every failure described here was reproduced.
 """
 
 import contextlib
@@ -14,11 +14,11 @@ import zmq
 from zmqio_broker.options import BrokerOptions
 
 __all__ = [
-    "INSIDE_ADDRESS",
+    "INPROC_ADDRESS",
     "BindError",
     "bind",
     "connect_acknowledger",
-    "connect_inside_publisher",
+    "connect_inproc_publisher",
     "make_control",
     "make_ingest",
     "make_publish",
@@ -27,34 +27,34 @@ __all__ = [
     "remove_paths",
 ]
 
-INSIDE_ADDRESS = "inproc://publish"
-"""Where publishers inside this process (ingest, acknowledgements) join the data path."""
+INPROC_ADDRESS = "inproc://publish"
+"""Address at which publishers inside this process (ingest, acknowledgements) join the data path."""
 
 CONTROL_MAX_REQUEST_BYTES = 64 << 10
 CONTROL_QUEUE_MESSAGES = 1_000
 
-# Nodes answer from their event loop. Tighter ones create loss: a node that computes for some seconds would be cut
-# off, with what waits for it.
+# Nodes answer heartbeats from their event loop. A shorter timeout would disconnect a node that computes for some
+# seconds, and drop its queue.
 HEARTBEAT_INTERVAL_MS = 1_000
 HEARTBEAT_TIMEOUT_MS = 15_000
 
-# Any name: with a ZAP domain set, libzmq refuses peers that speak ZMTP 1.0 or 2.0 (before 2012). Without it,
-# every stranger is such a peer: an HTTP request or a TLS hello is cut into "messages" and published.
-# There is no ZAP handler in this process, so nothing else changes.
+# Any name will do: with a ZAP domain set, libzmq rejects peers that speak ZMTP 1.0 or 2.0 (before 2012). Without
+# one, libzmq takes every foreign protocol for such a peer: an HTTP request or a TLS hello is cut into "messages"
+# and published. This process has no ZAP handler, so nothing else changes.
 ZAP_DOMAIN = b"zmqio"
 
 
 class BindError(Exception):
-    """An endpoint could not be bound; the text is one line that says which, why and what to do."""
+    """An endpoint could not be bound. The text is one line: which endpoint, why, and what to do."""
 
 
 def make_publish(context: zmq.Context[zmq.Socket[bytes]], options: BrokerOptions) -> zmq.Socket[bytes]:
-    """Make the XSUB that publishers connect to; what is received is not bounded here (see the comments)."""
+    """Make the XSUB that publishers connect to. Its receive queue has no limit (see the comments)."""
     socket = _make(context, zmq.XSUB)
-    # With a bound, subscriptions past 1,000 vanish silently on their way to the publishers.
+    # With a limit of 1,000, further subscriptions are silently dropped on their way to the publishers.
     socket.setsockopt(zmq.SNDHWM, 0)
-    # The one exception to "every queue has a bound": with 1,000 and heartbeats, a broker that was paused has been
-    # seen to abort inside libzmq when it went on (not every time; the known assertion of a bounded receiver with
+    # The one exception to "every queue has a limit". With a limit of 1,000 and heartbeats, a suspended broker
+    # sometimes aborted inside libzmq when it was continued (the known assertion of a limited receiver with
     # heartbeats is zeromq/libzmq#3937). The proxy empties this queue faster than one I/O thread fills it.
     socket.setsockopt(zmq.RCVHWM, 0)
     socket.setsockopt(zmq.MAXMSGSIZE, options.max_message_bytes)
@@ -62,19 +62,19 @@ def make_publish(context: zmq.Context[zmq.Socket[bytes]], options: BrokerOptions
 
 
 def make_subscribe(context: zmq.Context[zmq.Socket[bytes]], options: BrokerOptions) -> zmq.Socket[bytes]:
-    """Make the XPUB that nodes subscribe to: bounded for each node; a full queue drops (replay repairs)."""
+    """Make the XPUB that nodes subscribe to. The queue of each node is limited; when full, it drops messages."""
     socket = _make(context, zmq.XPUB)
-    # Never XPUB_NODROP here: then one stopped node would stall all the others. Hence a bound that drops.
+    # Never XPUB_NODROP: one suspended node would stall all others. Nodes recover dropped messages by replay.
     socket.setsockopt(zmq.SNDHWM, options.node_queue_messages)
-    # Subscriptions only: as many as the nodes have rooms. A bound would delay those past it behind messages that
-    # the barrier promises to deliver, and could bring the abort named above.
+    # Receives subscriptions only, as many as the nodes have rooms. With a limit, further subscriptions would be
+    # delayed behind messages that the barrier promises to deliver, and libzmq could abort as described above.
     socket.setsockopt(zmq.RCVHWM, 0)
     socket.setsockopt(zmq.MAXMSGSIZE, options.max_message_bytes)
     return socket
 
 
 def make_ingest(context: zmq.Context[zmq.Socket[bytes]], options: BrokerOptions) -> zmq.Socket[bytes]:
-    """Make the PULL that outside services push to: bounded for each sender; a full queue slows that sender."""
+    """Make the PULL that outside services push to. Each sender has a limited queue; a full one slows it down."""
     socket = _make(context, zmq.PULL)
     socket.setsockopt(zmq.RCVHWM, options.ingest_queue_messages)
     socket.setsockopt(zmq.MAXMSGSIZE, options.max_message_bytes)
@@ -82,7 +82,7 @@ def make_ingest(context: zmq.Context[zmq.Socket[bytes]], options: BrokerOptions)
 
 
 def make_control(context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:
-    """Make the ROUTER that answers hello and statistics."""
+    """Make the ROUTER that answers hello and statistics requests."""
     socket = _make(context, zmq.ROUTER)
     socket.setsockopt(zmq.RCVHWM, CONTROL_QUEUE_MESSAGES)
     socket.setsockopt(zmq.SNDHWM, CONTROL_QUEUE_MESSAGES)
@@ -91,41 +91,41 @@ def make_control(context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:
 
 
 def connect_acknowledger(context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:
-    """Make the XPUB inside that hears of subscriptions and answers on the data path."""
-    # Its inbox holds what nodes subscribe to and the thread has not read yet; a bound would lose subscriptions
-    # silently, see SNDHWM of the XSUB.
-    return _connect_inside(context, zmq.XPUB)
+    """Make the inproc XPUB that reads subscriptions and publishes acknowledgements on the data path."""
+    # Its receive queue holds subscriptions that the thread has not read yet. A limit would silently drop some, see
+    # SNDHWM of the XSUB.
+    return _connect_inproc(context, zmq.XPUB)
 
 
-def connect_inside_publisher(context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:
-    """Make a PUB that publishes into the data path; the XSUB has to be bound to `INSIDE_ADDRESS` already."""
-    return _connect_inside(context, zmq.PUB)
+def connect_inproc_publisher(context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:
+    """Make a PUB that publishes into the data path. The XSUB must already be bound to `INPROC_ADDRESS`."""
+    return _connect_inproc(context, zmq.PUB)
 
 
-def _connect_inside(context: zmq.Context[zmq.Socket[bytes]], kind: int) -> zmq.Socket[bytes]:
+def _connect_inproc(context: zmq.Context[zmq.Socket[bytes]], kind: int) -> zmq.Socket[bytes]:
     socket = context.socket(kind)
     socket.setsockopt(zmq.LINGER, 0)
-    # An inproc queue has no bound if one of its ends has none, and the XSUB must have none: said, not hidden.
+    # An inproc queue is unlimited if either end is, and the XSUB must be. Stated here to make it visible.
     socket.setsockopt(zmq.SNDHWM, 0)
-    socket.connect(INSIDE_ADDRESS)
+    socket.connect(INPROC_ADDRESS)
     return socket
 
 
 def bind(socket: zmq.Socket[bytes], role: str, address: str) -> None:
-    """Bind an outside endpoint.
+    """Bind an endpoint for outside connections.
 
     Raises:
-        BindError: it is in use, or cannot be had for another reason.
+        BindError: the address is in use or cannot be bound for another reason.
     """
-    if address.startswith("ipc://") and _is_served(address):
-        raise BindError(_in_use(role, address))
-    # Only where asked for: on a machine without IPv6 the option makes IPv4 addresses fail as well.
+    if address.startswith("ipc://") and _has_listener(address):
+        raise BindError(_in_use_text(role, address))
+    # Only for IPv6 addresses: on a machine without IPv6, the option makes IPv4 addresses fail too.
     socket.setsockopt(zmq.IPV6, int("[" in address))
     try:
         socket.bind(address)
     except zmq.ZMQError as error:
         if error.errno == errno.EADDRINUSE:
-            raise BindError(_in_use(role, address)) from error
+            raise BindError(_in_use_text(role, address)) from error
         raise BindError(
             f"cannot bind the {role} endpoint {address}: {zmq.strerror(error.errno or 0)}; "
             "choose another address with --bind"
@@ -133,14 +133,14 @@ def bind(socket: zmq.Socket[bytes], role: str, address: str) -> None:
 
 
 def remove_paths(addresses: Iterable[str]) -> None:
-    """Remove the socket files of ipc endpoints that this process had bound; libzmq leaves them behind."""
+    """Remove the socket files of ipc endpoints that this process has bound; libzmq leaves them behind."""
     for address in addresses:
         if address.startswith("ipc://"):
             Path(address.removeprefix("ipc://")).unlink(missing_ok=True)
 
 
 def remove_folder(address: str) -> None:
-    """Remove the folder of an ipc endpoint if nothing is in it."""
+    """Remove the folder of an ipc endpoint if it is empty."""
     if address.startswith("ipc://"):
         with contextlib.suppress(OSError):
             Path(address.removeprefix("ipc://")).parent.rmdir()
@@ -148,7 +148,7 @@ def remove_folder(address: str) -> None:
 
 def _make(context: zmq.Context[zmq.Socket[bytes]], kind: int) -> zmq.Socket[bytes]:
     socket = context.socket(kind)
-    # A stop must not wait for a node that does not read; what is lost by it, replay repairs.
+    # A stop must not wait for a node that does not read. Nodes recover dropped messages by replay.
     socket.setsockopt(zmq.LINGER, 0)
     socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_INTERVAL_MS)
     socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
@@ -156,8 +156,8 @@ def _make(context: zmq.Context[zmq.Socket[bytes]], kind: int) -> zmq.Socket[byte
     return socket
 
 
-def _is_served(address: str) -> bool:
-    """Whether somebody listens on an ipc path: libzmq would take the path away from a running broker."""
+def _has_listener(address: str) -> bool:
+    """Whether a process listens on an ipc path. libzmq itself would take the path away from a running broker."""
     path = Path(address.removeprefix("ipc://"))
     if not path.is_socket():
         return False
@@ -165,7 +165,7 @@ def _is_served(address: str) -> bool:
         return probe.connect_ex(str(path)) == 0
 
 
-def _in_use(role: str, address: str) -> str:
+def _in_use_text(role: str, address: str) -> str:
     scheme, _, rest = address.partition("://")
     what = f"port {rest.rpartition(':')[2]}" if scheme == "tcp" else f"path {rest}"
     return (

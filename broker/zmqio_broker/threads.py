@@ -1,7 +1,7 @@
-"""Threads of the broker: each owns its sockets, ends with the context, and a failure ends the broker.
+"""Threads of the broker: each owns its sockets and ends with the context; a failure of one ends the broker.
 
-A ZeroMQ socket belongs to one thread. It is made by the thread that starts the broker, handed over once (starting
-a thread is the memory barrier that libzmq asks for), and closed by the thread that got it.
+A ZeroMQ socket belongs to one thread. The thread that starts the broker creates it and passes it on once (starting
+a thread is the memory barrier that libzmq requires). The thread that received it closes it.
 """
 
 import threading
@@ -16,7 +16,7 @@ class SocketThread:
     """A thread that runs `loop` over `sockets` until the context is terminated.
 
     Attributes:
-        failure: the error that ended it, if it was not the end of the context.
+        failure: the error that ended the thread; None while it runs or after the context was terminated.
     """
 
     def __init__(self, name: str, loop: Callable[[], None], sockets: Sequence[zmq.Socket[bytes]]) -> None:
@@ -24,15 +24,16 @@ class SocketThread:
         self.failure: Exception | None = None
         self._loop = loop
         self._sockets = sockets
-        # daemon: a thread that hangs must not keep the process after the main thread has said why it ends.
+        # daemon: a thread that hangs must not keep the process alive after the main thread has logged why it
+        # exits.
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
-        """Hand the sockets over; from now on nobody else may touch them."""
+        """Start the thread. From now on no other thread may use the sockets."""
         self._thread.start()
 
     def join(self, timeout_s: float) -> bool:
-        """Wait for the end; whether it came within `timeout_s` seconds."""
+        """Wait for the thread. Return whether it ended within `timeout_s` seconds."""
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
@@ -41,7 +42,7 @@ class SocketThread:
             self._loop()
         except zmq.ContextTerminated:
             pass
-        except Exception as error:  # noqa: BLE001 - the outer edge: the main thread logs it and ends the broker
+        except Exception as error:  # noqa: BLE001 - the outer edge: the main thread logs it and stops the broker
             self.failure = error
         finally:
             for socket in self._sockets:

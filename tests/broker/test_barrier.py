@@ -28,52 +28,54 @@ def test_subscription_to_a_sync_topic_is_recognised() -> None:
         TOPIC,
     ],
 )
-def test_anything_else_is_not(frame: bytes) -> None:
+def test_other_frames_are_not_sync_topics(frame: bytes) -> None:
     assert sync_topic(frame) is None
 
 
 @given(st.binary(max_size=64))
-def test_random_bytes_are_taken_for_a_sync_topic_only_if_they_are_one(frame: bytes) -> None:
+def test_random_bytes_are_a_sync_topic_only_if_they_have_its_form(frame: bytes) -> None:
     assert sync_topic(frame) == (frame[1:] if frame.startswith(b"\x01\xffsync-") and len(frame) == 23 else None)
 
 
 @pytest.fixture
 def pair() -> Iterator[tuple[zmq.Socket[bytes], zmq.Socket[bytes]]]:
-    """The acknowledger's socket, and the XSUB above it that everything is wanted by."""
-    with zmq.Context() as context, context.socket(zmq.XPUB) as below, context.socket(zmq.XSUB) as above:
-        above.bind("inproc://above")
-        below.connect("inproc://above")
-        above.send(b"\x01")
-        assert below.recv() == b"\x01"
-        yield below, above
+    """The acknowledger's socket and the XSUB that it publishes to, which subscribes to everything."""
+    with zmq.Context() as context, context.socket(zmq.XPUB) as publisher, context.socket(zmq.XSUB) as upstream:
+        upstream.bind("inproc://upstream")
+        publisher.connect("inproc://upstream")
+        upstream.send(b"\x01")
+        assert publisher.recv() == b"\x01"
+        yield publisher, upstream
 
 
 def test_acknowledgement_is_one_frame_of_topic_and_epoch(
     pair: tuple[zmq.Socket[bytes], zmq.Socket[bytes]],
 ) -> None:
-    below, above = pair
-    acknowledger = Acknowledger(below, EPOCH)
+    publisher, upstream = pair
+    acknowledger = Acknowledger(publisher, EPOCH)
     acknowledger.handle(b"\x01" + TOPIC)
-    assert above.recv_multipart() == [TOPIC + EPOCH]
+    assert upstream.recv_multipart() == [TOPIC + EPOCH]
     assert acknowledger.acknowledged == 1
 
 
-def test_ordinary_subscriptions_and_ends_get_no_answer(pair: tuple[zmq.Socket[bytes], zmq.Socket[bytes]]) -> None:
-    below, above = pair
-    acknowledger = Acknowledger(below, EPOCH)
-    for frame in (b"\x01zmqio/a/\0", b"\x00" + TOPIC, b"rubbish"):
+def test_other_subscriptions_and_unsubscriptions_are_not_acknowledged(
+    pair: tuple[zmq.Socket[bytes], zmq.Socket[bytes]],
+) -> None:
+    publisher, upstream = pair
+    acknowledger = Acknowledger(publisher, EPOCH)
+    for frame in (b"\x01zmqio/a/\0", b"\x00" + TOPIC, b"malformed"):
         acknowledger.handle(frame)
     acknowledger.handle(b"\x01" + TOPIC)
-    assert above.recv_multipart() == [TOPIC + EPOCH]
+    assert upstream.recv_multipart() == [TOPIC + EPOCH]
     assert acknowledger.acknowledged == 1
 
 
-def test_subscriptions_are_logged_only_where_asked_for_and_at_debug(
+def test_subscriptions_are_logged_at_debug_and_only_if_enabled(
     pair: tuple[zmq.Socket[bytes], zmq.Socket[bytes]],
 ) -> None:
     with structlog.testing.capture_logs() as quiet:
         Acknowledger(pair[0], EPOCH).handle(b"\x01room")
-    with structlog.testing.capture_logs() as told:
+    with structlog.testing.capture_logs() as logged:
         Acknowledger(pair[0], EPOCH, logs_subscriptions=True).handle(b"\x01room")
     assert quiet == []
-    assert [(line["event"], line["log_level"]) for line in told] == [("subscription_added", "debug")]
+    assert [(line["event"], line["log_level"]) for line in logged] == [("subscription_added", "debug")]

@@ -20,18 +20,20 @@ def broker() -> Iterator[Broker]:
 
 
 def test_subscribers_can_connect_before_publishers(broker: Broker) -> None:
-    open_meanwhile = {}
+    open_before_publish = {}
 
-    def look(seconds: float) -> None:
+    def check(seconds: float) -> None:
         assert seconds == SUBSCRIBERS_FIRST_S
-        open_meanwhile.update({role: is_open(address) for role, address in broker.endpoints.by_role().items()})
+        open_before_publish.update(
+            {role: is_open(address) for role, address in broker.endpoints.by_role().items()}
+        )
 
-    broker.start(wait=look)
-    assert open_meanwhile == {"control": True, "publish": False, "subscribe": True, "ingest": False}
+    broker.start(wait=check)
+    assert open_before_publish == {"control": True, "publish": False, "subscribe": True, "ingest": False}
     assert all(is_open(address) for address in broker.endpoints.by_role().values())
 
 
-def test_hello_tells_ports_and_never_hosts(broker: Broker) -> None:
+def test_hello_contains_ports_and_no_hosts(broker: Broker) -> None:
     broker.start()
     hello = ask_control(broker.endpoints.control, {"op": "hello", "version": 1})
     assert hello is not None
@@ -40,14 +42,14 @@ def test_hello_tells_ports_and_never_hosts(broker: Broker) -> None:
     assert "127.0.0.1" not in repr(hello)
 
 
-def test_statistics_count_what_came_by_ingest(broker: Broker) -> None:
+def test_statistics_count_ingest_messages(broker: Broker) -> None:
     broker.start()
     with zmq.Context() as context, context.socket(zmq.PUSH) as sender, context.socket(zmq.SUB) as subscriber:
         subscriber.connect(broker.endpoints.subscribe)
         subscriber.setsockopt(zmq.RCVTIMEO, int(LIMIT_S * 1000))
         topic = b"\xffsync-" + bytes(16)
-        for wanted in (b"topic", topic):
-            subscriber.subscribe(wanted)
+        for subscribed in (b"topic", topic):
+            subscriber.subscribe(subscribed)
         assert subscriber.recv() == topic + broker.epoch
         sender.connect(broker.endpoints.ingest)
         sender.send(b"topic body")
@@ -61,26 +63,26 @@ def test_statistics_count_what_came_by_ingest(broker: Broker) -> None:
     )
 
 
-def test_no_statistics_before_it_has_started(broker: Broker) -> None:
+def test_broker_that_has_not_started_has_no_statistics(broker: Broker) -> None:
     assert broker.statistics() == {}
 
 
-def test_two_runs_have_two_epochs(broker: Broker) -> None:
+def test_every_run_has_its_own_epoch(broker: Broker) -> None:
     second = Broker(broker.options)
     assert second.stop()
     assert second.epoch != broker.epoch
 
 
-def test_port_in_use_leaves_nothing_open(broker: Broker) -> None:
+def test_port_in_use_leaves_no_endpoint_open(broker: Broker) -> None:
     broker.start()
     first = int(broker.endpoints.control.rpartition(":")[2])
-    beside = Broker(BrokerOptions(bind=f"tcp://127.0.0.1:{first - 3}"))
+    second = Broker(BrokerOptions(bind=f"tcp://127.0.0.1:{first - 3}"))
     with pytest.raises(BindError, match=f"port {first} for the ingest endpoint"):
-        beside.start(wait=lambda seconds: None)
-    assert not is_open(beside.endpoints.control)
+        second.start(wait=lambda seconds: None)
+    assert not is_open(second.endpoints.control)
 
 
-def test_address_that_is_none_is_refused() -> None:
+def test_invalid_address_is_rejected() -> None:
     with pytest.raises(AddressError):
         Broker(BrokerOptions(bind="nowhere"))
 

@@ -12,8 +12,8 @@ class Terminal(io.StringIO):
         return True
 
 
-class Gone(io.StringIO):
-    """A pipe whose reader has gone."""
+class BrokenPipe(io.StringIO):
+    """A pipe whose reader has closed it."""
 
     def write(self, text: str) -> int:
         raise BrokenPipeError
@@ -29,7 +29,7 @@ def default_logs() -> Iterator[None]:
     structlog.configure(**before)
 
 
-def test_auto_writes_json_where_no_terminal_is() -> None:
+def test_auto_writes_json_without_a_terminal() -> None:
     stream = io.StringIO()
     configure_logs("auto", "info", stream)
     structlog.get_logger().info("broker_started", control="tcp://h:1")
@@ -38,7 +38,7 @@ def test_auto_writes_json_where_no_terminal_is() -> None:
     assert line["timestamp"].endswith("Z")
 
 
-def test_auto_writes_for_people_on_a_terminal() -> None:
+def test_auto_writes_console_lines_on_a_terminal() -> None:
     stream = Terminal()
     configure_logs("auto", "info", stream)
     structlog.get_logger().info("broker_started")
@@ -46,20 +46,20 @@ def test_auto_writes_for_people_on_a_terminal() -> None:
     assert not stream.getvalue().startswith("{")
 
 
-def test_lower_levels_are_left_out() -> None:
+def test_lower_levels_are_not_logged() -> None:
     stream = io.StringIO()
     configure_logs("json", "warning", stream)
     structlog.get_logger().info("broker_started")
     assert stream.getvalue() == ""
 
 
-def test_errors_carry_their_traceback() -> None:
+def test_errors_are_logged_with_their_traceback() -> None:
     stream = io.StringIO()
     configure_logs("json", "info", stream)
-    structlog.get_logger().error("broker_failed", exc_info=OSError("no more"))
-    assert "no more" in json.loads(stream.getvalue())["exception"]
+    structlog.get_logger().error("broker_failed", exc_info=OSError("disk full"))
+    assert "disk full" in json.loads(stream.getvalue())["exception"]
 
 
-def test_reader_that_has_gone_stops_nothing() -> None:
-    configure_logs("json", "info", Gone())
+def test_broken_pipe_raises_no_error() -> None:
+    configure_logs("json", "info", BrokenPipe())
     structlog.get_logger().info("broker_started")

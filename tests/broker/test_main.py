@@ -14,7 +14,7 @@ def test_help_names_every_option_and_the_four_ports() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "complaint"),
+    ("arguments", "reason"),
     [
         (["--bind", "localhost"], "tcp://host:port"),
         (["--bind", "tcp://h:65535"], "65532"),
@@ -22,9 +22,9 @@ def test_help_names_every_option_and_the_four_ports() -> None:
         (["--stats-interval", "-1"], "--stats-interval"),
     ],
 )
-def test_wrong_option_is_one_clear_message_and_exit_code_2(arguments: list[str], complaint: str) -> None:
+def test_wrong_option_gives_one_clear_message_and_exit_code_2(arguments: list[str], reason: str) -> None:
     command = [sys.executable, "-m", "zmqio_broker", *arguments]
     result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert result.returncode == 2
-    assert complaint in result.stderr
+    assert reason in result.stderr
     assert "Traceback" not in result.stderr

@@ -3,11 +3,11 @@ from zmqio_broker.options import BrokerOptions
 
 
 @pytest.mark.parametrize("name", ["node_queue_messages", "ingest_queue_messages", "max_message_bytes"])
-def test_a_limit_of_zero_is_refused_because_zeromq_reads_it_as_none(name: str) -> None:
+def test_limit_of_zero_is_rejected_because_zeromq_treats_it_as_unlimited(name: str) -> None:
     with pytest.raises(ValueError, match=name):
         BrokerOptions(**{name: 0})
 
 
-def test_negative_interval_is_refused() -> None:
+def test_negative_interval_is_rejected() -> None:
     with pytest.raises(ValueError, match="stats_interval_s"):
         BrokerOptions(stats_interval_s=-1)

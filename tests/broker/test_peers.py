@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 import zmq
-from zmqio_broker.peers import PeerCounts, PeerWatch
+from zmqio_broker.peers import PeerCounts, PeerMonitor
 from zmqio_broker.threads import SocketThread
 
 from tests.support.timing import wait_until
@@ -17,55 +17,55 @@ def counts_after(*events: tuple[int, int]) -> PeerCounts:
     return counts
 
 
-def test_peer_that_shakes_hands_has_joined() -> None:
+def test_completed_handshake_is_a_connect() -> None:
     counts = counts_after((ACCEPTED, 9), (SUCCEEDED, 0))
-    assert (counts.joined, counts.connected, counts.rejected) == (1, 1, 0)
+    assert (counts.connects, counts.connected, counts.rejections) == (1, 1, 0)
 
 
-def test_peer_that_goes_has_left() -> None:
+def test_end_after_the_handshake_is_a_disconnect() -> None:
     counts = counts_after((ACCEPTED, 9), (SUCCEEDED, 0), (DISCONNECTED, 9))
-    assert (counts.joined, counts.left, counts.connected, counts.rejected) == (1, 1, 0, 0)
+    assert (counts.connects, counts.disconnects, counts.connected, counts.rejections) == (1, 1, 0, 0)
 
 
-def test_connection_without_handshake_is_rejected() -> None:
+def test_end_before_the_handshake_is_a_rejection() -> None:
     counts = counts_after((ACCEPTED, 9), (DISCONNECTED, 9))
-    assert (counts.joined, counts.left, counts.rejected) == (0, 0, 1)
+    assert (counts.connects, counts.disconnects, counts.rejections) == (0, 0, 1)
 
 
 def test_reused_descriptor_is_a_new_connection() -> None:
     counts = counts_after((ACCEPTED, 9), (DISCONNECTED, 9), (ACCEPTED, 9), (SUCCEEDED, 0), (DISCONNECTED, 9))
-    assert (counts.rejected, counts.joined, counts.left) == (1, 1, 1)
+    assert (counts.rejections, counts.connects, counts.disconnects) == (1, 1, 1)
 
 
-def test_stranger_beside_a_peer_is_counted_once_both_are_gone() -> None:
+def test_rejection_during_another_handshake_is_counted_after_both_end() -> None:
     counts = counts_after((ACCEPTED, 8), (ACCEPTED, 9), (SUCCEEDED, 0), (DISCONNECTED, 8), (DISCONNECTED, 9))
-    assert (counts.joined, counts.left, counts.rejected) == (1, 1, 1)
+    assert (counts.connects, counts.disconnects, counts.rejections) == (1, 1, 1)
 
 
-def test_connection_that_could_not_be_accepted_is_counted() -> None:
-    assert counts_after((zmq.EVENT_ACCEPT_FAILED, 24)).not_accepted == 1
+def test_failed_accept_is_counted() -> None:
+    assert counts_after((zmq.EVENT_ACCEPT_FAILED, 24)).accept_failures == 1
 
 
 @pytest.fixture
-def watched() -> Iterator[tuple[PeerWatch, zmq.Context[zmq.Socket[bytes]], str]]:
+def monitored() -> Iterator[tuple[PeerMonitor, zmq.Context[zmq.Socket[bytes]], str]]:
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    watch = PeerWatch(context)
+    monitor = PeerMonitor(context)
     with context.socket(zmq.PULL) as socket:
-        watch.add("ingest", socket)
+        monitor.add("ingest", socket)
         port = socket.bind_to_random_port("tcp://127.0.0.1")
-        SocketThread("watch", watch.run, watch.sockets).start()
-        yield watch, context, f"tcp://127.0.0.1:{port}"
-    # Not `with`: the thread closes its sockets itself when it sees the end.
+        SocketThread("peers", monitor.run, monitor.sockets).start()
+        yield monitor, context, f"tcp://127.0.0.1:{port}"
+    # Not `with`: the thread closes its sockets itself when the context is terminated.
     context.term()
 
 
-async def test_a_real_peer_is_seen_to_come_and_go(
-    watched: tuple[PeerWatch, zmq.Context[zmq.Socket[bytes]], str],
+async def test_real_peer_is_counted_as_connect_and_disconnect(
+    monitored: tuple[PeerMonitor, zmq.Context[zmq.Socket[bytes]], str],
 ) -> None:
-    watch, context, address = watched
-    counts = watch.counts["ingest"]
+    monitor, context, address = monitored
+    counts = monitor.counts["ingest"]
     with context.socket(zmq.PUSH) as peer:
         peer.connect(address)
         await wait_until(lambda: counts.connected == 1, "the peer is counted")
-    await wait_until(lambda: counts.left == 1, "its end is counted")
-    assert counts.rejected == 0
+    await wait_until(lambda: counts.disconnects == 1, "the disconnect is counted")
+    assert counts.rejections == 0

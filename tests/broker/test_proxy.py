@@ -9,7 +9,7 @@ from tests.support.timing import LIMIT_S
 
 @pytest.fixture
 def path() -> Iterator[tuple[zmq.Socket[bytes], zmq.Socket[bytes], ProxyMeter]]:
-    """A publisher and a subscriber with a proxy between them, everything subscribed; and its meter."""
+    """A publisher, a proxy and a subscriber of everything, and the proxy's meter."""
     with zmq.Context() as context:
         frontend, backend = context.socket(zmq.XSUB), context.socket(zmq.XPUB)
         frontend.bind("inproc://publish")
@@ -28,7 +28,7 @@ def path() -> Iterator[tuple[zmq.Socket[bytes], zmq.Socket[bytes], ProxyMeter]]:
         assert thread.failure is None
 
 
-def test_messages_go_through_with_all_their_frames(
+def test_messages_are_forwarded_with_all_their_frames(
     path: tuple[zmq.Socket[bytes], zmq.Socket[bytes], ProxyMeter],
 ) -> None:
     publisher, subscriber, _ = path
@@ -46,9 +46,9 @@ def test_meter_counts_frames_bytes_and_subscriptions(
     assert meter.read() == ProxyCounts(6, 27, 6, 27, 1)
 
 
-def test_meter_repeats_the_last_counts_when_the_proxy_is_gone() -> None:
-    with zmq.Context() as context, context.socket(zmq.PAIR) as deaf:
-        deaf.bind("inproc://meter")
+def test_meter_repeats_the_last_counts_if_the_proxy_does_not_answer() -> None:
+    with zmq.Context() as context, context.socket(zmq.PAIR) as silent:
+        silent.bind("inproc://meter")
         meter = ProxyMeter(context, "inproc://meter")
         with meter.socket:
             assert meter.read() == ProxyCounts()

@@ -17,7 +17,7 @@ print(signals.wait({LIMIT_S}))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signal_is_told_by_name_and_ends_nothing_by_itself(number: signal.Signals) -> None:
+def test_signal_is_returned_by_name_and_does_not_end_the_process(number: signal.Signals) -> None:
     with subprocess.Popen([sys.executable, "-c", WAITER], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         assert process.stdout.readline() == "ready\n"
@@ -30,14 +30,14 @@ PIPE_WAITER = f"""
 import sys
 from zmqio_broker.signals import StopSignals
 signals = StopSignals()
-signals.stop_with(sys.stdin.fileno())
+signals.watch_pipe(sys.stdin.fileno())
 assert signals.wait(0) is None
 print("ready", flush=True)
 print(signals.wait({LIMIT_S}))
 """
 
 
-def test_end_of_a_pipe_is_told_like_a_signal_and_what_comes_before_is_not() -> None:
+def test_end_of_a_pipe_is_returned_like_a_signal_and_its_data_is_ignored() -> None:
     command = [sys.executable, "-c", PIPE_WAITER]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin
@@ -49,7 +49,7 @@ def test_end_of_a_pipe_is_told_like_a_signal_and_what_comes_before_is_not() -> N
     assert process.returncode == 0
 
 
-def test_input_that_is_closed_has_ended() -> None:
+def test_closed_standard_input_counts_as_its_end() -> None:
     command = ["sh", "-c", 'exec "$0" "$@" 0<&-', sys.executable, "-m", "zmqio_broker"]
     bind = f"tcp://127.0.0.1:{free_port_block(4)}"
     process = subprocess.run(

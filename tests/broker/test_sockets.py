@@ -27,40 +27,40 @@ def settings(socket: zmq.Socket[bytes]) -> dict[str, int]:
 ALWAYS = {"LINGER": 0, "HEARTBEAT_IVL": 1000, "HEARTBEAT_TIMEOUT": 15000}
 
 
-def test_publish_endpoint_bounds_neither_subscriptions_up_nor_messages_down(context: Context) -> None:
+def test_publish_endpoint_limits_neither_subscriptions_nor_messages(context: Context) -> None:
     made = settings(sockets.make_publish(context, OPTIONS))
     assert made == {"SNDHWM": 0, "RCVHWM": 0, "MAXMSGSIZE": 33, **ALWAYS}
 
 
-def test_subscribe_endpoint_bounds_the_queue_to_each_node(context: Context) -> None:
+def test_subscribe_endpoint_limits_the_queue_of_each_node(context: Context) -> None:
     made = settings(sockets.make_subscribe(context, OPTIONS))
     assert made == {"SNDHWM": 11, "RCVHWM": 0, "MAXMSGSIZE": 33, **ALWAYS}
 
 
-def test_ingest_endpoint_bounds_the_queue_of_each_sender(context: Context) -> None:
+def test_ingest_endpoint_limits_the_queue_of_each_sender(context: Context) -> None:
     made = settings(sockets.make_ingest(context, OPTIONS))
     assert (made["RCVHWM"], made["MAXMSGSIZE"]) == (22, 33)
     assert made.items() >= ALWAYS.items()
 
 
-def test_control_endpoint_bounds_queues_and_requests(context: Context) -> None:
+def test_control_endpoint_limits_queues_and_request_sizes(context: Context) -> None:
     made = settings(sockets.make_control(context))
     assert (made["RCVHWM"], made["SNDHWM"], made["MAXMSGSIZE"]) == (1000, 1000, 65536)
     assert made.items() >= ALWAYS.items()
 
 
-def test_full_queue_to_one_subscriber_drops_and_stalls_nobody(context: Context) -> None:
-    with sockets.make_subscribe(context, OPTIONS) as publisher, context.socket(zmq.SUB) as stopped:
+def test_full_queue_of_one_subscriber_drops_messages_and_delays_no_other(context: Context) -> None:
+    with sockets.make_subscribe(context, OPTIONS) as publisher, context.socket(zmq.SUB) as suspended:
         port = publisher.bind_to_random_port("tcp://127.0.0.1")
-        stopped.setsockopt(zmq.RCVHWM, 1)
-        stopped.subscribe(b"")
-        stopped.connect(f"tcp://127.0.0.1:{port}")
+        suspended.setsockopt(zmq.RCVHWM, 1)
+        suspended.subscribe(b"")
+        suspended.connect(f"tcp://127.0.0.1:{port}")
         assert publisher.recv() == b"\x01"
         for _ in range(20_000):
             publisher.send(bytes(1000), zmq.NOBLOCK)
 
 
-def test_port_in_use_is_told_with_its_number_role_and_option(context: Context) -> None:
+def test_port_in_use_is_reported_with_number_role_and_option(context: Context) -> None:
     address = f"tcp://127.0.0.1:{free_port()}"
     with context.socket(zmq.PULL) as first, context.socket(zmq.PULL) as second:
         sockets.bind(first, "ingest", address)
@@ -68,7 +68,7 @@ def test_port_in_use_is_told_with_its_number_role_and_option(context: Context) -
             sockets.bind(second, "ingest", address)
 
 
-def test_path_that_is_served_is_not_taken_away(context: Context, tmp_path: Path) -> None:
+def test_path_of_a_running_broker_is_not_taken_over(context: Context, tmp_path: Path) -> None:
     address = f"ipc://{tmp_path / 'b'}"
     with context.socket(zmq.PULL) as first, context.socket(zmq.PULL) as second:
         sockets.bind(first, "control", address)
@@ -85,14 +85,14 @@ def test_path_left_behind_by_a_crash_is_taken_over(context: Context, tmp_path: P
         sockets.bind(second, "control", address)
 
 
-def test_address_of_no_interface_is_told_with_the_option(context: Context) -> None:
+def test_address_of_no_interface_is_reported_with_the_option(context: Context) -> None:
     with context.socket(zmq.PULL) as socket, pytest.raises(sockets.BindError, match="--bind"):
         sockets.bind(socket, "publish", f"tcp://192.0.2.1:{free_port()}")
 
 
-def test_paths_are_removed_and_missing_ones_do_not_matter(tmp_path: Path) -> None:
+def test_paths_are_removed_and_missing_ones_are_ignored(tmp_path: Path) -> None:
     (tmp_path / "b").touch()
-    sockets.remove_paths([f"ipc://{tmp_path / 'b'}", f"ipc://{tmp_path / 'gone'}", "tcp://127.0.0.1:1"])
+    sockets.remove_paths([f"ipc://{tmp_path / 'b'}", f"ipc://{tmp_path / 'missing'}", "tcp://127.0.0.1:1"])
     assert list(tmp_path.iterdir()) == []
 
 

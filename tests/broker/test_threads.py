@@ -15,9 +15,9 @@ def test_thread_ends_with_the_context_and_closes_its_sockets() -> None:
     assert thread.failure is None
 
 
-def test_failure_is_kept_and_the_sockets_are_closed_all_the_same() -> None:
+def test_failure_is_kept_and_the_sockets_are_closed_too() -> None:
     def fail() -> None:
-        raise OSError("no more")
+        raise OSError("disk full")
 
     with zmq.Context() as context:
         socket = context.socket(zmq.PULL)
@@ -28,7 +28,7 @@ def test_failure_is_kept_and_the_sockets_are_closed_all_the_same() -> None:
         assert isinstance(thread.failure, OSError)
 
 
-def test_join_tells_that_a_thread_goes_on() -> None:
+def test_join_returns_false_while_the_thread_runs() -> None:
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     socket = context.socket(zmq.PULL)
     thread = SocketThread("reader", lambda: socket.recv() and None, [socket])

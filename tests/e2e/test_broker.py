@@ -144,7 +144,7 @@ def test_statistics_are_logged_when_asked_for_and_something_moved() -> None:
     with BrokerProcess("--stats-interval", "0.1") as process, zmq.Context() as context:
         with connected(context, zmq.PUSH, process.endpoint("ingest")) as sender:
             sender.send(b"message")
-            line = json.loads(process.wait_for_line("broker_statistics"))
+            line = json.loads(process.wait_for_line("statistics_reported"))
         assert line["level"] == "info"
 
 

@@ -47,7 +47,7 @@ def say(process: BrokerProcess, role: str, what: bytes) -> None:
 
 
 def rejected(process: BrokerProcess, role: str) -> int:
-    return int(process.statistics()["peers"][role]["rejected"])
+    return int(process.statistics()["peers"][role]["rejections"])
 
 
 def still_serves(process: BrokerProcess) -> None:
@@ -73,9 +73,9 @@ async def test_stranger_is_counted_and_nothing_of_it_becomes_a_message(
 ) -> None:
     before = process.statistics()
     say(process, role, STRANGERS[stranger])
-    await wait_until(lambda: rejected(process, role) == before["peers"][role]["rejected"] + 1, "it is counted")
+    await wait_until(lambda: rejected(process, role) == before["peers"][role]["rejections"] + 1, "it is counted")
     after = process.statistics()
-    for count in ("frames_in", "ingest_frames", "subscription_changes", "control_refused"):
+    for count in ("frames_in", "ingest_frames", "subscription_changes", "control_rejections"):
         assert after[count] == before[count], count
     still_serves(process)
 
@@ -110,23 +110,23 @@ def test_message_over_the_limit_cuts_off_its_sender_and_is_told(kind: int, role:
                 raise AssertionError("the sender was not cut off")
             sender.disable_monitor()
             monitor.close()
-        line = json.loads(process.wait_for_line("peers_left"))
+        line = json.loads(process.wait_for_line("peers_disconnected"))
         assert line["endpoint"] == role
         assert "--max-message-bytes" in line["hint"]
         still_serves(process)
 
 
 def test_rubbish_requests_are_answered_counted_and_logged(process: BrokerProcess) -> None:
-    before = process.statistics()["control_refused"]
+    before = process.statistics()["control_rejections"]
     with zmq.Context() as context, connected(context, zmq.DEALER, process.endpoint("control")) as asker:
         for body in (b"", b"\xc1", NOISE.randbytes(500), msgpack.packb({"op": "stop"}), b"\x91" * 5_000):
             asker.send(body)
             assert "error" in msgpack.unpackb(asker.recv())
         asker.send_multipart([b"a"] * 5)
         assert "frame" in msgpack.unpackb(asker.recv_multipart()[-1])["error"]
-    assert process.statistics()["control_refused"] == before + 6
-    line = json.loads(process.wait_for_line("control_requests_refused"))
-    assert line["last"]
+    assert process.statistics()["control_rejections"] == before + 6
+    line = json.loads(process.wait_for_line("control_requests_rejected"))
+    assert line["reason"]
     assert ask_control(process.address, {"op": "hello", "version": 1}) == process.hello
 
 

@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, assert_type
 
 import zmqio
-from zmqio.protocol.packet import Frames
 
 io = zmqio.Server(adapter="tcp://127.0.0.1:5555", node_tag="wrk1", ping_interval_s=10)
 chat: zmqio.Namespace = io.of("/chat")
@@ -46,7 +45,7 @@ io.on("plain", plain)
 
 
 class Quiet(zmqio.LocalAdapter):
-    async def broadcast(self, frames: Frames, target: zmqio.Target) -> None:
+    async def broadcast(self, frames: zmqio.Frames, target: zmqio.Target) -> None:
         if not target.volatile:
             await super().broadcast(frames, target)
 

@@ -30,7 +30,7 @@ def test_address_without_four_endpoints_is_refused(address):
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:5555", "tcp://[::1]:7000", "ipc:///run/zmqio"])
 def test_node_and_broker_derive_the_same_endpoints(address):
-    from zmqio_broker.endpoints import Endpoints as BrokerEndpoints
+    from zmqio_broker.endpoints import BrokerEndpoints
 
     broker, node = BrokerEndpoints.from_base(address), endpoints_of(address)
     assert broker.by_role() == {role: getattr(node, role) for role in broker.by_role()}
