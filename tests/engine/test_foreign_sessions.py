@@ -1,21 +1,26 @@
 """Requests for sessions that are not here: who is asked, what is answered, what is logged and counted."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
 from structlog.testing import capture_logs
 
 from tests.support.asgi import FakeHttp, FakeWebSocket
 from tests.support.engine import EngineUnderTest
-from zmqio.engine.handshake import BAD_REQUEST, ClientRequest, Refusal
+from zmqio.engine.foreign_sessions import ALONE, ENDED, MALFORMED, NO_NODE, unknown_sid, why_unknown
+from zmqio.engine.handshake import BAD_REQUEST, UNKNOWN_SID, ClientRequest, Refusal
 from zmqio.engine.http_exchange import Exchange
-from zmqio.engine.unknown_sid import NO_NODE, unknown_sid
+from zmqio.ids import NodeTag
 
 SID = "ther" + "x" * 16
-ALONE = (
+ALONE_BODY = (
     '{"code":1,"message":"Session ID unknown","node":"ther",'
     '"reason":"it was not made by this process, which has no adapter to ask others"}'
 )
+
+MINE, OTHER = NodeTag("ther"), NodeTag("tag2")
 
 
 class Carrier:
@@ -101,9 +106,46 @@ async def test_process_without_others_says_so_in_the_answer_and_in_the_log() -> 
     async with EngineUnderTest() as host:
         with capture_logs() as logs:
             for _ in range(50):
-                assert (await host.get(SID)).text == ALONE
+                assert (await host.get(SID)).text == ALONE_BODY
         lines = [line for line in logs if line["event"] == "session_unknown"]
         assert lines[0]["node_tag"] == "ther"
         assert lines[0]["reason"] == "it was not made by this process, which has no adapter to ask others"
         assert len(lines) == 10
         assert host.engine.counters["sessions_unknown"] == 50
+
+
+def test_body_is_that_of_the_javascript_server_and_more() -> None:
+    refusal = unknown_sid(SID, NO_NODE)
+    assert refusal.status == 400
+    assert refusal.body == (
+        b'{"code":1,"message":"Session ID unknown","node":"ther","reason":"no live node has this tag"}'
+    )
+    assert refusal.body.startswith(UNKNOWN_SID.body[:-1])
+    assert unknown_sid(SID, NO_NODE, 503).status == 503
+
+
+def test_of_the_session_id_only_the_tag_is_told() -> None:
+    assert SID[4:] not in unknown_sid(SID, NO_NODE).body.decode()
+
+
+@pytest.mark.parametrize("sid", ["", "short", SID + "x", "therabcdefghijklmno\n", '"}' * 10, "\0" * 20])
+def test_what_is_no_session_id_is_not_repeated(sid: str) -> None:
+    refusal = unknown_sid(sid, NO_NODE)
+    assert json.loads(refusal.body) == {"code": 1, "message": "Session ID unknown", "reason": MALFORMED}
+
+
+@pytest.mark.parametrize(
+    ("sid", "tag", "alone", "relayed", "reason"),
+    [
+        ("nobody", OTHER, False, False, MALFORMED),
+        (SID, MINE, False, False, ENDED),
+        (SID, MINE, True, False, ENDED),
+        (SID, OTHER, False, True, ENDED),
+        (SID, OTHER, True, False, ALONE),
+        (SID, OTHER, False, False, None),
+    ],
+)
+def test_only_the_owner_of_another_nodes_session_is_asked(
+    sid: str, tag: NodeTag, alone: bool, relayed: bool, reason: str | None
+) -> None:
+    assert why_unknown(sid, tag, alone=alone, relayed=relayed) == reason

@@ -6,7 +6,7 @@ Every use of the base class is here or in `session`, and tests/engine/test_engin
 import logging
 from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from engineio.async_server import AsyncServer
@@ -15,13 +15,12 @@ from zmqio.config import EngineOptions
 from zmqio.engine.contracts import TransportName
 from zmqio.engine.handshake import FORBIDDEN, ClientRequest, Refusal
 from zmqio.engine.http_exchange import Headers
-from zmqio.engine.origin import cookie_attributes, cors_origins
 from zmqio.ids import EngineSid, NodeTag, make_engine_sid
 
 if TYPE_CHECKING:
     from zmqio.engine.session import Session
 
-__all__ = ["EngineioServer"]
+__all__ = ["EngineioServer", "cookie_attributes", "cors_environ", "cors_origins"]
 
 log = structlog.get_logger(__name__)
 
@@ -104,6 +103,33 @@ class EngineioServer(AsyncServer):  # type: ignore[misc]  # engineio has no anno
             return ()
         attributes = cookie_attributes(self.cookie)
         return [("Set-Cookie", self._generate_sid_cookie(sid, attributes))]
+
+
+def cors_origins(options: EngineOptions) -> Any:
+    """As python-engineio takes it: a list, text, a function, or None."""
+    origins = options.cors_allowed_origins
+    return origins if origins is None or isinstance(origins, str) or callable(origins) else list(origins)
+
+
+def cors_environ(request: ClientRequest) -> dict[str, str]:
+    """What python-engineio's CORS rules read, in the form of a WSGI environment."""
+    environ = {"REQUEST_METHOD": request.method, "wsgi.url_scheme": "https" if request.secure else "http"}
+    for name in ("origin", "host", "x-forwarded-proto", "x-forwarded-host", "access-control-request-headers"):
+        if name in request.headers:
+            environ["HTTP_" + name.upper().replace("-", "_")] = request.headers[name]
+    return environ
+
+
+def cookie_attributes(cookie: str | Mapping[str, str | bool]) -> dict[str, str | bool]:
+    """The attributes of the session cookie, `name` among them; what is False is left out.
+
+    Source: engine.io 6: `{ name: "io", path: "/", httpOnly: true, sameSite: "lax" }`.
+    """
+    defaults: dict[str, str | bool] = {"name": "io", "Path": "/", "HttpOnly": True, "SameSite": "Lax"}
+    given: Mapping[str, str | bool] = {"name": cookie} if isinstance(cookie, str) else cookie
+    lower = {name.lower() for name in given}
+    merged = {name: value for name, value in defaults.items() if name.lower() not in lower} | dict(given)
+    return {name: value for name, value in merged.items() if value is not False}
 
 
 def _silent_logger() -> logging.Logger:

@@ -17,7 +17,7 @@ import structlog
 from zmqio.config import EngineOptions
 from zmqio.engine import websocket
 from zmqio.engine.contracts import ConnectionEvents, TransportName
-from zmqio.engine.engineio_base import EngineioServer
+from zmqio.engine.engineio_base import EngineioServer, cors_environ
 from zmqio.engine.foreign_sessions import UnknownSessions
 from zmqio.engine.handshake import (
     BAD_REQUEST,
@@ -30,15 +30,13 @@ from zmqio.engine.handshake import (
     open_packet,
     read_request,
 )
-from zmqio.engine.heartbeat import Heartbeat
+from zmqio.engine.heartbeat import Heartbeat, HeartbeatSchedule
 from zmqio.engine.http_exchange import EXTENSION, RELAYED, Exchange, PollWire, Send, WaitingPoll
 from zmqio.engine.long_poll import Receive
-from zmqio.engine.origin import cors_environ
 from zmqio.engine.packets import Prepared
 from zmqio.engine.polling import PollingTransport
 from zmqio.engine.session import Session
 from zmqio.engine.upgrade import serve_upgrade
-from zmqio.engine.wheel import HeartbeatSchedule
 from zmqio.ids import NodeTag
 from zmqio.log_limit import LimitedLog
 

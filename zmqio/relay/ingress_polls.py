@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TypeAlias
 
+from zmqio.engine.foreign_sessions import NO_BUS, unknown_sid
 from zmqio.engine.handshake import BAD_REQUEST, Refusal
 from zmqio.engine.http_exchange import BodyTooLargeError, ClientGoneError, Exchange
 from zmqio.engine.long_poll import LongPollWaiter
 from zmqio.engine.packets import NOOP, Prepared
-from zmqio.engine.unknown_sid import NO_BUS, unknown_sid
 from zmqio.exceptions import BusError, MessageTooLargeError, ProtocolError
 from zmqio.ids import NodeId
 from zmqio.protocol.relay_messages import HttpCancel, HttpRequest, HttpResponse, RelayMessage

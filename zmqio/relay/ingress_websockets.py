@@ -10,10 +10,10 @@ from contextlib import suppress
 from typing import Any, TypeAlias
 
 from zmqio.engine import websocket
+from zmqio.engine.foreign_sessions import NO_BUS, unknown_sid
 from zmqio.engine.handshake import BAD_REQUEST, ClientRequest, Refusal
 from zmqio.engine.http_exchange import Send
 from zmqio.engine.long_poll import Receive
-from zmqio.engine.unknown_sid import NO_BUS, unknown_sid
 from zmqio.engine.websocket_transports import CLOSE_HANDSHAKE_S, DirectWire, close_websocket, message_of
 from zmqio.exceptions import BusError, ProtocolError
 from zmqio.ids import NodeId

@@ -13,11 +13,11 @@ import structlog
 
 from zmqio.cluster.unicast import NodeMessenger, NodeMessengerFactory
 from zmqio.config import EngineOptions
+from zmqio.engine.foreign_sessions import NO_NODE, unknown_sid
 from zmqio.engine.handshake import SHUTTING_DOWN, ClientRequest, Refusal
 from zmqio.engine.http_exchange import Exchange, Send
 from zmqio.engine.long_poll import Receive
 from zmqio.engine.server import Engine
-from zmqio.engine.unknown_sid import NO_NODE, unknown_sid
 from zmqio.exceptions import BusError
 from zmqio.ids import NodeId, tag_of
 from zmqio.protocol import relay_messages as r
