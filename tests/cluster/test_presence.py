@@ -62,8 +62,8 @@ async def test_goodbye_is_told(stage: NodeStage) -> None:
 async def test_silent_node_is_dead_and_questions_to_it_are_over(stage: NodeStage) -> None:
     stage.beat()
     await wait_until(lambda: stage.node.peers, "the peer")
-    with stage.node.asker.ask(list(stage.node.peers)) as question:
-        waiting = asyncio.ensure_future(question.answers(20))
+    with stage.node.responses.open(list(stage.node.peers)) as request:
+        waiting = asyncio.ensure_future(request.result(20))
         await wait_until(waiting.done, "the end of the question")
         assert waiting.exception().missing == [PEER]  # type: ignore[union-attr]
     assert stage.events.seen[1] == ("left", PEER, "silent")

@@ -108,15 +108,15 @@ class ClusterAdapter(LocalAdapter):
         topic, nodes = self._whom_to_ask(target)
         if target.local or self._routes.own_session(target):
             return await super().broadcast_with_ack(frames, target, timeout_s)
-        asker, me, sids = self._node.asker, self._node.identity.node_id, tuple(self.sids(target))
-        with asker.ask((me, *nodes)) as question:
-            asker.expect(question.id, me, len(sids))
+        responses, me, sids = self._node.responses, self._node.identity.node_id, tuple(self.sids(target))
+        with responses.open((me, *nodes)) as request:
+            responses.set_expected(request.id, me, len(sids))
             if sids:
                 self._sockets.deliver_with_ack(
-                    sids, frames, lambda args: asker.answer(question.id, me, args), timeout_s
+                    sids, frames, lambda args: responses.add_response(request.id, me, args), timeout_s
                 )
-            self._node.ask(topic, m.AckedBroadcast(question.id, *self._whom(target), timeout_s, frames))
-            return await question.answers(timeout_s)
+            self._node.ask(topic, m.AckedBroadcast(request.id, *self._whom(target), timeout_s, frames))
+            return await request.result(timeout_s)
 
     async def fetch_sockets(self, target: Target, timeout_s: float) -> list[SocketDescription]:
         """Describe the sockets that `target` reaches. The owner of a session id, if it lives, is asked alone.
@@ -297,10 +297,10 @@ class ClusterAdapter(LocalAdapter):
         """Ask nodes; what is known here comes first in the result, and in the error too."""
         if not nodes:
             return here
-        with self._node.asker.ask(nodes) as question:
-            self._node.ask(topic, make(question.id))
+        with self._node.responses.open(nodes) as request:
+            self._node.ask(topic, make(request.id))
             try:
-                answers = await question.answers(timeout_s)
+                answers = await request.result(timeout_s)
             except RequestTimeoutError as error:
                 raise RequestTimeoutError(
                     str(error),

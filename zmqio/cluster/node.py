@@ -75,7 +75,7 @@ class Node:
         clock: gives the seconds of any steady clock.
 
     Attributes:
-        asker: questions to other nodes.
+        responses: responses that this node is waiting for.
         incidents: counts what went wrong.
         all_topic: the topic that every node hears.
         forwarding: the other nodes, one by one.
@@ -92,7 +92,7 @@ class Node:
     ) -> None:
         self.identity = identity
         self.options = options
-        self.asker = PendingResponses()
+        self.responses = PendingResponses()
         self.incidents = Diagnostics(clock)
         self.all_topic = all_topic(options.prefix)
         self._inbox = inbox_topic(options.prefix, identity.node_id)
@@ -241,7 +241,7 @@ class Node:
             "broker_problems": problems,
             "replay": self._repair.details(),
             "counters": counters,
-            "ignored_answers": dict(self.asker.requests.ignored),
+            "ignored_responses": dict(self.responses.requests.ignored),
         }
         return Health(not reasons, tuple(reasons), details)
 
@@ -343,14 +343,16 @@ class Node:
             self.incidents.report("bus_message_failed", bytes=len(body), exc_info=error)
 
     def _make_takers(self) -> "dict[type[Message], _Take]":
-        asker, forwarding = self.asker, self.forwarding
+        responses, forwarding = self.responses, self.forwarding
         return {
             **dict.fromkeys(get_args(RelayMessage), forwarding.received),
-            m.Response: lambda sender, message: asker.packed_part(
+            m.Response: lambda sender, message: responses.add_batch(
                 message.request_id, sender, message.part, last=message.last
             ),
-            m.AckCount: lambda sender, message: asker.expect(message.request_id, sender, message.expected),
-            m.AckResponse: lambda sender, message: asker.answer(
+            m.AckCount: lambda sender, message: responses.set_expected(
+                message.request_id, sender, message.expected
+            ),
+            m.AckResponse: lambda sender, message: responses.add_response(
                 message.request_id, sender, unpack_values(message.args)
             ),
         }
@@ -373,7 +375,7 @@ class Node:
 
     def _node_gone(self, node_id: NodeId, died: bool) -> None:
         self._repair.gone(node_id, died=died)
-        self.asker.node_gone(node_id, died=died)
+        self.responses.remove_node(node_id, died=died)
 
     # Leaving.
 
@@ -389,7 +391,7 @@ class Node:
         self._outbox.shut(str(self._presence.clash or STOPPED))
         self._left = True
         self._repair.inflow.clear()
-        self.asker.give_up()
+        self.responses.fail_all()
         for task in self._living:
             task.cancel()
 

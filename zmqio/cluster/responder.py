@@ -6,7 +6,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from zmqio.adapter.base import LocalSockets, SocketDescription
 from zmqio.cluster.node import Node
-from zmqio.cluster.requests.rows import join_rows
+from zmqio.cluster.requests.rows import pack_rows
 from zmqio.exceptions import PacketError
 from zmqio.ids import NodeId, Sid
 from zmqio.protocol import messages as m
@@ -93,9 +93,9 @@ class Responder:
             await asyncio.sleep(0)
 
     def _say(self, asker: NodeId, request_id: int, rows: Iterable[bytes], *, last: bool = True) -> None:
-        parts = list(join_rows(rows, self._part_bytes))
-        for index, part in enumerate(parts, 1):
-            self._node.answer(asker, m.Response(request_id, part, last and index == len(parts)))
+        batches = list(pack_rows(rows, self._part_bytes))
+        for index, batch in enumerate(batches, 1):
+            self._node.answer(asker, m.Response(request_id, batch, last and index == len(batches)))
 
     def _rows(self, sids: Sequence[Sid]) -> list[bytes]:
         return [self._row(description) for description in self._sockets.describe(sids)]

@@ -11,91 +11,91 @@ A, B = NodeId("a"), NodeId("b")
 ONE = pack_values([1])
 
 
-async def test_answers_end_the_wait() -> None:
-    asker = PendingResponses()
-    with asker.ask([A, B]) as question:
-        waiting = asyncio.ensure_future(question.answers(20))
+async def test_result_arrives_with_the_last_response() -> None:
+    responses = PendingResponses()
+    with responses.open([A, B]) as request:
+        waiting = asyncio.ensure_future(request.result(20))
         await asyncio.sleep(0)
-        asker.packed_part(question.id, A, ONE, last=True)
-        asker.expect(question.id, B, 1)
-        asker.answer(question.id, B, 2)
+        responses.add_batch(request.id, A, ONE, last=True)
+        responses.set_expected(request.id, B, 1)
+        responses.add_response(request.id, B, 2)
         assert await waiting == [ONE, 2]
 
 
-async def test_question_to_nobody_is_answered_at_once() -> None:
-    asker = PendingResponses()
-    with asker.ask([]) as question:
-        assert await question.answers(20) == []
+async def test_result_of_a_request_to_no_nodes_is_empty() -> None:
+    responses = PendingResponses()
+    with responses.open([]) as request:
+        assert await request.result(20) == []
 
 
-async def test_silence_ends_with_what_came_and_who_is_missing() -> None:
-    asker = PendingResponses()
+async def test_timeout_error_holds_the_responses_and_names_the_missing_nodes() -> None:
+    responses = PendingResponses()
     with (
-        asker.ask([A, B]) as question,
-        pytest.raises(RequestTimeoutError, match="no answer within 0 s from nodes b") as caught,
+        responses.open([A, B]) as request,
+        pytest.raises(RequestTimeoutError, match="no response within 0 s from nodes b") as caught,
     ):
-        asker.packed_part(question.id, A, ONE, last=True)
-        await question.answers(0)
+        responses.add_batch(request.id, A, ONE, last=True)
+        await request.result(0)
     assert (caught.value.responses, caught.value.expected, caught.value.missing) == ([ONE], 2, [B])
 
 
-async def test_silent_clients_are_counted() -> None:
-    asker = PendingResponses()
+async def test_timeout_error_counts_silent_clients() -> None:
+    responses = PendingResponses()
     with (
-        asker.ask([A]) as question,
-        pytest.raises(RequestTimeoutError, match="1 of 3 answers came within 0 s") as caught,
+        responses.open([A]) as request,
+        pytest.raises(RequestTimeoutError, match="received 1 of 3 responses within 0 s") as caught,
     ):
-        asker.expect(question.id, A, 3)
-        asker.answer(question.id, A, "x")
-        await question.answers(0)
+        responses.set_expected(request.id, A, 3)
+        responses.add_response(request.id, A, "x")
+        await request.result(0)
     assert (caught.value.responses, caught.value.expected, caught.value.missing) == (["x"], 3, [])
 
 
-async def test_death_ends_the_wait_and_names_the_dead() -> None:
-    asker = PendingResponses()
-    with asker.ask([A, B]) as question:
-        waiting = asyncio.ensure_future(question.answers(20))
+async def test_death_of_a_node_fails_the_request_and_names_it() -> None:
+    responses = PendingResponses()
+    with responses.open([A, B]) as request:
+        waiting = asyncio.ensure_future(request.result(20))
         await asyncio.sleep(0)
-        asker.packed_part(question.id, A, ONE, last=True)
-        asker.node_gone(B, died=True)
-        with pytest.raises(RequestTimeoutError, match="nodes went away before they had answered: b") as caught:
+        responses.add_batch(request.id, A, ONE, last=True)
+        responses.remove_node(B, died=True)
+        with pytest.raises(RequestTimeoutError, match="nodes died before responding: b") as caught:
             await waiting
     assert (caught.value.responses, caught.value.missing) == ([ONE], [B])
 
 
-async def test_goodbye_ends_the_wait_without_an_error() -> None:
-    asker = PendingResponses()
-    with asker.ask([A, B]) as question:
-        asker.packed_part(question.id, A, ONE, last=True)
-        asker.node_gone(B, died=False)
-        assert await question.answers(20) == [ONE]
+async def test_goodbye_of_a_node_completes_the_request_without_an_error() -> None:
+    responses = PendingResponses()
+    with responses.open([A, B]) as request:
+        responses.add_batch(request.id, A, ONE, last=True)
+        responses.remove_node(B, died=False)
+        assert await request.result(20) == [ONE]
 
 
-async def test_leaving_the_bus_ends_every_wait() -> None:
-    asker = PendingResponses()
-    with asker.ask([A]) as question:
-        waiting = asyncio.ensure_future(question.answers(20))
+async def test_leaving_the_bus_fails_every_request() -> None:
+    responses = PendingResponses()
+    with responses.open([A]) as request:
+        waiting = asyncio.ensure_future(request.result(20))
         await asyncio.sleep(0)
-        asker.give_up()
+        responses.fail_all()
         with pytest.raises(RequestTimeoutError) as caught:
             await waiting
     assert caught.value.missing == [A]
 
 
-async def test_nothing_is_kept_of_a_question_that_is_over() -> None:
-    asker = PendingResponses()
-    with asker.ask([A]) as question:
+async def test_closed_request_leaves_nothing_behind() -> None:
+    responses = PendingResponses()
+    with responses.open([A]) as request:
         pass
-    asker.packed_part(question.id, A, ONE, last=True)
-    assert len(asker.requests) == 0
-    assert asker.requests.ignored == {"late": 1}
+    responses.add_batch(request.id, A, ONE, last=True)
+    assert len(responses.requests) == 0
+    assert responses.requests.ignored == {"late": 1}
 
 
-async def test_values_of_a_packed_part_are_counted_and_what_is_no_list_is_refused() -> None:
-    asker = PendingResponses()
-    with asker.ask([A, B]) as question, pytest.raises(RequestTimeoutError) as caught:
+async def test_rows_of_a_batch_are_counted_and_anything_but_a_list_is_rejected() -> None:
+    responses = PendingResponses()
+    with responses.open([A, B]) as request, pytest.raises(RequestTimeoutError) as caught:
         with pytest.raises((ValueError, TypeError)):
-            asker.packed_part(question.id, B, pack_values("no list"), last=True)
-        asker.packed_part(question.id, A, pack_values([1, 2, 3]), last=True)
-        await question.answers(0)
+            responses.add_batch(request.id, B, pack_values("no list"), last=True)
+        responses.add_batch(request.id, A, pack_values([1, 2, 3]), last=True)
+        await request.result(0)
     assert (caught.value.expected, caught.value.missing) == (4, [B])

@@ -1,1 +1,1 @@
-"""Requests to other nodes, and the responses that are awaited."""
+"""Requests to other nodes: which are pending, and waiting for their responses."""

@@ -1,7 +1,7 @@
-"""What this node asked the others, and what they answered so far.
+"""Requests that this node has sent to other nodes, and the responses received so far.
 
-Pure. Knows node ids and values; no topics, futures or clock: how long an answer may take is the asker's affair,
-who closes the request when its time is up.
+Pure. Knows node ids and values; must not know topics, futures or the clock. Time-outs are the caller's
+responsibility: the caller closes the request when it expires.
 """
 
 from collections import Counter
@@ -13,8 +13,8 @@ from zmqio.ids import NodeId
 __all__ = ["PendingRequest", "PendingRequests"]
 
 
-class _NodeShare:
-    """What is due from one node: `expected` answers, None until it says how many."""
+class _NodeProgress:
+    """How many responses one node owes (None until it says so), and how many of them have arrived."""
 
     __slots__ = ("expected", "received")
 
@@ -28,87 +28,87 @@ class _NodeShare:
 
 
 class PendingRequest:
-    """One question to several nodes.
+    """One request to several nodes.
 
     Attributes:
-        id: what the answers carry.
-        answers: what came, in the order in which it came: values, or packed lists of several.
-        received: how many values came.
-        lost: nodes that died before they had said everything.
+        id: the request id, which every response carries.
+        responses: what has arrived, in order of arrival: single values, or packed batches of several.
+        received: number of values that have arrived.
+        dead: nodes that died before their response was complete.
     """
 
     def __init__(self, request_id: int, nodes: Iterable[NodeId]) -> None:
         self.id = request_id
-        self.answers: list[Any] = []
+        self.responses: list[Any] = []
         self.received = 0
-        self.lost: list[NodeId] = []
-        self._shares = {node_id: _NodeShare() for node_id in nodes}
-        self._open = len(self._shares)
-        self._expected_of_gone = 0
+        self.dead: list[NodeId] = []
+        self._progress = {node_id: _NodeProgress() for node_id in nodes}
+        self._incomplete = len(self._progress)
+        self._expected_of_removed = 0
 
     @property
     def complete(self) -> bool:
-        """Whether nothing more is to come."""
-        return self._open == 0
+        """Whether no more responses are expected."""
+        return self._incomplete == 0
 
     @property
     def missing(self) -> list[NodeId]:
-        """The nodes that have not answered: those that died, then those that are silent.
+        """Nodes that have not responded: the dead ones first, then the silent ones.
 
-        A node that has said how many clients it asked is not missing, be they all silent.
+        A node that has reported how many clients it asked is not missing, even if none of those clients answers.
         """
-        return self.lost + [node_id for node_id, share in self._shares.items() if share.expected is None]
+        return self.dead + [node_id for node_id, node in self._progress.items() if node.expected is None]
 
     @property
     def expected(self) -> int:
-        """How many answers are due, as far as the nodes have said; never fewer than came."""
-        known = sum(share.expected or 0 for share in self._shares.values()) + self._expected_of_gone
+        """Responses due, as far as the nodes have reported; never fewer than have arrived."""
+        known = sum(node.expected or 0 for node in self._progress.values()) + self._expected_of_removed
         return max(known, self.received)
 
-    def share(self, node_id: NodeId) -> _NodeShare:
-        # A node that this one did not know yet heard the question all the same: its answers belong to it.
-        share = self._shares.get(node_id)
-        if share is None:
-            share = self._shares[node_id] = _NodeShare()
-            self._open += 1
-        return share
+    def progress_of(self, node_id: NodeId) -> _NodeProgress:
+        # Every node received the request, even one that this node does not know yet; its response counts, too.
+        node = self._progress.get(node_id)
+        if node is None:
+            node = self._progress[node_id] = _NodeProgress()
+            self._incomplete += 1
+        return node
 
-    def expect(self, share: _NodeShare, count: int) -> bool:
-        if share.expected is not None:
+    def set_expected(self, node: _NodeProgress, count: int) -> bool:
+        if node.expected is not None:
             return False
-        share.expected = count
-        self._open -= share.complete
+        node.expected = count
+        self._incomplete -= node.complete
         return True
 
-    def take(self, share: _NodeShare, values: Sequence[Any], count: int) -> bool:
-        if share.complete:
+    def add(self, node: _NodeProgress, values: Sequence[Any], count: int) -> bool:
+        if node.complete:
             return False
-        share.received += count
+        node.received += count
         self.received += count
-        self.answers.extend(values)
-        self._open -= share.complete
+        self.responses.extend(values)
+        self._incomplete -= node.complete
         return True
 
-    def leave(self, node_id: NodeId, *, died: bool) -> bool:
-        share = self._shares.pop(node_id, None)
-        if share is None:
+    def remove_node(self, node_id: NodeId, *, died: bool) -> bool:
+        node = self._progress.pop(node_id, None)
+        if node is None:
             return False
-        if share.complete:
-            self._expected_of_gone += share.expected or 0
+        if node.complete:
+            self._expected_of_removed += node.expected or 0
             return False
-        self._open -= 1
-        self._expected_of_gone += share.expected or 0 if died else share.received
+        self._incomplete -= 1
+        self._expected_of_removed += node.expected or 0 if died else node.received
         if died:
-            self.lost.append(node_id)
+            self.dead.append(node_id)
         return True
 
 
 class PendingRequests:
-    """The open requests of one node.
+    """All open requests of one node.
 
     Attributes:
-        ignored: answers that were `late` (the request was closed), `doubled` (that node had said everything) or
-            `unknown` (nobody asked).
+        ignored: number of ignored responses by kind: `late` (the request was closed), `duplicate` (that node's
+            response was complete) or `unknown` (no request ever had that id).
     """
 
     def __init__(self) -> None:
@@ -120,71 +120,70 @@ class PendingRequests:
         return len(self._open)
 
     def open(self, nodes: Collection[NodeId]) -> PendingRequest:
-        """Begin a request that is complete when each of `nodes` has said everything; at once if there are none."""
+        """Open a request to `nodes`. It is complete once each of them has responded; at once if there are none."""
         request = PendingRequest(self._next_id, nodes)
         self._next_id += 1
         self._open[request.id] = request
         return request
 
     def close(self, request: PendingRequest) -> None:
-        """End a request; what comes later is ignored. Closing twice does nothing."""
+        """Close a request; later responses are ignored. Closing it again does nothing."""
         self._open.pop(request.id, None)
 
-    def expect(self, request_id: int, node_id: NodeId, count: int) -> PendingRequest | None:
-        """A node says how many clients it asked; their answers come one by one (`answer`).
+    def set_expected(self, request_id: int, node_id: NodeId, count: int) -> PendingRequest | None:
+        """Record how many clients a node has asked; each client's answer arrives by `add_response`.
 
         Returns:
-            The request, if this completed it; None if not, or if it was ignored.
+            The request if this completed it; None if it is still incomplete, or if the report was ignored.
         """
         request = self._find(request_id)
         if request is None:
             return None
-        return self._noted(request, request.expect(request.share(node_id), count))
+        return self._if_complete(request, request.set_expected(request.progress_of(node_id), count))
 
-    def answer(self, request_id: int, node_id: NodeId, value: Any) -> PendingRequest | None:
-        """One client of a node answered. Returns as `expect`."""
+    def add_response(self, request_id: int, node_id: NodeId, value: Any) -> PendingRequest | None:
+        """Record the answer of one client of a node. Returns the same as `set_expected`."""
         request = self._find(request_id)
         if request is None:
             return None
-        return self._noted(request, request.take(request.share(node_id), (value,), 1))
+        return self._if_complete(request, request.add(request.progress_of(node_id), (value,), 1))
 
-    def part(
+    def add_batch(
         self, request_id: int, node_id: NodeId, values: Sequence[Any], *, last: bool, count: int | None = None
     ) -> PendingRequest | None:
-        """A node said a part of its answer, perhaps the last. Returns as `expect`.
+        """Record a batch of a node's response. Returns the same as `set_expected`.
 
         Args:
-            request_id, node_id: what is answered, and by whom.
-            values: what came.
-            last: whether the node has nothing more to say.
-            count: how many values that is; None if each of `values` is one.
+            request_id: the request that the batch belongs to.
+            node_id: the responding node.
+            values: what arrived.
+            last: whether this batch completes the node's response.
+            count: how many values that is, if `values` holds packed batches; None counts each of `values` as one.
         """
         request = self._find(request_id)
         if request is None:
             return None
-        share = request.share(node_id)
-        taken = request.take(share, values, len(values) if count is None else count)
-        if taken and last:
-            request.expect(share, share.received)
-        return self._noted(request, taken)
+        node = request.progress_of(node_id)
+        added = request.add(node, values, len(values) if count is None else count)
+        if added and last:
+            request.set_expected(node, node.received)
+        return self._if_complete(request, added)
 
-    def node_gone(self, node_id: NodeId, *, died: bool) -> list[PendingRequest]:
-        """A node will say nothing more.
+    def remove_node(self, node_id: NodeId, *, died: bool) -> list[PendingRequest]:
+        """Stop expecting responses from a node.
 
         Args:
             node_id: the node.
-            died: requests that waited for it name it as missing; one that said goodbye had nothing more to say.
+            died: whether to name the node as missing. A node that left with a goodbye had nothing more to send.
 
         Returns:
             The requests that this completed.
         """
         return [
-            request for request in self._open.values() if request.leave(node_id, died=died) and request.complete
+            request
+            for request in self._open.values()
+            if request.remove_node(node_id, died=died) and request.complete
         ]
-
-    def all_open(self) -> list[PendingRequest]:
-        """The requests that still wait."""
-        return list(self._open.values())
 
     def _find(self, request_id: int) -> PendingRequest | None:
         request = self._open.get(request_id)
@@ -192,7 +191,7 @@ class PendingRequests:
             self.ignored["late" if 0 < request_id < self._next_id else "unknown"] += 1
         return request
 
-    def _noted(self, request: PendingRequest, taken: bool) -> PendingRequest | None:
-        if not taken:
-            self.ignored["doubled"] += 1
-        return request if taken and request.complete else None
+    def _if_complete(self, request: PendingRequest, added: bool) -> PendingRequest | None:
+        if not added:
+            self.ignored["duplicate"] += 1
+        return request if added and request.complete else None

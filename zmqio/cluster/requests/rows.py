@@ -1,49 +1,49 @@
-"""Cut a long answer into parts that fit in messages. Pure."""
+"""Packed rows of a long response, split into batches that fit in bus messages. Pure."""
 
 from collections.abc import Iterable, Iterator
 
 import msgpack
 
-__all__ = ["count_rows", "join_rows"]
+__all__ = ["count_rows", "pack_rows"]
 
 _HEADER_BYTES = 5  # the longest msgpack array header
 _header = msgpack.Packer()
 
 
-def join_rows(rows: Iterable[bytes], limit_bytes: int) -> Iterator[bytes]:
-    """Join values, each packed by `pack_values`, into lists in the same form.
+def pack_rows(rows: Iterable[bytes], limit_bytes: int) -> Iterator[bytes]:
+    """Pack rows into batches; `unpack_values` turns a batch back into the list of its rows.
 
     Args:
-        rows: packed values.
-        limit_bytes: most bytes of one list; a single value that is longer makes a list of its own all the same,
-            and whoever sends it is told.
+        rows: values, each packed by `pack_values`.
+        limit_bytes: most bytes of one batch. A single row over the limit becomes a batch of its own; publishing
+            it then raises MessageTooLargeError.
 
     Yields:
-        At least one list: an empty one when there are no rows.
+        At least one batch: an empty one if there are no rows.
     """
     batch: list[bytes] = []
     size = _HEADER_BYTES
     for row in rows:
         if batch and size + len(row) > limit_bytes:
-            yield _join(batch)
+            yield _pack(batch)
             batch, size = [], _HEADER_BYTES
         batch.append(row)
         size += len(row)
-    yield _join(batch)
+    yield _pack(batch)
 
 
-def count_rows(part: bytes) -> int:
-    """How many values a joined list has; nothing of them is unpacked.
+def count_rows(batch: bytes) -> int:
+    """Count the rows of a batch without unpacking them.
 
     Raises:
-        ValueError: it is no list.
+        ValueError: `batch` is not a packed list.
     """
     unpacker = msgpack.Unpacker()
-    unpacker.feed(part[:_HEADER_BYTES])
+    unpacker.feed(batch[:_HEADER_BYTES])
     count: int = unpacker.read_array_header()
     return count
 
 
-def _join(batch: list[bytes]) -> bytes:
+def _pack(batch: list[bytes]) -> bytes:
     header: bytes = _header.pack_array_header(len(batch))
     return b"".join((header, *batch))

@@ -1,4 +1,4 @@
-"""Await the answers of other nodes: `PendingRequests` with futures and time limits."""
+"""Wait for the responses of other nodes: `PendingRequests` with futures and time-outs."""
 
 import asyncio
 from collections.abc import Collection, Iterator, Sequence
@@ -14,10 +14,10 @@ __all__ = ["PendingResponses", "ResponseFuture"]
 
 
 class ResponseFuture:
-    """An open request, as whoever asked it sees it.
+    """The responses to one open request.
 
     Attributes:
-        id: what its messages carry.
+        id: the request id, for the request's messages.
     """
 
     def __init__(self, request: PendingRequest, done: asyncio.Future[None]) -> None:
@@ -25,31 +25,32 @@ class ResponseFuture:
         self._request = request
         self._done = done
 
-    async def answers(self, timeout_s: float) -> list[Any]:
-        """Wait until every node has said everything.
+    async def result(self, timeout_s: float) -> list[Any]:
+        """Wait until every node's response is complete, and return all responses in order of arrival.
 
         Raises:
-            RequestTimeoutError: `timeout_s` is over, or a node died; it keeps what came and names who is missing.
+            RequestTimeoutError: `timeout_s` has passed, or a node died. The error holds the responses that have
+                arrived and names the missing nodes.
         """
         request = self._request
         if not request.complete:
             await asyncio.wait((self._done,), timeout=timeout_s)
-        if request.complete and not request.lost:
-            return request.answers
+        if request.complete and not request.dead:
+            return request.responses
         missing = request.missing
         raise RequestTimeoutError(
             _explain(request, missing, timeout_s),
-            responses=request.answers,
+            responses=request.responses,
             expected=max(request.expected, request.received + len(missing)),
             missing=missing,
         )
 
 
 class PendingResponses:
-    """The questions of one node.
+    """The responses that one node is waiting for.
 
     Attributes:
-        requests: what is awaited.
+        requests: the open requests.
     """
 
     def __init__(self) -> None:
@@ -57,8 +58,8 @@ class PendingResponses:
         self._done: dict[int, asyncio.Future[None]] = {}
 
     @contextmanager
-    def ask(self, nodes: Collection[NodeId]) -> Iterator[ResponseFuture]:
-        """Open a question to `nodes`; it is closed on leaving the block, and what comes later is ignored."""
+    def open(self, nodes: Collection[NodeId]) -> Iterator[ResponseFuture]:
+        """Open a request to `nodes`. Leaving the block closes it; later responses are ignored."""
         request = self.requests.open(nodes)
         done = self._done[request.id] = asyncio.get_running_loop().create_future()
         try:
@@ -68,35 +69,35 @@ class PendingResponses:
             del self._done[request.id]
             done.cancel()
 
-    def expect(self, request_id: int, node_id: NodeId, count: int) -> None:
-        """A node says how many clients it asked."""
-        self._settle(self.requests.expect(request_id, node_id, count))
+    def set_expected(self, request_id: int, node_id: NodeId, count: int) -> None:
+        """Record how many clients a node has asked."""
+        self._resolve(self.requests.set_expected(request_id, node_id, count))
 
-    def answer(self, request_id: int, node_id: NodeId, value: Any) -> None:
-        """One client of a node answered."""
-        self._settle(self.requests.answer(request_id, node_id, value))
+    def add_response(self, request_id: int, node_id: NodeId, value: Any) -> None:
+        """Record the answer of one client of a node."""
+        self._resolve(self.requests.add_response(request_id, node_id, value))
 
-    def packed_part(self, request_id: int, node_id: NodeId, part: bytes, *, last: bool) -> None:
-        """A node said a part of its answer. It is kept packed: who asked unpacks it in slices.
+    def add_batch(self, request_id: int, node_id: NodeId, batch: bytes, *, last: bool) -> None:
+        """Record a batch of a node's response. It stays packed: the caller unpacks it in slices.
 
         Raises:
-            ValueError: it is no packed list.
+            ValueError: `batch` is not a packed list.
         """
-        count = count_rows(part)
-        self._settle(self.requests.part(request_id, node_id, (part,), last=last, count=count))
+        count = count_rows(batch)
+        self._resolve(self.requests.add_batch(request_id, node_id, (batch,), last=last, count=count))
 
-    def node_gone(self, node_id: NodeId, *, died: bool) -> None:
-        """A node will say nothing more; requests that waited for it alone are over."""
-        for request in self.requests.node_gone(node_id, died=died):
-            self._settle(request)
+    def remove_node(self, node_id: NodeId, *, died: bool) -> None:
+        """Stop waiting for a node; requests that waited only for it are resolved."""
+        for request in self.requests.remove_node(node_id, died=died):
+            self._resolve(request)
 
-    def give_up(self) -> None:
-        """This node leaves the bus: nothing more will be heard, so nobody waits for it."""
+    def fail_all(self) -> None:
+        """Stop all waiting: this node has left the bus and receives no more responses."""
         for done in self._done.values():
             if not done.done():
                 done.set_result(None)
 
-    def _settle(self, request: PendingRequest | None) -> None:
+    def _resolve(self, request: PendingRequest | None) -> None:
         done = self._done.get(request.id) if request is not None else None
         if done is not None and not done.done():
             done.set_result(None)
@@ -104,7 +105,7 @@ class PendingResponses:
 
 def _explain(request: PendingRequest, missing: Sequence[NodeId], timeout_s: float) -> str:
     if request.complete:
-        return f"nodes went away before they had answered: {', '.join(missing)}"
+        return f"nodes died before responding: {', '.join(missing)}"
     if missing:
-        return f"no answer within {timeout_s:g} s from nodes {', '.join(missing)}"
-    return f"{request.received} of {request.expected} answers came within {timeout_s:g} s"
+        return f"no response within {timeout_s:g} s from nodes {', '.join(missing)}"
+    return f"received {request.received} of {request.expected} responses within {timeout_s:g} s"
