@@ -16,6 +16,7 @@ from typing import Any, Self
 import msgpack
 import zmq
 
+from tests.support.forked import Process, start
 from tests.support.ports import free_port_block
 from tests.support.timing import LIMIT_S
 
@@ -59,7 +60,7 @@ class BrokerProcess:
         self.hello: dict[str, Any] = {}
         self._args = args
         self._before = list(before)
-        self._process: subprocess.Popen[str] | None = None
+        self._process: Process | None = None
         self._reader: threading.Thread | None = None
 
     @property
@@ -86,9 +87,7 @@ class BrokerProcess:
         assert self._process is None, "it runs already"
         command = [*self._before, sys.executable, "-m", "zmqio_broker", "--bind", self.address, *self._args]
         environment = {**os.environ, "PYTHONPATH": str(_REPOSITORY / "broker"), "PYTHONUNBUFFERED": "1"}
-        self._process = subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
+        self._process = start(command, env=environment, stdout=subprocess.PIPE)
         self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
         self._reader.start()
         try:
@@ -174,7 +173,7 @@ class BrokerProcess:
     ) -> None:
         await asyncio.to_thread(self.__exit__, kind, error, trace)
 
-    def _running(self) -> subprocess.Popen[str]:
+    def _running(self) -> Process:
         assert self._process is not None, "the broker process was not started, or has been stopped"
         return self._process
 
@@ -188,7 +187,7 @@ class BrokerProcess:
                 return
         raise AssertionError(f"the broker on {self.address} did not get ready:\n" + "\n".join(self.lines))
 
-    def _read(self, process: subprocess.Popen[str]) -> None:
+    def _read(self, process: Process) -> None:
         assert process.stdout is not None
         for line in process.stdout:
             self.lines.append(line.rstrip("\n"))

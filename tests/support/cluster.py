@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Any, ClassVar
 from urllib.request import urlopen
 
+from tests.support.forked import Process, start
 from tests.support.node_config import NodeConfig
 from tests.support.timing import LIMIT_S, wait_until
 
@@ -54,7 +55,7 @@ class NodeProcess:
         self._listener = socket.create_server((LOOPBACK, 0))
         self.port: int = self._listener.getsockname()[1]
         self._log = tempfile.NamedTemporaryFile("w+", prefix="zmqio-node-", suffix=".log")  # noqa: SIM115
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
 
     @property
     def name(self) -> str:
@@ -83,15 +84,8 @@ class NodeProcess:
     def spawn(self) -> None:
         """Start the process; it answers when `state` does."""
         fd = self._listener.fileno()
-        self._process = subprocess.Popen(
-            self.command(fd),
-            cwd=ROOT,
-            env=self.environment() | self.config.environment,
-            pass_fds=[fd],
-            stdin=subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=self._log,
-        )
+        environment = self.environment() | self.config.environment
+        self._process = start(self.command(fd), env=environment, pass_fds=[fd], stdout=self._log)
         self._listener.close()
 
     def command(self, fd: int) -> list[str]:

@@ -1,0 +1,61 @@
+"""What holds for every test: processes are forked, examples come from one profile, end-to-end tests are marked."""
+
+import os
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.support.forked import allow_forks
+
+allow_forks()
+
+# A deadline asserts a duration, and a slow machine is no fault: no profile has one.
+_COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("fast", max_examples=50, **_COMMON)
+settings.register_profile("ci", max_examples=200, **_COMMON)
+_in_ci = os.environ.get("CI", "").lower() not in ("", "0", "false", "no")
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if _in_ci else "fast"))
+
+_STARTERS = frozenset({"subprocess", "BrokerProcess", "NodeProcess", "ServeProcess"})
+"""A test module that has one of these names starts processes."""
+_EXEMPT = "tests/test_layout.py"  # asks git, and takes a second
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what starts processes as `e2e`; begin with what takes longest, if tests run side by side."""
+    for item in items:
+        if _starts_processes(item):
+            item.add_marker("e2e")
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        from tests.support.schedule import by_length
+
+        items.sort(key=by_length)
+
+
+def _starts_processes(item: pytest.Item) -> bool:
+    if item.nodeid.startswith(_EXEMPT):
+        return False
+    module = getattr(item, "module", None)
+    return (
+        item.nodeid.startswith("tests/e2e/")
+        or not _STARTERS.isdisjoint(vars(module) if module else ())
+        or "real_broker" in item.nodeid
+    )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """How many workers `-n auto` means."""
+    from tests.support.schedule import worker_count
+
+    return worker_count(len(os.sched_getaffinity(0)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep modules together."""
+    from tests.support.schedule import ModuleScheduling
+
+    return ModuleScheduling(config, log)

@@ -1,0 +1,63 @@
+"""Which tests run side by side when there are several workers of pytest-xdist, and in what order.
+
+A module stays in one worker, so that its fixtures are made once. Long modules come first, so that no worker is
+left with one at the end. Modules that load the whole machine, or judge how it is loaded, never run side by side.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+__all__ = ["ModuleScheduling", "by_length", "worker_count"]
+
+SATURATING = (
+    "tests/e2e/test_sessions_balancers.py",
+    "tests/e2e/test_engine_storm.py",
+    "tests/e2e/test_broker.py",
+    "tests/e2e/test_cluster_churn.py",
+    "tests/e2e/test_faults_checks.py",
+)
+"""Modules that use all cores for seconds, or measure CPU."""
+
+LONG = (
+    *SATURATING,
+    "tests/e2e/test_faults_nodes.py",
+    "tests/e2e/test_faults_broker.py",
+    "tests/e2e/test_faults_network.py",
+    "tests/e2e/test_serve_connections.py",
+    "tests/e2e/test_serve_life.py",
+    "tests/e2e/test_serve.py",
+    "tests/e2e/test_drain.py",
+    "tests/e2e/test_demo_browser.py",
+)
+"""Modules that take longest, in the order in which they begin."""
+
+WORKERS_PER_CORE = 2
+"""Most end-to-end tests wait for something most of their time."""
+
+
+def worker_count(cores: int) -> int:
+    """How many workers `-n auto` means."""
+    return max(2, min(WORKERS_PER_CORE * cores, 8))
+
+
+def by_length(item: pytest.Item) -> tuple[int, str]:
+    """A sort key: long modules, then other end-to-end tests, then all others."""
+    module = item.nodeid.split("::", 1)[0]
+    if module in LONG:
+        return LONG.index(module), module
+    return len(LONG) + (not module.startswith("tests/e2e/")), module
+
+
+class ModuleScheduling(LoadScopeScheduling):
+    """Hands whole modules to the workers, in the order of collection; saturating ones count as one."""
+
+    def __init__(self, config: pytest.Config, log: Callable[..., Any] | None = None) -> None:
+        config.option.loadscopereorder = False
+        super().__init__(config, log)
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.split("::", 1)[0]
+        return "saturating" if module in SATURATING else module

@@ -1,0 +1,170 @@
+"""The process that `tests.support.forked` forks from: `python -m tests.support.warmed FD`.
+
+FD is its control socket. A message on it is a request as JSON, with the descriptors that the fork is to have. The
+answer is the process id of the fork. The warmed process ends when the test run closes the socket. Its forks are
+killed with it.
+"""
+
+import contextlib
+import ctypes
+import fcntl
+import gc
+import importlib
+import json
+import os
+import selectors
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from tests.support.forked import BROKER, WARMED
+
+__all__: list[str] = []
+
+LATE_IMPORTS = (
+    "fastapi",
+    "httptools",
+    "hypercorn.asyncio.run",
+    "uvicorn.lifespan.on",
+    "uvicorn.loops.uvloop",
+    "uvicorn.protocols.http.httptools_impl",
+    "uvicorn.protocols.websockets.websockets_sansio_impl",
+    "zmqio.uvicorn",
+)
+"""What the programs, or uvicorn and hypercorn, import when they run."""
+
+REQUEST_BYTES = 256 << 10
+MOST_DESCRIPTORS = 16
+# The descriptors of a fork are first moved above all numbers that it may be asked to have.
+ABOVE = 1_000
+PR_SET_PDEATHSIG = 1
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)
+
+
+def _import_all() -> None:
+    """Import the programs and what they import when they run; then leave all of it to no garbage collector."""
+    importlib.import_module(f"{BROKER}.__main__")
+    for name in (*WARMED, *LATE_IMPORTS):
+        importlib.import_module(name)
+    gc.collect()
+    gc.freeze()
+
+
+class _Warmed:
+    """Forks on request, and reports the exit codes of its forks."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._reports: dict[int, int] = {}
+        self._wake, self._wake_end = socket.socketpair()
+        self._wake.setblocking(False)
+        self._wake_end.setblocking(False)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(self._wake_end.fileno())
+
+    def run(self) -> "_Request | None":
+        """Serve until the test run ends, then return None; in a fork, return what it is to be.
+
+        A fork comes back with its signals blocked: none may meet the handlers of this process in it.
+        """
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._control, selectors.EVENT_READ)
+            selector.register(self._wake, selectors.EVENT_READ)
+            while True:
+                for key, _ in selector.select():
+                    if key.fileobj is self._wake:
+                        self._reap()
+                        continue
+                    data, descriptors, _, _ = socket.recv_fds(self._control, REQUEST_BYTES, MOST_DESCRIPTORS)
+                    if not data:
+                        return None
+                    if self._fork(descriptors) == 0:
+                        return _Request(json.loads(data), descriptors[1:])
+
+    def close(self) -> None:
+        """Close what only the warmed process uses."""
+        signal.set_wakeup_fd(-1)
+        for sock in (self._control, self._wake, self._wake_end):
+            sock.close()
+
+    def _reap(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            self._wake.recv(4096)
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    return
+                report = self._reports.pop(pid)
+                with contextlib.suppress(BrokenPipeError):
+                    os.write(report, str(os.waitstatus_to_exitcode(status)).encode())
+                os.close(report)
+
+    def _fork(self, descriptors: list[int]) -> int:
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        pid = os.fork()
+        if pid:
+            report, *passed = descriptors
+            self._reports[pid] = report
+            for descriptor in passed:
+                os.close(descriptor)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+            self._control.send(str(pid).encode())
+        return pid
+
+
+class _Request:
+    """What a fork is to be.
+
+    Args:
+        facts: as `_Forker.fork` sends them.
+        passed: the descriptors, in the order of the numbers that they are to have.
+    """
+
+    def __init__(self, facts: dict[str, Any], passed: list[int]) -> None:
+        self._facts = facts
+        self._descriptors = dict(zip(facts["descriptors"], passed, strict=True))
+
+    def become(self) -> Callable[[], None]:
+        """Make this fork what `python -m MODULE ARGUMENTS` would be; returns its program."""
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        self._take_descriptors()
+        sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115
+        sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
+        os.chdir(self._facts["folder"])
+        os.environ.clear()
+        os.environ.update(self._facts["environment"])
+        module = self._facts["module"]
+        sys.argv = [module, *self._facts["arguments"]]
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        if module == BROKER:
+            return partial(sys.modules[f"{BROKER}.__main__"].cli, prog_name="zmqio-broker")
+        program: Callable[[], None] = sys.modules[module].main
+        return program
+
+    def _take_descriptors(self) -> None:
+        moved = {wanted: fcntl.fcntl(fd, fcntl.F_DUPFD, ABOVE) for wanted, fd in self._descriptors.items()}
+        os.closerange(3, ABOVE)
+        for wanted, above in moved.items():
+            os.dup2(above, wanted)
+            os.close(above)
+
+
+def main() -> None:
+    """Be the warmed process, and in a fork its program."""
+    _import_all()
+    warmed = _Warmed(socket.socket(fileno=int(sys.argv[1])))
+    request = warmed.run()
+    warmed.close()
+    if request is not None:
+        request.become()()
+
+
+if __name__ == "__main__":
+    main()
