@@ -1,4 +1,4 @@
-"""The command line: what it refuses, and how."""
+"""The command line: help texts, and errors for invalid arguments."""
 
 import subprocess
 import sys
@@ -18,14 +18,14 @@ def test_help_names_every_command() -> None:
 
 
 @pytest.mark.parametrize("value", ["hello", "{a: 1}", "'x'"])
-def test_value_that_is_not_json_says_how_to_write_text(value: str) -> None:
+def test_value_that_is_not_json_is_rejected_with_the_way_to_quote_text(value: str) -> None:
     result = CliRunner().invoke(main, ["emit", "news", value])
     assert result.exit_code == 2
     assert "value 1 is not JSON" in result.output
     assert "'\"text\"'" in result.output
 
 
-def test_emit_without_a_broker_is_an_error_that_names_it() -> None:
+def test_emit_without_a_broker_fails_and_names_the_address() -> None:
     address = f"tcp://127.0.0.1:{free_port_block(4)}"
     result = CliRunner().invoke(main, ["emit", "--adapter", address, "--timeout", "0.2", "news"])
     assert result.exit_code == 1
@@ -33,13 +33,13 @@ def test_emit_without_a_broker_is_an_error_that_names_it() -> None:
     assert "Traceback" not in result.output
 
 
-def test_address_that_cannot_work_is_refused_in_words() -> None:
+def test_invalid_address_is_rejected_with_the_valid_forms() -> None:
     result = CliRunner().invoke(main, ["emit", "--adapter", "redis://x", "news"])
     assert result.exit_code == 1
     assert "tcp://host:port" in result.output
 
 
-def test_broker_command_is_the_broker() -> None:
+def test_broker_command_runs_the_broker() -> None:
     command = [sys.executable, "-m", "zmqio", "broker", "--help"]
     result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert result.returncode == 0
@@ -58,7 +58,7 @@ def test_broker_command_is_the_broker() -> None:
         (["chat:app", "--broker", "redis://x"], 2, "tcp://host:port"),
     ],
 )
-def test_serve_refuses_what_cannot_work_in_one_line(arguments: list[str], code: int, message: str) -> None:
+def test_serve_rejects_invalid_options_in_one_line(arguments: list[str], code: int, message: str) -> None:
     result = CliRunner().invoke(main, ["serve", *arguments])
     assert result.exit_code == code
     assert message in result.output

@@ -1,4 +1,4 @@
-"""Options refuse what cannot work, and say which and why."""
+"""Options reject invalid values; the error names the option, its value and the reason."""
 
 import pytest
 
@@ -17,7 +17,7 @@ from zmqio.exceptions import ConfigError
     "text",
     ["tcp://127.0.0.1:5555", "tcp://broker.local:1", "tcp://[::1]:5555", "ipc:///run/zmqio", f"ipc:///{'x' * 96}"],
 )
-def test_addresses_that_work(text: str) -> None:
+def test_valid_addresses_are_accepted(text: str) -> None:
     assert split_addresses(text) == (text,)
 
 
@@ -40,7 +40,7 @@ def test_several_addresses_are_split_at_commas() -> None:
         f"ipc:///{'x' * 97}",
     ],
 )
-def test_addresses_that_cannot_work_are_refused(text: str) -> None:
+def test_invalid_addresses_are_rejected(text: str) -> None:
     with pytest.raises(ConfigError):
         split_addresses(text)
 
@@ -58,13 +58,13 @@ def test_addresses_that_cannot_work_are_refused(text: str) -> None:
         (lambda: BusOptions(heartbeat_s=0), "heartbeat_s=0"),
     ],
 )
-def test_option_that_cannot_work_names_itself_and_its_value(make: object, names: str) -> None:
+def test_error_names_the_invalid_option_and_its_value(make: object, names: str) -> None:
     with pytest.raises(ConfigError) as caught:
         make()  # type: ignore[operator]
     assert names in str(caught.value)
 
 
-def test_environment_names_the_adapter_and_the_tag(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_adapter_and_node_tag_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ZMQIO_ADAPTER", raising=False)
     monkeypatch.delenv("ZMQIO_NODE_TAG", raising=False)
     assert (address_from_environment(), node_tag_from_environment()) == (None, None)
@@ -73,18 +73,18 @@ def test_environment_names_the_adapter_and_the_tag(monkeypatch: pytest.MonkeyPat
     assert (address_from_environment(), node_tag_from_environment()) == ("ipc:///run/zmqio", "wrk1")
 
 
-def test_environment_names_the_seconds_of_a_drain(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_drain_time_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ZMQIO_DRAIN_S", raising=False)
     assert ServerOptions().drain_s == 0
     monkeypatch.setenv("ZMQIO_DRAIN_S", "2.5")
     assert ServerOptions().drain_s == 2.5
     assert ServerOptions(drain_s=0).drain_s == 0
     monkeypatch.setenv("ZMQIO_DRAIN_S", "soon")
-    with pytest.raises(ConfigError, match=r"ZMQIO_DRAIN_S='soon' is no number"):
+    with pytest.raises(ConfigError, match=r"ZMQIO_DRAIN_S='soon' is not a number"):
         ServerOptions()
 
 
 @pytest.mark.parametrize("drain_s", [-1, float("inf"), float("nan")])
-def test_drain_that_cannot_be_is_refused(drain_s: float) -> None:
+def test_invalid_drain_time_is_rejected(drain_s: float) -> None:
     with pytest.raises(ConfigError, match="drain_s"):
         ServerOptions(drain_s=drain_s)

@@ -1,4 +1,4 @@
-"""Errors carry their data and say what to do."""
+"""Errors carry their data, and their text says what to do."""
 
 import copy
 import pickle
@@ -36,26 +36,28 @@ def test_limits_are_named_with_their_values() -> None:
     assert "replay_ring_bytes" in str(overflow)
 
 
-def test_timeout_keeps_what_came_and_is_a_timeout() -> None:
+def test_request_timeout_keeps_the_responses_and_is_a_timeout_error() -> None:
     error = errors.RequestTimeoutError("late", responses=[1, 2], expected=3, missing=["n"])
     assert isinstance(error, TimeoutError)
     assert (error.responses, error.received, error.expected, error.missing) == ([1, 2], 2, 3, ["n"])
 
 
-def test_version_error_says_both_versions() -> None:
-    assert "version 9" in str(errors.VersionError(9, 1))
+def test_version_error_names_both_versions() -> None:
+    error = errors.VersionError(9, 1)
+    assert "version 9" in str(error)
+    assert "supports 1" in str(error)
 
 
 @pytest.mark.parametrize("error", MADE, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("again", [copy.copy, lambda error: pickle.loads(pickle.dumps(error))])
-def test_every_error_can_be_handed_to_another_process(error, again):
-    """One that cannot breaks a whole process pool, not only its own job."""
+def test_every_error_survives_pickling_and_copying(error, again):
+    """An error that cannot be unpickled breaks a whole process pool, not only its own job."""
     other = again(error)
     assert type(other) is type(error)
     assert (str(other), other.args, vars(other)) == (str(error), error.args, vars(error))
 
 
-def test_what_an_error_is_besides_is_kept():
+def test_state_of_other_base_classes_survives_pickling():
     class Unreadable(errors.BusError, OSError):
         pass
 

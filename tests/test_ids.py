@@ -1,4 +1,4 @@
-"""Ids: their shape, and that they name their owner."""
+"""Ids have the documented format and name their owner."""
 
 import pytest
 
@@ -13,7 +13,7 @@ from zmqio.ids import (
 )
 
 
-def test_session_ids_have_the_usual_shape_and_name_their_owner() -> None:
+def test_session_ids_have_the_usual_format_and_name_their_owner() -> None:
     tag = make_node_tag()
     for sid in (make_sid(tag), make_engine_sid(tag)):
         assert is_sid_shaped(sid)
@@ -34,11 +34,11 @@ def test_node_id_begins_with_the_tag_and_is_printable() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "abc", "abcde", "ab d", "ab/d", "abcé"])
-def test_tag_of_another_shape_is_refused_with_the_rule(text: str) -> None:
+def test_malformed_tag_is_rejected_with_the_rule(text: str) -> None:
     with pytest.raises(ValueError, match="exactly 4 characters"):
         parse_node_tag(text)
 
 
 @pytest.mark.parametrize("name", ["lobby", "a" * 19, "a" * 21, "a" * 19 + "/", "a" * 19 + "\n"])
-def test_other_names_are_not_taken_for_session_ids(name: str) -> None:
+def test_other_names_do_not_have_the_format_of_a_session_id(name: str) -> None:
     assert not is_sid_shaped(name)

@@ -1,4 +1,4 @@
-"""Logging of the commands, in a process of its own: it is global state."""
+"""Logging of the commands; each test runs a separate process because the configuration is global."""
 
 import json
 import subprocess
@@ -8,8 +8,8 @@ PROGRAM = """
 import logging, structlog
 from zmqio.logs import configure_logs
 configure_logs({format!r}, {level!r}, process="node A")
-structlog.get_logger("x").info("told", number=1)
-structlog.get_logger("x").debug("not_told")
+structlog.get_logger("x").info("visible", number=1)
+structlog.get_logger("x").debug("hidden")
 logging.getLogger("uvicorn.error").warning("from the library %s", 1)
 try:
     1 / 0
@@ -26,7 +26,7 @@ def run(log_format: str, level: str = "info") -> str:
 def test_json_lines_carry_event_level_time_and_facts() -> None:
     lines = [json.loads(line) for line in run("json").splitlines()]
     assert [(line["event"], line["level"], line["process"]) for line in lines] == [
-        ("told", "info", "node A"),
+        ("visible", "info", "node A"),
         ("from the library 1", "warning", "node A"),
         ("failed", "error", "node A"),
     ]
@@ -34,16 +34,16 @@ def test_json_lines_carry_event_level_time_and_facts() -> None:
     assert "ZeroDivisionError" in lines[2]["exception"]
 
 
-def test_auto_is_json_where_there_is_no_terminal() -> None:
-    assert json.loads(run("auto").splitlines()[0])["event"] == "told"
+def test_auto_writes_json_without_a_terminal() -> None:
+    assert json.loads(run("auto").splitlines()[0])["event"] == "visible"
 
 
-def test_console_is_for_people() -> None:
+def test_console_lines_are_readable() -> None:
     text = run("console")
-    assert "told" in text
+    assert "visible" in text
     assert "number=1" in text
     assert "ZeroDivisionError" in text
 
 
-def test_level_hides_what_is_below() -> None:
-    assert "told" not in run("json", "warning")
+def test_lower_levels_are_not_logged() -> None:
+    assert "visible" not in run("json", "warning")

@@ -1,14 +1,14 @@
-"""`StopRequests`: an echo of a signal is no second wish."""
+"""A duplicate of the first signal is not a repeated request to stop."""
 
-from zmqio.stop_requests import SAME_STOP_S, StopRequests
+from zmqio.stop_requests import REPEAT_AFTER_S, StopRequests
 
 
-def test_first_signal_and_its_echoes_are_one_wish() -> None:
+def test_first_signal_and_its_duplicates_are_one_request() -> None:
     requests = StopRequests()
-    assert [requests.again(now) for now in (100.0, 100.0, 100.0 + SAME_STOP_S / 2)] == [False] * 3
+    assert [requests.is_repeated(now) for now in (100.0, 100.0, 100.0 + REPEAT_AFTER_S / 2)] == [False] * 3
 
 
-def test_signal_that_comes_later_insists_and_so_do_all_after_it() -> None:
+def test_later_signal_and_all_after_it_are_repeated_requests() -> None:
     requests = StopRequests()
-    assert not requests.again(100.0)
-    assert [requests.again(100.0 + later * SAME_STOP_S) for later in (1, 1.1, 50)] == [True] * 3
+    assert not requests.is_repeated(100.0)
+    assert [requests.is_repeated(100.0 + later * REPEAT_AFTER_S) for later in (1, 1.1, 50)] == [True] * 3

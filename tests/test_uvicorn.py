@@ -1,4 +1,4 @@
-"""Tests of `zmqio.uvicorn`: the names that users type on uvicorn's command line."""
+"""The protocol classes load by the names that users type on uvicorn's command line."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""`python -m zmqio` is the command `zmqio`."""
+"""`python -m zmqio` runs the `zmqio` command."""
 
 from zmqio.cli import main
 

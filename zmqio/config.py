@@ -1,6 +1,7 @@
-"""Options: frozen, with units in their names, checked when they are made.
+"""Options of `zmqio.Server` and `zmqio.ZmqAdapter`: frozen, with units in their names, checked on construction.
 
-Every limit has its default here and nowhere else, and says what happens beyond it.
+Every field of `EngineOptions` and `ServerOptions` is an option of `Server(...)`. Every field of `BusOptions` is an
+option of `ZmqAdapter(...)`. This module is the only place where defaults are set.
 """
 
 import math
@@ -24,46 +25,54 @@ __all__ = [
 ]
 
 DEFAULT_ADDRESS = "tcp://127.0.0.1:5555"
-TCP_PORTS_OF_A_BROKER = 4
+BROKER_PORTS = 4
 UNIX_PATH_BYTES = 107
 """Longest path of a Unix socket. Source: unix(7)."""
 REPLAY_OVERHEAD_BYTES = 512
-"""A message that is sent again travels inside an answer, which has to fit in one message too."""
+"""Reserved in every message: a replayed message is wrapped in a response, which must fit in one message too."""
 
 
 def drain_s_from_environment() -> float:
-    """Seconds of a drain that `ZMQIO_DRAIN_S` names, or 0.
+    """Return the seconds in `ZMQIO_DRAIN_S`; 0 if it is not set.
 
     Raises:
-        ConfigError: it is no number.
+        ConfigError: the value is not a number.
     """
     text = os.environ.get("ZMQIO_DRAIN_S") or "0"
     try:
         return float(text)
     except ValueError:
-        raise ConfigError(f"ZMQIO_DRAIN_S={text!r} is no number of seconds") from None
+        raise ConfigError(f"ZMQIO_DRAIN_S={text!r} is not a number of seconds") from None
 
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """How a node speaks Engine.IO to its clients.
+    """Options of Engine.IO: connections, heartbeat and limits of one client.
 
     Attributes:
-        ping_interval_s: seconds between two heartbeats.
-        ping_timeout_s: seconds that a client may take to answer one; then it is closed with `ping timeout`.
-        upgrade_timeout_s: seconds that a WebSocket probe may take; then the probe is closed, polling goes on.
-        max_payload_bytes: largest packet or polling body from a client, and largest polling body to one.
-        max_payload_packets: most packets in one polling body; more closes the session (`parse error`).
-        session_buffer_bytes: most bytes that wait for one client; beyond it is closed with `slow client`.
-        session_buffer_packets: most packets that wait for one client; beyond it is closed with `slow client`.
-        transports: what clients may use, of `polling` and `websocket`.
-        allow_upgrades: whether a polling client may move to WebSocket.
-        http_compression: whether polling bodies over `compression_threshold_bytes` are compressed.
-        compression_threshold_bytes: smallest polling body that is compressed.
-        cors_allowed_origins: `"*"`, a list of origins, a function of the origin, `()` for no CORS handling at
-            all, or None for the same origin only.
-        cors_credentials: whether browsers may send cookies.
-        cookie: None, or the name of a cookie that carries the Engine.IO id, or a mapping of its attributes.
+        ping_interval_s: seconds between two heartbeats (default 25).
+        ping_timeout_s: seconds that a client has to answer a heartbeat (default 20). After that, its session is
+            closed with the reason `ping timeout`.
+        upgrade_timeout_s: seconds that an upgrade to WebSocket may take (default 10). After that, the WebSocket is
+            closed and the session continues over polling.
+        max_payload_bytes: largest packet or polling body from a client, and largest polling body to a client
+            (default 1,000,000). A larger WebSocket message closes the session; a larger body is rejected with 413.
+        max_payload_packets: most packets in one polling body, in either direction (default 1,000). A client's body
+            with more closes the session with the reason `parse error`.
+        session_buffer_bytes: most bytes queued for one client (default 1 MiB). Beyond that, its session is closed
+            with the reason `slow client`.
+        session_buffer_packets: most packets queued for one client (default 10,000). Beyond that, its session is
+            closed with the reason `slow client`.
+        transports: transports that clients may use (default both: `polling` and `websocket`).
+        allow_upgrades: whether a polling client may upgrade to WebSocket (default True).
+        http_compression: whether polling bodies are compressed if the client accepts it (default True).
+        compression_threshold_bytes: smallest polling body that is compressed (default 1,024).
+        cors_allowed_origins: origins whose pages may connect. None (default): only the server's own origin. `"*"`:
+            every origin. A list of origins, or a function of the origin: those it allows. `()`: no CORS handling,
+            for a proxy or middleware that does it.
+        cors_credentials: whether browsers may send cookies from other origins (default True).
+        cookie: name of a cookie that carries the Engine.IO id, or a mapping with its `name` and attributes. None
+            (default): no cookie.
     """
 
     ping_interval_s: float = 25.0
@@ -86,27 +95,30 @@ class EngineOptions:
         _positive(self, "max_payload_packets", "session_buffer_bytes", "session_buffer_packets")
         unknown = set(self.transports) - {"polling", "websocket"}
         if unknown or not self.transports:
-            raise ConfigError(f"transports={self.transports!r}: choose from 'polling' and 'websocket'")
+            raise ConfigError(f"transports={self.transports!r} must be one or both of 'polling' and 'websocket'")
 
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """How a node speaks Socket.IO to its clients.
+    """Options of Socket.IO: namespaces, events and the shutdown of one node.
 
     Attributes:
-        connect_timeout_s: seconds that a connection may take to join its first namespace; then it is closed.
-        request_timeout_s: seconds that answers from other nodes may take.
-        max_pending_events: most events of one client that wait for a handler (with `concurrent_events`: that are
-            handled at once); beyond it the client is read more slowly.
-        concurrent_events: whether the handlers of one client's events run at the same time and not one after
-            the other; they begin in order, and may end in any.
-        cleanup_empty_child_namespaces: whether a namespace that was made by a pattern or function is closed when
-            its last client leaves.
-        max_empty_child_namespaces: most of such namespaces that are kept while nobody is in them; beyond it the
-            longest empty are closed, and made again when a client comes.
-        max_namespaces_per_client: most namespaces that one connection may be in; one more is refused.
-        drain_s: seconds over which clients are let go when the host is told to stop, and by `close()`; 0: all at
-            once. Left out: what `ZMQIO_DRAIN_S` says, else 0.
+        connect_timeout_s: seconds that a connection has to join its first namespace (default 45). After that, it
+            is closed.
+        request_timeout_s: seconds to wait for responses from other nodes (default 5). After that, the request
+            fails with `RequestTimeoutError`.
+        max_pending_events: most events of one client that wait for a handler; with `concurrent_events`, most that
+            are handled at once (default 100). Beyond that, the server reads from the client more slowly.
+        concurrent_events: whether the handlers of one client's events run concurrently (default False: one after
+            the other). Concurrent handlers start in order and may finish in any order.
+        cleanup_empty_child_namespaces: whether a namespace created by a pattern or function is closed when its
+            last client leaves (default False).
+        max_empty_child_namespaces: most empty namespaces created by a pattern or function that are kept (default
+            1,000). Beyond that, those that have been empty longest are closed; they are created again on demand.
+        max_namespaces_per_client: most namespaces that one connection may join (default 100). Beyond that, joins
+            are refused.
+        drain_s: seconds over which clients are disconnected when the host stops and by `close()` (default: the
+            environment variable `ZMQIO_DRAIN_S`, otherwise 0). 0 disconnects all clients at once.
     """
 
     connect_timeout_s: float = 45.0
@@ -122,25 +134,30 @@ class ServerOptions:
         _positive(self, "connect_timeout_s", "request_timeout_s", "max_pending_events")
         _positive(self, "max_empty_child_namespaces", "max_namespaces_per_client")
         if not 0 <= self.drain_s < math.inf:
-            raise ConfigError(f"drain_s={self.drain_s!r} has to be 0 or a number of seconds")
+            raise ConfigError(f"drain_s={self.drain_s!r} must be 0 or a positive, finite number of seconds")
 
 
 @dataclass(frozen=True, slots=True)
 class BusOptions:
-    """How a node speaks to the other nodes.
+    """Options of the bus: messages between nodes, their replay, and failure detection.
 
     Attributes:
-        prefix: first part of every topic, so that several applications can share a broker.
-        heartbeat_s: seconds between two heartbeats of this node.
-        dead_after_s: seconds of silence after which a node is taken for dead.
-        publish_queue_messages: most messages that wait for a broker that is connected; beyond it, as while no
-            broker is, they wait in the replay ring alone, and volatile ones are dropped.
-        max_message_bytes: largest message; a larger one is refused with `MessageTooLargeError` (512 bytes of it
-            are for what a replay adds).
-        barrier_timeout_s: longest time that a join waits for the second of several brokers.
-        replay_ring_bytes: most bytes of sent messages that are kept for nodes that missed them; beyond it the
-            oldest go. When those have not been taken by any broker yet, a publish fails with `BusOverflowError`.
-        replay_ring_s: seconds that they are kept. What somebody misses and nobody keeps is a gap, and is told.
+        prefix: first part of every topic (default `zmqio`). Applications with different prefixes can share a
+            broker.
+        heartbeat_s: seconds between two heartbeats of this node (default 1).
+        dead_after_s: seconds of silence after which another node is considered dead (default 5).
+        publish_queue_messages: most messages queued for a connected broker (default 10,000). Beyond that, and
+            while no broker is connected, messages are kept only in the replay buffer, and volatile ones are
+            dropped.
+        max_message_bytes: largest message between nodes, of which 512 bytes are reserved for replay (default 8
+            MiB). A larger message fails with `MessageTooLargeError`. Set the same limit on the broker.
+        barrier_timeout_s: with several brokers, the longest time that a join waits for the acknowledgement of a
+            second broker (default 0.25).
+        replay_ring_bytes: most bytes of sent messages kept for nodes that missed them (default 64 MiB). Beyond
+            that, the oldest are discarded. If no broker has accepted the oldest yet, publishing fails with
+            `BusOverflowError` instead.
+        replay_ring_s: seconds that sent messages are kept (default 60). A node that misses a message that is no
+            longer kept reports a gap (`io.on_bus_gap`).
     """
 
     prefix: str = "zmqio"
@@ -158,18 +175,18 @@ class BusOptions:
         _positive(self, "barrier_timeout_s")
         if self.max_message_bytes <= REPLAY_OVERHEAD_BYTES:
             raise ConfigError(
-                f"max_message_bytes={self.max_message_bytes!r} has to be more than {REPLAY_OVERHEAD_BYTES}: so "
-                "many bytes of it are for what a replay adds"
+                f"max_message_bytes={self.max_message_bytes!r} must be more than {REPLAY_OVERHEAD_BYTES}: so many "
+                "bytes are reserved for replay"
             )
         if not self.prefix or "/" in self.prefix or "\0" in self.prefix:
-            raise ConfigError(f"prefix={self.prefix!r}: it must not be empty or have a '/' or a NUL in it")
+            raise ConfigError(f"prefix={self.prefix!r} must not be empty or contain '/' or NUL")
 
 
 def split_addresses(text: str) -> tuple[str, ...]:
     """Split "tcp://a:5555,tcp://b:5555" into checked broker addresses.
 
     Raises:
-        ConfigError: an address is neither `tcp://host:port` nor `ipc://path`, or none is given.
+        ConfigError: an address is neither `tcp://host:port` nor `ipc://path`, or there is no address.
     """
     addresses = tuple(part.strip() for part in text.split(",") if part.strip())
     if not addresses:
@@ -185,12 +202,12 @@ def _check_address(address: str) -> None:
         _check_path(address, rest)
         return
     host, _, port = rest.rpartition(":")
-    last_port = 65_536 - TCP_PORTS_OF_A_BROKER
+    last_port = 65_536 - BROKER_PORTS
     if scheme == "tcp" and host and port.isdecimal() and 0 < int(port) <= last_port:
         return
     raise ConfigError(
-        f"broker address {address!r} is not one of 'tcp://host:port' (port 1 to {last_port}; the three ports "
-        "after it are the broker's too) and 'ipc://path'"
+        f"broker address {address!r} is neither 'tcp://host:port' nor 'ipc://path'; the port must be from 1 to "
+        f"{last_port}, because the broker also uses the three ports after it"
     )
 
 
@@ -198,8 +215,8 @@ def _check_path(address: str, path: str) -> None:
     size = len(os.fsencode(path)) + len(".subscribe")
     if size > UNIX_PATH_BYTES:
         raise ConfigError(
-            f"broker address {address!r}: the paths of its sockets would have {size} bytes; the system takes "
-            f"{UNIX_PATH_BYTES} at most, so choose a shorter one"
+            f"broker address {address!r} is too long: its socket paths have {size} bytes and the system allows "
+            f"{UNIX_PATH_BYTES}; choose a shorter path"
         )
 
 
@@ -207,14 +224,14 @@ def _positive(options: object, *names: str) -> None:
     for name in names:
         value = getattr(options, name)
         if not value > 0:
-            raise ConfigError(f"{name}={value!r} has to be greater than 0")
+            raise ConfigError(f"{name}={value!r} must be greater than 0")
 
 
 def node_tag_from_environment() -> str | None:
-    """The node tag that `ZMQIO_NODE_TAG` names, if any."""
+    """Return the node tag in `ZMQIO_NODE_TAG`; None if it is not set."""
     return os.environ.get("ZMQIO_NODE_TAG") or None
 
 
 def address_from_environment() -> str | None:
-    """The broker address that `ZMQIO_ADAPTER` names, if any."""
+    """Return the broker address in `ZMQIO_ADAPTER`; None if it is not set."""
     return os.environ.get("ZMQIO_ADAPTER") or None

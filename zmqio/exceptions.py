@@ -1,26 +1,27 @@
-"""The error tree. Every error carries its data as attributes and says what to do about it.
+"""The error classes. Errors carry their data as attributes, and their text says what to do.
 
 ZmqioError
-├── ProtocolError (ValueError)          bytes or values that break a rule of a protocol
+├── ProtocolError (ValueError)          bytes or values that violate a protocol
 │   ├── PacketError                     a Socket.IO packet
-│   ├── TopicError                      a bus topic; a namespace or room name that cannot be one
+│   ├── TopicError                      a bus topic, or a namespace or room name that cannot be part of one
 │   ├── EnvelopeError                   a message between nodes
-│   │   └── VersionError                ... of a wire version that this node does not speak
-│   ├── ZmtpError                       what a peer says that is no ZeroMQ peer, or not the right one
-│   └── PublishRequestError             a request from an outside service
-├── ConfigError (ValueError)            an option that cannot work; says which, its value and what would
+│   │   └── VersionError                a message between nodes with an unsupported wire version
+│   ├── ZmtpError                       bytes from a peer that does not speak ZeroMQ, or is of the wrong kind
+│   └── PublishRequestError             a publish request from an outside service
+├── ConfigError (ValueError)            an option with an invalid value
 ├── ConnectRefused                      raised by a connect handler or middleware to refuse a client
-├── BusError                            the way to the other nodes
-│   ├── BusUnavailableError             no broker is connected, for what cannot wait
-│   ├── BusOverflowError                no broker takes messages, and no more can wait
-│   └── MessageTooLargeError            over the limit for one message on the bus
-├── RequestTimeoutError (TimeoutError)  answers of clients or nodes did not come in time; keeps those that did
-├── ServeError                          `zmqio serve` cannot start, or cannot go on
+├── BusError                            a message did not reach the other nodes
+│   ├── BusUnavailableError             no broker is connected, and the operation cannot be queued
+│   ├── BusOverflowError                no broker accepts messages, and the replay buffer is full
+│   └── MessageTooLargeError            a message over the size limit of the bus
+├── RequestTimeoutError (TimeoutError)  clients or nodes did not respond in time; keeps the responses received
+├── ServeError                          `zmqio serve` cannot start or cannot continue
 ├── SocketGoneError                     the client has disconnected
-└── ServerClosedError                   the server was closed and does not start again by itself
+└── ServerClosedError                   the server is closed and does not restart by itself
 
-Whose fault is it: `ProtocolError` is raised on both sides. On what was received it is the peer's fault and
-ends at the place that received it (counted, logged, dropped); on what the caller passed it is the caller's.
+`ProtocolError` is raised for received and for sent data. For received data the peer is at fault: the receiver
+counts and logs the error and drops the data. For data passed to zmqio the caller is at fault: the caller gets the
+error.
 """
 
 from collections.abc import Sequence
@@ -49,19 +50,19 @@ __all__ = [
 
 
 class ZmqioError(Exception):
-    """Base of every error that zmqio raises on purpose. Each can be pickled: a process pool hands it on whole."""
+    """Base class of all errors that zmqio raises. All of them can be pickled, so they survive a process pool."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         _, args, *state = cast("tuple[Any, ...]", super().__reduce__())
-        return (_remake, (type(self), args), *state)
+        return (_unpickle, (type(self), args), *state)
 
 
 class ProtocolError(ZmqioError, ValueError):
-    """Bytes or values break a rule of a protocol."""
+    """Bytes or values violate a protocol."""
 
 
 class PacketError(ProtocolError):
-    """A Socket.IO packet is malformed, or a value cannot be put in one."""
+    """A Socket.IO packet is malformed, or a value cannot be encoded in a packet."""
 
 
 class TopicError(ProtocolError):
@@ -73,19 +74,19 @@ class EnvelopeError(ProtocolError):
 
 
 class VersionError(EnvelopeError):
-    """A message between nodes has a wire version that this node does not speak."""
+    """A message between nodes has a wire version that this node does not support."""
 
     def __init__(self, version: object, supported: int) -> None:
         super().__init__(
-            f"wire version {version!r} is not spoken here (this node speaks {supported}); "
-            "run the same zmqio release on all nodes, or give them different prefixes"
+            f"wire version {version!r} is not supported (this node supports {supported}); run the same zmqio "
+            "release on all nodes, or set a different `prefix` for each release"
         )
         self.version = version
         self.supported = supported
 
 
 class ZmtpError(ProtocolError):
-    """A peer does not speak ZMTP 3 as it must; the text says what it did."""
+    """A peer violates ZMTP 3; the text says how."""
 
 
 class PublishRequestError(ProtocolError):
@@ -93,13 +94,13 @@ class PublishRequestError(ProtocolError):
 
 
 class ConfigError(ZmqioError, ValueError):
-    """An option has a value that cannot work."""
+    """An option has an invalid value."""
 
 
 class ConnectRefused(ZmqioError):
-    """Raise it in a connect handler or middleware to refuse the client.
+    """Raise this in a connect handler or middleware to refuse the client.
 
-    The client gets a `connect_error` with `message`, and `data` as `error.data`.
+    The client receives a `connect_error` with `message`, and with `data` as `error.data`.
     """
 
     def __init__(self, message: str = "refused", data: Any = None) -> None:
@@ -109,25 +110,25 @@ class ConnectRefused(ZmqioError):
 
 
 class BusError(ZmqioError):
-    """The way to the other nodes failed; local clients were served all the same."""
+    """A message did not reach the other nodes. Local clients were served."""
 
 
 class BusUnavailableError(BusError):
-    """No broker is connected, and this cannot wait for one; it did not leave this process."""
+    """No broker is connected, and the operation cannot be queued. Nothing was sent to other nodes."""
 
 
 class BusOverflowError(BusError):
-    """No broker takes messages, and there is no room for one more to wait; it was not sent to other nodes.
+    """No broker accepts messages, and the replay buffer is full. The message was not sent to other nodes.
 
     Attributes:
-        waiting_messages: how many wait already.
-        limit_bytes: most bytes that may wait.
+        waiting_messages: number of messages already pending.
+        limit_bytes: most bytes that may be pending (`replay_ring_bytes`).
     """
 
     def __init__(self, waiting_messages: int, limit_bytes: int) -> None:
         super().__init__(
-            f"no broker takes messages, and the {waiting_messages} that wait leave no room for another (limit "
-            f"{limit_bytes} bytes; a question never waits): emit less, look after the broker, or raise "
+            f"cannot queue the message: no broker accepts messages and {waiting_messages} are already pending "
+            f"(limit {limit_bytes} bytes; requests are never queued); check the broker, emit less, or raise "
             "`replay_ring_bytes`"
         )
         self.waiting_messages = waiting_messages
@@ -135,29 +136,29 @@ class BusOverflowError(BusError):
 
 
 class MessageTooLargeError(BusError):
-    """A message is over the limit for one message on the bus; it was not sent to other nodes."""
+    """A message is over the size limit of the bus. It was not sent to other nodes."""
 
     def __init__(self, size_bytes: int, limit_bytes: int) -> None:
         super().__init__(
-            f"a message of {size_bytes} bytes is over the limit of {limit_bytes} bytes for one message on the "
-            "bus; send less at once, or raise `max_message_bytes` on every node and on the broker"
+            f"a message of {size_bytes} bytes is over the bus limit of {limit_bytes} bytes per message; send "
+            "less at once, or raise `max_message_bytes` on every node and on the broker"
         )
         self.size_bytes = size_bytes
         self.limit_bytes = limit_bytes
 
 
 class RequestTimeoutError(ZmqioError, TimeoutError):
-    """Not all answers came in time.
+    """Not all responses arrived in time.
 
     Attributes:
-        responses: the answers that did come, in the order in which they came.
-        expected: how many answers were due, as far as known.
-        missing: ids of the nodes that did not answer.
+        responses: the responses received, in order of arrival.
+        expected: number of expected responses, as far as known.
+        missing: ids of the nodes that did not respond.
     """
 
     def __init__(
         self,
-        message: str = "the answer did not come in time",
+        message: str = "the response did not arrive in time",
         *,
         responses: Sequence[Any] = (),
         expected: int = 1,
@@ -169,33 +170,33 @@ class RequestTimeoutError(ZmqioError, TimeoutError):
         self.missing = list(missing)
 
     def with_responses(self, responses: Sequence[Any]) -> "RequestTimeoutError":
-        """The same error, with its answers in the form that the caller would have got them in."""
+        """Return the same error with its responses in the form that the caller expects."""
         return RequestTimeoutError(str(self), responses=responses, expected=self.expected, missing=self.missing)
 
     @property
     def received(self) -> int:
-        """How many answers came."""
+        """Number of responses received."""
         return len(self.responses)
 
 
 class ServeError(ZmqioError):
-    """`zmqio serve` cannot start, or cannot go on; the text says why in one line."""
+    """`zmqio serve` cannot start or cannot continue; the text says why in one line."""
 
 
 class ServerClosedError(ZmqioError):
-    """The server was closed; only an explicit `await io.start()` starts it again."""
+    """The server is closed; only `await io.start()` starts it again."""
 
     def __init__(self) -> None:
-        super().__init__("the server was closed; it does not start again by itself: `await io.start()`")
+        super().__init__("the server is closed and does not restart by itself; call `await io.start()` first")
 
 
 class SocketGoneError(ZmqioError):
-    """The client has disconnected, so there is nobody to answer."""
+    """The client has disconnected."""
 
 
-def _remake(kind: type[ZmqioError], args: tuple[Any, ...]) -> ZmqioError:
-    """Make an error again without its `__init__`, which may want other arguments than those it gave its base."""
+def _unpickle(kind: type[ZmqioError], args: tuple[Any, ...]) -> ZmqioError:
+    """Recreate an error without its `__init__`, whose arguments may differ from those of its base class."""
     error = kind.__new__(kind, *args)
-    if isinstance(error, OSError):  # a TimeoutError, too; it has not looked at them yet
+    if isinstance(error, OSError):  # TimeoutError too: `__new__` alone does not store its arguments
         OSError.__init__(error, *args)
     return error

@@ -1,9 +1,9 @@
-"""Ids: their types, their shape, and how they are made.
+"""Ids of sessions and nodes: their types, format and generation.
 
-Every session id names its owner: 4 characters of node tag, then 16 random ones (96 bits). A balancer can
-therefore route on `sid` without a table, and a send to one socket goes straight to the node that holds it.
+Every session id names its owner: 4 characters of node tag followed by 16 random characters (96 bits). A balancer
+can therefore route by `sid` without a table, and a message to one socket is sent only to the node that owns it.
 
-Source: the usual shape of an Engine.IO id is 20 URL-safe characters (engine.io `base64id`).
+Source: an Engine.IO id usually has 20 URL-safe characters (engine.io's `base64id`).
 """
 
 import base64
@@ -29,13 +29,13 @@ __all__ = [
 ]
 
 Sid = NewType("Sid", str)
-"""A Socket.IO id: one client in one namespace."""
+"""The id of a Socket.IO socket: one client in one namespace."""
 EngineSid = NewType("EngineSid", str)
-"""An Engine.IO id: one connection, whatever its transport."""
+"""The id of an Engine.IO session: one connection, on any transport."""
 NodeId = NewType("NodeId", str)
-"""One run of one process: its tag and 11 random characters (64 bits)."""
+"""The id of one run of a node: its tag and 11 random characters (64 bits)."""
 NodeTag = NewType("NodeTag", str)
-"""The first 4 characters of every id that a node makes."""
+"""The first 4 characters of every id that a node generates."""
 
 NODE_TAG_LENGTH = 4
 SID_LENGTH = 20
@@ -45,7 +45,7 @@ _TAG_SHAPE = re.compile(r"[A-Za-z0-9_-]{4}")
 
 
 def make_node_tag() -> NodeTag:
-    """Draw a random node tag: 24 bits, so a clash is possible and is settled when nodes meet."""
+    """Return a random node tag of 24 bits. Two nodes may draw the same tag; this is resolved when they connect."""
     return NodeTag(secrets.token_urlsafe(3))
 
 
@@ -53,37 +53,37 @@ def parse_node_tag(text: str) -> NodeTag:
     """Check a configured node tag.
 
     Raises:
-        ValueError: `text` is not exactly 4 characters of A-Z a-z 0-9 _ -.
+        ValueError: `text` does not consist of exactly 4 characters of A-Z a-z 0-9 _ -.
     """
     if not _TAG_SHAPE.fullmatch(text):
-        raise ValueError(f"node tag {text!r} has to be exactly 4 characters of A-Z a-z 0-9 _ -")
+        raise ValueError(f"node tag {text!r} must be exactly 4 characters of A-Z a-z 0-9 _ -")
     return NodeTag(text)
 
 
 def make_node_id(tag: NodeTag) -> NodeId:
-    """Make the id of this run of this process: the tag and 8 random bytes as 11 URL-safe characters."""
+    """Generate the id of one run of a node: its tag and 8 random bytes as 11 URL-safe characters."""
     return NodeId(tag + secrets.token_urlsafe(8))
 
 
 def make_sid(tag: NodeTag) -> Sid:
-    """Make a Socket.IO id that names `tag` as its owner."""
-    return Sid(tag + _random_16())
+    """Generate a Socket.IO id that names `tag` as its owner."""
+    return Sid(tag + _random_characters())
 
 
 def make_engine_sid(tag: NodeTag) -> EngineSid:
-    """Make an Engine.IO id that names `tag` as its owner."""
-    return EngineSid(tag + _random_16())
+    """Generate an Engine.IO id that names `tag` as its owner."""
+    return EngineSid(tag + _random_characters())
 
 
 def is_sid_shaped(name: str) -> bool:
-    """Whether `name` looks like a session id: exactly 20 URL-safe characters."""
+    """Whether `name` has the format of a session id: exactly 20 URL-safe characters."""
     return len(name) == SID_LENGTH and _SID_SHAPE.fullmatch(name) is not None
 
 
 def tag_of(sid: str) -> NodeTag:
-    """The node tag that a session id names; meaningless for other strings."""
+    """Return the node tag in a session id; meaningless for other strings."""
     return NodeTag(sid[:NODE_TAG_LENGTH])
 
 
-def _random_16() -> str:
+def _random_characters() -> str:
     return base64.urlsafe_b64encode(os.urandom(12)).decode("ascii")

@@ -1,4 +1,4 @@
-"""Say something once, and then at most once in a while, with how often it happened."""
+"""Rate limits for log lines: an event is logged at once, and then at most so many times per interval."""
 
 import time
 from collections import defaultdict
@@ -11,40 +11,44 @@ DEFAULT_INTERVAL_S = 60.0
 
 
 class LogLimit:
-    """Decides whether one kind of event may be logged now. Has no clock of its own.
+    """Decides whether an occurrence of one event is logged. Pure: time is an argument.
 
     Args:
-        interval_s: seconds between two bursts of log lines of this kind.
-        burst: most log lines in one burst.
+        interval_s: length of an interval, in seconds.
+        burst: most log lines per interval.
     """
 
     def __init__(self, interval_s: float = DEFAULT_INTERVAL_S, burst: int = 1) -> None:
         self._interval_s = interval_s
         self._burst = burst
-        self._begun_at: float | None = None
-        self._said = 0
-        self._unsaid = 0
+        self._interval_start_s: float | None = None
+        self._logged = 0
+        self._unlogged = 0
 
-    def happened(self, now_s: float) -> int:
-        """Count one occurrence; returns how many to report now, or 0 to stay silent."""
-        self._unsaid += 1
-        if self._begun_at is None or now_s - self._begun_at >= self._interval_s:
-            self._begun_at, self._said = now_s, 0
-        if self._said >= self._burst:
+    def record(self, now_s: float) -> int:
+        """Count one occurrence. Return how many occurrences to log now; 0 for none.
+
+        The number includes the occurrences that were not logged before.
+        """
+        self._unlogged += 1
+        if self._interval_start_s is None or now_s - self._interval_start_s >= self._interval_s:
+            self._interval_start_s, self._logged = now_s, 0
+        if self._logged >= self._burst:
             return 0
-        self._said += 1
-        count, self._unsaid = self._unsaid, 0
+        self._logged += 1
+        count, self._unlogged = self._unlogged, 0
         return count
 
 
 class LimitedLog:
-    """A log for what clients can cause as often as they like: each event only so many times in a while.
+    """A logger with a rate limit per event, for events that clients can cause at will.
 
     Args:
         log: a structlog logger.
-        interval_s: seconds between two bursts of one event.
-        burst: most lines in one burst; `times` in a line says how many it stands for.
-        clock: gives the seconds of any steady clock.
+        interval_s: length of an interval, in seconds.
+        burst: most lines of one event per interval. The key `times` of a line is the number of occurrences it
+            stands for.
+        clock: returns the seconds of a monotonic clock.
     """
 
     def __init__(
@@ -55,11 +59,11 @@ class LimitedLog:
         self._limits = defaultdict[str, LogLimit](lambda: LogLimit(interval_s, burst))
 
     def info(self, event: str, **facts: Any) -> None:
-        """Say it as INFO."""
-        if times := self._limits[event].happened(self._clock()):
+        """Log the event at INFO, unless its limit is reached."""
+        if times := self._limits[event].record(self._clock()):
             self._log.info(event, times=times, **facts)
 
     def warning(self, event: str, **facts: Any) -> None:
-        """Say it as WARNING."""
-        if times := self._limits[event].happened(self._clock()):
+        """Log the event at WARNING, unless its limit is reached."""
+        if times := self._limits[event].record(self._clock()):
             self._log.warning(event, times=times, **facts)

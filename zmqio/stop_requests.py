@@ -1,24 +1,26 @@
-"""Tell a second wish to stop from an echo of the first. Pure: time is an argument."""
+"""Tells repeated stop signals from duplicates of the first one. Pure: time is an argument."""
 
-__all__ = ["SAME_STOP_S", "StopRequests"]
+__all__ = ["REPEAT_AFTER_S", "StopRequests"]
 
-SAME_STOP_S = 1.0
-"""One stop may be told twice: systemd, or Ctrl-C in a terminal, signals every process of a group, and a supervisor
-passes the signal on to its workers. Who loses patience takes longer than that."""
+REPEAT_AFTER_S = 1.0
+"""Signals within this many seconds of the first are duplicates of it.
+
+systemd and Ctrl-C in a terminal signal every process of a group, and a supervisor also forwards the signal to its
+workers. A person who insists takes longer."""
 
 
 class StopRequests:
-    """The signals to stop that one process got."""
+    """The stop signals that one process has received."""
 
     def __init__(self) -> None:
         self._first_at: float | None = None
 
-    def again(self, now: float) -> bool:
-        """Note a signal; True if somebody who has told us before insists.
+    def is_repeated(self, now: float) -> bool:
+        """Record a signal. Return whether it repeats an earlier request to stop.
 
         Args:
-            now: seconds of any steady clock.
+            now: seconds of a monotonic clock.
         """
         if self._first_at is None:
             self._first_at = now
-        return now - self._first_at >= SAME_STOP_S
+        return now - self._first_at >= REPEAT_AFTER_S

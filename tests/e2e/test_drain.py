@@ -23,7 +23,7 @@ from tests.support.front import Front
 from tests.support.js_clients import JsClient
 from tests.support.node_config import NodeConfig
 from tests.support.timing import LIMIT_S, wait_until
-from zmqio.stop_requests import SAME_STOP_S
+from zmqio.stop_requests import REPEAT_AFTER_S
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -63,7 +63,7 @@ class Stage:
 
     async def insist(self) -> int:
         """Tell it again, when that is no echo any more; returns its exit code."""
-        await asyncio.sleep(SAME_STOP_S)  # no wait for something: what makes it another signal
+        await asyncio.sleep(REPEAT_AFTER_S)  # no wait for something: what makes it another signal
         return await self.stopping.stop()
 
 

@@ -8,7 +8,7 @@ import urllib.request
 from typing import IO
 
 from tests.support.timing import LIMIT_S
-from zmqio.stop_requests import SAME_STOP_S
+from zmqio.stop_requests import REPEAT_AFTER_S
 
 PROGRAM = """
 import asyncio, gc, logging, socket, sys
@@ -70,7 +70,7 @@ def test_second_signal_ends_the_connections_at_once() -> None:
         process.send_signal(signal.SIGTERM)
         _skip_to(process.stdout, "connections end, on uvloop")
         _get(port)  # it is served as before
-        time.sleep(SAME_STOP_S)  # until then it would be an echo of the first
+        time.sleep(REPEAT_AFTER_S)  # until then it would be an echo of the first
         process.send_signal(signal.SIGTERM)
         _skip_to(process.stdout, "at once")
         output, _ = process.communicate(timeout=LIMIT_S)

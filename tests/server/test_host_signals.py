@@ -12,7 +12,7 @@ import pytest
 from tests.support.timing import wait_until
 from zmqio.server import host_signals
 from zmqio.server.host_signals import HostSignals
-from zmqio.stop_requests import SAME_STOP_S
+from zmqio.stop_requests import REPEAT_AFTER_S
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_host_hears_at_once_when_somebody_insists(heard: list[str], clock: Clock
     signals = server(heard, holds=True)
     signals.wrap()
     stop_me()
-    clock.now += SAME_STOP_S
+    clock.now += REPEAT_AFTER_S
     stop_me()
     assert heard == ["server", "server again", "host"]
     signals.unwrap()
@@ -94,7 +94,7 @@ def test_next_server_of_a_process_is_not_insisted_on(heard: list[str], clock: Cl
         signals.wrap()
         stop_me()
         signals.unwrap()
-        clock.now += 10 * SAME_STOP_S
+        clock.now += 10 * REPEAT_AFTER_S
     assert heard == ["server", "host"] * 2
 
 

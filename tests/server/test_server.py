@@ -22,7 +22,7 @@ from zmqio.ids import NodeId
 from zmqio.protocol.packet import Frames
 from zmqio.server import host_signals
 from zmqio.server.server import Server
-from zmqio.stop_requests import SAME_STOP_S
+from zmqio.stop_requests import REPEAT_AFTER_S
 
 GAP = BusGap(NodeId("tag1AAAAAAAAAAA"), first=5, last=9, messages=2, reason="older than the ring")
 
@@ -307,7 +307,7 @@ async def test_second_signal_ends_the_drain_and_the_host_hears_it_at_once(
         await HoldingEngine(io).open()
         stop_me()
         await wait_until(lambda: not io.health().ready, "the drain to begin")
-        now += SAME_STOP_S
+        now += REPEAT_AFTER_S
         stop_me()
         assert host == [signal.SIGTERM]
         await wait_until(lambda: not io.running, "the end")

@@ -1,4 +1,4 @@
-"""The official Socket.IO browser client, as published on npm, and where it lies on disk."""
+"""The official Socket.IO browser client, as published on npm, and its path on disk."""
 
 from pathlib import Path
 

@@ -48,7 +48,7 @@ class Diagnostics:
             facts: key-values for the log line, of this occurrence.
         """
         self.counters[kind] += 1
-        if times := self._limits[kind].happened(self._clock()):
+        if times := self._limits[kind].record(self._clock()):
             log.warning(kind, times=times, **facts)
 
     def tell(self, event: str, **facts: Any) -> None:
@@ -56,5 +56,5 @@ class Diagnostics:
 
         At most `TELLINGS` in a row: things can be forged. `times` says how many were left out before it, and it.
         """
-        if times := self._tellings[event].happened(self._clock()):
+        if times := self._tellings[event].record(self._clock()):
             log.warning(event, times=times, **facts)

@@ -68,7 +68,7 @@ class _PlainServer(uvicorn.Server):
         self._insisted = asyncio.Event()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if self._requests.again(time.monotonic()):
+        if self._requests.is_repeated(time.monotonic()):
             self._loop.call_soon_threadsafe(self._insisted.set)
         super().handle_exit(sig, frame)
 

@@ -95,7 +95,7 @@ class _Process:
             self._host = {number: handler for number, handler in self._host.items() if not handler.restore()}
 
     def _heard(self, number: int, frame: FrameType | None) -> None:
-        again = self._requests.again(monotonic())
+        again = self._requests.is_repeated(monotonic())
         self._holders = [server for server in tuple(self._servers) if server.told_to_stop(again)]
         if self._holders:
             self._held[number] = None

@@ -95,7 +95,7 @@ class Backpressure:
     def _stall(self, link: int) -> None:
         if link not in self._stalled and not self._ready[link].is_lost:
             self._counters["bus_overflows"] += 1
-            if times := self._log.happened(time.monotonic()):
+            if times := self._log.record(time.monotonic()):
                 log.warning("bus_overflow", link=link, times=times, hint="the broker takes less than is published")
         self._wait(link)
         self._sort()

@@ -140,13 +140,13 @@ class ZmqBus:
             self._events.message_received(link, topic, body)
         except Exception:  # outer edge: one message must not stop the others
             self.counters["bus_receiver_failures"] += 1
-            if times := self._failure_log.happened(time.monotonic()):
+            if times := self._failure_log.record(time.monotonic()):
                 log.exception("bus_message_failed", link=link, times=times)
 
     def link_rubbish(self, link: int, reason: str) -> None:
         """Something came that is no message."""
         self.counters["bus_frames_malformed"] += 1
-        if times := self._rubbish_log.happened(time.monotonic()):
+        if times := self._rubbish_log.record(time.monotonic()):
             log.warning("bus_frame_malformed", link=link, reason=reason, times=times)
 
     def link_lost(self, link: int) -> None:

@@ -75,7 +75,7 @@ class LinkLog:
         self._refused_in_a_row += 1
         if self._refused_in_a_row < REFUSALS_TO_TELL:
             return
-        if times := self._refusals.happened(self._loop.time()):
+        if times := self._refusals.record(self._loop.time()):
             log.warning("bus_not_a_broker", reason=reason, times=times, **self._facts)
 
     def close(self) -> None:
