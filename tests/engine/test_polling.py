@@ -2,17 +2,14 @@
 
 import asyncio
 import gzip
-import threading
 import zlib
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.support.asgi import FakeHttp
 from tests.support.engine import EngineUnderTest
-from tests.support.timing import LIMIT_S, wait_until
-from zmqio.engine.polling import PollingTransport
+from tests.support.timing import wait_until
 
 UNKNOWN = (
     '{"code":1,"message":"Session ID unknown","node":"node",'
@@ -278,113 +275,3 @@ async def test_compression_can_be_switched_off() -> None:
         host.emit("x" * 5000)
         answer = await host.get(sid, headers={"accept-encoding": "gzip"})
         assert "content-encoding" not in answer.headers
-
-
-class _WiredPoll:
-    """Implements `WaitingPoll`."""
-
-    def __init__(self, *, is_there: bool = True) -> None:
-        self.is_there = is_there
-        self.bodies: list[bytes] = []
-        self.ended = 0
-        self.go_away: Callable[[], None] | None = None
-
-    def when_gone(self, tell: Callable[[], None]) -> None:
-        self.go_away = tell
-
-    def answer(self, status: int, body: bytes, content_type: str, headers: Any = ()) -> bool:
-        if self.is_there:
-            self.bodies.append(body)
-        return self.is_there
-
-    def count_end(self) -> None:
-        self.ended += 1
-
-
-def _take(host: EngineUnderTest, poll: _WiredPoll, encodings: str = "") -> bool:
-    transport = host.connections[0].session.transport
-    assert isinstance(transport, PollingTransport)
-    return transport.take(poll, encodings, poll.count_end, host.engine.spawn)
-
-
-async def test_wired_poll_is_answered_in_the_next_turn_with_everything_of_this_one() -> None:
-    async with EngineUnderTest() as host:
-        await host.open_polling()
-        poll = _WiredPoll()
-        assert _take(host, poll)
-        host.emit("a")
-        host.emit("b")
-        assert (poll.bodies, poll.ended) == ([], 0)
-        await wait_until(lambda: poll.ended, "the answer")
-        assert (poll.bodies, poll.ended) == ([b"4a\x1e4b"], 1)
-
-
-async def test_packets_of_a_wired_poll_that_cannot_be_answered_go_back_to_the_front() -> None:
-    async with EngineUnderTest() as host:
-        sid, _ = await host.open_polling()
-        poll = _WiredPoll(is_there=False)
-        assert _take(host, poll)
-        host.emit("a")
-        await wait_until(lambda: poll.ended, "the end")
-        host.emit("b")
-        assert (await host.get(sid)).text == "4a\x1e4b"
-
-
-async def test_wired_poll_whose_client_goes_away_in_the_turn_of_a_packet_takes_nothing() -> None:
-    async with EngineUnderTest() as host:
-        sid, _ = await host.open_polling()
-        poll = _WiredPoll()
-        assert _take(host, poll)
-        host.emit("a")
-        assert poll.go_away is not None
-        poll.go_away()
-        assert poll.ended == 1
-        assert (await host.get(sid)).text == "4a"
-        assert (poll.bodies, poll.ended) == ([], 1)
-
-
-async def test_packets_of_a_wired_poll_whose_client_goes_away_while_they_are_compressed_wait(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    gate = threading.Event()
-    monkeypatch.setattr(
-        "zmqio.engine.polling.COMPRESSORS", {"gzip": lambda body: body if gate.wait(LIMIT_S) else b"late"}
-    )
-    async with EngineUnderTest() as host:
-        sid, _ = await host.open_polling()
-        poll = _WiredPoll()
-        assert _take(host, poll, "gzip")
-        large = "x" * 200_000
-        host.emit(large)
-        session = host.connections[0].session
-        await wait_until(lambda: not session.buffered, "the packets to be taken")
-        assert poll.go_away is not None
-        poll.go_away()
-        gate.set()
-        await wait_until(lambda: session.buffered, "the packets to be put back")
-        assert (await host.get(sid)).text == "4" + large
-        assert (poll.bodies, poll.ended) == ([], 1)
-
-
-async def test_wired_poll_is_not_taken_beside_another_or_when_the_session_closes_or_moves() -> None:
-    async with EngineUnderTest() as host:
-        sid, connection = await host.open_polling()
-        poll = await _waiting_poll(host, sid)
-        assert not _take(host, _WiredPoll())
-        host.emit("a")
-        await poll
-        connection.session.upgrading = True
-        assert not _take(host, _WiredPoll())
-        connection.session.upgrading = False
-        connection.session.close_soon()
-        assert not _take(host, _WiredPoll())
-
-
-async def test_wired_poll_of_a_session_that_ends_gets_the_farewell() -> None:
-    async with EngineUnderTest() as host:
-        await host.open_polling()
-        poll = _WiredPoll()
-        assert _take(host, poll)
-        host.connections[0].session.end("transport error")
-        await wait_until(lambda: poll.ended, "the answer")
-        assert poll.bodies == [b"1"]

@@ -1,4 +1,4 @@
-"""One HTTP request under ASGI: read its body within a limit, answer it once; and the contract of a short cut.
+"""One HTTP request under ASGI: read its body within a limit, answer it once.
 
 Knows ASGI messages, CORS and compression; must not know sessions or packets.
 
@@ -14,23 +14,16 @@ from zmqio.engine.handshake import ClientRequest, Refusal
 from zmqio.engine.long_poll import Receive
 
 __all__ = [
-    "EXTENSION",
     "RELAYED",
     "BodyTooLargeError",
     "ClientGoneError",
     "Exchange",
-    "PollWire",
     "Relayed",
     "Send",
-    "TakePoll",
-    "WaitingPoll",
     "accepted_encoding",
     "compress",
     "header_fields",
 ]
-
-EXTENSION = "zmqio.fast_polling"
-"""Key of the `PollWire` in `scope["extensions"]`."""
 
 RELAYED = "zmqio.relayed"
 """Key of the `Relayed` in `scope["extensions"]` of a request that another node has passed on."""
@@ -54,30 +47,6 @@ class ClientGoneError(Exception):
     """The client went away in the middle of its request body."""
 
 
-class WaitingPoll(Protocol):
-    """A GET on a `PollWire` that waits for its answer."""
-
-    def when_gone(self, tell: Callable[[], None]) -> None:
-        """Call `tell` if the client goes away before it is answered."""
-
-    def answer(self, status: int, body: bytes, content_type: str, headers: Headers = ()) -> bool:
-        """Write the whole answer, once; False if the client has gone."""
-
-
-TakePoll = Callable[[WaitingPoll], bool]
-"""Takes a poll to be answered later, never before it has returned; False: it has to come in through ASGI."""
-
-
-class PollWire(Protocol):
-    """An HTTP connection that can do without ASGI for polls like its last one; `uvicorn_http` has one."""
-
-    def learn(self, send: Send, take: TakePoll) -> None:
-        """Offer to `take` every further request whose head is the same as that of the request behind `send`.
-
-        Does nothing if `send` is not the server's own: who stands between wants to see every request.
-        """
-
-
 class Relayed(Protocol):
     """A request that came by way of another node."""
 
@@ -93,11 +62,10 @@ class Exchange:
         receive: of ASGI.
         send: of ASGI.
         cors_headers: what CORS adds to every answer.
-        wire: the connection, if it can do without ASGI.
         relayed: the way back, if another node has passed the request on.
     """
 
-    __slots__ = ("_cors_headers", "_send", "_wire", "receive", "relayed", "request")
+    __slots__ = ("_cors_headers", "_send", "receive", "relayed", "request")
 
     def __init__(
         self,
@@ -105,20 +73,13 @@ class Exchange:
         receive: Receive,
         send: Send,
         cors_headers: Headers,
-        wire: PollWire | None = None,
         relayed: Relayed | None = None,
     ) -> None:
         self.request = request
         self.receive = receive
         self._send = send
         self._cors_headers = cors_headers
-        self._wire = wire
         self.relayed = relayed
-
-    def offer_short_cut(self, take: TakePoll) -> None:
-        """Let further requests like this one go to `take`, where the connection can do that."""
-        if self._wire is not None and not self._cors_headers:
-            self._wire.learn(self._send, take)
 
     async def read_body(self, limit_bytes: int) -> bytes:
         """Read the whole request body.

@@ -8,20 +8,16 @@ Source: Engine.IO protocol v4, "HTTP long-polling"; what is refused how is engin
 import asyncio
 import gzip
 import zlib
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
 
 from zmqio.config import EngineOptions
 from zmqio.engine.handshake import BAD_REQUEST, Refusal
 from zmqio.engine.http_exchange import (
-    ERROR_TYPE,
-    POLL_TYPE,
     BodyTooLargeError,
     ClientGoneError,
     Exchange,
     Headers,
-    WaitingPoll,
     accepted_encoding,
     compress,
 )
@@ -36,8 +32,6 @@ __all__ = ["PollingTransport"]
 # is one too many then. engine.io 6 (`_maybeUpgrade`: `setInterval(check, 100)`) takes up to 100 ms, and the client
 # waits for it; frames that are here already need no more than a turn of the loop.
 UPGRADING_POLL_S = 0.03
-
-Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 
 _SEPARATOR_BYTES = SEPARATOR.encode()
 
@@ -57,7 +51,7 @@ class PollingTransport:
     def __init__(self, session: Session, options: EngineOptions) -> None:
         self._session = session
         self._options = options
-        self._waiter: LongPollWaiter | _FastParked | None = None
+        self._waiter: LongPollWaiter | None = None
         self._posting = False
         self._answers = 0
         self._close_is_due = False
@@ -130,25 +124,6 @@ class PollingTransport:
                 self._waiter = None
             if timer is not None:
                 timer.cancel()
-
-    def take(self, poll: WaitingPoll, encodings: str, ended: Callable[[], None], spawn: Spawn) -> bool:
-        """Answer a GET that waits on its wire, as `get` does; False if anything is unusual: then `get` has to.
-
-        Args:
-            poll: the GET.
-            encodings: its Accept-Encoding header.
-            ended: called once when it is answered, or its client has gone; never before this returns.
-            spawn: runs the job that compresses a large body.
-        """
-        session = self._session
-        if self._waiter is not None or session.transport is not self or session.upgrading or session.closing:
-            return False
-        waiter = self._waiter = _FastParked(self._answer_fast, poll, encodings, ended, spawn)
-        self._verdict = None
-        poll.when_gone(lambda: self._give_up(waiter))
-        if session.buffered:
-            waiter.release()
-        return True
 
     async def post(self, exchange: Exchange) -> None:
         """Take the packets of one POST, in order, and answer when all are accepted.
@@ -228,54 +203,6 @@ class PollingTransport:
             return None
         return accepted_encoding(encodings, tuple(COMPRESSORS))
 
-    def _answer_fast(self, waiter: "_FastParked") -> None:
-        if self._waiter is not waiter:
-            return  # its client has gone meanwhile; everything still waits
-        taken = self._session.take_for_poll()
-        if not taken and isinstance(self._verdict, Refusal):
-            self._finish_fast(waiter, taken, self._verdict.status, self._verdict.body, ERROR_TYPE)
-            return
-        body = self._body(taken)
-        encoding = self._encoding_for(body, waiter.encodings)
-        if encoding is None:
-            self._finish_fast(waiter, taken, 200, body, POLL_TYPE)
-        else:
-            waiter.spawn(self._answer_packed(waiter, taken, body, encoding))
-
-    async def _answer_packed(
-        self, waiter: "_FastParked", taken: list[Prepared], body: bytes, encoding: str
-    ) -> None:
-        try:
-            body, headers = await compress(body, encoding, COMPRESSORS[encoding])
-        except asyncio.CancelledError:
-            self._give_up(waiter)
-            raise
-        if self._waiter is waiter:
-            self._finish_fast(waiter, taken, 200, body, POLL_TYPE, headers)
-        else:
-            self._session.put_back(taken)
-
-    def _finish_fast(
-        self,
-        waiter: "_FastParked",
-        taken: list[Prepared],
-        status: int,
-        body: bytes,
-        content_type: str,
-        headers: Headers = (),
-    ) -> None:
-        self._waiter = None
-        if waiter.poll.answer(status, body, content_type, headers):
-            self._was_answered()
-        else:
-            self._session.put_back(taken)
-        waiter.ended()
-
-    def _give_up(self, waiter: "_FastParked") -> None:
-        if self._waiter is waiter:
-            self._waiter = None
-            waiter.ended()
-
     async def _take_packets(self, body: bytes) -> bool:
         try:
             for packet in decode_payload(body.decode(), self._options.max_payload_packets):
@@ -294,30 +221,3 @@ class PollingTransport:
         session.notices.info("payload_too_large", sid=session.sid, limit=limit, option="max_payload_bytes")
         message = f"Request body over {limit} bytes (max_payload_bytes)"
         await exchange.refuse(Refusal(BAD_REQUEST.code, message, 413))
-
-
-class _FastParked:
-    """The waiting place of a GET without a task: it is answered in the loop's next turn after `release`."""
-
-    __slots__ = ("_answer", "_released", "encodings", "ended", "poll", "spawn")
-
-    def __init__(
-        self,
-        answer: "Callable[[_FastParked], None]",
-        poll: WaitingPoll,
-        encodings: str,
-        ended: Callable[[], None],
-        spawn: Spawn,
-    ) -> None:
-        self._answer = answer
-        self._released = False
-        self.poll = poll
-        self.encodings = encodings
-        self.ended = ended
-        self.spawn = spawn
-
-    def release(self) -> None:
-        """Answer soon; what else is written in this turn of the loop goes along."""
-        if not self._released:
-            self._released = True
-            asyncio.get_running_loop().call_soon(self._answer, self)

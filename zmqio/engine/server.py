@@ -9,7 +9,6 @@ Source: Engine.IO protocol v4 (https://github.com/socketio/engine.io-protocol); 
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import structlog
@@ -31,7 +30,7 @@ from zmqio.engine.handshake import (
     read_request,
 )
 from zmqio.engine.heartbeat import Heartbeat, HeartbeatSchedule
-from zmqio.engine.http_exchange import EXTENSION, RELAYED, Exchange, PollWire, Send, WaitingPoll
+from zmqio.engine.http_exchange import RELAYED, Exchange, Send
 from zmqio.engine.long_poll import Receive
 from zmqio.engine.packets import Prepared
 from zmqio.engine.polling import PollingTransport
@@ -176,8 +175,7 @@ class Engine(EngineioServer):
         request = read_request(scope)
         environ = cors_environ(request)
         extensions = scope.get("extensions") or {}
-        wire: PollWire | None = extensions.get(EXTENSION)
-        exchange = Exchange(request, receive, send, self.headers_for(environ), wire, extensions.get(RELAYED))
+        exchange = Exchange(request, receive, send, self.headers_for(environ), extensions.get(RELAYED))
         if request.method == "OPTIONS" and self.cors_allowed_origins != []:
             await exchange.answer_preflight()
             return
@@ -236,18 +234,9 @@ class Engine(EngineioServer):
         if refusal is not None or not isinstance(transport, PollingTransport) or method not in ("GET", "POST"):
             await exchange.refuse(refusal or BAD_REQUEST)
         elif method == "GET":
-            encodings = exchange.request.headers.get("accept-encoding", "")
-            exchange.offer_short_cut(partial(self._take_poll, transport, encodings))
             await transport.get(exchange)
         else:
             await transport.post(exchange)
-
-    def _take_poll(self, transport: PollingTransport, encodings: str, poll: WaitingPoll) -> bool:
-        """Serve a poll that did not come through ASGI, and is like one that did."""
-        if self._is_closing or not transport.take(poll, encodings, self._request_ended, self.spawn):
-            return False
-        self._requests += 1
-        return True
 
     def _request_ended(self) -> None:
         self._requests -= 1
