@@ -19,8 +19,7 @@ from zmqio.ids import NodeId, Sid
 from zmqio.protocol.packet import Packet, PacketType
 from zmqio.server.acks import PendingAcks, ack_value
 from zmqio.server.broadcast import Broadcast
-from zmqio.server.event_pool import EventPool
-from zmqio.server.event_queue import EventQueue
+from zmqio.server.event_queue import EventPool, EventQueue
 from zmqio.server.handshake import Handshake
 from zmqio.server.sending import EmitOptions
 from zmqio.server.socket_listeners import ListenerMixin
