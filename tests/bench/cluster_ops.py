@@ -67,7 +67,7 @@ class TurnTimer(selectors.DefaultSelector):  # type: ignore[misc,valid-type]
         return longest
 
 
-class PlayedLine:
+class PlayedConnection:
     """A connection that takes everything."""
 
     transport_name = "websocket"
@@ -78,7 +78,7 @@ class PlayedLine:
     def write(self, payload: Any, /, *, volatile: bool = False) -> None:
         """Take it."""
 
-    def forget(self, socket: Any) -> None:
+    def remove_socket(self, socket: Any) -> None:
         """Nothing to forget."""
 
     def disconnect_all(self) -> None:
@@ -103,7 +103,7 @@ class BenchNode:
     async def connect(self, sockets: int, nodes: int) -> int:
         """Let played clients in, and wait for the other nodes."""
         for _ in range(sockets):
-            await self._io.of("/").connect(PlayedLine(), HANDSHAKE, lambda _socket: True)
+            await self._io.of("/").connect(PlayedConnection(), HANDSHAKE, lambda _socket: True)
         while self._io.server_count() < nodes:  # noqa: ASYNC110 - set up, not measured
             await asyncio.sleep(0.01)
         return len(self._io.of("/").sockets)

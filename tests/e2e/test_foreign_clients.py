@@ -118,7 +118,9 @@ async def test_many_clients_at_once(cluster: Cluster, proxy: RoundRobin, make_cl
     assert (await health(cluster))["sessions_unknown"] == before["sessions_unknown"]
     await asyncio.gather(*(client.end() for client in clients))
     for node in cluster.nodes:
-        state = await node.wait_state("nothing is left", lambda state: state["health_details"]["relay_open"] == 0)
+        state = await node.wait_state(
+            "nothing is left", lambda state: state["health_details"]["relay_requests_open"] == 0
+        )
         assert "publish_failed" not in state["health_details"]["counters"]
 
 

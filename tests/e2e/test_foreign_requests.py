@@ -44,7 +44,8 @@ async def say(connection: PollConnection, sid: str, packet: str) -> None:
 async def open_requests(node: NodeProcess, count: int) -> None:
     """Wait until so many requests are under way between a node and others."""
     await node.wait_state(
-        f"{count} relayed requests at {node.name}", lambda state: state["health_details"]["relay_open"] == count
+        f"{count} relayed requests at {node.name}",
+        lambda state: state["health_details"]["relay_requests_open"] == count,
     )
 
 

@@ -37,7 +37,7 @@ async def test_gone_socket_ends_the_wait_at_once() -> None:
     acks = PendingAcks()
     waiting = asyncio.ensure_future(acks.wait(1, lambda: None, None))
     await asyncio.sleep(0)
-    acks.abandon()
+    acks.fail_all()
     with pytest.raises(SocketGoneError):
         await waiting
 

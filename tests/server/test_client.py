@@ -177,6 +177,6 @@ async def test_client_that_has_to_leave_gets_what_was_sent_before_and_no_disconn
     stand.runtime.fanout.deliver([*waiting, *crowd], writers, ("big",), volatile=False)  # type: ignore[arg-type]
     assert stand.runtime.fanout.busy
     session.sent.clear()
-    client.leave("server shutting down")
+    client.close_gracefully("server shutting down")
     assert (session.sent, session.closed_with) == (["big"], "server shutting down")
     assert stand.runtime.fanout.busy

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.support.timing import LIMIT_S, wait_until
 from zmqio.server import drain as drain_module
-from zmqio.server.drain import Drain, departures
+from zmqio.server.drain import Drain, departure_times
 
 FOR_EVER_S = 10_000.0
 
@@ -22,7 +22,7 @@ class Guest:
         self.reasons: list[str] = []
         self.has_gone = False
 
-    def leave(self, reason: str) -> None:
+    def close_gracefully(self, reason: str) -> None:
         self.reasons.append(reason)
         self.has_gone = True
 
@@ -33,7 +33,7 @@ async def nobody_is_left(guests: Sequence[Guest]) -> None:
 
 @given(st.integers(0, 500), st.floats(1e-3, 1e6), st.integers())
 def test_departures_are_in_order_one_in_each_equal_part_of_the_time(count: int, over_s: float, seed: int) -> None:
-    times = departures(count, over_s, Random(seed))
+    times = departure_times(count, over_s, Random(seed))
     assert len(times) == count
     assert times == sorted(times)
     for index, after_s in enumerate(times):
@@ -42,7 +42,7 @@ def test_departures_are_in_order_one_in_each_equal_part_of_the_time(count: int, 
 
 
 def test_departures_of_two_drains_are_no_beat() -> None:
-    assert departures(10, 1.0, Random(1)) != departures(10, 1.0, Random(2))
+    assert departure_times(10, 1.0, Random(1)) != departure_times(10, 1.0, Random(2))
 
 
 async def test_everybody_goes_once_with_the_reason() -> None:
@@ -58,7 +58,7 @@ async def test_nobody_has_to_go_early_and_hurry_lets_all_go_at_once() -> None:
     for _ in range(5):
         await asyncio.sleep(0)
     assert [guest.reasons for guest in guests] == [[]] * 3
-    drain.hurry()
+    drain.finish_now()
     await asyncio.wait_for(running, LIMIT_S)
     assert [guest.reasons for guest in guests] == [["closing time"]] * 3
 
@@ -71,8 +71,8 @@ async def test_order_is_not_that_of_arrival() -> None:
             super().__init__()
             self.number = number
 
-        def leave(self, reason: str) -> None:
-            super().leave(reason)
+        def close_gracefully(self, reason: str) -> None:
+            super().close_gracefully(reason)
             order.append(self.number)
 
     guests = [Numbered(number) for number in range(100)]
@@ -83,7 +83,7 @@ async def test_order_is_not_that_of_arrival() -> None:
 async def test_loop_turns_while_many_go_at_once() -> None:
     guests = [Guest() for _ in range(1_000)]
     drain = Drain(guests, FOR_EVER_S)
-    drain.hurry()
+    drain.finish_now()
     running = asyncio.ensure_future(drain.run("closing time", nobody_is_left(guests)))
     await asyncio.sleep(0)
     gone = sum(len(guest.reasons) for guest in guests)
@@ -110,7 +110,7 @@ async def test_who_does_not_go_is_not_awaited_for_ever(monkeypatch: pytest.Monke
     monkeypatch.setattr(drain_module, "FETCH_GRACE_S", 0.01)
 
     class Stubborn(Guest):
-        def leave(self, reason: str) -> None:
+        def close_gracefully(self, reason: str) -> None:
             self.reasons.append(reason)
 
     guests = [Stubborn() for _ in range(2)]

@@ -30,7 +30,7 @@ async def test_items_are_handled_in_order_one_after_the_other() -> None:
     for item in range(5):
         assert queue.put(item) is None
     gate.let(5)
-    await queue.drained()
+    await queue.wait_until_idle()
     assert gate.handled == [0, 1, 2, 3, 4]
 
 
@@ -39,12 +39,12 @@ async def test_no_task_lives_while_nothing_waits() -> None:
     queue = EventQueue(gate.handle, tasks.spawn, max_items=10)
     gate.let(2)
     queue.put(1)
-    await queue.drained()
+    await queue.wait_until_idle()
     await asyncio.sleep(0)
     assert len(tasks) == 0
     queue.put(2)
     assert len(tasks) == 1
-    await queue.drained()
+    await queue.wait_until_idle()
     assert gate.handled == [1, 2]
 
 
@@ -61,7 +61,7 @@ async def test_full_queue_still_takes_and_tells_when_to_read_on() -> None:
     assert not waiting.done()
     gate.let(4)
     await waiting
-    await queue.drained()
+    await queue.wait_until_idle()
     assert gate.handled == list(range(6))
 
 
@@ -73,7 +73,7 @@ async def test_cancelled_reader_does_not_break_the_queue() -> None:
     await _turns()
     reader.cancel()
     gate.let(2)
-    await queue.drained()
+    await queue.wait_until_idle()
     assert gate.handled == [0, 1]
 
 
@@ -124,7 +124,7 @@ async def test_items_begin_in_order_and_end_in_any() -> None:
     gates.open(2)
     await wait_until(lambda: gates.ended == [2], "the last has ended")
     gates.open(0, 1)
-    await pool.drained()
+    await pool.wait_until_idle()
     assert sorted(gates.ended) == [0, 1, 2]
     await asyncio.sleep(0)
     assert len(tasks) == 0
@@ -145,7 +145,7 @@ async def test_more_than_the_bound_wait_and_tell_when_to_read_on() -> None:
     await reading
     assert len(pool) == 0
     gates.open(2, 3)
-    await pool.drained()
+    await pool.wait_until_idle()
     assert sorted(gates.ended) == [0, 1, 2, 3]
 
 
@@ -157,5 +157,5 @@ async def test_cancelled_reader_takes_nothing_from_the_others() -> None:
     first.cancel()
     gates.open(0, 1, 2)
     await second
-    await pool.drained()
+    await pool.wait_until_idle()
     assert gates.ended == [0, 1, 2]

@@ -89,7 +89,7 @@ def test_catch_up_delivers_what_waits_before_a_direct_write_and_only_once() -> N
     fanout = fan_out(turns, slice_members=1)
     fanout.deliver(*inboxes.members("a", "b"), "first", volatile=False)
     fanout.deliver(*inboxes.members("a", "b"), "second", volatile=False)
-    fanout.catch_up("a")
+    fanout.flush_for("a")
     assert inboxes.payloads("a") == ["first", "second"]
     turns.run()
     assert inboxes.payloads("a") == ["first", "second"]
@@ -122,7 +122,7 @@ def test_every_member_gets_everything_once_and_in_order(
         if kind == "deliver":
             fanout.deliver(*inboxes.members(*whom), str(number), volatile=False)
         else:
-            fanout.catch_up(str(whom))
+            fanout.flush_for(str(whom))
             inboxes.writer(str(whom))(str(number), volatile=False)
     turns.run()
     assert {sid: inboxes.payloads(sid) for sid in expected} == expected

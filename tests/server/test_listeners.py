@@ -27,7 +27,7 @@ async def test_event_that_nobody_can_take_is_told_and_not_answered(args: list[An
     with capture_logs() as logs:
         await listeners.server_side_event(args, answers.append)
     assert answers == []
-    assert logs[0]["event"] == "server_side_event_without_handler"
+    assert logs[0]["event"] == "server_side_event_unhandled"
 
 
 async def test_failing_function_is_logged_and_not_answered() -> None:

@@ -1,11 +1,7 @@
 """`Members`: what an adapter may ask of the sockets here."""
 
-import pytest
-
 from tests.support.fake_engine import IDENTITY, Stand
-from zmqio.exceptions import PacketError
 from zmqio.ids import Sid
-from zmqio.server.members import check_event
 
 
 async def test_delivery_passes_unknown_ids_over() -> None:
@@ -31,9 +27,3 @@ async def test_description_holds_what_other_nodes_may_know() -> None:
     assert remote.data == {"name": "Ada"}
     assert remote.handshake["auth"] == {"a": 1}
     assert remote.handshake["query"]["token"] == "abc"
-
-
-@pytest.mark.parametrize("event", ["connect", "disconnect", "connect_error", 7])
-def test_event_names_that_clients_would_not_take_are_refused(event: object) -> None:
-    with pytest.raises(PacketError):
-        check_event(event)  # type: ignore[arg-type]

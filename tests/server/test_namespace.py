@@ -183,7 +183,7 @@ async def test_wrong_number_of_arguments_is_a_warning_with_both_numbers() -> Non
     with capture_logs() as logs:
         client.message('2["two",1]')
         await stand.settle()
-    assert logs[0]["event"] == "event_arguments_mismatch"
+    assert logs[0]["event"] == "event_arguments_mismatched"
     assert (logs[0]["received"], logs[0]["handler_takes"]) == (1, "2")
 
 
@@ -324,7 +324,7 @@ async def test_rooms_joined_in_middleware_are_left_when_the_client_is_refused() 
 
 
 async def test_what_is_held_for_a_slow_connect_handler_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zmqio.server.socket.MOST_HELD", 5)
+    monkeypatch.setattr("zmqio.server.socket.MAX_QUEUED_PACKETS", 5)
     stand, gate = Stand(), asyncio.Event()
     stand.of("/").on("connect", lambda socket: gate.wait())
     client, session = stand.client()

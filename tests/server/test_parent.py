@@ -96,7 +96,7 @@ async def test_emit_goes_on_where_one_child_fails_and_tells_it() -> None:
 
     stand = DynamicStand()
     parent = stand.table.parent(ROOM)
-    await stand.table.named("/room-1").open(stand.runtime, Cut)
+    await stand.table.get_or_create("/room-1").open(stand.runtime, Cut)
     (_, first), (_, second) = await stand.enter("/room-1"), await stand.enter("/room-2")
     with pytest.raises(BusUnavailableError):
         await parent.emit("x")

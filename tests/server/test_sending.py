@@ -17,15 +17,15 @@ class Recorder:
     """A socket that keeps what it is asked for."""
 
     def __init__(self) -> None:
-        self.posted: list[tuple[str, tuple[Any, ...], bool]] = []
+        self.emitted: list[tuple[str, tuple[Any, ...], bool]] = []
         self.asked: list[float | None] = []
 
     @property
     def broadcast(self) -> Broadcast:
         raise NotImplementedError
 
-    def post(self, event: str, args: Sequence[Any], *, volatile: bool) -> None:
-        self.posted.append((event, tuple(args), volatile))
+    def emit_nowait(self, event: str, args: Sequence[Any], *, volatile: bool) -> None:
+        self.emitted.append((event, tuple(args), volatile))
 
     async def emit_with_ack(self, event: str, *args: Any, timeout: float | None = None) -> Any:
         self.asked.append(timeout)
@@ -39,7 +39,7 @@ async def test_flags_reach_the_socket_and_steps_make_new_values() -> None:
     await start.emit("y")
     await flagged.emit_with_ack("q")
     await start.emit_with_ack("q")
-    assert recorder.posted == [("x", (1,), True), ("y", (), False)]
+    assert recorder.emitted == [("x", (1,), True), ("y", (), False)]
     assert recorder.asked == [5, None]
 
 

@@ -3,12 +3,15 @@
 import pytest
 
 from zmqio.adapter.base import Target
-from zmqio.exceptions import TopicError
-from zmqio.server.targeting import Targeting, room_names
+from zmqio.exceptions import PacketError, TopicError
+from zmqio.server.targeting import Targeting, check_event, room_names
 
 
 class Aim(Targeting):
     """Shows its target."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
 
     @property
     def target(self) -> Target:
@@ -28,5 +31,11 @@ def test_steps_add_up_and_make_new_values() -> None:
 def test_names_that_cannot_be_rooms_are_refused() -> None:
     with pytest.raises(TopicError):
         room_names(["a\0"])
-    with pytest.raises(TypeError, match="named by text"):
+    with pytest.raises(TypeError, match="not a string"):
         room_names([["a"]])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("event", ["connect", "disconnect", "connect_error", 7])
+def test_event_names_that_clients_would_not_take_are_refused(event: object) -> None:
+    with pytest.raises(PacketError):
+        check_event(event)  # type: ignore[arg-type]

@@ -47,7 +47,7 @@ class DynamicStand(Stand):
             async def close(self) -> None:
                 closed.append(self.namespace)
 
-        self.table.present(namespace)
+        self.table.restore(namespace)
         await namespace.open(self.runtime, Noted)
 
     async def _find(self, name: str, auth: Any) -> Namespace | None:

@@ -1,6 +1,6 @@
-"""An operation on many sockets: whom it reaches is collected first, what happens to them comes last.
+"""Operations on many sockets: the target is collected first, the last call acts on it.
 
-`io.to("a").to("b").except_("c").volatile.emit("news", 1)`, see `Targeting` for the steps.
+`io.to("a").to("b").except_("c").volatile.emit("news", 1)`; `Targeting` describes the steps.
 
 Source: `BroadcastOperator` of Socket.IO v4, https://socket.io/docs/v4/server-api/#server
 """
@@ -12,189 +12,223 @@ from typing import Any, Protocol
 from zmqio.adapter.base import Adapter, SocketDescription, Target
 from zmqio.exceptions import RequestTimeoutError
 from zmqio.ids import Sid
-from zmqio.protocol.packet import AckableFrames, Frames, Packet, PacketType
+from zmqio.protocol.packet import Packet, PacketType
 from zmqio.server.acks import ack_value
-from zmqio.server.targeting import Targeting, room_names
+from zmqio.server.runtime import Runtime
+from zmqio.server.targeting import Targeting, check_event, room_names
 
 __all__ = ["Broadcast", "BroadcastNamespace", "RemoteSocket"]
 
 SLICE_SOCKETS = 2_000
-"""Remote sockets made in one turn of the loop: about 3 ms (the target is 10 ms)."""
+"""Remote sockets created in one turn of the event loop: about 3 ms (the target is 10 ms)."""
+
+_EVERYONE = Target()
 
 
 class BroadcastNamespace(Protocol):
-    """What a broadcast needs of its namespace."""
+    """What a broadcast needs from its namespace. `adapter` and `runtime` exist once `ready` has returned."""
 
-    @property
-    def name(self) -> str:
-        """The namespace's name."""
-
-    @property
-    def adapter(self) -> Adapter:
-        """The namespace's adapter."""
-
-    @property
-    def request_timeout_s(self) -> float:
-        """Seconds that answers may take if nothing else is asked for."""
+    name: str
+    adapter: Adapter
+    runtime: Runtime
 
     async def ready(self) -> None:
-        """Open the namespace, if that has not happened yet."""
-
-    def encode_packet(self, packet: Packet, /) -> Frames:
-        """Encode a packet, once for all who get it."""
-
-    def encode_ackable(self, packet: Packet, /) -> AckableFrames:
-        """Encode an event whose ack id each node fills in."""
-
-    def check_event(self, event: str, /) -> None:
-        """Refuse an event name that clients would not take."""
+        """Open the namespace if it is not open."""
 
 
 class Broadcast(Targeting):
-    """Reaches sockets of a namespace on every node.
+    """An operation on sockets of one namespace, on every node.
+
+    Example: `await io.to("lobby").except_(socket.id).emit("news", 1)`
 
     Args:
-        stage: the namespace.
-        target: whom it reaches; left out: every socket of the namespace.
-        timeout_s: how long answers may take; None means the server's `request_timeout_s`.
+        namespace: the namespace.
+        target: the sockets to reach; by default every socket of the namespace.
+        timeout_s: seconds to wait for responses; None means the server option `request_timeout_s`.
     """
 
-    __slots__ = ("_stage", "_timeout_s")
+    __slots__ = ("_namespace", "_timeout_s")
 
     def __init__(
-        self, stage: BroadcastNamespace, target: Target | None = None, timeout_s: float | None = None
+        self, namespace: BroadcastNamespace, target: Target = _EVERYONE, timeout_s: float | None = None
     ) -> None:
-        super().__init__(target or Target())
-        self._stage = stage
+        self._namespace = namespace
+        self._target = target
         self._timeout_s = timeout_s
 
     def timeout(self, seconds: float) -> "Broadcast":
-        """How long `emit_with_ack` and `fetch_sockets` wait for answers."""
-        return Broadcast(self._stage, self._target, seconds)
+        """Return the same operation; `emit_with_ack` and `fetch_sockets` wait at most `seconds` for responses."""
+        return Broadcast(self._namespace, self._target, seconds)
 
     async def emit(self, event: str, *args: Any) -> None:
-        """Send an event: to sockets of this process at once, to the others through the broker.
+        """Send an event to the target.
+
+        Sockets of this process are written to before the call returns; other nodes receive the event through the
+        broker.
+
+        Args:
+            event: the name of the event.
+            args: JSON-like values and bytes.
 
         Raises:
-            PacketError: an argument is neither JSON-like nor bytes; nobody got it.
-            BusError: other nodes did not get it; sockets of this process did.
-            RuntimeError: this is not the server's event loop; `zmqio.Emitter` can be used from any thread.
+            PacketError: an argument is neither JSON-like nor bytes, or the event name is reserved. Nothing was
+                sent.
+            BusError: other nodes did not receive the event. Sockets of this process did.
+            RuntimeError: the caller does not run in the server's event loop. Use `zmqio.Emitter` there.
         """
-        await self._stage.ready()
-        self._stage.check_event(event)
-        frames = self._stage.encode_packet(Packet(PacketType.EVENT, self._stage.name, [event, *args]))
-        await self._stage.adapter.broadcast(frames, self._target)
+        namespace = self._namespace
+        await namespace.ready()
+        check_event(event)
+        frames = namespace.runtime.parser.encode(Packet(PacketType.EVENT, namespace.name, [event, *args]))
+        await namespace.adapter.broadcast(frames, self._target)
 
     send = emit
 
     async def emit_with_ack(self, event: str, *args: Any) -> list[Any]:
-        """Send an event and gather the acknowledgement of every client that it reaches.
+        """Send an event to the target and collect the acknowledgement of every client that receives it.
+
+        Args:
+            event: the name of the event.
+            args: JSON-like values and bytes.
 
         Returns:
-            One value a client, in the order in which they came: None, the value, or a tuple of several.
+            One value per client, in order of arrival: None, the value, or a tuple of several values.
 
         Raises:
-            RequestTimeoutError: some did not answer in time; `.responses` keeps the answers that came.
-            PacketError, BusError: as `emit`.
+            RequestTimeoutError: some clients did not acknowledge in time; `.responses` contains the values
+                received.
+            PacketError, BusError, RuntimeError: as for `emit`.
         """
-        await self._stage.ready()
-        self._stage.check_event(event)
-        frames = self._stage.encode_ackable(Packet(PacketType.EVENT, self._stage.name, [event, *args]))
+        namespace = self._namespace
+        await namespace.ready()
+        check_event(event)
+        packet = Packet(PacketType.EVENT, namespace.name, [event, *args])
+        frames = namespace.runtime.parser.encode_ackable(packet)
         try:
-            answers = await self._stage.adapter.broadcast_with_ack(frames, self._target, self._limit_s)
+            answers = await namespace.adapter.broadcast_with_ack(frames, self._target, self._limit_s)
         except RequestTimeoutError as error:
             raise error.with_responses([ack_value(answer) for answer in error.responses]) from None
         return [ack_value(answer) for answer in answers]
 
     async def fetch_sockets(self) -> list["RemoteSocket"]:
-        """Get the sockets that this reaches, of every node.
+        """Get a snapshot of the target's sockets from every node.
 
         Raises:
-            RequestTimeoutError: a live node did not answer; `.responses` keeps what came, `.missing` names it.
+            RequestTimeoutError: a live node did not respond in time; `.responses` contains the sockets received,
+                `.missing` the ids of the silent nodes.
+            BusError: the request did not reach the other nodes.
         """
-        await self._stage.ready()
+        await self._namespace.ready()
         try:
-            found = await self._stage.adapter.fetch_sockets(self._target, self._limit_s)
+            found = await self._namespace.adapter.fetch_sockets(self._target, self._limit_s)
         except RequestTimeoutError as error:
-            raise error.with_responses(await self._remote(error.responses)) from None
-        return await self._remote(found)
+            raise error.with_responses(await self._remote_sockets(error.responses)) from None
+        return await self._remote_sockets(found)
 
     async def sockets_join(self, *rooms: str) -> None:
-        """Put the sockets that this reaches in rooms."""
-        await self._stage.ready()
-        await self._stage.adapter.add_sockets(self._target, room_names(rooms))
+        """Add the target's sockets to rooms, on every node.
+
+        Raises:
+            TypeError, TopicError: a room name is invalid; see `to`.
+            BusError: other nodes did not receive the request. Sockets of this process have joined.
+        """
+        await self._namespace.ready()
+        await self._namespace.adapter.add_sockets(self._target, room_names(rooms))
 
     async def sockets_leave(self, *rooms: str) -> None:
-        """Take the sockets that this reaches out of rooms."""
-        await self._stage.ready()
-        await self._stage.adapter.remove_sockets(self._target, room_names(rooms))
+        """Remove the target's sockets from rooms, on every node. Raises as `sockets_join`."""
+        await self._namespace.ready()
+        await self._namespace.adapter.remove_sockets(self._target, room_names(rooms))
 
     async def disconnect_sockets(self, *, close: bool = False) -> None:
-        """Disconnect the sockets that this reaches; with `close` their whole connections."""
-        await self._stage.ready()
-        await self._stage.adapter.disconnect_sockets(self._target, close=close)
+        """Disconnect the target's sockets, on every node.
 
-    async def _remote(self, found: Sequence[SocketDescription]) -> list["RemoteSocket"]:
+        Args:
+            close: also disconnect these clients from all other namespaces and close their connections.
+
+        Raises:
+            BusError: other nodes did not receive the request. Sockets of this process are disconnected.
+        """
+        await self._namespace.ready()
+        await self._namespace.adapter.disconnect_sockets(self._target, close=close)
+
+    async def _remote_sockets(self, found: Sequence[SocketDescription]) -> list["RemoteSocket"]:
         sockets: list[RemoteSocket] = []
         for start in range(0, len(found), SLICE_SOCKETS):
             if start:
                 await asyncio.sleep(0)
             some = found[start : start + SLICE_SOCKETS]
-            sockets += [RemoteSocket(each, self._stage, local=self._target.local) for each in some]
+            sockets += [RemoteSocket(each, self._namespace, local=self._target.local) for each in some]
         return sockets
 
     @property
     def _limit_s(self) -> float:
-        return self._stage.request_timeout_s if self._timeout_s is None else self._timeout_s
+        if self._timeout_s is not None:
+            return self._timeout_s
+        return self._namespace.runtime.options.request_timeout_s
 
     def _with(self, target: Target) -> "Broadcast":
-        return Broadcast(self._stage, target, self._timeout_s)
+        return Broadcast(self._namespace, target, self._timeout_s)
 
 
 class RemoteSocket:
-    """A socket of any node, as it was when `fetch_sockets` asked for it.
+    """A snapshot of a socket of any node, as returned by `fetch_sockets`.
 
     Attributes:
-        id, handshake, rooms, data: as of the socket itself; changes here reach nobody.
-        node_id: the node that owns it.
+        id, handshake, rooms, data: copies of the socket's attributes; changing them has no effect on the socket.
+        node_id: the node that holds the socket.
     """
 
-    __slots__ = ("_local", "_stage", "data", "handshake", "id", "node_id", "rooms")
+    __slots__ = ("_local", "_namespace", "data", "handshake", "id", "node_id", "rooms")
 
-    def __init__(self, description: SocketDescription, stage: BroadcastNamespace, *, local: bool = False) -> None:
+    def __init__(
+        self, description: SocketDescription, namespace: BroadcastNamespace, *, local: bool = False
+    ) -> None:
         self.id: Sid = description.sid
         self.handshake = description.handshake
         self.rooms = frozenset(description.rooms)
         self.data = description.data
         self.node_id = description.node_id
-        self._stage = stage
+        self._namespace = namespace
         self._local = local
 
     def __repr__(self) -> str:
         return f"<RemoteSocket {self.id} of node {self.node_id}>"
 
     @property
-    def _operation(self) -> Broadcast:  # made when it is needed: thousands may be fetched and few spoken to
-        return Broadcast(self._stage, Target(rooms=frozenset((self.id,)), local=self._local))
+    def _operation(self) -> Broadcast:  # created on use: thousands may be fetched and few written to
+        return Broadcast(self._namespace, Target(rooms=frozenset((self.id,)), local=self._local))
 
     async def emit(self, event: str, *args: Any) -> None:
-        """Send it an event. Raises as `Broadcast.emit`."""
+        """Send an event to this socket. Raises as `Broadcast.emit`."""
         await self._operation.emit(event, *args)
 
     async def emit_with_ack(self, event: str, *args: Any, timeout: float | None = None) -> Any:
-        """Send it an event and wait for its acknowledgement. Raises as `Broadcast.emit_with_ack`."""
+        """Send an event to this socket and wait for its acknowledgement.
+
+        Args:
+            event: the name of the event.
+            args: JSON-like values and bytes.
+            timeout: seconds to wait; None means the server option `request_timeout_s`.
+
+        Returns:
+            None, the value, or a tuple of several values; None also if the socket has disconnected.
+
+        Raises:
+            RequestTimeoutError, PacketError, BusError: as for `Broadcast.emit_with_ack`.
+        """
         operation = self._operation if timeout is None else self._operation.timeout(timeout)
         answers = await operation.emit_with_ack(event, *args)
         return answers[0] if answers else None
 
     async def join(self, *rooms: str) -> None:
-        """Put it in rooms."""
+        """Add this socket to rooms. Raises as `Broadcast.sockets_join`."""
         await self._operation.sockets_join(*rooms)
 
     async def leave(self, *rooms: str) -> None:
-        """Take it out of rooms."""
+        """Remove this socket from rooms. Raises as `Broadcast.sockets_leave`."""
         await self._operation.sockets_leave(*rooms)
 
     async def disconnect(self, *, close: bool = False) -> None:
-        """Disconnect it; with `close` its whole connection."""
+        """Disconnect this socket; with `close`, its whole connection. Raises as `Broadcast.disconnect_sockets`."""
         await self._operation.disconnect_sockets(close=close)

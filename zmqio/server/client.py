@@ -1,8 +1,8 @@
-"""A client: one Engine.IO connection, and its sockets in the namespaces that it joined.
+"""A client: one Engine.IO connection and its sockets in the namespaces that it joined.
 
-Implements `ConnectionEvents` for the engine and `Line` for its sockets. Decides what a packet may do in which
-state; the rules are those of the JavaScript server (socket.io 4.8, `Client.ondecoded`): whatever makes no sense
-ends the connection.
+Implements `ConnectionEvents` for the engine and `ClientConnection` for its sockets. It decides which packet is
+allowed in which state. The rules are those of the JavaScript server (socket.io 4.8, `Client.ondecoded`): an
+unexpected packet closes the connection.
 """
 
 import asyncio
@@ -32,8 +32,8 @@ class Client:
     Args:
         session: its Engine.IO session.
         request: the first HTTP request.
-        runtime: the parts of the server.
-        find_namespace: gives the namespace for a name and the auth payload, or None if there is none.
+        runtime: the shared parts of the server.
+        find_namespace: returns the namespace for a name and an auth payload, or None if there is none.
     """
 
     def __init__(
@@ -48,96 +48,99 @@ class Client:
         self._decoder = runtime.parser.decoder()
         self._sockets: dict[str, Socket] = {}
         self._entering: set[str] = set()
-        self._left: set[str] = set()
+        self._left: set[str] = set()  # namespaces that the server has disconnected the client from
         self._connect_timer: asyncio.TimerHandle | None = asyncio.get_running_loop().call_later(
             runtime.options.connect_timeout_s, self._connect_timed_out
         )
 
     @property
     def transport_name(self) -> str:
-        """`polling` or `websocket`, as it is now."""
+        """The current transport: `polling` or `websocket`."""
         return self._session.transport_name
 
-    # From the engine.
+    # Called by the engine.
 
     def message(self, data: str | bytes) -> Awaitable[None] | None:
-        """Take one Engine.IO message; the result, if any, is done when the client may be read on."""
+        """Handle one Engine.IO message.
+
+        Returns:
+            None, or an awaitable that completes when the next message of this client may be read.
+        """
         try:
             packet = self._decoder.add(data)
         except PacketError as error:
             self._runtime.counters["packets_malformed"] += 1
-            self._runtime.notices.info(
-                "client_sent_malformed_packet", engine_sid=self._session.sid, error=str(error)
-            )
+            self._runtime.notices.info("malformed_packet_received", engine_sid=self._session.sid, error=str(error))
             self._session.close_soon("parse error")
             return None
         return None if packet is None else self._dispatch(packet)
 
     def closed(self, reason: str) -> None:
-        """The connection has ended: every socket leaves its namespace."""
+        """Remove every socket from its namespace: the connection has closed."""
         self._stop_timer()
         self._entering.clear()
         sockets, self._sockets = self._sockets, {}
         for socket in sockets.values():
-            socket.line_closed(reason)
+            socket.end(reason)
 
-    # From the server.
+    # Called by the drain.
 
-    def leave(self, reason: str) -> None:
-        """Let the client go, so that it comes back by itself, elsewhere.
+    def close_gracefully(self, reason: str) -> None:
+        """Close the connection so that the client reconnects by itself, to another node.
 
-        It gets what was sent to it before. No DISCONNECT packet: clients take that for good.
+        Queued packets are sent first. No DISCONNECT packet is sent: it would keep the client from reconnecting.
         """
         fanout = self._runtime.fanout
         if fanout.busy:
             for socket in list(self._sockets.values()):
-                fanout.catch_up(socket.id)
+                fanout.flush_for(socket.id)
         self._session.close_soon(reason)
 
-    # From its sockets.
+    # Called by the client's sockets.
 
-    def forget(self, socket: Socket) -> None:
-        """A socket has left its namespace, and the connection goes on."""
+    def remove_socket(self, socket: Socket) -> None:
+        """Remove a socket that the server has disconnected; the connection stays open."""
         if self._sockets.get(socket.namespace) is socket:
             del self._sockets[socket.namespace]
             if len(self._left) >= self._runtime.options.max_namespaces_per_client:
                 self._left.pop()
-            self._left.add(socket.namespace)  # what the client has sent before it hears of it is no fault
+            self._left.add(socket.namespace)  # packets that the client sent before it knew are not an error
 
     def disconnect_all(self) -> None:
         """Disconnect the client from all namespaces and close the connection."""
         for socket in list(self._sockets.values()):
-            socket.disconnect_soon(close=False)
+            socket.disconnect_nowait(close=False)
         self._session.close_soon("forced server close")
 
     def _dispatch(self, packet: Packet) -> Awaitable[None] | None:
         socket = self._sockets.get(packet.namespace)
         if packet.type is PacketType.CONNECT and socket is None and packet.namespace not in self._entering:
-            self._let_enter(packet)
+            self._enter(packet)
         elif socket is None and packet.namespace in self._left:
-            log.debug("packet_of_a_left_namespace", engine_sid=self._session.sid, namespace=packet.namespace)
+            log.debug("late_packet_ignored", engine_sid=self._session.sid, namespace=packet.namespace)
         elif socket is None or not socket.connected:
-            self._refuse_packet(packet)
+            self._reject(packet)
         elif packet.type is PacketType.DISCONNECT:
             del self._sockets[packet.namespace]
-            socket.line_closed("client namespace disconnect")
+            socket.end("client namespace disconnect")
         elif packet.type in (PacketType.EVENT, PacketType.ACK):
             return socket.receive(packet)
         else:
-            self._refuse_packet(packet)
+            self._reject(packet)
         return None
 
-    def _refuse_packet(self, packet: Packet) -> None:
-        self._runtime.counters["packets_out_of_place"] += 1
+    def _reject(self, packet: Packet) -> None:
+        """Close the connection because of an unexpected packet."""
+        self._runtime.counters["packets_unexpected"] += 1
         self._runtime.notices.info(
-            "client_sent_packet_out_of_place",
+            "unexpected_packet_received",
             engine_sid=self._session.sid,
             packet_type=packet.type.name,
             namespace=packet.namespace[:100],
         )
         self._session.close_soon("forced close")
 
-    def _let_enter(self, packet: Packet) -> None:
+    def _enter(self, packet: Packet) -> None:
         if len(self._sockets.keys() | self._entering) >= self._runtime.options.max_namespaces_per_client:
             self._runtime.counters["namespaces_refused"] += 1
             self._refuse_connect(packet.namespace, "Too many namespaces")
@@ -155,9 +158,8 @@ class Client:
             self._entering.discard(name)
             self._refuse_connect(name, "Invalid namespace")
             return
-        await namespace.connect(
-            self, Handshake.of(self._request, {} if packet.data is None else packet.data), self._entered
-        )
+        handshake = Handshake.of(self._request, {} if packet.data is None else packet.data)
+        await namespace.connect(self, handshake, self._add_socket)
         self._entering.discard(name)
         socket = self._sockets.get(name)
         if socket is not None and socket.connected:
@@ -165,9 +167,10 @@ class Client:
         elif socket is not None:
             del self._sockets[name]  # refused: the client may try again
 
-    def _entered(self, socket: Socket) -> bool:
+    def _add_socket(self, socket: Socket) -> bool:
+        """Add a socket that has passed middleware; False if the connection has closed in the meantime."""
         if socket.namespace not in self._entering:
-            return False  # the connection ended while middleware ran
+            return False
         self._sockets[socket.namespace] = socket
         self._left.discard(socket.namespace)
         return True
@@ -180,9 +183,9 @@ class Client:
     def _connect_timed_out(self) -> None:
         self._connect_timer = None
         if self._left or any(socket.connected for socket in self._sockets.values()):
-            return  # it has joined one, perhaps in a connect handler that still runs
+            return  # it has joined a namespace, perhaps one whose connect handler is still running
         self._runtime.notices.info(
-            "client_joined_no_namespace",
+            "connect_timed_out",
             engine_sid=self._session.sid,
             connect_timeout_s=self._runtime.options.connect_timeout_s,
         )

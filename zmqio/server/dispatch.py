@@ -1,6 +1,6 @@
-"""From an event packet to the application's function, and back with its acknowledgement.
+"""Passes an event packet to the application's functions, and their result back as the acknowledgement.
 
-In the order of the JavaScript server: catch-all listeners, the socket's own middleware, then the handler.
+The order is that of the JavaScript server: catch-all listeners, the socket's own middleware, then the handler.
 """
 
 from collections.abc import Sequence
@@ -20,12 +20,12 @@ log = structlog.get_logger(__name__)
 
 
 class EventDispatcher:
-    """Calls the functions of one namespace.
+    """Calls the functions that were registered for one namespace.
 
     Args:
-        namespace: its name.
-        registry: what was registered.
-        runtime: the parts of the server.
+        namespace: the namespace's name.
+        registry: the functions.
+        runtime: the shared parts of the server.
     """
 
     def __init__(self, namespace: str, registry: Registry, runtime: Runtime) -> None:
@@ -34,29 +34,29 @@ class EventDispatcher:
         self._runtime = runtime
 
     async def handle(self, socket: Socket, packet: Packet) -> None:
-        """Hand an event to the application; its result acknowledges it. Raises nothing."""
+        """Pass an event to the application and acknowledge it with the handler's result. Never raises."""
         event, *args = packet.data
-        if await self._admit(socket, event, args):
-            await self._to_handler(socket, event, args, packet.id)
+        if await self._pass_middleware(socket, event, args):
+            await self._call_handler(socket, event, args, packet.id)
 
-    async def disconnected(self, handler: Handler, socket: Socket, reason: str) -> None:
-        """Run the disconnect handler. Raises nothing."""
+    async def handle_disconnect(self, handler: Handler, socket: Socket, reason: str) -> None:
+        """Run the disconnect handler. Never raises."""
         try:
             await handler.call(*handler.usable((socket, reason)))
         except Exception as error:  # noqa: BLE001 - an application's error ends here, logged with its traceback
-            self._failed("disconnect", socket, error)
+            self._report_failure("disconnect", socket, error)
 
-    async def _admit(self, socket: Socket, event: str, args: list[Any]) -> bool:
-        """Tell the listeners, then ask the socket's middleware."""
-        listeners = self._registry.any_listeners
-        if listeners:
-            await self._tell(listeners, socket, event, (socket, event, *args))
-        taps = socket.taps
-        if taps is None:
+    async def _pass_middleware(self, socket: Socket, event: str, args: list[Any]) -> bool:
+        """Call the catch-all listeners, then the socket's middleware; False if middleware rejects the event."""
+        any_listeners = self._registry.any_listeners
+        if any_listeners:
+            await self._notify(any_listeners, socket, event, (socket, event, *args))
+        listeners = socket.listeners
+        if listeners is None:
             return True
-        await self._tell(taps.incoming, socket, event, (event, *args))
+        await self._notify(listeners.incoming, socket, event, (event, *args))
         try:
-            for middleware in tuple(taps.middleware):
+            for middleware in tuple(listeners.middleware):
                 await call(middleware, event, args)
         except Exception:
             self._runtime.counters["events_rejected"] += 1
@@ -64,19 +64,19 @@ class EventDispatcher:
             return False
         return True
 
-    async def _tell(self, listeners: Sequence[Any], socket: Socket, event: str, args: tuple[Any, ...]) -> None:
+    async def _notify(self, listeners: Sequence[Any], socket: Socket, event: str, args: tuple[Any, ...]) -> None:
         for listener in tuple(listeners):
             try:
                 await call(listener, *args)
             except Exception as error:  # noqa: BLE001 - as above
-                self._failed(event, socket, error)
+                self._report_failure(event, socket, error)
 
-    async def _to_handler(self, socket: Socket, event: str, args: list[Any], ack_id: int | None) -> None:
+    async def _call_handler(self, socket: Socket, event: str, args: list[Any], ack_id: int | None) -> None:
         handler = None if event in LIFECYCLE_EVENTS else self._registry.handlers.get(event)
         if handler is None:
-            log.debug("event_without_handler", event_name=event, namespace=self._namespace, sid=socket.id)
+            log.debug("event_unhandled", event_name=event, namespace=self._namespace, sid=socket.id)
         elif not handler.accepts(len(args) + 1):
-            self._mismatch(handler, event, args, socket)
+            self._report_mismatch(handler, event, args, socket)
         else:
             await self._run(handler, socket, event, args, ack_id)
 
@@ -86,19 +86,19 @@ class EventDispatcher:
         try:
             result = await handler.call(socket, *args)
             if ack_id is not None:
-                answer = Packet(PacketType.ACK, self._namespace, result_args(result), ack_id)
-                socket.write(self._runtime.prepare(answer))
+                ack = Packet(PacketType.ACK, self._namespace, result_args(result), ack_id)
+                socket.write(self._runtime.prepare(ack))
         except Exception as error:  # noqa: BLE001 - as above
-            self._failed(event, socket, error)
+            self._report_failure(event, socket, error)
 
-    def _failed(self, event: str, socket: Socket, error: Exception) -> None:
+    def _report_failure(self, event: str, socket: Socket, error: Exception) -> None:
         self._runtime.counters["handlers_failed"] += 1
         log.error("handler_failed", event_name=event, namespace=self._namespace, sid=socket.id, exc_info=error)
 
-    def _mismatch(self, handler: Handler, event: str, args: list[Any], socket: Socket) -> None:
-        self._runtime.counters["events_with_wrong_arguments"] += 1
+    def _report_mismatch(self, handler: Handler, event: str, args: list[Any], socket: Socket) -> None:
+        self._runtime.counters["events_mismatched"] += 1
         self._runtime.notices.warning(
-            "event_arguments_mismatch",
+            "event_arguments_mismatched",
             event_name=event,
             namespace=self._namespace,
             sid=socket.id,

@@ -1,4 +1,4 @@
-"""Let clients go one after the other, so that they do not all knock at the other nodes at once.
+"""Closes the clients of a node one after the other, so that they do not all reconnect to other nodes at once.
 
 Knows clients by one method; must not know sessions, the bus or signals.
 """
@@ -8,70 +8,71 @@ from collections.abc import Awaitable, Sequence
 from random import Random
 from typing import Protocol
 
-__all__ = ["Drain", "DrainableClient", "departures"]
+__all__ = ["Drain", "DrainableClient", "departure_times"]
 
 SLICE_CLIENTS = 50
-"""Clients that are let go in one turn of the loop: about 5 ms, when everybody has to go at once."""
+"""Clients that are closed in one turn of the event loop when no time is left: about 5 ms."""
 FETCH_GRACE_S = 2.0
-"""How long clients that poll may take, after the last one was let go, to fetch what waits for them."""
+"""Seconds that polling clients have, after the last one was closed, to fetch their queued packets."""
 
 
 class DrainableClient(Protocol):
-    """A client that can be let go."""
+    """A client that can be closed."""
 
-    def leave(self, reason: str) -> None:
-        """End its connection, after what still waits for it; nothing happens when it has gone already."""
+    def close_gracefully(self, reason: str) -> None:
+        """Close the connection after its queued packets are sent. Does nothing if it has closed."""
 
 
-def departures(count: int, over_s: float, random: Random) -> list[float]:
-    """When each of `count` clients goes, in order: seconds after the begin, below `over_s`.
+def departure_times(count: int, over_s: float, random: Random) -> list[float]:
+    """Draw the time at which each of `count` clients is closed: seconds after the start, ascending, up to
+    `over_s`.
 
-    Each has an equal part of the time to itself and goes at a random moment of it: an even flow without a beat
-    that other nodes' drains could fall in with.
+    Each client gets an equal part of the time and is closed at a random moment of it. The flow is even, but has no
+    rhythm that drains of other nodes could coincide with.
     """
     share_s = over_s / max(count, 1)
     return [(index + random.random()) * share_s for index in range(count)]
 
 
 class Drain:
-    """Lets clients go over some time, in random order.
+    """Closes clients over some time, in random order.
 
     Args:
-        clients: who has to go.
-        over_s: seconds that it may take.
-        random: a source of chance.
+        clients: the clients to close.
+        over_s: seconds that this may take.
+        random: the source of randomness.
     """
 
     def __init__(self, clients: Sequence[DrainableClient], over_s: float, random: Random | None = None) -> None:
         random = random or Random()
         self._clients = random.sample(clients, len(clients))
-        self._departures = departures(len(clients), over_s, random)
+        self._times = departure_times(len(clients), over_s, random)
         self._hurried = asyncio.Event()
 
-    def hurry(self) -> None:
-        """Let everybody who is still there go now."""
+    def finish_now(self) -> None:
+        """Close all remaining clients now."""
         self._hurried.set()
 
     async def run(self, reason: str, emptied: Awaitable[None]) -> None:
-        """Let all of them go; returns when nobody is left, or a moment after the last one was told.
+        """Close all clients; return when none is connected, or `FETCH_GRACE_S` after the last was closed.
 
         Args:
-            reason: what their `disconnect` handlers get.
-            emptied: done when nobody is left.
+            reason: passed to the `disconnect` handlers.
+            emptied: completes when no client is connected.
         """
         watch = asyncio.ensure_future(emptied)
-        watch.add_done_callback(lambda _: self.hurry())
+        watch.add_done_callback(lambda _: self.finish_now())
         try:
-            await self._let_go(reason)
+            await self._close_all(reason)
             await asyncio.wait((watch,), timeout=0 if self._hurried.is_set() else FETCH_GRACE_S)
         finally:
             watch.cancel()
 
-    async def _let_go(self, reason: str) -> None:
-        begun_at = asyncio.get_running_loop().time()
-        for number, (client, after_s) in enumerate(zip(self._clients, self._departures, strict=True), 1):
-            await self._wait_until(begun_at + after_s)
-            client.leave(reason)
+    async def _close_all(self, reason: str) -> None:
+        started_at = asyncio.get_running_loop().time()
+        for number, (client, after_s) in enumerate(zip(self._clients, self._times, strict=True), 1):
+            await self._wait_until(started_at + after_s)
+            client.close_gracefully(reason)
             if number % SLICE_CLIENTS == 0:
                 await asyncio.sleep(0)
 

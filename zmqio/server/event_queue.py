@@ -1,7 +1,7 @@
-"""Events of one client, handled one after the other.
+"""Queues of one client's events: handled one after the other (`EventQueue`) or concurrently (`EventPool`).
 
-A task lives only while there is something to handle. Knows nothing of Socket.IO: an item is whatever
-`handle` takes.
+A task exists only while there are items to handle. The queues know nothing of Socket.IO: an item is whatever
+`handle` accepts.
 """
 
 import asyncio
@@ -15,16 +15,19 @@ Item = TypeVar("Item")
 
 
 class EventQueue(Generic[Item]):
-    """A FIFO that is handled in order, and tells its reader when to read more slowly.
+    """A FIFO whose items are handled one after the other, with back-pressure for its reader.
 
     Args:
-        handle: handles one item; it has to deal with its own errors.
+        handle: handles one item; must not raise.
         spawn: runs a coroutine in a task.
-        max_items: most items that wait. More are still taken, but `put` then returns an awaitable that is done
-            when half of them are handled: whoever reads from the client waits for it.
+        max_items: most items that are queued. Above this, `put` still accepts the item but returns an awaitable
+            that completes when the queue is half empty; the reader must await it.
+
+    Attributes:
+        max_items: as given.
     """
 
-    __slots__ = ("_handle", "_idle", "_items", "_max_items", "_room", "_running", "_spawn")
+    __slots__ = ("_handle", "_idle", "_items", "_room", "_running", "_spawn", "max_items")
 
     def __init__(
         self,
@@ -32,9 +35,9 @@ class EventQueue(Generic[Item]):
         spawn: Callable[[Coroutine[Any, Any, None]], object],
         max_items: int,
     ) -> None:
+        self.max_items = max_items
         self._handle = handle
         self._spawn = spawn
-        self._max_items = max_items
         self._items: deque[Item] = deque()
         self._running = 0
         self._room: asyncio.Future[None] | None = None
@@ -44,79 +47,86 @@ class EventQueue(Generic[Item]):
         return len(self._items)
 
     def put(self, item: Item) -> Awaitable[None] | None:
-        """Add an item; the result, if any, is done when the client may be read on."""
+        """Add an item.
+
+        Returns:
+            None, or an awaitable that completes when the client's next message may be read.
+        """
         self._items.append(item)
         if not self._running:
             self._running = 1
             self._spawn(self._run())
-        return None if len(self._items) <= self._max_items else self._wait_for_room()
+        return None if len(self._items) <= self.max_items else self._wait_for_room()
 
-    async def drained(self) -> None:
-        """Wait until nothing is handled and nothing waits."""
+    async def wait_until_idle(self) -> None:
+        """Wait until no item is queued or being handled."""
         while self._running:
             if self._idle is None:
                 self._idle = asyncio.get_running_loop().create_future()
             await asyncio.shield(self._idle)
 
+    def release_reader(self) -> None:
+        """Let the reader continue, however many items are queued."""
+        if self._room is not None:
+            self._room.set_result(None)
+            self._room = None
+
     async def _run(self) -> None:
         try:
             while self._items:
                 await self._handle(self._items.popleft())
-                if self._room is not None and len(self._items) <= self._max_items // 2:
-                    self.release()
+                if self._room is not None and len(self._items) <= self.max_items // 2:
+                    self.release_reader()
         finally:
-            self._ended()
-
-    def release(self) -> None:
-        """Let the client be read on, however much waits."""
-        if self._room is not None:
-            self._room.set_result(None)
-            self._room = None
+            self._run_ended()
 
     def _wait_for_room(self) -> Awaitable[None]:
         if self._room is None:
             self._room = asyncio.get_running_loop().create_future()
         return asyncio.shield(self._room)
 
-    def _ended(self) -> None:
-        """A run is over; with the last one nothing is handled any more."""
+    def _run_ended(self) -> None:
         self._running -= 1
         if self._running:
             return
-        self.release()
+        self.release_reader()
         if self._idle is not None:
             self._idle.set_result(None)
             self._idle = None
 
 
 class EventPool(EventQueue[Item]):
-    """Begins items in the order in which they came, and does not wait for one to end before the next begins.
+    """Starts items in order of arrival without waiting for the previous one to finish (`concurrent_events`).
 
     Args:
-        handle: handles one item; it has to deal with its own errors.
+        handle: handles one item; must not raise.
         spawn: runs a coroutine in a task.
-        max_items: most items that are handled at once. More are still taken and wait, but `put` then returns an
-            awaitable that is done when none waits any more: whoever reads from the client waits for it.
+        max_items: most items that are handled at the same time. Above this, `put` queues the item and returns an
+            awaitable that completes when no item is queued; the reader must await it.
     """
 
     __slots__ = ()
 
     def put(self, item: Item) -> Awaitable[None] | None:
-        """Add an item; the result, if any, is done when the client may be read on."""
-        if self._running < self._max_items:
+        """Start or queue an item.
+
+        Returns:
+            None, or an awaitable that completes when the client's next message may be read.
+        """
+        if self._running < self.max_items:
             self._running += 1
-            self._spawn(self._begin(item))
+            self._spawn(self._run_from(item))
             return None
         self._items.append(item)
         return self._wait_for_room()
 
-    async def _begin(self, item: Item) -> None:
+    async def _run_from(self, item: Item) -> None:
         try:
             await self._handle(item)
             while self._items:
                 following = self._items.popleft()
                 if not self._items:
-                    self.release()
+                    self.release_reader()
                 await self._handle(following)
         finally:
-            self._ended()
+            self._run_ended()

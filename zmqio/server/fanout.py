@@ -1,9 +1,10 @@
-"""One FIFO of deliveries per process, so that a big broadcast leaves the loop free and keeps every order.
+"""One FIFO of broadcasts per process: large ones are written in slices, so that the event loop stays responsive.
 
-A delivery to at most `slice_members` sockets happens at once while nothing waits. A bigger one is cut into
-slices with a turn of the loop between them, and then everything later queues behind it: no small room
-overtakes a big one. Who writes to one socket directly calls `catch_up` first, which delivers to that socket
-what still waits for it. So each client sees what it gets in the order in which it was sent.
+While nothing is queued, a broadcast to at most `slice_members` sockets is written at once. A larger one is written
+in slices, with a turn of the event loop between them. Until it is finished, all later broadcasts queue behind it,
+so that a small room never overtakes a large one. Before a direct write to one socket, the caller calls
+`flush_for`, which delivers the broadcasts that are queued for that socket. Each client therefore receives
+everything in the order in which it was sent.
 """
 
 import asyncio
@@ -15,11 +16,11 @@ from typing import Generic, Protocol, TypeVar
 __all__ = ["MAX_DELIVERIES", "SLICE_MEMBERS", "BroadcastWrite", "FanOut"]
 
 SLICE_MEMBERS = 200
-"""Most members that are written to in one turn of the loop: about 3 ms at the 15 us that a write costs with 10,000
-open sockets (the target is 10 ms)."""
+"""Most members that are written to in one turn of the event loop: about 3 ms at the 15 us that a write costs with
+10,000 open sockets (the target is 10 ms)."""
 MAX_DELIVERIES = 1_000
-"""Most deliveries that wait. For one more, the oldest is written out at once: whoever sends, an application or the
-bus, is held up by that much, and nothing is dropped."""
+"""Most broadcasts that are queued. Beyond that, the oldest is written synchronously. Nothing is dropped; the
+sender is delayed instead."""
 
 Writer = TypeVar("Writer")
 Payload = TypeVar("Payload")
@@ -28,7 +29,7 @@ Payload_contra = TypeVar("Payload_contra", contravariant=True)
 
 
 class BroadcastWrite(Protocol[Writer_contra, Payload_contra]):
-    """Write to sockets, each by its writer, or None for one that has gone; never blocks."""
+    """Write to sockets by their writers, None for a socket that has disconnected; never blocks."""
 
     def __call__(
         self, writers: Iterable[Writer_contra | None], payload: Payload_contra, /, *, volatile: bool
@@ -36,14 +37,14 @@ class BroadcastWrite(Protocol[Writer_contra, Payload_contra]):
 
 
 @dataclass(slots=True)
-class _Delivery(Generic[Writer, Payload]):
-    """A broadcast on its way.
+class _QueuedBroadcast(Generic[Writer, Payload]):
+    """A broadcast that is partly written.
 
     Attributes:
-        sids: whom it reaches, in order.
-        writers: the sockets that are there, as they are when their turn comes.
-        done: how many of `sids` were looked at.
-        waiting: those of the rest that do not have it yet; made by the first `catch_up`, the only one that asks.
+        sids: the sockets to reach, in order.
+        writers: socket id -> writer, looked up at the time of the write.
+        done: number of `sids` that have been processed.
+        waiting: the unprocessed ids that have not been flushed; created by the first `flush_for`.
     """
 
     write_all: BroadcastWrite[Writer, Payload]
@@ -59,7 +60,7 @@ class _Delivery(Generic[Writer, Payload]):
         return len(self.sids) - self.done
 
     def write_some(self, most: int) -> None:
-        """Write to the next `most` sids."""
+        """Write to the next `most` sockets."""
         sids: Iterable[str] = self.sids[self.done : self.done + most]
         self.done += most
         if self.waiting is not None:
@@ -67,8 +68,8 @@ class _Delivery(Generic[Writer, Payload]):
             self.waiting.difference_update(sids)
         self._write(sids)
 
-    def catch_up(self, sid: str) -> None:
-        """Write to one sid now, if it still waits."""
+    def flush_for(self, sid: str) -> None:
+        """Write to one socket now, unless that has happened."""
         if self.waiting is None:
             self.waiting = set(self.sids[self.done :])
         if sid in self.waiting:
@@ -80,13 +81,13 @@ class _Delivery(Generic[Writer, Payload]):
 
 
 class FanOut(Generic[Writer, Payload]):
-    """The FIFO. Several namespaces share one: a connection may be in all of them.
+    """The FIFO. All namespaces of a server share one, because a connection may be in all of them.
 
     Args:
         write_all: writes a payload to sockets.
-        call_soon: runs a function in the next turn of the loop; None takes it from the running loop.
-        slice_members: most members written to in one turn.
-        max_deliveries: most deliveries that wait.
+        call_soon: runs a function in the next turn of the event loop; None uses the running loop.
+        slice_members: most members that are written to in one turn.
+        max_deliveries: most broadcasts that are queued; see `MAX_DELIVERIES`.
     """
 
     def __init__(
@@ -100,53 +101,53 @@ class FanOut(Generic[Writer, Payload]):
         self._call_soon = call_soon
         self._slice_members = slice_members
         self._max_deliveries = max_deliveries
-        self._deliveries: deque[_Delivery[Writer, Payload]] = deque()
-        self._turn_is_due = False
+        self._queue: deque[_QueuedBroadcast[Writer, Payload]] = deque()
+        self._is_scheduled = False
 
     @property
     def busy(self) -> bool:
-        """Whether deliveries wait for their turn."""
-        return bool(self._deliveries)
+        """Whether broadcasts are queued."""
+        return bool(self._queue)
 
     def deliver(
         self, sids: Collection[str], writers: Mapping[str, Writer], payload: Payload, *, volatile: bool
     ) -> None:
-        """Write `payload` to each of `sids`, now or when its turn comes.
+        """Write `payload` to each of `sids`, at once or after the broadcasts that are queued.
 
         Args:
-            sids: whom it reaches; nothing that a write could change. Copied if it has to wait.
-            writers: sid -> how to write to it, as it is when the turn comes; who is not in it is passed over.
+            sids: the sockets to reach; must not be a collection that a write could change. Copied if queued.
+            writers: socket id -> writer, looked up at the time of the write; ids without a writer are skipped.
             payload: what to write.
-            volatile: passed on to the writes.
+            volatile: passed to `write_all`.
         """
-        if not self._deliveries and len(sids) <= self._slice_members:
+        if not self._queue and len(sids) <= self._slice_members:
             self._write_all(map(writers.get, sids), payload, volatile=volatile)
             return
-        while len(self._deliveries) >= self._max_deliveries:
-            oldest = self._deliveries.popleft()
+        while len(self._queue) >= self._max_deliveries:
+            oldest = self._queue.popleft()
             oldest.write_some(oldest.left)
-        self._deliveries.append(_Delivery(self._write_all, payload, volatile, tuple(sids), writers))
-        self._next_turn()
+        self._queue.append(_QueuedBroadcast(self._write_all, payload, volatile, tuple(sids), writers))
+        self._schedule_slice()
 
-    def catch_up(self, sid: str) -> None:
-        """Deliver now what still waits for `sid`, so that a direct write comes after it."""
-        for delivery in self._deliveries:
-            delivery.catch_up(sid)
+    def flush_for(self, sid: str) -> None:
+        """Write the queued broadcasts for one socket now, so that a direct write comes after them."""
+        for broadcast in self._queue:
+            broadcast.flush_for(sid)
 
-    def _next_turn(self) -> None:
-        if not self._turn_is_due:
-            self._turn_is_due = True
-            (self._call_soon or asyncio.get_running_loop().call_soon)(self._turn)
+    def _schedule_slice(self) -> None:
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            (self._call_soon or asyncio.get_running_loop().call_soon)(self._run_slice)
 
-    def _turn(self) -> None:
-        self._turn_is_due = False
+    def _run_slice(self) -> None:
+        self._is_scheduled = False
         members = self._slice_members
-        while self._deliveries and members > 0:
-            delivery = self._deliveries[0]
-            count = min(members, delivery.left)
-            delivery.write_some(count)
+        while self._queue and members > 0:
+            broadcast = self._queue[0]
+            count = min(members, broadcast.left)
+            broadcast.write_some(count)
             members -= max(count, 1)
-            if not delivery.left:
-                self._deliveries.popleft()
-        if self._deliveries:
-            self._next_turn()
+            if not broadcast.left:
+                self._queue.popleft()
+        if self._queue:
+            self._schedule_slice()

@@ -1,7 +1,7 @@
-"""What an application registered for the events of a namespace, and how it is called.
+"""The functions that an application registered for events, and how they are called.
 
-How many arguments a function takes is read once, when it is registered: a client that sends another number
-gets a warning in the log and not a traceback.
+The number of arguments that a function takes is determined once, when it is registered. A client that sends
+another number causes a warning in the log instead of a traceback.
 """
 
 import inspect
@@ -17,22 +17,22 @@ _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """One registered function and how many positional arguments it takes."""
+    """A registered function and the number of positional arguments that it takes; `max_args` None: any number."""
 
     function: Callable[..., Any]
     min_args: int
     max_args: int | None
 
     def accepts(self, count: int) -> bool:
-        """Whether it can be called with `count` arguments."""
+        """Whether the function can be called with `count` arguments."""
         return self.min_args <= count and (self.max_args is None or count <= self.max_args)
 
     def usable(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        """As many of `args`, from the left, as it takes: a connect handler may leave `auth` out."""
+        """Return the first arguments of `args` that the function takes: a connect handler may omit `auth`."""
         return args if self.max_args is None else args[: self.max_args]
 
     def describe_args(self, *, besides_socket: bool) -> str:
-        """How many values it takes, in words: "2", "0 to 1", "1 or more"."""
+        """Describe the number of arguments: "2", "0 to 1", "1 or more"."""
         own = 1 if besides_socket else 0
         least = max(self.min_args - own, 0)
         if self.max_args is None:
@@ -41,16 +41,17 @@ class Handler:
         return str(least) if least == most else f"{least} to {most}"
 
     async def call(self, *args: Any) -> Any:
-        """Call it, and await what it returns if that is awaitable."""
-        return await call(self.function, *args)
+        """Call the function, and await its result if that is awaitable."""
+        result = self.function(*args)
+        return await result if inspect.isawaitable(result) else result
 
 
 class Handlers:
-    """Event name -> function. One function an event.
+    """Maps each event name to one function.
 
     Args:
-        first_argument: what every function gets before the values of the event; "" for nothing.
-        inherited: where to look for an event that has no function here.
+        first_argument: name of the argument that every function receives before the event's values; "" for none.
+        inherited: consulted for events that have no function here.
     """
 
     def __init__(self, first_argument: str = "socket", inherited: "Handlers | None" = None) -> None:
@@ -62,25 +63,25 @@ class Handlers:
         """Register `function` for `event`.
 
         Raises:
-            ValueError: the event has a function already.
+            ValueError: the event already has a function.
             TypeError: `function` is not callable, or does not take the first argument.
         """
         if not callable(function):
-            raise TypeError(f"the handler for {event!r} has to be a function, not {function!r}")
+            raise TypeError(f"handler {function!r} for {event!r} is not a function")
         if event in self._by_event:
             raise ValueError(
-                f"there is a handler for {event!r} already ({self._by_event[event].function!r}); "
-                "one function handles an event: call the other one from it"
+                f"event {event!r} already has a handler ({self._by_event[event].function!r}); "
+                "an event has one handler, which may call other functions"
             )
         handler = _inspect(function)
         if self._first_argument and handler.max_args == 0:
             raise TypeError(
-                f"{function!r} takes no arguments; the first argument of a handler is the {self._first_argument}"
+                f"handler {function!r} takes no arguments; its first argument must be the {self._first_argument}"
             )
         self._by_event[event] = handler
 
     def get(self, event: str) -> Handler | None:
-        """The function for `event`, if there is one."""
+        """Return the function for `event`, or None."""
         handler = self._by_event.get(event)
         if handler is None and self._inherited is not None:
             return self._inherited.get(event)
@@ -88,7 +89,7 @@ class Handlers:
 
 
 async def call(function: Callable[..., Any], *args: Any) -> Any:
-    """Call a function, and await what it returns if that is awaitable."""
+    """Call a function, and await its result if that is awaitable."""
     result = function(*args)
     return await result if inspect.isawaitable(result) else result
 
@@ -96,7 +97,7 @@ async def call(function: Callable[..., Any], *args: Any) -> Any:
 def _inspect(function: Callable[..., Any]) -> Handler:
     try:
         parameters = inspect.signature(function).parameters.values()
-    except ValueError:  # some functions written in C do not tell
+    except ValueError:  # some functions written in C have no signature
         return Handler(function, 0, None)
     positional = [p for p in parameters if p.kind in _POSITIONAL]
     required = [p for p in positional if p.default is inspect.Parameter.empty]
@@ -105,7 +106,7 @@ def _inspect(function: Callable[..., Any]) -> Handler:
 
 
 def result_args(result: Any) -> list[Any]:
-    """The arguments that a handler's result acknowledges with: None is none, a tuple is several."""
+    """Convert a handler's result to the arguments of an acknowledgement: None to none, a tuple to several."""
     if result is None:
         return []
     return list(result) if isinstance(result, tuple) else [result]

@@ -1,6 +1,7 @@
-"""What is known of a client from the moment that it connected.
+"""The data with which a client connected to a namespace.
 
-Source: the fields of `socket.handshake` in Socket.IO v4.
+Source: the fields of `socket.handshake` in Socket.IO v4,
+    https://socket.io/docs/v4/server-socket-instance/#sockethandshake
 """
 
 from collections.abc import Mapping
@@ -15,15 +16,15 @@ __all__ = ["Handshake"]
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """How a client introduced itself to a namespace.
+    """The data with which a client connected to a namespace; available as `socket.handshake`.
 
     Attributes:
-        headers: of the first HTTP request; names in lower case, repeated ones joined by ", ".
-        query: of the first HTTP request; of repeated names the last value.
-        auth: the object that the client sent with CONNECT; empty if it sent none.
-        address: host of the peer, as far as the ASGI server knows; "" if it does not.
-        secure: whether the first request came over TLS.
-        time: seconds since 1970 when the connection was made.
+        headers: headers of the first HTTP request; names in lower case, repeated headers joined by ", ".
+        query: query parameters of the first HTTP request; the last value of repeated parameters.
+        auth: the payload of the client's CONNECT packet; `{}` if it sent none.
+        address: the client's host as reported by the ASGI server; "" if unknown.
+        secure: whether the first request used TLS.
+        time: when the connection was established, in seconds since 1970.
         url: path and query of the first HTTP request.
     """
 
@@ -37,7 +38,7 @@ class Handshake:
 
     @classmethod
     def of(cls, request: ClientRequest, auth: Any) -> "Handshake":
-        """Take it from the first HTTP request and the CONNECT payload."""
+        """Create it from the first HTTP request and the CONNECT payload."""
         return cls(
             headers=request.headers,
             query=dict(parse_qsl(request.query, keep_blank_values=True)),
@@ -49,7 +50,7 @@ class Handshake:
         )
 
     def describe(self) -> dict[str, Any]:
-        """The same as JSON-like values, for other nodes."""
+        """Return the fields as JSON-like values, for other nodes."""
         return {
             "headers": dict(self.headers),
             "query": dict(self.query),

@@ -1,4 +1,4 @@
-"""What an application wants to hear besides its clients: other nodes (`server_side_emit`), and its rooms."""
+"""Listeners of one namespace for events that do not come from clients: server-side events and room events."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -23,8 +23,8 @@ class Listeners:
     """Functions for server-side events and room events of one namespace.
 
     Args:
-        namespace: its name, for the log.
-        inherited: those of its parent, which hear too.
+        namespace: the namespace's name, for the log.
+        inherited: the listeners of its parent, which are called first.
     """
 
     def __init__(self, namespace: str, inherited: "Listeners | None" = None) -> None:
@@ -35,7 +35,7 @@ class Listeners:
         self._room: defaultdict[str, list[Callable[..., Any]]] = defaultdict(list)
 
     def on_server_side(self, event: str) -> Callable[[Function], Function]:
-        """Decorate the function that takes a server-side event."""
+        """Decorate the function that handles a server-side event. Raises as `Handlers.add`."""
 
         def register(function: Function) -> Function:
             self._server_side.add(event, function)
@@ -44,13 +44,13 @@ class Listeners:
         return register
 
     def on_room(self, event: str) -> Callable[[Function], Function]:
-        """Decorate a function that hears of a room event.
+        """Decorate a function that is called for a room event.
 
         Raises:
             ValueError: there is no such room event.
         """
         if event not in ROOM_EVENTS:
-            raise ValueError(f"{event!r} is no room event; there are {', '.join(sorted(ROOM_EVENTS))}")
+            raise ValueError(f"unknown room event {event!r}; the events are {', '.join(sorted(ROOM_EVENTS))}")
 
         def register(function: Function) -> Function:
             self._room[event].append(function)
@@ -59,7 +59,7 @@ class Listeners:
         return register
 
     def room_event(self, event: str, room: str, sid: Sid | None) -> None:
-        """Tell those who want to hear; what they raise is logged and goes no further."""
+        """Call the listeners of a room event. Their errors are logged."""
         if self._inherited is not None:
             self._inherited.room_event(event, room, sid)
         if not self._room:
@@ -71,12 +71,12 @@ class Listeners:
                 log.exception("room_listener_failed", event_name=event, namespace=self._namespace)
 
     async def server_side_event(self, args: Sequence[Any], respond: Callable[[list[Any]], None] | None) -> None:
-        """Run the function for an event of another node, and answer with what it returns."""
+        """Run the function for an event of another node, and respond with its result if a response is expected."""
         event, *values = args
         handler = self._server_side.get(event)
         if handler is None or not handler.accepts(len(values)):
             log.warning(
-                "server_side_event_without_handler",
+                "server_side_event_unhandled",
                 event_name=event,
                 namespace=self._namespace,
                 received=len(values),

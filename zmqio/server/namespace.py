@@ -1,24 +1,23 @@
-"""A namespace: its handlers, and how a client enters it, speaks in it and leaves it.
+"""A namespace: what an application registers for it, and how clients enter and leave it.
 
-Implements `Home` for its sockets and `Stage` for its broadcasts; `NamespaceMembers` holds the sockets themselves.
+It implements `SocketNamespace` for its sockets and `BroadcastNamespace` for its broadcasts. `NamespaceMembers`
+holds the sockets, `EventDispatcher` handles their events.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import structlog
 
 from zmqio.adapter.base import Adapter, LocalSockets
-from zmqio.engine.server import Prepared
 from zmqio.exceptions import ConnectRefused
 from zmqio.ids import Sid, make_sid
-from zmqio.protocol.packet import AckableFrames, Frames, Packet, PacketType
-from zmqio.server.broadcast import Broadcast
+from zmqio.protocol.packet import Packet, PacketType
 from zmqio.server.dispatch import EventDispatcher
 from zmqio.server.handshake import Handshake
-from zmqio.server.members import NamespaceMembers, check_event
+from zmqio.server.members import NamespaceMembers
 from zmqio.server.operations import Operations
 from zmqio.server.registry import Registration, Registry
 from zmqio.server.runtime import Runtime
@@ -30,166 +29,164 @@ log = structlog.get_logger(__name__)
 
 
 class Namespace(Registration, Operations):
-    """One namespace of a server.
+    """One namespace of a server, as returned by `io.of("/chat")`.
+
+    Example: `await io.of("/chat").to("lobby").emit("news", 1)`
 
     Args:
-        open_me: opens the namespace and starts the server, the first time that it is used.
-        inherited: what was registered for its parent.
+        name: the name; starts with `/`.
+        ensure_open: starts the server and opens the namespace; called on the first use.
+        inherited: the registry of the parent namespace.
 
     Attributes:
-        name: begins with `/`.
+        name: as given.
+        is_open: whether the namespace serves clients.
+        adapter: rooms and the other nodes. Set when the server has started and the namespace is first used.
+        runtime: the shared parts of the server. Set together with `adapter`.
     """
+
+    adapter: Adapter
+    runtime: Runtime
 
     def __init__(
         self,
         name: str,
-        open_me: Callable[["Namespace"], Awaitable[None]],
+        ensure_open: Callable[["Namespace"], Awaitable[None]],
         inherited: Registry | None = None,
     ) -> None:
+        Operations.__init__(self, self)
         self.name = name
         self.is_open = False
-        self._open_me = open_me
+        self._ensure_open = ensure_open
         self._registry = Registry(name, inherited)
-        self._guests = 0  # clients that are about to enter
-        self._connecting: set[Sid] = set()  # sockets whose connect handler runs
-        self._gate: tuple[Runtime, asyncio.Lock] | None = None
-        self._dispatch: EventDispatcher
-        self._runtime: Runtime
+        self._entering = 0  # clients that are passing middleware or the connect handler
+        self._connecting: set[Sid] = set()  # sockets whose connect handler is running
+        self._open_lock: tuple[Runtime, asyncio.Lock] | None = None
+        self._dispatcher: EventDispatcher
         self._members: NamespaceMembers
-        self._adapter: Adapter
 
     def __repr__(self) -> str:
         return f"<Namespace {self.name}>"
 
-    # For the application.
-
-    @property
-    def adapter(self) -> Adapter:
-        """Rooms, and the way to the other nodes; there from when the server starts."""
-        return self._adapter
-
     @property
     def registry(self) -> Registry:
-        """What was registered."""
+        """The registered handlers, middleware and listeners."""
         return self._registry
 
     @property
     def sockets(self) -> Mapping[Sid, Socket]:
-        """Sid -> socket, those of this process."""
+        """Socket id -> socket, for the sockets of this process. The server must have started."""
         return self._members.sockets
 
-    def broadcast(self) -> Broadcast:
-        """An operation that reaches every socket of the namespace."""
-        return Broadcast(self)
-
-    # For the server: its life.
+    # For the server: opening and closing.
 
     async def open(self, runtime: Runtime, make_adapter: Callable[[str, LocalSockets], Adapter]) -> None:
-        """Begin to serve; nothing happens when it is open already."""
-        async with self._gate_of(runtime):
+        """Start to serve clients. Does nothing if the namespace is open."""
+        async with self._lock_of(runtime):
             if self.is_open:
                 return
             listeners = self._registry.listeners
-            self._runtime = runtime
-            self._dispatch = EventDispatcher(self.name, self._registry, runtime)
+            self.runtime = runtime
+            self._dispatcher = EventDispatcher(self.name, self._registry, runtime)
             self._members = NamespaceMembers(self.name, runtime, listeners.room_event, self._server_side_event)
-            self._adapter = make_adapter(self.name, self._members)
+            self.adapter = make_adapter(self.name, self._members)
             await self.adapter.open()
             self.is_open = True
 
     async def ready(self) -> None:
-        """Open the namespace, and start the server, if that has not happened yet.
+        """Open the namespace, and start the server, unless that has happened.
 
         Raises:
+            ServerClosedError: the server was closed.
             RuntimeError: the server runs in another event loop.
         """
         if self.is_open:
-            self._runtime.check_loop()
+            self.runtime.check_loop()
         else:
-            await self._open_me(self)
+            await self._ensure_open(self)
 
     async def close(self) -> None:
-        """Stop serving; its sockets are gone already."""
+        """Stop serving. The sockets must have been removed before."""
         if self.is_open:
             self.is_open = False
-            async with self._gate_of(self._runtime):
+            async with self._lock_of(self.runtime):
                 await self.adapter.close()
 
-    def _gate_of(self, runtime: Runtime) -> asyncio.Lock:
-        """Lets one open or close at a time; a new one for each run of the server, which has its own event loop."""
-        if self._gate is None or self._gate[0] is not runtime:
-            self._gate = (runtime, asyncio.Lock())
-        return self._gate[1]
+    def _lock_of(self, runtime: Runtime) -> asyncio.Lock:
+        """Return the lock for opening and closing; each run of the server has its own, for its event loop."""
+        if self._open_lock is None or self._open_lock[0] is not runtime:
+            self._open_lock = (runtime, asyncio.Lock())
+        return self._open_lock[1]
 
     @property
     def occupied(self) -> bool:
-        """Whether a client is in it or about to enter, in this process."""
-        return self._guests > 0 or (self.is_open and bool(self.sockets))
+        """Whether the namespace has a client in this process, or one is entering."""
+        return self._entering > 0 or (self.is_open and bool(self.sockets))
 
-    def vacated(self) -> None:
-        """The last client has gone: nothing that a namespace with a fixed name would care for."""
+    def on_empty(self) -> None:
+        """Called when the last client of this process has left. A namespace with a fixed name does nothing."""
 
     # For the client: entering and leaving.
 
     async def connect(
-        self, line: ClientConnection, handshake: Handshake, entered: Callable[[Socket], bool]
+        self, connection: ClientConnection, handshake: Handshake, on_enter: Callable[[Socket], bool]
     ) -> None:
-        """Let a client in, or tell it why not.
+        """Run middleware and the connect handler for a client, then confirm or refuse its connection.
 
         Args:
-            line: the client's connection.
-            handshake: how it introduced itself.
-            entered: called with the new socket before the connect handler; False when the client has gone.
+            connection: the client's connection.
+            handshake: headers, query and auth payload of the client.
+            on_enter: called with the new socket before the connect handler; False if the connection has closed.
         """
-        self._guests += 1
+        self._entering += 1
         try:
             await self.ready()
-            await self._admit(line, handshake, entered)
+            await self._admit(connection, handshake, on_enter)
         finally:
-            self._guests -= 1
+            self._entering -= 1
             if not self.occupied:
-                self.vacated()
+                self.on_empty()
 
     async def _admit(
-        self, line: ClientConnection, handshake: Handshake, entered: Callable[[Socket], bool]
+        self, connection: ClientConnection, handshake: Handshake, on_enter: Callable[[Socket], bool]
     ) -> None:
-        socket = Socket(make_sid(self._runtime.identity.tag), self, line, handshake)
-        refusal = await self._refusal_in(self._pass_middleware(socket), socket)
-        if refusal is None and not entered(socket):
-            self._take_out(socket)  # middleware may have put it in rooms
-            socket.gone((), "transport close", None)
+        socket = Socket(make_sid(self.runtime.identity.tag), self, self._dispatcher.handle, connection, handshake)
+        refusal = await self._refusal_of(self._pass_middleware(socket), socket)
+        if refusal is None and not on_enter(socket):
+            self._take_out(socket)  # middleware may have added it to rooms
+            socket.on_disconnect((), "transport close", None)
             return
         if refusal is None:
             self._connecting.add(socket.id)
             try:
-                refusal = await self._refusal_in(self._enter(socket), socket)
+                refusal = await self._refusal_of(self._enter(socket), socket)
             finally:
                 self._connecting.discard(socket.id)
         if refusal is None:
-            await self._settle(socket)
+            await self._accept(socket)
         else:
             self._refuse(socket, refusal)
 
-    async def _refusal_in(self, step: Awaitable[None], socket: Socket) -> ConnectRefused | None:
-        """Take a step of the application, and read from its errors whether it refuses the client."""
+    async def _refusal_of(self, step: Awaitable[None], socket: Socket) -> ConnectRefused | None:
+        """Run a step of the application; its error, if any, decides how the client is refused."""
         try:
             await step
         except ConnectRefused as refusal:
             return refusal
         except Exception:
-            if socket.gone_reason:  # what fails for a client that has gone refuses nobody
+            if socket.gone_reason:  # a client that has disconnected cannot be refused
                 log.debug("connect_handler_failed", namespace=self.name, sid=socket.id, gone=True, exc_info=True)
                 return None
             log.exception("connect_handler_failed", namespace=self.name, sid=socket.id)
             return ConnectRefused("Internal server error")
         return None
 
-    async def _settle(self, socket: Socket) -> None:
-        """Tell the client that it is connected; one that has gone meanwhile gets its disconnect handler."""
-        socket.settle()
+    async def _accept(self, socket: Socket) -> None:
+        """Confirm the connection. If the client has disconnected in the meantime, run the disconnect handler."""
+        socket.confirm_connect()
         handler = self._registry.handlers.get("disconnect")
         if handler is not None and not socket.connected:
-            await self._dispatch.disconnected(handler, socket, socket.gone_reason)
+            await self._dispatcher.handle_disconnect(handler, socket, socket.gone_reason)
 
     async def _pass_middleware(self, socket: Socket) -> None:
         for middleware in tuple(self._registry.middleware):
@@ -198,7 +195,7 @@ class Namespace(Registration, Operations):
                 await result
 
     async def _enter(self, socket: Socket) -> None:
-        self._members.enter(socket)
+        self._members.add(socket)
         await self.adapter.add(socket.id, (socket.id,))
         handler = self._registry.handlers.get("connect")
         if handler is not None:
@@ -206,8 +203,8 @@ class Namespace(Registration, Operations):
 
     def _refuse(self, socket: Socket, refusal: ConnectRefused) -> None:
         log.debug("connect_refused", namespace=self.name, sid=socket.id, reason=refusal.message)
-        if socket.connected:  # it awaited an ack in its connect handler, so its client knows that it is connected
-            socket.disconnect_soon(close=False)
+        if socket.connected:  # the connect handler awaited an acknowledgement, so the client is already connected
+            socket.disconnect_nowait(close=False)
             return
         self._take_out(socket)
         if socket.gone_reason:
@@ -215,88 +212,41 @@ class Namespace(Registration, Operations):
         data = {"message": refusal.message}
         if refusal.data is not None:
             data["data"] = refusal.data
-        socket.refuse(self.prepare(Packet(PacketType.CONNECT_ERROR, self.name, data)))
+        socket.refuse(self.runtime.prepare(Packet(PacketType.CONNECT_ERROR, self.name, data)))
 
-    def settled(self, socket: Socket) -> None:
-        """The client is about to be told that it is connected: write to it directly from now on."""
-        self._members.settle(socket)
+    # For sockets.
 
-    def leave(self, socket: Socket, reason: str) -> None:
-        """Take a socket out; its disconnect handler runs after the events that came before."""
+    def confirm_connect(self, socket: Socket) -> None:
+        """Write broadcasts directly to the connection from now on; the CONNECT packet is about to be written."""
+        self._members.confirm_connect(socket)
+
+    def remove(self, socket: Socket, reason: str) -> None:
+        """Remove a socket. Its disconnect handler runs after the events that are still queued."""
         if self.sockets.get(socket.id) is not socket:
             return
-        # A client that goes while its connect handler runs gets its disconnect handler after that, in `_settle`.
+        # While the connect handler is running, `_accept` runs the disconnect handler after it.
         handler = None if socket.id in self._connecting else self._registry.handlers.get("disconnect")
         rooms = self._take_out(socket)
-        last = None if handler is None else partial(self._dispatch.disconnected, handler, socket, reason)
-        socket.gone(rooms, reason, last)
+        run_handler = None
+        if handler is not None:
+            run_handler = partial(self._dispatcher.handle_disconnect, handler, socket, reason)
+        socket.on_disconnect(rooms, reason, run_handler)
         if not self.occupied:
-            self.vacated()
+            self.on_empty()
+
+    def set_listening(self, socket: Socket, listening: bool) -> None:
+        """Start or stop reporting the events of broadcasts to a socket's outgoing listeners."""
+        self._members.set_listening(socket, listening)
+
+    def next_ack_id(self) -> int:
+        """Return an ack id that no socket of the namespace is waiting for."""
+        return self._members.next_ack_id()
 
     def _take_out(self, socket: Socket) -> tuple[str, ...]:
-        self._members.drop(socket)
+        self._members.remove(socket)
         rooms = tuple(self.adapter.rooms_of(socket.id))
         self.adapter.remove_all(socket.id)
         return rooms
 
-    # For sockets: events.
-
-    async def handle(self, socket: Socket, packet: Packet) -> None:
-        """Hand an event to the application; its result acknowledges it."""
-        await self._dispatch.handle(socket, packet)
-
     def _server_side_event(self, args: Sequence[Any], respond: Callable[[list[Any]], None] | None) -> None:
-        self.spawn(self._registry.listeners.server_side_event(args, respond))
-
-    @property
-    def max_pending_events(self) -> int:
-        """Most events of one client that wait for a handler before it is read more slowly."""
-        return self._runtime.options.max_pending_events
-
-    @property
-    def concurrent_events(self) -> bool:
-        """Whether events of one client are handled at the same time."""
-        return self._runtime.options.concurrent_events
-
-    def check_loop(self) -> None:
-        """Refuse to be used from another event loop; `RuntimeError`."""
-        self._runtime.check_loop()
-
-    def listen(self, socket: Socket, listening: bool) -> None:
-        """Tell a socket of the events in broadcasts to it from now on, or no more."""
-        self._members.listen(socket, listening)
-
-    def prepare(self, packet: Packet) -> Prepared:
-        """Encode a packet of this namespace for the engine."""
-        return self._runtime.prepare(packet)
-
-    def next_ack_id(self) -> int:
-        """An ack id that no socket of the namespace waits for."""
-        return self._members.next_ack_id()
-
-    def catch_up(self, sid: Sid) -> None:
-        """Deliver what still waits for a socket, before something is written to it directly."""
-        self._members.catch_up(sid)
-
-    def spawn(self, work: Coroutine[Any, Any, None]) -> object:
-        """Run work in a task of the server."""
-        return self._runtime.tasks.spawn(work)
-
-    # For broadcasts.
-
-    @property
-    def request_timeout_s(self) -> float:
-        """Seconds that answers may take if nothing else is asked for."""
-        return self._runtime.options.request_timeout_s
-
-    def encode_packet(self, packet: Packet, /) -> Frames:
-        """Encode a packet, once for all who get it."""
-        return self._runtime.parser.encode(packet)
-
-    def encode_ackable(self, packet: Packet, /) -> AckableFrames:
-        """Encode an event whose ack id each node fills in."""
-        return self._runtime.parser.encode_ackable(packet)
-
-    def check_event(self, event: str, /) -> None:
-        """Refuse an event name that clients would not take."""
-        check_event(event)
+        self.runtime.tasks.spawn(self._registry.listeners.server_side_event(args, respond))

@@ -1,9 +1,9 @@
-"""All namespaces of a server by name, and the rules that make more of them when clients ask.
+"""All namespaces of a server by name, and the rules by which clients create more of them.
 
-A client's choice of names must not fill the memory. So the name of a dynamic namespace is at most
-`MAX_DYNAMIC_NAME` characters long; at most `max_empty_child_namespaces` children that nobody is in are kept (the
-longest empty go first; with `cleanup_empty_child_namespaces` none is); and a client is in at most
-`max_namespaces_per_client`. A child that the application gave a handler of its own stays.
+Names that clients choose must not fill the memory, hence four limits. The name of a dynamic namespace has at most
+`MAX_DYNAMIC_NAME` characters. At most `max_empty_child_namespaces` empty children are kept; beyond that, the
+longest empty are closed (with `cleanup_empty_child_namespaces`, all are closed at once). A client is in at most
+`max_namespaces_per_client` namespaces. A child with handlers of its own is never closed.
 """
 
 import re
@@ -25,26 +25,26 @@ __all__ = ["MAX_DYNAMIC_NAME", "Namespaces"]
 log = structlog.get_logger(__name__)
 
 MAX_DYNAMIC_NAME = 255
-"""Most characters of a name that a client made up: room for a path with ids in it; 1,000 of them are 1 MB."""
+"""Most characters of a name that a client chose: room for a path with ids; 1,000 such namespaces take 1 MB."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Namespaces:
-    """Name -> namespace.
+    """Maps names to namespaces.
 
     Args:
-        open_me: opens a namespace and starts the server.
-        options: how many children may be empty.
+        ensure_open: starts the server and opens a namespace.
+        options: limits of the server.
     """
 
-    def __init__(self, open_me: Callable[[Namespace], Awaitable[None]], options: ServerOptions) -> None:
-        self._open_me = open_me
+    def __init__(self, ensure_open: Callable[[Namespace], Awaitable[None]], options: ServerOptions) -> None:
+        self._ensure_open = ensure_open
         self._options = options
         self._by_name: dict[str, Namespace] = {}
         self._parents: dict[Rule, ParentNamespace] = {}
-        # Whoever still holds a child that was closed gets the same object when it comes back: never two of a name.
-        self._made: WeakValueDictionary[str, ChildNamespace] = WeakValueDictionary()
+        # A closed child that is still referenced is reused when its name returns, so no name ever has two objects.
+        self._children: WeakValueDictionary[str, ChildNamespace] = WeakValueDictionary()
         self._empty: dict[str, ChildNamespace] = {}
 
     def __iter__(self) -> Iterator[str]:
@@ -54,67 +54,67 @@ class Namespaces:
         return len(self._by_name)
 
     def values(self) -> list[Namespace]:
-        """All that there are now."""
+        """Return all current namespaces."""
         return list(self._by_name.values())
 
-    def named(self, name: str) -> Namespace:
-        """The namespace of that name, made when it is not there: a child, if a pattern matches.
+    def get_or_create(self, name: str) -> Namespace:
+        """Return the namespace of that name. A new one is a child if a pattern matches the name.
 
         Raises:
-            ValueError: no namespace can have that name.
+            ValueError: the name contains a NUL character, a comma or a question mark.
         """
         name = name if name.startswith("/") else f"/{name}"
         if "\0" in name or "," in name or "?" in name:
-            raise ValueError(f"namespace {name!r} must not have a NUL, a comma or a question mark in it")
+            raise ValueError(f"namespace {name!r} must not contain a NUL character, a comma or a question mark")
         found = self._by_name.get(name)
         if found is not None:
             return found
         parent = next((parent for parent in self._parents.values() if parent.matches(name)), None)
-        if parent is not None or name in self._made:
+        if parent is not None or name in self._children:
             return self._child(name, parent)
-        self._by_name[name] = Namespace(name, self._open_me)
+        self._by_name[name] = Namespace(name, self._ensure_open)
         return self._by_name[name]
 
     def parent(self, rule: Rule) -> ParentNamespace:
-        """The parent of that rule, made when it is not there.
+        """Return the parent namespace of that rule; the same rule always gives the same parent.
 
         Raises:
-            TypeError: it is neither a pattern of text nor a function.
+            TypeError: the rule is neither a pattern of text nor a function.
         """
         if not callable(rule) and not (isinstance(rule, re.Pattern) and isinstance(rule.pattern, str)):
-            raise TypeError(f"a namespace is named by text, a re.Pattern or a function (name, auth), not {rule!r}")
+            raise TypeError(f"namespace {rule!r} is not a string, a re.Pattern of text or a function (name, auth)")
         if rule not in self._parents:
             self._parents[rule] = ParentNamespace(rule, self._children_of)
         return self._parents[rule]
 
     async def find(self, name: str, auth: Any) -> Namespace | None:
-        """The namespace that a client asks for, or None: there is none, or its rule does not let the client in."""
+        """Find the namespace that a client requests; None if there is none or its rule rejects the client."""
         found = self._by_name.get(name)
         if found is not None and not isinstance(found, ChildNamespace):
             return found
         if not self._parents or not _may_be_dynamic(name):
             return None
-        known = found or self._made.get(name)
+        known = found or self._children.get(name)
         if known is not None:
             return self._child(name) if await known.parent.allows(name, auth) else None
         for parent in list(self._parents.values()):
             if await parent.allows(name, auth):
-                # It may have come up meanwhile, and be no child at all.
+                # While the rule was evaluated, a namespace of that name may have been created.
                 return self._by_name.get(name) or self._child(name, parent)
         return None
 
-    def present(self, namespace: Namespace) -> None:
-        """Take a child in again that was closed because it was empty, and is used now."""
+    def restore(self, namespace: Namespace) -> None:
+        """Make a child available again that was closed because it was empty."""
         if isinstance(namespace, ChildNamespace) and namespace.name not in self._by_name:
             self._by_name[namespace.name] = namespace
-            self._note_empty(namespace)
+            self._add_empty(namespace)
 
     def _child(self, name: str, parent: ParentNamespace | None = None) -> ChildNamespace:
-        child = self._made.get(name)
+        child = self._children.get(name)
         if child is None:
             assert parent is not None
-            child = self._made[name] = ChildNamespace(name, self._open_me, parent, self._vacated)
-        self.present(child)
+            child = self._children[name] = ChildNamespace(name, self._ensure_open, parent, self._on_empty)
+        self.restore(child)
         return child
 
     def _children_of(self, parent: ParentNamespace) -> Mapping[str, Namespace]:
@@ -124,14 +124,14 @@ class Namespaces:
             if isinstance(child, ChildNamespace) and child.parent is parent
         }
 
-    def _vacated(self, child: ChildNamespace) -> None:
+    def _on_empty(self, child: ChildNamespace) -> None:
         if self._options.cleanup_empty_child_namespaces:
             self._retire(child)
         else:
-            self._note_empty(child)
+            self._add_empty(child)
 
-    def _note_empty(self, child: ChildNamespace) -> None:
-        """Keep it as the last of the empty ones, and let the first go if there are too many."""
+    def _add_empty(self, child: ChildNamespace) -> None:
+        """Record a child as the most recently emptied one, and close the longest empty ones beyond the limit."""
         self._empty.pop(child.name, None)
         if child.registry.used:
             return
@@ -141,17 +141,17 @@ class Namespaces:
 
     def _retire(self, child: ChildNamespace) -> None:
         if child.is_open:
-            child.spawn(self._close(child))
+            child.runtime.tasks.spawn(self._close(child))
         else:
-            self._forget(child)
+            self._remove_if_empty(child)
 
     async def _close(self, child: ChildNamespace) -> None:
-        # Nobody can enter between these two lines and the first await of `close`, by when it is not open any more.
-        if self._forget(child):
+        # No client can enter between these two lines: `close` marks the child as closed before its first await.
+        if self._remove_if_empty(child):
             await child.close()
             log.debug("empty_namespace_closed", namespace=child.name)
 
-    def _forget(self, child: ChildNamespace) -> bool:
+    def _remove_if_empty(self, child: ChildNamespace) -> bool:
         if child.occupied or child.registry.used or self._by_name.get(child.name) is not child:
             return False
         del self._by_name[child.name]
@@ -160,7 +160,7 @@ class Namespaces:
 
 
 def _may_be_dynamic(name: str) -> bool:
-    """Whether a client may make up this name: short, speakable, and possible in a packet and a topic."""
+    """Whether a client may choose this name: short, printable, and valid in a packet and in a topic."""
     if len(name) > MAX_DYNAMIC_NAME or "?" in name or _CONTROL.search(name) is not None:
         return False
     try:

@@ -1,7 +1,7 @@
-"""What an application wants to hear of the cluster: nodes that come and go, and messages that were lost.
+"""Listeners of the application for the cluster: nodes that join and leave, and messages that are lost.
 
-Implements `NodeEvents`. A listener is a plain function or a coroutine function; none can hold up the bus, and
-what it raises is logged.
+Implements `NodeEvents`. A listener is a plain or async function. None can delay the bus, and their errors are
+logged.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class NodeListeners:
-    """Functions that hear of the cluster, in the order in which they were registered."""
+    """Functions that are called for events of the cluster, in the order of registration."""
 
     def __init__(self) -> None:
         self._listeners: dict[str, list[Callable[..., Any]]] = {"joined": [], "left": []}
@@ -31,13 +31,13 @@ class NodeListeners:
         self._tasks = Tasks()
 
     def on_node(self, event: str) -> Callable[[Function], Function]:
-        """Decorate a function that hears of other nodes.
+        """Decorate a function that is called when other nodes join or leave.
 
         Raises:
             ValueError: there is no such event.
         """
         if event not in self._listeners:
-            raise ValueError(f"{event!r} is no node event; there are 'joined' and 'left'")
+            raise ValueError(f"unknown node event {event!r}; the events are 'joined' and 'left'")
 
         def register(function: Function) -> Function:
             self._listeners[event].append(function)
@@ -46,29 +46,29 @@ class NodeListeners:
         return register
 
     def on_bus_gap(self, function: Function) -> Function:
-        """Let a function hear of lost messages."""
+        """Decorate a function that is called when messages are lost."""
         self._gap_listeners.append(function)
         return function
 
     async def close(self, grace_s: float, *, caller: "asyncio.Task[Any] | None" = None) -> None:
-        """Wait up to `grace_s` seconds for coroutine listeners that run; see `Tasks.close`."""
+        """Wait up to `grace_s` seconds for running async listeners; see `Tasks.close`."""
         await self._tasks.close(grace_s, caller=caller)
 
     # `NodeEvents`.
 
     def node_joined(self, node_id: NodeId) -> None:
-        """Another node is there."""
-        self._tell("joined", self._listeners["joined"], node_id)
+        """Another node has joined the cluster."""
+        self._notify("joined", self._listeners["joined"], node_id)
 
     def node_left(self, node_id: NodeId, reason: str) -> None:
-        """Another node is gone."""
-        self._tell("left", self._listeners["left"], node_id, reason)
+        """Another node has left the cluster."""
+        self._notify("left", self._listeners["left"], node_id, reason)
 
     def bus_gap(self, gap: BusGap) -> None:
         """Messages of another node are lost."""
-        self._tell("bus_gap", self._gap_listeners, gap)
+        self._notify("bus_gap", self._gap_listeners, gap)
 
-    def _tell(self, event: str, listeners: list[Callable[..., Any]], *args: Any) -> None:
+    def _notify(self, event: str, listeners: list[Callable[..., Any]], *args: Any) -> None:
         for function in listeners:
             try:
                 result = function(*args)

@@ -1,123 +1,132 @@
-"""What a namespace offers to do with all its sockets and with the other nodes; a server offers the same of "/".
+"""The operations that a namespace offers on all its sockets and on the other nodes.
 
-`io.emit` is `io.broadcast().emit`, and so on.
+A `Server` offers the same operations for the namespace `/`: `io.emit(...)` is `io.of("/").emit(...)`.
 """
 
-from abc import ABC, abstractmethod
 from typing import Any
 
-from zmqio.adapter.base import Adapter
 from zmqio.exceptions import RequestTimeoutError
 from zmqio.server.acks import ack_value
-from zmqio.server.broadcast import Broadcast, RemoteSocket
+from zmqio.server.broadcast import Broadcast, BroadcastNamespace, RemoteSocket
 
 __all__ = ["Operations"]
 
 
-class Operations(ABC):
-    """Operations on every socket of a namespace, and the first step to narrower ones."""
+class Operations:
+    """Operations on every socket of a namespace, and the first step to narrower ones.
 
-    @property
-    @abstractmethod
-    def adapter(self) -> Adapter:
-        """Rooms, and the way to the other nodes; there from when the server starts."""
+    Args:
+        namespace: the namespace to operate on.
+    """
 
-    @property
-    @abstractmethod
-    def request_timeout_s(self) -> float:
-        """Seconds that answers may take if nothing else is asked for."""
+    def __init__(self, namespace: BroadcastNamespace) -> None:
+        self._target_namespace = namespace
+        # A broadcast never changes, so that one serves as the start of every operation.
+        self._everyone = Broadcast(namespace)
 
-    @abstractmethod
-    async def ready(self) -> None:
-        """Open what these operations need, if that has not happened yet."""
-
-    @abstractmethod
     def broadcast(self) -> Broadcast:
-        """An operation that reaches every socket of the namespace, on every node."""
+        """Return an operation on every socket of the namespace, on every node."""
+        return self._everyone
 
     def to(self, *rooms: str) -> Broadcast:
-        """An operation that reaches the members of rooms."""
-        return self.broadcast().to(*rooms)
+        """Return an operation on the members of rooms. Raises as `Broadcast.to`."""
+        return self._everyone.to(*rooms)
 
     in_ = to
 
     def except_(self, *rooms: str) -> Broadcast:
-        """An operation that reaches everybody but the members of rooms."""
-        return self.broadcast().except_(*rooms)
+        """Return an operation on every socket except the members of rooms. Raises as `Broadcast.to`."""
+        return self._everyone.except_(*rooms)
 
     @property
     def local(self) -> Broadcast:
-        """An operation that reaches only sockets of this process."""
-        return self.broadcast().local
+        """An operation on the sockets of this process only."""
+        return self._everyone.local
 
     @property
     def volatile(self) -> Broadcast:
-        """An operation that a client misses which cannot take it now."""
-        return self.broadcast().volatile
+        """An operation whose event a client misses if it cannot receive it immediately."""
+        return self._everyone.volatile
 
     def compress(self, on: bool = True, /) -> Broadcast:
-        """Accepted and without effect, see `Broadcast.compress`."""
-        return self.broadcast().compress(on)
+        """Accepted for compatibility, without effect; see `Broadcast.compress`."""
+        return self._everyone.compress(on)
 
     def timeout(self, seconds: float) -> Broadcast:
-        """An operation whose answers may take `seconds`."""
-        return self.broadcast().timeout(seconds)
+        """Return an operation that waits at most `seconds` for responses."""
+        return self._everyone.timeout(seconds)
 
     async def emit(self, event: str, *args: Any) -> None:
         """Send an event to every socket. Raises as `Broadcast.emit`."""
-        await self.broadcast().emit(event, *args)
+        await self._everyone.emit(event, *args)
 
     send = emit
 
     async def emit_with_ack(self, event: str, *args: Any) -> list[Any]:
-        """Send an event to every socket and gather the answers. Raises as `Broadcast.emit_with_ack`."""
-        return await self.broadcast().emit_with_ack(event, *args)
+        """Send an event to every socket and collect the acknowledgements; see `Broadcast.emit_with_ack`."""
+        return await self._everyone.emit_with_ack(event, *args)
 
     async def fetch_sockets(self) -> list[RemoteSocket]:
-        """Get every socket, of every node. Raises as `Broadcast.fetch_sockets`."""
-        return await self.broadcast().fetch_sockets()
+        """Get a snapshot of every socket of every node; see `Broadcast.fetch_sockets`."""
+        return await self._everyone.fetch_sockets()
 
     async def sockets_join(self, *rooms: str) -> None:
-        """Put every socket in rooms."""
-        await self.broadcast().sockets_join(*rooms)
+        """Add every socket to rooms. Raises as `Broadcast.sockets_join`."""
+        await self._everyone.sockets_join(*rooms)
 
     async def sockets_leave(self, *rooms: str) -> None:
-        """Take every socket out of rooms."""
-        await self.broadcast().sockets_leave(*rooms)
+        """Remove every socket from rooms. Raises as `Broadcast.sockets_leave`."""
+        await self._everyone.sockets_leave(*rooms)
 
     async def disconnect_sockets(self, *, close: bool = False) -> None:
-        """Disconnect every socket; with `close` their whole connections."""
-        await self.broadcast().disconnect_sockets(close=close)
+        """Disconnect every socket; with `close`, their connections. Raises as `Broadcast.disconnect_sockets`."""
+        await self._everyone.disconnect_sockets(close=close)
 
     async def server_side_emit(self, event: str, *args: Any) -> None:
-        """Send an event to the application on all *other* nodes, see `Namespace.on_server_side`.
+        """Send an event to the functions that all *other* nodes registered with `on_server_side`.
+
+        Args:
+            event: the name of the event.
+            args: values that the bus can carry; JSON-like values and bytes.
 
         Raises:
-            BusError: the other nodes did not get it.
+            BusError: the other nodes did not receive the event.
         """
-        await self.ready()
-        await self.adapter.server_side_emit([event, *args])
+        namespace = self._target_namespace
+        await namespace.ready()
+        await namespace.adapter.server_side_emit([event, *args])
 
     async def server_side_emit_with_ack(self, event: str, *args: Any, timeout: float | None = None) -> list[Any]:
-        """Send an event to the application on all other nodes and gather one answer of each.
+        """Send an event to all other nodes and collect one response from each.
+
+        Args:
+            event: the name of the event.
+            args: JSON-like values and bytes.
+            timeout: seconds to wait; None means the server option `request_timeout_s`.
+
+        Returns:
+            One value per node, in order of arrival: None, the value, or a tuple of several values.
 
         Raises:
-            RequestTimeoutError: a live node did not answer; `.responses` keeps what came, `.missing` names it.
-            BusError: the other nodes did not get it.
+            RequestTimeoutError: a live node did not respond in time; `.responses` contains the values received,
+                `.missing` the ids of the silent nodes.
+            BusError: the other nodes did not receive the event.
         """
-        await self.ready()
-        limit_s = self.request_timeout_s if timeout is None else timeout
+        namespace = self._target_namespace
+        await namespace.ready()
+        limit_s = namespace.runtime.options.request_timeout_s if timeout is None else timeout
         try:
-            answers = await self.adapter.server_side_emit_with_ack([event, *args], limit_s)
+            answers = await namespace.adapter.server_side_emit_with_ack([event, *args], limit_s)
         except RequestTimeoutError as error:
             raise error.with_responses([ack_value(answer) for answer in error.responses]) from None
         return [ack_value(answer) for answer in answers]
 
     async def rooms(self) -> set[str]:
-        """All rooms that have a member on any node. Raises as `fetch_sockets`."""
-        await self.ready()
-        return await self.adapter.rooms(self.request_timeout_s)
+        """Get the names of all rooms that have a member on any node. Raises as `fetch_sockets`."""
+        namespace = self._target_namespace
+        await namespace.ready()
+        return await namespace.adapter.rooms(namespace.runtime.options.request_timeout_s)
 
     def server_count(self) -> int:
-        """How many live nodes there are, this one included."""
-        return self.adapter.server_count()
+        """Return the number of live nodes, including this one. The server must have started."""
+        return self._target_namespace.adapter.server_count()

@@ -1,8 +1,9 @@
-"""A parent namespace: a rule for names, and the namespaces that clients made by connecting to such a name.
+"""A parent namespace: a rule for names, and the namespaces that clients create by connecting to such a name.
 
-Source: `ParentNamespace` of Socket.IO v4, https://socket.io/docs/v4/namespaces/#dynamic-namespaces. Other than
-there the rule is asked for each client and not only for the first: what it says of `auth` then holds for all, and
-on every node alike.
+Source: `ParentNamespace` of Socket.IO v4, https://socket.io/docs/v4/namespaces/#dynamic-namespaces. Unlike there,
+    the
+rule is evaluated for every client and not only for the first. Its decision about `auth` therefore applies to all
+clients, and on every node alike.
 """
 
 import inspect
@@ -24,46 +25,51 @@ __all__ = ["ChildNamespace", "ParentBroadcast", "ParentNamespace", "Rule"]
 log = structlog.get_logger(__name__)
 
 Rule: TypeAlias = re.Pattern[str] | Callable[[str, Any], bool | Awaitable[bool]]
-"""A pattern that is searched for in the name, or a function of the name and the auth payload."""
+"""A pattern that is searched for in the name, or a function `(name, auth)`."""
 
-Find: TypeAlias = Callable[["ParentNamespace"], Mapping[str, Namespace]]
+FindChildren: TypeAlias = Callable[["ParentNamespace"], Mapping[str, Namespace]]
 
 
 class ChildNamespace(Namespace):
-    """A namespace that was made by a rule. Its parent's handlers and middleware are its own.
+    """A namespace that a rule allowed. It inherits its parent's handlers, middleware and listeners.
 
     Args:
-        vacated: told when its last client has gone.
+        name: the name; starts with `/`.
+        ensure_open: starts the server and opens the namespace.
+        parent: the parent.
+        report_empty: called when the last client of this process has left.
     """
 
     def __init__(
         self,
         name: str,
-        open_me: Callable[[Namespace], Awaitable[None]],
+        ensure_open: Callable[[Namespace], Awaitable[None]],
         parent: "ParentNamespace",
-        vacated: Callable[["ChildNamespace"], None],
+        report_empty: Callable[["ChildNamespace"], None],
     ) -> None:
-        super().__init__(name, open_me, inherited=parent.registry)
+        super().__init__(name, ensure_open, inherited=parent.registry)
         self.parent = parent
-        self._tell_vacated = vacated
+        self._report_empty = report_empty
 
-    def vacated(self) -> None:
-        """Nobody is in it any more, and nobody enters."""
-        self._tell_vacated(self)
+    def on_empty(self) -> None:
+        """Called when the last client of this process has left and none is entering."""
+        self._report_empty(self)
 
 
 class ParentNamespace(Registration):
-    """What holds for every namespace that a rule allows.
+    """The common part of all namespaces that a rule allows, as returned by `io.of(pattern)`.
 
-    Handlers, middleware and listeners that are registered here apply to every child, also to those that are there
-    already. A handler that a child has of its own goes before that of its parent.
+    Example: `rooms = io.of(re.compile(r"^/room-\\d+$"))`
+
+    Handlers, middleware and listeners that are registered here apply to every child, including existing ones. A
+    child's own handler takes precedence over its parent's.
 
     Args:
-        rule: which names there are.
-        find_children: gives the children of a parent: name -> namespace.
+        rule: decides which names are allowed.
+        find_children: returns the children of a parent by name.
     """
 
-    def __init__(self, rule: Rule, find_children: Find) -> None:
+    def __init__(self, rule: Rule, find_children: FindChildren) -> None:
         self._rule = rule
         self._find_children = find_children
         self._registry = Registry(repr(rule))
@@ -73,66 +79,66 @@ class ParentNamespace(Registration):
 
     @property
     def registry(self) -> Registry:
-        """What was registered."""
+        """The registered handlers, middleware and listeners."""
         return self._registry
 
     @property
     def children(self) -> Mapping[str, Namespace]:
-        """Name -> namespace, those that are there in this process now."""
+        """Name -> namespace, for the children that this process currently has."""
         return self._find_children(self)
 
     def matches(self, name: str) -> bool:
-        """Whether the rule is a pattern, and allows `name`."""
+        """Whether the rule is a pattern that allows `name`."""
         return isinstance(self._rule, re.Pattern) and self._rule.search(name) is not None
 
     async def allows(self, name: str, auth: Any) -> bool:
-        """Whether a client may make or enter the namespace `name`; a rule that raises says no, and is logged."""
+        """Whether a client may create or enter the namespace `name`. A rule that raises is logged and rejects."""
         if isinstance(self._rule, re.Pattern):
             return self.matches(name)
         try:
-            answer = self._rule(name, auth)
-            return bool(await answer if inspect.isawaitable(answer) else answer)
+            decision = self._rule(name, auth)
+            return bool(await decision if inspect.isawaitable(decision) else decision)
         except Exception:
             log.exception("namespace_rule_failed", rule=repr(self._rule), namespace=name)
             return False
 
     def broadcast(self) -> "ParentBroadcast":
-        """An operation that reaches every socket of every child."""
+        """Return an operation on every socket of every child."""
         return ParentBroadcast(lambda: list(self.children.values()))
 
     def to(self, *rooms: str) -> "ParentBroadcast":
-        """An operation that reaches the members of rooms, in every child."""
+        """Return an operation on the members of rooms in every child. Raises as `Broadcast.to`."""
         return self.broadcast().to(*rooms)
 
     in_ = to
 
     def except_(self, *rooms: str) -> "ParentBroadcast":
-        """An operation that reaches everybody but the members of rooms, in every child."""
+        """Return an operation on every socket of every child except the members of rooms. Raises as `to`."""
         return self.broadcast().except_(*rooms)
 
     @property
     def local(self) -> "ParentBroadcast":
-        """An operation that reaches only sockets of this process."""
+        """An operation on the sockets of this process only."""
         return self.broadcast().local
 
     @property
     def volatile(self) -> "ParentBroadcast":
-        """An operation that a client misses which cannot take it now."""
+        """An operation whose event a client misses if it cannot receive it immediately."""
         return self.broadcast().volatile
 
     async def emit(self, event: str, *args: Any) -> None:
-        """Send an event to every socket of every child, see `ParentBroadcast.emit`."""
+        """Send an event to every socket of every child of this process; see `ParentBroadcast.emit`."""
         await self.broadcast().emit(event, *args)
 
     send = emit
 
 
 class ParentBroadcast(Targeting):
-    """Reaches sockets of all children; there is nothing but `emit`, as in the JavaScript server.
+    """An operation on the sockets of all children. It offers only `emit`, as in the JavaScript server.
 
     Args:
-        children: gives the children as they are when it emits.
-        target: whom it reaches in each.
+        children: returns the children at the time of the emit.
+        target: the sockets to reach in each child.
     """
 
     __slots__ = ("_children",)
@@ -142,17 +148,23 @@ class ParentBroadcast(Targeting):
         children: Callable[[], Collection[Namespace]],
         target: Target = Target(),  # noqa: B008 - frozen
     ) -> None:
-        super().__init__(target)
         self._children = children
+        self._target = target
 
     async def emit(self, event: str, *args: Any) -> None:
-        """Send an event: in each child *that this process has*, to its sockets on every node.
+        """Send an event in each child *that this process has*, to its sockets on every node.
 
-        A namespace that only other nodes have clients in is not reached: send from there, or name it.
+        A namespace that only other nodes have is not reached. Emit from one of those nodes, or name it:
+        `io.of("/room-1").emit(...)`.
+
+        Args:
+            event: the name of the event.
+            args: JSON-like values and bytes.
 
         Raises:
-            PacketError: an argument is neither JSON-like nor bytes; nobody got it.
-            BusError: other nodes did not get it in at least one child; sockets of this process did.
+            PacketError: an argument is neither JSON-like nor bytes, or the event name is reserved. Nothing was
+                sent.
+            BusError: in at least one child, other nodes did not receive the event. Sockets of this process did.
         """
         failure: BusError | None = None
         for child in self._children():

@@ -1,6 +1,6 @@
-"""What an application registered for a namespace, and the methods to register it.
+"""The functions that an application registered for a namespace, and the methods that register them.
 
-The registry of a child namespace inherits that of its parent: what the child has of its own comes on top.
+The registry of a child namespace inherits that of its parent and may add to it or override it.
 """
 
 from abc import ABC, abstractmethod
@@ -22,11 +22,11 @@ class Registry:
     """Handlers, middleware and listeners of one namespace.
 
     Args:
-        namespace: its name, for the log.
+        namespace: the namespace's name, for the log.
         inherited: the registry of its parent.
 
     Attributes:
-        used: whether something was registered here, and not only in what it inherits.
+        used: whether anything was registered here; inherited functions do not count.
     """
 
     def __init__(self, namespace: str, inherited: "Registry | None" = None) -> None:
@@ -39,12 +39,12 @@ class Registry:
 
     @property
     def middleware(self) -> Sequence[Middleware]:
-        """What each client has to pass, in order: the parent's first."""
+        """The connection middleware in order, the parent's first."""
         return self._middleware if self._inherited is None else (*self._inherited.middleware, *self._middleware)
 
     @property
     def any_listeners(self) -> Sequence[Callable[..., Any]]:
-        """Who hears every event of every client, in order: the parent's first."""
+        """The catch-all listeners in order, the parent's first."""
         return self._any if self._inherited is None else (*self._inherited.any_listeners, *self._any)
 
     def add_middleware(self, middleware: Middleware) -> None:
@@ -64,12 +64,12 @@ class Registry:
 
 
 class Registration(ABC):
-    """The methods to register something: of a namespace, of a parent, and of the server for "/"."""
+    """The methods that register functions: of a namespace, of a parent, and of the server for `/`."""
 
     @property
     @abstractmethod
     def registry(self) -> Registry:
-        """What was registered."""
+        """The registered handlers, middleware and listeners."""
 
     @overload
     def on(self, event: str) -> Callable[[Function], Function]: ...
@@ -78,21 +78,29 @@ class Registration(ABC):
     def on(self, event: str, handler: Function) -> Function: ...
 
     def on(self, event: str, handler: Function | None = None) -> Any:
-        """Register the function that handles an event; use it as a decorator or with `handler`.
+        """Register the handler of an event, as a decorator or with `handler`. Handlers may be plain or async.
 
-        - `connect(socket, auth)`: raise `ConnectRefused` to refuse. What it emits to the socket reaches the
-          client after it was told that it is connected.
-        - `disconnect(socket, reason)`: after the events that came before it. `socket.rooms` are then still those
-          that the socket was in, so what JavaScript does in `disconnecting` is done here too.
-        - any other event: `(socket, *args)`; what it returns is the acknowledgement (None: no values, a tuple:
-          several). Events of one client are handled one after the other, unless `concurrent_events` is set.
+        Example: `@io.on("chat message")` above `async def chat_message(socket, text): ...`
+
+        - `connect`: a function `(socket, auth)` or `(socket)`. Raise `ConnectRefused` to refuse the client. Events
+          that the function emits to the socket are sent after the connection is confirmed.
+        - `disconnect`: a function `(socket, reason)`, called after the handlers of all earlier events.
+          `socket.rooms` still contains the rooms that the socket was in, so the function also does what
+          `disconnecting` does in JavaScript.
+        - Any other event: a function `(socket, *args)`. Its result is the acknowledgement: None for no value, a
+          tuple for several. The events of one client are handled one after the other, unless the option
+          `concurrent_events` is set.
+
+        Args:
+            event: the name of the event.
+            handler: the function; if omitted, a decorator is returned.
 
         Raises:
-            ValueError: the event has a handler already, or its name is reserved by Socket.IO.
-            TypeError: the handler cannot be called with a socket.
+            ValueError: the event already has a handler, or its name is reserved by Socket.IO.
+            TypeError: the handler is not a function, or takes no arguments.
         """
         if event in RESERVED_EVENTS - LIFECYCLE_EVENTS:
-            raise ValueError(f"{event!r} is reserved by Socket.IO; no client can send it")
+            raise ValueError(f"event name {event!r} is reserved by Socket.IO; no client can send it")
 
         def register(function: Function) -> Function:
             self.registry.add_handler(event, function)
@@ -101,31 +109,42 @@ class Registration(ABC):
         return register if handler is None else register(handler)
 
     def use(self, middleware: Middleware) -> Middleware:
-        """Run `middleware(socket)` for each client before it is connected; raise `ConnectRefused` to refuse."""
+        """Register connection middleware: `middleware(socket)` is called before a client is connected.
+
+        Middleware runs in the order of registration, may be plain or async, and refuses a client by raising
+        `ConnectRefused`.
+        """
         self.registry.add_middleware(middleware)
         return middleware
 
     def on_any(self, function: Function) -> Function:
-        """Let `function(socket, event, *args)` hear every event of every client, before its handler.
+        """Register a catch-all listener: `function(socket, event, *args)` is called before each event's handler.
 
-        It hears and decides nothing: what it raises is logged. For one client only: `Socket.on_any`.
+        Its errors are logged and do not prevent the handler. `Socket.on_any` does the same for one client.
         """
         self.registry.add_any(function)
         return function
 
     def on_server_side(self, event: str) -> Callable[[Function], Function]:
-        """Decorate the function `(*args)` that takes what other nodes say by `server_side_emit`.
+        """Decorate the function `(*args)` that handles an event which other nodes send by `server_side_emit`.
 
-        What it returns answers `server_side_emit_with_ack`.
+        Its result is the response to `server_side_emit_with_ack`.
+
+        Raises:
+            ValueError: the event already has a function.
         """
         self.registry.used = True
         return self.registry.listeners.on_server_side(event)
 
     def on_room(self, event: str) -> Callable[[Function], Function]:
-        """Decorate a function that hears of rooms *of this process*; it must not block.
+        """Decorate a function that is called for room events *of this process*. It must not block.
 
-        - `create-room(room)`, `delete-room(room)`: it has its first member here, or none any more.
-        - `join-room(room, sid)`, `leave-room(room, sid)`.
+        Args:
+            event: `create-room` or `delete-room` for a function `(room)`: the room has its first member in this
+                process, or no longer has one. `join-room` or `leave-room` for a function `(room, sid)`.
+
+        Raises:
+            ValueError: there is no such event.
         """
         self.registry.used = True
         return self.registry.listeners.on_room(event)

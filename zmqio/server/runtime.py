@@ -1,4 +1,4 @@
-"""What the namespaces of one server share."""
+"""The parts that all namespaces of one server share."""
 
 import asyncio
 import threading
@@ -24,18 +24,18 @@ log = structlog.get_logger("zmqio.server")
 
 @dataclass(slots=True)
 class Runtime:
-    """The parts that one process has once.
+    """The parts that exist once per run of a server.
 
     Attributes:
-        options: limits of this server.
+        options: limits of the server.
         parser: encodes and decodes Socket.IO packets.
-        identity: this run of this process.
-        engine: the Engine.IO half.
-        tasks: what handlers run in.
+        identity: identifies this run of this process.
+        engine: the Engine.IO server.
+        tasks: the tasks that handlers run in.
         fanout: the FIFO of broadcasts.
-        counters: what was dropped or failed, by name.
-        notices: the log for what clients can cause as often as they like.
-        loop: the event loop that all of it runs in.
+        counters: name -> number of dropped, rejected or failed items.
+        notices: a rate-limited log, for entries that clients can cause at will.
+        loop: the event loop that the server runs in.
         thread_id: the thread of that loop.
     """
 
@@ -55,7 +55,7 @@ class Runtime:
         return self.engine.prepare(self.parser.encode(packet))
 
     def check_loop(self) -> None:
-        """Refuse to be used from elsewhere: there it would seem to work, and reach nobody.
+        """Check that the caller runs in the server's event loop. From elsewhere, packets would silently be lost.
 
         Raises:
             RuntimeError: the server runs in another event loop, perhaps in another thread.
@@ -63,6 +63,6 @@ class Runtime:
         # One loop runs in a thread. `get_running_loop` makes a system call (Python 3.11): twice as slow.
         if threading.get_ident() != self.thread_id or not self.loop.is_running():
             raise RuntimeError(
-                "the server runs in another event loop than the caller; from another thread, process or loop use "
-                "`zmqio.Emitter`, or hand the work over with `asyncio.run_coroutine_threadsafe`"
+                "the server runs in another event loop than the caller; from another thread, process or loop, use "
+                "`zmqio.Emitter` or `asyncio.run_coroutine_threadsafe`"
             )

@@ -1,6 +1,6 @@
-"""How the next event goes to one client: `socket.volatile.emit(...)`, `socket.timeout(5).emit_with_ack(...)`.
+"""Options of the next event to one client: `socket.volatile.emit(...)`, `socket.timeout(5).emit_with_ack(...)`.
 
-Every step makes a new value, so one can be kept and used again.
+Every step returns a new value, so an intermediate one can be kept and used again.
 """
 
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ __all__ = ["EmitOptions", "EmitTarget"]
 
 
 class EmitTarget(Protocol):
-    """What it needs of its socket."""
+    """What these options need from their socket."""
 
     @property
     def broadcast(self) -> Broadcast:
-        """An operation that reaches everybody but this socket."""
+        """An operation on every socket except this one."""
 
-    def post(self, event: str, args: Sequence[Any], *, volatile: bool) -> None:
+    def emit_nowait(self, event: str, args: Sequence[Any], *, volatile: bool) -> None:
         """Send an event to this client."""
 
     async def emit_with_ack(self, event: str, *args: Any, timeout: float | None = None) -> Any:
@@ -26,52 +26,52 @@ class EmitTarget(Protocol):
 
 
 class EmitOptions:
-    """An event to one client, with what was asked for.
+    """Sends events to one client with the options chosen so far.
 
     Args:
-        sender: the socket.
-        volatile: whether a client that cannot take it now does without.
-        timeout_s: how long its acknowledgement may take; None: as long as it is connected.
+        target: the socket.
+        volatile: drop the event if the client cannot receive it immediately.
+        timeout_s: seconds to wait for an acknowledgement; None waits as long as the client is connected.
     """
 
-    __slots__ = ("_sender", "_timeout_s", "_volatile")
+    __slots__ = ("_target", "_timeout_s", "_volatile")
 
-    def __init__(self, sender: EmitTarget, *, volatile: bool = False, timeout_s: float | None = None) -> None:
-        self._sender = sender
+    def __init__(self, target: EmitTarget, *, volatile: bool = False, timeout_s: float | None = None) -> None:
+        self._target = target
         self._volatile = volatile
         self._timeout_s = timeout_s
 
     @property
     def volatile(self) -> "EmitOptions":
-        """The client does without it if it cannot take it now, because earlier events still wait for it."""
-        return EmitOptions(self._sender, volatile=True, timeout_s=self._timeout_s)
+        """The same options; the event is dropped while earlier packets still wait for the client."""
+        return EmitOptions(self._target, volatile=True, timeout_s=self._timeout_s)
 
     def timeout(self, seconds: float) -> "EmitOptions":
-        """Its acknowledgement may take `seconds`."""
-        return EmitOptions(self._sender, volatile=self._volatile, timeout_s=seconds)
+        """Return the same options; `emit_with_ack` waits at most `seconds`."""
+        return EmitOptions(self._target, volatile=self._volatile, timeout_s=seconds)
 
     def compress(self, _on: bool = True, /) -> "EmitOptions":
-        """Accepted and without effect, see `Broadcast.compress`."""
+        """Accepted for compatibility, without effect; see `Broadcast.compress`."""
         return self
 
     @property
     def broadcast(self) -> Broadcast:
-        """An operation that reaches everybody but this socket, with the same flags."""
-        operation = self._sender.broadcast
+        """An operation on every socket except this one, with the same options."""
+        operation = self._target.broadcast
         if self._volatile:
             operation = operation.volatile
         return operation if self._timeout_s is None else operation.timeout(self._timeout_s)
 
     def to(self, *rooms: str) -> Broadcast:
-        """An operation that reaches the members of rooms, but not this socket, with the same flags."""
+        """Return an operation on the members of rooms except this socket, with the same options."""
         return self.broadcast.to(*rooms)
 
     in_ = to
 
     async def emit(self, event: str, *args: Any) -> None:
         """Send the event. Raises as `Socket.emit`."""
-        self._sender.post(event, args, volatile=self._volatile)
+        self._target.emit_nowait(event, args, volatile=self._volatile)
 
     async def emit_with_ack(self, event: str, *args: Any) -> Any:
-        """Send the event, never volatile, and wait for the acknowledgement. Raises as `Socket.emit_with_ack`."""
-        return await self._sender.emit_with_ack(event, *args, timeout=self._timeout_s)
+        """Send the event, never volatile, and wait for its acknowledgement; see `Socket.emit_with_ack`."""
+        return await self._target.emit_with_ack(event, *args, timeout=self._timeout_s)

@@ -1,12 +1,12 @@
 """A socket: one client in one namespace.
 
-Holds its connection (`ClientConnection`) and its namespace (`SocketNamespace`) by the small contracts declared
-here, and knows
-neither of them further.
+A socket reaches its connection (`ClientConnection`) and its namespace (`SocketNamespace`) through the two
+contracts declared here, and must not depend on anything else of either.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from enum import Enum
+from functools import partial
 from typing import Any, Protocol
 
 import structlog
@@ -21,91 +21,73 @@ from zmqio.server.acks import PendingAcks, ack_value
 from zmqio.server.broadcast import Broadcast
 from zmqio.server.event_queue import EventPool, EventQueue
 from zmqio.server.handshake import Handshake
+from zmqio.server.runtime import Runtime
 from zmqio.server.sending import EmitOptions
 from zmqio.server.socket_listeners import ListenerMixin
+from zmqio.server.targeting import check_event
 
-__all__ = ["ClientConnection", "Socket", "SocketNamespace"]
+__all__ = ["ClientConnection", "PacketHandler", "Socket", "SocketNamespace"]
 
 log = structlog.get_logger(__name__)
 
-MOST_HELD = 10_000
-"""Most packets that wait while a connect handler runs; as `session_buffer_packets` by default."""
-EVENTS_WHILE_ASKING = 10
-"""Times `max_pending_events` that may wait while an acknowledgement of this client is awaited."""
+MAX_QUEUED_PACKETS = 10_000
+"""Packets that may be queued while the connect handler runs; the same as the default of `session_buffer_packets`.
+Beyond it the client is disconnected."""
+ACK_WAIT_FACTOR = 10
+"""Multiple of `max_pending_events` that may be queued while an acknowledgement of this client is awaited."""
 
 
 class ClientConnection(Protocol):
     """The connection of a socket's client, which its sockets in other namespaces share."""
 
-    @property
-    def transport_name(self) -> str:
-        """`polling` or `websocket`, as it is now."""
+    direct_writer: DirectWriter
+    """Writes broadcasts to the client."""
 
     @property
-    def direct_writer(self) -> DirectWriter:
-        """The shortest way to the client, for broadcasts."""
+    def transport_name(self) -> str:
+        """The current transport: `polling` or `websocket`."""
 
     def write(self, payload: Prepared, /, *, volatile: bool = False) -> None:
         """Write one packet; never blocks, never fails."""
 
-    def forget(self, socket: "Socket") -> None:
-        """The server has taken a socket out of its namespace; the connection goes on."""
+    def remove_socket(self, socket: "Socket") -> None:
+        """Remove a socket that the server has disconnected; the connection stays open."""
 
     def disconnect_all(self) -> None:
         """Disconnect the client from all namespaces and close the connection."""
 
 
+PacketHandler = Callable[["Socket", Packet], Awaitable[None]]
+"""Passes an EVENT packet of a socket to the application and acknowledges it."""
+
+
 class SocketNamespace(Protocol):
-    """What a socket needs of its namespace."""
+    """What a socket needs from its namespace.
 
-    @property
-    def name(self) -> str:
-        """The namespace's name."""
+    Attributes:
+        name: the namespace's name.
+        adapter: its rooms.
+        runtime: the parts and options that all namespaces of the server share.
+    """
 
-    @property
-    def adapter(self) -> Adapter:
-        """The namespace's adapter."""
+    name: str
+    adapter: Adapter
+    runtime: Runtime
 
-    @property
-    def max_pending_events(self) -> int:
-        """Most events of one client that wait for a handler before it is read more slowly."""
-
-    @property
-    def concurrent_events(self) -> bool:
-        """Whether events of one client are handled at the same time."""
-
-    def check_loop(self) -> None:
-        """Refuse to be used from another event loop; `RuntimeError`."""
-
-    def check_event(self, event: str, /) -> None:
-        """Refuse an event name that clients would not take."""
-
-    def listen(self, socket: "Socket", listening: bool) -> None:
-        """Tell a socket of the events in broadcasts to it from now on, or no more."""
-
-    def prepare(self, packet: Packet) -> Prepared:
-        """Encode a packet of this namespace."""
+    def set_listening(self, socket: "Socket", listening: bool) -> None:
+        """Start or stop reporting the events of broadcasts to a socket's outgoing listeners."""
 
     def next_ack_id(self) -> int:
-        """An ack id that no socket of the namespace waits for."""
+        """Return an ack id that no socket of the namespace is waiting for."""
 
     def broadcast(self) -> Broadcast:
-        """An operation that reaches every socket of the namespace."""
+        """Return an operation on every socket of the namespace."""
 
-    def catch_up(self, sid: Sid) -> None:
-        """Deliver what still waits for a socket, before something is written to it directly."""
+    def confirm_connect(self, socket: "Socket") -> None:
+        """Write broadcasts directly to the connection from now on; the CONNECT packet is about to be written."""
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> object:
-        """Run work in a task of the server."""
-
-    def handle(self, socket: "Socket", packet: Packet) -> Awaitable[None]:
-        """Hand an event to the application and acknowledge it."""
-
-    def leave(self, socket: "Socket", reason: str) -> None:
-        """Take a socket out of the namespace."""
-
-    def settled(self, socket: "Socket") -> None:
-        """The client knows that it is connected: broadcasts may be written without a detour."""
+    def remove(self, socket: "Socket", reason: str) -> None:
+        """Remove a socket from the namespace."""
 
 
 class _SocketState(Enum):
@@ -115,25 +97,25 @@ class _SocketState(Enum):
 
 
 class Socket(ListenerMixin):
-    """One client in one namespace, as handlers get it.
+    """One client in one namespace; the first argument of every event handler.
 
     Attributes:
-        id: its Socket.IO id; also the name of a room that only it is in.
-        handshake: how the client introduced itself.
-        data: anything that the application wants to keep with it. JSON-like values in it can be seen by other
-            nodes through `fetch_sockets`.
-        taps: its middleware and catch-all listeners; None as long as it has none.
-        gone_reason: why it has disconnected; "" as long as it has not.
+        id: the Socket.IO id; also the name of a room that contains only this socket.
+        handshake: headers, query and auth payload that the client sent when it connected.
+        data: a dict for the application. Other nodes see its JSON-like values through `fetch_sockets`.
+        listeners: middleware and catch-all listeners; None until the first is registered.
+        gone_reason: why the client disconnected; "" as long as it has not.
     """
 
     __slots__ = (
         "__weakref__",
         "_acks",
+        "_connection",
         "_events",
-        "_held",
-        "_home",
+        "_handle_packet",
         "_last_rooms",
-        "_line",
+        "_namespace",
+        "_queued",
         "_state",
         "data",
         "gone_reason",
@@ -141,254 +123,303 @@ class Socket(ListenerMixin):
         "id",
     )
 
-    def __init__(self, sid: Sid, home: SocketNamespace, line: ClientConnection, handshake: Handshake) -> None:
+    def __init__(
+        self,
+        sid: Sid,
+        namespace: SocketNamespace,
+        handle_packet: PacketHandler,
+        connection: ClientConnection,
+        handshake: Handshake,
+    ) -> None:
         self.id = sid
         self.handshake = handshake
         self.data: dict[str, Any] = {}
         self.gone_reason = ""
-        self._home = home
-        self._line = line
+        self._namespace = namespace
+        self._handle_packet = handle_packet
+        self._connection = connection
         self._state = _SocketState.CONNECTING
-        self._held: list[tuple[Prepared, bool]] = []
+        self._queued: list[Prepared] = []
         self._acks = PendingAcks()
         self._events: EventQueue[Packet] | None = None
-        self.taps = None
+        self.listeners = None
         self._last_rooms: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
-        return f"<Socket {self.id} {self._home.name} {self._state.value}>"
+        return f"<Socket {self.id} {self._namespace.name} {self._state.value}>"
 
     @property
     def namespace(self) -> str:
-        """The name of its namespace."""
-        return self._home.name
+        """The name of the socket's namespace."""
+        return self._namespace.name
 
     @property
     def connected(self) -> bool:
-        """Whether the client is connected to the namespace, and told so."""
+        """Whether the client is connected and its CONNECT packet has been written."""
         return self._state is _SocketState.CONNECTED
 
     @property
     def transport(self) -> str:
-        """`polling` or `websocket`, as it is now."""
-        return self._line.transport_name
+        """The current transport: `polling` or `websocket`."""
+        return self._connection.transport_name
 
     @property
     def rooms(self) -> frozenset[str]:
-        """The rooms it is in, its own among them; after it has disconnected, those it was in."""
+        """The rooms of the socket, including its own id. After a disconnect: the rooms it was last in."""
         if self._state is _SocketState.GONE:
             return self._last_rooms
-        return frozenset(self._home.adapter.rooms_of(self.id))
+        return frozenset(self._namespace.adapter.rooms_of(self.id))
 
     async def join(self, *rooms: str) -> None:
-        """Enter rooms. On return every node's messages to them reach this socket.
+        """Join rooms. When this returns, every node's messages to these rooms reach the socket.
 
-        With several brokers it waits at most `barrier_timeout_s` for those after the first, with one that does
-        not answer up to `dead_after_s`; with no connection it is done at once and applied when one comes.
+        With several brokers, the call waits for the first to apply the subscription and at most
+        `barrier_timeout_s` for the others. A broker that does not respond delays it by up to `dead_after_s`.
+        Without any broker connection it returns immediately, and the subscription is applied on connect.
+
+        Example: `await socket.join("lobby")`
 
         Raises:
-            TopicError: a name has a NUL in it.
+            TypeError: a room name is not a string.
+            TopicError: a room name contains a NUL character or cannot be encoded as UTF-8.
             SocketGoneError: the client has disconnected.
+            RuntimeError: the caller does not run in the server's event loop.
         """
-        self._home.check_loop()
+        self._namespace.runtime.check_loop()
         if self._state is _SocketState.GONE:
-            raise SocketGoneError(f"socket {self.id} has disconnected; it cannot join {rooms!r}")
-        await self._home.adapter.add(self.id, rooms)
+            raise SocketGoneError(f"socket {self.id} cannot join {rooms!r}: its client has disconnected")
+        await self._namespace.adapter.add(self.id, rooms)
 
     async def leave(self, *rooms: str) -> None:
-        """Leave rooms; those that it is not in are passed over."""
-        self._home.check_loop()
-        for room in rooms:
-            self._home.adapter.remove(self.id, room)
-
-    async def emit(self, event: str, *args: Any) -> None:
-        """Send an event to this client; nothing happens if it has disconnected.
+        """Leave rooms. Rooms that the socket is not in are ignored.
 
         Raises:
-            PacketError: an argument is neither JSON-like nor bytes.
-            RuntimeError: this is not the server's event loop; `zmqio.Emitter` can be used from any thread.
+            RuntimeError: the caller does not run in the server's event loop.
         """
-        self.post(event, args, volatile=False)
+        self._namespace.runtime.check_loop()
+        for room in rooms:
+            self._namespace.adapter.remove(self.id, room)
+
+    async def emit(self, event: str, *args: Any) -> None:
+        """Send an event to this client. Does nothing if the client has disconnected.
+
+        Args:
+            event: the name of the event.
+            args: JSON-like values and bytes.
+
+        Raises:
+            PacketError: an argument is neither JSON-like nor bytes, or the event name is reserved.
+            RuntimeError: the caller does not run in the server's event loop. Use `zmqio.Emitter` there.
+        """
+        self.emit_nowait(event, args, volatile=False)
 
     send = emit
 
     async def emit_with_ack(self, event: str, *args: Any, timeout: float | None = None) -> Any:
         """Send an event to this client and wait for its acknowledgement.
 
+        Called in the connect handler, it confirms the connection to the client first.
+
+        Example: `answer = await socket.emit_with_ack("question", timeout=5)`
+
         Args:
+            event: the name of the event.
+            args: JSON-like values and bytes.
             timeout: seconds to wait; None waits as long as the client is connected.
 
         Returns:
-            None, the value, or a tuple of several values that the client answered with.
+            None, the value, or a tuple of several values.
 
         Raises:
-            RequestTimeoutError: it did not answer in time.
-            SocketGoneError: it has disconnected, or does before it answers.
-            PacketError: an argument is neither JSON-like nor bytes.
+            RequestTimeoutError: the client did not acknowledge in time.
+            SocketGoneError: the client has disconnected, or disconnects before it acknowledges.
+            PacketError, RuntimeError: as for `emit`.
         """
-        self._home.check_loop()
-        self._home.check_event(event)
+        runtime = self._namespace.runtime
+        runtime.check_loop()
+        check_event(event)
         if self._state is _SocketState.GONE:
-            raise SocketGoneError(f"socket {self.id} has disconnected; it cannot acknowledge {event!r}")
-        ack_id = self._home.next_ack_id()
-        prepared = self._home.prepare(Packet(PacketType.EVENT, self._home.name, [event, *args], ack_id))
-        self.tell_outgoing(event, args)
-        self.settle()  # in a connect handler nothing else would ever be answered
+            raise SocketGoneError(f"socket {self.id} cannot acknowledge {event!r}: its client has disconnected")
+        ack_id = self._namespace.next_ack_id()
+        prepared = runtime.prepare(Packet(PacketType.EVENT, self._namespace.name, [event, *args], ack_id))
+        self.notify_outgoing(event, args)
+        self.confirm_connect()  # a client that is still connecting could not acknowledge
         if self._events is not None:
-            self._events.release()
+            self._events.release_reader()
         return ack_value(await self._acks.wait(ack_id, lambda: self.write(prepared), timeout))
 
     @property
     def volatile(self) -> EmitOptions:
-        """For an event that the client does without if it cannot take it now."""
+        """Options for an event that is dropped if the client cannot receive it immediately."""
         return EmitOptions(self).volatile
 
     def timeout(self, seconds: float) -> EmitOptions:
-        """For an event whose acknowledgement may take `seconds`."""
+        """Return options for an event whose acknowledgement may take `seconds`."""
         return EmitOptions(self).timeout(seconds)
 
     def compress(self, _on: bool = True, /) -> EmitOptions:
-        """Accepted and without effect, see `Broadcast.compress`."""
+        """Accepted for compatibility, without effect; see `Broadcast.compress`."""
         return EmitOptions(self)
 
     def to(self, *rooms: str) -> Broadcast:
-        """An operation that reaches the members of rooms, but not this socket."""
+        """Return an operation on the members of rooms except this socket. Raises as `Broadcast.to`."""
         return self.broadcast.to(*rooms)
 
     in_ = to
 
     def except_(self, *rooms: str) -> Broadcast:
-        """An operation that reaches everybody but members of rooms and this socket."""
+        """Return an operation on every socket except this one and the members of rooms. Raises as `to`."""
         return self.broadcast.except_(*rooms)
 
     @property
     def broadcast(self) -> Broadcast:
-        """An operation that reaches everybody but this socket."""
-        return self._home.broadcast().except_(self.id)
+        """An operation on every socket of the namespace except this one."""
+        return self._namespace.broadcast().except_(self.id)
 
     async def disconnect(self, *, close: bool = False) -> None:
-        """Disconnect from this namespace; with `close` from all, and end the connection.
+        """Disconnect the client from this namespace.
 
-        The client sees `io server disconnect` and does not come back by itself.
+        The client sees the reason `io server disconnect` and does not reconnect by itself.
+
+        Args:
+            close: also disconnect the client from all other namespaces and close the connection.
+
+        Raises:
+            RuntimeError: the caller does not run in the server's event loop.
         """
-        self._home.check_loop()
-        self.disconnect_soon(close=close)
+        self._namespace.runtime.check_loop()
+        self.disconnect_nowait(close=close)
 
     # Below: for the namespace and the client, not for applications.
 
-    def post(self, event: str, args: Sequence[Any], *, volatile: bool) -> None:
+    def emit_nowait(self, event: str, args: Sequence[Any], *, volatile: bool) -> None:
         """Send an event to this client; the same as `emit`, for callers that cannot await."""
-        self._home.check_loop()
-        self._home.check_event(event)
-        prepared = self._home.prepare(Packet(PacketType.EVENT, self._home.name, [event, *args]))
+        runtime = self._namespace.runtime
+        runtime.check_loop()
+        check_event(event)
+        prepared = runtime.prepare(Packet(PacketType.EVENT, self._namespace.name, [event, *args]))
         if self._state is not _SocketState.GONE:
-            self.tell_outgoing(event, args)
+            self.notify_outgoing(event, args)
             self.write(prepared, volatile=volatile)
 
-    def tell_outgoing(self, event: str, args: Sequence[Any]) -> None:
-        """Tell the listeners of outgoing events, if there are any."""
-        if self.taps is not None:
-            self.taps.tell_outgoing(self.id, event, args)
+    def notify_outgoing(self, event: str, args: Sequence[Any]) -> None:
+        """Call the listeners of outgoing events, if there are any."""
+        if self.listeners is not None:
+            self.listeners.notify_outgoing(self.id, event, args)
 
-    def disconnect_soon(self, *, close: bool) -> None:
-        """The same as `disconnect`, for callers that cannot await."""
+    def disconnect_nowait(self, *, close: bool) -> None:
+        """Disconnect the client; the same as `disconnect`, for callers that cannot await."""
         if self._state is _SocketState.GONE:
             return
         if close:
-            self._line.disconnect_all()
+            self._connection.disconnect_all()
             return
-        self.settle()  # in a connect handler: a client that was never told so would not understand the goodbye
-        self.write(self._home.prepare(Packet(PacketType.DISCONNECT, self._home.name)))
-        self._line.forget(self)
-        self._home.leave(self, "server namespace disconnect")
+        self.confirm_connect()  # a client that is still connecting would not understand a DISCONNECT packet
+        self.write(self._namespace.runtime.prepare(Packet(PacketType.DISCONNECT, self._namespace.name)))
+        self._connection.remove_socket(self)
+        self._namespace.remove(self, "server namespace disconnect")
 
-    def line_closed(self, reason: str) -> None:
-        """The client is gone, or has left the namespace."""
-        self._home.leave(self, reason)
+    def end(self, reason: str) -> None:
+        """Remove the socket from its namespace: the client has left it, or the connection has closed."""
+        self._namespace.remove(self, reason)
 
     def write(self, prepared: Prepared, *, volatile: bool = False) -> None:
-        """Write one packet, after what earlier broadcasts still have to deliver here."""
+        """Write one packet, after the earlier broadcasts that are still queued for this socket."""
         if self._state is _SocketState.GONE:
             return
-        self._home.catch_up(self.id)
+        fanout = self._namespace.runtime.fanout
+        if fanout.busy:
+            fanout.flush_for(self.id)
         if self._state is _SocketState.CONNECTING:
-            self.hold(prepared, volatile=volatile)
+            self.queue_packet(prepared, volatile=volatile)
         else:
-            self._line.write(prepared, volatile=volatile)
+            self._connection.write(prepared, volatile=volatile)
 
-    def hold(self, payload: Prepared, /, *, volatile: bool = False) -> None:
-        """Keep a packet until the client was told that it is connected; it must hear that first."""
+    def queue_packet(self, payload: Prepared, /, *, volatile: bool = False) -> None:
+        """Queue a packet until the CONNECT packet is written. Volatile packets are dropped.
+
+        At most `MAX_QUEUED_PACKETS` are queued; beyond that, the client is disconnected.
+        """
         if volatile:
-            return  # it cannot take it now
-        self._held.append((payload, volatile))
-        if len(self._held) > MOST_HELD:
-            self._held = []
-            log.warning("client_dropped", sid=self.id, reason="its connect handler took too long", held=MOST_HELD)
-            self._line.disconnect_all()
+            return
+        self._queued.append(payload)
+        if len(self._queued) > MAX_QUEUED_PACKETS:
+            self._queued = []
+            log.warning(
+                "client_dropped", sid=self.id, reason="connect handler too slow", packets=MAX_QUEUED_PACKETS
+            )
+            self._connection.disconnect_all()
 
-    def settle(self) -> None:
-        """Tell the client that it is connected, then give it what came up meanwhile."""
+    def confirm_connect(self) -> None:
+        """Write the CONNECT packet, then the queued packets. Does nothing if that has happened."""
         if self._state is not _SocketState.CONNECTING:
             return
         self._state = _SocketState.CONNECTED
-        self._home.settled(self)
-        self._line.write(self._home.prepare(Packet(PacketType.CONNECT, self._home.name, {"sid": self.id})))
-        held, self._held = self._held, []
-        for prepared, volatile in held:
-            self._line.write(prepared, volatile=volatile)
+        self._namespace.confirm_connect(self)
+        packet = Packet(PacketType.CONNECT, self._namespace.name, {"sid": self.id})
+        self._connection.write(self._namespace.runtime.prepare(packet))
+        queued, self._queued = self._queued, []
+        for prepared in queued:
+            self._connection.write(prepared)
 
     @property
     def direct_writer(self) -> DirectWriter:
-        """The shortest way to the client, for broadcasts."""
-        return self._line.direct_writer
+        """Writes broadcasts to the client."""
+        return self._connection.direct_writer
 
     def refuse(self, refusal: Prepared) -> None:
-        """Tell the client that it may not enter; what was held for it is dropped."""
-        self._line.write(refusal)
-        self.gone((), "refused", None)
+        """Write the CONNECT_ERROR packet of a client that was refused. Queued packets are dropped."""
+        self._connection.write(refusal)
+        self.on_disconnect((), "refused", None)
 
     def receive(self, packet: Packet) -> Awaitable[None] | None:
-        """Take an EVENT or ACK packet; the result, if any, is done when the client may be read on."""
+        """Accept an EVENT or ACK packet.
+
+        Returns:
+            None, or an awaitable that completes when the next packet of this client may be read.
+        """
         if packet.type is PacketType.ACK:
             self._acks.resolve(packet.id or 0, packet.data)
             return None
         if self._events is None:
-            make = EventPool if self._home.concurrent_events else EventQueue
-            self._events = make(self._handle, self._home.spawn, self._home.max_pending_events)
-        pending = self._events.put(packet)
-        # An answer that a handler waits for comes behind these events: who reads no more never sees it.
-        most = EVENTS_WHILE_ASKING * self._home.max_pending_events
-        return None if len(self._acks) and len(self._events) <= most else pending
+            runtime = self._namespace.runtime
+            make = EventPool if runtime.options.concurrent_events else EventQueue
+            handle = partial(self._handle_packet, self)
+            self._events = make(handle, runtime.tasks.spawn, runtime.options.max_pending_events)
+        room = self._events.put(packet)
+        if room is None or not len(self._acks):
+            return room
+        # The awaited acknowledgement comes after these events, so a reader that waits now would never read it.
+        return None if len(self._events) <= ACK_WAIT_FACTOR * self._events.max_items else room
 
-    def expect_ack(self, ack_id: int, answered: Callable[[list[Any]], None]) -> None:
-        """Call `answered(args)` when the client answers a packet that was written elsewhere."""
-        self._acks.expect(ack_id, answered)
+    def expect_ack(self, ack_id: int, on_ack: Callable[[list[Any]], None]) -> None:
+        """Call `on_ack(args)` when the client acknowledges a packet that was written elsewhere."""
+        self._acks.expect(ack_id, on_ack)
 
     def forget_ack(self, ack_id: int) -> None:
-        """Await this answer no longer."""
+        """Ignore this acknowledgement from now on."""
         self._acks.forget(ack_id)
 
-    def gone(self, rooms: Collection[str], reason: str, last: Callable[[], Awaitable[None]] | None) -> None:
-        """The socket has left its namespace: run `last` once the events before it are handled."""
+    def on_disconnect(
+        self, rooms: Collection[str], reason: str, run_handler: Callable[[], Awaitable[None]] | None
+    ) -> None:
+        """Mark the socket as gone. Run its disconnect handler after the events that are still queued."""
         self._state = _SocketState.GONE
         self.gone_reason = reason
         self._last_rooms = frozenset(rooms)
-        self._held = []
-        self._acks.abandon()
-        if last is not None:
-            self._home.spawn(self._run_last(last))
+        self._queued = []
+        self._acks.fail_all()
+        if run_handler is not None:
+            self._namespace.runtime.tasks.spawn(self._run_after_events(run_handler))
 
     def describe(self, node_id: NodeId) -> SocketDescription:
-        """What other nodes may know of it."""
+        """Describe the socket for `fetch_sockets`."""
         return SocketDescription(self.id, self.handshake.describe(), tuple(self.rooms), dict(self.data), node_id)
 
     def _outgoing_changed(self, listening: bool) -> None:
-        self._home.listen(self, listening)
+        self._namespace.set_listening(self, listening)
 
-    async def _handle(self, packet: Packet) -> None:
-        await self._home.handle(self, packet)
-
-    async def _run_last(self, last: Callable[[], Awaitable[None]]) -> None:
+    async def _run_after_events(self, run_handler: Callable[[], Awaitable[None]]) -> None:
         if self._events is not None:
-            await self._events.drained()
-        await last()
+            await self._events.wait_until_idle()
+        await run_handler()

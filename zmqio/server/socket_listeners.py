@@ -1,6 +1,6 @@
-"""What an application hangs on one socket: its middleware, and listeners that hear every event of it.
+"""Middleware and catch-all listeners that an application registers for one socket.
 
-A socket without any costs nothing: the lists are made with the first of them.
+A socket without any costs nothing: the lists are created with the first registration.
 """
 
 import inspect
@@ -21,12 +21,12 @@ SocketMiddleware = Callable[[str, list[Any]], Awaitable[None] | None]
 
 
 class SocketListeners:
-    """Functions of one socket.
+    """Functions of one socket, each list in the order of registration.
 
     Attributes:
-        middleware: `(event, args)`, in the order in which they were registered.
-        incoming: `(event, *args)`, what hears each event of the client.
-        outgoing: `(event, *args)`, what hears each event to the client.
+        middleware: functions `(event, args)`.
+        incoming: functions `(event, *args)`, called for each event from the client.
+        outgoing: functions `(event, *args)`, called for each event to the client.
     """
 
     __slots__ = ("incoming", "middleware", "outgoing")
@@ -36,8 +36,8 @@ class SocketListeners:
         self.incoming: list[Callable[..., Any]] = []
         self.outgoing: list[Callable[..., Any]] = []
 
-    def tell_outgoing(self, sid: Sid, event: str, args: Sequence[Any]) -> None:
-        """Tell the outgoing listeners; what they raise is logged and stops nothing."""
+    def notify_outgoing(self, sid: Sid, event: str, args: Sequence[Any]) -> None:
+        """Call the outgoing listeners. Their errors are logged."""
         for listener in tuple(self.outgoing):
             try:
                 listener(event, *args)
@@ -46,80 +46,83 @@ class SocketListeners:
 
 
 class ListenerMixin(ABC):
-    """The methods of a socket that hang something on it, named as in the JavaScript server.
+    """The methods of a socket that register middleware and listeners, named as in the JavaScript server.
 
     Attributes:
-        taps: None until the first of them is called.
+        listeners: None until something is registered.
     """
 
-    __slots__ = ("taps",)
+    __slots__ = ("listeners",)
 
-    taps: SocketListeners | None
+    listeners: SocketListeners | None
 
     @abstractmethod
     def _outgoing_changed(self, listening: bool) -> None:
-        """There are outgoing listeners now, or none any more."""
+        """Called when the socket gets its first outgoing listener or loses its last."""
 
     def use(self, middleware: SocketMiddleware) -> SocketMiddleware:
-        """Run `middleware(event, args)` before the handler of each event; raise to reject the event.
+        """Call `middleware(event, args)`, plain or async, before the handler of each event.
 
-        `args` is the list that the handler gets: what is changed in it is changed for the handler. A rejected
-        event is dropped, logged as `event_rejected` (DEBUG) and counted; nothing acknowledges it.
+        `args` is the list that the handler receives, so middleware may change it. Middleware rejects an event by
+        raising. A rejected event is dropped, logged as `event_rejected` (DEBUG), counted, and not acknowledged.
         """
-        self._tap().middleware.append(middleware)
+        self._lists().middleware.append(middleware)
         return middleware
 
     def on_any(self, listener: Function) -> Function:
-        """Call `listener(event, *args)` for each event of the client, before middleware and handler."""
-        self._tap().incoming.append(listener)
+        """Call `listener(event, *args)`, plain or async, for each event from the client.
+
+        The listener is called before middleware and handler.
+        """
+        self._lists().incoming.append(listener)
         return listener
 
     def prepend_any(self, listener: Function) -> Function:
-        """The same as `on_any`, before the listeners that are there."""
-        self._tap().incoming.insert(0, listener)
+        """Register a listener as `on_any`, but before the existing ones."""
+        self._lists().incoming.insert(0, listener)
         return listener
 
     def off_any(self, listener: Callable[..., Any] | None = None) -> None:
-        """Take a listener away, or all; one that is not there is passed over."""
-        if self.taps is not None:
-            _take(self.taps.incoming, listener)
+        """Remove a listener, or all without an argument. An unknown listener is ignored."""
+        if self.listeners is not None:
+            _remove(self.listeners.incoming, listener)
 
     def on_any_outgoing(self, listener: Function) -> Function:
-        """Call `listener(event, *args)` for each event that is sent to the client, broadcasts too.
+        """Call `listener(event, *args)` for each event to the client, including broadcasts.
 
-        It must not block, and is a plain function. A broadcast is decoded once for all sockets that listen: the
-        price is theirs alone. Acknowledgements are no events.
+        The listener must be a plain function and must not block. A broadcast is decoded once for all sockets with
+        outgoing listeners, and not at all if there are none. Acknowledgements are not events.
 
         Raises:
-            TypeError: it is a coroutine function.
+            TypeError: the listener is an async function.
         """
-        self._add_outgoing(listener, len(self._tap().outgoing))
+        self._add_outgoing(listener, len(self._lists().outgoing))
         return listener
 
     def prepend_any_outgoing(self, listener: Function) -> Function:
-        """The same as `on_any_outgoing`, before the listeners that are there."""
+        """Register a listener as `on_any_outgoing`, but before the existing ones."""
         self._add_outgoing(listener, 0)
         return listener
 
     def off_any_outgoing(self, listener: Callable[..., Any] | None = None) -> None:
-        """Take an outgoing listener away, or all; one that is not there is passed over."""
-        if self.taps is not None:
-            _take(self.taps.outgoing, listener)
-            self._outgoing_changed(bool(self.taps.outgoing))
+        """Remove an outgoing listener, or all without an argument. An unknown listener is ignored."""
+        if self.listeners is not None:
+            _remove(self.listeners.outgoing, listener)
+            self._outgoing_changed(bool(self.listeners.outgoing))
 
-    def _add_outgoing(self, listener: Callable[..., Any], place: int) -> None:
+    def _add_outgoing(self, listener: Callable[..., Any], index: int) -> None:
         if inspect.iscoroutinefunction(listener):
-            raise TypeError(f"{listener!r} is a coroutine function; what hears outgoing events is a plain one")
-        self._tap().outgoing.insert(place, listener)
+            raise TypeError(f"outgoing listener {listener!r} is an async function; it must be a plain function")
+        self._lists().outgoing.insert(index, listener)
         self._outgoing_changed(True)
 
-    def _tap(self) -> SocketListeners:
-        if self.taps is None:
-            self.taps = SocketListeners()
-        return self.taps
+    def _lists(self) -> SocketListeners:
+        if self.listeners is None:
+            self.listeners = SocketListeners()
+        return self.listeners
 
 
-def _take(listeners: list[Callable[..., Any]], listener: Callable[..., Any] | None) -> None:
+def _remove(listeners: list[Callable[..., Any]], listener: Callable[..., Any] | None) -> None:
     if listener is None:
         listeners.clear()
     elif listener in listeners:

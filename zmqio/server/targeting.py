@@ -1,6 +1,7 @@
-"""Whom an operation reaches, one step at a time: `.to("a").except_("b").volatile`.
+"""Builds the target of an operation step by step: `.to("a").except_("b").volatile`.
 
-Every step makes a new value, so one can be kept and used again.
+Every step returns a new operation, so an intermediate one can be kept and used again. Names of rooms and events
+are checked here, before anything is sent.
 """
 
 from abc import ABC, abstractmethod
@@ -9,32 +10,30 @@ from dataclasses import replace
 from typing import Self
 
 from zmqio.adapter.base import Target
+from zmqio.exceptions import PacketError
+from zmqio.protocol.packet import RESERVED_EVENTS
 from zmqio.protocol.topic import check_name
 
-__all__ = ["Targeting", "room_names"]
+__all__ = ["Targeting", "check_event", "room_names"]
 
 
 class Targeting(ABC):
-    """The steps that every operation has.
-
-    Args:
-        target: whom it reaches so far.
-    """
+    """The steps that every operation offers. A subclass sets `_target` when it is created."""
 
     __slots__ = ("_target",)
 
-    def __init__(self, target: Target) -> None:
-        self._target = target
+    _target: Target
 
     @abstractmethod
     def _with(self, target: Target) -> Self:
-        """The same operation on another target."""
+        """Return the same operation with another target."""
 
     def to(self, *rooms: str) -> Self:
-        """Reach members of `rooms` too; a socket in several of them is reached once.
+        """Add the members of `rooms` to the target. A socket in several of these rooms is reached once.
 
         Raises:
-            TopicError: a name has a NUL in it, or cannot be written as UTF-8.
+            TypeError: a room name is not a string.
+            TopicError: a room name contains a NUL character or cannot be encoded as UTF-8.
         """
         target = self._target  # spelt out: `dataclasses.replace` would be 14 % of the cost of an emit
         names = target.rooms | room_names(rooms)
@@ -43,33 +42,50 @@ class Targeting(ABC):
     in_ = to
 
     def except_(self, *rooms: str) -> Self:
-        """Do not reach members of `rooms` (a sid is the room that only its socket is in)."""
+        """Exclude the members of `rooms`. A socket id is a room that contains only that socket. Raises as `to`."""
         return self._with(replace(self._target, except_=self._target.except_ | room_names(rooms)))
 
     @property
     def local(self) -> Self:
-        """Only sockets of this process."""
+        """The same operation, limited to sockets of this process."""
         return self._with(replace(self._target, local=True))
 
     @property
     def volatile(self) -> Self:
-        """A client that cannot take it now does not get it at all."""
+        """The same operation; a client that cannot receive the event immediately does not receive it at all."""
         return self._with(replace(self._target, volatile=True))
 
     def compress(self, _on: bool = True, /) -> Self:
-        """Accepted and without effect: WebSocket compression is off, polling bodies are compressed by size."""
+        """Accepted for compatibility, without effect.
+
+        WebSocket compression is off; polling bodies are compressed by their size.
+        """
         return self
 
 
 def room_names(rooms: Collection[str]) -> frozenset[str]:
-    """Check the names of rooms.
+    """Check the names of rooms and return them as a set.
 
     Raises:
-        TypeError: a name is not text.
-        TopicError: a name cannot be in a topic.
+        TypeError: a name is not a string.
+        TopicError: a name cannot be part of a topic.
     """
     for name in rooms:
         if not isinstance(name, str):
-            raise TypeError(f"a room is named by text, not by {name!r}; several rooms: to('a', 'b')")
+            raise TypeError(
+                f"room name {name!r} is not a string; give several rooms as separate arguments: to('a', 'b')"
+            )
         check_name(name)
     return frozenset(rooms)
+
+
+def check_event(event: str) -> None:
+    """Check that clients accept an event of this name.
+
+    Raises:
+        PacketError: the name is reserved by Socket.IO, or not a string.
+    """
+    if not isinstance(event, str):
+        raise PacketError(f"event name {event!r} is not a string")
+    if event in RESERVED_EVENTS:
+        raise PacketError(f"event name {event!r} is reserved by Socket.IO; choose another name")

@@ -1,0 +1,287 @@
+"""The life cycle of a server: it starts the node, drains it, closes it, and starts it again as another node.
+
+It owns everything that exists only while the node runs (engine, adapters, relay, tasks). It must not know the
+operations that applications call.
+"""
+
+import asyncio
+import atexit
+import os
+import weakref
+from typing import Any, cast
+
+import structlog
+
+from zmqio.adapter.base import AdapterFactory, Health, Identity
+from zmqio.adapter.local import LocalAdapterFactory
+from zmqio.config import EngineOptions, ServerOptions
+from zmqio.engine.server import ClientRequest, Engine, Session
+from zmqio.exceptions import ConfigError, ServerClosedError
+from zmqio.ids import NodeTag, make_node_id, make_node_tag
+from zmqio.protocol.parser import Parser
+from zmqio.relay.relay import Relay, join_nodes
+from zmqio.server.client import Client
+from zmqio.server.drain import Drain
+from zmqio.server.host_signals import HostSignals
+from zmqio.server.namespace import Namespace
+from zmqio.server.namespaces import Namespaces
+from zmqio.server.node_listeners import NodeListeners
+from zmqio.server.runtime import Runtime
+from zmqio.server.workers import warn_of_workers
+
+__all__ = ["ServerLifecycle"]
+
+log = structlog.get_logger(__name__)
+
+TAG_CHECK_LIMIT_S = 0.5
+"""Longest time that a start waits for a broker to learn whether the node tag is free. Without a broker the start
+continues; a clash that is detected later makes the newer node leave the bus."""
+TAG_TRIES = 5
+"""Random node tags that a start tries. There are 16 million, so a second try is already improbable."""
+HANDLER_GRACE_S = 5.0
+"""Seconds that `close` waits for running handlers before it cancels them."""
+REASON = "server shutting down"
+NOT_STARTED = (
+    "the server has not started: it starts with the ASGI lifespan, the first request or `await io.start()`"
+)
+
+
+class ServerLifecycle:
+    """Starts and closes one server.
+
+    Args:
+        factory: makes the adapters of the namespaces.
+        parser: encodes and decodes packets.
+        node_tag: the configured node tag; None draws a random one.
+        engine_options: options of the Engine.IO server.
+        options: options of the Socket.IO server.
+
+    Attributes:
+        namespaces: all namespaces; they outlive a run of the server.
+        node_listeners: the application's listeners for other nodes; they outlive a run, too.
+    """
+
+    def __init__(
+        self,
+        factory: AdapterFactory,
+        parser: Parser,
+        *,
+        node_tag: NodeTag | None,
+        engine_options: EngineOptions,
+        options: ServerOptions,
+    ) -> None:
+        self.namespaces = Namespaces(self._open_namespace, options)
+        self.node_listeners = NodeListeners()
+        self._factory = factory
+        self._parser = parser
+        self._node_tag = node_tag
+        self._engine_options = engine_options
+        self._options = options
+        self._runtime: Runtime | None = None
+        self._relay: Relay | None = None
+        self._starting: asyncio.Lock | None = None
+        self._closed = False
+        self._closing: asyncio.Future[None] | None = None
+        self._drain: Drain | None = None
+        self._signals = HostSignals(self._on_stop_signal)
+
+    @property
+    def running(self) -> bool:
+        """Whether the server has started and has not been closed."""
+        return self._runtime is not None
+
+    @property
+    def runtime(self) -> Runtime:
+        """The parts of the current run.
+
+        Raises:
+            RuntimeError: the server has not started.
+        """
+        if self._runtime is None:
+            raise RuntimeError("the server has not started: `await io.start()`, or serve `io.asgi()`")
+        return self._runtime
+
+    async def ready(self) -> None:
+        """Start the server, unless it runs.
+
+        Raises:
+            ServerClosedError: it was closed.
+            RuntimeError: it runs in another event loop.
+        """
+        if self._runtime is not None:
+            self._runtime.check_loop()
+            return  # also while it closes: disconnect handlers may still emit
+        if self._closed:
+            raise ServerClosedError
+        await self.start()
+
+    async def start(self) -> None:
+        """Start the server, also after it was closed; see `Server.start`."""
+        if self._closing is not None:
+            await asyncio.shield(self._closing)
+        self._closed, self._closing = False, None
+        if self._runtime is not None:
+            self._runtime.check_loop()
+            return
+        if self._starting is None:
+            self._starting = asyncio.Lock()
+        async with self._starting:
+            if self._runtime is None:
+                await self._start()
+
+    async def close(self, drain_s: float, *, end_drain: bool) -> None:
+        """Close the server; see `Server.close`.
+
+        Args:
+            drain_s: seconds over which clients are disconnected, unless the server is closing already.
+            end_drain: disconnect all clients at once, also if a drain has begun.
+        """
+        self._closed = True
+        if self._starting is not None and self._starting.locked():
+            async with self._starting:
+                pass  # a start that is under way has to end before the server can be closed
+        self._begin_to_close(drain_s, asyncio.current_task())
+        if end_drain:
+            self._end_drain()
+        if self._closing is not None:
+            try:
+                await asyncio.shield(self._closing)
+            except asyncio.CancelledError:
+                self._end_drain()
+                raise
+
+    def health(self) -> Health:
+        """Report whether this node accepts clients and is connected to the others; see `Server.health`."""
+        if self._runtime is None:
+            return Health(ready=False, reasons=("the server has stopped" if self._closed else NOT_STARTED,))
+        health = self._factory.health()
+        details = {**health.details, **self._health_details(self._runtime)}
+        if self._closing is None:
+            return Health(health.ready, health.reasons, details)
+        return Health(ready=False, reasons=("the server is shutting down", *health.reasons), details=details)
+
+    def _health_details(self, runtime: Runtime) -> dict[str, Any]:
+        details: dict[str, Any] = {
+            "sessions": len(runtime.engine.sessions),
+            "sessions_unknown": runtime.engine.counters["sessions_unknown"],
+        }
+        if self._relay is not None:
+            details |= {"relay": dict(self._relay.counters), "relay_requests_open": self._relay.open_requests}
+        return details
+
+    async def _start(self) -> None:
+        identity = await self._join_cluster()
+        runtime = Runtime(
+            options=self._options,
+            parser=self._parser,
+            identity=identity,
+            engine=Engine(self._engine_options, identity.tag, self._accept),
+        )
+        self._runtime = runtime
+        for namespace in self.namespaces.values():
+            await namespace.open(runtime, self._factory)
+        self._relay = join_nodes(self._factory, runtime.engine)
+        self._signals.wrap()
+        _close_at_exit(self)
+        log.info("node_started", node_id=identity.node_id, pid=os.getpid(), adapter=repr(self._factory))
+        if isinstance(self._factory, LocalAdapterFactory):
+            warn_of_workers()
+
+    async def _join_cluster(self) -> Identity:
+        """Start the adapter factory under a tag that no other live node holds."""
+        for _ in range(TAG_TRIES):
+            tag = self._node_tag or make_node_tag()
+            identity = Identity(make_node_id(tag), tag, tag_is_configured=self._node_tag is not None)
+            try:
+                await self._factory.start(identity, self.node_listeners)
+                clash = await self._factory.wait_for_tag_check(TAG_CHECK_LIMIT_S)
+            except BaseException:  # cancelled, too: the next start must not leave this node on the bus
+                await self._factory.close()
+                raise
+            if clash is None:
+                return identity
+            log.warning("node_tag_taken", tag=tag, holder=clash.holder, host=clash.host, pid=clash.pid)
+            await self._factory.close()
+            if self._node_tag is not None:
+                raise ConfigError(f"{clash}; give every node a tag of its own (`node_tag`, ZMQIO_NODE_TAG)")
+        raise ConfigError(f"cannot find a free node tag: {TAG_TRIES} random ones are taken; the last: {clash}")
+
+    async def _open_namespace(self, namespace: Namespace) -> None:
+        await self.ready()
+        self.namespaces.restore(namespace)
+        await namespace.open(self.runtime, self._factory)
+
+    def _accept(self, session: Session, request: ClientRequest) -> Client:
+        return Client(session, request, self.runtime, self.namespaces.find)
+
+    def _begin_to_close(self, drain_s: float, caller: "asyncio.Task[Any] | None" = None) -> None:
+        self._closed = True
+        runtime = self._runtime
+        if runtime is None or self._closing is not None:
+            return
+        if drain_s > 0:
+            runtime.engine.stop_accepting()
+            # The events object of every session is the client that `_accept` returned.
+            clients = [cast(Client, session.events) for session in runtime.engine.sessions.values()]
+            self._drain = Drain(clients, drain_s)
+            log.info("drain_started", clients=len(clients), drain_s=drain_s)
+        self._closing = asyncio.ensure_future(self._close(runtime, self._drain, caller))
+
+    async def _close(self, runtime: Runtime, drain: Drain | None, caller: "asyncio.Task[Any] | None") -> None:
+        try:
+            if drain is not None:
+                await drain.run(REASON, runtime.engine.emptied())
+                self._drain = None
+                log.info("drain_ended", clients_left=len(runtime.engine.sessions))
+            relay, self._relay = self._relay, None
+            if relay is not None:
+                relay.leave()
+            await runtime.engine.close(REASON)
+            if relay is not None:
+                await relay.close()
+            # Before the adapters close, so that the events of disconnect handlers still reach the other nodes.
+            await asyncio.gather(
+                runtime.tasks.close(HANDLER_GRACE_S, caller=caller),
+                self.node_listeners.close(HANDLER_GRACE_S, caller=caller),
+            )
+            self._runtime = self._starting = None
+            for namespace in self.namespaces.values():
+                await namespace.close()
+            await self._factory.close()
+            log.info("node_stopped", node_id=runtime.identity.node_id)
+        finally:
+            self._drain = None
+            self._signals.unwrap()
+
+    def _end_drain(self) -> None:
+        if self._drain is not None:
+            self._drain.finish_now()
+
+    def _on_stop_signal(self, repeated: bool) -> bool:
+        """Begin to close, from a signal handler; True if the host's own handler has to wait for the drain."""
+        loop = self.runtime.loop if self._runtime is not None else None
+        if loop is None or loop.is_closed():
+            return False
+        if repeated:
+            loop.call_soon_threadsafe(self._end_drain)
+            return False
+        loop.call_soon_threadsafe(self._begin_to_close, self._options.drain_s)
+        return self._drain is not None or (self._closing is None and self._options.drain_s > 0)
+
+    def close_sync(self) -> None:
+        """Say goodbye to the other nodes without an event loop, at the end of the process."""
+        if self._runtime is not None:
+            self._factory.close_sync()
+
+
+def _close_at_exit(lifecycle: ServerLifecycle) -> None:
+    """Say goodbye to the other nodes at exit, for hosts that send no lifespan events."""
+    reference = weakref.ref(lifecycle)
+    pid = os.getpid()
+
+    def at_exit() -> None:
+        alive = reference()
+        if alive is not None and os.getpid() == pid:
+            alive.close_sync()
+
+    atexit.register(at_exit)
