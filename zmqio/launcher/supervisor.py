@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 
 from zmqio.launcher.accept.acceptor_pool import AcceptorPool
-from zmqio.launcher.accept.front import ConnectionDispatcher, InProcessDispatcher
+from zmqio.launcher.accept.dispatcher import ConnectionDispatcher, InProcessDispatcher
 from zmqio.launcher.broker_process import BrokerProcess
 from zmqio.launcher.code_watcher import code_changes
 from zmqio.launcher.listener import describe

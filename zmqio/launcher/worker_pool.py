@@ -9,7 +9,7 @@ import structlog
 
 from zmqio.exceptions import ServeError
 from zmqio.hosting.options import HttpOptions
-from zmqio.launcher.accept.front import ConnectionDispatcher
+from zmqio.launcher.accept.dispatcher import ConnectionDispatcher
 from zmqio.launcher.options import ServeOptions, acceptor_count
 from zmqio.launcher.tags import TagSource
 from zmqio.launcher.worker.process import WorkerProcess

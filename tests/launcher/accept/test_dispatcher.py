@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.support.played_workers import PlayedWorker
 from tests.support.timing import wait_until
-from zmqio.launcher.accept.front import InProcessDispatcher
+from zmqio.launcher.accept.dispatcher import InProcessDispatcher
 from zmqio.launcher.listener import Listener, listen
 from zmqio.launcher.options import ServeOptions
 
