@@ -72,7 +72,7 @@ async def test_stop_ends_every_process_with_clients_on_it(
         assert server.orphans() == []
         assert not server.log_lines("worker_killed")
         assert not server.log_lines("acceptor_killed")
-        assert not server.log_lines("stop_not_answered")
+        assert not server.log_lines("stop_confirmation_timed_out")
         assert len(server.log_lines("node_stopped")) == server.workers
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", server.port))
@@ -95,7 +95,7 @@ async def test_killed_worker_is_replaced_and_the_others_notice_nothing(make_clie
         assert await pid_of(server) == replaced  # it has the fewest connections
         assert [(await client.call("whoami"))["pid"] for client in others] == [second] * len(others)
         assert not any(client.heard.disconnects for client in others)
-        tags = [line["tag"] for line in server.log_lines("worker_ready")]
+        tags = [line["tag"] for line in server.log_lines("worker_started")]
         assert len(set(tags)) == 3  # an old session id never names a new worker
 
 
@@ -117,7 +117,7 @@ async def test_rolling_restart_exchanges_every_worker_and_refuses_nobody(
         old = server.worker_pids()
         clients = [make_client("js", server.url, "websocket", reconnection=True) for _ in range(4)]
         await asyncio.gather(*(client.connect() for client in clients))
-        rolled = asyncio.ensure_future(server.wait_log("rolling_restart_done"))
+        rolled = asyncio.ensure_future(server.wait_log("rolling_restart_completed"))
         server.send_signal(signal.SIGHUP)
         answers = []
         while not rolled.done():

@@ -63,7 +63,7 @@ async def load(server: ServeProcess) -> AsyncIterator[Load]:
 
 
 def acceptor_pids(server: ServeProcess) -> list[int]:
-    return [line["pid"] for line in server.log_lines("acceptor_ready")]
+    return [line["pid"] for line in server.log_lines("acceptor_started")]
 
 
 def waiting_at(port: int) -> int:
@@ -82,7 +82,7 @@ async def test_killed_acceptor_is_replaced_and_connected_clients_notice_nothing(
             for number in (0, 1):  # the second when the first is replaced
                 await requests.goes_on()
                 psutil.Process(acceptor_pids(server)[number]).kill()
-                await server.wait_log("acceptor_ready", 3 + number)
+                await server.wait_log("acceptor_started", 3 + number)
                 await requests.goes_on()
             # No more than what an acceptor that died had in its hands.
             assert len(requests.failures) <= 2 * AT_A_TIME, requests.failures
@@ -90,9 +90,9 @@ async def test_killed_acceptor_is_replaced_and_connected_clients_notice_nothing(
         assert [await client.call("whoami") for client in clients] == homes
         assert not any(client.heard.disconnects for client in clients)
         assert len(server.worker_pids()) == 2
-        ended = server.log_lines("acceptor_ended")
+        ended = server.log_lines("acceptor_exited")
         assert [line["pid"] for line in ended] == acceptor_pids(server)[:2]
-        assert {line["ending"] for line in ended} == {f"killed by {signal.SIGKILL.name}"}
+        assert {line["exit_status"] for line in ended} == {f"killed by {signal.SIGKILL.name}"}
         server.children()
         folder = Path(server.broker.removeprefix("ipc://")).parent
         assert folder.exists()
@@ -123,7 +123,7 @@ async def test_killed_worker_is_left_by_every_acceptor_and_nobody_hangs() -> Non
         async with load(server) as requests:
             await requests.goes_on()
             psutil.Process(first).kill()
-            await server.wait_log("worker_ended")
+            await server.wait_log("worker_exited")
             await requests.goes_on()
             failed = len(requests.failures)
             assert failed <= 2 * AT_A_TIME, requests.failures
@@ -138,9 +138,9 @@ async def test_killed_worker_is_left_by_every_acceptor_and_nobody_hangs() -> Non
 
 async def test_every_acceptor_knows_the_owner_and_spreads_the_rest() -> None:
     async with ServeProcess("--acceptors", "3", workers=3) as server:
-        tags = {NodeTag(line["tag"]): line["pid"] for line in server.log_lines("worker_ready")}
+        tags = {NodeTag(line["tag"]): line["pid"] for line in server.log_lines("worker_started")}
         assert len(set(acceptor_pids(server))) == 3
-        assert server.log_lines("serving")[0]["acceptors"] == 3
+        assert server.log_lines("server_started")[0]["acceptors"] == 3
         for tag, pid in tags.items():
             for _ in range(20):  # each over a connection that the kernel gives to any of them
                 async with open_connection(server.port, path="/") as connection:
@@ -148,8 +148,8 @@ async def test_every_acceptor_knows_the_owner_and_spreads_the_rest() -> None:
         homes = Counter([await pid_of(server) for _ in range(60)])
         assert set(homes) == set(tags.values())
         assert await server.stop() == 0
-        (stopped,) = server.log_lines("stopped")
-        assert stopped["accepted"] == stopped["handed_over"] == 120
+        (stopped,) = server.log_lines("server_stopped")
+        assert stopped["connections_accepted"] == stopped["connections_passed"] == 120
 
 
 async def test_second_server_on_the_port_is_told_that_it_is_in_use() -> None:

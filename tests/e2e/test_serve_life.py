@@ -45,20 +45,26 @@ async def ended(server: ServeProcess) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize(
-    ("app", "text", "message"),
+    ("app", "text", "reason"),
     [
-        ("no_such_module:app", "", "Error: app 'no_such_module:app': there is no module 'no_such_module'"),
-        ("own_app:nothing", APP, "Error: app 'own_app:nothing': module 'own_app' has no attribute 'nothing'"),
-        ("own_app:VERSION", APP, "Error: app 'own_app:VERSION' is no ASGI app but int"),
+        (
+            "no_such_module:app",
+            "",
+            "Error: cannot load app 'no_such_module:app': no module named 'no_such_module'",
+        ),
+        (
+            "own_app:nothing",
+            APP,
+            "Error: cannot load app 'own_app:nothing': module 'own_app' has no attribute 'nothing'",
+        ),
+        ("own_app:VERSION", APP, "Error: cannot load app 'own_app:VERSION': int is not an ASGI app"),
     ],
 )
-async def test_app_that_is_not_there_is_told_in_one_line(
-    tmp_path: Path, app: str, text: str, message: str
-) -> None:
+async def test_app_that_is_not_there_is_told_in_one_line(tmp_path: Path, app: str, text: str, reason: str) -> None:
     (tmp_path / "own_app.py").write_text(text)
     code, output = await ended(ServeProcess(app=app, folder=tmp_path))
     assert code == 1
-    assert output.splitlines()[-1] == message
+    assert output.splitlines()[-1] == f"Error: cannot load app {app!r}: {reason}"
     assert "Traceback" not in output
 
 
@@ -69,7 +75,7 @@ async def test_app_that_raises_is_told_with_its_traceback_once(tmp_path: Path) -
     assert output.count("Traceback") == 1
     assert "in fail" in output
     last = output.splitlines()[-1]
-    assert last == "Error: app 'own_app:app' cannot be imported: RuntimeError: on purpose"
+    assert last == "Error: cannot import app 'own_app:app': RuntimeError: on purpose"
 
 
 @pytest.mark.parametrize("acceptors", ["1", "2"])
@@ -90,9 +96,9 @@ async def test_crash_loop_ends_the_server_and_says_why(tmp_path: Path, crash: st
     code, output = await ended(ServeProcess(app="own_app:app", folder=tmp_path, workers=1))
     assert code == 1
     last = output.splitlines()[-1]
-    assert last.startswith("Error: giving up: the workers in place 1 end again and again, before they were ready")
+    assert last.startswith("Error: giving up: the workers in slot 1 keep exiting before they were ready")
     assert last.endswith(words)
-    assert output.count('"worker_ended"') == 3
+    assert output.count('"worker_exited"') == 3
 
 
 async def test_workers_learn_broker_tag_and_drain_from_their_environment(tmp_path: Path) -> None:
@@ -102,7 +108,7 @@ async def test_workers_learn_broker_tag_and_drain_from_their_environment(tmp_pat
     async with ServeProcess("--drain", "1.5", app="own_app:app", folder=tmp_path, workers=1) as server:
         found = await request(server)
         assert found["ZMQIO_ADAPTER"] == server.broker
-        assert found["ZMQIO_NODE_TAG"] == server.log_lines("worker_ready")[0]["tag"]
+        assert found["ZMQIO_NODE_TAG"] == server.log_lines("worker_started")[0]["tag"]
         assert found["ZMQIO_DRAIN_S"] == "1.5"
         assert "ZMQIO_SERVE_WORKER" not in found  # what the app starts is no worker
 
@@ -129,7 +135,7 @@ async def test_own_broker_that_is_killed_is_replaced_and_workers_find_it(make_cl
         await asyncio.gather(*(client.connect() for client in clients))
         (broker,) = [child for child in server.children() if "zmqio_broker" in child.cmdline()]
         broker.kill()
-        await server.wait_log("broker_ended")
+        await server.wait_log("broker_exited")
         await server.wait_log("bus_back", 2)
         await clients[0].call("say", "hello again")
         await wait_until(lambda: all(client.heard.events for client in clients), "every worker's clients hear it")
@@ -141,7 +147,7 @@ async def test_node_tags_begin_with_the_prefix(make_client: ClientMaker) -> None
         await client.connect()
         assert client.sid
         assert client.sid.startswith("ab")
-        tags = [line["tag"] for line in server.log_lines("worker_ready")]
+        tags = [line["tag"] for line in server.log_lines("worker_started")]
         assert all(tag.startswith("ab") for tag in tags)
         assert client.sid[:4] in tags
 
@@ -152,13 +158,13 @@ async def test_roll_to_a_broken_app_keeps_the_old_workers_and_the_next_one_mends
     async with ServeProcess(app="own_app:app", folder=tmp_path) as server:
         path.write_text("1 / 0")
         server.send_signal(signal.SIGHUP)
-        await server.wait_log("rolling_restart_ended")
+        await server.wait_log("rolling_restart_aborted")
         assert await pid_of(server) in server.worker_pids()
         assert len(server.worker_pids()) == 2
         assert server.log_text().count("Traceback") == 1
         path.write_text(APP.replace("VERSION = 1", "VERSION = 22"))
         server.send_signal(signal.SIGHUP)
-        await server.wait_log("rolling_restart_done")
+        await server.wait_log("rolling_restart_completed")
         assert (await request(server))["version"] == 22
 
 
@@ -167,13 +173,13 @@ async def test_reload_serves_changed_code_and_survives_broken_code(tmp_path: Pat
     path.write_text(APP)
     async with ServeProcess("--reload", app="own_app:app", folder=tmp_path, workers=1) as server:
         await change_until_noticed(server, path)
-        await server.wait_log("rolling_restart_done")
+        await server.wait_log("rolling_restart_completed")
         path.write_text("broken(")
-        await server.wait_log("rolling_restart_ended")
+        await server.wait_log("rolling_restart_aborted")
         assert (await request(server))["version"] > 1
-        done = len(server.log_lines("rolling_restart_done"))
+        done = len(server.log_lines("rolling_restart_completed"))
         path.write_text(APP.replace("VERSION = 1", "VERSION = 7"))
-        await server.wait_log("rolling_restart_done", done + 1)
+        await server.wait_log("rolling_restart_completed", done + 1)
         assert (await request(server))["version"] == 7
 
 
@@ -192,14 +198,14 @@ async def test_worker_that_does_not_end_is_killed_when_asked_a_third_time(tmp_pa
     async with ServeProcess(app="own_app:app", folder=tmp_path, workers=1) as server:
         server.children()
         server.send_signal(signal.SIGTERM)
-        await server.wait_log("stopping")
+        await server.wait_log("server_stopping")
         assert psutil.pid_exists(server.worker_pids()[0])
         server.send_signal(signal.SIGINT)
-        await server.wait_log("hurrying_workers")
+        await server.wait_log("drain_cancelled")
         assert psutil.pid_exists(server.worker_pids()[0])
         server.send_signal(signal.SIGINT)
         assert await server.wait() == 0
-        await server.wait_for(lambda: server.log_lines("killing_workers"), "it says so")
+        await server.wait_for(lambda: server.log_lines("workers_killed"), "it says so")
         assert server.orphans() == []
 
 

@@ -43,14 +43,14 @@ def started():
     asyncio.get_running_loop().add_reader(listener, take)
 
 def take():
-    intakes.append(intakes.pop(0))  # in turn
-    intakes[1].take(listener.accept()[0])
+    sources.append(sources.pop(0))  # in turn
+    sources[1].serve(listener.accept()[0])
 
 async def before_shutdown():
     say("before shutdown", "settled" if gc.get_freeze_count() else "unsettled")
 
-server = AcceptedServer(app, HttpOptions(), started=started, before_shutdown=before_shutdown)
-intakes = [server.intake(lambda more, n=n: say("ended", more, "of", n)) for n in (1, 2)]
+server = AcceptedServer(app, HttpOptions(), on_started=started, before_shutdown=before_shutdown)
+sources = [server.add_source(lambda count, n=n: say("closed", count, "of", n)) for n in (1, 2)]
 work = server.serve()
 asyncio.run(work) if sys.argv[1] == "asyncio" else run(work)
 """
@@ -89,9 +89,9 @@ def check(loop: str) -> None:
             upgraded.sendall(UPGRADE)
             assert upgraded.recv(4096).startswith(b"HTTP/1.1 101")
             plain.close()
-            wait_for_line(process, "ended 1 of 1")
+            wait_for_line(process, "closed 1 of 1")
             upgraded.close()
-            wait_for_line(process, "ended 1 of 2")  # an upgraded connection ends as one, too
+            wait_for_line(process, "closed 1 of 2")  # an upgraded connection ends as one, too
         process.send_signal(signal.SIGTERM)
         rest, _ = process.communicate(timeout=LIMIT_S)
         assert "before shutdown settled" in rest

@@ -22,7 +22,7 @@ async def test_it_answers_on_a_private_path_is_started_again_and_leaves_nothing(
     try:
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         await broker.start()
-        keeping = asyncio.ensure_future(broker.keep())
+        supervising = asyncio.ensure_future(broker.supervise())
         first = await asyncio.to_thread(ask_control, broker.address, HELLO)
         assert first is not None
         psutil.Process(first["pid"]).kill()
@@ -30,9 +30,9 @@ async def test_it_answers_on_a_private_path_is_started_again_and_leaves_nothing(
         while second is not None and second["pid"] == first["pid"]:
             second = await asyncio.to_thread(ask_control, broker.address, HELLO)
         assert second is not None
-        assert not keeping.done()
-        keeping.cancel()
-        await asyncio.gather(keeping, return_exceptions=True)
+        assert not supervising.done()
+        supervising.cancel()
+        await asyncio.gather(supervising, return_exceptions=True)
     finally:
         await broker.stop()
     assert not folder.exists()
@@ -43,8 +43,8 @@ async def test_broker_that_cannot_start_is_given_up() -> None:
     broker = BrokerProcess("json", "no such level")
     try:
         await broker.start()
-        with pytest.raises(ServeError, match=r"the broker ends again and again; the last time: exit code 2"):
-            await asyncio.wait_for(broker.keep(), LIMIT_S)
+        with pytest.raises(ServeError, match=r"the broker keeps exiting; last time: exit code 2"):
+            await asyncio.wait_for(broker.supervise(), LIMIT_S)
     finally:
         await broker.stop()
 

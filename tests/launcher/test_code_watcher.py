@@ -4,13 +4,13 @@ import asyncio
 from pathlib import Path
 
 from tests.support.timing import wait_until
-from zmqio.launcher.code_watcher import code_changes
+from zmqio.launcher.code_watcher import watch_code
 
 
 async def test_changed_python_file_is_noticed_and_another_is_not(tmp_path: Path) -> None:
     changes: list[bool] = []
     (tmp_path / "app.py").write_text("x = 0")
-    watching = asyncio.ensure_future(code_changes(lambda: changes.append(True), tmp_path))
+    watching = asyncio.ensure_future(watch_code(lambda: changes.append(True), tmp_path))
     try:
         count = 0
 

@@ -7,19 +7,26 @@ from pathlib import Path
 import pytest
 
 from zmqio.exceptions import ConfigError, ServeError
-from zmqio.launcher.listener import Listener, describe, listen, listen_group, parse_bind, remove
+from zmqio.launcher.listener import (
+    BindAddress,
+    listen,
+    listen_group,
+    listener_url,
+    parse_bind,
+    remove_socket_file,
+)
 
 
 @pytest.mark.parametrize(
     ("text", "bind"),
     [
-        ("127.0.0.1:8000", Listener(host="127.0.0.1", port=8000)),
-        ("localhost:0", Listener(host="localhost")),
-        ("[::1]:80", Listener(host="::1", port=80)),
-        ("unix:/run/app.sock", Listener(path="/run/app.sock")),
+        ("127.0.0.1:8000", BindAddress(host="127.0.0.1", port=8000)),
+        ("localhost:0", BindAddress(host="localhost")),
+        ("[::1]:80", BindAddress(host="::1", port=80)),
+        ("unix:/run/app.sock", BindAddress(path="/run/app.sock")),
     ],
 )
-def test_addresses(text: str, bind: Listener) -> None:
+def test_addresses(text: str, bind: BindAddress) -> None:
     assert parse_bind(text) == bind
 
 
@@ -33,24 +40,26 @@ def test_port_in_use_is_told_in_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(ServeError, match=f"cannot listen on 127.0.0.1:{port}: Address already in use"):
-            listen(Listener(host="127.0.0.1", port=port))
+            listen(BindAddress(host="127.0.0.1", port=port))
 
 
 @pytest.mark.parametrize(("first", "second"), [(1, 2), (2, 1), (2, 2)])
 def test_port_of_a_group_is_in_use_for_others(first: int, second: int) -> None:
-    group = listen_group(Listener(host="127.0.0.1"), first)
+    group = listen_group(BindAddress(host="127.0.0.1"), first)
     port = group[0].getsockname()[1]
     with pytest.raises(ServeError, match=f"cannot listen on 127.0.0.1:{port}: Address already in use"):
-        listen_group(Listener(host="127.0.0.1", port=port), second)
+        listen_group(BindAddress(host="127.0.0.1", port=port), second)
     for listener in group:
         listener.close()
-    for listener in listen_group(Listener(host="127.0.0.1", port=port), second):
+    for listener in listen_group(BindAddress(host="127.0.0.1", port=port), second):
         listener.close()
 
 
 @pytest.mark.parametrize("kind", ["tcp", "unix"])
 def test_every_connection_waits_at_one_of_a_group(kind: str, tmp_path: Path) -> None:
-    group = listen_group(Listener(path=str(tmp_path / "s")) if kind == "unix" else Listener(host="127.0.0.1"), 3)
+    group = listen_group(
+        BindAddress(path=str(tmp_path / "s")) if kind == "unix" else BindAddress(host="127.0.0.1"), 3
+    )
     address = group[0].getsockname()
     assert {listener.getsockname() for listener in group} == {address}
     ends = []
@@ -71,25 +80,25 @@ def test_every_connection_waits_at_one_of_a_group(kind: str, tmp_path: Path) -> 
 
 
 def test_one_is_no_group() -> None:
-    (listener,) = listen_group(Listener(host="127.0.0.1"), 1)
+    (listener,) = listen_group(BindAddress(host="127.0.0.1"), 1)
     with listener:
         assert listener.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT) == 0
 
 
 def test_url_has_the_real_port() -> None:
-    with listen(Listener(host="127.0.0.1")) as listener:
+    with listen(BindAddress(host="127.0.0.1")) as listener:
         port = listener.getsockname()[1]
-        assert describe(listener, tls=False) == f"http://127.0.0.1:{port}"
-        assert describe(listener, tls=True) == f"https://127.0.0.1:{port}"
+        assert listener_url(listener, tls=False) == f"http://127.0.0.1:{port}"
+        assert listener_url(listener, tls=True) == f"https://127.0.0.1:{port}"
 
 
 def test_unix_socket_of_a_dead_server_is_taken_over_and_of_a_living_one_is_not(tmp_path: Path) -> None:
-    bind = Listener(path=str(tmp_path / "app.sock"))
+    bind = BindAddress(path=str(tmp_path / "app.sock"))
     with listen(bind), pytest.raises(ServeError, match="in use"):
         listen(bind)
     with listen(bind) as second:
-        assert describe(second, tls=False) == f"unix:{bind.path}"
-        remove(bind)
+        assert listener_url(second, tls=False) == f"unix:{bind.path}"
+        remove_socket_file(bind)
         assert not Path(bind.path).exists()
 
 
@@ -97,5 +106,5 @@ def test_file_that_is_no_socket_stays(tmp_path: Path) -> None:
     path = tmp_path / "precious"
     path.write_text("data")
     with pytest.raises(ServeError):
-        listen(Listener(path=str(path)))
+        listen(BindAddress(path=str(path)))
     assert path.read_text() == "data"

@@ -12,7 +12,7 @@ from zmqio.launcher.options import ServeOptions, acceptor_count, check_tls, work
     ("options", "message"),
     [
         ({"app": "chat"}, "module:attribute"),
-        ({"app": object()}, "not the app itself"),
+        ({"app": object()}, "is not a string"),
         ({"bind": "8000"}, "host:port"),
         ({"workers": 0}, "workers=0"),
         ({"workers": "many"}, "workers='many'"),
@@ -20,7 +20,7 @@ from zmqio.launcher.options import ServeOptions, acceptor_count, check_tls, work
         ({"acceptors": "many"}, "acceptors='many'"),
         ({"broker": "redis://x"}, "tcp://host:port"),
         ({"sticky": "cookie"}, "sid, address, none"),
-        ({"sticky": "sid", "ssl_certfile": "x"}, "inside the encrypted request"),
+        ({"sticky": "sid", "ssl_certfile": "x"}, "hides the session id"),
         ({"ssl_keyfile": "x"}, "ssl_certfile"),
         ({"node_tag": "abc"}, "at most 2"),
         ({"trusted_proxies": "x"}, "trusted proxy 'x'"),
@@ -60,10 +60,10 @@ def test_acceptors_as_they_are_asked_for() -> None:
 
 
 def test_worker_may_take_its_drain_and_some_more_to_end() -> None:
-    assert ServeOptions("chat:app", drain_s=30).stop_limit_s == 50
+    assert ServeOptions("chat:app", drain_s=30).stop_timeout_s == 50
 
 
 def test_certificate_that_is_none_is_found_before_anything_starts(tmp_path: Any) -> None:
     (tmp_path / "cert.pem").write_text("no certificate")
-    with pytest.raises(ConfigError, match=r"cert\.pem cannot be used for TLS"):
+    with pytest.raises(ConfigError, match=r"cannot load .*cert\.pem for TLS"):
         check_tls(ServeOptions("chat:app", ssl_certfile=str(tmp_path / "cert.pem")))

@@ -8,7 +8,7 @@ from asyncio.subprocess import PIPE, Process
 import pytest
 
 from tests.support.timing import LIMIT_S
-from zmqio.launcher.process_exit import describe_ending, stop_process
+from zmqio.launcher.process_exit import describe_exit, stop_process
 
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(600)"
 
@@ -44,4 +44,4 @@ async def test_process_that_somebody_stopped_hears_it_too() -> None:
     [(None, "still running"), (0, "exit code 0"), (-9, "killed by SIGKILL"), (-99, "killed by signal 99")],
 )
 def test_ending_in_words(code: int | None, words: str) -> None:
-    assert describe_ending(code) == words
+    assert describe_exit(code) == words

@@ -10,9 +10,9 @@ from structlog.testing import capture_logs
 
 from tests.support.timing import LIMIT_S, wait_until
 from zmqio.exceptions import ServeError
-from zmqio.launcher.restarts import MOST_ENDS, MOST_ENDS_UNREADY
+from zmqio.launcher.restarts import MAX_EXITS, MAX_FAILED_STARTS
 from zmqio.launcher.slot import WorkerSlot
-from zmqio.launcher.worker.messages import Failed
+from zmqio.launcher.worker.messages import WorkerFailed
 
 
 class Worker:
@@ -21,22 +21,22 @@ class Worker:
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self.was_ready = False
-        self.failure: Failed | None = None
-        self.settled = asyncio.Event()
-        self.ended = asyncio.Event()
-        self.ending = "killed by SIGSEGV"
+        self.failure: WorkerFailed | None = None
+        self.ready_or_exited = asyncio.Event()
+        self.exited = asyncio.Event()
+        self.exit_status = "killed by SIGSEGV"
         self.stopped = self.retired = False
         self.drains = asyncio.Event()
         self.drains.set()
 
     def get_ready(self) -> None:
         self.was_ready = True
-        self.settled.set()
+        self.ready_or_exited.set()
 
-    def end(self, reason: str = "") -> None:
-        self.failure = Failed(reason) if reason else None
-        self.settled.set()
-        self.ended.set()
+    def exit(self, reason: str = "") -> None:
+        self.failure = WorkerFailed(reason) if reason else None
+        self.ready_or_exited.set()
+        self.exited.set()
 
     def retire(self) -> None:
         self.retired = True
@@ -44,7 +44,7 @@ class Worker:
     async def stop(self, _limit_s: float) -> bool:
         self.stopped = True
         await self.drains.wait()
-        self.end()
+        self.exit()
         return True
 
 
@@ -61,16 +61,16 @@ class Starter:
         if self.does in ("serve", "serve and end"):
             worker.get_ready()
         if self.does in ("end", "serve and end"):
-            worker.end()
+            worker.exit()
         if self.does == "fail":
-            worker.end("the app is broken")
+            worker.exit("the app is broken")
         return worker
 
 
 @asynccontextmanager
 async def kept(starter: Starter, **options: Any) -> AsyncIterator[tuple[WorkerSlot, "asyncio.Task[None]"]]:
-    slot = WorkerSlot(1, starter, stop_limit_s=LIMIT_S, **options)
-    task = asyncio.ensure_future(slot.keep())
+    slot = WorkerSlot(1, starter, stop_timeout_s=LIMIT_S, **options)
+    task = asyncio.ensure_future(slot.supervise())
     await wait_until(lambda: starter.workers, "the first worker")
     try:
         yield slot, task
@@ -83,17 +83,17 @@ async def test_worker_that_ends_by_itself_is_followed_by_another() -> None:
     starter = Starter("serve")
     with capture_logs() as logs:
         async with kept(starter):
-            starter.workers[0].end()
+            starter.workers[0].exit()
             await wait_until(lambda: len(starter.workers) == 2, "another")
-    assert ("worker_ended", "killed by SIGSEGV") in [(line["event"], line.get("ending")) for line in logs]
+    assert ("worker_exited", "killed by SIGSEGV") in [(line["event"], line.get("exit_status")) for line in logs]
 
 
 @pytest.mark.parametrize(
     ("does", "count", "words"),
     [
-        ("end", MOST_ENDS_UNREADY, "before they were ready; the last one: killed by SIGSEGV"),
-        ("fail", MOST_ENDS_UNREADY, "the last one: the app is broken"),
-        ("serve and end", MOST_ENDS, "soon after they were ready"),
+        ("end", MAX_FAILED_STARTS, "before they were ready; last time: killed by SIGSEGV"),
+        ("fail", MAX_FAILED_STARTS, "last time: the app is broken"),
+        ("serve and end", MAX_EXITS, "soon after they were ready"),
     ],
 )
 async def test_crash_loop_is_given_up_in_words(does: str, count: int, words: str) -> None:
@@ -108,17 +108,17 @@ async def test_exchange_stops_the_old_worker_when_the_new_one_is_ready() -> None
     starter = Starter("serve")
     async with kept(starter) as (slot, task):
         starter.does = "wait"
-        exchange = asyncio.ensure_future(slot.exchange())
+        replacement = asyncio.ensure_future(slot.replace())
         await wait_until(lambda: len(starter.workers) == 2, "the new one")
         old, new = starter.workers
         assert not old.stopped
         new.get_ready()
-        assert await exchange
+        assert await replacement
         assert old.retired
         assert old.stopped
         assert not task.done()
         starter.does = "serve"
-        new.end()
+        new.exit()
         await wait_until(lambda: len(starter.workers) == 3, "the new one is kept like the old one")
 
 
@@ -127,13 +127,13 @@ async def test_new_worker_that_ends_is_followed_while_the_old_one_still_drains()
     async with kept(starter) as (slot, _task):
         old = starter.workers[0]
         old.drains = asyncio.Event()
-        exchange = asyncio.ensure_future(slot.exchange())
+        replacement = asyncio.ensure_future(slot.replace())
         await wait_until(lambda: old.stopped, "the old one drains")
-        starter.workers[1].end()
+        starter.workers[1].exit()
         await wait_until(lambda: len(starter.workers) == 3, "the new one's follower")
-        assert not exchange.done()
+        assert not replacement.done()
         old.drains.set()
-        assert await exchange
+        assert await replacement
         assert len(starter.workers) == 3
 
 
@@ -141,18 +141,18 @@ async def test_old_worker_stays_when_the_new_one_does_not_get_ready() -> None:
     starter = Starter("serve")
     async with kept(starter) as (slot, _task):
         starter.does = "fail"
-        assert not await slot.exchange()
+        assert not await slot.replace()
         assert not starter.workers[0].stopped
         starter.does = "serve"
-        assert await slot.exchange()
+        assert await slot.replace()
         assert starter.workers[0].stopped
 
 
 async def test_while_developing_a_broken_worker_waits_for_the_next_change() -> None:
     starter = Starter("fail")
-    async with kept(starter, waits_for_change=True) as (slot, task):
-        assert not await slot.exchange()  # a change that did not help
+    async with kept(starter, restart_on_change_only=True) as (slot, task):
+        assert not await slot.replace()  # a change that did not help
         starter.does = "serve"
-        assert await slot.exchange()
+        assert await slot.replace()
         assert not task.done()
         assert len(starter.workers) == 3

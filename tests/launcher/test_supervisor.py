@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from tests.support.cluster import ROOT
 from tests.support.timing import wait_until
 from zmqio.exceptions import ServeError
-from zmqio.launcher.listener import Listener, listen_group
+from zmqio.launcher.listener import BindAddress, listen_group
 from zmqio.launcher.options import ServeOptions
 from zmqio.launcher.supervisor import Supervisor
 
@@ -27,28 +27,28 @@ def events(logs: Logs) -> list[object]:
 async def test_signals_roll_and_stop_and_nothing_is_left(acceptors: int) -> None:
     before = set(psutil.Process().children())
     options = ServeOptions("tests.support.serve_app:app", workers=1, acceptors=acceptors, log_level="error")
-    listeners = listen_group(Listener(host="127.0.0.1"), acceptors)
+    listeners = listen_group(BindAddress(host="127.0.0.1"), acceptors)
     with capture_logs() as logs:
         running = asyncio.ensure_future(Supervisor(options, listeners, str(ROOT)).run())
-        await wait_until(lambda: "serving" in events(logs) or running.done(), "it serves")
+        await wait_until(lambda: "server_started" in events(logs) or running.done(), "it serves")
         os.kill(os.getpid(), signal.SIGHUP)
-        await wait_until(lambda: "rolling_restart_done" in events(logs) or running.done(), "it has rolled")
+        await wait_until(lambda: "rolling_restart_completed" in events(logs) or running.done(), "it has rolled")
         os.kill(os.getpid(), signal.SIGTERM)
         await running
-    assert events(logs).count("worker_ready") == 2
-    assert events(logs)[-1] == "stopped"
+    assert events(logs).count("worker_started") == 2
+    assert events(logs)[-1] == "server_stopped"
     assert set(psutil.Process().children()) <= before
-    serving = next(line for line in logs if line["event"] == "serving")
+    serving = next(line for line in logs if line["event"] == "server_started")
     assert serving["sticky"] == "sid"
     assert serving["workers"] == 1
     assert serving["acceptors"] == acceptors
-    assert events(logs).count("acceptor_ready") == (acceptors if acceptors > 1 else 0)
+    assert events(logs).count("acceptor_started") == (acceptors if acceptors > 1 else 0)
     assert not Path(str(serving["broker"]).removeprefix("ipc://")).parent.exists()
 
 
 async def test_app_that_cannot_be_served_ends_it(tmp_path: Path) -> None:
     before = set(psutil.Process().children())
     options = ServeOptions("no_such_module:app", workers=2, log_level="error")
-    with pytest.raises(ServeError, match="there is no module 'no_such_module'"):
-        await Supervisor(options, listen_group(Listener(host="127.0.0.1"), 1), str(tmp_path)).run()
+    with pytest.raises(ServeError, match="no module named 'no_such_module'"):
+        await Supervisor(options, listen_group(BindAddress(host="127.0.0.1"), 1), str(tmp_path)).run()
     assert set(psutil.Process().children()) <= before

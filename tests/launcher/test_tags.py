@@ -10,7 +10,7 @@ from zmqio.launcher.tags import TagSource
 @pytest.mark.parametrize("prefix", ["", "a", "_9"])
 def test_tags_are_valid_begin_with_the_prefix_and_do_not_come_again(prefix: str) -> None:
     source = TagSource(prefix)
-    tags = [source.draw() for _ in range(900)]
+    tags = [source.new_tag() for _ in range(900)]
     assert len(set(tags)) == len(tags)
     for tag in tags:
         assert parse_node_tag(tag) == tag

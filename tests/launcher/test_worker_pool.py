@@ -16,8 +16,8 @@ from zmqio.launcher.worker_pool import WorkerPool
 NO_BROKER = "ipc:///tmp/zmqio-no-broker-is-here"
 
 
-class Front:
-    """What a crew tells; the rest of a `Front` it does not use.
+class Dispatcher:
+    """What a pool tells; the rest of a `Dispatcher` it does not use.
 
     Attributes:
         workers: those that connections can be given to.
@@ -26,78 +26,78 @@ class Front:
 
     def __init__(self) -> None:
         self.workers: list[WorkerProcess] = []
-        self.heard: list[tuple[str, int]] = []
+        self.calls: list[tuple[str, int]] = []
 
     def add(self, worker: WorkerProcess) -> None:
-        self.heard.append(("add", worker.slot))
+        self.calls.append(("add", worker.slot))
         self.workers.append(worker)
 
     def retire(self, worker: WorkerProcess) -> None:
-        self.heard.append(("retire", worker.slot))
+        self.calls.append(("retire", worker.slot))
 
     def remove(self, worker: WorkerProcess) -> None:
         if worker in self.workers:
-            self.heard.append(("remove", worker.slot))
+            self.calls.append(("remove", worker.slot))
             self.workers.remove(worker)
 
 
-def make(options: ServeOptions, folder: Path = ROOT) -> tuple[WorkerPool, Front]:
-    front: Any = Front()
-    return WorkerPool(options, NO_BROKER, str(folder), front), front
+def make(options: ServeOptions, folder: Path = ROOT) -> tuple[WorkerPool, Dispatcher]:
+    dispatcher: Any = Dispatcher()
+    return WorkerPool(options, NO_BROKER, str(folder), dispatcher), dispatcher
 
 
 async def test_workers_can_be_chosen_when_they_are_ready_and_no_more_when_they_stop() -> None:
-    crew, front = make(ServeOptions("tests.support.serve_app:app", node_tag="x-", log_level="error"))
+    pool, dispatcher = make(ServeOptions("tests.support.serve_app:app", node_tag="x-", log_level="error"))
     try:
-        workers = [await crew.start(slot) for slot in (1, 2)]
-        assert not front.workers
-        await crew.first_ready()
-        assert front.workers
-        await wait_until(lambda: all(worker.settled.is_set() for worker in workers), "both are ready")
-        assert set(front.workers) == set(workers)
+        workers = [await pool.start(slot) for slot in (1, 2)]
+        assert not dispatcher.workers
+        await pool.wait_first_ready()
+        assert dispatcher.workers
+        await wait_until(lambda: all(worker.ready_or_exited.is_set() for worker in workers), "both are ready")
+        assert set(dispatcher.workers) == set(workers)
         assert [worker.tag[:2] for worker in workers] == ["x-", "x-"]
         assert workers[0].tag != workers[1].tag
         workers[0].retire()
     finally:
-        await crew.stop()
-    assert front.workers == []
-    assert sorted(front.heard[:2]) == [("add", 1), ("add", 2)]
-    assert front.heard[2] == ("retire", 1)
-    assert sorted(front.heard[3:]) == [("remove", 1), ("remove", 2)]
-    assert all(worker.ended.is_set() for worker in workers)
+        await pool.stop()
+    assert dispatcher.workers == []
+    assert sorted(dispatcher.calls[:2]) == [("add", 1), ("add", 2)]
+    assert dispatcher.calls[2] == ("retire", 1)
+    assert sorted(dispatcher.calls[3:]) == [("remove", 1), ("remove", 2)]
+    assert all(worker.exited.is_set() for worker in workers)
 
 
 async def test_app_that_cannot_be_served_ends_the_first_wait_and_its_traceback_is_told_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "broken_app.py").write_text("1 / 0")
-    crew, _ = make(ServeOptions("broken_app:app", log_level="error"), tmp_path)
+    pool, _ = make(ServeOptions("broken_app:app", log_level="error"), tmp_path)
     try:
-        workers = [await crew.start(slot) for slot in (1, 2)]
-        with pytest.raises(ServeError, match="cannot be imported: ZeroDivisionError"):
-            await crew.first_ready()
-        await wait_until(lambda: all(worker.ended.is_set() for worker in workers), "both have ended")
+        workers = [await pool.start(slot) for slot in (1, 2)]
+        with pytest.raises(ServeError, match="cannot import app 'broken_app:app': ZeroDivisionError"):
+            await pool.wait_first_ready()
+        await wait_until(lambda: all(worker.exited.is_set() for worker in workers), "both have ended")
     finally:
-        await crew.stop()
+        await pool.stop()
     assert capsys.readouterr().err.count("Traceback") == 1
 
 
 async def test_later_failures_and_those_while_developing_are_only_told(tmp_path: Path) -> None:
     (tmp_path / "broken_app.py").write_text("1 / 0")
-    crew, _ = make(ServeOptions("broken_app:app", reload=True, log_level="error"), tmp_path)
+    pool, _ = make(ServeOptions("broken_app:app", reload=True, log_level="error"), tmp_path)
     with capture_logs() as logs:
         try:
-            worker = await crew.start(1)
-            await wait_until(worker.ended.is_set, "its end")
+            worker = await pool.start(1)
+            await wait_until(worker.exited.is_set, "its end")
         finally:
-            await crew.stop()
-    assert [line["reason"] for line in logs if line["event"] == "worker_cannot_serve"]
+            await pool.stop()
+    assert [line["reason"] for line in logs if line["event"] == "worker_failed"]
 
 
 async def test_kill_waits_for_nobody() -> None:
-    crew, _ = make(ServeOptions("tests.support.serve_app:app", drain_s=LIMIT_S, log_level="error"))
-    worker = await crew.start(1)
-    crew.kill()
-    await wait_until(worker.ended.is_set, "its end")
-    await crew.stop()
-    assert worker.ending == "killed by SIGKILL"
+    pool, _ = make(ServeOptions("tests.support.serve_app:app", drain_s=LIMIT_S, log_level="error"))
+    worker = await pool.start(1)
+    pool.kill()
+    await wait_until(worker.exited.is_set, "its end")
+    await pool.stop()
+    assert worker.exit_status == "killed by SIGKILL"

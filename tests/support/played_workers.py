@@ -1,20 +1,20 @@
-"""Workers of `zmqio serve` that only keep what they are given, for tests of what stands before them."""
+"""Workers of `zmqio serve` that only keep the sockets passed to them, for tests of dispatchers."""
 
 import socket
 from collections.abc import Callable
 
 from zmqio.ids import NodeTag
-from zmqio.launcher.worker.messages import Failed
+from zmqio.launcher.worker.messages import WorkerFailed
 
 __all__ = ["PlayedWorker"]
 
 
 class PlayedWorker:
-    """What a `Front` sees of a worker.
+    """A worker as a `ConnectionDispatcher` sees it.
 
     Attributes:
-        given: what it took.
-        takes: whether it takes anything.
+        received: the sockets passed to it.
+        accepts: whether it accepts any.
     """
 
     def __init__(self, slot: int, tag: str) -> None:
@@ -22,21 +22,21 @@ class PlayedWorker:
         self.tag = NodeTag(tag)
         self.pid = slot
         self.broken = False
-        self.takes = True
-        self.failure: Failed | None = None
-        self.given: list[socket.socket] = []
+        self.accepts = True
+        self.failure: WorkerFailed | None = None
+        self.received: list[socket.socket] = []
 
     @property
     def connections(self) -> int:
-        return len(self.given)
+        return len(self.received)
 
-    def give(self, connection: socket.socket) -> bool:
-        if self.takes:
-            self.given.append(connection)
-        return self.takes
+    def pass_socket(self, connection: socket.socket) -> bool:
+        if self.accepts:
+            self.received.append(connection)
+        return self.accepts
 
     def receives(self, link: socket.socket) -> Callable[[], bool]:
-        """A condition: the next connection has come over a link; it is closed."""
+        """Return a condition: the next connection has arrived over a link; it is closed then."""
 
         def received() -> bool:
             link.setblocking(False)
@@ -51,6 +51,6 @@ class PlayedWorker:
         return received
 
     def close(self) -> None:
-        """Close all that it was given."""
-        for each in self.given:
+        """Close all received sockets."""
+        for each in self.received:
             each.close()

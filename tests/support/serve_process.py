@@ -89,7 +89,7 @@ class ServeProcess:
     @property
     def url(self) -> str:
         """Where it listens."""
-        return str(self.log_lines("serving")[0]["url"])
+        return str(self.log_lines("server_started")[0]["url"])
 
     @property
     def port(self) -> int:
@@ -99,11 +99,11 @@ class ServeProcess:
     @property
     def broker(self) -> str:
         """Address of its broker."""
-        return str(self.log_lines("serving")[0]["broker"])
+        return str(self.log_lines("server_started")[0]["broker"])
 
     def worker_pids(self) -> list[int]:
         """Process ids of all workers that were ever ready, in that order."""
-        return [line["pid"] for line in self.log_lines("worker_ready")]
+        return [line["pid"] for line in self.log_lines("worker_started")]
 
     def children(self) -> list[psutil.Process]:
         """The processes that it has started and that still run."""
@@ -163,8 +163,8 @@ class ServeProcess:
 
     async def wait_ready(self, count: int) -> None:
         """Wait until `count` workers have been ready since the start, and it is told where it serves."""
-        await self.wait_log("worker_ready", count)
-        await self.wait_log("serving")
+        await self.wait_log("worker_started", count)
+        await self.wait_log("server_started")
 
     async def wait_for(self, condition: Callable[[], object], what: str) -> None:
         """Wait for a condition; a failure shows the log."""

@@ -1,1 +1,1 @@
-"""The HTTP server under the engine; the only importer of uvicorn and uvloop."""
+"""The HTTP server under the engine; the only package that imports uvicorn and uvloop."""

@@ -1,9 +1,9 @@
-"""Serve an ASGI app on connections that were accepted elsewhere, with uvicorn.
+"""Serve an ASGI app with uvicorn on connections that another process has accepted.
 
-uvicorn's own server runs without a listening socket; each connection gets a protocol from the same factory that
-uvicorn would give to `create_server`. How many are open is what uvicorn's own sets of connections say, which an
-upgrade to WebSocket leaves and enters in one step: each source of connections has a set of its own, so that each
-can be told how many of its own have ended.
+Uvicorn's server runs without a listening socket. Each connection gets a protocol from the factory that uvicorn
+would pass to `create_server`. Uvicorn's protocols register themselves in a set while they are open; an upgrade to
+WebSocket leaves and re-enters it in one step. Each source of connections has such a set of its own, from which the
+number of its closed connections follows.
 """
 
 import asyncio
@@ -16,26 +16,25 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from zmqio.hosting.options import HttpOptions
-from zmqio.hosting.server import make_config
-from zmqio.hosting.settled_heap import settle_heap
+from zmqio.hosting.server import freeze_heap, make_config
 
-__all__ = ["AcceptedServer", "Intake"]
+__all__ = ["AcceptedServer", "ConnectionSource"]
 
 log = structlog.get_logger(__name__)
 
-TLS_HANDSHAKE_LIMIT_S = 10.0
-"""Seconds that a TLS handshake may take; then the connection is closed."""
+TLS_HANDSHAKE_TIMEOUT_S = 10.0
+"""Seconds that a TLS handshake may take; after that the connection is closed."""
 
 
 class AcceptedServer:
-    """A uvicorn server that is given its connections, through its intakes.
+    """A uvicorn server that gets its connections from sources.
 
     Args:
         app: an ASGI app.
         options: how connections are served.
-        started: called once when the app's lifespan has started and the loop runs.
-        before_shutdown: awaited once when it was told to stop, before uvicorn shuts down; connections may still
-            be given.
+        on_started: called once when the app's lifespan has started and the event loop runs.
+        before_shutdown: awaited once after a stop signal, before uvicorn shuts down. Until it returns, connections
+            are still accepted from the sources.
     """
 
     def __init__(
@@ -43,7 +42,7 @@ class AcceptedServer:
         app: Any,
         options: HttpOptions,
         *,
-        started: Callable[[], None],
+        on_started: Callable[[], None],
         before_shutdown: Callable[[], Awaitable[None]],
     ) -> None:
         config = make_config(
@@ -52,118 +51,122 @@ class AcceptedServer:
             ssl_certfile=options.ssl_certfile or None,
             ssl_keyfile=options.ssl_keyfile or None,
         )
-        self._server = _Server(config, started, before_shutdown)
+        self._server = _UvicornWithoutListener(config, on_started, before_shutdown)
 
-    def intake(self, ended: Callable[[int], None]) -> "Intake":
-        """A new source of connections.
+    def add_source(self, on_closed: Callable[[int], None]) -> "ConnectionSource":
+        """Add a source of connections.
 
         Args:
-            ended: called soon after connections of this source have ended, with how many more.
+            on_closed: called soon after connections of this source were closed, with their number.
         """
-        return Intake(self._server, ended)
+        return ConnectionSource(self._server, on_closed)
 
     async def serve(self) -> None:
         """Serve until SIGINT or SIGTERM.
 
         Raises:
-            SystemExit: the app's lifespan failed to start; uvicorn has logged why.
+            SystemExit: the app's lifespan failed to start; uvicorn has logged the reason.
         """
         await self._server.serve(sockets=[])
-        for task in self._server.beginning:  # TLS handshakes that are not through
+        for task in self._server.starting:  # unfinished TLS handshakes
             task.cancel()
-        await asyncio.gather(*self._server.beginning, return_exceptions=True)
+        await asyncio.gather(*self._server.starting, return_exceptions=True)
 
 
-class Intake:
-    """Gives a server connections, and tells how many of these have ended; made by `AcceptedServer.intake`."""
+class ConnectionSource:
+    """Passes connections to a server and reports how many of them are closed.
 
-    def __init__(self, server: "_Server", ended: Callable[[int], None]) -> None:
+    Created by `AcceptedServer.add_source`.
+    """
+
+    def __init__(self, server: "_UvicornWithoutListener", on_closed: Callable[[int], None]) -> None:
         self._server = server
-        self._tell_ended = ended
-        self._open = _Watched(server.server_state.connections, self._soon)
-        self._state = _State(server.server_state, self._open)
-        self._taken = self._beginning = self._told = 0
-        self._is_due = False
+        self._on_closed = on_closed
+        self._open = _ConnectionSet(server.server_state.connections, self._report_soon)
+        self._state = _SourceState(server.server_state, self._open)
+        self._received = self._starting = self._reported = 0
+        self._report_scheduled = False
 
-    def take(self, connection: socket.socket) -> None:
-        """Serve a connection; it belongs to the server from now on."""
-        self._taken += 1
-        self._beginning += 1
+    def serve(self, connection: socket.socket) -> None:
+        """Serve a connection, which belongs to the server from now on."""
+        self._received += 1
+        self._starting += 1
         connection.setblocking(False)
-        task = asyncio.get_running_loop().create_task(self._begin(connection))
-        self._server.beginning.add(task)
-        task.add_done_callback(self._has_begun)
+        task = asyncio.get_running_loop().create_task(self._start(connection))
+        self._server.starting.add(task)
+        task.add_done_callback(self._on_started)
 
-    def lost(self) -> None:
-        """Count a connection that was meant for the server and ended before it came."""
-        self._taken += 1
-        self._soon()
+    def count_dropped(self) -> None:
+        """Count a connection that was sent to this process but could not be received."""
+        self._received += 1
+        self._report_soon()
 
-    async def _begin(self, connection: socket.socket) -> None:
+    async def _start(self, connection: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         ssl = self._server.config.ssl
-        limit_s = TLS_HANDSHAKE_LIMIT_S if ssl else None
+        timeout_s = TLS_HANDSHAKE_TIMEOUT_S if ssl else None
         try:
             await loop.connect_accepted_socket(
-                self._make_protocol, connection, ssl=ssl, ssl_handshake_timeout=limit_s
+                self._make_protocol, connection, ssl=ssl, ssl_handshake_timeout=timeout_s
             )
-        except OSError as error:  # the client has gone, or does not speak TLS
+        except OSError as error:  # the client has disconnected, or does not speak TLS
             connection.close()
-            log.debug("connection_failed", error=str(error))
+            log.debug("connection_setup_failed", error=str(error))
 
     def _make_protocol(self) -> asyncio.Protocol:
         return self._server.make_protocol(self._state)
 
-    def _has_begun(self, task: asyncio.Task[None]) -> None:
-        self._beginning -= 1
-        self._server.beginning.discard(task)
+    def _on_started(self, task: asyncio.Task[None]) -> None:
+        self._starting -= 1
+        self._server.starting.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("connection_failed", exc_info=error)
-        self._soon()
+            log.error("connection_setup_failed", exc_info=error)
+        self._report_soon()
 
-    def _soon(self) -> None:
-        """Tell once for all that end in one turn of the loop."""
-        if not self._is_due:
-            self._is_due = True
-            asyncio.get_running_loop().call_soon(self._tell)
+    def _report_soon(self) -> None:
+        """Report once for all connections that are closed in one turn of the event loop."""
+        if not self._report_scheduled:
+            self._report_scheduled = True
+            asyncio.get_running_loop().call_soon(self._report)
 
-    def _tell(self) -> None:
-        self._is_due = False
-        # One that begins is in both for a moment, its protocol runs before its task knows: never too many.
-        ended = self._taken - self._beginning - len(self._open)
-        if ended > self._told:
-            more, self._told = ended - self._told, ended
-            self._tell_ended(more)
+    def _report(self) -> None:
+        self._report_scheduled = False
+        # A connection can be counted twice for a moment, as starting and as open: its protocol is created before
+        # its task is done. So the number is never too high.
+        closed = self._received - self._starting - len(self._open)
+        if closed > self._reported:
+            count, self._reported = closed - self._reported, closed
+            self._on_closed(count)
 
 
-class _Watched(set[Any]):
-    """Open connections (protocol objects) of one source; tells when one has left.
+class _ConnectionSet(set[Any]):
+    """Open connections (protocol objects) of one source; calls `on_removed` when one is removed.
 
-    They are in uvicorn's own set, too, which its shutdown goes by.
+    Each connection is also in uvicorn's own set, `shared`, on which uvicorn's shutdown relies.
     """
 
-    def __init__(self, everybody: set[Any], left: Callable[[], None]) -> None:
+    def __init__(self, shared: set[Any], on_removed: Callable[[], None]) -> None:
         super().__init__()
-        self._everybody = everybody
-        self._left = left
+        self._shared = shared
+        self._on_removed = on_removed
 
     def add(self, element: Any) -> None:
         super().add(element)
-        self._everybody.add(element)
+        self._shared.add(element)
 
-    def discard(self, element: Any) -> None:  # as the HTTP protocols leave
+    def discard(self, element: Any) -> None:  # called by uvicorn's HTTP protocols
         super().discard(element)
-        self._everybody.discard(element)
-        self._left()
+        self._shared.discard(element)
+        self._on_removed()
 
-    def remove(self, element: Any) -> None:  # as the WebSocket protocols leave
+    def remove(self, element: Any) -> None:  # called by uvicorn's WebSocket protocols
         super().remove(element)
-        self._everybody.remove(element)
-        self._left()
+        self._shared.remove(element)
+        self._on_removed()
 
 
-class _State:
-    """uvicorn's `ServerState` as the protocols of one source see it: all of it, with connections of its own."""
+class _SourceState:
+    """Uvicorn's `ServerState` for the protocols of one source: shared, except for the set of connections."""
 
     def __init__(self, shared: ServerState, connections: set[Any]) -> None:
         self._shared = shared
@@ -173,30 +176,33 @@ class _State:
 
     @property
     def default_headers(self) -> list[tuple[bytes, bytes]]:
-        """A new list every second."""
+        """Uvicorn replaces this list every second."""
         return self._shared.default_headers
 
 
-class _Server(uvicorn.Server):
+class _UvicornWithoutListener(uvicorn.Server):
     def __init__(
-        self, config: uvicorn.Config, started: Callable[[], None], before_shutdown: Callable[[], Awaitable[None]]
+        self,
+        config: uvicorn.Config,
+        on_started: Callable[[], None],
+        before_shutdown: Callable[[], Awaitable[None]],
     ) -> None:
         super().__init__(config)
-        self.beginning: set[asyncio.Task[None]] = set()
-        self._started = started
+        self.starting: set[asyncio.Task[None]] = set()
+        self._on_started = on_started
         self._before_shutdown = before_shutdown
 
-    def make_protocol(self, state: "_State") -> asyncio.Protocol:
-        """As the factory that `uvicorn.Server.startup` makes for its listening sockets."""
+    def make_protocol(self, state: "_SourceState") -> asyncio.Protocol:
+        """Create a protocol as the factory in `uvicorn.Server.startup` does for its listening sockets."""
         factory: Any = self.config.http_protocol_class
         protocol: asyncio.Protocol = factory(config=self.config, server_state=state, app_state=self.lifespan.state)
         return protocol
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        settle_heap()
+        freeze_heap()
         if self.started and not self.should_exit:
-            self._started()
+            self._on_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await self._before_shutdown()

@@ -1,4 +1,4 @@
-"""What a worker has to know of how its connections are served; who only hands it on loads no server."""
+"""HTTP settings of a worker. A module of its own, so that the supervisor need not import uvicorn."""
 
 from dataclasses import dataclass
 
@@ -10,8 +10,8 @@ class HttpOptions:
     """How connections are served.
 
     Attributes:
-        trusted_proxies: addresses and networks separated by commas, whose X-Forwarded-* headers are believed.
-        ssl_certfile, ssl_keyfile: paths of PEM files; empty for plain HTTP. The key may be in the first.
+        trusted_proxies: addresses and networks, separated by commas, whose X-Forwarded-* headers are trusted.
+        ssl_certfile, ssl_keyfile: paths of PEM files; empty for plain HTTP. The first may contain the key.
     """
 
     trusted_proxies: str = ""

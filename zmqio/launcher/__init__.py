@@ -1,12 +1,20 @@
-"""`zmqio serve`: one port, many worker processes, and every session with the worker that owns it.
+"""`zmqio serve`: one port, a pool of worker processes, and each session routed to the worker that owns it.
 
-serve        options in, a supervisor on a loop
-supervisor   signals, rolling restart, order of the stop        own_broker   the broker when none is named
-slot         keeps one worker running in each place             crew         all workers that live
-front        what stands before the workers: one balancer in the supervisor's process, or
-acceptors    processes that have one each                       acceptor_process, acceptor_link, acceptor_lines
-acceptor     the other side, a process each                     linked_worker, supervisor_link
-balancer     accepts, peeks, hands over                         heads, proxies, choice   what it decides by (pure)
-worker       the other side, a process each                     worker_link, parent_link, reports   between the two
-passing_link what worker_link and acceptor_link share: lines and open sockets out, lines in
+serve            check the options, open the listeners, run a supervisor on the event loop
+supervisor       handle signals, run rolling restarts, stop everything in order
+worker_pool      all running workers           slot             one place in the pool, kept occupied
+broker_process   the broker, when none was given               restarts         back-off and crash loops (pure)
+options, app_import, listener, tags, rlimits, process_exit, code_watcher         one small job each
+
+accept/   take connections and pass each one to a worker
+  dispatcher       the interface that the supervisor and the pool use, and its one-process version
+  acceptor_pool    its version with several acceptor processes
+  acceptor_process, acceptor_link      an acceptor as seen from the supervisor
+  acceptor, supervisor_link, linked_worker                       the acceptor process itself
+  balancer         accept, peek at the request head, choose a worker, pass the connection on
+routing/  which worker a connection belongs to (pure): request_head, trusted_proxies, worker_choice
+worker/   process, link      a worker as seen from the process that passes it connections
+          main, parent_link  the worker process itself
+          messages, spec     what the two sides exchange
+ipc/      lines of text and file descriptors between processes
 """

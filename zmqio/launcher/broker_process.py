@@ -1,4 +1,4 @@
-"""The broker that a server starts for itself: a process on a private ipc path, started again when it ends."""
+"""The broker that `zmqio serve` starts for itself: a child process on a private ipc path, restarted on exit."""
 
 import asyncio
 import contextlib
@@ -11,32 +11,33 @@ from pathlib import Path
 import structlog
 
 from zmqio.exceptions import ServeError
-from zmqio.launcher.process_exit import describe_ending, stop_process
-from zmqio.launcher.restarts import Restarts
+from zmqio.launcher.process_exit import describe_exit, stop_process
+from zmqio.launcher.restarts import RestartPolicy
 
 __all__ = ["BrokerProcess"]
 
 log = structlog.get_logger(__name__)
 
-STOP_LIMIT_S = 5.0
-LONGEST_PATH_BYTES = 90
-"""A unix socket's path has 107 bytes, and the broker adds up to 10 for each of its four."""
+STOP_TIMEOUT_S = 5.0
+"""Seconds between SIGTERM and SIGKILL."""
+MAX_FOLDER_BYTES = 90
+"""The path of a unix socket has at most 107 bytes, of which the broker's four suffixes take up to 10."""
 
 
 class BrokerProcess:
     """A broker process.
 
     Args:
-        log_format, log_level: as of the `zmqio` command.
+        log_format, log_level: the options of the same name of the `zmqio` command.
 
     Attributes:
-        address: where nodes on this machine, of the same user, reach it.
+        address: where nodes of this user on this machine reach the broker.
     """
 
     def __init__(self, log_format: str, log_level: str) -> None:
         self._folder = _private_folder()
         self.address = f"ipc://{self._folder / 'broker'}"
-        # Its start and stop are the server's; at INFO they would be told twice.
+        # The broker starts and stops with the server, whose log lines suffice at INFO.
         logs = ("--log-format", log_format, "--log-level", "warning" if log_level == "info" else log_level)
         self._command = (
             sys.executable,
@@ -51,39 +52,40 @@ class BrokerProcess:
         self._process: Process | None = None
 
     async def start(self) -> None:
-        """Start it. Nodes find it when it is ready."""
-        # Its own session: Ctrl-C reaches only the supervisor. Its stdin ends with this process, and so does it.
+        """Start the process. Nodes connect once it is ready."""
+        # A session of its own keeps Ctrl-C from the broker. Its standard input closes when this process ends,
+        # which makes the broker exit.
         self._process = await asyncio.create_subprocess_exec(*self._command, stdin=PIPE, start_new_session=True)
 
-    async def keep(self) -> None:
-        """Start it again when it ends; ends only by cancellation.
+    async def supervise(self) -> None:
+        """Restart the process whenever it exits; runs until cancelled.
 
         Raises:
-            ServeError: it ended so often that starting it again makes no sense.
+            ServeError: it exited too often (see `RestartPolicy`).
         """
-        restarts = Restarts()
+        restarts = RestartPolicy()
         while True:
             assert self._process is not None  # `start` comes first
-            ending = describe_ending(await self._process.wait())
-            log.error("broker_ended", pid=self._process.pid, ending=ending)
-            delay_s = restarts.ended(asyncio.get_running_loop().time(), was_ready=True)
+            exit_status = describe_exit(await self._process.wait())
+            log.error("broker_exited", pid=self._process.pid, exit_status=exit_status)
+            delay_s = restarts.record_exit(asyncio.get_running_loop().time(), was_ready=True)
             if delay_s is None:
-                raise ServeError(f"giving up: the broker ends again and again; the last time: {ending}")
+                raise ServeError(f"giving up: the broker keeps exiting; last time: {exit_status}")
             await asyncio.sleep(delay_s)
             await asyncio.shield(self.start())
 
     async def stop(self) -> None:
-        """Stop it and remove its folder."""
-        if self._process is not None and not await stop_process(self._process, STOP_LIMIT_S):
-            log.warning("broker_killed", pid=self._process.pid)
+        """Stop the process and remove its folder."""
+        if self._process is not None and not await stop_process(self._process, STOP_TIMEOUT_S):
+            log.warning("broker_killed", pid=self._process.pid, timeout_s=STOP_TIMEOUT_S)
         with contextlib.suppress(OSError):
             shutil.rmtree(self._folder)
 
 
 def _private_folder() -> Path:
-    """A new folder that only this user may enter."""
+    """Create a folder that only this user may enter."""
     folder = Path(tempfile.mkdtemp(prefix="zmqio-"))
-    if len(str(folder).encode()) > LONGEST_PATH_BYTES:
+    if len(str(folder).encode()) > MAX_FOLDER_BYTES:
         folder.rmdir()
         folder = Path(tempfile.mkdtemp(prefix="zmqio-", dir="/tmp"))
     return folder

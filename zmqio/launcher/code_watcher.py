@@ -1,4 +1,4 @@
-"""Notice changed Python files, for `--reload`."""
+"""Detect changed Python files, for `--reload`."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,25 +7,25 @@ import structlog
 
 from zmqio.exceptions import ConfigError
 
-__all__ = ["code_changes"]
+__all__ = ["watch_code"]
 
 log = structlog.get_logger(__name__)
 
-NAMED = 3
-"""How many of the changed files a log line names."""
+MAX_FILES_LOGGED = 3
+"""Changed files that a log line names; of more, it gives the number."""
 
 
-async def code_changes(changed: Callable[[], None], folder: Path | None = None) -> None:
-    """Call `changed` whenever Python files below `folder` have changed (the current one); ends by cancellation.
+async def watch_code(on_change: Callable[[], None], folder: Path | None = None) -> None:
+    """Call `on_change` whenever Python files below `folder` change (default: the current folder), until cancelled.
 
     Raises:
-        ConfigError: `watchfiles` is not there.
+        ConfigError: the package `watchfiles` is not installed.
     """
     try:
         from watchfiles import PythonFilter, awatch
     except ImportError:
-        raise ConfigError("reload needs the package watchfiles, which `uvicorn[standard]` brings") from None
-    async for found in awatch(folder or Path.cwd(), watch_filter=PythonFilter()):
-        paths = sorted(path for _, path in found)
-        log.info("code_changed", files=paths[:NAMED], more=max(0, len(paths) - NAMED))
-        changed()
+        raise ConfigError("--reload needs the package watchfiles; install `uvicorn[standard]`") from None
+    async for changes in awatch(folder or Path.cwd(), watch_filter=PythonFilter()):
+        paths = sorted(path for _, path in changes)
+        log.info("code_changed", files=paths[:MAX_FILES_LOGGED], more=max(0, len(paths) - MAX_FILES_LOGGED))
+        on_change()

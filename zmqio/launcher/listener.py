@@ -1,4 +1,4 @@
-"""The address of `--bind`: read it, listen on it, and say it as a URL."""
+"""The address of `--bind`: parse it, listen on it, and format it as a URL."""
 
 import contextlib
 import os
@@ -9,43 +9,45 @@ from dataclasses import dataclass
 
 from zmqio.exceptions import ConfigError, ServeError
 
-__all__ = ["Listener", "describe", "listen", "listen_group", "parse_bind", "remove"]
+__all__ = ["BindAddress", "listen", "listen_group", "listener_url", "parse_bind", "remove_socket_file"]
 
 BACKLOG = 2048
-"""Connections that wait in the kernel; the same as uvicorn's default."""
+"""Connections that the kernel queues before they are accepted; uvicorn's default."""
 SOCKET_MODE = 0o666
-"""Of a unix socket, as uvicorn's: a web server has another user. Who may reach it is a matter of its folder."""
+"""Mode of a unix socket, as in uvicorn: a web server runs as another user. The folder's mode restricts access."""
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
-    """Where to listen: a unix socket's `path`, or a `host` and a `port` (0: any that is free)."""
+class BindAddress:
+    """Where to listen: the `path` of a unix socket, or a `host` and a `port` (0 for any free port)."""
 
     path: str = ""
     host: str = ""
     port: int = 0
 
 
-def parse_bind(text: str) -> Listener:
-    """Read "127.0.0.1:8000", "[::1]:8000" or "unix:/run/app.sock".
+def parse_bind(text: str) -> BindAddress:
+    """Parse "127.0.0.1:8000", "[::1]:8000" or "unix:/run/app.sock".
 
     Raises:
-        ConfigError: it is none of them.
+        ConfigError: the text has another form.
     """
     if text.startswith("unix:") and len(text) > len("unix:"):
-        return Listener(path=text.removeprefix("unix:"))
+        return BindAddress(path=text.removeprefix("unix:"))
     host, colon, port = text.rpartition(":")
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     if colon and bare and (bare == host) == (":" not in bare) and port.isdecimal() and int(port) < 65_536:
-        return Listener(host=bare, port=int(port))
-    raise ConfigError(f"bind={text!r}: write host:port ('127.0.0.1:8000', '[::1]:8000') or unix:path")
+        return BindAddress(host=bare, port=int(port))
+    raise ConfigError(
+        f"bind={text!r} is not an address; use host:port ('127.0.0.1:8000', '[::1]:8000') or unix:path"
+    )
 
 
-def listen(bind: Listener) -> socket.socket:
-    """Open the listening socket; it does not block.
+def listen(bind: BindAddress) -> socket.socket:
+    """Open a non-blocking listening socket.
 
     Raises:
-        ServeError: the address is in use, not of this machine, or not allowed.
+        ServeError: the address is in use, does not belong to this machine, or is not permitted.
     """
     try:
         listener = _listen_unix(bind.path) if bind.path else _listen_tcp(bind.host, bind.port)
@@ -56,22 +58,23 @@ def listen(bind: Listener) -> socket.socket:
     return listener
 
 
-def listen_group(bind: Listener, count: int) -> list[socket.socket]:
-    """Open listening sockets on one address for `count` processes; one is exactly what `listen` opens.
+def listen_group(bind: BindAddress, count: int) -> list[socket.socket]:
+    """Open `count` listening sockets on one address, one per accepting process.
 
-    On Linux each has a queue of its own, over which the kernel spreads new TCP connections; one that nobody
-    accepts from keeps its queue. Elsewhere, and on a unix path, all are the same socket.
+    On Linux each TCP socket has a queue of its own, and the kernel spreads new connections over the queues. A
+    queue from which no process accepts keeps its connections. On other systems, and on a unix path, all are
+    duplicates of one socket.
 
     Raises:
-        ServeError: as `listen`; also where another group has the address.
+        ServeError: as for `listen`; also if another group listens on the address.
     """
     first = listen(bind)
     if count == 1:
         return [first]
     if bind.path or sys.platform != "linux":
         return [first, *(first.dup() for _ in range(count - 1))]
-    # Only now: bound with it, the first would share the port of another server in silence. The kernel asks for the
-    # option as it is when others are bound, so there is no moment at which another could take the port.
+    # Set after the first bind: set before, it would silently share the port of another server. The kernel compares
+    # the option at the time of the other binds, so no other server can take the port in between.
     first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     group = [first]
     try:
@@ -83,8 +86,8 @@ def listen_group(bind: Listener, count: int) -> list[socket.socket]:
     return group
 
 
-def describe(listener: socket.socket, *, tls: bool) -> str:
-    """The address of a listening socket as a URL, with its real port."""
+def listener_url(listener: socket.socket, *, tls: bool) -> str:
+    """Format the address of a listening socket, with its actual port, as a URL."""
     name = listener.getsockname()
     if listener.family == socket.AF_UNIX:
         return f"unix:{name}"
@@ -92,11 +95,11 @@ def describe(listener: socket.socket, *, tls: bool) -> str:
     return f"{'https' if tls else 'http'}://{host}:{name[1]}"
 
 
-def remove(bind: Listener) -> None:
-    """Remove the file of a unix socket."""
+def remove_socket_file(bind: BindAddress) -> None:
+    """Remove the file of a unix socket; do nothing for another address."""
     if bind.path:
         with contextlib.suppress(OSError):
-            os.unlink(bind.path)  # noqa: PTH108  # as bytes of the option say it
+            os.unlink(bind.path)  # noqa: PTH108  # the path exactly as given
 
 
 def _listen_tcp(host: str, port: int) -> socket.socket:
@@ -127,7 +130,7 @@ def _listen_beside(first: socket.socket) -> socket.socket:
 
 
 def _listen_unix(path: str) -> socket.socket:
-    _remove_dead(path)
+    _remove_stale(path)
     listener = socket.socket(socket.AF_UNIX)
     try:
         listener.bind(path)
@@ -139,12 +142,12 @@ def _listen_unix(path: str) -> socket.socket:
     return listener
 
 
-def _remove_dead(path: str) -> None:
-    """Remove a socket file that nobody listens on any more; anything else there stays, and is an error."""
-    with contextlib.suppress(FileNotFoundError, ConnectionRefusedError), socket.socket(socket.AF_UNIX) as asker:
+def _remove_stale(path: str) -> None:
+    """Remove the file of a unix socket on which no process listens. Another file stays, and makes bind fail."""
+    with contextlib.suppress(FileNotFoundError, ConnectionRefusedError), socket.socket(socket.AF_UNIX) as probe:
         if not stat.S_ISSOCK(os.stat(path).st_mode):  # noqa: PTH116
             return
         try:
-            asker.connect(path)
+            probe.connect(path)
         except ConnectionRefusedError:
             os.unlink(path)  # noqa: PTH108

@@ -1,4 +1,4 @@
-"""Options of `zmqio serve`: frozen, with units in their names, checked when they are made."""
+"""Options of `zmqio serve`, checked when they are created."""
 
 import math
 import os
@@ -18,33 +18,34 @@ from zmqio.logs import LEVELS
 __all__ = ["ServeOptions", "acceptor_count", "check_tls", "worker_count"]
 
 STOP_MARGIN_S = 20.0
-"""What a worker may take to end beyond its drain: 5 s each for open requests, handlers and uvicorn, and some."""
-WORKERS_OF_AN_ACCEPTOR = 2
-"""To accept, look at and pass a connection takes 25-50 us of CPU; a worker that does no more for it than answer
-one small GET takes 90-150. So one acceptor feeds three workers whatever they do (`tests.bench.balancer`); it has
-two, because the kernel spreads connections over acceptors by chance."""
+"""Seconds that a worker may take to exit after its drain: 5 each for requests, handlers and uvicorn, plus 5."""
+WORKERS_PER_ACCEPTOR = 2
+"""An acceptor takes 25-50 us of CPU per connection; a worker that only answers one small GET takes 90-150. One
+acceptor therefore keeps three workers busy, whatever they do (`tests.bench.balancer`). It has two, because the
+kernel spreads connections over acceptors at random."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServeOptions:
-    """What `zmqio serve` was asked for.
+    """The options of a server.
 
     Attributes:
         app: the ASGI app as module:attribute.
-        workers: how many worker processes, or `auto` for one per processor core that this process may use.
-        acceptors: how many processes accept connections and pass them to workers, or `auto` for one per two
-            workers begun. One is the parent itself; more are processes of their own.
+        workers: number of worker processes, or `auto` for one per processor core that this process may use.
+        acceptors: number of processes that accept connections and pass them to workers, or `auto` for half as many
+            as workers, rounded up. With 1 the parent process accepts; more are separate processes.
         bind: host:port or unix:path.
-        broker: address of a broker to join; None starts one of its own, on a private ipc path.
-        sticky: how a worker is chosen (see `Choice`); None is `sid`, and `address` with TLS, where the head of a
-            request cannot be read.
-        node_tag: at most 2 characters that the node tags of all workers begin with.
-        ssl_certfile, ssl_keyfile: PEM files; without them plain HTTP. The key may be in the certificate's file.
-        trusted_proxies: addresses and networks whose X-Forwarded-For is believed, separated by commas.
+        broker: address of the broker to join; None starts a private one on an ipc path.
+        sticky: how a worker is chosen (see `WorkerChoice`). None means `sid`, or `address` with TLS, where the
+            request head cannot be read.
+        node_tag: at most 2 characters with which the node tags of all workers begin.
+        ssl_certfile, ssl_keyfile: PEM files; plain HTTP without them. The key may be in the certificate's file.
+        trusted_proxies: addresses and networks whose X-Forwarded-For is trusted, separated by commas.
         reload: restart the workers when a Python file below the current folder changes.
-        drain_s: seconds over which a worker that stops disconnects its clients (`ZMQIO_DRAIN_S` of the workers).
-        head_limit_s: seconds that the head of a connection's first request may take; then it is cut off.
-        log_format, log_level: as of the `zmqio` command.
+        drain_s: seconds over which a stopping worker disconnects its clients (`ZMQIO_DRAIN_S` of the workers).
+        head_limit_s: seconds within which the head of a connection's first request must arrive; after that the
+            connection is answered 408 and closed.
+        log_format, log_level: the options of the same name of the `zmqio` command.
     """
 
     app: str
@@ -73,42 +74,44 @@ class ServeOptions:
         for name in ("workers", "acceptors"):
             count = getattr(self, name)
             if count != "auto" and not (isinstance(count, int) and count > 0):
-                raise ConfigError(f"{name}={count!r} has to be 1 or more, or 'auto'")
-        if self.drain_s < 0 or not self.head_limit_s > 0:
-            raise ConfigError(f"drain_s={self.drain_s!r}, head_limit_s={self.head_limit_s!r}: not below 0")
+                raise ConfigError(f"{name}={count!r} must be 1 or more, or 'auto'")
+        if not self.drain_s >= 0:
+            raise ConfigError(f"drain_s={self.drain_s!r} must not be negative")
+        if not self.head_limit_s > 0:
+            raise ConfigError(f"head_limit_s={self.head_limit_s!r} must be greater than 0")
         if self.log_level not in LEVELS:
-            raise ConfigError(f"log_level={self.log_level!r} is not one of {', '.join(LEVELS)}")
+            raise ConfigError(f"log_level={self.log_level!r} must be one of {', '.join(LEVELS)}")
         self._check_sticky()
 
     @property
     def tls(self) -> bool:
-        """Whether the workers speak TLS."""
+        """Whether the workers serve TLS."""
         return bool(self.ssl_certfile)
 
     @property
     def stickiness(self) -> Sticky:
-        """`sticky`, or what it is when nothing was said."""
+        """`sticky`, or its default: `address` with TLS, else `sid`."""
         return self.sticky or ("address" if self.tls else "sid")
 
     @property
-    def stop_limit_s(self) -> float:
-        """Seconds after which a worker that was told to stop is killed."""
+    def stop_timeout_s(self) -> float:
+        """Seconds between SIGTERM and SIGKILL for a worker."""
         return self.drain_s + STOP_MARGIN_S
 
     def _check_sticky(self) -> None:
         if self.sticky is not None and self.sticky not in get_args(Sticky):
-            raise ConfigError(f"sticky={self.sticky!r} is not one of {', '.join(get_args(Sticky))}")
+            raise ConfigError(f"sticky={self.sticky!r} must be one of {', '.join(get_args(Sticky))}")
         if self.tls and self.sticky == "sid":
             raise ConfigError(
-                "sticky='sid' with TLS: the session id is inside the encrypted request; use 'address' or 'none', "
-                "or end TLS in front (nginx)"
+                "sticky='sid' cannot work with TLS, which hides the session id; use 'address' or 'none', or "
+                "terminate TLS in a proxy such as nginx"
             )
         if self.ssl_keyfile and not self.ssl_certfile:
-            raise ConfigError("ssl_keyfile without ssl_certfile: give both")
+            raise ConfigError(f"ssl_keyfile={self.ssl_keyfile!r} needs ssl_certfile, too")
 
 
 def worker_count(options: ServeOptions) -> int:
-    """How many workers; `auto` is one while reloading, else one per core that this process may use."""
+    """Number of workers; `auto` is 1 with `reload`, else one per core that this process may use."""
     if options.workers != "auto":
         return options.workers
     if options.reload:
@@ -117,17 +120,17 @@ def worker_count(options: ServeOptions) -> int:
 
 
 def acceptor_count(options: ServeOptions) -> int:
-    """How many acceptors; `auto` is as many as keep trivial workers busy."""
+    """Number of acceptors; `auto` is enough to keep even trivial workers busy."""
     if options.acceptors != "auto":
         return options.acceptors
-    return math.ceil(worker_count(options) / WORKERS_OF_AN_ACCEPTOR)
+    return math.ceil(worker_count(options) / WORKERS_PER_ACCEPTOR)
 
 
 def check_tls(options: ServeOptions) -> None:
-    """Try whether certificate and key can be used, so that not every worker fails with them.
+    """Check that the certificate and the key can be loaded, before every worker fails to.
 
     Raises:
-        ConfigError: they cannot.
+        ConfigError: they cannot be loaded.
     """
     if not options.tls:
         return
@@ -136,4 +139,4 @@ def check_tls(options: ServeOptions) -> None:
         context.load_cert_chain(options.ssl_certfile, options.ssl_keyfile or None)
     except (OSError, ssl.SSLError) as error:
         files = " and ".join(filter(None, [options.ssl_certfile, options.ssl_keyfile]))
-        raise ConfigError(f"{files} cannot be used for TLS: {error}") from error
+        raise ConfigError(f"cannot load {files} for TLS: {error}") from error

@@ -1,22 +1,26 @@
-"""How processes end: by SIGTERM within a limit, else by SIGKILL; and what their exit codes mean."""
+"""End a process: SIGTERM, then SIGKILL after a time-out. Describe its exit code."""
 
 import asyncio
 import contextlib
 import signal
 from asyncio.subprocess import Process
 
-__all__ = ["describe_ending", "stop_process"]
+__all__ = ["describe_exit", "stop_process"]
 
 
-async def stop_process(process: Process, limit_s: float) -> bool:
-    """Send SIGTERM, and SIGKILL after `limit_s` seconds; whether it ended by itself."""
+async def stop_process(process: Process, timeout_s: float) -> bool:
+    """Send SIGTERM and wait; after `timeout_s` seconds send SIGKILL.
+
+    Returns:
+        False if SIGKILL was needed.
+    """
     if process.returncode is not None:
         return True
-    with contextlib.suppress(ProcessLookupError):  # it has ended just now
-        process.send_signal(signal.SIGCONT)  # one that somebody stopped could not hear the next
+    with contextlib.suppress(ProcessLookupError):  # it has just exited
+        process.send_signal(signal.SIGCONT)  # a suspended process would not handle SIGTERM
         process.send_signal(signal.SIGTERM)
     try:
-        await asyncio.wait_for(process.wait(), limit_s)
+        await asyncio.wait_for(process.wait(), timeout_s)
     except TimeoutError:
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(signal.SIGKILL)
@@ -25,8 +29,8 @@ async def stop_process(process: Process, limit_s: float) -> bool:
     return True
 
 
-def describe_ending(code: int | None) -> str:
-    """An exit code in words."""
+def describe_exit(code: int | None) -> str:
+    """Describe an exit code, for example "exit code 1" or "killed by SIGKILL"."""
     if code is None:
         return "still running"
     if code >= 0:

@@ -1,39 +1,39 @@
-"""When a process that ended by itself is started again, and when that is given up. Pure; has no clock."""
+"""When to restart a process that exited by itself, and when to give up. Pure; the caller supplies the time."""
 
 from collections import deque
 
-__all__ = ["MOST_ENDS", "MOST_ENDS_UNREADY", "WINDOW_S", "Restarts"]
+__all__ = ["MAX_EXITS", "MAX_FAILED_STARTS", "WINDOW_S", "RestartPolicy"]
 
-MOST_ENDS = 5
-"""Ends within `WINDOW_S` after which it is given up: a worker that lives for minutes between crashes goes on."""
+MAX_EXITS = 5
+"""Exits within `WINDOW_S` after which to give up. A process that runs for minutes between crashes is restarted."""
 WINDOW_S = 30.0
-MOST_ENDS_UNREADY = 3
-"""Ends in a row before it was ready, however long each took."""
+MAX_FAILED_STARTS = 3
+"""Exits in a row before the process was ready, however long each start took, after which to give up."""
 
 _FIRST_DELAY_S = 0.25
-_LONGEST_DELAY_S = 5.0
+_MAX_DELAY_S = 5.0
 
 
-class Restarts:
-    """The ends of what runs in one place."""
+class RestartPolicy:
+    """Counts the exits of one process and its successors."""
 
     def __init__(self) -> None:
-        self._ends: deque[float] = deque(maxlen=MOST_ENDS)
-        self._unready = 0
+        self._exits: deque[float] = deque(maxlen=MAX_EXITS)
+        self._failed_starts = 0
 
-    def ended(self, now_s: float, *, was_ready: bool) -> float | None:
-        """Note an end.
+    def record_exit(self, now_s: float, *, was_ready: bool) -> float | None:
+        """Record an exit.
 
         Args:
-            now_s: seconds of any steady clock.
-            was_ready: whether it had come so far as to be ready.
+            now_s: seconds of any monotonic clock.
+            was_ready: whether the process was ready before it exited.
 
         Returns:
-            seconds to wait before it is started again, doubling with each end in the window; None: give up.
+            seconds to wait before the restart, doubled with each exit in the window; None to give up.
         """
-        self._ends.append(now_s)
-        self._unready = 0 if was_ready else self._unready + 1
-        recent = sum(now_s - ended_s < WINDOW_S for ended_s in self._ends)
-        if recent >= MOST_ENDS or self._unready >= MOST_ENDS_UNREADY:
+        self._exits.append(now_s)
+        self._failed_starts = 0 if was_ready else self._failed_starts + 1
+        recent = sum(now_s - exited_s < WINDOW_S for exited_s in self._exits)
+        if recent >= MAX_EXITS or self._failed_starts >= MAX_FAILED_STARTS:
             return None
-        return float(min(_FIRST_DELAY_S * 2 ** (recent - 1), _LONGEST_DELAY_S))
+        return float(min(_FIRST_DELAY_S * 2 ** (recent - 1), _MAX_DELAY_S))

@@ -1,16 +1,16 @@
-"""The limit of open files: every connection is one."""
+"""The limit of open files, of which every connection takes one."""
 
 import resource
 
-__all__ = ["open_many_files"]
+__all__ = ["raise_open_files_limit"]
 
 
-def open_many_files() -> int:
-    """Raise this process's limit as far as it may without privileges; returns what it is now."""
+def raise_open_files_limit() -> int:
+    """Raise this process's soft limit to its hard limit; return the limit in effect."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        except (ValueError, OSError):  # macOS has a lower limit of its own
+        except (ValueError, OSError):  # macOS enforces a lower limit than it reports
             return soft
     return hard

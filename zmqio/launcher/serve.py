@@ -1,4 +1,4 @@
-"""`zmqio.serve`: the launcher as a function."""
+"""`zmqio.serve`: run `zmqio serve` from a program."""
 
 import sys
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ import structlog
 from zmqio.config import address_from_environment
 from zmqio.exceptions import ConfigError
 from zmqio.hosting.event_loop import run as run_on_loop
-from zmqio.launcher.listener import listen_group, parse_bind, remove
+from zmqio.launcher.listener import listen_group, parse_bind, remove_socket_file
 from zmqio.launcher.options import ServeOptions, acceptor_count, check_tls
-from zmqio.launcher.rlimits import open_many_files
+from zmqio.launcher.rlimits import raise_open_files_limit
 from zmqio.launcher.supervisor import Supervisor
 from zmqio.logs import configure_logs
 
@@ -27,23 +27,23 @@ _WORKER_MODULE = "zmqio.launcher.worker.main"
 def serve(app: str, **options: Any) -> None:
     """Serve an ASGI app with several processes on one port, until SIGINT or SIGTERM.
 
-    It is `zmqio serve` as a function, for the main thread of a program that does nothing else.
+    The equivalent of the command `zmqio serve`, to be called in the main thread.
 
     Args:
-        app: the app as "module:attribute", not the app itself: every worker is a new process that imports it, so
-            that sockets, locks and threads of this process are in none of them twice.
-        options: every field of `ServeOptions` by its name, such as `workers=4`, `bind="127.0.0.1:8000"`,
-            `broker="tcp://127.0.0.1:5555"`, `sticky="sid"`. A broker that is not named is the one that
-            `ZMQIO_ADAPTER` names, else one of its own.
+        app: the name of the app as "module:attribute". The app itself is not accepted: every worker is a new
+            process that imports it, so that sockets, locks and threads of this process are never shared.
+        options: fields of `ServeOptions` by name, such as `workers=4`, `bind="127.0.0.1:8000"`,
+            `broker="tcp://127.0.0.1:5555"`, `sticky="sid"`. Without `broker`, the workers join the broker that
+            `ZMQIO_ADAPTER` names; without that, a broker of their own is started.
 
     Raises:
-        ConfigError: an option cannot work.
-        ServeError: the address is in use, the app cannot be imported, or workers, acceptors or the broker end
-            again and again.
+        ConfigError: an option is unknown or cannot work.
+        ServeError: the address is in use, the app cannot be imported, or workers, acceptors or the broker keep
+            exiting.
     """
     if getattr(sys.modules["__main__"].__spec__, "name", "") == _WORKER_MODULE:
         raise ConfigError(
-            "zmqio.serve() was called while a worker imported the app: put the call under "
+            "zmqio.serve() was called while a worker imported the app; put the call under "
             "`if __name__ == '__main__':`"
         )
     try:
@@ -52,7 +52,7 @@ def serve(app: str, **options: Any) -> None:
         raise ConfigError(str(error)) from error
     check_tls(checked)
     configure_logs(checked.log_format, checked.log_level, process="serve")
-    open_many_files()
+    raise_open_files_limit()
     bind = parse_bind(checked.bind)
     listeners = listen_group(bind, acceptor_count(checked))
     try:
@@ -60,7 +60,7 @@ def serve(app: str, **options: Any) -> None:
     finally:
         for listener in listeners:
             listener.close()
-        remove(bind)
+        remove_socket_file(bind)
 
 
 async def _serve(options: ServeOptions, listeners: Sequence[socket]) -> None:
@@ -68,7 +68,7 @@ async def _serve(options: ServeOptions, listeners: Sequence[socket]) -> None:
 
 
 def _import_path() -> str:
-    """Where this program looks for modules first: its own folder, or the current one."""
+    """The folder in which this program looks for modules first: its own, or the current one."""
     main = getattr(sys.modules["__main__"], "__file__", None)
     started_as_module = sys.modules["__main__"].__spec__ is not None
     if main is None or started_as_module or Path(main).name == "zmqio":

@@ -1,4 +1,4 @@
-"""One place of a worker: keeps a worker running there, and exchanges it for a new one."""
+"""One place in the worker pool: keep it occupied by a running worker, and replace that worker on request."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,26 +6,26 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from zmqio.exceptions import ServeError
-from zmqio.launcher.restarts import Restarts
+from zmqio.launcher.restarts import RestartPolicy
 from zmqio.launcher.worker.process import WorkerProcess
 
-__all__ = ["READY_LIMIT_S", "WorkerSlot"]
+__all__ = ["READY_TIMEOUT_S", "WorkerSlot"]
 
 log = structlog.get_logger(__name__)
 
-READY_LIMIT_S = 60.0
-"""How long the new worker of an exchange may take until it is ready; then the old one stays."""
+READY_TIMEOUT_S = 60.0
+"""Seconds that a replacement may take until it is ready; after that the old worker stays."""
 
 
 class WorkerSlot:
-    """One place.
+    """A place that one worker occupies.
 
     Args:
-        number: its number.
+        number: of the slot.
         start: starts a worker in a slot.
-        stop_limit_s: how long a worker that is exchanged may take to end.
-        waits_for_change: whether a worker that ended by itself is left alone until the next exchange, as while
-            developing, where only a change of the code helps.
+        stop_timeout_s: seconds that a replaced worker may take to exit.
+        restart_on_change_only: leave the slot empty after its worker exits by itself, until `replace` is called.
+            For development, where only a change of the code helps.
     """
 
     def __init__(
@@ -33,72 +33,69 @@ class WorkerSlot:
         number: int,
         start: Callable[[int], Awaitable[WorkerProcess]],
         *,
-        stop_limit_s: float,
-        waits_for_change: bool = False,
+        stop_timeout_s: float,
+        restart_on_change_only: bool = False,
     ) -> None:
         self.number = number
         self._start = start
-        self._stop_limit_s = stop_limit_s
-        self._waits_for_change = waits_for_change
-        self._restarts = Restarts()
+        self._stop_timeout_s = stop_timeout_s
+        self._restart_on_change_only = restart_on_change_only
+        self._restarts = RestartPolicy()
         self._changing = asyncio.Lock()
-        self._exchanged = asyncio.Event()
+        self._replaced = asyncio.Event()
         self._current: WorkerProcess | None = None
 
-    async def keep(self) -> None:
-        """Keep a worker running; ends only by cancellation.
+    async def supervise(self) -> None:
+        """Start a worker, and restart it whenever it exits by itself; runs until cancelled.
 
         Raises:
-            ServeError: it ended so often that starting it again makes no sense.
+            ServeError: the workers exited too often (see `RestartPolicy`).
         """
         self._current = await self._start(self.number)
         while True:
             worker = self._current
-            await _first_of(worker.ended, self._exchanged)
-            self._exchanged.clear()  # from here on the new one is looked after, while the old one drains
-            if worker is self._current and worker.ended.is_set():
-                await self._follow(worker)
+            await _wait_any(worker.exited, self._replaced)
+            self._replaced.clear()  # the replacement is supervised from here on, while the old worker drains
+            if worker is self._current and worker.exited.is_set():
+                await self._restart_after(worker)
 
-    async def exchange(self) -> bool:
-        """Start a new worker, and stop the old one when the new one is ready.
+    async def replace(self) -> bool:
+        """Start a new worker; once it is ready, stop the old one.
 
         Returns:
-            False if the new one did not get ready: the old one goes on.
+            False if the new worker did not become ready: the old one stays.
         """
         async with self._changing:
             old, new = self._current, await self._start(self.number)
             if not await _becomes_ready(new):
-                log.error("worker_not_exchanged", worker=self.number, pid=new.pid)
-                await new.stop(self._stop_limit_s)
+                log.error("worker_replacement_failed", worker=self.number, pid=new.pid)
+                await new.stop(self._stop_timeout_s)
                 return False
             self._current = new
-            self._exchanged.set()
+            self._replaced.set()
         if old is not None:
             old.retire()
-            if not await old.stop(self._stop_limit_s):
-                log.warning("worker_killed", worker=self.number, pid=old.pid, limit_s=self._stop_limit_s)
+            if not await old.stop(self._stop_timeout_s):
+                log.warning("worker_killed", worker=self.number, pid=old.pid, timeout_s=self._stop_timeout_s)
         return True
 
-    async def _follow(self, ended: WorkerProcess) -> None:
-        """What comes after a worker that has ended by itself."""
-        if ended.failure is None:
-            log.error("worker_ended", worker=self.number, pid=ended.pid, ending=ended.ending)
-        if self._waits_for_change:
-            log.warning("waiting_for_a_change_of_the_code", worker=self.number)
-            await self._exchanged.wait()
+    async def _restart_after(self, exited: WorkerProcess) -> None:
+        if exited.failure is None:
+            log.error("worker_exited", worker=self.number, pid=exited.pid, exit_status=exited.exit_status)
+        if self._restart_on_change_only:
+            log.warning("worker_restart_deferred", worker=self.number, reason="waiting for a change of the code")
+            await self._replaced.wait()
             return
-        loop = asyncio.get_running_loop()
-        delay_s = self._restarts.ended(loop.time(), was_ready=ended.was_ready)
+        delay_s = self._restarts.record_exit(asyncio.get_running_loop().time(), was_ready=exited.was_ready)
         if delay_s is None:
-            raise ServeError(_hopeless(self.number, ended))
+            raise ServeError(_crash_loop_message(self.number, exited))
         await asyncio.sleep(delay_s)
         async with self._changing:
-            if ended is self._current:
+            if exited is self._current:
                 self._current = await self._start(self.number)
 
 
-async def _first_of(*events: asyncio.Event) -> None:
-    """Wait until one of them is set."""
+async def _wait_any(*events: asyncio.Event) -> None:
     waits = [asyncio.ensure_future(event.wait()) for event in events]
     try:
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -109,13 +106,13 @@ async def _first_of(*events: asyncio.Event) -> None:
 
 async def _becomes_ready(worker: WorkerProcess) -> bool:
     try:
-        await asyncio.wait_for(worker.settled.wait(), READY_LIMIT_S)
+        await asyncio.wait_for(worker.ready_or_exited.wait(), READY_TIMEOUT_S)
     except TimeoutError:
         return False
     return worker.was_ready
 
 
-def _hopeless(number: int, ended: WorkerProcess) -> str:
-    why = ended.failure.reason if ended.failure else ended.ending
-    when = "soon after they were ready" if ended.was_ready else "before they were ready"
-    return f"giving up: the workers in place {number} end again and again, {when}; the last one: {why}"
+def _crash_loop_message(number: int, exited: WorkerProcess) -> str:
+    cause = exited.failure.reason if exited.failure else exited.exit_status
+    when = "soon after they were ready" if exited.was_ready else "before they were ready"
+    return f"giving up: the workers in slot {number} keep exiting {when}; last time: {cause}"

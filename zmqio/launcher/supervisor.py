@@ -1,7 +1,7 @@
-"""The parent of everything that `zmqio serve` starts: workers, who accepts for them, its own broker.
+"""The parent process of `zmqio serve`: supervises workers, acceptors and, when none was given, a broker.
 
-Stops in this order: no new connections (with a drain, only when a worker has let its clients go), then the
-workers, then the broker, through which they say goodbye.
+It stops them in this order: new connections first (with a drain, only once a worker has disconnected its clients),
+then the workers, then the broker, through which the workers say goodbye.
 """
 
 import asyncio
@@ -16,8 +16,8 @@ import structlog
 from zmqio.launcher.accept.acceptor_pool import AcceptorPool
 from zmqio.launcher.accept.dispatcher import ConnectionDispatcher, InProcessDispatcher
 from zmqio.launcher.broker_process import BrokerProcess
-from zmqio.launcher.code_watcher import code_changes
-from zmqio.launcher.listener import describe
+from zmqio.launcher.code_watcher import watch_code
+from zmqio.launcher.listener import listener_url
 from zmqio.launcher.options import ServeOptions, worker_count
 from zmqio.launcher.slot import WorkerSlot
 from zmqio.launcher.worker_pool import WorkerPool
@@ -30,133 +30,136 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Supervisor:
-    """Runs once; made in the loop.
+    """Runs a server once; to be created in the running event loop.
 
     Args:
-        options: what to do.
-        listeners: one listening socket for each acceptor (see `listen_group`); closed at the end.
+        options: of the server.
+        listeners: one listening socket per acceptor (see `listen_group`); closed at the end.
         import_path: folder in which workers look for modules first.
     """
 
     def __init__(self, options: ServeOptions, listeners: Sequence[socket], import_path: str) -> None:
         self._options = options
-        self._url = describe(listeners[0], tls=options.tls)
+        self._url = listener_url(listeners[0], tls=options.tls)
         self._broker = BrokerProcess(options.log_format, options.log_level) if options.broker is None else None
-        self._acceptors = len(listeners)
-        self._front: ConnectionDispatcher = (
+        self._acceptor_count = len(listeners)
+        self._dispatcher: ConnectionDispatcher = (
             AcceptorPool(options, listeners) if len(listeners) > 1 else InProcessDispatcher(options, listeners[0])
         )
-        self._crew = WorkerPool(options, self._address, import_path, self._front)
-        self._slots = [self._slot(number) for number in range(1, worker_count(options) + 1)]
-        self._stops = 0
-        self._stop_asked = asyncio.Event()
-        self._roll_asked = asyncio.Event()
+        self._workers = WorkerPool(options, self._broker_address, import_path, self._dispatcher)
+        self._slots = [self._make_slot(number) for number in range(1, worker_count(options) + 1)]
+        self._stop_signals = 0
+        self._stop_requested = asyncio.Event()
+        self._restart_requested = asyncio.Event()
 
     async def run(self) -> None:
         """Serve until SIGINT or SIGTERM.
 
         Raises:
-            ServeError: the app cannot be served, or workers, acceptors or broker end again and again.
+            ServeError: the app cannot be served, or workers, acceptors or the broker keep exiting.
         """
-        async with _signal_handlers(self._stop, self._roll_asked.set):
+        async with _signal_handlers(self._on_stop_signal, self._restart_requested.set):
             try:
                 if self._broker is not None:
                     await self._broker.start()
                 await self._serve()
             finally:
                 if not self._options.drain_s:
-                    self._front.close()
-                # else those who are drained still come with new connections, until their worker takes no more.
-                await self._crew.stop()
-                await self._front.stop()
+                    self._dispatcher.close()
+                # With a drain, clients may open new connections until their worker has stopped.
+                await self._workers.stop()
+                await self._dispatcher.stop()
                 if self._broker is not None:
                     await self._broker.stop()
-        log.info("stopped", **self._front.counters)
+        log.info("server_stopped", **self._dispatcher.counters)
 
     async def _serve(self) -> None:
-        jobs: list[Awaitable[Any]] = [slot.keep() for slot in self._slots]
-        jobs += [self._front.keep(), self._tell_start(), self._roll()]
+        jobs: list[Awaitable[Any]] = [slot.supervise() for slot in self._slots]
+        jobs += [self._dispatcher.run(), self._log_start(), self._restart_on_request()]
         if self._broker is not None:
-            jobs.append(self._broker.keep())
+            jobs.append(self._broker.supervise())
         if self._options.reload:
-            jobs.append(code_changes(self._roll_asked.set))
+            jobs.append(watch_code(self._restart_requested.set))
         tasks = [asyncio.ensure_future(job) for job in jobs]
-        stopped = asyncio.ensure_future(self._stop_asked.wait())
+        stop = asyncio.ensure_future(self._stop_requested.wait())
         try:
-            await _until_first_of(stopped, tasks)
+            await _wait_for_stop(stop, tasks)
         finally:
-            for task in (stopped, *tasks):
+            for task in (stop, *tasks):
                 task.cancel()
-            await asyncio.gather(stopped, *tasks, return_exceptions=True)
+            await asyncio.gather(stop, *tasks, return_exceptions=True)
 
-    async def _tell_start(self) -> None:
+    async def _log_start(self) -> None:
         options = self._options
-        await self._crew.first_ready()
-        await self._front.ready()
+        await self._workers.wait_first_ready()
+        await self._dispatcher.wait_ready()
         log.info(
-            "serving",
+            "server_started",
             url=self._url,
             app=options.app,
             workers=len(self._slots),
-            acceptors=self._acceptors,
+            acceptors=self._acceptor_count,
             sticky=options.stickiness,
-            broker=self._address,
+            broker=self._broker_address,
         )
         if options.tls and options.sticky is None:
-            log.info("sticky_by_address", why="with TLS the session id cannot be read from here")
+            log.info("sticky_defaulted", sticky=options.stickiness, reason="TLS hides the session id")
 
-    async def _roll(self) -> None:
-        """Exchange the workers, one after the other, whenever that is asked for."""
+    async def _restart_on_request(self) -> None:
+        """Replace the workers one after the other at each request; runs until cancelled."""
         while True:
-            await self._roll_asked.wait()
-            self._roll_asked.clear()
-            log.info("rolling_restart", workers=len(self._slots))
+            await self._restart_requested.wait()
+            self._restart_requested.clear()
+            log.info("rolling_restart_started", workers=len(self._slots))
             for slot in self._slots:
-                if not await slot.exchange():
-                    log.error("rolling_restart_ended", why="the new worker did not get ready; the old ones go on")
+                if not await slot.replace():
+                    log.error("rolling_restart_aborted", reason="a new worker did not become ready; old ones stay")
                     break
             else:
-                log.info("rolling_restart_done")
+                log.info("rolling_restart_completed")
 
-    def _stop(self) -> None:
-        """Stop; asked again, tell the workers to hurry; asked a third time, do not wait for them."""
-        self._stops += 1
-        if self._stops == 1:
-            log.info("stopping")
-            self._stop_asked.set()
-        elif self._stops == 2:
-            log.warning("hurrying_workers", why="asked to stop a second time; the third time kills them")
-            self._crew.hurry()
+    def _on_stop_signal(self) -> None:
+        """Stop at the first signal; cancel the drain at the second; kill the workers at the third."""
+        self._stop_signals += 1
+        if self._stop_signals == 1:
+            log.info("server_stopping")
+            self._stop_requested.set()
+        elif self._stop_signals == 2:
+            log.warning("drain_cancelled", reason="second stop signal; a third one kills the workers")
+            self._workers.cancel_drain()
         else:
-            log.warning("killing_workers", why="asked to stop a third time")
-            self._crew.kill()
+            log.warning("workers_killed", reason="third stop signal")
+            self._workers.kill()
 
-    def _slot(self, number: int) -> WorkerSlot:
+    def _make_slot(self, number: int) -> WorkerSlot:
         options = self._options
         return WorkerSlot(
-            number, self._crew.start, stop_limit_s=options.stop_limit_s, waits_for_change=options.reload
+            number,
+            self._workers.start,
+            stop_timeout_s=options.stop_timeout_s,
+            restart_on_change_only=options.reload,
         )
 
     @property
-    def _address(self) -> str:
+    def _broker_address(self) -> str:
         return self._options.broker or (self._broker.address if self._broker is not None else "")
 
 
-async def _until_first_of(stopped: "asyncio.Future[Any]", tasks: "Sequence[asyncio.Future[Any]]") -> None:
-    """Wait until `stopped` is done; raises the error of a task that fails before."""
-    running = {stopped, *tasks}
-    while not stopped.done():
+async def _wait_for_stop(stop: "asyncio.Future[Any]", tasks: "Sequence[asyncio.Future[Any]]") -> None:
+    """Wait until `stop` is done; raise the error of a task that fails before."""
+    running = {stop, *tasks}
+    while not stop.done():
         done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
 
 
 @asynccontextmanager
-async def _signal_handlers(stop: Any, roll: Any) -> AsyncIterator[None]:
+async def _signal_handlers(stop: Any, restart: Any) -> AsyncIterator[None]:
     loop = asyncio.get_running_loop()
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, stop)
-    loop.add_signal_handler(signal.SIGHUP, roll)
+    loop.add_signal_handler(signal.SIGHUP, restart)
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""All workers of a server: starts each with its environment, and stops them together."""
+"""All workers of a server: start each one with its environment, and stop them together."""
 
 import asyncio
 import signal
@@ -13,7 +13,7 @@ from zmqio.launcher.accept.dispatcher import ConnectionDispatcher
 from zmqio.launcher.options import ServeOptions, acceptor_count
 from zmqio.launcher.tags import TagSource
 from zmqio.launcher.worker.process import WorkerProcess
-from zmqio.launcher.worker.spec import ENVIRONMENT, WorkerSpec
+from zmqio.launcher.worker.spec import WORKER_SPEC_VARIABLE, WorkerSpec
 
 __all__ = ["WorkerPool"]
 
@@ -21,108 +21,111 @@ log = structlog.get_logger(__name__)
 
 
 class WorkerPool:
-    """The workers that live, whatever slot they are in or leave.
+    """All running workers, including those being replaced. A `WorkerObserver`.
 
     Args:
         options: of the server.
         broker: address of the broker that the workers join.
-        import_path: folder in which they look for modules first.
-        front: is told which workers connections can be given to.
+        import_path: folder in which workers look for modules first.
+        dispatcher: informed which workers accept connections.
     """
 
-    def __init__(self, options: ServeOptions, broker: str, import_path: str, front: ConnectionDispatcher) -> None:
+    def __init__(
+        self, options: ServeOptions, broker: str, import_path: str, dispatcher: ConnectionDispatcher
+    ) -> None:
         self._options = options
         self._broker = broker
         self._import_path = import_path
-        self._front = front
+        self._dispatcher = dispatcher
         self._tags = TagSource(options.node_tag)
         self._workers: set[WorkerProcess] = set()
         self._starting: set[asyncio.Task[WorkerProcess]] = set()
         self._last_traceback = ""
-        self._first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._first_ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def start(self, slot: int) -> WorkerProcess:
-        """Start a worker for a slot, with a tag of its own; returns long before it is ready."""
+        """Start a worker with a new tag in a slot; return as soon as the process exists, before it is ready."""
         task = asyncio.get_running_loop().create_task(self._start(slot))
         self._starting.add(task)
         task.add_done_callback(self._starting.discard)
-        return await asyncio.shield(task)  # a process that was started must not be forgotten
+        return await asyncio.shield(task)  # a cancelled caller must not lose track of the process
 
-    async def first_ready(self) -> None:
+    async def wait_first_ready(self) -> None:
         """Wait until any worker is ready.
 
         Raises:
-            ServeError: before that one said that it cannot serve the app, and no change of code is awaited.
+            ServeError: before that, a worker reported that it cannot serve the app. Not with `reload`, where the
+                next change of the code may help.
         """
-        await asyncio.shield(self._first)
+        await asyncio.shield(self._first_ready)
 
     async def stop(self) -> None:
-        """Stop all workers, each within its limit."""
+        """Stop all workers, each within its time-out."""
         await asyncio.gather(*self._starting, return_exceptions=True)
-        limit_s = self._options.stop_limit_s
+        timeout_s = self._options.stop_timeout_s
         workers = list(self._workers)
-        for worker, ended in zip(
-            workers, await asyncio.gather(*(worker.stop(limit_s) for worker in workers)), strict=True
+        for worker, in_time in zip(
+            workers, await asyncio.gather(*(worker.stop(timeout_s) for worker in workers)), strict=True
         ):
-            if not ended:
-                log.warning("worker_killed", worker=worker.slot, pid=worker.pid, limit_s=limit_s)
+            if not in_time:
+                log.warning("worker_killed", worker=worker.slot, pid=worker.pid, timeout_s=timeout_s)
 
-    def hurry(self) -> None:
-        """Send all workers SIGTERM again: one that drains ends its connections at once then."""
+    def cancel_drain(self) -> None:
+        """Send all workers another SIGTERM, which makes a draining worker close its connections at once."""
         for worker in self._workers:
             worker.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End all workers at once."""
+        """Send all workers SIGKILL."""
         for worker in self._workers:
             worker.send_signal(signal.SIGKILL)
 
-    # `Watcher`, for the workers.
+    # `WorkerObserver`.
 
-    def is_ready(self, worker: WorkerProcess) -> None:
-        """Let it be chosen."""
-        self._front.add(worker)
-        log.info("worker_ready", worker=worker.slot, pid=worker.pid, tag=worker.tag)
-        if not self._first.done():
-            self._first.set_result(None)
+    def worker_ready(self, worker: WorkerProcess) -> None:
+        """Let the dispatcher choose the worker."""
+        self._dispatcher.add(worker)
+        log.info("worker_started", worker=worker.slot, pid=worker.pid, tag=worker.tag)
+        if not self._first_ready.done():
+            self._first_ready.set_result(None)
 
-    def takes_no_new(self, worker: WorkerProcess) -> None:
-        """Another one follows it."""
-        self._front.retire(worker)
+    def worker_retired(self, worker: WorkerProcess) -> None:
+        """Keep new sessions from the worker."""
+        self._dispatcher.retire(worker)
 
-    def takes_no_more(self, worker: WorkerProcess) -> None:
-        """It stops."""
-        self._front.remove(worker)
+    def worker_stopping(self, worker: WorkerProcess) -> None:
+        """Keep all connections from the worker."""
+        self._dispatcher.remove(worker)
 
-    def has_ended(self, worker: WorkerProcess) -> None:
-        """Its process has ended."""
+    def worker_exited(self, worker: WorkerProcess) -> None:
+        """Forget the worker, and report why it could not serve, if so."""
         self._workers.discard(worker)
         if worker.failure is None:
             return
         if worker.failure.traceback not in ("", self._last_traceback):
             self._last_traceback = worker.failure.traceback
             sys.stderr.write(worker.failure.traceback)
-        if not self._first.done() and not self._options.reload:
-            self._first.set_exception(ServeError(worker.failure.reason))
-        elif not self._first.done() or self._first.exception() is None:  # else: the same is said already
-            log.error("worker_cannot_serve", worker=worker.slot, pid=worker.pid, reason=worker.failure.reason)
+        if not self._first_ready.done() and not self._options.reload:
+            self._first_ready.set_exception(ServeError(worker.failure.reason))
+        elif not self._first_ready.done() or self._first_ready.exception() is None:  # else reported already
+            log.error("worker_failed", worker=worker.slot, pid=worker.pid, reason=worker.failure.reason)
 
     async def _start(self, slot: int) -> WorkerProcess:
-        tag = self._tags.draw()
+        tag = self._tags.new_tag()
 
         def environment(link_fd: int) -> dict[str, str]:
             return {
                 "ZMQIO_ADAPTER": self._broker,
                 "ZMQIO_NODE_TAG": tag,
                 "ZMQIO_DRAIN_S": str(self._options.drain_s),
-                ENVIRONMENT: self._part(slot, link_fd).to_json(),
+                WORKER_SPEC_VARIABLE: self._spec(slot, link_fd).to_json(),
             }
 
         worker = await WorkerProcess.start(slot, tag, self, environment)
         self._workers.add(worker)
         return worker
 
-    def _part(self, slot: int, link_fd: int) -> WorkerSpec:
+    def _spec(self, slot: int, link_fd: int) -> WorkerSpec:
         options = self._options
         http = HttpOptions(options.trusted_proxies, options.ssl_certfile, options.ssl_keyfile)
         return WorkerSpec(
@@ -130,9 +133,9 @@ class WorkerPool:
             slot=slot,
             link_fd=link_fd,
             import_path=self._import_path,
-            stop_limit_s=options.stop_limit_s,
+            stop_timeout_s=options.stop_timeout_s,
             http=asdict(http),
-            takes_links=acceptor_count(options) > 1,
+            receives_links=acceptor_count(options) > 1,
             log_format=options.log_format,
             log_level=options.log_level,
         )

@@ -14,11 +14,17 @@ from tests.support.cluster import process_environment
 from tests.support.timing import LIMIT_S, wait_until
 from zmqio.ids import NodeTag, make_engine_sid
 from zmqio.launcher.accept.acceptor import Acceptor
-from zmqio.launcher.accept.acceptor_messages import Add, Close, Order, Remove, Retire, encode
-from zmqio.launcher.listener import Listener, listen
-from zmqio.launcher.worker.messages import Stopping
-from zmqio.launcher.worker.messages import encode as encode_report
-from zmqio.launcher.worker.spec import ACCEPTOR_ENVIRONMENT, AcceptorSpec
+from zmqio.launcher.accept.acceptor_messages import (
+    AddWorker,
+    RemoveWorker,
+    RetireWorker,
+    StopAccepting,
+    SupervisorMessage,
+    encode_message,
+)
+from zmqio.launcher.listener import BindAddress, listen
+from zmqio.launcher.worker.messages import WorkerStopping, encode_worker_message
+from zmqio.launcher.worker.spec import ACCEPTOR_SPEC_VARIABLE, AcceptorSpec
 
 ONE, TWO = NodeTag("one1"), NodeTag("two2")
 
@@ -28,13 +34,13 @@ class Worker:
 
     def __init__(self, link: socket.socket) -> None:
         self.link = link
-        self.given: list[socket.socket] = []
+        self.received: list[socket.socket] = []
         self.saw_end = False
         asyncio.get_running_loop().add_reader(link.fileno(), self.read)
 
     def read(self) -> None:
         data, fds, _, _ = socket.recv_fds(self.link, 1, 1)
-        self.given += [socket.socket(fileno=fd) for fd in fds]
+        self.received += [socket.socket(fileno=fd) for fd in fds]
         if not data:
             self.saw_end = True
             self.stop_reading()
@@ -47,7 +53,7 @@ class Worker:
         if self.link.fileno() >= 0:
             self.stop_reading()
             self.link.close()
-        for connection in self.given:
+        for connection in self.received:
             connection.close()
 
 
@@ -55,22 +61,22 @@ class Host:
     """An acceptor, its supervisor and its workers."""
 
     def __init__(self) -> None:
-        listener = listen(Listener(host="127.0.0.1"))
+        listener = listen(BindAddress(host="127.0.0.1"))
         self.address = listener.getsockname()
         self.supervisor, link = socket.socketpair()
         self.supervisor.setblocking(False)
         self.workers: list[Worker] = []
         self.clients: list[socket.socket] = []
-        self.notes = b""
+        self.messages = b""
         self.running = asyncio.ensure_future(Acceptor(AcceptorSpec(1, -1, -1), listener, link).run())
 
-    def order(self, order: Order) -> None:
-        self.supervisor.sendall(encode(order))
+    def send(self, message: SupervisorMessage) -> None:
+        self.supervisor.sendall(encode_message(message))
 
     def add(self, slot: int, tag: NodeTag) -> Worker:
         ours, theirs = socket.socketpair()
         with theirs:
-            socket.send_fds(self.supervisor, [encode(Add(slot, tag))], [theirs.fileno()])
+            socket.send_fds(self.supervisor, [encode_message(AddWorker(slot, tag))], [theirs.fileno()])
         self.workers.append(Worker(ours))
         return self.workers[-1]
 
@@ -82,13 +88,13 @@ class Host:
         self.clients.append(client)
         return client
 
-    async def wait_note(self, line: bytes) -> None:
-        def heard() -> bool:
+    async def wait_message(self, line: bytes) -> None:
+        def received() -> bool:
             with suppress(BlockingIOError):
-                self.notes += self.supervisor.recv(1000)
-            return line in self.notes
+                self.messages += self.supervisor.recv(1000)
+            return line in self.messages
 
-        await wait_until(heard, f"{line!r}")
+        await wait_until(received, f"{line!r}")
 
     async def close(self) -> None:
         self.supervisor.close()
@@ -110,90 +116,90 @@ async def host() -> AsyncIterator[Host]:
 
 async def test_new_sessions_are_spread_and_known_ones_reach_their_owner() -> None:
     async with host() as h:
-        await h.wait_note(b"ready\n")
+        await h.wait_message(b"ready\n")
         one, two = h.add(1, ONE), h.add(2, TWO)
         for _ in range(4):
             h.client()
-        await wait_until(lambda: len(one.given) == len(two.given) == 2, "they are spread")
+        await wait_until(lambda: len(one.received) == len(two.received) == 2, "they are spread")
         for _ in range(3):
             h.client(TWO)
-        await wait_until(lambda: len(two.given) == 5, "they reach their owner")
+        await wait_until(lambda: len(two.received) == 5, "they reach their owner")
 
 
 async def test_without_a_worker_connections_wait_until_there_is_one() -> None:
     async with host() as h:
         h.client()
         one = h.add(1, ONE)
-        await wait_until(lambda: len(one.given) == 1, "it is given")
-        h.order(Remove(ONE))
+        await wait_until(lambda: len(one.received) == 1, "it is given")
+        h.send(RemoveWorker(ONE))
         await wait_until(lambda: one.saw_end, "it gets no more")
         h.client()
         two = h.add(1, TWO)
-        await wait_until(lambda: len(two.given) == 1, "it has waited")
+        await wait_until(lambda: len(two.received) == 1, "it has waited")
 
 
 async def test_retired_worker_gets_its_own_sessions_only() -> None:
     async with host() as h:
         one, two = h.add(1, ONE), h.add(2, TWO)
-        h.order(Retire(ONE))
+        h.send(RetireWorker(ONE))
         for tag in (None, None, ONE, None):
             h.client(tag)
-        await wait_until(lambda: (len(one.given), len(two.given)) == (1, 3), "so it is")
+        await wait_until(lambda: (len(one.received), len(two.received)) == (1, 3), "so it is")
 
 
 async def test_worker_that_stops_is_left_and_sees_the_end() -> None:
     async with host() as h:
         one, two = h.add(1, ONE), h.add(2, TWO)
-        one.link.sendall(encode_report(Stopping()))
+        one.link.sendall(encode_worker_message(WorkerStopping()))
         await wait_until(lambda: one.saw_end, "nothing more comes")
         for tag in (None, ONE):
             h.client(tag)
-        await wait_until(lambda: len(two.given) == 2, "the other gets all")
+        await wait_until(lambda: len(two.received) == 2, "the other gets all")
         one.end()
-        h.order(Remove(ONE))
+        h.send(RemoveWorker(ONE))
         three = h.add(3, NodeTag("thr3"))
         h.client()
-        await wait_until(lambda: three.given, "its end was expected")
-        await h.wait_note(b"ready\n")
-        assert b"lost" not in h.notes
+        await wait_until(lambda: three.received, "its end was expected")
+        await h.wait_message(b"ready\n")
+        assert b"lost" not in h.messages
 
 
 async def test_worker_that_is_killed_is_left_and_told_and_can_be_linked_again() -> None:
     async with host() as h:
         one, two = h.add(1, ONE), h.add(2, TWO)
         h.client(ONE)
-        await wait_until(lambda: one.given, "it works")
+        await wait_until(lambda: one.received, "it works")
         one.end()
-        await h.wait_note(b"lost one1\n")
+        await h.wait_message(b"lost one1\n")
         h.client(ONE)
-        await wait_until(lambda: len(two.given) == 1, "the other gets it")
+        await wait_until(lambda: len(two.received) == 1, "the other gets it")
         again = h.add(1, ONE)
         h.client(ONE)
-        await wait_until(lambda: again.given, "it is back")
+        await wait_until(lambda: again.received, "it is back")
 
 
 async def test_worker_whose_link_was_lost_on_the_way_is_told() -> None:
     async with host() as h:
         with capture_logs() as logs:
-            h.order(Add(1, ONE))  # as it comes where no file can be opened
-            await h.wait_note(b"lost one1\n")
-    assert [line["event"] for line in logs] == ["worker_link_lost_no_more_files"]
+            h.send(AddWorker(1, ONE))  # as it comes where no file can be opened
+            await h.wait_message(b"lost one1\n")
+    assert [line["event"] for line in logs] == ["worker_link_dropped"]
 
 
 async def test_closed_it_accepts_no_more_and_counts_at_the_end() -> None:
     async with host() as h:
         one = h.add(1, ONE)
         client = h.client()
-        await wait_until(lambda: one.given, "it is given")
-        h.order(Close())
-        h.order(Remove(ONE))
+        await wait_until(lambda: one.received, "it is given")
+        h.send(StopAccepting())
+        h.send(RemoveWorker(ONE))
         await wait_until(lambda: one.saw_end, "both are heard")
         assert not is_listening(h.address)
         assert not h.running.done()
         h.supervisor.shutdown(socket.SHUT_WR)
         await h.running
-        await h.wait_note(b'counted {"accepted": 1, "handed_over": 1}\n')
-        one.given[0].sendall(b"still there")
+        await h.wait_message(b'counted {"connections_accepted": 1, "connections_passed": 1}\n')
+        one.received[0].sendall(b"still there")
         assert client.recv(100) == b"still there"
 
 
@@ -203,7 +209,7 @@ async def test_it_ends_without_its_supervisor() -> None:
             h.supervisor.shutdown(socket.SHUT_WR)
             await h.running
             assert not is_listening(h.address)
-    assert [line["event"] for line in logs] == ["parent_gone"]
+    assert [line["event"] for line in logs] == ["parent_lost"]
 
 
 def is_listening(address: Any) -> bool:
@@ -217,12 +223,12 @@ def is_listening(address: Any) -> bool:
 def test_program_serves_what_it_inherits_and_ends_with_its_parent() -> None:
     ours, theirs = socket.socketpair()
     ours.settimeout(LIMIT_S)
-    listener = listen(Listener(host="127.0.0.1"))
+    listener = listen(BindAddress(host="127.0.0.1"))
     with theirs, listener:
-        part = AcceptorSpec(1, listener.fileno(), theirs.fileno(), log_format="json", log_level="warning")
+        spec = AcceptorSpec(1, listener.fileno(), theirs.fileno(), log_format="json", log_level="warning")
         process = subprocess.Popen(
             [sys.executable, "-m", "zmqio.launcher.accept.acceptor"],
-            env=process_environment() | {ACCEPTOR_ENVIRONMENT: part.to_json()},
+            env=process_environment() | {ACCEPTOR_SPEC_VARIABLE: spec.to_json()},
             pass_fds=[listener.fileno(), theirs.fileno()],
             cwd="/",
             stderr=subprocess.PIPE,
@@ -239,5 +245,5 @@ def test_program_serves_what_it_inherits_and_ends_with_its_parent() -> None:
             process.kill()
     assert process.returncode == 0
     assert '"process": "acceptor 1"' in errors
-    assert "parent_gone" in errors
+    assert "parent_lost" in errors
     assert not is_listening(address)

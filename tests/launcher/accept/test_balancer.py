@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from tests.support.timing import LIMIT_S, wait_until
 from zmqio.ids import NodeTag, make_engine_sid
 from zmqio.launcher.accept.balancer import Balancer
-from zmqio.launcher.listener import Listener, listen
+from zmqio.launcher.listener import BindAddress, listen
 from zmqio.launcher.routing.request_head import MAX_HEAD_BYTES
 from zmqio.launcher.routing.trusted_proxies import TrustedProxies
 from zmqio.launcher.routing.worker_choice import Sticky, WorkerChoice
@@ -31,16 +31,16 @@ class Worker:
         self.tag = NodeTag(f"tag{slot}")
         self.broken = False
         self.full = False
-        self.given: list[socket.socket] = []
+        self.received: list[socket.socket] = []
 
     @property
     def connections(self) -> int:
-        return len(self.given)
+        return len(self.received)
 
-    def give(self, connection: socket.socket) -> bool:
+    def pass_socket(self, connection: socket.socket) -> bool:
         if self.broken or self.full:
             return False
-        self.given.append(connection)
+        self.received.append(connection)
         return True
 
 
@@ -69,18 +69,20 @@ class Host:
 
     async def given(self, count: int) -> list[socket.socket]:
         """Wait until that many connections were given to workers."""
-        await wait_until(lambda: self.balancer.counters["handed_over"] >= count, f"{count} connections given")
-        return [connection for worker in self.workers for connection in worker.given]
+        await wait_until(
+            lambda: self.balancer.counters["connections_passed"] >= count, f"{count} connections given"
+        )
+        return [connection for worker in self.workers for connection in worker.received]
 
     def close(self) -> None:
         self.balancer.close()
-        for end in (*self.clients, *(connection for worker in self.workers for connection in worker.given)):
+        for end in (*self.clients, *(connection for worker in self.workers for connection in worker.received)):
             end.close()
 
 
 @asynccontextmanager
-async def host(sticky: Sticky = "sid", bind: Listener | None = None, **options: Any) -> AsyncIterator[Host]:
-    made = Host(listen(bind or Listener(host="127.0.0.1")), sticky, **options)
+async def host(sticky: Sticky = "sid", bind: BindAddress | None = None, **options: Any) -> AsyncIterator[Host]:
+    made = Host(listen(bind or BindAddress(host="127.0.0.1")), sticky, **options)
     made.balancer.resume()
     try:
         yield made
@@ -107,9 +109,9 @@ async def test_session_reaches_its_owner_with_every_byte() -> None:
         for _ in range(3):
             await h.client(data)
         await h.given(3)
-        assert len(owner.given) == 3
+        assert len(owner.received) == 3
         loop = asyncio.get_running_loop()
-        for connection in owner.given:
+        for connection in owner.received:
             connection.setblocking(False)
             received = b""
             while len(received) < len(data):
@@ -122,24 +124,24 @@ async def test_new_sessions_are_spread() -> None:
         for _ in range(6):
             await h.client(GET)
         await h.given(6)
-        assert [len(worker.given) for worker in h.workers] == [2, 2, 2]
+        assert [len(worker.received) for worker in h.workers] == [2, 2, 2]
 
 
 @pytest.mark.parametrize("kind", ["tcp", "unix"])
 async def test_head_that_comes_byte_by_byte_is_handed_over_once_and_as_it_was(kind: str, tmp_path: Path) -> None:
-    bind = Listener(path=str(tmp_path / "s")) if kind == "unix" else None
+    bind = BindAddress(path=str(tmp_path / "s")) if kind == "unix" else None
     async with host(bind=bind) as h:
         data = poll(h.workers[2])
         client = await h.client()
         for byte in data:
-            assert h.balancer.counters["handed_over"] == 0
+            assert h.balancer.counters["connections_passed"] == 0
             client.send(bytes([byte]))
             await asyncio.sleep(0.001)
         await h.given(1)
-        (connection,) = h.workers[2].given
+        (connection,) = h.workers[2].received
         assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT) == 1
         assert connection.recv(65536, socket.MSG_DONTWAIT) == data
-        assert h.balancer.waiting == 0
+        assert h.balancer.pending_heads == 0
 
 
 @pytest.mark.parametrize("part", [b"", b"GET / HTT", GET[:-1]])
@@ -150,8 +152,8 @@ async def test_head_that_is_never_complete_is_cut_off(part: bytes) -> None:
             answer = await read(client)
             assert answer.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
             assert b"connection: close" in answer
-        assert h.balancer.counters["heads_too_slow"] == 3
-        assert h.balancer.waiting == 0
+        assert h.balancer.counters["heads_timed_out"] == 3
+        assert h.balancer.pending_heads == 0
 
 
 async def test_cuts_are_told_at_a_bounded_rate() -> None:
@@ -159,9 +161,9 @@ async def test_cuts_are_told_at_a_bounded_rate() -> None:
         async with host(head_limit_s=SHORT_S) as h:
             for client in [await h.client(b"GET") for _ in range(40)]:
                 await read(client)
-    lines = [line for line in logs if line["event"] == "connection_refused"]
+    lines = [line for line in logs if line["event"] == "connection_rejected"]
     assert 0 < len(lines) <= 10
-    assert lines[0]["why"] == "heads_too_slow"
+    assert lines[0]["reason"] == "heads_timed_out"
 
 
 async def test_slow_heads_do_not_hold_up_others() -> None:
@@ -170,7 +172,7 @@ async def test_slow_heads_do_not_hold_up_others() -> None:
             await h.client(b"GET / HTTP/1.1\r\n")
         await h.client(GET)
         await h.given(1)
-        await wait_until(lambda: h.balancer.waiting == 50, "the others wait")
+        await wait_until(lambda: h.balancer.pending_heads == 50, "the others wait")
 
 
 async def test_too_long_a_head_is_refused() -> None:
@@ -184,10 +186,10 @@ async def test_too_long_a_head_is_refused() -> None:
 async def test_client_that_leaves_early_is_forgotten(part: bytes) -> None:
     async with host() as h:
         client = await h.client(part)
-        await wait_until(lambda: h.balancer.waiting == 1, "it waits")
+        await wait_until(lambda: h.balancer.pending_heads == 1, "it waits")
         client.close()
-        await wait_until(lambda: h.balancer.counters["left_early"] == 1, "it was noticed")
-        assert h.balancer.waiting == 0
+        await wait_until(lambda: h.balancer.counters["connections_abandoned"] == 1, "it was noticed")
+        assert h.balancer.pending_heads == 0
 
 
 async def test_half_closed_client_with_a_whole_request_is_handed_over() -> None:
@@ -203,7 +205,7 @@ async def test_without_heads_nothing_is_waited_for() -> None:
         for _ in range(3):
             await h.client()
         await h.given(3)
-        assert [len(worker.given) for worker in h.workers] == [1, 1, 1]
+        assert [len(worker.received) for worker in h.workers] == [1, 1, 1]
 
 
 async def test_address_in_the_header_of_a_trusted_proxy_counts() -> None:
@@ -215,8 +217,8 @@ async def test_address_in_the_header_of_a_trusted_proxy_counts() -> None:
         await h.given(60)
         seen: dict[bytes, set[int]] = {}
         for worker in h.workers:
-            assert worker.given
-            for connection in worker.given:
+            assert worker.received
+            for connection in worker.received:
                 seen.setdefault(connection.recv(1000), set()).add(worker.slot)
         assert len(seen) == 30
         assert all(len(slots) == 1 for slots in seen.values())
@@ -227,7 +229,7 @@ async def test_broken_worker_is_passed_over() -> None:
         h.workers[0].broken = h.workers[1].broken = True
         await h.client(poll(h.workers[0]))
         await h.given(1)
-        assert len(h.workers[2].given) == 1
+        assert len(h.workers[2].received) == 1
         assert list(h.choice) != h.workers
 
 
@@ -240,7 +242,7 @@ async def test_what_nobody_takes_is_answered_503(why: str) -> None:
             worker.full = True
         client = await h.client(poll(h.workers[0]))
         assert (await read(client)).startswith(b"HTTP/1.1 503 ")
-        assert h.balancer.counters["refused"] == 1
+        assert h.balancer.counters["connections_rejected"] == 1
 
 
 async def test_paused_it_leaves_connections_in_the_kernel_and_takes_them_later() -> None:
@@ -248,7 +250,7 @@ async def test_paused_it_leaves_connections_in_the_kernel_and_takes_them_later()
         h.balancer.pause()
         await h.client(GET)
         await asyncio.sleep(0.01)
-        assert h.balancer.counters["accepted"] == 0
+        assert h.balancer.counters["connections_accepted"] == 0
         h.balancer.resume()
         h.balancer.resume()
         await h.given(1)
@@ -257,7 +259,7 @@ async def test_paused_it_leaves_connections_in_the_kernel_and_takes_them_later()
 async def test_closed_it_listens_no_more_and_drops_half_heads() -> None:
     async with host() as h:
         client = await h.client(b"GET")
-        await wait_until(lambda: h.balancer.waiting == 1, "it waits")
+        await wait_until(lambda: h.balancer.pending_heads == 1, "it waits")
         h.balancer.close()
         with pytest.raises(ConnectionResetError):  # closed with bytes unread
             await read(client)

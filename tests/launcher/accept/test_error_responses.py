@@ -2,11 +2,17 @@
 
 import socket
 
-from zmqio.launcher.accept.error_responses import HEAD_TOO_LARGE, HEAD_TOO_SLOW, NO_WORKER, has_ended, refuse
+from zmqio.launcher.accept.error_responses import (
+    HEAD_TIMED_OUT,
+    HEAD_TOO_LARGE,
+    NO_WORKER,
+    peer_has_closed,
+    respond_and_close,
+)
 
 
 def test_answers_are_whole_and_close() -> None:
-    for answer, status in ((HEAD_TOO_SLOW, b"408"), (HEAD_TOO_LARGE, b"431"), (NO_WORKER, b"503")):
+    for answer, status in ((HEAD_TIMED_OUT, b"408"), (HEAD_TOO_LARGE, b"431"), (NO_WORKER, b"503")):
         head, _, body = answer.partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 " + status)
         assert b"content-length: %d" % len(body) in head
@@ -19,7 +25,7 @@ def test_answer_arrives_although_bytes_were_unread() -> None:
         connection, _ = listener.accept()
         client.sendall(b"x" * 1000)
         connection.recv(1000, socket.MSG_PEEK | socket.MSG_WAITALL)
-        refuse(connection, NO_WORKER)
+        respond_and_close(connection, NO_WORKER)
         with client:
             assert client.recv(10_000) == NO_WORKER
             assert client.recv(10_000) == b""
@@ -28,7 +34,7 @@ def test_answer_arrives_although_bytes_were_unread() -> None:
 def test_client_that_has_gone_is_no_error() -> None:
     ours, theirs = socket.socketpair()
     theirs.close()
-    refuse(ours, NO_WORKER)
+    respond_and_close(ours, NO_WORKER)
     assert ours.fileno() == -1
 
 
@@ -38,7 +44,7 @@ def test_end_behind_unread_bytes_is_seen() -> None:
         connection, _ = listener.accept()
         with client, connection:
             client.sendall(b"x")
-            assert not has_ended(connection)
+            assert not peer_has_closed(connection)
             client.shutdown(socket.SHUT_WR)
             connection.recv(1, socket.MSG_PEEK)
-            assert has_ended(connection)
+            assert peer_has_closed(connection)

@@ -7,73 +7,73 @@ from contextlib import contextmanager
 from tests.support.timing import wait_until
 from zmqio.ids import NodeTag
 from zmqio.launcher.accept.linked_worker import LinkedWorker
-from zmqio.launcher.worker.messages import PASS, Closed, Stopping, encode
+from zmqio.launcher.worker.messages import FD_MARKER, ConnectionsClosed, WorkerStopping, encode_worker_message
 
 
-class Watcher:
+class Observer:
     """Notes what it hears, in order."""
 
     def __init__(self) -> None:
-        self.heard: list[str] = []
+        self.events: list[str] = []
 
-    def takes_no_more(self, _: LinkedWorker) -> None:
-        self.heard.append("no more")
+    def worker_stopping(self, _: LinkedWorker) -> None:
+        self.events.append("no more")
 
-    def has_ended(self, _: LinkedWorker) -> None:
-        self.heard.append("ended")
+    def worker_link_ended(self, _: LinkedWorker) -> None:
+        self.events.append("ended")
 
 
 @contextmanager
-def linked() -> Iterator[tuple[LinkedWorker, socket.socket, Watcher]]:
+def linked() -> Iterator[tuple[LinkedWorker, socket.socket, Observer]]:
     ours, theirs = socket.socketpair()
-    watcher = Watcher()
-    worker = LinkedWorker(2, NodeTag("tag2"), ours, watcher)
+    observer = Observer()
+    worker = LinkedWorker(2, NodeTag("tag2"), ours, observer)
     with theirs:
-        yield worker, theirs, watcher
+        yield worker, theirs, observer
     worker.close()
 
 
 async def test_connections_that_it_still_has_are_counted() -> None:
     with linked() as (worker, theirs, _):
         for _ in range(3):
-            given, client = socket.socketpair()
+            passed, client = socket.socketpair()
             client.close()
-            assert worker.give(given)
+            assert worker.pass_socket(passed)
         assert worker.connections == 3
-        theirs.sendall(encode(Closed(2)))
+        theirs.sendall(encode_worker_message(ConnectionsClosed(2)))
         await wait_until(lambda: worker.connections == 1, "two have ended")
 
 
 async def test_worker_that_stops_gets_no_more_and_what_it_was_given_before_its_end() -> None:
-    with linked() as (worker, theirs, watcher):
-        given, client = socket.socketpair()
-        worker.give(given)
-        theirs.sendall(encode(Stopping()))
-        await wait_until(lambda: worker.leaves, "it is heard")
+    with linked() as (worker, theirs, observer):
+        passed, client = socket.socketpair()
+        worker.pass_socket(passed)
+        theirs.sendall(encode_worker_message(WorkerStopping()))
+        await wait_until(lambda: worker.is_leaving, "it is heard")
         late, other = socket.socketpair()
         with client, late, other:
-            assert not worker.give(late)
+            assert not worker.pass_socket(late)
         data, fds, _, _ = socket.recv_fds(theirs, 1, 1)
-        assert data == PASS
+        assert data == FD_MARKER
         socket.socket(fileno=fds[0]).close()
         assert theirs.recv(1) == b""
         theirs.close()
-        await wait_until(lambda: "ended" in watcher.heard, "its end")
-        assert watcher.heard == ["no more", "ended"]
+        await wait_until(lambda: "ended" in observer.events, "its end")
+        assert observer.events == ["no more", "ended"]
 
 
 async def test_worker_that_is_gone_is_told_once_and_what_waits_for_it_is_closed() -> None:
-    with linked() as (worker, theirs, watcher):
+    with linked() as (worker, theirs, observer):
         clients = []
         for _ in range(1_000):  # more than fit into the socket
-            given, client = socket.socketpair()
-            worker.give(given)
+            passed, client = socket.socketpair()
+            worker.pass_socket(passed)
             clients.append(client)
         theirs.close()
-        await wait_until(lambda: watcher.heard, "its end")
-        assert watcher.heard == ["ended"]
+        await wait_until(lambda: observer.events, "its end")
+        assert observer.events == ["ended"]
         assert worker.broken
-        assert not worker.leaves
+        assert not worker.is_leaving
         assert clients[-1].recv(1) == b""
         for client in clients:
             client.close()

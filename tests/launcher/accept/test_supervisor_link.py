@@ -8,7 +8,15 @@ from structlog.testing import capture_logs
 
 from tests.support.timing import wait_until
 from zmqio.ids import NodeTag
-from zmqio.launcher.accept.acceptor_messages import AcceptorReady, Add, Close, Lost, Order, Retire, encode
+from zmqio.launcher.accept.acceptor_messages import (
+    AcceptorReady,
+    AddWorker,
+    RetireWorker,
+    StopAccepting,
+    SupervisorMessage,
+    WorkerLinkLost,
+    encode_message,
+)
 from zmqio.launcher.accept.supervisor_link import SupervisorLink
 
 TAG = NodeTag("tag1")
@@ -18,12 +26,12 @@ class Acceptor:
     """What a link tells its acceptor."""
 
     def __init__(self) -> None:
-        self.orders: list[Order] = []
+        self.messages: list[SupervisorMessage] = []
         self.links: list[socket.socket] = []
         self.ends = 0
 
-    def obey(self, order: Order, link: socket.socket | None) -> None:
-        self.orders.append(order)
+    def handle(self, message: SupervisorMessage, link: socket.socket | None) -> None:
+        self.messages.append(message)
         if link is not None:
             self.links.append(link)
 
@@ -35,7 +43,7 @@ class Acceptor:
 def link() -> Iterator[tuple[SupervisorLink, socket.socket, Acceptor]]:
     ours, theirs = socket.socketpair()
     acceptor = Acceptor()
-    made = SupervisorLink(ours, heard=acceptor.obey, ended=acceptor.end)
+    made = SupervisorLink(ours, on_message=acceptor.handle, on_end=acceptor.end)
     with theirs:
         yield made, theirs, acceptor
     made.close()
@@ -49,12 +57,15 @@ async def test_orders_come_in_their_order_each_worker_with_its_own_link() -> Non
         for slot in range(50):
             one, other = socket.socketpair()
             others.append(other)
-            theirs.sendall(encode(Retire(TAG)))
-            socket.send_fds(theirs, [encode(Add(slot, TAG))], [one.fileno()])
+            theirs.sendall(encode_message(RetireWorker(TAG)))
+            socket.send_fds(theirs, [encode_message(AddWorker(slot, TAG))], [one.fileno()])
             one.close()
-        theirs.sendall(encode(Close()))
-        await wait_until(lambda: Close() in acceptor.orders, "all are heard")
-        assert acceptor.orders == [*(o for slot in range(50) for o in (Retire(TAG), Add(slot, TAG))), Close()]
+        theirs.sendall(encode_message(StopAccepting()))
+        await wait_until(lambda: StopAccepting() in acceptor.messages, "all are heard")
+        assert acceptor.messages == [
+            *(o for slot in range(50) for o in (RetireWorker(TAG), AddWorker(slot, TAG))),
+            StopAccepting(),
+        ]
         for slot, (end, other) in enumerate(zip(acceptor.links, others, strict=True)):
             assert not end.get_inheritable()
             other.sendall(bytes([slot]))
@@ -64,18 +75,18 @@ async def test_orders_come_in_their_order_each_worker_with_its_own_link() -> Non
 
 async def test_worker_whose_link_came_to_nothing_is_heard_without_one() -> None:
     with link() as (_made, theirs, acceptor):
-        theirs.sendall(encode(Add(1, TAG)))  # as it comes where no file can be opened
-        await wait_until(lambda: acceptor.orders, "it is heard")
+        theirs.sendall(encode_message(AddWorker(1, TAG)))  # as it comes where no file can be opened
+        await wait_until(lambda: acceptor.messages, "it is heard")
         assert acceptor.links == []
 
 
 async def test_notes_go_out_and_nobody_waits_for_a_supervisor_that_is_gone() -> None:
     with link() as (made, theirs, acceptor):
-        made.tell(AcceptorReady())
-        made.tell(Lost(TAG))
+        made.send(AcceptorReady())
+        made.send(WorkerLinkLost(TAG))
         assert theirs.recv(100) == b"ready\nlost tag1\n"
         theirs.close()
-        made.tell(AcceptorReady())
+        made.send(AcceptorReady())
         await wait_until(lambda: acceptor.ends == 1, "the end is told")
         made.close()
         assert acceptor.ends == 1
@@ -85,4 +96,4 @@ async def test_rubbish_ends_it_and_is_told() -> None:
     with capture_logs() as logs, link() as (_made, theirs, acceptor):
         theirs.sendall(b"what?\n")
         await wait_until(lambda: acceptor.ends == 1, "it has ended")
-    assert [line["event"] for line in logs] == ["order_malformed"]
+    assert [line["event"] for line in logs] == ["supervisor_message_malformed"]

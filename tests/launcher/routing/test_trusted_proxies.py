@@ -50,5 +50,5 @@ def test_rubbish_gives_the_peer_or_an_address(forwarded: list[str], trusted: str
 
 
 def test_what_is_no_address_is_refused_in_words() -> None:
-    with pytest.raises(ConfigError, match=r"'localhost' is not an address .* a network"):
+    with pytest.raises(ConfigError, match=r"'localhost' must be an address .* a network"):
         TrustedProxies("127.0.0.1,localhost")

@@ -94,10 +94,10 @@ def test_retired_worker_keeps_its_sessions_and_gets_no_new_one() -> None:
 
 def test_nobody_is_left() -> None:
     choice, workers = crew("sid", 1)
-    assert choice.open
+    assert choice.accepts_sessions
     choice.remove(workers[0])
     choice.remove(workers[0])
-    assert not choice.open
+    assert not choice.accepts_sessions
     assert choice.pick(None, None) is None
 
 

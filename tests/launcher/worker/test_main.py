@@ -12,22 +12,30 @@ from http.client import HTTPResponse
 from tests.support.cluster import ROOT, process_environment
 from tests.support.timing import LIMIT_S
 from zmqio.hosting.options import HttpOptions
-from zmqio.launcher.worker.messages import PASS, Closed, Stopping, WorkerReady, encode
-from zmqio.launcher.worker.spec import ENVIRONMENT, WorkerSpec
+from zmqio.launcher.worker.messages import (
+    FD_MARKER,
+    ConnectionsClosed,
+    WorkerReady,
+    WorkerStopping,
+    encode_worker_message,
+)
+from zmqio.launcher.worker.spec import WORKER_SPEC_VARIABLE, WorkerSpec
 
 COMMAND = [sys.executable, "-m", "zmqio.launcher.worker.main"]
 
 
 @contextmanager
-def worker(app: str, *, takes_links: bool = False) -> Iterator[tuple["subprocess.Popen[str]", socket.socket]]:
+def worker(app: str, *, receives_links: bool = False) -> Iterator[tuple["subprocess.Popen[str]", socket.socket]]:
     """A running one and its parent's end; killed at the end if it still runs."""
     ours, theirs = socket.socketpair()
     with theirs:
         logs = {"log_format": "json", "log_level": "warning"}
-        part = WorkerSpec(app, 1, theirs.fileno(), str(ROOT), LIMIT_S, asdict(HttpOptions()), takes_links, **logs)
+        spec = WorkerSpec(
+            app, 1, theirs.fileno(), str(ROOT), LIMIT_S, asdict(HttpOptions()), receives_links, **logs
+        )
         process = subprocess.Popen(
             COMMAND,
-            env=process_environment() | {ENVIRONMENT: part.to_json()},
+            env=process_environment() | {WORKER_SPEC_VARIABLE: spec.to_json()},
             pass_fds=[theirs.fileno()],
             cwd="/",
             stderr=subprocess.PIPE,
@@ -43,11 +51,11 @@ def worker(app: str, *, takes_links: bool = False) -> Iterator[tuple["subprocess
 
 def test_it_ends_with_its_parent() -> None:
     with worker("tests.support.serve_app:app") as (process, link):
-        assert link.recv(100) == encode(WorkerReady())
+        assert link.recv(100) == encode_worker_message(WorkerReady())
         link.close()
         _, errors = process.communicate(timeout=LIMIT_S)
     assert process.returncode == -signal.SIGTERM  # as uvicorn ends when it was told to
-    assert "parent_gone" in errors
+    assert "parent_lost" in errors
 
 
 def test_reason_is_told_on_standard_error_where_no_parent_is_left() -> None:
@@ -55,7 +63,7 @@ def test_reason_is_told_on_standard_error_where_no_parent_is_left() -> None:
         link.close()
         _, errors = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 3
-    assert "there is no module 'no_such_module'" in errors
+    assert "no module named 'no_such_module'" in errors
 
 
 def get(connection: socket.socket) -> None:
@@ -72,7 +80,7 @@ def ask(link: socket.socket) -> socket.socket:
     ours, theirs = socket.socketpair()
     ours.settimeout(LIMIT_S)
     with theirs:
-        socket.send_fds(link, [PASS], [theirs.fileno()])
+        socket.send_fds(link, [FD_MARKER], [theirs.fileno()])
     get(ours)
     return ours
 
@@ -82,30 +90,30 @@ def acceptor(control: socket.socket) -> socket.socket:
     ours, theirs = socket.socketpair()
     ours.settimeout(LIMIT_S)
     with theirs:
-        socket.send_fds(control, [PASS], [theirs.fileno()])
+        socket.send_fds(control, [FD_MARKER], [theirs.fileno()])
     return ours
 
 
 def test_each_acceptor_hears_of_its_own_connections_and_its_end_ends_none() -> None:
-    with worker("tests.support.serve_app:app", takes_links=True) as (process, control):
-        assert control.recv(100) == encode(WorkerReady())
+    with worker("tests.support.serve_app:app", receives_links=True) as (process, control):
+        assert control.recv(100) == encode_worker_message(WorkerReady())
         first, second = acceptor(control), acceptor(control)
         here, there = ask(first), ask(second)
         with here, there, second:
             first.close()
             there.close()
-            assert second.recv(100) == encode(Closed(1))
+            assert second.recv(100) == encode_worker_message(ConnectionsClosed(1))
             third = acceptor(control)
             ask(third).close()
-            assert third.recv(100) == encode(Closed(1))
+            assert third.recv(100) == encode_worker_message(ConnectionsClosed(1))
             get(here)
             process.send_signal(signal.SIGTERM)
-            assert control.recv(100) == encode(Stopping())
+            assert control.recv(100) == encode_worker_message(WorkerStopping())
             last = acceptor(control)  # was on its way
             control.shutdown(socket.SHUT_WR)
             for link in (second, third, last):
                 with link:
-                    assert link.recv(100) == encode(Stopping())
+                    assert link.recv(100) == encode_worker_message(WorkerStopping())
                     ask(link).close()  # was on its way, too
                     link.shutdown(socket.SHUT_WR)
         process.communicate(timeout=LIMIT_S)

@@ -1,39 +1,52 @@
-"""What workers say travels whole, in whatever pieces it comes."""
+"""Messages of workers: round trips, exact text, malformed input."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zmqio.launcher.worker.messages import Closed, Failed, Report, ReportReader, Stopping, WorkerReady, encode
+from zmqio.launcher.worker.messages import (
+    ConnectionsClosed,
+    WorkerFailed,
+    WorkerMessage,
+    WorkerMessageReader,
+    WorkerReady,
+    WorkerStopping,
+    encode_worker_message,
+)
 
-REPORTS: st.SearchStrategy[Report] = st.one_of(
+MESSAGES: st.SearchStrategy[WorkerMessage] = st.one_of(
     st.just(WorkerReady()),
-    st.just(Stopping()),
-    st.builds(Closed, st.integers(1, 10**6)),
-    st.builds(Failed, st.text(), st.text(max_size=100)),
+    st.just(WorkerStopping()),
+    st.builds(ConnectionsClosed, st.integers(1, 10**6)),
+    st.builds(WorkerFailed, st.text(), st.text(max_size=100)),
 )
 
 
-@given(st.lists(REPORTS), st.integers(1, 20))
-def test_reports_come_out_as_they_went_in(reports: list[Report], piece: int) -> None:
-    data = b"".join(encode(report) for report in reports)
-    reader = ReportReader()
-    found = [report for at in range(0, len(data), piece) for report in reader.feed(data[at : at + piece])]
-    assert found == reports
+@given(st.lists(MESSAGES), st.integers(1, 20))
+def test_messages_round_trip_in_any_pieces(messages: list[WorkerMessage], piece: int) -> None:
+    data = b"".join(encode_worker_message(message) for message in messages)
+    reader = WorkerMessageReader()
+    found = [message for at in range(0, len(data), piece) for message in reader.feed(data[at : at + piece])]
+    assert found == messages
 
 
-def test_exact_text() -> None:
-    assert encode(WorkerReady()) + encode(Closed(3)) + encode(Stopping()) == b"ready\nclosed 3\nstopping\n"
+def test_exact_wire_text() -> None:
+    assert (
+        encode_worker_message(WorkerReady())
+        + encode_worker_message(ConnectionsClosed(3))
+        + encode_worker_message(WorkerStopping())
+        == b"ready\nclosed 3\nstopping\n"
+    )
 
 
 def test_end_of_a_long_traceback_is_kept() -> None:
-    (found,) = ReportReader().feed(encode(Failed("why", "x" * 100_000 + "the end")))
-    assert isinstance(found, Failed)
+    (found,) = WorkerMessageReader().feed(encode_worker_message(WorkerFailed("why", "x" * 100_000 + "the end")))
+    assert isinstance(found, WorkerFailed)
     assert found.traceback.endswith("the end")
     assert len(found.traceback) == 20_000
 
 
-@pytest.mark.parametrize("rubbish", [b"hello\n", b"closed x\n", b"failed {\n", b"x" * 200_000])
-def test_rubbish_is_an_error(rubbish: bytes) -> None:
+@pytest.mark.parametrize("malformed", [b"hello\n", b"closed x\n", b"failed {\n", b"x" * 200_000])
+def test_malformed_message_is_an_error(malformed: bytes) -> None:
     with pytest.raises(ValueError):
-        ReportReader().feed(rubbish)
+        WorkerMessageReader().feed(malformed)

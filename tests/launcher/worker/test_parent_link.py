@@ -6,7 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from tests.support.timing import wait_until
-from zmqio.launcher.worker.messages import PASS, Closed, ReportReader, Stopping, WorkerReady
+from zmqio.launcher.worker.messages import (
+    FD_MARKER,
+    ConnectionsClosed,
+    WorkerMessageReader,
+    WorkerReady,
+    WorkerStopping,
+)
 from zmqio.launcher.worker.parent_link import ParentLink
 
 
@@ -14,27 +20,27 @@ class Worker:
     """What a link tells its worker."""
 
     def __init__(self) -> None:
-        self.taken: list[socket.socket] = []
-        self.lost = 0
-        self.parent_gone = 0
+        self.received: list[socket.socket] = []
+        self.dropped = 0
+        self.ends = 0
 
-    def lose(self) -> None:
-        self.lost += 1
+    def drop(self) -> None:
+        self.dropped += 1
 
-    def miss_parent(self) -> None:
-        self.parent_gone += 1
+    def end(self) -> None:
+        self.ends += 1
 
 
 @contextmanager
 def link() -> Iterator[tuple[ParentLink, socket.socket, Worker]]:
     ours, theirs = socket.socketpair()
     worker = Worker()
-    made = ParentLink(ours, take=worker.taken.append, lost=worker.lose, gone=worker.miss_parent)
+    made = ParentLink(ours, on_socket=worker.received.append, on_dropped=worker.drop, on_end=worker.end)
     made.open()
     with ours, theirs:
         yield made, theirs, worker
         made.close()
-    for connection in worker.taken:
+    for connection in worker.received:
         connection.close()
 
 
@@ -42,11 +48,11 @@ async def test_connections_are_taken_and_not_inherited_by_children() -> None:
     with link() as (_made, theirs, worker):
         ends = [socket.socketpair() for _ in range(100)]
         for given, _ in ends:
-            socket.send_fds(theirs, [PASS], [given.fileno()])
+            socket.send_fds(theirs, [FD_MARKER], [given.fileno()])
             given.close()
-        await wait_until(lambda: len(worker.taken) == 100, "all are taken")
-        assert not any(connection.get_inheritable() for connection in worker.taken)
-        worker.taken[99].send(b"x")
+        await wait_until(lambda: len(worker.received) == 100, "all are taken")
+        assert not any(connection.get_inheritable() for connection in worker.received)
+        worker.received[99].send(b"x")
         assert ends[99][1].recv(1) == b"x"
         for _, client in ends:
             client.close()
@@ -54,14 +60,14 @@ async def test_connections_are_taken_and_not_inherited_by_children() -> None:
 
 async def test_connection_that_came_to_nothing_is_counted() -> None:
     with link() as (_made, theirs, worker):
-        theirs.send(PASS)  # as it comes where no file can be opened
-        await wait_until(lambda: worker.lost == 1, "it is counted")
+        theirs.send(FD_MARKER)  # as it comes where no file can be opened
+        await wait_until(lambda: worker.dropped == 1, "it is counted")
 
 
 async def test_end_unasked_is_the_parents_end() -> None:
     with link() as (made, theirs, worker):
         theirs.close()
-        await wait_until(lambda: worker.parent_gone == 1, "it is told")
+        await wait_until(lambda: worker.ends == 1, "it is told")
         await made.finish()  # and nobody is waited for
 
 
@@ -69,29 +75,29 @@ async def test_finishing_takes_what_is_on_its_way() -> None:
     with link() as (made, theirs, worker):
         finishing = asyncio.ensure_future(made.finish())
         await asyncio.sleep(0)
-        assert ReportReader().feed(theirs.recv(1000)) == [Stopping()]
+        assert WorkerMessageReader().feed(theirs.recv(1000)) == [WorkerStopping()]
         given, client = socket.socketpair()
-        socket.send_fds(theirs, [PASS], [given.fileno()])
+        socket.send_fds(theirs, [FD_MARKER], [given.fileno()])
         theirs.shutdown(socket.SHUT_WR)
         await finishing
-        assert len(worker.taken) == 1
-        assert worker.parent_gone == 0
+        assert len(worker.received) == 1
+        assert worker.ends == 0
         given.close()
         client.close()
 
 
 async def test_reports_wait_for_a_parent_that_does_not_read_and_become_one() -> None:
     with link() as (made, theirs, _worker):
-        made.tell(WorkerReady())
+        made.send(WorkerReady())
         for _ in range(100_000):
-            made.tell_closed(1)
-        reader, found = ReportReader(), []
+            made.report_closed(1)
+        reader, found = WorkerMessageReader(), []
         theirs.setblocking(False)
 
         def total() -> int:
             with suppress(BlockingIOError):
                 found.extend(reader.feed(theirs.recv(1 << 16)))
-            return sum(report.count for report in found if isinstance(report, Closed))
+            return sum(message.count for message in found if isinstance(message, ConnectionsClosed))
 
         await wait_until(lambda: total() >= 100_000, "all are told")
         assert total() == 100_000
@@ -102,12 +108,12 @@ async def test_reports_wait_for_a_parent_that_does_not_read_and_become_one() -> 
 async def test_nothing_is_told_before_it_opens() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        made = ParentLink(ours, take=lambda _: None, lost=lambda: None, gone=lambda: None)
-        made.tell(WorkerReady())
+        made = ParentLink(ours, on_socket=lambda _: None, on_dropped=lambda: None, on_end=lambda: None)
+        made.send(WorkerReady())
         await made.finish()
         made.close()
         theirs.setblocking(False)
         made.open()
-        made.tell(WorkerReady())
+        made.send(WorkerReady())
         made.close()
         assert theirs.recv(100) == b"ready\n"

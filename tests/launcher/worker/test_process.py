@@ -13,36 +13,36 @@ from tests.support.timing import LIMIT_S, wait_until
 from zmqio.hosting.options import HttpOptions
 from zmqio.ids import NodeTag
 from zmqio.launcher.worker.process import WorkerProcess
-from zmqio.launcher.worker.spec import ENVIRONMENT, WorkerSpec
+from zmqio.launcher.worker.spec import WORKER_SPEC_VARIABLE, WorkerSpec
 
 
-class Watcher:
+class Observer:
     """Notes what it hears, in order."""
 
     def __init__(self) -> None:
-        self.heard: list[str] = []
+        self.events: list[str] = []
 
-    def is_ready(self, _: WorkerProcess) -> None:
-        self.heard.append("ready")
+    def worker_ready(self, _: WorkerProcess) -> None:
+        self.events.append("ready")
 
-    def takes_no_new(self, _: WorkerProcess) -> None:
-        self.heard.append("no new")
+    def worker_retired(self, _: WorkerProcess) -> None:
+        self.events.append("no new")
 
-    def takes_no_more(self, _: WorkerProcess) -> None:
-        self.heard.append("no more")
+    def worker_stopping(self, _: WorkerProcess) -> None:
+        self.events.append("no more")
 
-    def has_ended(self, _: WorkerProcess) -> None:
-        self.heard.append("ended")
+    def worker_exited(self, _: WorkerProcess) -> None:
+        self.events.append("ended")
 
 
-async def start(app: str, folder: Path = ROOT) -> tuple[WorkerProcess, Watcher]:
-    watcher = Watcher()
+async def start(app: str, folder: Path = ROOT) -> tuple[WorkerProcess, Observer]:
+    observer = Observer()
 
     def environment(link_fd: int) -> dict[str, str]:
-        part = WorkerSpec(app, 1, link_fd, str(folder), LIMIT_S, asdict(HttpOptions()), log_level="error")
-        return process_environment() | {ENVIRONMENT: part.to_json()}
+        spec = WorkerSpec(app, 1, link_fd, str(folder), LIMIT_S, asdict(HttpOptions()), log_level="error")
+        return process_environment() | {WORKER_SPEC_VARIABLE: spec.to_json()}
 
-    return await WorkerProcess.start(1, NodeTag("tag1"), watcher, environment), watcher
+    return await WorkerProcess.start(1, NodeTag("tag1"), observer, environment), observer
 
 
 def ask(worker: WorkerProcess, close: bool) -> socket.socket:
@@ -51,7 +51,7 @@ def ask(worker: WorkerProcess, close: bool) -> socket.socket:
     keep = "close" if close else "keep-alive"
     ours.sendall(f"GET / HTTP/1.1\r\nHost: x\r\nConnection: {keep}\r\n\r\n".encode())
     ours.setblocking(False)
-    assert worker.give(theirs)
+    assert worker.pass_socket(theirs)
     return ours
 
 
@@ -70,11 +70,11 @@ async def answer(client: socket.socket) -> bytes:
 
 
 async def test_life_of_a_worker() -> None:
-    worker, watcher = await start("tests.support.serve_app:app")
+    worker, observer = await start("tests.support.serve_app:app")
     try:
-        await wait_until(worker.settled.is_set, "it is ready")
+        await wait_until(worker.ready_or_exited.is_set, "it is ready")
         assert worker.was_ready
-        assert watcher.heard == ["ready"]
+        assert observer.events == ["ready"]
         kept, closed = ask(worker, close=False), ask(worker, close=True)
         for client in (kept, closed):
             body = (await answer(client)).partition(b"\r\n\r\n")[2]
@@ -86,42 +86,42 @@ async def test_life_of_a_worker() -> None:
         worker.retire()
     finally:
         assert await worker.stop(LIMIT_S)
-    assert watcher.heard == ["ready", "no new", "no more", "no more", "ended"]
+    assert observer.events == ["ready", "no new", "no more", "no more", "ended"]
     with socket.socket() as late:
-        assert not worker.give(late)
+        assert not worker.pass_socket(late)
 
 
 async def test_worker_that_is_killed_is_broken() -> None:
-    worker, watcher = await start("tests.support.serve_app:app")
-    await wait_until(worker.settled.is_set, "it is ready")
+    worker, observer = await start("tests.support.serve_app:app")
+    await wait_until(worker.ready_or_exited.is_set, "it is ready")
     worker.send_signal(signal.SIGKILL)
-    await wait_until(worker.ended.is_set, "its end")
-    assert worker.ending == f"killed by {signal.SIGKILL.name}"
+    await wait_until(worker.exited.is_set, "its end")
+    assert worker.exit_status == f"killed by {signal.SIGKILL.name}"
     assert worker.broken
-    assert watcher.heard == ["ready", "no more", "ended"]
+    assert observer.events == ["ready", "no more", "ended"]
     worker.send_signal(signal.SIGTERM)  # nobody is there any more
 
 
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("1 / 0", "cannot be imported: ZeroDivisionError"),
+        ("1 / 0", "cannot import app 'broken_app:app': ZeroDivisionError"),
         ("other = 1", "has no attribute 'app'"),
         (
             "async def app(scope, receive, send):\n"
             "    await receive()\n"
             "    await send({'type': 'lifespan.startup.failed', 'message': 'no'})\n",
-            "the lifespan of the app failed to start",
+            "its lifespan failed to start",
         ),
     ],
 )
 async def test_worker_that_cannot_serve_says_why(tmp_path: Path, text: str, reason: str) -> None:
     (tmp_path / "broken_app.py").write_text(text)
-    worker, watcher = await start("broken_app:app", tmp_path)
-    await wait_until(worker.ended.is_set, "its end")
+    worker, observer = await start("broken_app:app", tmp_path)
+    await wait_until(worker.exited.is_set, "its end")
     assert worker.failure is not None
     assert reason in worker.failure.reason
     assert not worker.was_ready
-    assert watcher.heard == ["no more", "ended"]
+    assert observer.events == ["no more", "ended"]
     if "1 / 0" in text:
         assert "broken_app.py" in worker.failure.traceback

@@ -1,13 +1,13 @@
-"""A part survives its way through the environment."""
+"""A spec survives its way through the environment."""
 
 from zmqio.launcher.worker.spec import AcceptorSpec, WorkerSpec
 
 
-def test_part_comes_out_as_it_went_in() -> None:
-    part = WorkerSpec("chat:app", 2, 7, "/srv", 20.5, {"trusted_proxies": "*"}, True, "json", "debug")
-    assert WorkerSpec.from_json(part.to_json()) == part
+def test_worker_spec_round_trips() -> None:
+    spec = WorkerSpec("chat:app", 2, 7, "/srv", 20.5, {"trusted_proxies": "*"}, True, "json", "debug")
+    assert WorkerSpec.from_json(spec.to_json()) == spec
 
 
-def test_acceptors_part_does_too() -> None:
-    part = AcceptorSpec(2, 7, 8, "address", 3, False, 1.5, "*", "json", "debug")
-    assert AcceptorSpec.from_json(part.to_json()) == part
+def test_acceptor_spec_round_trips() -> None:
+    spec = AcceptorSpec(2, 7, 8, "address", 3, False, 1.5, "*", "json", "debug")
+    assert AcceptorSpec.from_json(spec.to_json()) == spec

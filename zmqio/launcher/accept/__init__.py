@@ -1,1 +1,1 @@
-"""Acceptors: take connections, and pass each to a worker."""
+"""Acceptors: take new connections and pass each one to a worker."""

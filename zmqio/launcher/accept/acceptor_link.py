@@ -1,49 +1,55 @@
-"""The supervisor's end of the socket to an acceptor: orders go out, links to workers with them; notes come in."""
+"""The supervisor's end of the socket to an acceptor: sends messages and links to workers, receives messages."""
 
 import socket
 from collections.abc import Callable
 
-from zmqio.launcher.accept.acceptor_messages import Note, Order, decode_note, encode
+from zmqio.launcher.accept.acceptor_messages import (
+    AcceptorMessage,
+    SupervisorMessage,
+    decode_acceptor_message,
+    encode_message,
+)
 from zmqio.launcher.ipc.fd_passing import FdPassingLink
 from zmqio.launcher.ipc.line_reader import LineReader
 
-__all__ = ["MOST_WAITING", "AcceptorLink"]
+__all__ = ["MAX_PENDING_MESSAGES", "AcceptorLink"]
 
-MOST_WAITING = 10_000
-"""Orders that wait here for an acceptor that does not take them; each start of a worker makes two or three."""
+MAX_PENDING_MESSAGES = 10_000
+"""Messages queued for an acceptor that does not read. Each start of a worker takes two or three."""
 
 
-class AcceptorLink(FdPassingLink[Note]):
-    """Gives one acceptor orders, in the running loop.
+class AcceptorLink(FdPassingLink[AcceptorMessage]):
+    """Exchanges messages with one acceptor, in the running event loop.
 
     Args:
         link: one end of a pair of stream sockets.
-        heard: gets every note.
+        on_message: called with each message.
     """
 
-    def __init__(self, link: socket.socket, heard: Callable[[Note], None]) -> None:
+    def __init__(self, link: socket.socket, on_message: Callable[[AcceptorMessage], None]) -> None:
         lines = LineReader()
         super().__init__(
             link,
-            most_waiting=MOST_WAITING,
-            read=lambda data: [decode_note(line) for line in lines.feed(data)],
-            heard=heard,
-            ended=lambda: None,  # that of its process tells it
-            malformed="acceptor_note_malformed",
+            max_pending=MAX_PENDING_MESSAGES,
+            decode=lambda data: [decode_acceptor_message(line) for line in lines.feed(data)],
+            on_message=on_message,
+            on_end=lambda: None,  # the exit of the process is what counts
+            malformed_event="acceptor_message_malformed",
         )
 
-    def order(self, order: Order, passed: socket.socket | None = None) -> bool:
-        """Send an order; what the socket does not take at once follows when it does.
+    def send_message(self, message: SupervisorMessage, attached: socket.socket | None = None) -> bool:
+        """Send a message; queue it if necessary.
 
         Args:
-            order: the order.
-            passed: travels with it; closed here then, in any case.
+            message: the message.
+            attached: a socket that accompanies it; closed in this process in any case.
 
         Returns:
-            False if `MOST_WAITING` wait already: that acceptor hangs. True for one that is gone: its end tells it.
+            False if `MAX_PENDING_MESSAGES` are queued, so the acceptor hangs. True for an acceptor that is gone:
+            the exit of its process is handled elsewhere.
         """
-        if self.offer(encode(order), passed):
+        if self.send(encode_message(message), attached):
             return True
-        if passed is not None:
-            passed.close()
-        return self.is_over
+        if attached is not None:
+            attached.close()
+        return self.is_closed

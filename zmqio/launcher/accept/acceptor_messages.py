@@ -1,17 +1,17 @@
-"""What the supervisor and an acceptor tell each other: lines of text on their socket. Pure.
+"""Messages between the supervisor and an acceptor: lines of text on their socket. Pure.
 
-The supervisor orders:
+From the supervisor:
 
-    add 2 aB3_              there is a worker in that place with that tag; the link to it travels with this line
-    retire aB3_             it gets no new session any more
-    remove aB3_             it gets nothing any more
-    close                   accept no more; the end of the socket then ends the acceptor
+    add 2 aB3_              a worker in slot 2 with this tag is available; the link to it accompanies the line
+    retire aB3_             choose the worker for no new sessions
+    remove aB3_             choose the worker for nothing
+    close                   stop accepting; the acceptor exits at the end of the socket
 
-The acceptor notes:
+From the acceptor:
 
-    ready                   it accepts as soon as there is a worker
-    lost aB3_               the link to that worker has ended without an order
-    counted {"accepted": 3} what its balancer counted, at the end
+    ready                   the acceptor accepts as soon as a worker is available
+    lost aB3_               the link to the worker has ended unexpectedly
+    counted {"name": 3}     the counters of the balancer, sent once at the end
 """
 
 import json
@@ -22,120 +22,120 @@ from typing import TypeAlias
 from zmqio.ids import NodeTag, parse_node_tag
 
 __all__ = [
+    "AcceptorCounters",
+    "AcceptorMessage",
     "AcceptorReady",
-    "Add",
-    "Close",
-    "Counted",
-    "Lost",
-    "Note",
-    "Order",
-    "Remove",
-    "Retire",
-    "decode_note",
-    "decode_order",
-    "encode",
+    "AddWorker",
+    "RemoveWorker",
+    "RetireWorker",
+    "StopAccepting",
+    "SupervisorMessage",
+    "WorkerLinkLost",
+    "decode_acceptor_message",
+    "decode_supervisor_message",
+    "encode_message",
 ]
 
 
 @dataclass(frozen=True, slots=True)
-class Add:
-    """There is a worker: its place, and its tag."""
+class AddWorker:
+    """A worker is available: its slot and its tag."""
 
     slot: int
     tag: NodeTag
 
 
 @dataclass(frozen=True, slots=True)
-class Retire:
-    """It gets no new session any more."""
+class RetireWorker:
+    """Choose the worker for no new sessions."""
 
     tag: NodeTag
 
 
 @dataclass(frozen=True, slots=True)
-class Remove:
-    """It gets nothing any more."""
+class RemoveWorker:
+    """Choose the worker for nothing."""
 
     tag: NodeTag
 
 
 @dataclass(frozen=True, slots=True)
-class Close:
-    """Accept no more."""
+class StopAccepting:
+    """Stop accepting connections."""
 
 
 @dataclass(frozen=True, slots=True)
 class AcceptorReady:
-    """It accepts."""
+    """The acceptor accepts as soon as a worker is available."""
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
-    """The link to that worker has ended unasked."""
+class WorkerLinkLost:
+    """The link to the worker has ended unexpectedly."""
 
     tag: NodeTag
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
-    """What its balancer counted, by name."""
+class AcceptorCounters:
+    """The counters of the balancer, by name."""
 
     counters: Mapping[str, int]
 
 
-Order: TypeAlias = Add | Retire | Remove | Close
-Note: TypeAlias = AcceptorReady | Lost | Counted
+SupervisorMessage: TypeAlias = AddWorker | RetireWorker | RemoveWorker | StopAccepting
+AcceptorMessage: TypeAlias = AcceptorReady | WorkerLinkLost | AcceptorCounters
 
 
-def encode(message: Order | Note) -> bytes:
-    """Its line, with the newline."""
+def encode_message(message: SupervisorMessage | AcceptorMessage) -> bytes:
+    """Encode a message as a line, with its newline."""
     match message:
-        case Add(slot, tag):
+        case AddWorker(slot, tag):
             text = f"add {slot} {tag}"
-        case Retire(tag):
+        case RetireWorker(tag):
             text = f"retire {tag}"
-        case Remove(tag):
+        case RemoveWorker(tag):
             text = f"remove {tag}"
-        case Close():
+        case StopAccepting():
             text = "close"
         case AcceptorReady():
             text = "ready"
-        case Lost(tag):
+        case WorkerLinkLost(tag):
             text = f"lost {tag}"
-        case Counted(counters):
+        case AcceptorCounters(counters):
             text = f"counted {json.dumps(dict(counters))}"
     return f"{text}\n".encode()
 
 
-def decode_order(line: bytes) -> Order:
-    """Read a line of the supervisor's.
+def decode_supervisor_message(line: bytes) -> SupervisorMessage:
+    """Decode a line from the supervisor.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the line is malformed.
     """
     match line.decode().split(" "):
         case ["add", slot, tag]:
-            return Add(int(slot), parse_node_tag(tag))
+            return AddWorker(int(slot), parse_node_tag(tag))
         case ["retire", tag]:
-            return Retire(parse_node_tag(tag))
+            return RetireWorker(parse_node_tag(tag))
         case ["remove", tag]:
-            return Remove(parse_node_tag(tag))
+            return RemoveWorker(parse_node_tag(tag))
         case ["close"]:
-            return Close()
-    raise ValueError(f"not an order: {line[:80]!r}")
+            return StopAccepting()
+    raise ValueError(f"{line[:80]!r} is not a supervisor message")
 
 
-def decode_note(line: bytes) -> Note:
-    """Read a line of an acceptor's.
+def decode_acceptor_message(line: bytes) -> AcceptorMessage:
+    """Decode a line from an acceptor.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the line is malformed.
     """
     match line.decode().split(" ", 1):
         case ["ready"]:
             return AcceptorReady()
         case ["lost", tag]:
-            return Lost(parse_node_tag(tag))
+            return WorkerLinkLost(parse_node_tag(tag))
         case ["counted", text]:
-            return Counted({str(name): int(count) for name, count in json.loads(text).items()})
-    raise ValueError(f"not an acceptor's note: {line[:80]!r}")
+            return AcceptorCounters({str(name): int(count) for name, count in json.loads(text).items()})
+    raise ValueError(f"{line[:80]!r} is not an acceptor message")

@@ -1,7 +1,7 @@
-"""Several processes that accept: keeps them running, and tells each which workers there are.
+"""Several acceptor processes: keep them running and tell each of them which workers are available.
 
-Every acceptor has a listening socket of its own, which stays open here as well: what waits in it outlives the
-acceptor. Between each acceptor and each worker there is a link, a pair of sockets made here, one end for each.
+Each acceptor has a listening socket of its own. The socket stays open in this process, so connections that wait in
+it survive a crash of the acceptor. Each acceptor is linked to each worker by a socket pair created here.
 """
 
 import asyncio
@@ -14,10 +14,10 @@ import structlog
 
 from zmqio.exceptions import ServeError
 from zmqio.ids import NodeTag
-from zmqio.launcher.accept.acceptor_messages import Add, Close, Remove, Retire
+from zmqio.launcher.accept.acceptor_messages import AddWorker, RemoveWorker, RetireWorker, StopAccepting
 from zmqio.launcher.accept.acceptor_process import AcceptorProcess
 from zmqio.launcher.options import ServeOptions, worker_count
-from zmqio.launcher.restarts import Restarts
+from zmqio.launcher.restarts import RestartPolicy
 from zmqio.launcher.worker.process import WorkerProcess
 from zmqio.launcher.worker.spec import AcceptorSpec
 
@@ -25,17 +25,20 @@ __all__ = ["AcceptorPool"]
 
 log = structlog.get_logger(__name__)
 
-STOP_LIMIT_S = 5.0
-RELINK_PAUSE_S = 0.5
-"""How long after a link was lost another one is made, if the worker lives."""
+STOP_TIMEOUT_S = 5.0
+"""Seconds that an acceptor may take to exit; after that it is killed."""
+RELINK_DELAY_S = 0.5
+"""Seconds between the loss of a link and the next one, if the worker is still running."""
 
 
 class AcceptorPool:
-    """A `Front` of several processes; made in the loop.
+    """A `ConnectionDispatcher` of several processes and an `AcceptorObserver`.
+
+    To be created in the running event loop.
 
     Args:
         options: of the server.
-        listeners: a listening socket for each; closed with it.
+        listeners: one listening socket per acceptor; closed with the pool.
     """
 
     def __init__(self, options: ServeOptions, listeners: Sequence[socket.socket]) -> None:
@@ -49,34 +52,34 @@ class AcceptorPool:
         self._is_closing = False
         self._all_ready = asyncio.Event()
 
-    # `Front`.
+    # `ConnectionDispatcher`.
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """Sums; what an acceptor has counted that ended unasked is not in them."""
+        """Sums over the acceptors, without the counters of those that crashed."""
         return self._counters
 
     def add(self, worker: WorkerProcess) -> None:
         self._workers[worker.tag] = worker
         for acceptor in self._acceptors.values():
-            self._introduce(acceptor, worker.tag)
+            self._link(acceptor, worker.tag)
 
     def retire(self, worker: WorkerProcess) -> None:
         if worker.tag in self._workers:
             self._retired.add(worker.tag)
             for acceptor in self._acceptors.values():
-                acceptor.order(Retire(worker.tag))
+                acceptor.send(RetireWorker(worker.tag))
 
     def remove(self, worker: WorkerProcess) -> None:
         if self._workers.pop(worker.tag, None) is not None:
             self._retired.discard(worker.tag)
             for acceptor in self._acceptors.values():
-                acceptor.order(Remove(worker.tag))
+                acceptor.send(RemoveWorker(worker.tag))
 
-    async def keep(self) -> None:
-        await asyncio.gather(*(self._keep(number) for number in range(1, len(self._listeners) + 1)))
+    async def run(self) -> None:
+        await asyncio.gather(*(self._supervise(number) for number in range(1, len(self._listeners) + 1)))
 
-    async def ready(self) -> None:
+    async def wait_ready(self) -> None:
         await self._all_ready.wait()
 
     def close(self) -> None:
@@ -86,81 +89,81 @@ class AcceptorPool:
         for listener in self._listeners:
             listener.close()
         for acceptor in self._acceptors.values():
-            acceptor.order(Close())
+            acceptor.send(StopAccepting())
 
     async def stop(self) -> None:
         self.close()
         await asyncio.gather(*self._starting, return_exceptions=True)
         acceptors = list(self._acceptors.values())
-        for acceptor, ended in zip(
-            acceptors, await asyncio.gather(*(each.stop(STOP_LIMIT_S) for each in acceptors)), strict=True
+        for acceptor, in_time in zip(
+            acceptors, await asyncio.gather(*(each.stop(STOP_TIMEOUT_S) for each in acceptors)), strict=True
         ):
             self._counters.update(acceptor.counters)
-            if not ended:
-                log.warning("acceptor_killed", acceptor=acceptor.number, pid=acceptor.pid, limit_s=STOP_LIMIT_S)
+            if not in_time:
+                log.warning(
+                    "acceptor_killed", acceptor=acceptor.number, pid=acceptor.pid, timeout_s=STOP_TIMEOUT_S
+                )
 
-    # `AcceptorWatcher`, for the acceptors.
+    # `AcceptorObserver`.
 
-    def is_ready(self, acceptor: AcceptorProcess) -> None:
-        """It accepts."""
-        log.info("acceptor_ready", acceptor=acceptor.number, pid=acceptor.pid)
+    def acceptor_ready(self, acceptor: AcceptorProcess) -> None:
+        """Count the acceptor as ready."""
+        log.info("acceptor_started", acceptor=acceptor.number, pid=acceptor.pid)
         if len(self._acceptors) == len(self._listeners) and all(a.was_ready for a in self._acceptors.values()):
             self._all_ready.set()
 
-    def has_lost(self, acceptor: AcceptorProcess, tag: NodeTag) -> None:
-        """Link it to that worker again, if that lives; mostly it has just died."""
-        asyncio.get_running_loop().call_later(RELINK_PAUSE_S, self._introduce, acceptor, tag)
+    def worker_link_lost(self, acceptor: AcceptorProcess, tag: NodeTag) -> None:
+        """Create another link after a delay. In most cases the worker has crashed, and there is none to create."""
+        asyncio.get_running_loop().call_later(RELINK_DELAY_S, self._link, acceptor, tag)
 
-    async def _keep(self, number: int) -> None:
-        """Keep an acceptor running; ends only by cancellation or an error."""
-        restarts = Restarts()
+    async def _supervise(self, number: int) -> None:
+        """Start an acceptor, and restart it whenever it exits; runs until cancelled."""
+        restarts = RestartPolicy()
         while True:
             task = asyncio.get_running_loop().create_task(self._start(number))
             self._starting.add(task)
             task.add_done_callback(self._starting.discard)
-            acceptor = await asyncio.shield(task)  # a process that was started must not be forgotten
-            await acceptor.ended.wait()
-            log.error("acceptor_ended", acceptor=number, pid=acceptor.pid, ending=acceptor.ending)
+            acceptor = await asyncio.shield(task)  # a cancelled caller must not lose track of the process
+            await acceptor.exited.wait()
+            log.error("acceptor_exited", acceptor=number, pid=acceptor.pid, exit_status=acceptor.exit_status)
             del self._acceptors[number]
-            delay_s = restarts.ended(asyncio.get_running_loop().time(), was_ready=acceptor.was_ready)
+            delay_s = restarts.record_exit(asyncio.get_running_loop().time(), was_ready=acceptor.was_ready)
             if delay_s is None:
-                raise ServeError(
-                    f"giving up: acceptor {number} ends again and again; the last time: {acceptor.ending}"
-                )
+                raise ServeError(f"giving up: acceptor {number} keeps exiting; last time: {acceptor.exit_status}")
             await asyncio.sleep(delay_s)
 
     async def _start(self, number: int) -> AcceptorProcess:
         if self._is_closing:
-            raise ServeError("it stops")  # to nobody: whoever asked for this acceptor is cancelled
-        acceptor = await AcceptorProcess.start(self, self._listeners[number - 1], partial(self._part, number))
+            raise ServeError("cannot start an acceptor: the server is stopping")  # its caller was cancelled
+        acceptor = await AcceptorProcess.start(self, self._listeners[number - 1], partial(self._spec, number))
         self._acceptors[number] = acceptor
         for tag in self._workers:
-            self._introduce(acceptor, tag)
+            self._link(acceptor, tag)
         if self._is_closing:
-            acceptor.order(Close())
+            acceptor.send(StopAccepting())
         return acceptor
 
-    def _introduce(self, acceptor: AcceptorProcess, tag: NodeTag) -> None:
-        """Make a link between the two, unless one has ended."""
+    def _link(self, acceptor: AcceptorProcess, tag: NodeTag) -> None:
+        """Link an acceptor and a worker, unless one of them has exited."""
         worker = self._workers.get(tag)
-        if worker is None or acceptor.ended.is_set():
+        if worker is None or acceptor.exited.is_set():
             return
         try:
             acceptors_end, workers_end = socket.socketpair()
         except OSError as error:
             facts = {"acceptor": acceptor.number, "worker": worker.slot, "error": error.strerror}
-            log.warning("cannot_link", **facts, hint="raise the limit of open files (ulimit -n)")
-            self.has_lost(acceptor, tag)
+            log.warning("worker_link_failed", **facts, hint="raise the limit of open files (ulimit -n)")
+            self.worker_link_lost(acceptor, tag)
             return
-        if not worker.give(workers_end):  # it ends
+        if not worker.pass_socket(workers_end):  # the worker is exiting
             acceptors_end.close()
             workers_end.close()
             return
-        acceptor.order(Add(worker.slot, tag), acceptors_end)
+        acceptor.send(AddWorker(worker.slot, tag), acceptors_end)
         if tag in self._retired:
-            acceptor.order(Retire(tag))
+            acceptor.send(RetireWorker(tag))
 
-    def _part(self, number: int, listener_fd: int, link_fd: int) -> AcceptorSpec:
+    def _spec(self, number: int, listener_fd: int, link_fd: int) -> AcceptorSpec:
         options = self._options
         return AcceptorSpec(
             number=number,

@@ -1,4 +1,4 @@
-"""One acceptor as the supervisor sees it: a process, its link, what it counted, and how it ends."""
+"""An acceptor as the supervisor sees it: the process, the link to it, its counters and its exit."""
 
 import asyncio
 import contextlib
@@ -13,126 +13,136 @@ from typing import Protocol
 from zmqio.exceptions import ServeError
 from zmqio.ids import NodeTag
 from zmqio.launcher.accept.acceptor_link import AcceptorLink
-from zmqio.launcher.accept.acceptor_messages import AcceptorReady, Counted, Lost, Note, Order
-from zmqio.launcher.process_exit import describe_ending
-from zmqio.launcher.worker.spec import ACCEPTOR_ENVIRONMENT, AcceptorSpec
+from zmqio.launcher.accept.acceptor_messages import (
+    AcceptorCounters,
+    AcceptorMessage,
+    AcceptorReady,
+    SupervisorMessage,
+    WorkerLinkLost,
+)
+from zmqio.launcher.process_exit import describe_exit
+from zmqio.launcher.worker.spec import ACCEPTOR_SPEC_VARIABLE, AcceptorSpec
 
-__all__ = ["AcceptorProcess", "AcceptorWatcher"]
+__all__ = ["AcceptorObserver", "AcceptorProcess"]
 
 COMMAND = (sys.executable, "-m", "zmqio.launcher.accept.acceptor")
 
 
-class AcceptorWatcher(Protocol):
-    """Who has to know what becomes of an acceptor."""
+class AcceptorObserver(Protocol):
+    """Is notified of the state of an acceptor."""
 
-    def is_ready(self, acceptor: "AcceptorProcess") -> None:
-        """It accepts."""
+    def acceptor_ready(self, acceptor: "AcceptorProcess") -> None:
+        """Called when the acceptor is ready."""
 
-    def has_lost(self, acceptor: "AcceptorProcess", tag: NodeTag) -> None:
-        """Its link to that worker has ended without an order."""
+    def worker_link_lost(self, acceptor: "AcceptorProcess", tag: NodeTag) -> None:
+        """Called when the acceptor's link to the worker with this tag has ended unexpectedly."""
 
 
 class AcceptorProcess:
-    """An acceptor that was started.
+    """An acceptor process.
 
     Args:
-        number: its number.
-        watcher: hears of it.
-        process: the process.
-        link: this end of its link.
+        number: of the acceptor.
+        observer: notified of its state.
+        process: the running process.
+        link: this end of the socket pair to it.
 
     Attributes:
-        was_ready: whether it has ever accepted.
-        counters: what its balancer counted; empty until it has ended in order.
-        ended: the process has ended, and all that it said was heard.
+        was_ready: whether it has been ready.
+        counters: of its balancer; empty until it has exited normally.
+        exited: set when the process has exited and all its messages are handled.
     """
 
-    def __init__(self, number: int, watcher: AcceptorWatcher, process: Process, link: socket.socket) -> None:
+    def __init__(self, number: int, observer: AcceptorObserver, process: Process, link: socket.socket) -> None:
         self.number = number
         self.was_ready = False
         self.counters: Mapping[str, int] = {}
-        self.ended = asyncio.Event()
-        self._watcher = watcher
+        self.exited = asyncio.Event()
+        self._observer = observer
         self._process = process
-        self._link = AcceptorLink(link, self._heard)
+        self._link = AcceptorLink(link, self._handle)
         self._watch = asyncio.get_running_loop().create_task(self._wait())
 
     @classmethod
     async def start(
-        cls, watcher: AcceptorWatcher, listener: socket.socket, part: Callable[[int, int], AcceptorSpec]
+        cls, observer: AcceptorObserver, listener: socket.socket, make_spec: Callable[[int, int], AcceptorSpec]
     ) -> "AcceptorProcess":
-        """Start one.
+        """Start a process.
 
         Args:
-            watcher: hears of it.
-            listener: the listening socket; stays open here.
-            part: what it has to do, given the file descriptors of that socket and of its link.
+            observer: notified of its state.
+            listener: the listening socket; stays open in this process.
+            make_spec: returns the settings, given the file descriptors of the listening socket and the link.
 
         Raises:
-            ServeError: the system starts no process.
+            ServeError: the system cannot start a process.
         """
         ours, theirs = socket.socketpair()
         with theirs:
             fds = (listener.fileno(), theirs.fileno())
-            made = part(*fds)
+            spec = make_spec(*fds)
             try:
-                # A session of its own: Ctrl-C reaches only the supervisor, which stops in its order.
+                # In a session of its own, so that Ctrl-C reaches only the supervisor, which stops all in order.
                 process = await asyncio.create_subprocess_exec(
                     *COMMAND,
-                    env={**os.environ, ACCEPTOR_ENVIRONMENT: made.to_json()},
+                    env={**os.environ, ACCEPTOR_SPEC_VARIABLE: spec.to_json()},
                     pass_fds=fds,
                     stdin=DEVNULL,
                     start_new_session=True,
                 )
             except OSError as error:
                 ours.close()
-                raise ServeError(f"cannot start an acceptor: {error}") from error
-        return cls(made.number, watcher, process, ours)
+                raise ServeError(f"cannot start an acceptor process: {error}") from error
+        return cls(spec.number, observer, process, ours)
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """Process id."""
         return self._process.pid
 
     @property
-    def ending(self) -> str:
-        """How it has ended, in words."""
-        return describe_ending(self._process.returncode)
+    def exit_status(self) -> str:
+        """How the process exited, for example "exit code 1"."""
+        return describe_exit(self._process.returncode)
 
-    def order(self, order: Order, passed: socket.socket | None = None) -> None:
-        """Send it an order, and a link that is closed here then. One that takes none for too long is killed."""
-        if not self._link.order(order, passed):
+    def send(self, message: SupervisorMessage, attached: socket.socket | None = None) -> None:
+        """Send a message, and a socket that is closed in this process. Kill an acceptor that does not read."""
+        if not self._link.send_message(message, attached):
             self._send_signal(signal.SIGKILL)
 
-    async def stop(self, limit_s: float) -> bool:
-        """Let it end behind the orders; after `limit_s` seconds it is killed. Whether it ended by itself."""
-        self._send_signal(signal.SIGCONT)  # one that somebody stopped could not see the end
+    async def stop(self, timeout_s: float) -> bool:
+        """Let the process handle its messages and exit; kill it after `timeout_s` seconds.
+
+        Returns:
+            False if SIGKILL was needed.
+        """
+        self._send_signal(signal.SIGCONT)  # a suspended process would not notice the end of the socket
         self._link.finish()
         try:
-            await asyncio.wait_for(self.ended.wait(), limit_s)
+            await asyncio.wait_for(self.exited.wait(), timeout_s)
         except TimeoutError:
             self._send_signal(signal.SIGKILL)
-            await self.ended.wait()
+            await self.exited.wait()
             return False
         return True
 
     def _send_signal(self, number: signal.Signals) -> None:
         if self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):  # it has ended just now
+            with contextlib.suppress(ProcessLookupError):  # it has just exited
                 self._process.send_signal(number)
 
     async def _wait(self) -> None:
         await self._process.wait()
-        self._link.read_rest()
+        self._link.read_remaining()
         self._link.close()
-        self.ended.set()
+        self.exited.set()
 
-    def _heard(self, note: Note) -> None:
-        match note:
+    def _handle(self, message: AcceptorMessage) -> None:
+        match message:
             case AcceptorReady():
                 self.was_ready = True
-                self._watcher.is_ready(self)
-            case Lost(tag):
-                self._watcher.has_lost(self, tag)
-            case Counted(counters):
+                self._observer.acceptor_ready(self)
+            case WorkerLinkLost(tag):
+                self._observer.worker_link_lost(self, tag)
+            case AcceptorCounters(counters):
                 self.counters = counters

@@ -1,11 +1,11 @@
-"""Accept connections, look at the head of their first request, and hand each to a worker.
+"""Accept connections, inspect the head of the first request of each, and pass each connection to a worker.
 
-Nothing is consumed: the head is peeked at (MSG_PEEK), so that a body of any size, pipelined requests and a
-half-closed connection reach the worker as the client sent them. Between two looks SO_RCVLOWAT says that more bytes
-than last time are needed, so half a line wakes nobody. The looks at one head cost at most the square of its
-length in copied bytes: 2 GB for 64 KiB that come byte by byte, 0.3 s in all.
+The head is only peeked at (MSG_PEEK), so a worker receives a connection as the client sent it: with a body of any
+size, pipelined requests, or its sending side closed. Between two peeks SO_RCVLOWAT asks the kernel for more bytes
+than last time, so an incomplete head causes no wake-ups. The peeks at one head copy at most the square of its
+length: 2 GB for 64 KiB that arrive byte by byte, which takes 0.3 s in all.
 
-Knows sockets and the choice; must not know processes. A connection's later requests go where its first went.
+Knows sockets and the worker choice; must not know processes. Later requests on a connection reach the same worker.
 """
 
 import asyncio
@@ -16,42 +16,48 @@ from typing import Any, Protocol, TypeVar
 
 import structlog
 
-from zmqio.launcher.accept.error_responses import HEAD_TOO_LARGE, HEAD_TOO_SLOW, NO_WORKER, has_ended, refuse
+from zmqio.launcher.accept.error_responses import (
+    HEAD_TIMED_OUT,
+    HEAD_TOO_LARGE,
+    NO_WORKER,
+    peer_has_closed,
+    respond_and_close,
+)
 from zmqio.launcher.routing.request_head import MAX_HEAD_BYTES, RequestHead, head_end, parse_head
 from zmqio.launcher.routing.trusted_proxies import TrustedProxies
 from zmqio.launcher.routing.worker_choice import Candidate, WorkerChoice
 from zmqio.log_limit import LimitedLog
 
-__all__ = ["Balancer", "Taker"]
+__all__ = ["BalancedWorker", "Balancer"]
 
 log = structlog.get_logger(__name__)
 
-ACCEPTS_A_TURN = 64
-"""Most connections that are accepted in one turn of the loop, so that open ones get theirs."""
-NO_FILES_PAUSE_S = 0.5
-"""How long nothing is accepted after the limit of open files was reached."""
-UNIX_LOOK_S = 0.02
-"""Time between two looks at a unix socket, for which Linux has no SO_RCVLOWAT."""
+MAX_ACCEPTS_PER_TURN = 64
+"""Connections accepted in one turn of the event loop, so that pending ones get their turn."""
+ACCEPT_RETRY_S = 0.5
+"""Seconds without accepting after the limit of open files was reached."""
+UNIX_PEEK_INTERVAL_S = 0.02
+"""Seconds between two peeks at a unix socket, for which Linux does not implement SO_RCVLOWAT."""
 _PEEK = socket.MSG_PEEK | socket.MSG_DONTWAIT
-_NO_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
-class Taker(Candidate, Protocol):
-    """A worker that connections can be given to."""
+class BalancedWorker(Candidate, Protocol):
+    """A worker to which connections can be passed."""
 
     @property
     def broken(self) -> bool:
-        """Whether it is gone."""
+        """Whether the worker is gone."""
 
-    def give(self, connection: socket.socket) -> bool:
-        """Hand a connection over; False if it was not taken."""
-
-
-Worker = TypeVar("Worker", bound=Taker)
+    def pass_socket(self, connection: socket.socket) -> bool:
+        """Pass a connection to the worker; False if it was not accepted."""
 
 
-class _Waiting:
-    """A connection whose head is not there yet."""
+Worker = TypeVar("Worker", bound=BalancedWorker)
+
+
+class _PendingHead:
+    """A connection whose request head is incomplete."""
 
     __slots__ = ("connection", "deadline_s", "peer", "seen", "timer")
 
@@ -64,18 +70,19 @@ class _Waiting:
 
 
 class Balancer:
-    """Serves one listening socket, in the running loop.
+    """Serves one listening socket, in the running event loop.
 
     Args:
-        listener: listening, not blocking; closed with the balancer.
-        choice: the workers.
-        proxies: whose X-Forwarded-For is believed.
-        reads_heads: False with TLS: then a connection is handed over at once.
-        head_limit_s: seconds that a head may take; then the connection is answered 408 and closed.
+        listener: listening and non-blocking; closed with the balancer.
+        choice: the available workers.
+        proxies: whose X-Forwarded-For is trusted.
+        reads_heads: False with TLS, where each connection is passed on at once.
+        head_limit_s: seconds that a head may take; after that, the answer is 408 and the connection is closed.
 
     Attributes:
-        counters: what happened how often: `accepted`, `handed_over`, `heads_too_slow`, `heads_too_large`,
-            `left_early` (clients gone before their head was complete), `refused` (no worker took it).
+        counters: `connections_accepted`; of these, `connections_passed` to a worker, `heads_timed_out`,
+            `heads_too_large`, `connections_abandoned` (closed by the client before the head was complete) and
+            `connections_rejected` (no worker accepted the connection).
     """
 
     def __init__(
@@ -95,15 +102,15 @@ class Balancer:
         self._head_limit_s = head_limit_s
         self._loop = asyncio.get_running_loop()
         self._buffer = bytearray(MAX_HEAD_BYTES)
-        self._waiting: OrderedDict[int, _Waiting] = OrderedDict()
-        self._cut_timer: asyncio.TimerHandle | None = None
+        self._pending: OrderedDict[int, _PendingHead] = OrderedDict()
+        self._expiry_timer: asyncio.TimerHandle | None = None
         self._is_accepting = False
-        self._notices = LimitedLog(log)
+        self._limited_log = LimitedLog(log)
 
     @property
-    def waiting(self) -> int:
-        """How many connections have not sent their whole head yet."""
-        return len(self._waiting)
+    def pending_heads(self) -> int:
+        """Number of connections whose request head is incomplete."""
+        return len(self._pending)
 
     def resume(self) -> None:
         """Accept connections."""
@@ -112,137 +119,136 @@ class Balancer:
             self._loop.add_reader(self._listener.fileno(), self._accept)
 
     def pause(self) -> None:
-        """Accept nothing; new connections wait in the kernel, up to the listener's backlog."""
+        """Stop accepting. New connections wait in the kernel, up to the backlog of the listener."""
         if self._is_accepting:
             self._is_accepting = False
             self._loop.remove_reader(self._listener.fileno())
 
     def close(self) -> None:
-        """Stop listening, and close connections whose head is not complete."""
+        """Stop listening, and close the connections whose request head is incomplete."""
         self.pause()
         self._listener.close()
-        for waiting in list(self._waiting.values()):
-            self._forget(waiting)
-            waiting.connection.close()
-        if self._cut_timer is not None:
-            self._cut_timer.cancel()
+        for pending in list(self._pending.values()):
+            self._stop_waiting(pending)
+            pending.connection.close()
+        if self._expiry_timer is not None:
+            self._expiry_timer.cancel()
 
     def _accept(self) -> None:
         accepted = self._accept_some()
-        self.counters["accepted"] += len(accepted)
-        # All first, so that the heads of the early ones have time to come: a second look costs more.
+        self.counters["connections_accepted"] += len(accepted)
+        # Accept all of them first, so that the heads have time to arrive: a second peek costs more.
         for connection, peer in accepted:
             self._begin(connection, peer[0] if isinstance(peer, tuple) else None)
 
     def _accept_some(self) -> list[tuple[socket.socket, Any]]:
         accepted = []
-        for _ in range(ACCEPTS_A_TURN):
+        for _ in range(MAX_ACCEPTS_PER_TURN):
             try:
                 accepted.append(self._listener.accept())
             except BlockingIOError:
                 break
             except OSError as error:
-                if error.errno in _NO_FILES:
-                    self._rest(error)
+                if error.errno in _OUT_OF_RESOURCES:
+                    self._pause_accepting(error)
                     break
-                # else that client has gone already
+                # else the client has closed the connection already
         return accepted
 
-    def _rest(self, error: OSError) -> None:
-        self._notices.warning(
-            "cannot_accept", error=error.strerror, hint="raise the limit of open files (ulimit -n)"
+    def _pause_accepting(self, error: OSError) -> None:
+        self._limited_log.warning(
+            "accept_failed", error=error.strerror, hint="raise the limit of open files (ulimit -n)"
         )
         self.pause()
-        self._loop.call_later(NO_FILES_PAUSE_S, self.resume)
+        self._loop.call_later(ACCEPT_RETRY_S, self.resume)
 
     def _begin(self, connection: socket.socket, peer: str | None) -> None:
         if not self._reads_heads:
-            self._hand_over(connection, RequestHead(), peer)
+            self._dispatch(connection, RequestHead(), peer)
             return
-        waiting = _Waiting(connection, peer, self._loop.time() + self._head_limit_s)
-        self._look(waiting)
+        self._inspect(_PendingHead(connection, peer, self._loop.time() + self._head_limit_s))
 
-    def _look(self, waiting: _Waiting) -> None:
-        """Hand it over if its head is complete; else wait for more of it."""
+    def _inspect(self, pending: _PendingHead) -> None:
+        """Pass the connection on if its head is complete; otherwise wait for more bytes."""
         try:
-            size = waiting.connection.recv_into(self._buffer, MAX_HEAD_BYTES, _PEEK)
+            size = pending.connection.recv_into(self._buffer, MAX_HEAD_BYTES, _PEEK)
         except BlockingIOError:
-            self._wait(waiting, 0)
+            self._wait_for_more(pending, 0)
             return
         except OSError:
             size = 0
-        end = head_end(self._buffer, size, waiting.seen)
+        end = head_end(self._buffer, size, pending.seen)
         if end is not None:
-            self._forget(waiting)
-            self._hand_over(waiting.connection, parse_head(bytes(self._buffer[:end])), waiting.peer)
+            self._stop_waiting(pending)
+            self._dispatch(pending.connection, parse_head(bytes(self._buffer[:end])), pending.peer)
         elif size == MAX_HEAD_BYTES:
-            self._drop(waiting, "heads_too_large", HEAD_TOO_LARGE)
-        elif size == 0 or (size == waiting.seen and has_ended(waiting.connection)):
-            self._drop(waiting, "left_early")
+            self._drop(pending, "heads_too_large", HEAD_TOO_LARGE)
+        elif size == 0 or (size == pending.seen and peer_has_closed(pending.connection)):
+            self._drop(pending, "connections_abandoned")
         else:
-            self._wait(waiting, size)
+            self._wait_for_more(pending, size)
 
-    def _wait(self, waiting: _Waiting, seen: int) -> None:
-        connection = waiting.connection
-        is_new = connection.fileno() not in self._waiting
+    def _wait_for_more(self, pending: _PendingHead, seen: int) -> None:
+        connection = pending.connection
+        is_new = connection.fileno() not in self._pending
         if is_new:
-            self._waiting[connection.fileno()] = waiting
-            self._cut_later(waiting)
+            self._pending[connection.fileno()] = pending
+            self._schedule_expiry(pending)
         if connection.family == socket.AF_UNIX and seen:
             self._loop.remove_reader(connection.fileno())
-            waiting.timer = self._loop.call_later(UNIX_LOOK_S, self._look, waiting)
+            pending.timer = self._loop.call_later(UNIX_PEEK_INTERVAL_S, self._inspect, pending)
         else:
-            if seen > waiting.seen:
+            if seen > pending.seen:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, seen + 1)
             if is_new:
-                self._loop.add_reader(connection.fileno(), self._look, waiting)
-        waiting.seen = seen
+                self._loop.add_reader(connection.fileno(), self._inspect, pending)
+        pending.seen = seen
 
-    def _forget(self, waiting: _Waiting) -> None:
-        """Wait no more; the connection is as it was accepted."""
-        connection = waiting.connection
-        if self._waiting.pop(connection.fileno(), None) is None:
+    def _stop_waiting(self, pending: _PendingHead) -> None:
+        """Restore the connection to the state in which it was accepted."""
+        connection = pending.connection
+        if self._pending.pop(connection.fileno(), None) is None:
             return
         self._loop.remove_reader(connection.fileno())
-        if waiting.timer is not None:
-            waiting.timer.cancel()
-        if waiting.seen and connection.family != socket.AF_UNIX:
+        if pending.timer is not None:
+            pending.timer.cancel()
+        if pending.seen and connection.family != socket.AF_UNIX:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
 
-    def _hand_over(self, connection: socket.socket, head: RequestHead, peer: str | None) -> None:
+    def _dispatch(self, connection: socket.socket, head: RequestHead, peer: str | None) -> None:
         address = self._proxies.client_address(peer, head.forwarded_for)
         while (worker := self._choice.pick(head.sid, address)) is not None:
-            if worker.give(connection):
-                self.counters["handed_over"] += 1
+            if worker.pass_socket(connection):
+                self.counters["connections_passed"] += 1
                 return
             if not worker.broken:
-                break  # it has not taken its last thousand yet
+                break  # its queue is full
             self._choice.remove(worker)
-        self._refuse(connection, "refused", NO_WORKER)
+        self._reject(connection, "connections_rejected", NO_WORKER)
 
-    def _drop(self, waiting: _Waiting, why: str, answer: bytes = b"") -> None:
-        self._forget(waiting)
-        if answer:
-            self._refuse(waiting.connection, why, answer, client=waiting.peer, bytes=waiting.seen)
+    def _drop(self, pending: _PendingHead, counter: str, response: bytes = b"") -> None:
+        self._stop_waiting(pending)
+        if response:
+            self._reject(pending.connection, counter, response, client=pending.peer, bytes=pending.seen)
         else:
-            self.counters[why] += 1
-            waiting.connection.close()
+            self.counters[counter] += 1
+            pending.connection.close()
 
-    def _refuse(self, connection: socket.socket, why: str, answer: bytes, **facts: object) -> None:
-        self.counters[why] += 1
-        self._notices.warning("connection_refused", why=why, total=self.counters[why], **facts)
-        refuse(connection, answer)
+    def _reject(self, connection: socket.socket, counter: str, response: bytes, **facts: object) -> None:
+        self.counters[counter] += 1
+        self._limited_log.warning("connection_rejected", reason=counter, total=self.counters[counter], **facts)
+        respond_and_close(connection, response)
 
-    def _cut_later(self, waiting: _Waiting) -> None:
-        """All have the same limit, so the oldest is due first and one timer does."""
-        if self._cut_timer is None:
-            self._cut_timer = self._loop.call_at(waiting.deadline_s, self._cut)
+    def _schedule_expiry(self, pending: _PendingHead) -> None:
+        """Set the timer for the oldest connection. One timer suffices, because all have the same time limit."""
+        if self._expiry_timer is None:
+            self._expiry_timer = self._loop.call_at(pending.deadline_s, self._expire)
 
-    def _cut(self) -> None:
-        self._cut_timer = None
+    def _expire(self) -> None:
+        self._expiry_timer = None
         now = self._loop.time()
-        for waiting in list(self._waiting.values()):
-            if waiting.deadline_s > now:
-                self._cut_later(waiting)
+        for pending in list(self._pending.values()):
+            if pending.deadline_s > now:
+                self._schedule_expiry(pending)
                 return
-            self._drop(waiting, "heads_too_slow", HEAD_TOO_SLOW)
+            self._drop(pending, "heads_timed_out", HEAD_TIMED_OUT)

@@ -1,6 +1,7 @@
-"""What stands between the port and the workers, as the supervisor and its crew use it; and the simpler of the two.
+"""The connection dispatcher: accepts connections and passes them to workers, in this process or in acceptors.
 
-The other one is `acceptors.Acceptors`.
+Defines the interface that the supervisor and the worker pool use, and its implementation in one process. The
+other implementation is `acceptor_pool.AcceptorPool`.
 """
 
 from collections.abc import Mapping
@@ -17,44 +18,44 @@ __all__ = ["ConnectionDispatcher", "InProcessDispatcher"]
 
 
 class ConnectionDispatcher(Protocol):
-    """Accepts connections while any worker takes new ones, and gives them to workers."""
+    """Accepts connections while any worker accepts new sessions, and passes them to workers."""
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """What happened how often (see `Balancer`); complete when it has stopped."""
+        """The counters of `Balancer`; complete after `stop`."""
 
     def add(self, worker: WorkerProcess) -> None:
-        """A worker is ready."""
+        """Make a worker available."""
 
     def retire(self, worker: WorkerProcess) -> None:
-        """It gets no new session any more; the requests of those that it has still reach it."""
+        """Stop choosing a worker for new sessions; requests of its existing sessions still reach it."""
 
     def remove(self, worker: WorkerProcess) -> None:
-        """It gets nothing any more."""
+        """Stop choosing a worker at all."""
 
-    async def keep(self) -> None:
-        """Run what it needs; ends by cancellation, or at once if there is nothing.
+    async def run(self) -> None:
+        """Supervise the dispatcher's own processes until cancelled; return at once if there are none.
 
         Raises:
-            ServeError: that ended so often that running it again makes no sense.
+            ServeError: a process keeps exiting.
         """
 
-    async def ready(self) -> None:
-        """Wait until it would accept."""
+    async def wait_ready(self) -> None:
+        """Wait until connections can be accepted."""
 
     def close(self) -> None:
-        """Accept no more. What was accepted, and is on its way to a worker, still reaches it."""
+        """Stop accepting. Connections that were accepted still reach their workers."""
 
     async def stop(self) -> None:
-        """End it, when `keep` has been cancelled and no worker is left."""
+        """Stop the dispatcher, after `run` was cancelled and all workers have exited."""
 
 
 class InProcessDispatcher:
-    """One balancer, in this process; made in the loop.
+    """A dispatcher with one balancer in this process; to be created in the running event loop.
 
     Args:
         options: of the server.
-        listener: the listening socket; closed with it.
+        listener: the listening socket; closed with the dispatcher.
     """
 
     def __init__(self, options: ServeOptions, listener: socket) -> None:
@@ -75,20 +76,20 @@ class InProcessDispatcher:
 
     def add(self, worker: WorkerProcess) -> None:
         self._choice.add(worker)
-        self._choice_changed()
+        self._pause_or_resume()
 
     def retire(self, worker: WorkerProcess) -> None:
         self._choice.retire(worker)
-        self._choice_changed()
+        self._pause_or_resume()
 
     def remove(self, worker: WorkerProcess) -> None:
         self._choice.remove(worker)
-        self._choice_changed()
+        self._pause_or_resume()
 
-    async def keep(self) -> None:
+    async def run(self) -> None:
         return
 
-    async def ready(self) -> None:
+    async def wait_ready(self) -> None:
         return
 
     def close(self) -> None:
@@ -97,8 +98,8 @@ class InProcessDispatcher:
     async def stop(self) -> None:
         self._balancer.close()
 
-    def _choice_changed(self) -> None:
-        if self._choice.open:
+    def _pause_or_resume(self) -> None:
+        if self._choice.accepts_sessions:
             self._balancer.resume()
         else:
             self._balancer.pause()

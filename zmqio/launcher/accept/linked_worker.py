@@ -1,79 +1,79 @@
-"""A worker as an acceptor sees it: a place, a tag, and the link over which it takes connections."""
+"""A worker as an acceptor sees it: a slot, a tag, and the link over which connections are passed."""
 
 import socket
 from typing import Protocol
 
 from zmqio.ids import NodeTag
 from zmqio.launcher.worker.link import WorkerLink
-from zmqio.launcher.worker.messages import Closed, Report, Stopping
+from zmqio.launcher.worker.messages import ConnectionsClosed, WorkerMessage, WorkerStopping
 
-__all__ = ["LinkWatcher", "LinkedWorker"]
+__all__ = ["LinkedWorker", "LinkedWorkerObserver"]
 
 
-class LinkWatcher(Protocol):
-    """Who has to know what becomes of a link."""
+class LinkedWorkerObserver(Protocol):
+    """Is notified of the state of a linked worker."""
 
-    def takes_no_more(self, worker: "LinkedWorker") -> None:
-        """The worker stops."""
+    def worker_stopping(self, worker: "LinkedWorker") -> None:
+        """Called when the worker must get no more connections."""
 
-    def has_ended(self, worker: "LinkedWorker") -> None:
-        """The worker's end is gone, and this one is closed."""
+    def worker_link_ended(self, worker: "LinkedWorker") -> None:
+        """Called when the worker's end is closed; this end is closed, too."""
 
 
 class LinkedWorker:
-    """A worker that connections can be given to.
+    """A worker to which connections can be passed; a `BalancedWorker`.
 
     Args:
-        slot: its place.
+        slot: number of its slot.
         tag: its node tag.
         link: this end of the link to it.
-        watcher: hears of it.
+        observer: notified of its state.
 
     Attributes:
-        leaves: whether its end is expected.
+        is_leaving: whether the end of the link is expected.
     """
 
-    def __init__(self, slot: int, tag: NodeTag, link: socket.socket, watcher: LinkWatcher) -> None:
+    def __init__(self, slot: int, tag: NodeTag, link: socket.socket, observer: LinkedWorkerObserver) -> None:
         self.slot = slot
         self.tag = tag
-        self.leaves = False
+        self.is_leaving = False
         self._closed = 0
-        self._watcher = watcher
-        self._link = WorkerLink(link, self._heard, self._has_ended)
+        self._observer = observer
+        self._link = WorkerLink(link, self._handle, self._on_end)
 
     @property
     def connections(self) -> int:
-        """How many it has of those that it was given over this link."""
-        return self._link.given - self._closed
+        """Number of open connections that were passed over this link."""
+        return self._link.passed - self._closed
 
     @property
     def broken(self) -> bool:
-        """Whether it is gone, as far as the link knows."""
+        """Whether the worker's end of the link is closed."""
         return self._link.broken
 
-    def give(self, connection: socket.socket) -> bool:
-        """Hand a connection over; False if it takes none (see `WorkerLink.give`)."""
-        return self._link.give(connection)
+    def pass_socket(self, connection: socket.socket) -> bool:
+        """Pass a connection to the worker; False if it was not accepted (see `WorkerLink.pass_socket`)."""
+        return self._link.pass_socket(connection)
 
     def finish(self) -> None:
-        """Give it no more; what it was given reaches it."""
-        self.leaves = True
+        """Pass no more connections; those passed before still reach the worker."""
+        self.is_leaving = True
         self._link.finish()
 
     def close(self) -> None:
-        """Close the link, and connections that still wait for the worker."""
+        """Close the link and the connections queued for the worker."""
         self._link.close()
 
-    def _heard(self, report: Report) -> None:
-        match report:
-            case Closed(count):
+    def _handle(self, message: WorkerMessage) -> None:
+        match message:
+            case ConnectionsClosed(count):
                 self._closed += count
-            case Stopping():
-                self._watcher.takes_no_more(self)
+            case WorkerStopping():
+                self._observer.worker_stopping(self)
                 self.finish()
-            case _:  # the rest is for its parent
+            case _:  # meant for the parent
                 pass
 
-    def _has_ended(self) -> None:
+    def _on_end(self) -> None:
         self._link.close()
-        self._watcher.has_ended(self)
+        self._observer.worker_link_ended(self)

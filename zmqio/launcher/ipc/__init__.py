@@ -1,1 +1,1 @@
-"""Between processes: lines of text, and file descriptors."""
+"""Communication between processes: lines of text and file descriptors over socket pairs."""

@@ -1,4 +1,4 @@
-"""One end of a socket over which lines go out, and open sockets with them (SCM_RIGHTS), while lines come in."""
+"""One end of a socket pair that sends lines, with open sockets attached (SCM_RIGHTS), and receives messages."""
 
 import asyncio
 import contextlib
@@ -16,91 +16,91 @@ log = structlog.get_logger(__name__)
 
 _READ_BYTES = 1 << 16
 
-Said = TypeVar("Said")
+MessageT = TypeVar("MessageT")
 
 
-class FdPassingLink(Generic[Said]):
-    """A link of the running loop.
+class FdPassingLink(Generic[MessageT]):
+    """A link in the running event loop.
 
     Args:
         link: one end of a pair of stream sockets.
-        most_waiting: lines that wait here for an end that does not take them.
-        read: puts together what comes in pieces; `ValueError` if it is nothing that the other end may say.
-        heard: gets everything that was said.
-        ended: called at the end of the socket.
-        malformed: the log event of what `read` refuses; the link is broken then.
+        max_pending: lines queued here while the peer does not read; beyond that, `send` fails.
+        decode: turns received bytes into the messages that they complete; raises `ValueError` for malformed ones.
+        on_message: called with each message.
+        on_end: called when the peer's end of the socket is closed.
+        malformed_event: the log event for malformed messages, after which the link is broken.
 
     Attributes:
-        broken: whether the other end is gone.
+        broken: whether the peer is gone.
     """
 
     def __init__(
         self,
         link: socket.socket,
         *,
-        most_waiting: int,
-        read: Callable[[bytes], list[Said]],
-        heard: Callable[[Said], None],
-        ended: Callable[[], None],
-        malformed: str,
+        max_pending: int,
+        decode: Callable[[bytes], list[MessageT]],
+        on_message: Callable[[MessageT], None],
+        on_end: Callable[[], None],
+        malformed_event: str,
     ) -> None:
         link.setblocking(False)
         self.broken = False
         self._socket = link
-        self._most_waiting = most_waiting
-        self._read_pieces = read
-        self._heard = heard
-        self._ended = ended
-        self._malformed = malformed
-        self._waiting: deque[tuple[bytes, socket.socket | None]] = deque()
+        self._max_pending = max_pending
+        self._decode = decode
+        self._on_message = on_message
+        self._on_end = on_end
+        self._malformed_event = malformed_event
+        self._pending: deque[tuple[bytes, socket.socket | None]] = deque()
         self._is_finishing = False
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(link.fileno(), self._read)
 
     @property
-    def is_over(self) -> bool:
-        """Whether nothing is taken any more: the other end is gone, or sees the end soon."""
+    def is_closed(self) -> bool:
+        """Whether the link accepts nothing more to send: the peer is gone, or `finish` was called."""
         return self.broken or self._is_finishing
 
-    def offer(self, line: bytes, passed: socket.socket | None = None) -> bool:
-        """Send a line, and a socket that is closed here then; what is not taken at once follows when it is.
+    def send(self, line: bytes, attached: socket.socket | None = None) -> bool:
+        """Send a line, and a socket that is closed in this process once it is sent; queue both if necessary.
 
         Returns:
-            False if the link is over, or `most_waiting` wait already: the socket is still the caller's.
+            False if the link is closed or `max_pending` lines are queued. The caller keeps the socket then.
         """
-        if self.is_over:
+        if self.is_closed:
             return False
-        if not self._waiting and self._send(line, passed):
+        if not self._pending and self._send_now(line, attached):
             return True
-        if self.broken or len(self._waiting) >= self._most_waiting:
+        if self.broken or len(self._pending) >= self._max_pending:
             return False
-        if not self._waiting:
+        if not self._pending:
             self._loop.add_writer(self._socket.fileno(), self._flush)
-        self._waiting.append((line, passed))
+        self._pending.append((line, attached))
         return True
 
     def finish(self) -> None:
-        """Let the other end see the end of the socket, behind all that it was sent."""
+        """Accept no more to send; shut down the sending side once everything queued is sent."""
         self._is_finishing = True
-        if not self._waiting:
+        if not self._pending:
             with contextlib.suppress(OSError):
                 self._socket.shutdown(socket.SHUT_WR)
 
-    def read_rest(self) -> None:
-        """Hear what an ended process has still said."""
+    def read_remaining(self) -> None:
+        """Handle the messages that a process sent before it exited."""
         while not self.broken and self._read():
             pass
 
     def close(self) -> None:
-        """Close this end, and what still waits."""
+        """Close this end and the queued sockets."""
         if self._socket.fileno() >= 0:
             self._stop()
             self._socket.close()
 
-    def _send(self, line: bytes, passed: socket.socket | None) -> bool:
-        """Whether it was sent, whole: the kernel takes all of a line so short, or nothing."""
-        # As `socket.send_fds` does, without making an array for one number.
-        rights = () if passed is None else ((socket.SOL_SOCKET, socket.SCM_RIGHTS, _packed(passed)),)
+    def _send_now(self, line: bytes, attached: socket.socket | None) -> bool:
+        """Try to send; the kernel accepts so short a line as a whole or not at all."""
+        # As `socket.send_fds` does, without creating an array for one number.
+        rights = () if attached is None else ((socket.SOL_SOCKET, socket.SCM_RIGHTS, _packed_fd(attached)),)
         try:
             self._socket.sendmsg((line,), rights)
         except BlockingIOError:
@@ -108,37 +108,37 @@ class FdPassingLink(Generic[Said]):
         except OSError:
             self._break()
             return False
-        if passed is not None:
-            passed.close()
+        if attached is not None:
+            attached.close()
         return True
 
     def _flush(self) -> None:
-        while self._waiting and self._send(*self._waiting[0]):
-            self._waiting.popleft()
-        if self._waiting:
+        while self._pending and self._send_now(*self._pending[0]):
+            self._pending.popleft()
+        if self._pending:
             return
         self._loop.remove_writer(self._socket.fileno())
         if self._is_finishing:
             self.finish()
 
     def _read(self) -> bool:
-        """Hear what there is; whether there was anything."""
+        """Handle what has been received; return whether there was anything."""
         try:
             data = self._socket.recv(_READ_BYTES)
-            said = self._read_pieces(data)
+            messages = self._decode(data)
         except BlockingIOError:
             return False
         except OSError:
-            data, said = b"", []
+            data, messages = b"", []
         except ValueError as error:
-            log.error(self._malformed, error=str(error))  # noqa: TRY400
-            data, said = b"", []
+            log.error(self._malformed_event, error=str(error))  # noqa: TRY400
+            data, messages = b"", []
         if not data:
             self._stop()
-        for each in said:
-            self._heard(each)
+        for message in messages:
+            self._on_message(message)
         if not data:
-            self._ended()
+            self._on_end()
         return bool(data)
 
     def _stop(self) -> None:
@@ -148,11 +148,11 @@ class FdPassingLink(Generic[Said]):
 
     def _break(self) -> None:
         self.broken = True
-        for _, passed in self._waiting:
-            if passed is not None:
-                passed.close()
-        self._waiting.clear()
+        for _, attached in self._pending:
+            if attached is not None:
+                attached.close()
+        self._pending.clear()
 
 
-def _packed(passed: socket.socket) -> bytes:
-    return struct.pack("i", passed.fileno())
+def _packed_fd(attached: socket.socket) -> bytes:
+    return struct.pack("i", attached.fileno())

@@ -1,23 +1,23 @@
-"""Put lines together from what comes in pieces. Pure."""
+"""Split a byte stream into lines. Pure."""
 
 __all__ = ["LineReader"]
 
-_LONGEST_LINE = 1 << 17
+_MAX_LINE_BYTES = 1 << 17
 
 
 class LineReader:
-    """Lines of bytes that end with a newline."""
+    """Collects received bytes and returns complete lines."""
 
     def __init__(self) -> None:
         self._rest = b""
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The lines that are complete now, without their newlines.
+        """Return the lines that `data` completes, without their newlines.
 
         Raises:
-            ValueError: one has more than 128 KiB: the other end does not speak in such lines.
+            ValueError: a line has more than 128 KiB, so the peer speaks another protocol.
         """
         *lines, self._rest = (self._rest + data).split(b"\n")
-        if len(self._rest) > _LONGEST_LINE:
-            raise ValueError(f"a line of more than {_LONGEST_LINE} bytes")
+        if len(self._rest) > _MAX_LINE_BYTES:
+            raise ValueError(f"line is longer than {_MAX_LINE_BYTES} bytes")
         return lines

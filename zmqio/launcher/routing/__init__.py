@@ -1,1 +1,1 @@
-"""Which worker a connection goes to; pure."""
+"""Which worker a connection belongs to: pure functions of request heads, addresses and known workers."""

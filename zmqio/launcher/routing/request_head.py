@@ -1,7 +1,7 @@
-"""Read from the head of an HTTP request what choosing a worker needs. Pure; never fails on rubbish.
+"""Extract from a request head the facts by which a worker is chosen. Pure; no input is an error.
 
-Knows bytes; must not know sockets or workers. It does not judge a request: what is malformed names no session,
-goes to any worker, and is refused there.
+Knows bytes; must not know sockets or workers. A malformed request names no session, so any worker may get it and
+reject it.
 
 Source: RFC 9112, sections 2.2 (empty lines before a request line; a bare LF may end a line) and 3.2 (forms of the
 request target).
@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 __all__ = ["MAX_HEAD_BYTES", "RequestHead", "head_end", "parse_head"]
 
 MAX_HEAD_BYTES = 1 << 16
-"""Longest head that is waited for, as in h11 and uvicorn; a longer one is refused with 431."""
+"""Longest request head, as in h11 and uvicorn. A longer one is answered 431."""
 
 _LINE_END = re.compile(rb"\r?\n")
 _EMPTY_LINE = re.compile(rb"\n\r?\n")
@@ -24,11 +24,11 @@ _FORWARDED_FOR = re.compile(rb"\nx-forwarded-for[ \t]*:([^\r\n]*)", re.IGNORECAS
 
 @dataclass(frozen=True, slots=True)
 class RequestHead:
-    """What a request says about where it belongs.
+    """The facts of one request head.
 
     Attributes:
-        sid: the session id in its query; None if there is none. Whether it is one was not checked.
-        forwarded_for: the values of its X-Forwarded-For headers, first one first.
+        sid: the session id in the query, not validated; None if there is none.
+        forwarded_for: the values of the X-Forwarded-For headers, in order.
     """
 
     sid: str | None = None
@@ -36,12 +36,12 @@ class RequestHead:
 
 
 def head_end(data: bytes | bytearray, size: int, seen: int = 0) -> int | None:
-    """Where the head ends in `data`: the number of its bytes, or None if its end is not there yet.
+    """Return the length of the head in bytes, or None if it is incomplete.
 
     Args:
-        data: begins with the request; only its first `size` bytes count.
-        size: bytes.
-        seen: how many of them were looked at before, without an end.
+        data: a buffer that begins with the request.
+        size: number of valid bytes in `data`.
+        seen: number of these bytes that an earlier call searched without finding the end.
     """
     leading = _LEADING.match(data, 0, size)
     start = leading.end() if leading else 0
@@ -50,7 +50,7 @@ def head_end(data: bytes | bytearray, size: int, seen: int = 0) -> int | None:
 
 
 def parse_head(head: bytes) -> RequestHead:
-    """Read a complete head."""
+    """Parse a complete head."""
     head = head.lstrip(b"\r\n")
     end = _LINE_END.search(head)
     request_line = head[: end.start()] if end else head
@@ -59,7 +59,7 @@ def parse_head(head: bytes) -> RequestHead:
 
 
 def _sid_of(request_line: bytes) -> str | None:
-    """The last `sid` of the query, as the engine reads it; an empty one is none."""
+    """Return the last `sid` of the query, as the engine does; None if it is empty."""
     target = request_line.split(b" ", 2)[1:2]
     query = target[0].partition(b"#")[0].partition(b"?")[2] if target else b""
     if b"sid" not in query and b"%" not in query:

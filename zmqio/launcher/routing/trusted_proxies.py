@@ -1,6 +1,6 @@
-"""Tell where a request comes from: the peer, or what proxies that are trusted say of it. Pure.
+"""Determine the client address of a request from its peer and the X-Forwarded-For of trusted proxies. Pure.
 
-The rule is uvicorn's, which gets the same list, so that the balancer and the application see the same client.
+The rule is uvicorn's. Uvicorn gets the same list, so the balancer and the application see the same client.
 """
 
 from collections.abc import Sequence
@@ -14,48 +14,48 @@ _Address = IPv4Address | IPv6Address
 
 
 class TrustedProxies:
-    """Proxies whose X-Forwarded-For is believed.
+    """Proxies whose X-Forwarded-For is trusted.
 
     Args:
-        text: addresses and networks separated by commas, for example "127.0.0.1,10.0.0.0/8"; `*` trusts
-            everybody, also a peer on a unix socket, which has no address; empty trusts nobody.
+        text: addresses and networks separated by commas, for example "127.0.0.1,10.0.0.0/8". `*` trusts every
+            peer, including one on a unix socket, which has no address. An empty text trusts none.
 
     Raises:
-        ConfigError: one is neither an address nor a network.
+        ConfigError: an entry is neither an address nor a network.
     """
 
     def __init__(self, text: str) -> None:
         parts = [part.strip() for part in text.split(",") if part.strip()]
-        self._everybody = "*" in parts
+        self._trusts_all = "*" in parts
         self._networks = [_network(part) for part in parts if part != "*"]
 
     def client_address(self, peer: str | None, forwarded_for: Sequence[str]) -> str | None:
-        """The address of the client.
+        """Return the address of the client.
 
         Args:
-            peer: address of the connection's other end; None on a unix socket.
+            peer: address of the connection's peer; None on a unix socket.
             forwarded_for: values of the X-Forwarded-For headers, in order.
 
         Returns:
-            the nearest address that is no trusted proxy's; the farthest where all are; `peer` where it is not
-            trusted itself, or says nothing that is an address.
+            the rightmost address that is not a trusted proxy; the leftmost if all are trusted; `peer` if the peer
+            is not trusted or sent no valid address.
         """
         if not forwarded_for or not self._trusts(_parse(peer)):
             return peer
         chain = [_parse(part) for value in forwarded_for for part in value.split(",")]
-        if self._everybody:
+        if self._trusts_all:
             return peer if chain[0] is None else str(chain[0])
-        nearest = peer
+        client = peer
         for address in reversed(chain):
             if address is None:
-                break  # what stands before rubbish was not written by a proxy that is trusted
-            nearest = str(address)
+                break  # no trusted proxy wrote the entries to the left of an invalid one
+            client = str(address)
             if not self._trusts(address):
                 break
-        return nearest
+        return client
 
     def _trusts(self, address: _Address | None) -> bool:
-        if self._everybody:
+        if self._trusts_all:
             return True
         return address is not None and any(address in network for network in self._networks)
 
@@ -65,12 +65,12 @@ def _network(text: str) -> IPv4Network | IPv6Network:
         return ip_network(text, strict=False)
     except ValueError:
         raise ConfigError(
-            f"trusted proxy {text!r} is not an address (127.0.0.1), a network (10.0.0.0/8) or *"
+            f"trusted proxy {text!r} must be an address (127.0.0.1), a network (10.0.0.0/8) or *"
         ) from None
 
 
 def _parse(text: str | None) -> _Address | None:
-    """An address, also with a port as some proxies write it; None for anything else."""
+    """Parse an address, with or without the port that some proxies append; None for anything else."""
     text = (text or "").strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]

@@ -1,7 +1,7 @@
-"""Choose the worker for a connection. Pure: knows workers by slot, tag and number of connections.
+"""Choose the worker for a connection. Pure: knows workers by slot, node tag and number of connections.
 
-A session id begins with the tag of the worker that made it (`zmqio.ids`), so its owner needs no table. A new
-session goes to the worker with the fewest connections, or to the one that its address stands for.
+A session id begins with the node tag of the worker that created it (`zmqio.ids`), so finding the owner needs no
+table. A new session goes to the worker with the fewest connections, or to the one its client's address maps to.
 """
 
 import hashlib
@@ -16,96 +16,96 @@ Sticky = Literal["sid", "address", "none"]
 
 
 class Candidate(Protocol):
-    """What has to be known of a worker."""
+    """The facts of a worker that the choice depends on."""
 
     @property
     def slot(self) -> int:
-        """Its place; the worker that follows it there has the same."""
+        """Number of its slot, which its successor shares."""
 
     @property
     def tag(self) -> NodeTag:
-        """Begins every session id that it makes."""
+        """Node tag, with which every session id of the worker begins."""
 
     @property
     def connections(self) -> int:
-        """How many it has."""
+        """Number of open connections."""
 
 
 Worker = TypeVar("Worker", bound=Candidate)
 
 
 class WorkerChoice(Generic[Worker]):
-    """The workers that can be chosen, and the rule.
+    """The available workers, and the rule by which one is chosen.
 
     Args:
-        sticky: `sid`: a known session's owner, else the one with the fewest connections. `address`: a known
-            session's owner, else the one that the address stands for; when a worker goes, only its addresses
-            move. `none`: one after the other, whatever the request says.
-        after_slot: among equals the first one chosen is that of the next slot; several choices over the same
-            workers begin at different ones, so that their first connections do not all go to the same.
+        sticky: `sid` chooses the owner of a known session, else the worker with the fewest connections. `address`
+            chooses the owner of a known session, else the worker that the client's address maps to; when a worker
+            leaves, only its addresses are mapped to others. `none` chooses workers in turn.
+        after_slot: the turn begins behind this slot. Several acceptors begin at different slots, so that their
+            first connections do not all reach the same worker.
     """
 
     def __init__(self, sticky: Sticky, *, after_slot: int = -1) -> None:
         self._sticky = sticky
         self._owners: dict[str, Worker] = {}
-        self._takers: list[Worker] = []
-        self._last = after_slot
+        self._accepting: list[Worker] = []
+        self._last_slot = after_slot
 
     def __iter__(self) -> Iterator[Worker]:
-        """Every worker that still gets connections."""
+        """Iterate over the workers that may get connections."""
         return iter(tuple(self._owners.values()))
 
     @property
-    def open(self) -> bool:
-        """Whether any worker takes new sessions."""
-        return bool(self._takers)
+    def accepts_sessions(self) -> bool:
+        """Whether any worker accepts new sessions."""
+        return bool(self._accepting)
 
     def add(self, worker: Worker) -> None:
-        """A worker is ready."""
+        """Make a worker available."""
         self._owners[worker.tag] = worker
-        self._takers.append(worker)
+        self._accepting.append(worker)
 
     def retire(self, worker: Worker) -> None:
-        """It gets no new session any more; the requests of those that it has still reach it."""
-        if worker in self._takers:
-            self._takers.remove(worker)
+        """Stop choosing a worker for new sessions; requests of its existing sessions still reach it."""
+        if worker in self._accepting:
+            self._accepting.remove(worker)
 
     def remove(self, worker: Worker) -> None:
-        """It gets nothing any more."""
+        """Stop choosing a worker at all."""
         self.retire(worker)
         if self._owners.get(worker.tag) is worker:
             del self._owners[worker.tag]
 
     def pick(self, sid: str | None, address: str | None) -> Worker | None:
-        """The worker for a request; None while there is none.
+        """Return the worker for a request, or None if no worker is available.
 
         Args:
-            sid: what its query names as session id; an unknown one goes where a new session would, and is
-                refused there.
-            address: of its client; None if it has none (a unix socket), which counts as a new session by `sid`.
+            sid: session id in the query of the request. An unknown one is treated as a new session; the worker
+                rejects it.
+            address: of the client; None on a unix socket, where `address` chooses by connections instead.
         """
         if self._sticky != "none" and sid is not None and is_sid_shaped(sid):
             owner = self._owners.get(tag_of(sid))
             if owner is not None:
                 return owner
-        if not self._takers:
+        if not self._accepting:
             return None
         if self._sticky == "address" and address is not None:
-            return max(self._takers, key=lambda worker: _weight(address, worker.slot))
-        return self._next_of_fewest() if self._sticky != "none" else self._next(self._takers)
+            return max(self._accepting, key=lambda worker: _weight(address, worker.slot))
+        return self._next_of_fewest() if self._sticky != "none" else self._next(self._accepting)
 
     def _next_of_fewest(self) -> Worker:
-        fewest = min([worker.connections for worker in self._takers])
-        return self._next([worker for worker in self._takers if worker.connections == fewest])
+        fewest = min([worker.connections for worker in self._accepting])
+        return self._next([worker for worker in self._accepting if worker.connections == fewest])
 
     def _next(self, workers: list[Worker]) -> Worker:
-        """In turn, so that workers with as many connections get as many."""
-        following = [worker for worker in workers if worker.slot > self._last]
+        """Choose in turn, so that equally loaded workers get equally many connections."""
+        following = [worker for worker in workers if worker.slot > self._last_slot]
         chosen = min(following or workers, key=lambda worker: worker.slot)
-        self._last = chosen.slot
+        self._last_slot = chosen.slot
         return chosen
 
 
 def _weight(address: str, slot: int) -> bytes:
-    """Rendezvous hashing: every address ranks all slots, and takes the highest that lives."""
+    """Rendezvous hashing: each address ranks all slots, and the highest-ranked available slot is chosen."""
     return hashlib.blake2b(f"{slot} {address}".encode(), digest_size=8).digest()

@@ -1,1 +1,1 @@
-"""Worker processes, and what they and their parent say to each other."""
+"""Worker processes, and how they appear to the processes that pass them connections."""

@@ -1,51 +1,54 @@
-"""The balancer's end of the socket to a worker: connections go out, reports come in."""
+"""The sending end of a socket pair to a worker: sockets go out, the worker's messages come in."""
 
 import socket
 from collections.abc import Callable
 
 from zmqio.launcher.ipc.fd_passing import FdPassingLink
-from zmqio.launcher.worker.messages import PASS, Report, ReportReader
+from zmqio.launcher.worker.messages import FD_MARKER, WorkerMessage, WorkerMessageReader
 
-__all__ = ["MOST_WAITING", "WorkerLink"]
+__all__ = ["MAX_PENDING", "WorkerLink"]
 
-MOST_WAITING = 1_000
-"""Connections that wait here for a worker that does not take them; beyond it they are refused."""
+MAX_PENDING = 1_000
+"""Connections queued for a worker that does not take them; beyond that, further ones are rejected."""
 
 
-class WorkerLink(FdPassingLink[Report]):
-    """Hands connections to one worker.
+class WorkerLink(FdPassingLink[WorkerMessage]):
+    """Passes sockets to one worker.
 
     Args:
         link: one end of a pair of stream sockets.
-        heard: gets every report.
-        ended: called when the worker's end is gone.
+        on_message: called with each message.
+        on_end: called when the worker's end is closed.
 
     Attributes:
-        broken: whether the worker's end is gone.
-        given: how many connections were handed over, or wait for it.
+        broken: whether the worker's end is closed.
+        passed: number of sockets sent or queued so far.
     """
 
     def __init__(
-        self, link: socket.socket, heard: Callable[[Report], None], ended: Callable[[], None] = lambda: None
+        self,
+        link: socket.socket,
+        on_message: Callable[[WorkerMessage], None],
+        on_end: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(
             link,
-            most_waiting=MOST_WAITING,
-            read=ReportReader().feed,
-            heard=heard,
-            ended=ended,
-            malformed="worker_report_malformed",
+            max_pending=MAX_PENDING,
+            decode=WorkerMessageReader().feed,
+            on_message=on_message,
+            on_end=on_end,
+            malformed_event="worker_message_malformed",
         )
-        self.given = 0
+        self.passed = 0
 
-    def give(self, connection: socket.socket) -> bool:
-        """Hand a connection over; it is closed here then.
+    def pass_socket(self, connection: socket.socket) -> bool:
+        """Send a socket to the worker; it is closed in this process then.
 
         Returns:
-            False if the worker takes no more, is gone, or `MOST_WAITING` wait for it already: the connection is
-            still the caller's.
+            False if the worker is stopping or gone, or `MAX_PENDING` sockets are queued for it. The caller keeps
+            the socket then.
         """
-        if not self.offer(PASS, connection):
+        if not self.send(FD_MARKER, connection):
             return False
-        self.given += 1
+        self.passed += 1
         return True

@@ -1,7 +1,7 @@
-"""One worker process: `python -m zmqio.launcher.worker.main`, with its part as JSON in `ZMQIO_SERVE_WORKER`.
+"""A worker process: `python -m zmqio.launcher.worker.main`, with a `WorkerSpec` as JSON in `ZMQIO_SERVE_WORKER`.
 
-Imports the app, serves it on the connections that come over the socket to its parent, or over links to acceptors
-that come over it, and ends when it is told to (SIGTERM) or when the parent is gone.
+Imports the app and serves it on connections that the parent or the acceptors pass to the process. Exits after
+SIGTERM, or when the parent is gone.
 """
 
 import asyncio
@@ -18,121 +18,126 @@ from zmqio.exceptions import ServeError
 from zmqio.hosting.accepted_server import AcceptedServer
 from zmqio.hosting.event_loop import run as run_on_loop
 from zmqio.hosting.options import HttpOptions
-from zmqio.launcher.app_import import AppFailedError, import_app
-from zmqio.launcher.rlimits import open_many_files
-from zmqio.launcher.worker.messages import Failed, WorkerReady, encode
+from zmqio.launcher.app_import import AppImportError, import_app
+from zmqio.launcher.rlimits import raise_open_files_limit
+from zmqio.launcher.worker.messages import WorkerFailed, WorkerReady, encode_worker_message
 from zmqio.launcher.worker.parent_link import ParentLink
-from zmqio.launcher.worker.spec import ENVIRONMENT, WorkerSpec
+from zmqio.launcher.worker.spec import WORKER_SPEC_VARIABLE, WorkerSpec
 from zmqio.logs import configure_logs
 
 __all__ = ["main"]
 
 log = structlog.get_logger(__name__)
 
-EXIT_FAILED = 3
-"""Exit code of a worker that has told why it cannot serve."""
+FAILED_EXIT_CODE = 3
+"""Exit code of a worker that has reported why it cannot serve."""
 
 
 class Worker:
-    """The app, its server, and the links that bring the connections.
+    """The app, its server, and the links over which connections arrive.
 
     Args:
-        part: what to do.
-        app: the app.
+        spec: the settings.
+        app: an ASGI app.
         link: the socket to the parent.
     """
 
-    def __init__(self, part: WorkerSpec, app: Any, link: socket.socket) -> None:
-        self._part = part
+    def __init__(self, spec: WorkerSpec, app: Any, link: socket.socket) -> None:
+        self._spec = spec
         self._server = AcceptedServer(
             app,
-            HttpOptions(**part.http),
-            started=self._started,
+            HttpOptions(**spec.http),
+            on_started=self._on_started,
             before_shutdown=self._before_shutdown,
         )
         self._acceptors: set[ParentLink] = set()
         self._parent = (
-            ParentLink(link, take=self._join, lost=_lose_acceptor, gone=self._parent_gone)
-            if part.takes_links
-            else self._source(link, self._parent_gone)
+            ParentLink(
+                link,
+                on_socket=self._add_acceptor,
+                on_dropped=_ignore_dropped_acceptor,
+                on_end=self._on_parent_lost,
+            )
+            if spec.receives_links
+            else self._connection_link(link, self._on_parent_lost)
         )
 
     async def run(self) -> None:
-        """Serve until the worker is told to stop."""
+        """Serve until SIGTERM or SIGINT."""
         try:
             await self._server.serve()
         finally:
             for link in (self._parent, *self._acceptors):
                 link.close()
 
-    def _started(self) -> None:
+    def _on_started(self) -> None:
         self._parent.open()
-        self._parent.tell(WorkerReady())
+        self._parent.send(WorkerReady())
 
     async def _before_shutdown(self) -> None:
-        await self._parent.finish()  # first: after it no more acceptors come
+        await self._parent.finish()  # first, because it may still bring acceptors
         await asyncio.gather(*(link.finish() for link in self._acceptors))
 
-    def _source(self, link: socket.socket, gone: Callable[[], None]) -> ParentLink:
-        """A link that brings connections, and is told how many of its own have ended."""
+    def _connection_link(self, link: socket.socket, on_end: Callable[[], None]) -> ParentLink:
+        """Create a link that receives connections and reports how many of them are closed."""
 
-        def ended(more: int) -> None:
-            made.tell_closed(more)
+        def on_closed(count: int) -> None:
+            made.report_closed(count)
 
-        intake = self._server.intake(ended)
-        made = ParentLink(link, take=intake.take, lost=intake.lost, gone=gone)
+        source = self._server.add_source(on_closed)
+        made = ParentLink(link, on_socket=source.serve, on_dropped=source.count_dropped, on_end=on_end)
         return made
 
-    def _join(self, link: socket.socket) -> None:
-        """Take connections from one more acceptor; that it goes away ends no connection."""
+    def _add_acceptor(self, link: socket.socket) -> None:
+        """Receive connections from another acceptor. They stay open when the acceptor exits."""
 
-        def leave() -> None:
+        def on_end() -> None:
             self._acceptors.discard(made)
             made.close()
 
-        made = self._source(link, leave)
+        made = self._connection_link(link, on_end)
         self._acceptors.add(made)
         made.open()
 
-    def _parent_gone(self) -> None:
-        """End as after SIGTERM; should that hang, SIGALRM kills."""
-        log.warning("parent_gone")
-        signal.alarm(max(1, round(self._part.stop_limit_s)))
+    def _on_parent_lost(self) -> None:
+        """Stop as after SIGTERM; SIGALRM kills the process if that takes too long."""
+        log.warning("parent_lost")
+        signal.alarm(max(1, round(self._spec.stop_timeout_s)))
         signal.raise_signal(signal.SIGTERM)
 
 
-def _lose_acceptor() -> None:
-    """Nothing to count: the acceptor sees its end closed, and asks for another link."""
+def _ignore_dropped_acceptor() -> None:
+    """Do nothing: the acceptor sees its end closed and asks the supervisor for another link."""
 
 
 def main() -> None:
     """Run the worker that the environment describes."""
-    part = WorkerSpec.from_json(os.environ.pop(ENVIRONMENT))
-    open_many_files()
-    configure_logs(part.log_format, part.log_level, process=f"worker {part.slot}")
-    if part.import_path not in sys.path:
-        sys.path.insert(0, part.import_path)
-    link = socket.socket(fileno=part.link_fd)
-    link.set_inheritable(False)  # processes that the app starts must not hold it open
+    spec = WorkerSpec.from_json(os.environ.pop(WORKER_SPEC_VARIABLE))
+    raise_open_files_limit()
+    configure_logs(spec.log_format, spec.log_level, process=f"worker {spec.slot}")
+    if spec.import_path not in sys.path:
+        sys.path.insert(0, spec.import_path)
+    link = socket.socket(fileno=spec.link_fd)
+    link.set_inheritable(False)  # child processes of the app must not keep it open
     try:
-        worker = Worker(part, import_app(part.app), link)
+        worker = Worker(spec, import_app(spec.app), link)
     except ServeError as error:
-        _fail(link, Failed(str(error), error.traceback if isinstance(error, AppFailedError) else ""))
+        _fail(link, WorkerFailed(str(error), error.traceback if isinstance(error, AppImportError) else ""))
     try:
         run_on_loop(worker.run())
     except SystemExit:
-        _fail(link, Failed("the lifespan of the app failed to start"))
+        _fail(link, WorkerFailed(f"cannot serve app {spec.app!r}: its lifespan failed to start"))
     sys.exit(0)
 
 
-def _fail(link: socket.socket, report: Failed) -> Any:
-    """Tell the parent why, and end."""
+def _fail(link: socket.socket, message: WorkerFailed) -> Any:
+    """Report the failure to the parent and exit."""
     try:
         link.setblocking(True)
-        link.sendall(encode(report))
+        link.sendall(encode_worker_message(message))
     except OSError:
-        sys.stderr.write(f"{report.traceback}\n{report.reason}\n")  # nobody else is left to say it
-    sys.exit(EXIT_FAILED)
+        sys.stderr.write(f"{message.traceback}\n{message.reason}\n")  # the parent is gone
+    sys.exit(FAILED_EXIT_CODE)
 
 
 if __name__ == "__main__":

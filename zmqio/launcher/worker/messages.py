@@ -1,11 +1,11 @@
-"""What a worker tells who gives it connections, its parent or an acceptor: lines of text on their socket. Pure.
+"""Messages of a worker to a process that passes it connections (its parent or an acceptor): lines of text. Pure.
 
-The other way goes one byte with each connection that is handed over (`PASS`).
+In the other direction only sockets travel, each with the byte `FD_MARKER`.
 
-    ready                   it serves
-    closed 3                that many more of the connections that it was given have ended
-    stopping                it has been told to stop, and takes what is on its way until the socket's end
-    failed {"reason": ..}   it cannot serve, and ends
+    ready                   the worker serves
+    closed 3                three more of the connections passed over this link are closed
+    stopping                the worker is stopping, and takes only what was sent before the end of the socket
+    failed {"reason": ..}   the worker cannot serve, and exits
 """
 
 import json
@@ -14,35 +14,44 @@ from typing import TypeAlias
 
 from zmqio.launcher.ipc.line_reader import LineReader
 
-__all__ = ["PASS", "Closed", "Failed", "Report", "ReportReader", "Stopping", "WorkerReady", "encode"]
+__all__ = [
+    "FD_MARKER",
+    "ConnectionsClosed",
+    "WorkerFailed",
+    "WorkerMessage",
+    "WorkerMessageReader",
+    "WorkerReady",
+    "WorkerStopping",
+    "encode_worker_message",
+]
 
-PASS = b"c"
-"""Travels with a connection: SCM_RIGHTS needs at least one byte."""
+FD_MARKER = b"c"
+"""Accompanies each socket, because SCM_RIGHTS needs at least one byte of data."""
 
-_TRACEBACK_CHARACTERS = 20_000
-"""Longest traceback that is handed on; of a longer one, its end."""
+_MAX_TRACEBACK_CHARACTERS = 20_000
+"""Of a longer traceback, only the end is sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerReady:
-    """It serves."""
+    """The worker serves."""
 
 
 @dataclass(frozen=True, slots=True)
-class Closed:
-    """That many more connections have ended."""
+class ConnectionsClosed:
+    """Further connections that were passed over this link are closed: `count` of them."""
 
     count: int
 
 
 @dataclass(frozen=True, slots=True)
-class Stopping:
-    """It takes connections only until the end of the socket."""
+class WorkerStopping:
+    """The worker is stopping, and takes only what was sent before the end of the socket."""
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
-    """It cannot serve.
+class WorkerFailed:
+    """The worker cannot serve.
 
     Attributes:
         reason: one line.
@@ -53,47 +62,47 @@ class Failed:
     traceback: str = ""
 
 
-Report: TypeAlias = WorkerReady | Closed | Stopping | Failed
+WorkerMessage: TypeAlias = WorkerReady | ConnectionsClosed | WorkerStopping | WorkerFailed
 
 
-def encode(report: Report) -> bytes:
-    """The line of a report."""
-    match report:
+def encode_worker_message(message: WorkerMessage) -> bytes:
+    """Encode a message as a line."""
+    match message:
         case WorkerReady():
             return b"ready\n"
-        case Closed(count):
+        case ConnectionsClosed(count):
             return b"closed %d\n" % count
-        case Stopping():
+        case WorkerStopping():
             return b"stopping\n"
-        case Failed(reason, traceback):
-            fields = {"reason": reason, "traceback": traceback[-_TRACEBACK_CHARACTERS:]}
+        case WorkerFailed(reason, traceback):
+            fields = {"reason": reason, "traceback": traceback[-_MAX_TRACEBACK_CHARACTERS:]}
             return f"failed {json.dumps(fields)}\n".encode()
 
 
-class ReportReader:
-    """Puts lines together from what comes in pieces."""
+class WorkerMessageReader:
+    """Decodes messages from a byte stream."""
 
     def __init__(self) -> None:
         self._lines = LineReader()
 
-    def feed(self, data: bytes) -> list[Report]:
-        """The reports that are complete now.
+    def feed(self, data: bytes) -> list[WorkerMessage]:
+        """Return the messages that `data` completes.
 
         Raises:
-            ValueError: it is no report, or an endless one: the other end is no worker of this release.
+            ValueError: a message is malformed or too long, so the peer is not a worker of this release.
         """
         return [_decode(line) for line in self._lines.feed(data)]
 
 
-def _decode(line: bytes) -> Report:
+def _decode(line: bytes) -> WorkerMessage:
     kind, _, rest = line.partition(b" ")
     match kind:
         case b"ready":
             return WorkerReady()
         case b"closed":
-            return Closed(int(rest))
+            return ConnectionsClosed(int(rest))
         case b"stopping":
-            return Stopping()
+            return WorkerStopping()
         case b"failed":
-            return Failed(**json.loads(rest))
-    raise ValueError(f"not a report: {line[:80]!r}")
+            return WorkerFailed(**json.loads(rest))
+    raise ValueError(f"{line[:80]!r} is not a worker message")

@@ -1,6 +1,7 @@
-"""A worker's end of a socket to who gives it connections: these come in, reports go out.
+"""The worker's end of a socket pair over which it receives connections and sends messages.
 
-That is its parent or, where several processes accept, each of those; its parent then hands it the links to them.
+The other end belongs to the parent. With several acceptors each of them has such a link to the worker, and the
+parent's link carries the worker's ends of these links instead of connections.
 """
 
 import asyncio
@@ -10,43 +11,48 @@ from collections.abc import Callable
 
 import structlog
 
-from zmqio.launcher.worker.messages import Closed, Report, Stopping, encode
+from zmqio.launcher.worker.messages import (
+    ConnectionsClosed,
+    WorkerMessage,
+    WorkerStopping,
+    encode_worker_message,
+)
 
 __all__ = ["ParentLink"]
 
 log = structlog.get_logger(__name__)
 
-TAKES_A_TURN = 64
-"""Most connections that are taken in one turn of the loop, so that those that are open get theirs."""
-FINISH_LIMIT_S = 2.0
-"""How long the other end may take to answer that nothing more will come."""
-_SPACE = socket.CMSG_LEN(struct.calcsize("i"))
+MAX_SOCKETS_PER_TURN = 64
+"""Sockets received in one turn of the event loop, so that open connections get their turn."""
+STOP_TIMEOUT_S = 2.0
+"""Seconds that the peer may take to close its end after the worker has announced its stop."""
+_FD_SPACE = socket.CMSG_LEN(struct.calcsize("i"))
 _CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 
 class ParentLink:
-    """Takes what the other end hands over.
+    """Receives sockets.
 
     Args:
         link: one end of a pair of stream sockets.
-        take: gets every socket.
-        lost: called for a socket that came to nothing, because this process may open no more files.
-        gone: called when the other end was closed unasked.
+        on_socket: called with each socket.
+        on_dropped: called for a socket that could not be received, because this process has too many open files.
+        on_end: called when the peer's end is closed before `finish`.
     """
 
     def __init__(
         self,
         link: socket.socket,
         *,
-        take: Callable[[socket.socket], None],
-        lost: Callable[[], None],
-        gone: Callable[[], None],
+        on_socket: Callable[[socket.socket], None],
+        on_dropped: Callable[[], None],
+        on_end: Callable[[], None],
     ) -> None:
         link.setblocking(False)
         self._socket = link
-        self._take = take
-        self._lost = lost
-        self._gone = gone
+        self._on_socket = on_socket
+        self._on_dropped = on_dropped
+        self._on_end = on_end
         self._unsent = b""
         self._closed = 0
         self._is_open = False
@@ -54,36 +60,36 @@ class ParentLink:
         self._is_finishing = False
 
     def open(self) -> None:
-        """Begin to take connections."""
+        """Begin to receive sockets."""
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._socket.fileno(), self._read)
         self._is_open = True
 
-    def tell(self, report: Report) -> None:
-        """Send a report; what the socket does not take at once follows when it does."""
+    def send(self, message: WorkerMessage) -> None:
+        """Send a message; queue what the socket does not accept at once."""
         if self._is_open:
-            self._unsent += encode(report)
+            self._unsent += encode_worker_message(message)
             self._flush()
 
-    def tell_closed(self, count: int) -> None:
-        """Report that `count` more connections have ended; many become one report while the parent is busy."""
+    def report_closed(self, count: int) -> None:
+        """Report that `count` more connections are closed. Reports that have to wait are merged into one."""
         self._closed += count
         if self._is_open and not self._unsent:
             self._flush()
 
     async def finish(self) -> None:
-        """Let the other end send no more, and take what is on its way; after 2 s without its answer go on."""
+        """Announce the stop, and receive until the peer closes its end, for at most 2 s."""
         if not self._is_open:
             return
         self._is_finishing = True
-        self.tell(Stopping())
+        self.send(WorkerStopping())
         try:
-            await asyncio.wait_for(self._ended.wait(), FINISH_LIMIT_S)
+            await asyncio.wait_for(self._ended.wait(), STOP_TIMEOUT_S)
         except TimeoutError:
-            log.warning("stop_not_answered", limit_s=FINISH_LIMIT_S)
+            log.warning("stop_confirmation_timed_out", timeout_s=STOP_TIMEOUT_S)
 
     def close(self) -> None:
-        """Close this end, if it was opened; to be called in the loop."""
+        """Close this end, if it was opened; to be called in the event loop."""
         if self._is_open:
             self._is_open = False
             self._loop.remove_reader(self._socket.fileno())
@@ -91,39 +97,39 @@ class ParentLink:
             self._socket.close()
 
     def _read(self) -> None:
-        for _ in range(TAKES_A_TURN):
+        for _ in range(MAX_SOCKETS_PER_TURN):
             try:
-                # Not `recv_fds`, which ignores its flags: what the app starts would inherit every connection.
-                data, passed, _, _ = self._socket.recvmsg(1, _SPACE, _CLOEXEC)
+                # Not `recv_fds`, which ignores its flags: child processes of the app would inherit the sockets.
+                data, passed, _, _ = self._socket.recvmsg(1, _FD_SPACE, _CLOEXEC)
             except BlockingIOError:
                 return
             except OSError:
                 data, passed = b"", []
             if not data:
-                self._has_ended()
+                self._end()
                 return
             if passed:
                 (fd,) = struct.unpack("i", passed[0][2])
-                self._take(socket.socket(fileno=fd))
+                self._on_socket(socket.socket(fileno=fd))
             else:
-                log.error("connection_lost_no_more_files", hint="raise the limit of open files (ulimit -n)")
-                self._lost()
+                log.error("socket_dropped", reason="too many open files", hint="raise the limit (ulimit -n)")
+                self._on_dropped()
 
-    def _has_ended(self) -> None:
+    def _end(self) -> None:
         self._loop.remove_reader(self._socket.fileno())
         self._ended.set()
         if not self._is_finishing:
-            self._gone()
+            self._on_end()
 
     def _flush(self) -> None:
         if self._closed and not self._unsent:
-            self._unsent, self._closed = encode(Closed(self._closed)), 0
+            self._unsent, self._closed = encode_worker_message(ConnectionsClosed(self._closed)), 0
         try:
             self._unsent = self._unsent[self._socket.send(self._unsent) :]
         except BlockingIOError:
             pass
         except OSError:
-            self._unsent, self._closed = b"", 0  # the end of the socket tells the rest
+            self._unsent, self._closed = b"", 0  # the peer is gone; `_read` handles that
         if self._unsent or self._closed:
             self._loop.add_writer(self._socket.fileno(), self._flush)
         else:

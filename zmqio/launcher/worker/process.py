@@ -1,4 +1,4 @@
-"""One worker as the supervisor sees it: a process, its link, how far it has come, and how it ends."""
+"""A worker as its parent sees it: the process, the link to it, its state and its exit."""
 
 import asyncio
 import contextlib
@@ -12,80 +12,89 @@ from typing import Protocol
 
 from zmqio.exceptions import ServeError
 from zmqio.ids import NodeTag
-from zmqio.launcher.process_exit import describe_ending, stop_process
+from zmqio.launcher.process_exit import describe_exit, stop_process
 from zmqio.launcher.worker.link import WorkerLink
-from zmqio.launcher.worker.messages import Closed, Failed, Report, Stopping, WorkerReady
+from zmqio.launcher.worker.messages import (
+    ConnectionsClosed,
+    WorkerFailed,
+    WorkerMessage,
+    WorkerReady,
+    WorkerStopping,
+)
 
-__all__ = ["Watcher", "WorkerProcess"]
+__all__ = ["WorkerObserver", "WorkerProcess"]
 
 COMMAND = (sys.executable, "-m", "zmqio.launcher.worker.main")
 
 
-class Watcher(Protocol):
-    """Who has to know what becomes of a worker."""
+class WorkerObserver(Protocol):
+    """Is notified of the state of a worker."""
 
-    def is_ready(self, worker: "WorkerProcess") -> None:
-        """It serves."""
+    def worker_ready(self, worker: "WorkerProcess") -> None:
+        """Called when the worker serves."""
 
-    def takes_no_new(self, worker: "WorkerProcess") -> None:
-        """It was retired."""
+    def worker_retired(self, worker: "WorkerProcess") -> None:
+        """Called when the worker must get no new sessions."""
 
-    def takes_no_more(self, worker: "WorkerProcess") -> None:
-        """It stops; called at least once before `has_ended`."""
+    def worker_stopping(self, worker: "WorkerProcess") -> None:
+        """Called when the worker must get no more connections; at least once before `worker_exited`."""
 
-    def has_ended(self, worker: "WorkerProcess") -> None:
-        """Its process has ended, and all that it said was heard."""
+    def worker_exited(self, worker: "WorkerProcess") -> None:
+        """Called when the process has exited and all its messages are handled."""
 
 
 class WorkerProcess:
-    """A worker that was started; a `Candidate` of the balancer's choice.
+    """A worker process; a `BalancedWorker`.
 
     Args:
-        slot: its place.
+        slot: number of its slot.
         tag: its node tag.
-        watcher: hears of it.
-        process: the process.
-        link: this end of its link.
+        observer: notified of its state.
+        process: the running process.
+        link: this end of the socket pair to it.
 
     Attributes:
-        failure: what it said if it could not serve.
-        was_ready: whether it has ever served.
-        settled: it is ready, or has ended.
-        ended: the process has ended.
+        failure: why the worker cannot serve, if it reported that.
+        was_ready: whether it has been ready.
+        ready_or_exited: set when it is ready or has exited.
+        exited: set when it has exited.
     """
 
-    def __init__(self, slot: int, tag: NodeTag, watcher: Watcher, process: Process, link: socket.socket) -> None:
+    def __init__(
+        self, slot: int, tag: NodeTag, observer: WorkerObserver, process: Process, link: socket.socket
+    ) -> None:
         self.slot = slot
         self.tag = tag
-        self.failure: Failed | None = None
+        self.failure: WorkerFailed | None = None
         self.was_ready = False
-        self.settled = asyncio.Event()
-        self.ended = asyncio.Event()
-        self._watcher = watcher
+        self.ready_or_exited = asyncio.Event()
+        self.exited = asyncio.Event()
+        self._observer = observer
         self._process = process
         self._closed = 0
-        self._link = WorkerLink(link, self._heard)
+        self._link = WorkerLink(link, self._handle)
         self._watch = asyncio.get_running_loop().create_task(self._wait())
 
     @classmethod
     async def start(
-        cls, slot: int, tag: NodeTag, watcher: Watcher, environment: Callable[[int], Mapping[str, str]]
+        cls, slot: int, tag: NodeTag, observer: WorkerObserver, environment: Callable[[int], Mapping[str, str]]
     ) -> "WorkerProcess":
-        """Start one.
+        """Start a process.
 
         Args:
-            slot: its place.
+            slot: number of its slot.
             tag: its node tag.
-            watcher: hears of it.
-            environment: what is added to this process's own, given the file descriptor of the worker's link.
+            observer: notified of its state.
+            environment: returns the variables to add to this process's own, given the worker's file descriptor
+                of the link.
 
         Raises:
-            ServeError: the system starts no process.
+            ServeError: the system cannot start a process.
         """
         ours, theirs = socket.socketpair()
         with theirs:
             try:
-                # A session of its own: Ctrl-C reaches only the supervisor, which stops in its order.
+                # In a session of its own, so that Ctrl-C reaches only the supervisor, which stops all in order.
                 process = await asyncio.create_subprocess_exec(
                     *COMMAND,
                     env={**os.environ, **environment(theirs.fileno())},
@@ -95,68 +104,68 @@ class WorkerProcess:
                 )
             except OSError as error:
                 ours.close()
-                raise ServeError(f"cannot start a worker: {error}") from error
-        return cls(slot, tag, watcher, process, ours)
+                raise ServeError(f"cannot start a worker process: {error}") from error
+        return cls(slot, tag, observer, process, ours)
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """Process id."""
         return self._process.pid
 
     @property
     def connections(self) -> int:
-        """How many it has of those that it was given from here."""
-        return self._link.given - self._closed
+        """Number of open connections that were passed from this process."""
+        return self._link.passed - self._closed
 
     @property
     def broken(self) -> bool:
-        """Whether it is gone, as far as its link knows."""
+        """Whether the worker's end of the link is closed."""
         return self._link.broken
 
     @property
-    def ending(self) -> str:
-        """How it has ended, in words."""
-        return describe_ending(self._process.returncode)
+    def exit_status(self) -> str:
+        """How the process exited, for example "exit code 1"."""
+        return describe_exit(self._process.returncode)
 
-    def give(self, connection: socket.socket) -> bool:
-        """Hand a connection over, or a link to an acceptor; False if it takes none (see `WorkerLink.give`)."""
-        return self._link.give(connection)
+    def pass_socket(self, connection: socket.socket) -> bool:
+        """Pass a connection, or a link to an acceptor; False if it was not accepted (`WorkerLink.pass_socket`)."""
+        return self._link.pass_socket(connection)
 
     def retire(self) -> None:
-        """Let it get no new sessions any more."""
-        self._watcher.takes_no_new(self)
+        """Keep new sessions from the worker."""
+        self._observer.worker_retired(self)
 
-    async def stop(self, limit_s: float) -> bool:
-        """Let it end by SIGTERM; after `limit_s` seconds it is killed. Whether it ended by itself."""
-        ended = await stop_process(self._process, limit_s)
-        await self.ended.wait()
-        return ended
+    async def stop(self, timeout_s: float) -> bool:
+        """Send SIGTERM, and SIGKILL after `timeout_s` seconds; False if SIGKILL was needed."""
+        in_time = await stop_process(self._process, timeout_s)
+        await self.exited.wait()
+        return in_time
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Send it a signal, if it still runs."""
+        """Send a signal, unless the process has exited."""
         if self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):  # it has ended just now
+            with contextlib.suppress(ProcessLookupError):  # it has just exited
                 self._process.send_signal(number)
 
     async def _wait(self) -> None:
         await self._process.wait()
-        self._watcher.takes_no_more(self)
-        self._link.read_rest()
+        self._observer.worker_stopping(self)
+        self._link.read_remaining()
         self._link.close()
-        self._watcher.has_ended(self)
-        self.settled.set()
-        self.ended.set()
+        self._observer.worker_exited(self)
+        self.ready_or_exited.set()
+        self.exited.set()
 
-    def _heard(self, report: Report) -> None:
-        match report:
+    def _handle(self, message: WorkerMessage) -> None:
+        match message:
             case WorkerReady():
                 self.was_ready = True
-                self._watcher.is_ready(self)
-                self.settled.set()
-            case Closed(count):
+                self._observer.worker_ready(self)
+                self.ready_or_exited.set()
+            case ConnectionsClosed(count):
                 self._closed += count
-            case Failed():
-                self.failure = report
-            case Stopping():
-                self._watcher.takes_no_more(self)
+            case WorkerFailed():
+                self.failure = message
+            case WorkerStopping():
+                self._observer.worker_stopping(self)
                 self._link.finish()

@@ -1,64 +1,63 @@
-"""What a worker or an acceptor has to know, as it travels in its environment. Pure."""
+"""The settings of a worker or acceptor process, passed as JSON in its environment. Pure."""
 
 import json
 from dataclasses import asdict, dataclass
 
 from zmqio.launcher.routing.worker_choice import Sticky
 
-__all__ = ["ACCEPTOR_ENVIRONMENT", "ENVIRONMENT", "AcceptorSpec", "WorkerSpec"]
+__all__ = ["ACCEPTOR_SPEC_VARIABLE", "WORKER_SPEC_VARIABLE", "AcceptorSpec", "WorkerSpec"]
 
-ENVIRONMENT = "ZMQIO_SERVE_WORKER"
-ACCEPTOR_ENVIRONMENT = "ZMQIO_SERVE_ACCEPTOR"
+WORKER_SPEC_VARIABLE = "ZMQIO_SERVE_WORKER"
+ACCEPTOR_SPEC_VARIABLE = "ZMQIO_SERVE_ACCEPTOR"
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerSpec:
-    """What one worker has to know.
+    """Settings of one worker.
 
     Attributes:
         app: the app as module:attribute.
-        slot: its number, for the log.
-        link_fd: file descriptor of the socket to its parent.
-        import_path: folder that modules are looked for in first.
-        stop_limit_s: seconds that it may take to end once its parent is gone; then it is killed.
+        slot: number of the slot, for the log.
+        link_fd: file descriptor of the socket to the parent.
+        import_path: folder in which modules are looked for first.
+        stop_timeout_s: seconds that the worker may take to exit once its parent is gone; then it is killed.
         http: fields of `HttpOptions`.
-        takes_links: whether what comes over that socket are links to acceptors, and not connections.
-        log_format, log_level: as of the `zmqio` command.
+        receives_links: whether the parent passes links to acceptors rather than connections.
+        log_format, log_level: the options of the same name of the `zmqio` command.
     """
 
     app: str
     slot: int
     link_fd: int
     import_path: str
-    stop_limit_s: float
+    stop_timeout_s: float
     http: dict[str, str]
-    takes_links: bool = False
+    receives_links: bool = False
     log_format: str = "auto"
     log_level: str = "info"
 
     def to_json(self) -> str:
-        """As text for the environment."""
+        """Encode for the environment."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> "WorkerSpec":
-        """From the environment."""
+        """Decode from the environment."""
         return cls(**json.loads(text))
 
 
 @dataclass(frozen=True, slots=True)
 class AcceptorSpec:
-    """What one acceptor has to know.
+    """Settings of one acceptor.
 
     Attributes:
-        number: its number, for the log.
+        number: of the acceptor, for the log.
         listener_fd: file descriptor of the listening socket.
-        link_fd: file descriptor of the socket to its supervisor.
-        sticky: how it chooses a worker.
-        after_slot: where its choice begins (see `Choice`).
-        reads_heads, head_limit_s: as of `Balancer`.
-        trusted_proxies: as of `TrustedProxies`.
-        log_format, log_level: as of the `zmqio` command.
+        link_fd: file descriptor of the socket to the supervisor.
+        sticky, after_slot: arguments of `WorkerChoice`.
+        reads_heads, head_limit_s: arguments of `Balancer`.
+        trusted_proxies: argument of `TrustedProxies`.
+        log_format, log_level: the options of the same name of the `zmqio` command.
     """
 
     number: int
@@ -73,10 +72,10 @@ class AcceptorSpec:
     log_level: str = "info"
 
     def to_json(self) -> str:
-        """As text for the environment."""
+        """Encode for the environment."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> "AcceptorSpec":
-        """From the environment."""
+        """Decode from the environment."""
         return cls(**json.loads(text))
