@@ -17,7 +17,7 @@ from tests.support.timing import LIMIT_S, wait_until
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 APP = "tests.support.serve_app:app"
-MOUNTED = "tests.support.serve_app:mounted"
+MOUNTED = "tests.support.serve_mounted:mounted"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -22,6 +21,7 @@ from urllib.request import urlopen
 
 from tests.support.forked import Process, start
 from tests.support.node_config import NodeConfig
+from tests.support.process_log import ProcessLog
 from tests.support.timing import LIMIT_S, wait_until
 
 __all__ = ["Cluster", "NodeProcess", "process_environment"]
@@ -54,7 +54,7 @@ class NodeProcess:
         self.config = config
         self._listener = socket.create_server((LOOPBACK, 0))
         self.port: int = self._listener.getsockname()[1]
-        self._log = tempfile.NamedTemporaryFile("w+", prefix="zmqio-node-", suffix=".log")  # noqa: SIM115
+        self._log = ProcessLog("node")
         self._process: Process | None = None
 
     @property
@@ -85,7 +85,7 @@ class NodeProcess:
         """Start the process; it answers when `state` does."""
         fd = self._listener.fileno()
         environment = self.environment() | self.config.environment
-        self._process = start(self.command(fd), env=environment, pass_fds=[fd], stdout=self._log)
+        self._process = start(self.command(fd), env=environment, pass_fds=[fd], stdout=self._log.file)
         self._listener.close()
 
     def command(self, fd: int) -> list[str]:
@@ -143,12 +143,11 @@ class NodeProcess:
 
     def log_text(self) -> str:
         """Everything that it has written."""
-        return Path(self._log.name).read_text(errors="replace")
+        return self._log.text()
 
     def log_lines(self, event: str | None = None) -> list[dict[str, Any]]:
         """Its log lines that are JSON objects, of one event or of all."""
-        lines = [_parse(line) for line in self.log_text().splitlines()]
-        return [line for line in lines if line and event in (None, line.get("event"))]
+        return self._log.lines(event)
 
     async def state(self) -> dict[str, Any]:
         """What `NodeApp.state` says; waits for the process to answer."""
@@ -181,14 +180,6 @@ class NodeProcess:
         with urlopen(f"{self.url}/test/{what}", timeout=LIMIT_S) as answer:
             state: dict[str, Any] = json.load(answer)
             return state
-
-
-def _parse(line: str) -> dict[str, Any]:
-    try:
-        value = json.loads(line)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 class Cluster:

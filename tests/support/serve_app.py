@@ -1,6 +1,6 @@
 """The application that the tests of `zmqio serve` run: Socket.IO, and a few plain requests beside it.
 
-`tests.support.serve_app:app` stands alone, `tests.support.serve_app:mounted` is FastAPI with the same mounted.
+`tests.support.serve_app:app` stands alone. In `tests.support.serve_mounted` it is mounted in a FastAPI app.
 """
 
 import asyncio
@@ -9,11 +9,9 @@ import os
 import signal
 from typing import Any
 
-from fastapi import FastAPI
-
 import zmqio
 
-__all__ = ["app", "io", "mounted"]
+__all__ = ["app", "io", "plain"]
 
 io = zmqio.Server()
 
@@ -75,6 +73,3 @@ class _Plain:
 
 plain = _Plain()
 app = io.asgi(plain)
-mounted = FastAPI()
-mounted.mount("/socket.io", io.asgi())
-mounted.mount("/", plain)

@@ -1,12 +1,10 @@
 """A real `zmqio serve` for end-to-end tests: started on a free port, looked into through its log, stopped."""
 
 import asyncio
-import json
 import os
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +13,7 @@ from typing import Any
 import psutil
 
 from tests.support.cluster import process_environment
+from tests.support.process_log import ProcessLog
 from tests.support.timing import LIMIT_S, wait_until
 
 __all__ = ["ServeProcess"]
@@ -51,7 +50,7 @@ class ServeProcess:
         self._command = [sys.executable, *(command or ("-m", "zmqio", "serve", app, *options))]
         self._environment = process_environment() | (environment or {})
         self._folder = folder
-        self._log = tempfile.NamedTemporaryFile("w+", prefix="zmqio-serve-", suffix=".log")  # noqa: SIM115
+        self._log = ProcessLog("serve")
         self._process: subprocess.Popen[bytes] | None = None
         self._family: dict[int, psutil.Process] = {}
 
@@ -76,8 +75,8 @@ class ServeProcess:
             cwd=self._folder,
             env=self._environment,
             stdin=subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=self._log,
+            stdout=self._log.file,
+            stderr=self._log.file,
         )
 
     @property
@@ -149,12 +148,11 @@ class ServeProcess:
 
     def log_text(self) -> str:
         """Everything that it and its children have written."""
-        return Path(self._log.name).read_text(errors="replace")
+        return self._log.text()
 
     def log_lines(self, event: str) -> list[dict[str, Any]]:
         """Its log lines of one event."""
-        lines = [_parse(line) for line in self.log_text().splitlines()]
-        return [line for line in lines if line.get("event") == event]
+        return self._log.lines(event)
 
     async def wait_log(self, event: str, count: int = 1) -> list[dict[str, Any]]:
         """Wait until an event was logged `count` times."""
@@ -176,11 +174,3 @@ class ServeProcess:
 
     def _has_ended(self) -> bool:
         return self._process is not None and self._process.poll() is not None
-
-
-def _parse(line: str) -> dict[str, Any]:
-    try:
-        value = json.loads(line)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
