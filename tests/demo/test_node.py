@@ -10,7 +10,7 @@ import sys
 from tests.support.cluster import process_environment
 from tests.support.ports import free_port_block
 from tests.support.timing import LIMIT_S
-from zmqio.demo.part import ENVIRONMENT, DemoNodeSpec
+from zmqio.demo.node_spec import ENVIRONMENT, DemoNodeSpec
 
 
 def get(port: int, path: str) -> bytes:

@@ -10,7 +10,7 @@ import socket
 import sys
 
 from zmqio.demo.chat import Chat
-from zmqio.demo.part import ENVIRONMENT, DemoNodeSpec
+from zmqio.demo.node_spec import ENVIRONMENT, DemoNodeSpec
 from zmqio.demo.static import PAGE, StaticFiles
 from zmqio.hosting.event_loop import run as run_on_loop
 from zmqio.hosting.server import serve

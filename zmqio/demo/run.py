@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.panel import Panel
 
 from zmqio.config import DEFAULT_ADDRESS
-from zmqio.demo.part import ENVIRONMENT, DemoNodeSpec
+from zmqio.demo.node_spec import ENVIRONMENT, DemoNodeSpec
 from zmqio.demo.ports import HOST, first_free, listen
 
 __all__ = ["DemoOptions", "run_demo"]

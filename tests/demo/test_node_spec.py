@@ -1,7 +1,7 @@
 """`DemoNodeSpec`: what one node process of the demo has to know."""
 
 from zmqio import __version__
-from zmqio.demo.part import DemoNodeSpec
+from zmqio.demo.node_spec import DemoNodeSpec
 
 URLS = {"A": "http://127.0.0.1:8000", "B": "http://127.0.0.1:8001"}
 
