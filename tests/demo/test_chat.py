@@ -10,7 +10,7 @@ from zmqio.server.server import Server
 
 
 class FakeSocket:
-    """As much of a socket as the chat uses."""
+    """The part of `Socket` that the chat uses."""
 
     def __init__(self, name: Any = None) -> None:
         self.id = "tagA0123456789abcdef"
@@ -32,9 +32,9 @@ async def chat() -> Any:
         yield Chat(io, "A", ["A", "B"])
 
 
-async def test_newcomer_is_told_node_history_and_bus(chat: Chat) -> None:
+async def test_new_client_receives_node_history_and_bus_state(chat: Chat) -> None:
     socket: Any = FakeSocket()
-    await chat._connect(socket, {"name": "  Ada "})
+    await chat._on_connect(socket, {"name": "  Ada "})
     assert socket.data == {"node": "A", "name": "Ada"}
     assert socket.rooms == ["lobby"]
     welcome, bus = socket.emitted
@@ -42,29 +42,29 @@ async def test_newcomer_is_told_node_history_and_bus(chat: Chat) -> None:
     assert bus == ("bus", {"ready": True, "reasons": []})
 
 
-async def test_message_is_acknowledged_and_kept_for_newcomers(chat: Chat) -> None:
+async def test_message_is_acknowledged_and_kept_for_new_clients(chat: Chat) -> None:
     socket: Any = FakeSocket()
-    await chat._connect(socket, None)
-    answer = await chat._said(socket, "x" * (MAX_TEXT_CHARACTERS + 10))
-    assert answer["ok"]
-    assert answer["everywhere"]
+    await chat._on_connect(socket, None)
+    ack = await chat._on_message(socket, "x" * (MAX_TEXT_CHARACTERS + 10))
+    assert ack["ok"]
+    assert ack["everywhere"]
     late: Any = FakeSocket()
-    await chat._connect(late, None)
+    await chat._on_connect(late, None)
     (message,) = late.emitted[0][1]["history"]
     assert (message["from"], message["node"], len(message["text"])) == ("guest", "A", MAX_TEXT_CHARACTERS)
-    assert message["id"] == answer["id"]
+    assert message["id"] == ack["id"]
 
 
 @pytest.mark.parametrize("text", [None, 7, {"a": 1}, "   "])
-async def test_what_is_no_text_is_refused_in_words(chat: Chat, text: Any) -> None:
+async def test_message_that_is_not_text_is_rejected_with_a_reason(chat: Chat, text: Any) -> None:
     socket: Any = FakeSocket()
-    await chat._connect(socket, None)
-    answer = await chat._said(socket, text)
-    assert not answer["ok"]
-    assert "text" in answer["error"]
+    await chat._on_connect(socket, None)
+    ack = await chat._on_message(socket, text)
+    assert not ack["ok"]
+    assert "text" in ack["error"]
 
 
-async def test_watcher_ends_when_it_is_cancelled(chat: Chat) -> None:
+async def test_bus_watcher_can_be_cancelled(chat: Chat) -> None:
     watching = asyncio.create_task(chat.watch_bus(0.01))
     await asyncio.sleep(0)
     watching.cancel()

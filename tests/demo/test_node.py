@@ -1,4 +1,4 @@
-"""The program of one node of the demo; the whole demo is in test_run and tests/e2e."""
+"""The program of one node of the demo; for the whole demo see test_run and tests/e2e."""
 
 import http.client
 import json
@@ -25,16 +25,16 @@ def get(port: int, path: str) -> bytes:
         connection.close()
 
 
-def test_it_serves_the_page_without_a_broker_until_it_is_told_to_stop() -> None:
+def test_node_serves_the_page_without_a_broker_until_it_is_stopped() -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     with listener:
-        part = DemoNodeSpec(
+        spec = DemoNodeSpec(
             "A", {"A": f"http://127.0.0.1:{port}"}, f"tcp://127.0.0.1:{free_port_block(4)}", listener.fileno()
         )
         process = subprocess.Popen(
             [sys.executable, "-m", "zmqio.demo.node"],
-            env=process_environment() | {ENVIRONMENT: part.to_json()},
+            env=process_environment() | {ENVIRONMENT: spec.to_json()},
             pass_fds=[listener.fileno()],
         )
     try:

@@ -1,9 +1,9 @@
-"""Free ports: what is taken is passed over."""
+"""Taken ports are skipped."""
 
 from zmqio.demo.ports import HOST, first_free, listen
 
 
-def test_taken_port_moves_on_to_the_next_free_one() -> None:
+def test_taken_port_is_skipped() -> None:
     with listen(20_100) as first:
         port = first.getsockname()[1]
         with listen(port) as second:
@@ -11,7 +11,7 @@ def test_taken_port_moves_on_to_the_next_free_one() -> None:
             assert second.getsockname()[1] > port
 
 
-def test_block_with_one_taken_port_is_passed_over() -> None:
+def test_block_with_one_taken_port_is_skipped() -> None:
     first = first_free(20_200, 4)
     with listen(first + 2) as taken:
         assert taken.getsockname()[1] == first + 2

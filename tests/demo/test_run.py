@@ -1,9 +1,10 @@
-"""`_watch`: what ends is started again, and a crash loop ends the demo. With real, tiny processes."""
+"""The whole demo: processes that end are restarted, a crash loop ends the demo, and nothing is left behind."""
 
 import asyncio
 import io
 import itertools
 import sys
+from pathlib import Path
 
 import psutil
 from rich.console import Console
@@ -12,53 +13,85 @@ from tests.support.cluster import process_environment
 from tests.support.ports import free_port_block
 from tests.support.timing import wait_until
 from zmqio.demo import run
+from zmqio.demo.process import MAX_CRASHES, DemoProcess
 
 
-def child(program: str) -> run._Child:
-    made = run._Child("node A", [sys.executable, "-c", program])
-    made.start()
-    return made
-
-
-def test_crash_loop_ends_the_demo_and_says_why() -> None:
+def test_crash_loop_ends_the_demo_and_shows_the_error() -> None:
     output = io.StringIO()
-    crashing = child("raise SystemExit(3)")
-    clock = itertools.count(step=10)
+    crashing = DemoProcess("node A", [sys.executable, "-c", "raise SystemExit('no such [thing]')"])
+    crashing.start(0.0)
+    clock = itertools.count()
     assert run._watch([crashing], Console(file=output, width=200), now=lambda: float(next(clock))) == 1
-    assert f"has ended {run.MOST_RESTARTS + 1} times" in output.getvalue()
-    assert "exit code 3" in output.getvalue()
-
-
-def test_stop_ends_a_process_that_was_stopped_by_somebody() -> None:
-    sleeping = child("import time; time.sleep(600)")
-    sleeping.stop()
-    sleeping.wait()
-    assert sleeping.process is not None
-    assert sleeping.process.returncode == -15
-
-
-def test_ending_is_told_in_words() -> None:
-    assert run._ending(-9) == "killed by SIGKILL"
-    assert run._ending(1) == "exit code 1"
-
-
-async def test_nothing_is_left_of_a_demo_that_is_killed() -> None:
-    ports = ["--port", str(free_port_block(2)), "--broker-port", str(free_port_block(4))]
-    demo = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "zmqio", "demo", *ports, env=process_environment(), stdout=asyncio.subprocess.DEVNULL
+    text = output.getvalue()
+    assert (
+        f"node A has ended {MAX_CRASHES} times in a row within 30 s of its start (the last time: exit code 1)"
+        in text
     )
+    assert "  no such [thing]" in text
+    assert text.count("restarts in 2 s") == MAX_CRASHES - 1
+
+
+async def test_demo_whose_nodes_crash_gives_up_with_exit_code_1_and_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os\nif 'ZMQIO_DEMO_NODE' in os.environ:\n"
+        "    os.write(2, b'ImportError: broken installation\\n')\n    os._exit(1)\n"
+    )
+    environment = process_environment() | {"COLUMNS": "200"}
+    environment["PYTHONPATH"] = f"{tmp_path}:{environment['PYTHONPATH']}"
+    demo = await start_demo(environment, stdout=asyncio.subprocess.PIPE)
+    output, _ = await demo.communicate()
+    assert demo.returncode == 1
+    text = output.decode()
+    assert "The demo gives up." in text
+    assert "  ImportError: broken installation" in text
+    assert text.endswith("Everything that the demo started has stopped.\n")
+
+
+async def test_demo_runs_with_standard_input_closed() -> None:
+    """With descriptor 0 free, the first node's listener got it, and lost it to the node's own standard input."""
+    demo = await start_demo(process_environment(), "0<&-", stdout=asyncio.subprocess.DEVNULL)
     process = psutil.Process(demo.pid)
     try:
         await wait_until(lambda: len(process.children()) == 3, "the broker and two nodes")
         children = process.children()
+        await wait_until(lambda: all(map(serves, children[1:])), "both nodes serve")
+        assert process.children() == children
+    finally:
+        demo.terminate()
+        await demo.wait()
+    assert demo.returncode == 0
+
+
+async def test_killed_demo_leaves_no_process_behind() -> None:
+    demo = await start_demo(process_environment(), stdout=asyncio.subprocess.DEVNULL)
+    process = psutil.Process(demo.pid)
+    try:
+        await wait_until(lambda: len(process.children()) == 3, "the broker and two nodes")
+        children = process.children()
+        await wait_until(lambda: all(map(serves, children[1:])), "both nodes serve")
     finally:
         demo.kill()
         await demo.wait()
-    await wait_until(lambda: not any(map(runs, children)), "their end")
+    await wait_until(lambda: not any(map(runs, children)), "the end of the broker and the nodes")
+
+
+async def start_demo(
+    environment: dict[str, str], redirect: str = "", *, stdout: int
+) -> asyncio.subprocess.Process:
+    ports = ["--port", str(free_port_block(2)), "--broker-port", str(free_port_block(4))]
+    shell = ["sh", "-c", f'exec "$0" "$@" {redirect}']
+    return await asyncio.create_subprocess_exec(
+        *shell, sys.executable, "-m", "zmqio", "demo", *ports, env=environment, stdout=stdout
+    )
+
+
+def serves(node: psutil.Process) -> bool:
+    """Whether a node is connected to the broker, which it is only after its start."""
+    return any(connection.status == psutil.CONN_ESTABLISHED for connection in node.net_connections("tcp"))
 
 
 def runs(process: psutil.Process) -> bool:
-    """Not ended, and not only waiting to be noticed by whoever has inherited it."""
+    """Whether a process runs; a zombie does not."""
     try:
         return process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

@@ -1,4 +1,4 @@
-"""The page's files, and nothing else."""
+"""The app serves the page's files and nothing else."""
 
 import json
 from pathlib import Path
@@ -33,14 +33,14 @@ async def test_page_is_at_the_root_with_a_strict_policy(app: StaticFiles) -> Non
     assert b"<html" in body
 
 
-async def test_config_is_made_at_each_request(app: StaticFiles) -> None:
+async def test_config_is_created_for_each_request(app: StaticFiles) -> None:
     status, headers, body = await get(app, "/config.json")
     assert (status, json.loads(body)) == (200, {"node": "A"})
     assert headers["content-type"].startswith("application/json")
 
 
 @pytest.mark.parametrize("path", ["/../chat.py", "/..%2fchat.py", "/nothing", "//etc/passwd"])
-async def test_no_path_leads_out_of_the_folder(app: StaticFiles, path: str) -> None:
+async def test_no_path_leads_outside_the_folder(app: StaticFiles, path: str) -> None:
     assert (await get(app, path))[0] == 404
 
 

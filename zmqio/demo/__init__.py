@@ -1,5 +1,5 @@
 """`zmqio demo`: a broker, two nodes and a chat page, for the first minute with zmqio.
 
-chat: the application    node: one process that serves it    static: the page's files
-run: starts everything, keeps it running and stops it        ports: finds free ones
+run: starts the processes, keeps them running, stops them    process: one of these processes    ports: free ports
+node: a node process    node_spec: its settings    chat: the application    static: the page
 """

@@ -1,6 +1,6 @@
-"""The chat of the demo: every message says which node it came from.
+"""The chat application of the demo: every message names the node that it was sent from.
 
-Knows a `zmqio.Server` and nothing of processes and ports.
+Knows a `zmqio.Server`; knows neither processes nor ports.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ MAX_NAME_CHARACTERS = 40
 
 
 class Chat:
-    """One node's half of the chat.
+    """The part of the chat that runs on one node.
 
     Args:
         io: the server of this node.
@@ -42,43 +42,43 @@ class Chat:
         self._history: deque[dict[str, Any]] = deque(maxlen=HISTORY_MESSAGES)
         self._numbers = itertools.count(1)
         self._tasks: set[asyncio.Task[None]] = set()
-        io.on("connect", self._connect)
-        io.on("disconnect", self._disconnect)
-        io.on("chat message", self._said)
-        io.on("nickname", self._named)
-        io.on_server_side("said")(self._history.append)
-        io.on_node("joined")(self._node_changed)
-        io.on_node("left")(self._node_changed)
+        io.on("connect", self._on_connect)
+        io.on("disconnect", self._on_disconnect)
+        io.on("chat message", self._on_message)
+        io.on("nickname", self._on_nickname)
+        io.on_server_side("history")(self._history.append)
+        io.on_node("joined")(self._on_node_change)
+        io.on_node("left")(self._on_node_change)
 
     async def watch_bus(self, interval_s: float = 0.5) -> None:
-        """Tell the clients of this node when it loses and finds the others; runs until it is cancelled."""
-        told = None
+        """Report changes of the bus state to this node's clients, until cancelled."""
+        reported = None
         while True:
             health = self._io.health()
-            if (health.ready, health.reasons) != told:
-                told = (health.ready, health.reasons)
-                await self._io.local.emit("bus", _bus(health.ready, health.reasons))
+            if (health.ready, health.reasons) != reported:
+                reported = (health.ready, health.reasons)
+                await self._io.local.emit("bus", _bus_state(health.ready, health.reasons))
             await asyncio.sleep(interval_s)
 
-    async def _connect(self, socket: Socket, auth: Any) -> None:
+    async def _on_connect(self, socket: Socket, auth: Any) -> None:
         socket.data["node"] = self._node
         socket.data["name"] = _name(auth.get("name") if isinstance(auth, dict) else None)
         health = self._io.health()
         await socket.emit("welcome", {"node": self._node, "sid": socket.id, "history": list(self._history)})
-        await socket.emit("bus", _bus(health.ready, health.reasons))
+        await socket.emit("bus", _bus_state(health.ready, health.reasons))
         await socket.join(LOBBY)
-        self._later(self._tell_presence())
+        self._start_task(self._send_presence())
 
-    async def _disconnect(self, _socket: Socket, _reason: str) -> None:
-        self._later(self._tell_presence())
+    async def _on_disconnect(self, _socket: Socket, _reason: str) -> None:
+        self._start_task(self._send_presence())
 
-    async def _named(self, socket: Socket, name: Any) -> None:
+    async def _on_nickname(self, socket: Socket, name: Any) -> None:
         socket.data["name"] = _name(name)
 
-    async def _said(self, socket: Socket, text: Any) -> dict[str, Any]:
+    async def _on_message(self, socket: Socket, text: Any) -> dict[str, Any]:
         text = _clean(text, MAX_TEXT_CHARACTERS)
         if not text:
-            return {"ok": False, "error": "a message has to be text, and not empty"}
+            return {"ok": False, "error": "a message must be text and not empty"}
         message = {
             "id": f"{self._io.node_id}-{next(self._numbers)}",
             "text": text,
@@ -88,16 +88,16 @@ class Chat:
             "time": int(time.time() * 1000),
         }
         self._history.append(message)
-        answer = {"ok": True, "node": self._node, "id": message["id"], "everywhere": True}
+        ack = {"ok": True, "node": self._node, "id": message["id"], "everywhere": True}
         try:
             await self._io.to(LOBBY).emit("chat message", message)
-            await self._io.server_side_emit("said", message)
+            await self._io.server_side_emit("history", message)
         except BusError as error:
-            log.warning("message_stayed_on_this_node", node=self._node, why=str(error))
-            answer["everywhere"] = False
-        return answer
+            log.warning("message_not_published", node=self._node, error=str(error))
+            ack["everywhere"] = False
+        return ack
 
-    async def _tell_presence(self) -> None:
+    async def _send_presence(self) -> None:
         if not self._io.running:
             return
         try:
@@ -109,13 +109,13 @@ class Chat:
         try:
             await self._io.to(LOBBY).emit("presence", {"count": len(sockets), "nodes": dict(nodes)})
         except (BusError, ServerClosedError):
-            log.debug("presence_stayed_on_this_node", node=self._node)
+            log.debug("presence_not_published", node=self._node)
 
-    def _node_changed(self, *_: Any) -> None:
-        self._later(self._tell_presence())
+    def _on_node_change(self, *_: Any) -> None:
+        self._start_task(self._send_presence())
 
-    def _later(self, work: Any) -> None:
-        task = asyncio.get_running_loop().create_task(work)
+    def _start_task(self, coroutine: Any) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -124,9 +124,9 @@ def _name(text: Any) -> str:
     return _clean(text, MAX_NAME_CHARACTERS) or "guest"
 
 
-def _clean(text: Any, most: int) -> str:
-    return text.strip()[:most] if isinstance(text, str) else ""
+def _clean(text: Any, max_characters: int) -> str:
+    return text.strip()[:max_characters] if isinstance(text, str) else ""
 
 
-def _bus(ready: bool, reasons: tuple[str, ...]) -> dict[str, Any]:
+def _bus_state(ready: bool, reasons: tuple[str, ...]) -> dict[str, Any]:
     return {"ready": ready, "reasons": list(reasons)}

@@ -1,6 +1,6 @@
-"""One node process of the demo: `python -m zmqio.demo.node` with its part as JSON in `ZMQIO_DEMO_NODE`.
+"""One node process of the demo: `python -m zmqio.demo.node` with its `DemoNodeSpec` in `ZMQIO_DEMO_NODE`.
 
-The listening socket comes from the process that starts it, so that no port can be taken in between.
+The listening socket is inherited from the demo, so that no other process can take the port in between.
 """
 
 import asyncio
@@ -19,34 +19,38 @@ from zmqio.server.server import Server
 
 __all__ = ["main"]
 
+_STANDARD_ERROR = 2
 
-async def run(part: DemoNodeSpec) -> None:
+
+async def run(spec: DemoNodeSpec) -> None:
     """Serve until SIGINT or SIGTERM."""
-    io = Server(adapter=part.broker, cors_allowed_origins=list(part.urls.values()))
-    chat = Chat(io, part.name, list(part.urls))
-    app = io.asgi(StaticFiles(PAGE, part.config))
+    io = Server(adapter=spec.broker, cors_allowed_origins=list(spec.urls.values()))
+    chat = Chat(io, spec.name, list(spec.urls))
+    app = io.asgi(StaticFiles(PAGE, spec.page_config))
     await io.start()
-    if part.ends_with_stdin:
-        asyncio.get_running_loop().add_reader(sys.stdin.fileno(), _stop_at_the_end_of_input)
+    if spec.stop_with_stdin:
+        asyncio.get_running_loop().add_reader(sys.stdin.fileno(), _stop_at_end_of_input)
     watcher = asyncio.create_task(chat.watch_bus())
     try:
-        await serve(app, listener=socket.socket(fileno=part.listener_fd), before_shutdown=io.close)
+        await serve(app, listener=socket.socket(fileno=spec.listener_fd), before_shutdown=io.close)
     finally:
         watcher.cancel()
         await asyncio.gather(watcher, return_exceptions=True)
 
 
-def _stop_at_the_end_of_input() -> None:
+def _stop_at_end_of_input() -> None:
+    """Stop this node if its standard input has ended: the demo has died, and nobody reads standard error."""
     if not os.read(sys.stdin.fileno(), 1024):
         asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), _STANDARD_ERROR)
         os.kill(os.getpid(), signal.SIGTERM)
 
 
 def main() -> None:
-    """Run the node that the environment describes."""
-    part = DemoNodeSpec.from_json(os.environ[ENVIRONMENT])
-    configure_logs(part.log_format, part.log_level, process=f"node {part.name}")
-    run_on_loop(run(part))
+    """Run the node that the environment variable describes."""
+    spec = DemoNodeSpec.from_json(os.environ[ENVIRONMENT])
+    configure_logs(spec.log_format, spec.log_level, process=f"node {spec.name}")
+    run_on_loop(run(spec))
 
 
 if __name__ == "__main__":

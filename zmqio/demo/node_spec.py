@@ -1,4 +1,4 @@
-"""What the demo tells each of its nodes."""
+"""The settings that the demo passes to each node process, as JSON in an environment variable."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -13,15 +13,15 @@ ENVIRONMENT = "ZMQIO_DEMO_NODE"
 
 @dataclass(frozen=True, slots=True)
 class DemoNodeSpec:
-    """What one node has to know.
+    """Settings of one node process.
 
     Attributes:
         name: `A`, `B`, ...
-        urls: name -> address of every node of the demo.
+        urls: name -> URL of every node of the demo.
         broker: address of the broker.
-        listener_fd: file descriptor of the bound socket.
-        log_format, log_level: as of the `zmqio` command.
-        ends_with_stdin: whether the node stops when its standard input ends.
+        listener_fd: file descriptor of the listening socket, inherited from the demo.
+        log_format, log_level: as for the `zmqio` command.
+        stop_with_stdin: whether the node stops when its standard input ends.
     """
 
     name: str
@@ -30,18 +30,18 @@ class DemoNodeSpec:
     listener_fd: int
     log_format: str = "auto"
     log_level: str = "warning"
-    ends_with_stdin: bool = False
+    stop_with_stdin: bool = False
 
     def to_json(self) -> str:
-        """As text for the environment."""
+        """Return the settings as JSON text."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> "DemoNodeSpec":
-        """From the environment."""
+        """Parse the text made by `to_json`."""
         return cls(**json.loads(text))
 
-    def config(self) -> dict[str, Any]:
-        """What the page wants to know."""
+    def page_config(self) -> dict[str, Any]:
+        """Return the content of the page's `config.json`."""
         nodes = [{"name": name, "url": url} for name, url in self.urls.items()]
         return {"node": self.name, "nodes": nodes, "broker": self.broker, "version": __version__}

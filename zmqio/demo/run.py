@@ -1,13 +1,11 @@
 """Start a broker and the nodes, keep them running, and stop all of them."""
 
 import contextlib
-import os
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from socket import socket
 from types import FrameType
 
@@ -17,27 +15,25 @@ from rich.panel import Panel
 from zmqio.config import DEFAULT_ADDRESS
 from zmqio.demo.node_spec import ENVIRONMENT, DemoNodeSpec
 from zmqio.demo.ports import HOST, first_free, listen
+from zmqio.demo.process import MAX_CRASHES, QUICK_CRASH_S, DemoProcess, describe_exit, open_standard_streams
 
-__all__ = ["DemoOptions", "run_demo"]
+__all__ = ["NODE_NAMES", "DemoOptions", "run_demo"]
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 NODE_NAMES = "ABCDEFGH"
 BROKER_PORTS = 4
-STOP_S = 8.0
-"""How long a process may take to stop before it is killed."""
 RESTART_AFTER_S = 2.0
-MOST_RESTARTS = 10
 POLL_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """What `zmqio demo` was asked for.
+    """Options of `zmqio demo`.
 
     Attributes:
-        port: preferred port of the first node; the others follow.
+        port: preferred port of the first node; the others use the next ones.
         broker_port: preferred first of the broker's four ports.
-        nodes: how many node processes.
+        nodes: number of node processes.
         log_format, log_level: for the nodes and the broker.
     """
 
@@ -48,69 +44,31 @@ class DemoOptions:
     log_level: str = "info"
 
 
-@dataclass(slots=True)
-class _Child:
-    """A process of the demo and how to start it again."""
-
-    name: str
-    command: list[str]
-    environment: Mapping[str, str] = field(default_factory=dict)
-    pass_fds: tuple[int, ...] = ()
-    process: subprocess.Popen[bytes] | None = None
-    restarts: int = 0
-    restart_at: float | None = None
-
-    def start(self) -> None:
-        # A session of its own: Ctrl-C reaches only the demo, which stops the nodes before the broker.
-        self.process = subprocess.Popen(
-            self.command,
-            env={**os.environ, **self.environment},
-            pass_fds=self.pass_fds,
-            stdin=subprocess.PIPE,  # ends with this process, and so does the child
-            start_new_session=True,
-        )
-
-    def stop(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(signal.SIGCONT)  # one that somebody stopped could not hear the next
-            self.process.terminate()
-
-    def wait(self) -> None:
-        if self.process is None:
-            return
-        try:
-            self.process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self.forget()
-
-    def forget(self) -> None:
-        """Close what led to a process that has ended."""
-        if self.process is not None and self.process.stdin is not None:
-            self.process.stdin.close()
-
-
-class _Stopped(Exception):
-    """Somebody asked the demo to stop."""
+class _StopRequested(Exception):
+    """The demo received a signal to stop."""
 
 
 def run_demo(options: DemoOptions, console: Console) -> int:
-    """Run until SIGINT or SIGTERM; returns the exit code of the command."""
+    """Run until SIGINT or SIGTERM. Return the exit code: 0, or 1 if a process crashed too often.
+
+    Raises:
+        OSError: no free ports.
+    """
+    open_standard_streams()
     listeners = [_listen(console, options.port + index) for index in range(options.nodes)]
     broker_port = first_free(options.broker_port, BROKER_PORTS)
     if broker_port != options.broker_port:
-        console.print(_moved(f"{options.broker_port}-{options.broker_port + 3}", f"the broker uses {broker_port}"))
+        taken = f"{options.broker_port}-{options.broker_port + BROKER_PORTS - 1}"
+        console.print(_port_moved(taken, f"the broker uses {broker_port}"))
     address = f"tcp://{HOST}:{broker_port}"
-    broker, nodes = _children(options, address, listeners)
-    children = [broker, *nodes]
-    previous = [signal.signal(number, _raise_stopped) for number in STOP_SIGNALS]
+    broker, nodes = _processes(options, address, listeners)
+    previous = [signal.signal(number, _raise_stop_requested) for number in STOP_SIGNALS]
     try:
-        for child in children:
-            child.start()
+        for process in (broker, *nodes):
+            process.start(time.monotonic())
         console.print(_welcome(listeners, address, broker))
-        return _watch(children, console)
-    except _Stopped:
+        return _watch([broker, *nodes], console)
+    except _StopRequested:
         return 0
     finally:
         _stop(nodes, broker, console)
@@ -122,84 +80,98 @@ def _listen(console: Console, preferred: int) -> socket:
     listener = listen(preferred)
     port = listener.getsockname()[1]
     if port != preferred:
-        console.print(_moved(str(preferred), f"a node uses {port}"))
+        console.print(_port_moved(str(preferred), f"a node uses {port}"))
     return listener
 
 
-def _children(options: DemoOptions, address: str, listeners: list[socket]) -> tuple[_Child, list[_Child]]:
+def _processes(
+    options: DemoOptions, address: str, listeners: list[socket]
+) -> tuple[DemoProcess, list[DemoProcess]]:
     urls = {NODE_NAMES[i]: _url(listener) for i, listener in enumerate(listeners)}
-    logs = {"log_format": options.log_format, "log_level": options.log_level}
-    broker = _Child(
-        "broker",
-        [sys.executable, "-m", "zmqio_broker", "--bind", address, "--stop-with-stdin", *_log_options(options)],
-    )
+    log_format = _log_format(options.log_format)
+    logs = ["--log-format", log_format, "--log-level", options.log_level]
+    command = [sys.executable, "-m", "zmqio_broker", "--bind", address, "--stop-with-stdin", *logs]
+    broker = DemoProcess("broker", command)
     nodes = []
     for name, listener in zip(urls, listeners, strict=True):
-        part = DemoNodeSpec(name, urls, address, listener.fileno(), ends_with_stdin=True, **logs)
+        fd = listener.fileno()
+        spec = DemoNodeSpec(name, urls, address, fd, log_format, options.log_level, stop_with_stdin=True)
         command = [sys.executable, "-m", "zmqio.demo.node"]
-        nodes.append(_Child(f"node {name}", command, {ENVIRONMENT: part.to_json()}, (listener.fileno(),)))
+        nodes.append(DemoProcess(f"node {name}", command, {ENVIRONMENT: spec.to_json()}, (fd,)))
     return broker, nodes
 
 
-def _log_options(options: DemoOptions) -> list[str]:
-    return ["--log-format", options.log_format, "--log-level", options.log_level]
+def _log_format(log_format: str) -> str:
+    """Resolve `auto` here: the processes write to a pipe and cannot see whether it leads to a terminal."""
+    if log_format != "auto":
+        return log_format
+    return "console" if sys.stderr is not None and sys.stderr.isatty() else "json"
 
 
-def _watch(children: list[_Child], console: Console, now: Callable[[], float] = time.monotonic) -> int:
-    """Start what ends again, a few times; returns the exit code when one ends too often."""
+def _watch(processes: list[DemoProcess], console: Console, now: Callable[[], float] = time.monotonic) -> int:
+    """Restart processes that end. Return the exit code when one of them crashes too often."""
     while True:
         time.sleep(POLL_S)
-        for child in children:
-            assert child.process is not None
-            if child.restart_at is not None:
-                if now() >= child.restart_at:
-                    child.restart_at = None
-                    child.start()
-            elif (code := child.process.poll()) is not None:
-                child.forget()
-                if child.restarts >= MOST_RESTARTS:
-                    console.print(f"[red]{child.name} has ended {child.restarts + 1} times: giving up[/red]")
+        for process in processes:
+            assert process.process is not None
+            if process.restart_at is not None:
+                if now() >= process.restart_at:
+                    process.start(now())
+            elif (code := process.process.poll()) is not None:
+                process.close_pipes()
+                if process.crashed_too_often(now()):
+                    _report_crashes(process, describe_exit(code), console)
                     return 1
-                child.restarts += 1
-                child.restart_at = now() + RESTART_AFTER_S
+                process.restart_at = now() + RESTART_AFTER_S
                 console.print(
-                    f"[yellow]{child.name} has ended ({_ending(code)}); "
-                    f"starting it again in {RESTART_AFTER_S:.0f} s. Watch the page.[/yellow]"
+                    f"[yellow]{process.name} has ended ({describe_exit(code)}); "
+                    f"it restarts in {RESTART_AFTER_S:.0f} s. Watch the page.[/yellow]"
                 )
 
 
-def _stop(nodes: list[_Child], broker: _Child, console: Console) -> None:
-    with contextlib.suppress(OSError, SystemExit):  # what has gone may be the terminal itself
+def _report_crashes(process: DemoProcess, reason: str, console: Console) -> None:
+    console.print(
+        f"\n[red]{process.name} has ended {MAX_CRASHES} times in a row within {QUICK_CRASH_S:.0f} s of its start "
+        f"(the last time: {reason}). The demo gives up.[/red]"
+    )
+    if lines := process.last_errors():
+        console.print(f"[red]Last lines of {process.name}'s error output:[/red]")
+        for line in lines:
+            console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _stop(nodes: list[DemoProcess], broker: DemoProcess, console: Console) -> None:
+    with contextlib.suppress(OSError, SystemExit):  # the terminal itself may be gone
         console.print("\nStopping the nodes, then the broker ...")
     for group in (nodes, [broker]):
-        for child in group:
-            child.stop()
-        for child in group:
-            child.wait()
+        for process in group:
+            process.stop()
+        for process in group:
+            process.wait()
     with contextlib.suppress(OSError, SystemExit):
         console.print("Everything that the demo started has stopped.")
 
 
-def _raise_stopped(_number: int, _frame: FrameType | None) -> None:
+def _raise_stop_requested(_number: int, _frame: FrameType | None) -> None:
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not leave processes behind
-    raise _Stopped
+    raise _StopRequested
 
 
-def _welcome(listeners: list[socket], address: str, broker: _Child) -> Panel:
+def _welcome(listeners: list[socket], address: str, broker: DemoProcess) -> Panel:
     assert broker.process is not None
     urls = [_url(listener) for listener in listeners]
     adapter = "" if address == DEFAULT_ADDRESS else f"--adapter {address} "
-    lines = ["Open these in two tabs and write in one of them:", ""]
+    lines = ["Open these in two tabs and write a message in one of them:", ""]
     lines += [f"  [bold cyan]{url}[/bold cyan]   node {NODE_NAMES[i]}" for i, url in enumerate(urls)]
     lines += [
         "",
-        f"Long-polling only:        {urls[0]}/?transport=polling",
-        "From another terminal:",
+        f"Long-polling only:           {urls[0]}/?transport=polling",
+        "Publish from a shell:",
         f"  zmqio emit {adapter}--to lobby 'chat message' '{{\"text\": \"hello\"}}'",
-        f"Kill the broker and see:  kill -9 {broker.process.pid}",
+        f"Kill the broker, and watch:  kill -9 {broker.process.pid}",
         "",
-        "Where to look next: README.md, examples/.  Ctrl-C stops everything.",
+        "Next: README.md and examples/.  Ctrl-C stops everything.",
     ]
     return Panel("\n".join(lines), title="zmqio demo", subtitle=f"broker at {address}", expand=False)
 
@@ -208,9 +180,5 @@ def _url(listener: socket) -> str:
     return f"http://{HOST}:{listener.getsockname()[1]}"
 
 
-def _moved(taken: str, instead: str) -> str:
+def _port_moved(taken: str, instead: str) -> str:
     return f"[yellow]port {taken} is taken: {instead}[/yellow]"
-
-
-def _ending(code: int) -> str:
-    return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"

@@ -1,5 +1,5 @@
 /**
- * The demo's page: one Socket.IO client on this page's own node, and what it shows.
+ * The demo's page: one Socket.IO client, connected to the node that served the page, and its display.
  *
  * Query: `?transport=polling|websocket` (default: polling, then upgrade) and `?name=` (nickname).
  * `io` is the official browser client, loaded from /socket.io/socket.io.js.
@@ -12,10 +12,10 @@ const TRANSPORTS = { auto: ["polling", "websocket"], polling: ["polling"], webso
 const NAMES = ["Ada", "Alan", "Barbara", "Donald", "Edsger", "Frances", "Grace", "Katherine", "Leslie", "Margaret", "Radia", "Tim"];
 const REASONS = {
   "transport close": "The connection was closed.",
-  "transport error": "The connection broke.",
-  "ping timeout": "The node has not been heard from for too long.",
+  "transport error": "The connection was lost.",
+  "ping timeout": "The node stopped responding.",
   "io server disconnect": "The node ended this session.",
-  "parse error": "Something came that is not Socket.IO.",
+  "parse error": "The node sent data that is not Socket.IO.",
 };
 
 const byId = (id) => document.getElementById(id);
@@ -32,10 +32,10 @@ async function readConfig() {
   }
 }
 
-/** One tab's name: from the query, from before a reload, or drawn. */
+/** The nickname of this tab: from the query, from before a reload, or random. */
 function firstName() {
-  const drawn = NAMES[Math.floor(Math.random() * NAMES.length)];
-  return query.get("name")?.trim() || sessionStorage.getItem("zmqio-name") || drawn;
+  const random = NAMES[Math.floor(Math.random() * NAMES.length)];
+  return query.get("name")?.trim() || sessionStorage.getItem("zmqio-name") || random;
 }
 
 const config = await readConfig();
@@ -46,14 +46,14 @@ const tintOf = (name) => {
 };
 const topology = createTopology(byTest("topology"), config.nodes);
 const messages = createMessages({
-  scroller: byId("scroller"), list: byId("messages"), empty: byId("empty"), more: byId("more"), tintOf, resend: say,
+  scroller: byId("scroller"), list: byId("messages"), empty: byId("empty"), more: byId("more"), tintOf, resend: send,
 });
 if (typeof window.io !== "function") {
   showOffline("The Socket.IO client could not be loaded.", "Reload the page to try again.");
   throw new Error("no Socket.IO client at /socket.io/socket.io.js");
 }
 const socket = window.io({ transports: TRANSPORTS[state.mode], auth: (answer) => answer({ name: state.name }), reconnectionDelayMax: 3000 });
-// Written before the first connection and after each loss, so that the client's own buffer sends it first.
+// Emitted before the first connection and after each loss: the client buffers it and sends it first.
 const introduce = () => socket.emit("nickname", state.name);
 
 function modeFromQuery() {
@@ -61,7 +61,7 @@ function modeFromQuery() {
   return wanted === "polling" || wanted === "websocket" ? wanted : "auto";
 }
 
-// --- what the node tells ---------------------------------------------------------------------------------------
+// --- events from the node ---------------------------------------------------------------------------------------
 
 socket.on("connect", () => {
   Object.assign(state, { attempt: 0, reason: "", switching: false });
@@ -118,9 +118,9 @@ socket.on("presence", ({ count, nodes }) => {
 
 socket.on("bus", ({ ready, reasons }) => showBus(ready, reasons || []));
 
-// --- what the person does --------------------------------------------------------------------------------------
+// --- actions of the user --------------------------------------------------------------------------------------
 
-function say(text) {
+function send(text) {
   const online = socket.connected;
   const entry = messages.post(text, state.name, online ? "sending" : "waiting");
   const began = performance.now();
@@ -135,7 +135,7 @@ function say(text) {
 byId("composer").addEventListener("submit", (event) => {
   event.preventDefault();
   const text = byId("text").value.trim();
-  if (text) say(text);
+  if (text) send(text);
   byId("text").value = "";
   byId("text").focus();
 });
@@ -155,7 +155,7 @@ byId("nickname").addEventListener("change", (event) => {
 
 byId("retry").addEventListener("click", () => socket.disconnect().connect());
 
-/** Close, and open again with other transports; the address then says so too, for a reload. */
+/** Reconnect with other transports, and put them into the address for a reload. */
 function reconnectWith(mode) {
   state.mode = mode;
   state.switching = true;
@@ -179,7 +179,7 @@ byId("copy").addEventListener("click", async () => {
   setTimeout(() => { byId("copy").textContent = "Copy"; }, 1600);
 });
 
-// --- what is shown ---------------------------------------------------------------------------------------------
+// --- display ---------------------------------------------------------------------------------------------
 
 function showConnection() {
   const online = socket.connected;
@@ -192,7 +192,7 @@ function showConnection() {
   byTest("sid").textContent = online ? socket.id : "–";
   if (!online) byTest("transport").textContent = "–";
   if (!online) byTest("upgraded").textContent = "";
-  if (!online) byTest("presence").textContent = "Not known while disconnected";
+  if (!online) byTest("presence").textContent = "Unknown while disconnected";
   topology.setSelf(state.node);
   topology.setReachable(state.node, online);
   showBrief();
@@ -213,18 +213,18 @@ function showBus(ready, reasons) {
   byTest("bus").hidden = ready;
   byTest("bus").dataset.reasons = reasons.join("; ");
   const why = reasons.length ? ` (${reasons.join("; ")})` : "";
-  byId("bus-text").textContent = `The broker does not answer${why}. Everyone on node ${state.node} still hears each other.`;
+  byId("bus-text").textContent = `The broker does not respond${why}. People on node ${state.node} still receive each other's messages.`;
   topology.setWire(state.node, ready);
 }
 
 function explainOffline() {
   if (socket.connected) return;
   const refused = !socket.active && !REASONS[state.reason];
-  const cause = refused ? `The node refused: ${state.reason}.` : REASONS[state.reason] || "The node does not answer.";
+  const cause = refused ? `The node refused the connection: ${state.reason}.` : REASONS[state.reason] || "The node does not respond.";
   const next = socket.active
-    ? `Trying again${state.attempt > 1 ? ` (attempt ${state.attempt})` : ""}. What you write is kept and sent when it is back.`
-    : "What you write is kept until you connect again.";
-  byId("retry").textContent = socket.active ? "Try now" : "Connect again";
+    ? `Reconnecting${state.attempt > 1 ? ` (attempt ${state.attempt})` : ""}. Your messages are sent once the node is back.`
+    : "Your messages are sent once you reconnect.";
+  byId("retry").textContent = socket.active ? "Try now" : "Reconnect";
   showOffline(`Not connected to node ${state.node}.`, `${cause} ${next}`);
 }
 
@@ -260,7 +260,7 @@ function linkTo(node) {
   return link;
 }
 
-/** The panel stands open beside the chat where there is room, and folds above it on a phone. */
+/** The panel is open beside the chat on wide screens, and folded above it on a phone. */
 function placePanel() {
   const wide = matchMedia("(min-width: 56rem)");
   const place = () => { byId("panel").open = wide.matches; };

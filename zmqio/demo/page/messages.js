@@ -1,40 +1,40 @@
 /**
- * The list of messages: what was said, by whom, from which node and which way it came.
+ * The list of messages: their text, sender, node and route.
  *
- * Knows the shape of a message and how it is drawn; knows nothing of sockets. What came from others is only ever
- * set with textContent.
+ * Knows the fields of a message and how to draw it; does not know sockets. Text from others is always set with
+ * textContent.
  */
 
-/** Older messages leave the page so that a long-lived tab stays small. */
+/** Most messages on the page. Older ones are removed, so that a long-lived tab stays small. */
 const MAX_MESSAGES = 400;
-/** Closer to the end than this (pixels), the list follows new messages. */
+/** Within this distance of the end (pixels), the list scrolls with new messages. */
 const FOLLOW_PX = 80;
 
 const STATES = {
-  waiting: "kept, sent when the node is back",
+  waiting: "queued until the node is back",
   sending: "sending…",
   delivered: "acknowledged",
-  unconfirmed: "not confirmed, the connection broke",
-  failed: "not accepted",
+  unconfirmed: "not confirmed: connection lost",
+  failed: "rejected",
 };
-/** Its acknowledgement was lost with the connection, but the message itself came back. */
-const SEEN = "arrived in the lobby";
+/** The acknowledgement was lost with the connection, but the message itself was received. */
+const SEEN = "delivered to the lobby";
 
 /**
- * Own the list. `tintOf(name)` gives the colour number of a node; `resend(text)` is called by the button of a message
- * that was never confirmed.
+ * Create the list. `tintOf(name)` returns the colour number of a node; `resend(text)` is called by the button of a
+ * message that was not confirmed.
  */
 export function createMessages({ scroller, list, empty, more, tintOf, resend }) {
   const byId = new Map();
-  const unsettled = new Set();
+  const pending = new Set();
   const sids = new Set();
   const entries = new WeakMap();
   let self = "";
 
   const nearEnd = () => scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < FOLLOW_PX;
   const scrollToEnd = () => { scroller.scrollTop = scroller.scrollHeight; };
-  // Kept as a flag: when a banner or the panel takes room, the end has already moved out of sight, and a scroll event
-  // that comes before the resize is handled says nothing about what the reader did.
+  // A flag, because a banner or the panel may push the end out of sight. A scroll event before the resize is handled
+  // then does not mean that the reader has scrolled.
   let atEnd = true;
   let height = scroller.clientHeight;
   more.addEventListener("click", scrollToEnd);
@@ -66,8 +66,8 @@ export function createMessages({ scroller, list, empty, more, tintOf, resend }) 
     if (byId.size > MAX_MESSAGES) byId.delete(byId.keys().next().value);
   }
 
-  function settle(entry, state, detail) {
-    if (state !== "waiting" && state !== "sending") unsettled.delete(entry);
+  function setState(entry, state, detail) {
+    if (state !== "waiting" && state !== "sending") pending.delete(entry);
     entry.state = state;
     entry.item.dataset.state = state;
     entry.item.querySelector(".state").textContent = detail || STATES[state];
@@ -86,56 +86,56 @@ export function createMessages({ scroller, list, empty, more, tintOf, resend }) 
   }
 
   function ownEntryFor(message) {
-    for (const entry of unsettled) {
+    for (const entry of pending) {
       if (entry.id === undefined && entry.text === message.text) return entry;
     }
-    const lost = [...list.children].find((item) => item.dataset.state === "unconfirmed"
+    const unconfirmedItem = [...list.children].find((item) => item.dataset.state === "unconfirmed"
       && item.dataset.text === message.text && item.dataset.id === undefined);
-    return lost && entries.get(lost);
+    return unconfirmedItem && entries.get(unconfirmedItem);
   }
 
   return {
-    /** This page's node, and its session id; an earlier id still counts as ours. */
+    /** Set this page's node and session id. Earlier ids still count as our own. */
     setSelf(node, sid) {
       self = node;
       if (sid) sids.add(sid);
     },
 
-    /** Show a message that this page is about to send; returns its entry for `settle`. */
+    /** Show a message that this page is about to send; returns its entry for `acknowledge`. */
     post(text, name, state) {
       const message = { text, from: name, node: self, time: Date.now() };
       const entry = { text, state, item: drawMessage(message, self, true, tintOf) };
       entries.set(entry.item, entry);
-      unsettled.add(entry);
+      pending.add(entry);
       append(entry, true);
-      settle(entry, state);
+      setState(entry, state);
       return entry;
     },
 
-    /** A message that was kept while offline has now left. */
+    /** Mark messages that were queued while offline as sent. */
     sendWaiting() {
-      for (const entry of unsettled) if (entry.state === "waiting") settle(entry, "sending");
+      for (const entry of pending) if (entry.state === "waiting") setState(entry, "sending");
     },
 
-    /** The connection broke: what was on its way may or may not have arrived. */
+    /** Mark messages as unconfirmed after a lost connection: they may or may not have been delivered. */
     loseSending() {
-      for (const entry of [...unsettled].filter((each) => each.state === "sending")) {
-        if (entry.id === undefined) settle(entry, "unconfirmed");
-        else settle(entry, "delivered", SEEN);
+      for (const entry of [...pending].filter((each) => each.state === "sending")) {
+        if (entry.id === undefined) setState(entry, "unconfirmed");
+        else setState(entry, "delivered", SEEN);
       }
     },
 
-    /** Take the acknowledgement `{ok, node, id}` of a posted message, `ms` after it was sent (null: unknown). */
+    /** Handle the acknowledgement `{ok, node, id}` of a message, `ms` after it was sent (null: unknown). */
     acknowledge(entry, answer, ms) {
       if (!answer || answer.ok === false) {
-        settle(entry, "failed", answer && answer.error ? `not accepted: ${answer.error}` : undefined);
+        setState(entry, "failed", answer && answer.error ? `rejected: ${answer.error}` : undefined);
         return;
       }
       if (!byId.has(answer.id)) bind(entry, answer.id);
-      settle(entry, "delivered", ms === null ? undefined : `acknowledged in ${formatMs(ms)}`);
+      setState(entry, "delivered", ms === null ? undefined : `acknowledged in ${formatMs(ms)}`);
     },
 
-    /** Show what the server sent; a message already here (our own, or history after a reconnect) is not shown twice. */
+    /** Show a message from the node, unless it is shown already (our own, or history after a reconnect). */
     receive(raw) {
       const message = normalise(raw);
       if (message.id !== undefined && byId.has(message.id)) return;
@@ -143,7 +143,7 @@ export function createMessages({ scroller, list, empty, more, tintOf, resend }) 
       const known = own ? ownEntryFor(message) : undefined;
       if (known) {
         bind(known, message.id);
-        if (known.state === "unconfirmed") settle(known, "delivered", SEEN);
+        if (known.state === "unconfirmed") setState(known, "delivered", SEEN);
         return;
       }
       const entry = { text: message.text, state: "received", item: drawMessage(message, self, own, tintOf) };
@@ -154,12 +154,12 @@ export function createMessages({ scroller, list, empty, more, tintOf, resend }) 
   };
 }
 
-/** Milliseconds for people: one decimal below ten. */
+/** Format milliseconds, with one decimal below ten. */
 export function formatMs(ms) {
   return `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
 }
 
-/** An outside service may publish any value: fill in what a node would have stated. */
+/** Fill in missing fields: an outside service may publish any value. */
 function normalise(raw) {
   const message = raw !== null && typeof raw === "object" ? raw : { text: raw };
   return {
@@ -199,15 +199,15 @@ function drawMessage(message, self, own, tintOf) {
   return item;
 }
 
-/** The way of a message as chips, with the same said in words for who cannot see them. */
+/** Draw the route of a message as chips, and as text for screen readers. */
 function drawRoute(message, self, own, tintOf) {
   const source = message.node === null ? "an outside service" : `node ${message.node}`;
   const local = message.node === self;
   const route = make("span", "route", "");
-  const words = local ? `Came from ${source}, your own node.` : `Came from ${source} through the broker to node ${self}, yours.`;
+  const words = local ? `Sent from ${source}, your own node.` : `Sent from ${source} through the broker to your node ${self}.`;
   route.append(make("span", "sr-only", words));
   const first = message.node === null ? chip("outside service", "outside", "outside") : nodeChip(message.node, tintOf);
-  if (local) route.append(first, note(own ? "your node" : "same node as you, no broker needed"));
+  if (local) route.append(first, note(own ? "your node" : "same node as you, no broker involved"));
   else {
     const here = make("span", "route", "");
     here.append(arrow(), nodeChip(self, tintOf), note("you"));

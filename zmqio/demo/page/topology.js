@@ -1,20 +1,20 @@
 /**
- * The picture of nodes and broker, and the dot that travels when a message passes.
+ * The diagram of nodes and broker, with a dot that travels along the route of each message.
  *
- * Knows boxes, wires and names of nodes; knows nothing of sockets. Every text is set with textContent.
+ * Knows boxes, wires and node names; does not know sockets. All text is set with textContent.
  */
 
 const HOP_MS = 480;
 const LIT_MS = 700;
-/** Above this many dots at once (a flood of messages) further ones are not drawn. */
+/** Most dots at once; during a flood of messages, further ones are not drawn. */
 const MAX_DOTS = 24;
-/** The name under which `travel` knows a sender that is no node. */
+/** The name that `travel` uses for a sender outside the nodes. */
 export const OUTSIDE = "outside";
 
 const SVG = "http://www.w3.org/2000/svg";
-const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
+const reducedMotion = window.matchMedia("(prefers-reduced-motion: reduce)");
 
-/** Build the picture inside `root`; `nodes` is `[{name, url}]` in the order that decides colours. */
+/** Draw the diagram inside `root`. `nodes` is `[{name, url}]`; its order determines the colours. */
 export function createTopology(root, nodes) {
   const wires = root.querySelector(".wires");
   const broker = root.querySelector(".broker");
@@ -43,22 +43,22 @@ export function createTopology(root, nodes) {
       for (const [key, box] of boxes) box.classList.toggle("self", key === name);
       draw();
     },
-    /** Show how many people each node holds: `{name: count}`. */
+    /** Show the number of connections of each node: `{name: count}`. */
     setCounts(counts) {
       for (const [name, box] of boxes) {
         if (name !== OUTSIDE) showCount(box, Number(counts[name]) || 0);
       }
     },
-    /** Draw the wire between a node and the broker as whole or broken. */
-    setWire(name, whole) {
-      paths.get(name)?.classList.toggle("broken", !whole);
-      broker.classList.toggle("away", !whole);
+    /** Draw the wire between a node and the broker as intact or broken. */
+    setWire(name, intact) {
+      paths.get(name)?.classList.toggle("broken", !intact);
+      broker.classList.toggle("away", !intact);
     },
     /** Draw a node's box as reachable from this page or not. */
     setReachable(name, reachable) {
       boxes.get(name)?.classList.toggle("away", !reachable);
     },
-    /** Let a message travel from a node (or OUTSIDE) over the broker to every other node. */
+    /** Animate a message from a node (or OUTSIDE) through the broker to every other node. */
     async travel(from) {
       if (!boxes.has(from)) return;
       const targets = nodes.map((node) => node.name).filter((name) => name !== from);
@@ -115,7 +115,7 @@ function hostOf(url) {
   }
 }
 
-/** Paths run from each box's edge to the broker's edge, in the pixels of `root`. */
+/** Draw a path from each box's edge to the broker's edge, in pixels relative to `root`. */
 function drawWires(root, broker, boxes, paths) {
   const frame = root.getBoundingClientRect();
   const hub = broker.getBoundingClientRect();
@@ -136,10 +136,10 @@ function drawWires(root, broker, boxes, paths) {
   }
 }
 
-/** Move one dot along a wire, towards the broker or (`back`) away from it; without motion, only light the wire. */
+/** Move a dot along a wire, to the broker or (`back`) from it. With reduced motion, only light the wire. */
 async function hop(wires, path, source, back) {
   light(path);
-  if (calm.matches || document.hidden || wires.querySelectorAll("circle").length >= MAX_DOTS) return;
+  if (reducedMotion.matches || document.hidden || wires.querySelectorAll("circle").length >= MAX_DOTS) return;
   const length = path.getTotalLength();
   const steps = Array.from({ length: 13 }, (_, step) => {
     const point = path.getPointAtLength(length * (back ? 12 - step : step) / 12);
