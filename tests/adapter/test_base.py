@@ -8,7 +8,7 @@ from zmqio.adapter.base import Adapter, AdapterFactory, Bus, BusEvents, LocalSoc
 from zmqio.adapter.local import LocalAdapter, LocalAdapterFactory
 from zmqio.cluster.adapter import ClusterAdapter
 from zmqio.cluster.factory import ClusterAdapterFactory
-from zmqio.cluster.node import Node
+from zmqio.cluster.inbound import Inbound
 
 
 def members(contract: type) -> dict[str, object]:
@@ -20,7 +20,7 @@ def members(contract: type) -> dict[str, object]:
     [
         (LocalSockets, FakeSockets),
         (Bus, MemoryBus),
-        (BusEvents, Node),
+        (BusEvents, Inbound),
         (Adapter, LocalAdapter),
         (Adapter, ClusterAdapter),
         (AdapterFactory, LocalAdapterFactory),

@@ -119,8 +119,8 @@ class Bench:
         self.publishers = {mode: self._node(f"pub{mode[0]}", options) for mode in MODES}
         self.receiver = self._node("recv", options)
         self.senders = {mode: Sequencer(NodeId(f"snd{mode[0]}AAAAAAAAAAA")) for mode in MODES}
-        self.receiver.attach("/", self.branch)
-        self.receiver.link_connected(0)
+        self.receiver.inbound.attach("/", self.branch)
+        self.receiver.inbound.link_connected(0)
 
     async def subscribe(self) -> None:
         """Hear all rooms."""
@@ -128,7 +128,7 @@ class Bench:
 
     def publish(self, mode: str) -> float:
         """Microseconds of CPU for one message."""
-        publish = self.publishers[mode].publish
+        publish = self.publishers[mode].outbox.publish
         began = time.process_time()
         for number in range(MESSAGES):
             publish(ROOMS[number % 1_000], BROADCAST)

@@ -53,9 +53,11 @@ class Cluster:
 
     async def behind(self) -> None:
         """Wait until everything said so far was received."""
-        before = self.stage.node.incidents.counters["bus_rubbish"]
+        before = self.stage.node.diagnostics.counters["bus_malformed_message"]
         self.stage.network.inject(ALL, b"\xc1")
-        await wait_until(lambda: self.stage.node.incidents.counters["bus_rubbish"] > before, "the marker")
+        await wait_until(
+            lambda: self.stage.node.diagnostics.counters["bus_malformed_message"] > before, "the marker"
+        )
 
 
 @pytest_asyncio.fixture
@@ -159,15 +161,15 @@ async def test_without_a_bus_local_sockets_are_served_and_the_rest_waits_for_a_b
     await cluster.adapter.add_sockets(EVERYBODY, ["new"])
     assert cluster.sockets.received[OWN] == [event("x")]
     assert "new" in cluster.adapter.rooms_of(OWN)
-    assert cluster.stage.node.incidents.counters["bus_waits"] == 2
-    assert cluster.stage.node.health().details["replay"]["ring_unsent"] == 2
+    assert cluster.stage.node.diagnostics.counters["message_queued"] == 2
+    assert cluster.stage.node.health().details["replay"]["ring_unsent_messages"] == 2
 
 
 async def test_without_a_bus_a_volatile_broadcast_is_dropped_and_counted(cluster: Cluster) -> None:
     cluster.stage.network.cut(0)
     await cluster.adapter.broadcast(event("x"), Target(volatile=True))
     assert cluster.sockets.received[OWN] == [event("x")]
-    assert cluster.stage.node.incidents.counters["volatile_dropped"] == 1
+    assert cluster.stage.node.diagnostics.counters["volatile_messages_dropped"] == 1
     assert cluster.stage.node.health().details["replay"]["ring_messages"] == 0
 
 
@@ -271,7 +273,7 @@ async def test_volatile_outside_request_is_delivered_as_volatile(cluster: Cluste
 async def test_outside_event_that_cannot_be_encoded_is_counted(cluster: Cluster) -> None:
     cluster.stage.network.inject(NAMESPACE, request(event="cannot be encoded"))
     await cluster.behind()
-    assert cluster.stage.node.incidents.counters["publish_request_refused"] == 1
+    assert cluster.stage.node.diagnostics.counters["publish_request_rejected"] == 1
     assert cluster.sockets.received == {}
 
 

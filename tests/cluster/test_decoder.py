@@ -18,12 +18,12 @@ HEARTBEAT = Heartbeat(False, 1.0, False, "host", 1, 1)
 class Desk:
     def __init__(self) -> None:
         self.now = 0.0
-        self.incidents = Diagnostics(lambda: self.now)
-        self.reader = MessageDecoder(ME, self.incidents, lambda: self.now)
+        self.diagnostics = Diagnostics(lambda: self.now)
+        self.decoder = MessageDecoder(ME, self.diagnostics, lambda: self.now)
 
     @property
     def counters(self) -> dict[str, int]:
-        return dict(self.incidents.counters)
+        return dict(self.diagnostics.counters)
 
 
 @pytest.fixture
@@ -44,19 +44,19 @@ def request(**fields: object) -> bytes:
 
 
 def test_own_messages_are_told_without_decoding(desk: Desk) -> None:
-    assert desk.reader.is_own(body(broadcast("news"), node_id=ME))
-    assert not desk.reader.is_own(body(broadcast("news")))
-    assert not desk.reader.is_own(b"{..." + body(broadcast("news"), node_id=ME))
-    assert not desk.reader.is_own(b"")
+    assert desk.decoder.is_own(body(broadcast("news"), node_id=ME))
+    assert not desk.decoder.is_own(body(broadcast("news")))
+    assert not desk.decoder.is_own(b"{..." + body(broadcast("news"), node_id=ME))
+    assert not desk.decoder.is_own(b"")
 
 
 def test_own_heartbeat_is_told_from_other_own_messages(desk: Desk) -> None:
-    assert desk.reader.is_heartbeat(body(HEARTBEAT, node_id=ME))
-    assert not desk.reader.is_heartbeat(body(Goodbye("x"), node_id=ME))
+    assert desk.decoder.is_heartbeat(body(HEARTBEAT, node_id=ME))
+    assert not desk.decoder.is_heartbeat(body(Goodbye("x"), node_id=ME))
 
 
 def test_message_between_nodes_is_decoded(desk: Desk) -> None:
-    received = desk.reader.read(NEWS, body(broadcast("news")))
+    received = desk.decoder.decode(NEWS, body(broadcast("news")))
     assert received == Envelope(MessageId(PEER, 1, 0), broadcast("news"))
     assert desk.counters == {}
 
@@ -65,26 +65,26 @@ def test_message_between_nodes_is_decoded(desk: Desk) -> None:
     "rubbish", [b"", b"\xc1", b"hello", b"\x91\x01", b"\x90", b"\x95\x01\x63\xa1n\x01\x00", b"\xdc"]
 )
 def test_rubbish_is_counted_and_dropped(desk: Desk, rubbish: bytes) -> None:
-    assert desk.reader.read(NEWS, rubbish) is None
-    assert desk.counters == {"bus_rubbish": 1}
+    assert desk.decoder.decode(NEWS, rubbish) is None
+    assert desk.counters == {"bus_malformed_message": 1}
 
 
 def test_outside_request_is_decoded(desk: Desk) -> None:
-    received = desk.reader.read(NEWS, request(rooms=["news"]))
+    received = desk.decoder.decode(NEWS, request(rooms=["news"]))
     assert received == PublishRequest(event="x", rooms=("news",))
     assert desk.counters == {}
 
 
 def test_outside_request_without_a_name_is_taken_each_time(desk: Desk) -> None:
-    assert [desk.reader.read(NEWS, request(rooms=["news"])) is not None for _ in range(2)] == [True, True]
+    assert [desk.decoder.decode(NEWS, request(rooms=["news"])) is not None for _ in range(2)] == [True, True]
 
 
 @pytest.mark.parametrize("name", [{"id": "7"}, {"source": "shop", "n": 7}])
 def test_outside_request_with_a_name_is_taken_once_a_minute(desk: Desk, name: dict[str, object]) -> None:
-    assert desk.reader.read(NEWS, request(rooms=["news"], **name)) is not None
-    assert desk.reader.read(NEWS, request(rooms=["news"], **name)) is None
+    assert desk.decoder.decode(NEWS, request(rooms=["news"], **name)) is not None
+    assert desk.decoder.decode(NEWS, request(rooms=["news"], **name)) is None
     desk.now = 60.0
-    assert desk.reader.read(NEWS, request(rooms=["news"], **name)) is not None
+    assert desk.decoder.decode(NEWS, request(rooms=["news"], **name)) is not None
 
 
 @pytest.mark.parametrize(
@@ -92,38 +92,38 @@ def test_outside_request_with_a_name_is_taken_once_a_minute(desk: Desk, name: di
 )
 def test_wrong_outside_request_is_counted_told_and_dropped(desk: Desk, wrong: bytes) -> None:
     with capture_logs() as lines:
-        assert desk.reader.read(NEWS, wrong) is None
-    assert desk.counters == {"publish_request_refused": 1}
+        assert desk.decoder.decode(NEWS, wrong) is None
+    assert desk.counters == {"publish_request_rejected": 1}
     assert lines[0]["reason"]
 
 
 @pytest.mark.parametrize("rooms", [[], ["other"], ["news", "other"]])
 def test_topic_that_does_not_cover_its_body_is_told_and_the_body_is_taken(desk: Desk, rooms: list[str]) -> None:
     with capture_logs() as lines:
-        assert desk.reader.read(NEWS, body(broadcast(*rooms))) is not None
-    assert desk.counters == {"topic_does_not_cover": 1}
-    assert (lines[0]["event"], lines[0]["sender"]) == ("topic_does_not_cover", PEER)
+        assert desk.decoder.decode(NEWS, body(broadcast(*rooms))) is not None
+    assert desk.counters == {"message_topic_mismatched": 1}
+    assert (lines[0]["event"], lines[0]["sender"]) == ("message_topic_mismatched", PEER)
 
 
 def test_topic_of_an_outside_request_is_checked_too(desk: Desk) -> None:
     fields: dict[str, object] = {}
-    assert desk.reader.read(NEWS, request(**fields)) is not None
-    assert desk.counters == {"topic_does_not_cover": 1}
+    assert desk.decoder.decode(NEWS, request(**fields)) is not None
+    assert desk.counters == {"message_topic_mismatched": 1}
 
 
 def test_node_of_another_version_is_told_once_with_its_name(desk: Desk) -> None:
     foreign = b"\x96\x02\x01\xaf" + PEER.encode() + b"\x01\x00\xc0"
     with capture_logs() as lines:
-        assert [desk.reader.read(b"zmqio/a/\0", foreign) for _ in range(3)] == [None] * 3
+        assert [desk.decoder.decode(b"zmqio/a/\0", foreign) for _ in range(3)] == [None] * 3
     assert desk.counters == {"version_mismatches": 3}
     assert [(line["event"], line["peer"], line["version"], line["supported"]) for line in lines] == [
-        ("peer_speaks_another_version", PEER, 2, 1)
+        ("peer_version_mismatched", PEER, 2, 1)
     ]
 
 
 def test_another_version_without_a_name_is_told_all_the_same(desk: Desk) -> None:
     with capture_logs() as lines:
-        desk.reader.read(b"zmqio/a/\0", b"\x95\x02\x01\x07\x01\x00")
+        desk.decoder.decode(b"zmqio/a/\0", b"\x95\x02\x01\x07\x01\x00")
     assert [line["peer"] for line in lines] == ["unknown"]
 
 

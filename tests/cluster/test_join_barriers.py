@@ -12,33 +12,33 @@ async def test_done_can_be_awaited_again_and_again() -> None:
 
 
 async def test_nothing_pending_is_done_without_a_future() -> None:
-    assert JoinBarriers().of(["room"]) is DONE
+    assert JoinBarriers().wait_for(["room"]) is DONE
 
 
 async def test_barrier_that_is_done_already_is_not_kept() -> None:
     barriers = JoinBarriers()
     applied = asyncio.get_running_loop().create_future()
     applied.set_result(None)
-    barriers.begin(["room"], applied)
-    assert barriers.of(["room"]) is DONE
+    barriers.add(["room"], applied)
+    assert barriers.wait_for(["room"]) is DONE
 
 
 async def test_all_waiters_wait_for_the_pending_barrier() -> None:
     barriers, applied = JoinBarriers(), asyncio.get_running_loop().create_future()
-    barriers.begin(["a", "b"], applied)
-    waiters = [asyncio.ensure_future(barriers.of(rooms)) for rooms in (["a"], ["b", "c"], ["a", "b"])]
-    assert barriers.of(["c"]) is DONE
+    barriers.add(["a", "b"], applied)
+    waiters = [asyncio.ensure_future(barriers.wait_for(rooms)) for rooms in (["a"], ["b", "c"], ["a", "b"])]
+    assert barriers.wait_for(["c"]) is DONE
     await asyncio.sleep(0)
     assert not any(waiter.done() for waiter in waiters)
     applied.set_result(None)
     await asyncio.gather(*waiters)
-    assert barriers.of(["a"]) is DONE
+    assert barriers.wait_for(["a"]) is DONE
 
 
 async def test_waiter_that_is_cancelled_leaves_the_barrier_to_the_others() -> None:
     barriers, applied = JoinBarriers(), asyncio.get_running_loop().create_future()
-    barriers.begin(["a"], applied)
-    first, second = (asyncio.ensure_future(barriers.of(["a"])) for _ in range(2))
+    barriers.add(["a"], applied)
+    first, second = (asyncio.ensure_future(barriers.wait_for(["a"])) for _ in range(2))
     await asyncio.sleep(0)
     first.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -51,13 +51,13 @@ async def test_waiter_that_is_cancelled_leaves_the_barrier_to_the_others() -> No
 async def test_room_that_was_left_and_entered_again_has_the_newer_barrier() -> None:
     loop = asyncio.get_running_loop()
     barriers, old, new = JoinBarriers(), loop.create_future(), loop.create_future()
-    barriers.begin(["a"], old)
-    barriers.forget(["a", "never there"])
-    assert barriers.of(["a"]) is DONE
-    barriers.begin(["a"], new)
+    barriers.add(["a"], old)
+    barriers.discard(["a", "never there"])
+    assert barriers.wait_for(["a"]) is DONE
+    barriers.add(["a"], new)
     old.set_result(None)
     await asyncio.sleep(0)
-    waiter = asyncio.ensure_future(barriers.of(["a"]))
+    waiter = asyncio.ensure_future(barriers.wait_for(["a"]))
     await asyncio.sleep(0)
     assert not waiter.done()
     new.set_result(None)

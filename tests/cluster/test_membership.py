@@ -32,21 +32,21 @@ def live(membership: Membership, start: int, end: int, *links: int) -> None:
 def test_first_sight_is_a_join_and_is_answered_once() -> None:
     membership = member()
     seen = membership.heartbeat(PEER, beat(), link=0, to_me=False, now=0)
-    assert (seen.joined, seen.answer, seen.ask) == (True, True, False)
+    assert (seen.joined, seen.must_answer, seen.wants_answer) == (True, True, False)
     assert membership.heartbeat(PEER, beat(), link=0, to_me=False, now=1) == (False, False, False, None)
     assert list(membership.peers) == [PEER]
 
 
 def test_answer_is_not_answered() -> None:
     seen = member().heartbeat(PEER, beat(), link=0, to_me=True, now=0)
-    assert (seen.joined, seen.answer) == (True, False)
+    assert (seen.joined, seen.must_answer) == (True, False)
 
 
 def test_hello_is_always_answered() -> None:
     membership = member()
     hear(membership, 0)
-    assert membership.heartbeat(PEER, beat(hello=True), link=0, to_me=False, now=1).answer
-    assert membership.heartbeat(PEER, beat(hello=True), link=0, to_me=True, now=1).answer
+    assert membership.heartbeat(PEER, beat(hello=True), link=0, to_me=False, now=1).must_answer
+    assert membership.heartbeat(PEER, beat(hello=True), link=0, to_me=True, now=1).must_answer
 
 
 def test_silent_peer_is_dead_while_the_own_echo_is_fresh() -> None:
@@ -88,7 +88,7 @@ def test_lost_link_counts_no_silence_until_an_echo_comes_through_it() -> None:
     membership = member()
     hear(membership, 0)
     live(membership, 0, 4)
-    membership.lost(0)
+    membership.link_lost(0)
     assert membership.take_dead(5) == []
     live(membership, 6, 10)
     membership.echo(0, 11)
@@ -119,7 +119,7 @@ def test_peer_that_was_on_the_lost_link_only_is_not_declared_dead() -> None:
     membership = member()
     hear(membership, 0, link=0)
     hear(membership, 10, link=1)
-    membership.lost(1)
+    membership.link_lost(1)
     live(membership, 10, 40, 0)
 
 
@@ -145,20 +145,20 @@ def test_goodbye_is_for_good() -> None:
 def test_node_is_deaf_without_an_echo_on_any_link() -> None:
     membership = member(now=10)
     assert not membership.has_echo
-    assert not membership.is_deaf(14.9)
-    assert membership.is_deaf(15)
+    assert not membership.is_echo_lost(14.9)
+    assert membership.is_echo_lost(15)
     membership.echo(1, 16)
     assert membership.has_echo
-    assert not membership.is_deaf(20.9)
-    assert membership.is_deaf(21)
+    assert not membership.is_echo_lost(20.9)
+    assert membership.is_echo_lost(21)
     assert membership.silence_s(21) == 5
 
 
 def test_loss_of_a_link_is_not_deafness_yet() -> None:
     membership = member()
     membership.echo(0, 100)
-    membership.lost(0)
-    assert not membership.is_deaf(101)
+    membership.link_lost(0)
+    assert not membership.is_echo_lost(101)
     assert membership.ready_links(101) == []
 
 
@@ -172,7 +172,7 @@ def test_link_is_ready_once_the_echo_comes_through_it() -> None:
 
 def test_namesake_on_the_common_topic_is_asked_and_not_believed() -> None:
     seen = member().heartbeat(NAMESAKE, beat(started_at=1), link=0, to_me=False, now=0)
-    assert (seen.answer, seen.ask, seen.clash) == (True, True, None)
+    assert (seen.must_answer, seen.wants_answer, seen.clash) == (True, True, None)
 
 
 def test_older_namesake_that_answers_is_a_clash() -> None:

@@ -24,7 +24,7 @@ class Office:
         self.stage = stage
         self.sockets = FakeSockets(ME)
         self.sockets.adapter = ClusterAdapter("/", self.sockets, lambda: stage.node)
-        self.replies = Responder(stage.node, self.sockets)
+        self.responder = Responder(stage.node, self.sockets)
 
     def sent(self) -> list[m.Message]:
         sent = [(topic, envelope.message) for topic, envelope in self.stage.sent(object)]  # type: ignore[arg-type]
@@ -48,18 +48,18 @@ def sids_in(messages: list[m.Message]) -> list[str]:
 
 async def test_number_of_clients_comes_before_their_answers(office: Office) -> None:
     office.sockets.answers = {A: [1, b"x"]}
-    office.replies.acks(PEER, m.AckedBroadcast(5, "/", (), (), 1.0, ackable("x")), [A, B])
+    office.responder.send_acks(PEER, m.AckedBroadcast(5, "/", (), (), 1.0, ackable("x")), [A, B])
     assert office.sent() == [m.AckCount(5, 2), m.AckResponse(5, pack_values([1, b"x"]))]
 
 
 async def test_no_clients_are_told_as_none(office: Office) -> None:
-    office.replies.acks(PEER, m.AckedBroadcast(5, "/", (), (), 1.0, ackable("x")), [])
+    office.responder.send_acks(PEER, m.AckedBroadcast(5, "/", (), (), 1.0, ackable("x")), [])
     assert office.sent() == [m.AckCount(5, 0)]
 
 
 async def test_description_travels_whole(office: Office) -> None:
     office.sockets.data[A] = {"n": 1, "raw": b"\x00", "deep": {"list": [None, 1.5]}}
-    office.replies.descriptions(PEER, FETCH, [A])
+    office.responder.send_descriptions(PEER, FETCH, [A])
     (response,) = office.sent()
     assert isinstance(response, m.Response)
     assert response.last
@@ -67,7 +67,7 @@ async def test_description_travels_whole(office: Office) -> None:
 
 
 async def test_no_socket_is_one_empty_last_part(office: Office) -> None:
-    office.replies.descriptions(PEER, FETCH, [])
+    office.responder.send_descriptions(PEER, FETCH, [])
     assert office.sent() == [m.Response(5, pack_values([]), True)]
 
 
@@ -75,7 +75,7 @@ async def test_large_answer_is_split_and_no_message_is_over_the_limit(office: Of
     sids = [Sid(f"tag1{number:016}") for number in range(60)]
     for sid in sids:
         office.sockets.data[sid] = {"text": "x" * 300}
-    office.replies.descriptions(PEER, FETCH, sids)
+    office.responder.send_descriptions(PEER, FETCH, sids)
     messages = office.sent()
     assert sids_in(messages) == sids
     assert len(messages) > 3
@@ -86,7 +86,7 @@ async def test_large_answer_is_split_and_no_message_is_over_the_limit(office: Of
 
 async def test_many_sockets_are_described_in_slices_of_the_loop(office: Office) -> None:
     sids = [Sid(f"tag1{number:016}") for number in range(3 * SLICE_SOCKETS + 1)]
-    office.replies.descriptions(PEER, FETCH, sids)
+    office.responder.send_descriptions(PEER, FETCH, sids)
     assert office.sent() == []
     await wait_until(lambda: sids_in(office.sent()) == sids, "all descriptions")
     lasts = [message.last for message in office.sent() if isinstance(message, m.Response)]
@@ -96,28 +96,28 @@ async def test_many_sockets_are_described_in_slices_of_the_loop(office: Office) 
 async def test_data_that_cannot_travel_is_left_out_and_told(office: Office) -> None:
     office.sockets.data = {A: {"object": object()}, B: {"text": "x" * 10_000}}
     with capture_logs() as lines:
-        office.replies.descriptions(PEER, FETCH, [A, B])
+        office.responder.send_descriptions(PEER, FETCH, [A, B])
     assert sids_in(office.sent()) == [A, B]
-    assert office.stage.node.incidents.counters["socket_description_cut"] == 2
+    assert office.stage.node.diagnostics.counters["socket_description_truncated"] == 2
     assert (lines[0]["sid"], "object" in lines[0]["reason"]) == (A, True)
 
 
 async def test_rooms_are_named(office: Office) -> None:
-    office.replies.rooms(PEER, m.FetchRooms(5, "/"), ["a", "b"])
+    office.responder.send_rooms(PEER, m.FetchRooms(5, "/"), ["a", "b"])
     assert office.sent() == [m.Response(5, pack_values(["a", "b"]), True)]
 
 
 async def test_application_answers_once(office: Office) -> None:
     office.sockets.server_side_answer = ["yes"]
-    office.replies.server_side(PEER, m.ServerSideEmit("/", pack_values(["event", 1]), 5))
-    office.replies.server_side(PEER, m.ServerSideEmit("/", pack_values(["event", 2]), None))
+    office.responder.server_side_emit(PEER, m.ServerSideEmit("/", pack_values(["event", 1]), 5))
+    office.responder.server_side_emit(PEER, m.ServerSideEmit("/", pack_values(["event", 2]), None))
     assert office.sockets.server_side == [["event", 1], ["event", 2]]
     assert office.sent() == [m.Response(5, pack_values([["yes"]]), True)]
 
 
 async def test_many_rooms_are_named_in_slices_of_the_loop(office: Office) -> None:
     names = [f"room {number}" for number in range(2_500)]
-    office.replies.rooms(PEER, m.FetchRooms(5, "/"), names)
+    office.responder.send_rooms(PEER, m.FetchRooms(5, "/"), names)
     parts: list[m.Response] = []
 
     def complete() -> bool:

@@ -5,7 +5,7 @@ from zmqio.cluster.routing import TopicRouter
 from zmqio.exceptions import TopicError
 from zmqio.ids import NodeId, NodeTag
 
-ROUTES = TopicRouter("zmqio", "/", NodeTag("mine"))
+ROUTER = TopicRouter("zmqio", "/", NodeTag("mine"))
 OWN = "mine0123456789abcdef"
 FOREIGN = "them0123456789abcdef"
 
@@ -27,17 +27,17 @@ def to(*rooms: str, except_: tuple[str, ...] = ()) -> Target:
     ],
 )
 def test_one_target_is_one_topic(target: Target, topic: bytes) -> None:
-    assert ROUTES.to(target) == topic
+    assert ROUTER.topic_of(target) == topic
 
 
 @pytest.mark.parametrize("target", [to("\0"), to("a", "\0"), to(except_=("\0",)), to("r", except_=("\ud800",))])
 def test_impossible_names_are_refused_wherever_they_stand(target: Target) -> None:
     with pytest.raises(TopicError):
-        ROUTES.to(target)
+        ROUTER.topic_of(target)
 
 
 def test_own_sessions_need_no_subscription() -> None:
-    assert ROUTES.to_subscribe([OWN, FOREIGN, "room"]) == {
+    assert ROUTER.topics_to_subscribe([OWN, FOREIGN, "room"]) == {
         FOREIGN: b"zmqio/s/them0123456789abcdef\0/\0",
         "room": b"zmqio/r//\0room\0",
     }
@@ -45,12 +45,12 @@ def test_own_sessions_need_no_subscription() -> None:
 
 def test_own_session_is_one_room_with_the_own_tag() -> None:
     targets = (to(OWN), to(FOREIGN), to(OWN, "room"), to("mine"), to())
-    assert [ROUTES.own_session(target) for target in targets] == [True, False, False, False, False]
+    assert [ROUTER.is_own_session(target) for target in targets] == [True, False, False, False, False]
 
 
 def test_owner_is_found_by_the_tag_in_a_session_id() -> None:
     nodes = [NodeId("othrXXXXXXXXXXX"), NodeId("themYYYYYYYYYYY")]
-    assert ROUTES.owner_among(nodes, to(FOREIGN)) == "themYYYYYYYYYYY"
-    assert ROUTES.owner_among(nodes, to("them")) is None
-    assert ROUTES.owner_among(nodes, to(FOREIGN, "room")) is None
-    assert ROUTES.owner_among([], to(FOREIGN)) is None
+    assert ROUTER.owner_among(nodes, to(FOREIGN)) == "themYYYYYYYYYYY"
+    assert ROUTER.owner_among(nodes, to("them")) is None
+    assert ROUTER.owner_among(nodes, to(FOREIGN, "room")) is None
+    assert ROUTER.owner_among([], to(FOREIGN)) is None

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.support.node_stage import ALL, ME, PEER, NodeEventLog, NodeStage
+from tests.support.node_stage import ALL, ME, PEER, NodeStage
 from tests.support.timing import LIMIT_S, wait_until
 from zmqio.adapter.local import LocalAdapterFactory
 from zmqio.cluster.factory import ClusterAdapterFactory
-from zmqio.cluster.unicast import YOUNG_S, NodeMessageHandler, NodeMessenger, NodeMessengerFactory, Unicast
+from zmqio.cluster.unicast import DISCOVERY_S, NodeMessageHandler, NodeMessenger, NodeMessengerFactory, Unicast
 from zmqio.config import BusOptions
 from zmqio.exceptions import BusUnavailableError, MessageTooLargeError
 from zmqio.ids import NodeId, NodeTag
@@ -50,7 +50,7 @@ async def meet(stage: NodeStage, node_id: NodeId = PEER) -> None:
 
 async def test_messages_reach_the_carrier_with_their_sender(stage: NodeStage) -> None:
     carrier = Carrier()
-    stage.node.forwarding.attach(carrier)
+    stage.node.unicast.attach(carrier)
     stage.say(HttpCancel(1), MY_INBOX)
     stage.say(m.FetchRooms(1, "/"), ALL)
     stage.say(HttpCancel(2), MY_INBOX)
@@ -64,13 +64,13 @@ async def test_what_comes_before_there_is_a_carrier_is_kept_for_it(stage: NodeSt
     stage.say(m.FetchRooms(3, "/"))
     await wait_until(lambda: stage.sent(m.Response), "what came behind them")
     carrier = Carrier()
-    stage.node.forwarding.attach(carrier)
+    stage.node.unicast.attach(carrier)
     assert carrier.seen == [(PEER, HttpCancel(1)), (PEER, HttpCancel(2))]
 
 
 async def test_saying_goes_stamped_to_the_inbox_of_the_one_node(stage: NodeStage) -> None:
     for number in range(2):
-        stage.node.forwarding.send_to(PEER, HttpCancel(number))
+        stage.node.unicast.send_to(PEER, HttpCancel(number))
     sent = stage.sent(HttpCancel)
     assert [topic for topic, _ in sent] == [inbox_topic("zmqio", PEER)] * 2
     assert [(envelope.id.n, envelope.id.previous) for _, envelope in sent] == [(1, 0), (2, 1)]
@@ -79,15 +79,15 @@ async def test_saying_goes_stamped_to_the_inbox_of_the_one_node(stage: NodeStage
 async def test_saying_what_cannot_leave_is_an_error() -> None:
     stage = await NodeStage(options=BusOptions(heartbeat_s=0.02, max_message_bytes=1_000)).ready()
     with pytest.raises(MessageTooLargeError):
-        stage.node.forwarding.send_to(PEER, HttpResponse(1, 200, (), bytes(1000)))
+        stage.node.unicast.send_to(PEER, HttpResponse(1, 200, (), bytes(1000)))
     await stage.node.close()
     with pytest.raises(BusUnavailableError):
-        stage.node.forwarding.send_to(PEER, HttpCancel(1))
+        stage.node.unicast.send_to(PEER, HttpCancel(1))
 
 
 async def test_owner_is_the_live_node_whose_id_begins_with_the_tag(stage: NodeStage) -> None:
     await meet(stage)
-    assert await stage.node.forwarding.find(TAG2) == PEER
+    assert await stage.node.unicast.find(TAG2) == PEER
     stage.say(m.Goodbye("bye"), previous=None)
     await wait_until(lambda: PEER not in stage.node.peers, "the goodbye")
 
@@ -96,12 +96,12 @@ async def test_of_two_with_the_same_tag_it_is_the_later_one(stage: NodeStage) ->
     await meet(stage)
     successor = NodeId("tag2DDDDDDDDDDD")
     await meet(stage, successor)
-    assert await stage.node.forwarding.find(TAG2) == successor
+    assert await stage.node.unicast.find(TAG2) == successor
 
 
 async def test_carrier_is_told_of_nodes_that_are_gone_before_anybody_else(stage: NodeStage) -> None:
     carrier = Carrier()
-    stage.node.forwarding.attach(carrier)
+    stage.node.unicast.attach(carrier)
     await meet(stage)
     stage.say(m.Goodbye("bye"), previous=None)
     await wait_until(lambda: carrier.seen, "the goodbye")
@@ -115,32 +115,35 @@ async def test_carrier_is_told_of_nodes_that_are_gone_before_anybody_else(stage:
 
 async def test_node_that_leaves_the_bus_has_nobody_any_more(stage: NodeStage) -> None:
     carrier = Carrier()
-    stage.node.forwarding.attach(carrier)
+    stage.node.unicast.attach(carrier)
     await meet(stage)
     await stage.node.close()
     assert carrier.seen == [(PEER, "this node has left the bus")]
-    assert await stage.node.forwarding.find(TAG2) is None
+    assert await stage.node.unicast.find(TAG2) is None
+
+
+class NoOutbox:
+    """Sends nothing."""
+
+    def send_to(self, node_id: NodeId, message: RelayMessage) -> None:
+        raise AssertionError(f"nothing is sent to {node_id}")
 
 
 class Alone:
-    """A `Unicast` with a clock by hand."""
+    """A `Unicast` whose clock the test sets."""
 
     def __init__(self) -> None:
         self.now = 100.0
-        self.peers: dict[NodeId, None] = {}
-        self.forwarding = Unicast(
-            NodeEventLog(), peers=self.peers.keys, say=lambda _node, _message: None, clock=lambda: self.now
-        )
+        self.unicast = Unicast(NoOutbox(), lambda: self.now)  # type: ignore[arg-type]
 
     def join(self, node_id: NodeId) -> None:
-        self.peers[node_id] = None
-        self.forwarding.node_joined(node_id)
+        self.unicast.node_joined(node_id)
 
 
 async def test_young_node_waits_for_the_owner_to_show_itself() -> None:
     alone = Alone()
-    alone.forwarding.echo()
-    search = asyncio.create_task(alone.forwarding.find(TAG2))
+    alone.unicast.echo()
+    search = asyncio.create_task(alone.unicast.find(TAG2))
     await asyncio.sleep(0)
     alone.join(NodeId("tag9DDDDDDDDDDD"))
     await asyncio.sleep(0)
@@ -151,8 +154,8 @@ async def test_young_node_waits_for_the_owner_to_show_itself() -> None:
 
 async def test_node_without_a_broker_yet_is_young() -> None:
     alone = Alone()
-    alone.now += 100 * YOUNG_S
-    search = asyncio.create_task(alone.forwarding.find(TAG2))
+    alone.now += 100 * DISCOVERY_S
+    search = asyncio.create_task(alone.unicast.find(TAG2))
     await asyncio.sleep(0)
     assert not search.done()
     alone.join(PEER)
@@ -161,19 +164,19 @@ async def test_node_without_a_broker_yet_is_young() -> None:
 
 async def test_young_node_does_not_wait_for_ever() -> None:
     alone = Alone()
-    alone.forwarding.echo()
-    search = asyncio.create_task(alone.forwarding.find(TAG2))
+    alone.unicast.echo()
+    search = asyncio.create_task(alone.unicast.find(TAG2))
     await asyncio.sleep(0)
-    alone.now += YOUNG_S
+    alone.now += DISCOVERY_S
     alone.join(NodeId("tag9DDDDDDDDDDD"))
     assert await asyncio.wait_for(search, LIMIT_S) is None
 
 
 async def test_node_that_knows_the_others_does_not_wait() -> None:
     alone = Alone()
-    alone.forwarding.echo()
-    alone.now += YOUNG_S
-    search = alone.forwarding.find(TAG2)
+    alone.unicast.echo()
+    alone.now += DISCOVERY_S
+    search = alone.unicast.find(TAG2)
     with pytest.raises(StopIteration) as end:
         search.send(None)
     assert end.value.value is None

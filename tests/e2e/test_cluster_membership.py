@@ -135,7 +135,7 @@ async def test_node_of_another_version_is_told_of_once_and_disturbs_nobody(
     for client in clients:
         assert await client.wait_for("news", 100) == [[n] for n in range(100)]
     for node, left_before in zip(nodes, left, strict=True):
-        (line,) = node.log_lines("peer_speaks_another_version")
+        (line,) = node.log_lines("peer_version_mismatched")
         assert (line["peer"], line["version"], line["supported"]) == (FOREIGNER, FOREIGN_VERSION, 1)
         state = await node.state()
         assert (state["server_count"], state["ready"], state["left"]) == (3, True, left_before)

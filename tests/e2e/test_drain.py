@@ -251,5 +251,5 @@ async def test_broker_that_hangs_keeps_no_node_from_ending(make_client: ClientMa
             node.tell(signal.SIGTERM)
             await node.wait_end()
             assert await client.wait_disconnect() == "transport close"
-            assert [line["brokers"] for line in node.log_lines("bus_not_flushed")] == [[0]]
+            assert [line["brokers"] for line in node.log_lines("bus_flush_timed_out")] == [[0]]
             assert node.log_lines("node_stopped")

@@ -67,7 +67,7 @@ async def test_node_without_a_broker_is_alive_and_not_ready() -> None:
         address = broker.address
     async with NodeProcess(NodeConfig("lonely", adapter=address, bus=IMPATIENT)) as node:
         body = await wait_status(f"{node.url}/readyz", 503)
-        assert body["reasons"][0].startswith("no broker has answered yet")
+        assert body["reasons"][0].startswith("no broker has returned a heartbeat")
         assert (await get(f"{node.url}/healthz")).status_code == 200
 
 

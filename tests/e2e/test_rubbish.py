@@ -44,7 +44,12 @@ STRANGERS = 60
 TIMES = 100
 MAX_MESSAGE_BYTES = 8 << 20
 MAX_PAYLOAD_BYTES = 1_000_000
-COUNTERS = ("bus_rubbish", "publish_request_refused", "version_mismatches", "topic_does_not_cover")
+COUNTERS = (
+    "bus_malformed_message",
+    "publish_request_rejected",
+    "version_mismatches",
+    "message_topic_mismatched",
+)
 LINES_A_KIND = 5
 """Most log lines of one kind in one of these tests: they are written every ten seconds at most."""
 
@@ -166,7 +171,7 @@ async def test_messages_that_are_none_are_all_counted_and_few_are_logged(
     told = await sender.send(role, counted_rubbish(), TIMES)
     assert told.counted == [TIMES * len(counted_rubbish())] * len(cluster.nodes)
     for node in cluster.nodes:
-        assert all(node.log_lines(event) for event in ("bus_rubbish", "publish_request_refused"))
+        assert all(node.log_lines(event) for event in ("bus_malformed_message", "publish_request_rejected"))
     assert told.most_lines_of_a_kind <= LINES_A_KIND
     told = await sender.send(role, list(bus_rubbish().values()), TIMES)
     assert told.most_lines_of_a_kind <= LINES_A_KIND
@@ -178,7 +183,7 @@ async def test_many_foreign_wire_versions_are_told_in_few_words(
 ) -> None:
     told = await sender.send("ingest", foreign_versions(STRANGERS), 1)
     assert told.counted == [STRANGERS] * len(cluster.nodes)
-    assert all(node.log_lines("peer_speaks_another_version") for node in cluster.nodes)
+    assert all(node.log_lines("peer_version_mismatched") for node in cluster.nodes)
     assert told.most_lines_of_a_kind <= LINES_A_KIND
     await still_serving()
 

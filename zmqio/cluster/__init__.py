@@ -1,1 +1,1 @@
-"""One adapter over many nodes: presence, requests and ordered delivery; knows a bus, no ZeroMQ."""
+"""The adapter for many nodes: membership, requests and ordered delivery. Knows a bus, but no ZeroMQ."""

@@ -1,11 +1,11 @@
-"""The adapter of a namespace on many nodes: `LocalAdapter` here, topics and questions for the others.
+"""The adapter of a namespace on many nodes: a `LocalAdapter` here, and topics and requests for the other nodes.
 
-What is emitted here is delivered here first and then published once, to one topic. What comes from other nodes
-reaches the local half only: no method that receives can publish what it received.
+A packet emitted here is delivered here first, then published once, to one topic. Messages of other nodes reach the
+local sockets only: no method that receives a message can publish it.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from functools import lru_cache, partial
 from typing import Any, TypeVar
 
@@ -29,7 +29,7 @@ from zmqio.protocol.values import pack_values, unpack_values
 __all__ = ["ClusterAdapter"]
 
 SLICE_ANSWERS = 300
-"""Answers unpacked in one turn of the loop: about 3 ms for descriptions of sockets with the usual handshake."""
+"""Answers unpacked in one turn of the event loop: about 3 ms for sockets with the usual handshake."""
 
 _Answer = TypeVar("_Answer")
 
@@ -40,44 +40,49 @@ class ClusterAdapter(LocalAdapter):
     Args:
         namespace: its name, begins with `/`.
         sockets: the sockets of this process.
-        node: gives the presence of this process on the bus; it is there from when the factory has started.
+        node: returns this process's node; called by `open`, when the factory has started.
     """
 
     def __init__(self, namespace: str, sockets: LocalSockets, node: Callable[[], Node]) -> None:
         super().__init__(namespace, sockets)
         self._get_node = node
         self._node: Node
-        self._routes: TopicRouter
-        self._replies: Responder
+        self._router: TopicRouter
+        self._responder: Responder
         self._barriers = JoinBarriers()
         self._recent_joins = RecentJoins()
 
     async def open(self) -> None:
-        """Hear what concerns the namespace."""
+        """Subscribe to the namespace's topic, and wait until the brokers have applied it."""
         self._node = self._get_node()
-        self._routes = TopicRouter(self._node.options.prefix, self.namespace, self._node.identity.tag)
-        self._replies = Responder(self._node, self._sockets)
-        self._node.attach(self.namespace, self)
-        await self._node.subscribe((self._routes.everyone,))
+        self._router = TopicRouter(self._node.options.prefix, self.namespace, self._node.identity.tag)
+        self._responder = Responder(self._node, self._sockets)
+        self._node.inbound.attach(self.namespace, self)
+        await self._node.subscribe((self._router.namespace_topic,))
 
     async def close(self) -> None:
-        """Hear nothing of it any more."""
-        self._node.detach(self.namespace)
+        """Cancel all subscriptions of the namespace."""
+        self._node.inbound.detach(self.namespace)
         self._unsubscribe(self._index.rooms())
-        self._node.unsubscribe((self._routes.everyone,))
+        self._node.unsubscribe((self._router.namespace_topic,))
 
     # Rooms.
 
     def add(self, sid: Sid, rooms: Collection[str]) -> Awaitable[None]:
-        """Put a socket in rooms. Done when this node hears of them; where it does already: at once, for free."""
+        """Put a socket in rooms.
+
+        Returns:
+            An awaitable that completes when this node receives messages for these rooms. If it already does, that
+            is at once and costs nothing.
+        """
         self._operations.flush_for(sid)
-        wanted = self._routes.to_subscribe(self._join_rooms(sid, rooms))
-        if wanted:
-            self._barriers.begin(wanted, self._node.subscribe(wanted.values()))
-        return self._barriers.of(rooms)
+        topics = self._router.topics_to_subscribe(self._join_rooms(sid, rooms))
+        if topics:
+            self._barriers.add(topics, self._node.subscribe(topics.values()))
+        return self._barriers.wait_for(rooms)
 
     def remove(self, sid: Sid, room: str) -> None:
-        """Take a socket out of a room; the last out ends this node's subscription."""
+        """Take a socket out of a room. If it was the last local member, this node unsubscribes from the room."""
         self._operations.flush_for(sid)
         self._unsubscribe(self._leave_rooms(sid, (room,)))
 
@@ -89,159 +94,161 @@ class ClusterAdapter(LocalAdapter):
     # Operations.
 
     async def broadcast(self, frames: Frames, target: Target) -> None:
-        """Send one encoded packet to all sockets that `target` reaches: here first, then in one publish."""
-        topic = self._topic(target)
+        """Send one encoded packet to all sockets of `target`: first to those here, then in one publish."""
+        topic = self._topic_of(target)
         if self._operations.busy:
             await self._run_in_order(partial(self._broadcast, topic, frames, target))
         else:
             self._broadcast(topic, frames, target)
 
     async def broadcast_with_ack(self, frames: AckableFrames, target: Target, timeout_s: float) -> list[list[Any]]:
-        """Send one packet and gather what the clients of every node answer.
+        """Send one packet and collect the acknowledgements of the clients of every node.
 
         Raises:
-            RequestTimeoutError: not all answered in time, or a node died; it keeps the answers that came, and how
-                many were expected as far as the nodes had said.
-            BusError: the other nodes did not get it; clients of this process did.
+            RequestTimeoutError: not all clients answered in time, or a node died. The error holds the answers
+                received, and how many were expected as far as the nodes have reported.
+            BusError: the packet did not reach other nodes; the clients of this process received it.
         """
         await self._run_in_order()
-        topic, nodes = self._whom_to_ask(target)
-        if target.local or self._routes.own_session(target):
+        topic, nodes = self._request_route(target)
+        if target.local or self._router.is_own_session(target):
             return await super().broadcast_with_ack(frames, target, timeout_s)
-        responses, me, sids = self._node.responses, self._node.identity.node_id, tuple(self.sids(target))
-        with responses.open((me, *nodes)) as request:
-            responses.set_expected(request.id, me, len(sids))
+        responses, own_id, sids = self._node.responses, self._node.identity.node_id, tuple(self.sids(target))
+        with responses.open((own_id, *nodes)) as request:
+            responses.set_expected(request.id, own_id, len(sids))
             if sids:
                 self._sockets.deliver_with_ack(
-                    sids, frames, lambda args: responses.add_response(request.id, me, args), timeout_s
+                    sids, frames, lambda args: responses.add_response(request.id, own_id, args), timeout_s
                 )
-            self._node.ask(topic, m.AckedBroadcast(request.id, *self._whom(target), timeout_s, frames))
+            message = m.AckedBroadcast(request.id, *self._address(target), timeout_s, frames)
+            self._node.outbox.publish(topic, message, may_wait=False)
             return await request.result(timeout_s)
 
     async def fetch_sockets(self, target: Target, timeout_s: float) -> list[SocketDescription]:
-        """Describe the sockets that `target` reaches. The owner of a session id, if it lives, is asked alone.
+        """Describe the sockets of `target`. If it is a single session id, only its owner is asked.
 
         Raises:
-            RequestTimeoutError: a node did not answer; it keeps the descriptions that came and names the node.
+            RequestTimeoutError: a node did not respond. The error holds the descriptions received and names the
+                node.
             BusError: the other nodes could not be asked.
         """
         here = await self._describe_local(target)
-        topic, nodes = self._whom_to_ask(target)
-        whom = self._whom(target)
-        return await self._ask(
-            topic, nodes, lambda n: m.FetchSockets(n, *whom), timeout_s, here=here, read=to_description
+        topic, nodes = self._request_route(target)
+        address = self._address(target)
+        return await self._request(
+            topic, nodes, lambda n: m.FetchSockets(n, *address), timeout_s, here=here, read=to_description
         )
 
     async def add_sockets(self, target: Target, rooms: Collection[str]) -> None:
-        """Put the sockets that `target` reaches in rooms. Returns when this node hears of them."""
-        topic = self._checked(target, rooms)
+        """Put the sockets of `target` in rooms. Returns when this node receives messages for these rooms."""
+        topic = self._checked_topic(target, rooms)
         if not target.local:
-            self._recent_joins.told(rooms)
-        message = m.JoinRooms(*self._whom(target), tuple(rooms))
+            self._recent_joins.add(rooms)
+        message = m.JoinRooms(*self._address(target), tuple(rooms))
         await self._run_and_publish(self._join_operation(target, rooms), topic, target, message)
-        await self._barriers.of(rooms)
+        await self._barriers.wait_for(rooms)
 
     async def remove_sockets(self, target: Target, rooms: Collection[str]) -> None:
-        """Take the sockets that `target` reaches out of rooms."""
-        topic = self._checked(target, rooms)
-        message = m.LeaveRooms(*self._whom(target), tuple(rooms))
+        """Take the sockets of `target` out of rooms."""
+        topic = self._checked_topic(target, rooms)
+        message = m.LeaveRooms(*self._address(target), tuple(rooms))
         await self._run_and_publish(self._leave_operation(target, rooms), topic, target, message)
 
     async def disconnect_sockets(self, target: Target, *, close: bool) -> None:
-        """Disconnect the sockets that `target` reaches; with `close` their whole connections."""
-        topic = self._checked(target, ())
-        message = m.DisconnectSockets(*self._whom(target), close)
+        """Disconnect the sockets of `target`; with `close`, close their connections too."""
+        topic = self._checked_topic(target, ())
+        message = m.DisconnectSockets(*self._address(target), close)
         await self._run_and_publish(self._disconnect_operation(target, close=close), topic, target, message)
 
     async def server_side_emit(self, args: Sequence[Any]) -> None:
-        """Send an event to the application on all other nodes that have the namespace."""
+        """Send an event to the application on all other nodes that serve the namespace."""
         message = m.ServerSideEmit(self.namespace, pack_values(list(args)), None)
-        self._node.publish(self._routes.everyone, message)
+        self._node.outbox.publish(self._router.namespace_topic, message)
 
     async def server_side_emit_with_ack(self, args: Sequence[Any], timeout_s: float) -> list[list[Any]]:
-        """Send an event to the application on all other nodes and gather one answer of each that has it.
+        """Send an event to the application on all other nodes, and collect one answer of each that serves it.
 
         Raises:
-            RequestTimeoutError: a node did not answer; it keeps the answers that came and names the node.
+            RequestTimeoutError: a node did not respond. The error holds the answers received and names the node.
             BusError: the other nodes could not be asked.
         """
         packed = pack_values(list(args))
-        return await self._ask(
+        return await self._request(
             self._node.all_topic,
             tuple(self._node.peers),
             lambda n: m.ServerSideEmit(self.namespace, packed, n),
             timeout_s,
             here=[],
-            read=_same,
+            read=_identity,
         )
 
     async def rooms(self, timeout_s: float) -> set[str]:
         """All rooms of the namespace that have a member on any node; session ids are among them.
 
         Raises:
-            RequestTimeoutError: a node did not answer; it keeps the names that came and names the node.
+            RequestTimeoutError: a node did not respond. The error holds the names received and names the node.
             BusError: the other nodes could not be asked.
         """
         await self._run_in_order()
-        names = await self._ask(
+        names = await self._request(
             self._node.all_topic,
             tuple(self._node.peers),
             lambda n: m.FetchRooms(n, self.namespace),
             timeout_s,
             here=list(self._index.rooms()),
-            read=_same,
+            read=_identity,
         )
         return set(names)
 
     def server_count(self) -> int:
-        """How many live nodes there are, this one included."""
+        """The number of live nodes, including this one."""
         return len(self._node.peers) + 1
 
-    # From the bus: `Branch`. Nothing below this line can publish but the answers of `Responder`.
+    # `NamespaceReceiver`. Below this line, only the responses of `Responder` are published.
 
     def receive(self, message: Message, sender: NodeId) -> None:
-        """Do what another node says, behind the room operations that are under way."""
+        """Apply a message of another node, behind the room operations that are under way."""
         if self._operations.busy:
             self._operations.submit(
-                self._room_work(message) or RoomOperation(then=partial(self._take, message, sender))
+                self._room_operation(message) or RoomOperation(then=partial(self._receive_now, message, sender))
             )
         else:
-            self._take(message, sender)
+            self._receive_now(message, sender)
 
-    def _take(self, message: Message, sender: NodeId) -> None:
+    def _receive_now(self, message: Message, sender: NodeId) -> None:
         match message:
             case m.BroadcastMessage():
                 target = _cached_target(message.rooms, message.except_, message.volatile)
                 self.deliver(message.frames, target)
             case m.AckedBroadcast():
-                self._replies.acks(sender, message, tuple(self.sids(_target(message))))
+                self._responder.send_acks(sender, message, tuple(self.sids(_target_of(message))))
             case m.FetchSockets():
-                self._replies.descriptions(sender, message, tuple(self.sids(_target(message))))
+                self._responder.send_descriptions(sender, message, tuple(self.sids(_target_of(message))))
             case m.FetchRooms():
-                self._replies.rooms(sender, message, self._index.rooms())
+                self._responder.send_rooms(sender, message, self._index.rooms())
             case m.ServerSideEmit():
-                self._replies.server_side(sender, message)
-            case _ if (work := self._room_work(message)) is not None:
-                self._operations.submit(work)
+                self._responder.server_side_emit(sender, message)
+            case _ if (operation := self._room_operation(message)) is not None:
+                self._operations.submit(operation)
 
-    def _room_work(self, message: Message) -> RoomOperation | None:
+    def _room_operation(self, message: Message) -> RoomOperation | None:
         match message:
             case m.JoinRooms():
-                return self._join_operation(_target(message), message.names)
+                return self._join_operation(_target_of(message), message.names)
             case m.LeaveRooms():
-                return self._leave_operation(_target(message), message.names)
+                return self._leave_operation(_target_of(message), message.names)
             case m.DisconnectSockets():
-                return self._disconnect_operation(_target(message), close=message.close)
+                return self._disconnect_operation(_target_of(message), close=message.close)
         return None
 
     def apply(self, request: PublishRequest) -> None:
-        """Do what an outside service says, for the sockets here."""
+        """Apply a request of an outside service to the sockets here."""
         target = _cached_target(request.rooms, request.except_, request.volatile)
         match request.op:
             case Operation.EMIT if not self._operations.busy:
-                self._emit_here(request, target)
+                self._emit_locally(request, target)
             case Operation.EMIT:
-                self._operations.submit(RoomOperation(then=partial(self._emit_here, request, target)))
+                self._operations.submit(RoomOperation(then=partial(self._emit_locally, request, target)))
             case Operation.JOIN:
                 self._operations.submit(self._join_operation(target, request.names))
             case Operation.LEAVE:
@@ -249,13 +256,13 @@ class ClusterAdapter(LocalAdapter):
             case Operation.DISCONNECT:
                 self._operations.submit(self._disconnect_operation(target, close=request.close))
 
-    def _emit_here(self, request: PublishRequest, target: Target) -> None:
+    def _emit_locally(self, request: PublishRequest, target: Target) -> None:
         if request.event is None or not self.sids(target):
             return
         try:
             frames = self._sockets.encode(request.event, request.args)
         except PacketError as error:
-            self._node.incidents.report("publish_request_refused", namespace=self.namespace, reason=str(error))
+            self._node.diagnostics.report("publish_request_rejected", namespace=self.namespace, reason=str(error))
         else:
             self.deliver(frames, target)
 
@@ -263,28 +270,30 @@ class ClusterAdapter(LocalAdapter):
         for sid in sids:
             self._unsubscribe(self._leave_rooms(sid, rooms))
 
-    # The way out.
+    # Publishing.
 
     def _broadcast(self, topic: bytes, frames: Frames, target: Target) -> None:
         self.deliver(frames, target)
-        self._tell(topic, target, m.BroadcastMessage(*self._whom(target), target.volatile, frames))
+        self._publish(topic, target, m.BroadcastMessage(*self._address(target), target.volatile, frames))
 
-    async def _run_and_publish(self, work: RoomOperation, topic: bytes, target: Target, message: Message) -> None:
-        """Do it here, then tell the others, in the same turn: what comes later here comes later there."""
-        work.then = partial(self._tell, topic, target, message)
-        await self._operations.run(work)
+    async def _run_and_publish(
+        self, operation: RoomOperation, topic: bytes, target: Target, message: Message
+    ) -> None:
+        """Run an operation here, and publish it in the same turn, so that the order is the same on every node."""
+        operation.then = partial(self._publish, topic, target, message)
+        await self._operations.run(operation)
 
-    def _tell(self, topic: bytes, target: Target, message: Message) -> None:
+    def _publish(self, topic: bytes, target: Target, message: Message) -> None:
         if target.local:
             return
         try:
-            self._node.publish(topic, message)
+            self._node.outbox.publish(topic, message)
         except BusError:
-            # The socket of a session id made here was served; only a *room* of that name elsewhere missed it.
-            if not self._routes.own_session(target):
+            # The socket of an own session id was served here. Only a *room* of that name elsewhere missed it.
+            if not self._router.is_own_session(target):
                 raise
 
-    async def _ask(
+    async def _request(
         self,
         topic: bytes,
         nodes: Collection[NodeId],
@@ -294,75 +303,78 @@ class ClusterAdapter(LocalAdapter):
         here: list[_Answer],
         read: Callable[[Any], _Answer],
     ) -> list[_Answer]:
-        """Ask nodes; what is known here comes first in the result, and in the error too."""
+        """Send a request to nodes. The local answers come first in the result, and in the error too."""
         if not nodes:
             return here
         with self._node.responses.open(nodes) as request:
-            self._node.ask(topic, make(request.id))
+            self._node.outbox.publish(topic, make(request.id), may_wait=False)
             try:
-                answers = await request.result(timeout_s)
+                batches = await request.result(timeout_s)
             except RequestTimeoutError as error:
                 raise RequestTimeoutError(
                     str(error),
-                    responses=here + await self._read_all(error.responses, read),
+                    responses=here + await self._unpack_all(error.responses, read),
                     expected=len(here) + error.expected,
                     missing=error.missing,
                 ) from None
-        return here + await self._read_all(answers, read)
+        return here + await self._unpack_all(batches, read)
 
-    async def _read_all(self, parts: Sequence[bytes], read: Callable[[Any], _Answer]) -> list[_Answer]:
-        """Read packed answers in slices, so that ten thousand of them leave the loop free."""
-        found: list[_Answer] = []
-        rest_at = SLICE_ANSWERS
-        for part in parts:
-            if len(found) >= rest_at:
+    async def _unpack_all(self, batches: Sequence[bytes], read: Callable[[Any], _Answer]) -> list[_Answer]:
+        """Unpack answers in slices, so that ten thousand of them do not block the event loop."""
+        answers: list[_Answer] = []
+        pause_at = SLICE_ANSWERS
+        for batch in batches:
+            if len(answers) >= pause_at:
                 await asyncio.sleep(0)
-                rest_at = len(found) + SLICE_ANSWERS
+                pause_at = len(answers) + SLICE_ANSWERS
             try:
-                found += [read(answer) for answer in unpack_values(part)]
+                answers += [read(answer) for answer in unpack_values(batch)]
             except (ValueError, TypeError) as error:
-                self._node.incidents.report("bus_rubbish", namespace=self.namespace, reason=str(error))
-        return found
+                self._node.diagnostics.report("bus_malformed_message", namespace=self.namespace, reason=str(error))
+        return answers
 
-    def _whom_to_ask(self, target: Target) -> tuple[bytes, tuple[NodeId, ...]]:
-        """The topic of a question and the nodes that have to answer it."""
-        topic = self._routes.to(target)
-        if target.local or self._routes.own_session(target):
+    # Topics.
+
+    def _request_route(self, target: Target) -> tuple[bytes, tuple[NodeId, ...]]:
+        """The topic of a request and the nodes that have to respond."""
+        topic = self._router.topic_of(target)
+        if target.local or self._router.is_own_session(target):
             return topic, ()
-        owner = self._routes.owner_among(self._node.peers, target)
+        owner = self._router.owner_among(self._node.peers, target)
         if owner is not None:
             return topic, (owner,)
         return self._node.all_topic, tuple(self._node.peers)
 
-    def _checked(self, target: Target, rooms: Collection[str]) -> bytes:
+    def _checked_topic(self, target: Target, rooms: Collection[str]) -> bytes:
         for room in rooms:
             check_name(room)
-        return self._topic(target)
+        return self._topic_of(target)
 
-    def _topic(self, target: Target) -> bytes:
-        """The one topic that reaches every node with sockets of `target`, or that will have them in a moment."""
-        topic = self._routes.to(target)
-        return self._routes.everyone if self._recent_joins.concern(target.rooms) else topic
+    def _topic_of(self, target: Target) -> bytes:
+        """The one topic that reaches every node that has sockets of `target`, or is about to have them."""
+        topic = self._router.topic_of(target)
+        return self._router.namespace_topic if self._recent_joins.includes_any(target.rooms) else topic
 
-    def _whom(self, target: Target) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    def _address(self, target: Target) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+        """The fields by which messages address sockets: namespace, rooms, except."""
         return self.namespace, tuple(target.rooms), tuple(target.except_)
 
     def _unsubscribe(self, rooms: Iterable[str]) -> None:
-        unwanted: Mapping[str, bytes] = self._routes.to_subscribe(rooms)
-        if unwanted:
-            self._barriers.forget(unwanted)
-            self._node.unsubscribe(unwanted.values())
+        topics = self._router.topics_to_subscribe(rooms)
+        if topics:
+            self._barriers.discard(topics)
+            self._node.unsubscribe(topics.values())
 
 
-def _target(message: Any) -> Target:
+def _target_of(message: Any) -> Target:
     return _cached_target(message.rooms, message.except_, False)
 
 
 @lru_cache(maxsize=4_096)
 def _cached_target(rooms: tuple[str, ...], except_: tuple[str, ...], volatile: bool) -> Target:
-    # One after the other to the same rooms: half the cost of a delivery to one socket would be this value.
+    # Cached, because making this value would cost as much as the rest of a delivery to one socket.
     return Target(frozenset(rooms), frozenset(except_), volatile=volatile)
 
 
-def _same(answer: Any) -> Any:
+def _identity(answer: Any) -> Any:
     return answer

@@ -1,6 +1,6 @@
-"""Read what came from the bus: decode it, and count, tell and drop what is of no use.
+"""Decodes messages from the bus; malformed messages and duplicate requests are counted and dropped.
 
-Knows the wire forms. Decides nothing about what a message does.
+Knows the wire formats. Does not know what a message does.
 """
 
 from collections.abc import Callable, Hashable
@@ -25,8 +25,8 @@ Received: TypeAlias = Envelope | PublishRequest
 IDS_KEPT = 10_000
 IDS_KEPT_S = 60.0
 
-FOREIGNERS_KEPT = 1_000
-"""Most nodes of other wire versions that are remembered as told of; the log stays bounded by `Diagnostics`."""
+WARNED_PEERS_KEPT = 1_000
+"""Most nodes of other wire versions that are remembered, to warn of each once. `Diagnostics` limits the log."""
 
 _TYPE_AT = 2  # a body is an array header, a version, a type, then the node id
 _NODE_ID_AT = 3
@@ -35,24 +35,24 @@ _covers = lru_cache(maxsize=8_192)(covers)
 
 
 class MessageDecoder:
-    """Reads for one node.
+    """Decodes the messages that one node receives.
 
     Args:
         node_id: this node.
-        incidents: where trouble is counted and told.
+        diagnostics: counts and logs messages that are dropped.
         clock: gives the seconds of any steady clock.
     """
 
-    def __init__(self, node_id: NodeId, incidents: Diagnostics, clock: Callable[[], float]) -> None:
-        self._incidents = incidents
+    def __init__(self, node_id: NodeId, diagnostics: Diagnostics, clock: Callable[[], float]) -> None:
+        self._diagnostics = diagnostics
         self._clock = clock
-        self._mine: bytes = msgpack.packb(node_id)
-        self._request_ids = DuplicateFilter()
-        self._foreigners: dict[tuple[str, str], None] = {}
+        self._own_id: bytes = msgpack.packb(node_id)
+        self._requests = DuplicateFilter()
+        self._warned: dict[tuple[str, str], None] = {}
 
     def is_own(self, body: bytes) -> bool:
-        """Whether this node sent it itself; told without decoding, for each emit to an own room comes back."""
-        return body.startswith(self._mine, _NODE_ID_AT) and classify(body) is BodyKind.ENVELOPE
+        """Whether this node sent the message. Not decoded, because each emit to a room of this node comes back."""
+        return body.startswith(self._own_id, _NODE_ID_AT) and classify(body) is BodyKind.ENVELOPE
 
     def is_heartbeat(self, body: bytes) -> bool:
         """Whether an own message is a heartbeat."""
@@ -62,61 +62,68 @@ class MessageDecoder:
         """Whether an own message is the goodbye."""
         return body[_TYPE_AT] == MessageType.GOODBYE
 
-    def read(self, topic: bytes, body: bytes) -> Received | None:
-        """Decode a message that is not this node's own; None if it is rubbish, or a copy of an outside request."""
+    def decode(self, topic: bytes, body: bytes) -> Received | None:
+        """Decode a message of another sender; None if it is malformed, or a duplicate of an outside request."""
         kind = classify(body)
         if kind is BodyKind.ENVELOPE:
-            return self._read_envelope(topic, body)
+            return self._decode_envelope(topic, body)
         if kind is BodyKind.REQUEST:
-            return self._read_request(topic, body)
-        self._incidents.report("bus_rubbish", topic=_show(topic), bytes=len(body))
+            return self._decode_request(topic, body)
+        self._diagnostics.report("bus_malformed_message", topic=_show(topic), bytes=len(body))
         return None
 
-    def _read_envelope(self, topic: bytes, body: bytes) -> Envelope | None:
+    def _decode_envelope(self, topic: bytes, body: bytes) -> Envelope | None:
         try:
             envelope = decode(body)
         except VersionError as error:
-            self._meet_foreigner(body, error)
+            self._warn_of_version(body, error)
             return None
         except EnvelopeError as error:
-            self._incidents.report("bus_rubbish", topic=_show(topic), bytes=len(body), reason=str(error))
+            self._diagnostics.report(
+                "bus_malformed_message", topic=_show(topic), bytes=len(body), reason=str(error)
+            )
             return None
         message = envelope.message
         if isinstance(message, _ROUTED):
             self._check_topic(topic, message.namespace, message.rooms, envelope.id.node_id)
         return envelope
 
-    def _read_request(self, topic: bytes, body: bytes) -> PublishRequest | None:
+    def _decode_request(self, topic: bytes, body: bytes) -> PublishRequest | None:
         try:
             request = decode_request(body)
         except PublishRequestError as error:
-            self._incidents.report("publish_request_refused", topic=_show(topic), reason=str(error))
+            self._diagnostics.report("publish_request_rejected", topic=_show(topic), reason=str(error))
             return None
-        name = _name_of(request)
-        if name is not None and not self._request_ids.is_new(name, self._clock()):
-            self._incidents.count("publish_copies")
+        key = _identity_of(request)
+        if key is not None and not self._requests.is_new(key, self._clock()):
+            self._diagnostics.count("duplicate_publish_requests")
             return None
         self._check_topic(topic, request.namespace, request.rooms, request.source or "outside")
         return request
 
     def _check_topic(self, topic: bytes, namespace: str, rooms: tuple[str, ...], sender: str) -> None:
-        # The body is the truth; but other nodes may have missed it, so its sender should be mended.
+        # The body is authoritative, so the message is processed. But other nodes may have missed it: its sender
+        # needs fixing.
         if not _covers(topic, namespace, rooms):
-            self._incidents.report(
-                "topic_does_not_cover", topic=_show(topic), namespace=namespace, rooms=len(rooms), sender=sender
+            self._diagnostics.report(
+                "message_topic_mismatched",
+                topic=_show(topic),
+                namespace=namespace,
+                rooms=len(rooms),
+                sender=sender,
             )
 
-    def _meet_foreigner(self, body: bytes, error: VersionError) -> None:
+    def _warn_of_version(self, body: bytes, error: VersionError) -> None:
         peer = _sender_of(body)
-        self._incidents.count("version_mismatches")
+        self._diagnostics.count("version_mismatches")
         key = (peer, f"{error.version!r:.20}")
-        if key in self._foreigners:
+        if key in self._warned:
             return
-        self._foreigners[key] = None
-        if len(self._foreigners) > FOREIGNERS_KEPT:
-            del self._foreigners[next(iter(self._foreigners))]
-        self._incidents.tell(
-            "peer_speaks_another_version",
+        self._warned[key] = None
+        if len(self._warned) > WARNED_PEERS_KEPT:
+            del self._warned[next(iter(self._warned))]
+        self._diagnostics.warn(
+            "peer_version_mismatched",
             peer=peer,
             version=error.version,
             supported=error.supported,
@@ -125,11 +132,13 @@ class MessageDecoder:
 
 
 class DuplicateFilter:
-    """Ids of outside requests, remembered for a while.
+    """Detects duplicate publish requests. A request pushed to several brokers arrives once per broker.
+
+    Pure, time is an argument.
 
     Args:
-        limit: most ids kept; beyond it the oldest is forgotten.
-        keep_s: seconds that an id is kept.
+        limit: most ids remembered; beyond that, the oldest is forgotten.
+        keep_s: seconds that an id is remembered.
     """
 
     __slots__ = ("_keep_s", "_limit", "_seen")
@@ -140,7 +149,7 @@ class DuplicateFilter:
         self._seen: dict[Hashable, float] = {}
 
     def is_new(self, request_id: Hashable, now: float) -> bool:
-        """Note an id; False if it came within the last `keep_s`."""
+        """Remember an id; False if it was received within the last `keep_s`."""
         self._expire(now)
         if request_id in self._seen:
             return False
@@ -157,14 +166,14 @@ class DuplicateFilter:
             del self._seen[oldest]
 
 
-def _name_of(request: PublishRequest) -> Hashable | None:
+def _identity_of(request: PublishRequest) -> Hashable | None:
     if request.id is not None:
         return request.id
     return None if request.source is None else (request.source, request.n)
 
 
 def _sender_of(body: bytes) -> str:
-    """The node id in a message of another version, where it has always been; it may have moved."""
+    """The node id in a message of another version; "unknown" if it is not in its usual place."""
     try:
         values = msgpack.unpackb(body)
         sender = values[_TYPE_AT]

@@ -1,60 +1,58 @@
-"""Count what goes wrong, and log each kind at most once in a while: trouble on the bus comes in thousands.
+"""Counts failures, and logs each kind at a limited rate: failures on the bus come by the thousands.
 
 Knows counters and the log; the clock is given.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import structlog
 
-from zmqio.log_limit import LogLimit
+from zmqio.log_limit import LimitedLog
 
 __all__ = ["Diagnostics"]
 
 log = structlog.get_logger(__name__)
 
 LOG_INTERVAL_S = 10.0
-TELLINGS = 5
+WARNING_BURST = 5
 
 
 class Diagnostics:
-    """One per node.
+    """The counters and warnings of one node.
 
     Args:
         clock: gives the seconds of any steady clock.
         interval_s: seconds between two log lines of one kind.
 
     Attributes:
-        counters: how often each kind happened since the start; every one of them, logged or not.
+        counters: how often each kind happened since the start, logged or not.
     """
 
     def __init__(self, clock: Callable[[], float], interval_s: float = LOG_INTERVAL_S) -> None:
         self.counters: Counter[str] = Counter()
-        self._clock = clock
-        self._limits = defaultdict[str, LogLimit](lambda: LogLimit(interval_s))
-        self._tellings = defaultdict[str, LogLimit](lambda: LogLimit(interval_s, TELLINGS))
+        self._report_log = LimitedLog(log, interval_s, 1, clock)
+        self._warning_log = LimitedLog(log, interval_s, WARNING_BURST, clock)
 
     def count(self, kind: str, times: int = 1) -> None:
-        """Count something that needs no log line."""
+        """Count an event without logging it."""
         self.counters[kind] += times
 
     def report(self, kind: str, **facts: Any) -> None:
-        """Count and log a warning named `kind`; `times` in it is how often it happened since the last line.
+        """Count an event, and log it as a warning at most once per interval.
 
         Args:
             kind: a fixed snake_case phrase: the name of the counter and of the log event.
-            facts: key-values for the log line, of this occurrence.
+            facts: key-values for the log line. `times` is added: how often it happened since the last line.
         """
         self.counters[kind] += 1
-        if times := self._limits[kind].record(self._clock()):
-            log.warning(kind, times=times, **facts)
+        self._report_log.warning(kind, **facts)
 
-    def tell(self, event: str, **facts: Any) -> None:
-        """Log a warning that its caller says once about each thing; not counted.
+    def warn(self, event: str, **facts: Any) -> None:
+        """Log a warning that the caller issues once per subject, without counting it.
 
-        At most `TELLINGS` in a row: things can be forged. `times` says how many were left out before it, and it.
+        At most `WARNING_BURST` are logged per interval, because subjects can be forged. `times` counts this
+        warning and those omitted before it.
         """
-        if times := self._tellings[event].record(self._clock()):
-            log.warning(event, times=times, **facts)
+        self._warning_log.warning(event, **facts)

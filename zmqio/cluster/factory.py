@@ -1,4 +1,4 @@
-"""Makes the cluster adapters of one process, and holds the node that they share."""
+"""Makes the cluster adapters of one process, and owns the node that they share."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ class ClusterAdapterFactory:
     """An `AdapterFactory` over any bus. May be started again after `close`, as another node.
 
     Args:
-        make_bus: makes the way to the other nodes; called at each start.
+        make_bus: makes the bus; called at each start.
         options: prefix, times and limits.
         adapter_class: a subclass of `ClusterAdapter`.
     """
@@ -33,49 +33,49 @@ class ClusterAdapterFactory:
         self._node: Node | None = None
 
     def __call__(self, namespace: str, sockets: LocalSockets) -> Adapter:
-        """Make the adapter of one namespace; it may be opened once the factory has started."""
-        return self._adapter_class(namespace, sockets, self._running)
+        """Make the adapter of one namespace; open it only after the factory has started."""
+        return self._adapter_class(namespace, sockets, self._running_node)
 
     async def start(self, identity: Identity, events: NodeEvents) -> None:
-        """Begin to talk to other nodes; returns without waiting for a broker."""
+        """Join the other nodes; returns without waiting for a broker."""
         self._node = Node(identity, self._make_bus(identity), self._options, events)
         await self._node.start()
 
     async def wait_for_tag_check(self, limit_s: float) -> TagClash | None:
-        """Wait until it is known whether an older live node holds the tag of this one.
+        """Wait until it is known whether an older live node holds the same tag as this one.
 
-        To be called after `start`, before the first id is made. With a clash this node has left the bus already:
-        one with a random tag is closed and started again with another, a configured one is an error.
+        Call it after `start`, before the first session id is made. After a clash, this node has already left the
+        bus. The caller starts it again with another tag if the tag was random, and fails if it was configured.
 
         Args:
-            limit_s: longest time to wait for a broker. Without one nothing is known yet; a clash that is found
-                later makes the newer node leave the bus, and `health` tells why.
+            limit_s: longest wait for a broker. Without a broker nothing is known yet, and None is returned. If a
+                clash is found later, the newer node leaves the bus, and `health` says why.
         """
-        return await self._running().wait_for_tag_check(limit_s)
+        return await self._running_node().wait_for_tag_check(limit_s)
 
     async def close(self) -> None:
-        """Say goodbye and stop."""
+        """Leave the other nodes with a goodbye, and stop."""
         node, self._node = self._node, None
         if node is not None:
             await node.close()
 
     def close_sync(self) -> None:
-        """Say goodbye without an event loop."""
+        """Leave the other nodes with a goodbye, without an event loop."""
         node, self._node = self._node, None
         if node is not None:
             node.close_sync()
 
     def messenger(self) -> NodeMessenger:
-        """The other nodes, one by one (`NodeMessengerFactory`)."""
-        return self._running().forwarding
+        """The messenger to single nodes (`NodeMessengerFactory`)."""
+        return self._running_node().unicast
 
     def health(self) -> Health:
-        """Whether this node hears the others."""
+        """Whether this node receives messages of the others."""
         if self._node is None:
             return Health(ready=False, reasons=("the adapter has not started",))
         return self._node.health()
 
-    def _running(self) -> Node:
+    def _running_node(self) -> Node:
         if self._node is None:
             raise RuntimeError("the adapter factory has not started")
         return self._node

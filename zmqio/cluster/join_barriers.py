@@ -1,4 +1,4 @@
-"""Subscriptions that brokers have not applied yet, and whoever waits for them."""
+"""Lets joins wait for subscriptions that the brokers have not applied yet."""
 
 import asyncio
 from collections.abc import Awaitable, Collection, Generator, Iterable
@@ -11,13 +11,13 @@ __all__ = ["JoinBarriers"]
 
 
 class JoinBarriers:
-    """Room -> the barrier of its subscription, while that is pending."""
+    """Room -> the pending barrier of its subscription."""
 
     def __init__(self) -> None:
         self._pending: dict[str, asyncio.Future[None]] = {}
 
-    def begin(self, rooms: Iterable[str], barrier: Awaitable[None]) -> None:
-        """Rooms were subscribed to; `barrier` is done when the brokers have applied it."""
+    def add(self, rooms: Iterable[str], barrier: Awaitable[None]) -> None:
+        """Note that rooms were subscribed to; `barrier` completes when the brokers have applied it."""
         future = asyncio.ensure_future(barrier)
         if future.done():
             return
@@ -25,18 +25,18 @@ class JoinBarriers:
         self._pending.update(dict.fromkeys(names, future))
         future.add_done_callback(partial(self._applied, names))
 
-    def forget(self, rooms: Iterable[str]) -> None:
-        """The subscriptions were taken back: who enters one of these rooms again starts a barrier of its own."""
+    def discard(self, rooms: Iterable[str]) -> None:
+        """Forget the barriers of rooms that were unsubscribed from; a later subscription has its own."""
         if self._pending:
             for room in rooms:
                 self._pending.pop(room, None)
 
-    def of(self, rooms: Collection[str]) -> Awaitable[None]:
-        """Done when nothing is pending for `rooms`; a second member waits for the barrier of the first."""
+    def wait_for(self, rooms: Collection[str]) -> Awaitable[None]:
+        """An awaitable that completes when no subscription of `rooms` is pending."""
         if not self._pending:
             return DONE
         barriers = {self._pending[room] for room in rooms if room in self._pending}
-        return _All(tuple(barriers)) if barriers else DONE
+        return _AllDone(tuple(barriers)) if barriers else DONE
 
     def _applied(self, rooms: tuple[str, ...], barrier: asyncio.Future[None]) -> None:
         for room in rooms:
@@ -44,8 +44,8 @@ class JoinBarriers:
                 del self._pending[room]
 
 
-class _All:
-    """Several futures as one awaitable; whoever is cancelled while waiting does not cancel them for the others."""
+class _AllDone:
+    """Awaits several futures. Cancelling one waiter does not cancel the futures for the others."""
 
     __slots__ = ("_futures",)
 

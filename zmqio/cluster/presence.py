@@ -1,6 +1,6 @@
-"""Shows the others that this node lives, watches who else does, and says whether this node hears anybody.
+"""Sends this node's heartbeats, tracks the heartbeats of other nodes, and checks that this node receives messages.
 
-The shell around `Membership`: sends heartbeats and tells the application. Knows no namespaces.
+The shell around `Membership`. Knows no namespaces.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from typing import Protocol
 
 import structlog
 
-from zmqio.adapter.base import Identity, MemberEvents, TagClash
+from zmqio.adapter.base import Identity, TagClash
 from zmqio.cluster.diagnostics import Diagnostics
 from zmqio.cluster.membership import Membership
 from zmqio.config import BusOptions
@@ -25,35 +25,52 @@ __all__ = ["Presence"]
 
 log = structlog.get_logger(__name__)
 
-LOOKS_A_BEAT = 10
-"""A death is noticed that much later than it is certain: a tenth of a second with a beat each second."""
-ANSWER_WINDOW_S = 0.2
-"""How long a live holder of the same tag may take to answer the hello, once that has come back to its sender."""
+CHECKS_PER_HEARTBEAT = 10
+"""A death is noticed at most a tenth of `heartbeat_s` late."""
+TAG_ANSWER_S = 0.2
+"""How long a live holder of the same tag may take to answer the first heartbeat, once that has come back."""
 
 
 class HeartbeatSender(Protocol):
-    """How the others are told."""
+    """Sends heartbeats and goodbyes."""
 
     @property
     def connected_links(self) -> Collection[int]:
         """The brokers that are connected."""
 
-    def tell(self, topic: bytes, message: Heartbeat | Goodbye, *, link: int | None = None) -> object:
-        """Send an unsequenced message, by every link or by one; does not raise when the bus fails."""
+    def send_unsequenced(self, topic: bytes, message: Heartbeat | Goodbye, *, link: int | None = None) -> object:
+        """Send an unsequenced message by every link or by one; does not raise if the bus fails."""
+
+
+class PresenceListener(Protocol):
+    """Called about other nodes."""
+
+    def node_joined(self, node_id: NodeId) -> None:
+        """Called for the first heartbeat of a node."""
+
+    def node_left(self, node_id: NodeId, reason: str, *, was_known: bool) -> None:
+        """Called when a node has left.
+
+        Args:
+            node_id: the node.
+            reason: `goodbye`, or `silent` after `dead_after_s`.
+            was_known: False for the goodbye of a node that never joined, or that had been declared dead.
+        """
+
+    def tag_taken(self) -> None:
+        """Called when this node has to leave the bus, because an older node holds its tag."""
 
 
 class Presence:
-    """One node among the others.
+    """The presence of one node among the others.
 
     Args:
         identity: this node.
         options: prefix and times.
-        events: told who comes and goes.
-        incidents: counts deaths, deafness and clashes.
+        diagnostics: counts deaths, lost echoes and tag clashes.
         clock: gives the seconds of any steady clock.
-        voice: how the others are told.
-        gone: told when a node is gone, and whether it died (it did not say goodbye).
-        yield_tag: told when this node has to leave, because an older one holds its tag.
+        sender: sends heartbeats and goodbyes.
+        listener: called about other nodes.
 
     Attributes:
         clash: why this node left the bus, if it did.
@@ -63,24 +80,20 @@ class Presence:
         self,
         identity: Identity,
         options: BusOptions,
-        events: MemberEvents,
-        incidents: Diagnostics,
+        diagnostics: Diagnostics,
         *,
         clock: Callable[[], float],
-        voice: HeartbeatSender,
-        gone: Callable[[NodeId, bool], None],
-        yield_tag: Callable[[], None],
+        sender: HeartbeatSender,
+        listener: PresenceListener,
     ) -> None:
         self.clash: TagClash | None = None
         self._identity = identity
         self._options = options
-        self._events = events
-        self._incidents = incidents
+        self._diagnostics = diagnostics
         self._clock = clock
         self._generations: Counter[int] = Counter()
-        self._voice = voice
-        self._gone = gone
-        self._yield_tag = yield_tag
+        self._sender = sender
+        self._listener = listener
         self._started_at = time.time()
         self._membership = Membership(
             identity,
@@ -91,123 +104,130 @@ class Presence:
         )
         self._host, self._pid = socket.gethostname()[:255], os.getpid()
         self._all = all_topic(options.prefix)
-        self._said_hello = False
-        self._deaf = False
+        self._hello_sent = False
+        self._echo_lost = False
         self._echoed = asyncio.Event()
         self._clashed = asyncio.Event()
 
     @property
     def peers(self) -> Collection[NodeId]:
-        """The other living nodes. A live view."""
+        """The other live nodes. A live view."""
         return self._membership.peers
 
-    async def live(self) -> None:
-        """Send a heartbeat each `heartbeat_s` and look after the others more often; runs until it is cancelled."""
+    async def run(self) -> None:
+        """Send a heartbeat every `heartbeat_s`, and check on the other nodes more often; runs until cancelled."""
         loop = asyncio.get_running_loop()
         next_at = loop.time()
         while True:
-            if self._said_hello and loop.time() >= next_at:
-                self._beat(self._all)
-                # After a stall the beats that were missed are not made up for.
+            if self._hello_sent and loop.time() >= next_at:
+                self._send_heartbeat(self._all)
+                # Heartbeats missed while the event loop was blocked are not sent later.
                 next_at = max(next_at + self._options.heartbeat_s, loop.time())
-            self._look_after()
-            await asyncio.sleep(self._options.heartbeat_s / LOOKS_A_BEAT)
+            self._check_nodes()
+            await asyncio.sleep(self._options.heartbeat_s / CHECKS_PER_HEARTBEAT)
 
     async def wait_for_tag_check(self, limit_s: float) -> TagClash | None:
         """Wait until it is known whether an older node holds the same tag, at most `limit_s` for a broker."""
         try:
             async with asyncio.timeout(limit_s):
                 await self._echoed.wait()
-            async with asyncio.timeout(ANSWER_WINDOW_S):
+            async with asyncio.timeout(TAG_ANSWER_S):
                 await self._clashed.wait()
         except TimeoutError:
             pass
         return self.clash
 
-    def connected(self, link: int) -> None:
-        """A broker is there: show oneself by it, before anything else; the first time, ask who else is there."""
-        self._generations[link] += 1
-        self._beat(self._all, hello=not self._said_hello, links=(link,))
-        self._said_hello = True
+    # Links.
 
-    def resumed(self, link: int) -> None:
-        """A broker did not take what was sent: say so by it, before anything else."""
+    def link_connected(self, link: int) -> None:
+        """Send a heartbeat by a broker before anything else; the first one asks all nodes to answer."""
         self._generations[link] += 1
-        self._beat(self._all, links=(link,))
+        self._send_heartbeat(self._all, hello=not self._hello_sent, links=(link,))
+        self._hello_sent = True
 
-    def lost(self, link: int) -> None:
-        """The connection to a broker is gone."""
-        self._membership.lost(link)
+    def link_writable(self, link: int) -> None:
+        """Announce through a broker that messages are missing there, before anything else is sent."""
+        self._generations[link] += 1
+        self._send_heartbeat(self._all, links=(link,))
+
+    def link_lost(self, link: int) -> None:
+        """Note that the connection to a broker was lost."""
+        self._membership.link_lost(link)
+
+    # Messages.
 
     def echo(self, link: int) -> None:
-        """An own heartbeat came back."""
+        """Process a heartbeat of this node that came back."""
         self._membership.echo(link, self._clock())
         self._echoed.set()
 
     def heartbeat(self, node_id: NodeId, heartbeat: Heartbeat, *, link: int, to_me: bool) -> None:
-        """Another node shows that it lives."""
+        """Process a heartbeat of another node; `to_me` if it was sent to this node's inbox."""
         seen = self._membership.heartbeat(node_id, heartbeat, link=link, to_me=to_me, now=self._clock())
-        if seen.answer:
-            self._beat(inbox_topic(self._options.prefix, node_id), hello=seen.ask)
+        if seen.must_answer:
+            self._send_heartbeat(inbox_topic(self._options.prefix, node_id), hello=seen.wants_answer)
         if seen.joined:
             log.info("node_joined", peer=node_id, host=heartbeat.host, pid=heartbeat.pid)
-            self._events.node_joined(node_id)
+            self._listener.node_joined(node_id)
         if seen.clash is not None and self.clash is None:
-            self._give_way(seen.clash)
+            self._yield_tag(seen.clash)
 
     def goodbye(self, node_id: NodeId) -> None:
-        """Another node leaves."""
-        self._part_from(node_id, "goodbye", known=self._membership.goodbye(node_id))
+        """Process the goodbye of another node."""
+        self._node_left(node_id, "goodbye", was_known=self._membership.goodbye(node_id))
 
-    def say_goodbye(self, reason: str) -> None:
-        """This node leaves."""
-        self._voice.tell(self._all, Goodbye(reason))
+    def send_goodbye(self, reason: str) -> None:
+        """Announce that this node leaves."""
+        self._sender.send_unsequenced(self._all, Goodbye(reason))
 
-    def reasons(self) -> list[str]:
-        """Why this node does not hear the others; empty if it does."""
+    # Health.
+
+    def problems(self) -> list[str]:
+        """Why this node receives no messages of the others; empty if it does."""
         if self.clash is not None:
             return [f"left the bus: {self.clash}"]
         silence_s = self._membership.silence_s(self._clock())
         if not self._membership.has_echo:
-            return [f"no broker has answered yet, for {silence_s:.1f} s"]
+            return [f"no broker has returned a heartbeat of this node yet, for {silence_s:.1f} s"]
         if silence_s >= self._options.dead_after_s:
-            return [f"deaf: own heartbeats have not come back through any broker for {silence_s:.1f} s"]
+            return [f"no broker has returned a heartbeat of this node for {silence_s:.1f} s"]
         return []
 
     def ready_links(self) -> list[int]:
-        """The brokers through which own heartbeats come back."""
+        """The brokers that return this node's heartbeats."""
         return sorted(self._membership.ready_links(self._clock()))
 
-    def _beat(self, topic: bytes, *, hello: bool = False, links: Collection[int] | None = None) -> None:
-        configured = self._identity.tag_is_configured
-        for link in self._voice.connected_links if links is None else links:
-            generation = self._generations[link]
-            beat = Heartbeat(hello, self._started_at, configured, self._host, self._pid, generation)
-            self._voice.tell(topic, beat, link=link)
+    # Private.
 
-    def _look_after(self) -> None:
+    def _send_heartbeat(self, topic: bytes, *, hello: bool = False, links: Collection[int] | None = None) -> None:
+        configured = self._identity.tag_is_configured
+        for link in self._sender.connected_links if links is None else links:
+            generation = self._generations[link]
+            heartbeat = Heartbeat(hello, self._started_at, configured, self._host, self._pid, generation)
+            self._sender.send_unsequenced(topic, heartbeat, link=link)
+
+    def _check_nodes(self) -> None:
         now = self._clock()
         for node_id in self._membership.take_dead(now):
-            self._incidents.count("nodes_died")
-            self._part_from(node_id, "silent", known=True)
-        deaf = self._membership.is_deaf(now)
-        if deaf and not self._deaf:
-            self._incidents.report("bus_deaf", silence_s=round(self._membership.silence_s(now), 3))
-        elif self._deaf and not deaf:
-            log.info("bus_heard_again")
-        self._deaf = deaf
+            self._diagnostics.count("nodes_died")
+            self._node_left(node_id, "silent", was_known=True)
+        echo_lost = self._membership.is_echo_lost(now)
+        if echo_lost and not self._echo_lost:
+            self._diagnostics.report("heartbeat_echo_lost", silence_s=round(self._membership.silence_s(now), 3))
+        elif self._echo_lost and not echo_lost:
+            log.info("heartbeat_echo_restored")
+        self._echo_lost = echo_lost
 
-    def _part_from(self, node_id: NodeId, reason: str, *, known: bool) -> None:
-        self._gone(node_id, reason != "goodbye")
-        if known:
+    def _node_left(self, node_id: NodeId, reason: str, *, was_known: bool) -> None:
+        if was_known:
             log.info("node_left", peer=node_id, reason=reason)
-            self._events.node_left(node_id, reason)
+        self._listener.node_left(node_id, reason, was_known=was_known)
 
-    def _give_way(self, clash: TagClash) -> None:
+    def _yield_tag(self, clash: TagClash) -> None:
         self.clash = clash
-        self._incidents.count("tag_clashes")
+        self._diagnostics.count("tag_clashes")
         log.error(
-            "node_tag_clash",
+            "node_tag_clashed",
             tag=clash.tag,
             holder=clash.holder,
             host=clash.host,
@@ -215,5 +235,5 @@ class Presence:
             configured=clash.tag_is_configured,
             consequence="this node leaves the bus",
         )
-        self._yield_tag()
+        self._listener.tag_taken()
         self._clashed.set()

@@ -1,22 +1,22 @@
-"""Rooms that other nodes were told to put sockets in, a moment ago: they may not hear the room's topic yet.
+"""Rooms that a sender has just asked other nodes to put sockets in, so that those may not be subscribed yet.
 
-A node that is told subscribes when it has read that, and the broker applies it some time later. What is sent to
-the room meanwhile has to go where every node hears it, or the new members would miss it.
+A node that receives a join subscribes to the room's topic, and the broker applies that some time later. Until
+then, messages to the room must go to a topic that every node subscribes to, or the new members would miss them.
 """
 
 import time
 from collections.abc import Callable, Iterable
 
-__all__ = ["SETTLED_AFTER_S", "RecentJoins"]
+__all__ = ["SUBSCRIBED_AFTER_S", "RecentJoins"]
 
-SETTLED_AFTER_S = 5.0
-"""A node that has not subscribed by then is taken for dead, or hears of what it misses when it is back."""
+SUBSCRIBED_AFTER_S = 5.0
+"""A node that has not subscribed by then counts as dead, or learns what it missed when it reconnects."""
 
 
 class RecentJoins:
-    """What one sender remembers of the rooms that it has told others to put sockets in.
+    """The rooms of one sender's recent joins.
 
-    Bounded by what it tells in `SETTLED_AFTER_S`: the oldest are forgotten at each call.
+    Joins older than `SUBSCRIBED_AFTER_S` are forgotten at each call, which bounds the size.
 
     Args:
         clock: gives the seconds of any steady clock.
@@ -26,16 +26,16 @@ class RecentJoins:
         self._clock = clock
         self._until: dict[str, float] = {}
 
-    def told(self, rooms: Iterable[str]) -> None:
-        """Others are told just now."""
+    def add(self, rooms: Iterable[str]) -> None:
+        """Note that other nodes are being asked to join sockets to these rooms."""
         self._forget()
-        until = self._clock() + SETTLED_AFTER_S
+        until = self._clock() + SUBSCRIBED_AFTER_S
         for room in rooms:
-            self._until.pop(room, None)  # its new place is the last one
+            self._until.pop(room, None)  # so that the dict stays in the order of the times
             self._until[room] = until
 
-    def concern(self, rooms: Iterable[str]) -> bool:
-        """Whether one of these is such a room."""
+    def includes_any(self, rooms: Iterable[str]) -> bool:
+        """Whether one of these rooms had a recent join."""
         if not self._until:
             return False
         self._forget()

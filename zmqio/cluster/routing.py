@@ -1,4 +1,4 @@
-"""Which topic reaches whom, for one namespace on one node. Pure: names and bytes."""
+"""Chooses the topic that reaches a target, for one namespace on one node. Pure: names and bytes."""
 
 from collections.abc import Iterable
 
@@ -10,24 +10,24 @@ __all__ = ["TopicRouter"]
 
 
 class TopicRouter:
-    """The topics of a namespace.
+    """The topics of one namespace.
 
     Args:
         prefix: first part of every topic.
         namespace: its name.
-        tag: what the session ids of this node begin with.
+        tag: the first characters of the session ids of this node.
 
     Attributes:
-        everyone: the topic of the whole namespace.
+        namespace_topic: the topic of the whole namespace, which every node that serves it subscribes to.
     """
 
     def __init__(self, prefix: str, namespace: str, tag: NodeTag) -> None:
-        self.everyone = namespace_topic(prefix, namespace)
+        self.namespace_topic = namespace_topic(prefix, namespace)
         self._prefix = prefix
         self._namespace = namespace
         self._tag = tag
 
-    def to(self, target: Target) -> bytes:
+    def topic_of(self, target: Target) -> bytes:
         """The one topic that reaches every node with sockets of `target`.
 
         Raises:
@@ -36,21 +36,17 @@ class TopicRouter:
         for name in target.except_:
             check_name(name)
         if len(target.rooms) == 1:
-            return self.room(next(iter(target.rooms)))
+            return room_topic(self._prefix, self._namespace, next(iter(target.rooms)))
         for name in target.rooms:
             check_name(name)
-        return self.everyone
+        return self.namespace_topic
 
-    def room(self, name: str) -> bytes:
-        """The topic of one room. Raises TopicError."""
-        return room_topic(self._prefix, self._namespace, name)
-
-    def own_session(self, target: Target) -> bool:
-        """Whether the target is one session id that was made here: its socket is here, or nowhere."""
+    def is_own_session(self, target: Target) -> bool:
+        """Whether the target is a single session id of this node: its socket is here, or nowhere."""
         return len(target.rooms) == 1 and self._is_own(next(iter(target.rooms)))
 
     def owner_among(self, nodes: Iterable[NodeId], target: Target) -> NodeId | None:
-        """The one of `nodes` that made the one session id which is the target; None if there is no such."""
+        """If the target is a single session id, the node of `nodes` that made it; otherwise None."""
         if len(target.rooms) != 1:
             return None
         (name,) = target.rooms
@@ -58,9 +54,13 @@ class TopicRouter:
             return None
         return next((node_id for node_id in nodes if tag_of(node_id) == tag_of(name)), None)
 
-    def to_subscribe(self, rooms: Iterable[str]) -> dict[str, bytes]:
-        """Room -> topic, for those rooms that the owner's prefix does not cover already."""
-        return {room: self.room(room) for room in rooms if not self._is_own(room)}
+    def topics_to_subscribe(self, rooms: Iterable[str]) -> dict[str, bytes]:
+        """Room -> topic. Rooms of own sessions are left out: this node subscribes to their common prefix.
+
+        Raises:
+            TopicError: a room name cannot be part of a topic.
+        """
+        return {room: room_topic(self._prefix, self._namespace, room) for room in rooms if not self._is_own(room)}
 
     def _is_own(self, name: str) -> bool:
         return is_sid_shaped(name) and tag_of(name) == self._tag

@@ -1,168 +1,162 @@
-"""A node's `Peers`: finds the owner of a session, and passes on what is said between two nodes.
+"""Finds the node that owns a session, and sends messages to single nodes.
 
-Stands between the node and its `NodeEvents`, for it has to know who comes and goes. Sends only what its user
-says.
+Carries the messages of the relay, which serves requests that reach another node than their session's:
+
+- `NodeMessenger`         relay -> here: find the owner of a session, and send a message to one node
+- `NodeMessageHandler`    here -> relay: a node's messages, and that a node can no longer be reached
+- `NodeMessengerFactory`  server -> here: whether an adapter factory has a `NodeMessenger` at all
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
-from zmqio.adapter.base import BusGap, NodeEvents
+from zmqio.adapter.base import BusGap
+from zmqio.cluster.delivery.outbox import Outbox
 from zmqio.ids import NodeId, NodeTag, tag_of
 from zmqio.protocol.relay_messages import RelayMessage
 
-__all__ = ["YOUNG_S", "NodeMessageHandler", "NodeMessenger", "NodeMessengerFactory", "Unicast"]
+__all__ = ["DISCOVERY_S", "NodeMessageHandler", "NodeMessenger", "NodeMessengerFactory", "Unicast"]
 
-YOUNG_S = 1.0
-"""How long after its first echo a node may not have heard all others: they answer its hello at once, and beat
-every second anyway. Also the longest time that one `find` waits."""
+DISCOVERY_S = 1.0
+"""Time after its first echo in which a node may not know all others yet. They answer its first heartbeat at once,
+and send one every second anyway. Also the longest wait of one `find`."""
 
 EARLY_KEPT = 1_000
-"""Messages that come before there is a carrier, which is while the node starts: for ids of a predecessor with the
-same tag. Beyond it the oldest are dropped."""
+"""Messages kept until a handler is attached, which is while the node starts; beyond that, the oldest are dropped.
+They are meant for a predecessor with the same tag."""
 
 
 class NodeMessageHandler(Protocol):
-    """What the carrier hears; always called on the event loop."""
+    """Receives the messages of other nodes; always called on the event loop."""
 
     def received(self, sender: NodeId, message: RelayMessage) -> None:
-        """Another node says something to this one. It may be answered to `sender`, but never passed on."""
+        """Process a message. It may be answered to `sender`, but never forwarded."""
 
     def node_unreachable(self, node_id: NodeId, reason: str) -> None:
-        """Nothing more will come from a node, and nothing reaches it."""
+        """End every exchange with a node: it has left, or messages of it are lost."""
 
 
 class NodeMessenger(Protocol):
-    """The other nodes, one by one."""
+    """Sends messages to single nodes."""
 
-    def attach(self, events: NodeMessageHandler) -> None:
-        """Messages reach `events` from now on."""
+    def attach(self, handler: NodeMessageHandler) -> None:
+        """Pass received messages to `handler` from now on."""
 
     async def find(self, tag: NodeTag) -> NodeId | None:
-        """The live node that makes session ids with that tag, this one excluded; None if there is none.
+        """Find the other live node whose session ids begin with `tag`; None if there is none.
 
-        A node that has just started does not know all others yet: for a tag that is unknown then, it waits up to
-        1 s for somebody to say it is his.
+        A node that has just started does not know all others yet. If a tag is unknown then, this waits up to 1 s
+        for its owner to appear.
         """
 
     def send_to(self, node_id: NodeId, message: RelayMessage) -> None:
         """Send a message to one node, behind everything that was sent to it before.
 
         Raises:
-            BusError: it did not leave this process, and never will (so it may be said again in another way).
-            EnvelopeError: it has values that cannot be sent.
+            BusError: the message did not leave this process and never will, so it may be sent in another way.
+            EnvelopeError: it contains values that cannot be sent.
         """
 
 
 @runtime_checkable
 class NodeMessengerFactory(Protocol):
-    """An `AdapterFactory` whose nodes can also speak one to one."""
+    """An `AdapterFactory` whose nodes can send messages to single nodes."""
 
     def messenger(self) -> NodeMessenger:
-        """The other nodes; there once the factory has started."""
+        """The messenger of this node; available once the factory has started."""
 
 
 class Unicast:
-    """The `Peers` of one node.
+    """The `NodeMessenger` of one node.
 
     Args:
-        events: told who comes and goes.
-        peers: gives the other living nodes, in the order in which they were first seen.
-        say: sends to the inbox of one node.
+        outbox: sends messages.
         clock: gives the seconds of any steady clock.
     """
 
-    def __init__(
-        self,
-        events: NodeEvents,
-        *,
-        peers: Callable[[], Collection[NodeId]],
-        say: Callable[[NodeId, RelayMessage], None],
-        clock: Callable[[], float],
-    ) -> None:
-        self._events = events
-        self._peers = peers
-        self._say = say
+    def __init__(self, outbox: Outbox, clock: Callable[[], float]) -> None:
+        self._outbox = outbox
         self._clock = clock
-        self._carrier: NodeMessageHandler | None = None
+        self._handler: NodeMessageHandler | None = None
         self._early: deque[tuple[NodeId, RelayMessage]] = deque(maxlen=EARLY_KEPT)
+        self._peers: dict[NodeId, None] = {}
         self._known_at: float | None = None
-        self._joined: asyncio.Future[None] | None = None
+        self._next_join: asyncio.Future[None] | None = None
 
-    # `Peers`.
+    # `NodeMessenger`.
 
-    def attach(self, events: NodeMessageHandler) -> None:
-        """Messages reach `events` from now on."""
-        self._carrier = events
+    def attach(self, handler: NodeMessageHandler) -> None:
+        """Pass received messages to `handler` from now on."""
+        self._handler = handler
         while self._early:
-            events.received(*self._early.popleft())
+            handler.received(*self._early.popleft())
 
     async def find(self, tag: NodeTag) -> NodeId | None:
-        """The live node of that tag; a young node waits for it up to `YOUNG_S`."""
-        ends_at = self._clock() + YOUNG_S
+        """Find the live node of a tag; a node that has just started waits for it up to `DISCOVERY_S`."""
+        ends_at = self._clock() + DISCOVERY_S
         while True:
-            owner = self._find(tag)
-            left_s = min(ends_at, self._old_at()) - self._clock()
+            owner = self._find_known(tag)
+            left_s = min(ends_at, self._discovered_at()) - self._clock()
             if owner is not None or left_s <= 0:
                 return owner
-            await asyncio.wait((self._next_to_join(),), timeout=left_s)
+            await asyncio.wait((self._wait_for_join(),), timeout=left_s)
 
     def send_to(self, node_id: NodeId, message: RelayMessage) -> None:
         """Send a message to one node."""
-        self._say(node_id, message)
+        self._outbox.send_to(node_id, message)
 
     # From the node.
 
     def echo(self) -> None:
-        """An own heartbeat came back: others hear this node, and it them."""
+        """Note that a heartbeat of this node came back, so that the others receive its messages and it theirs."""
         if self._known_at is None:
             self._known_at = self._clock()
 
     def received(self, sender: NodeId, message: RelayMessage) -> None:
-        """Another node says something to this one."""
-        if self._carrier is not None:
-            self._carrier.received(sender, message)
+        """Pass a message of another node to the handler."""
+        if self._handler is not None:
+            self._handler.received(sender, message)
         else:
             self._early.append((sender, message))
 
-    def give_up(self) -> None:
-        """This node leaves the bus: nobody is there any more."""
-        for node_id in tuple(self._peers()):
-            self._part_from(node_id, "this node has left the bus")
-
-    # `NodeEvents`.
-
     def node_joined(self, node_id: NodeId) -> None:
-        """Another node is there."""
-        joined, self._joined = self._joined, None
+        """Note a new node."""
+        self._peers[node_id] = None
+        joined, self._next_join = self._next_join, None
         if joined is not None and not joined.done():
             joined.set_result(None)
-        self._events.node_joined(node_id)
 
     def node_left(self, node_id: NodeId, reason: str) -> None:
-        """Another node is gone."""
-        self._part_from(node_id, reason)
-        self._events.node_left(node_id, reason)
+        """Note that a node has left."""
+        self._peers.pop(node_id, None)
+        self._report_unreachable(node_id, reason)
 
     def bus_gap(self, gap: BusGap) -> None:
-        """Something that another node said is lost: what it was part of cannot go on."""
-        self._part_from(gap.node_id, gap.reason)
-        self._events.bus_gap(gap)
+        """End the exchanges with a node whose messages are lost; they cannot continue without them."""
+        self._report_unreachable(gap.node_id, gap.reason)
 
-    def _find(self, tag: NodeTag) -> NodeId | None:
-        # Of two with the same tag the later one is alive: the other is its predecessor, or has to go.
-        return next((node_id for node_id in reversed(tuple(self._peers())) if tag_of(node_id) == tag), None)
+    def close(self) -> None:
+        """Report every node as unreachable: this node leaves the bus."""
+        peers, self._peers = self._peers, {}
+        for node_id in peers:
+            self._report_unreachable(node_id, "this node has left the bus")
 
-    def _old_at(self) -> float:
-        return float("inf") if self._known_at is None else self._known_at + YOUNG_S
+    # Private.
 
-    def _next_to_join(self) -> asyncio.Future[None]:
-        if self._joined is None:
-            self._joined = asyncio.get_running_loop().create_future()
-        return self._joined
+    def _find_known(self, tag: NodeTag) -> NodeId | None:
+        # Of two nodes with the same tag, the later one is alive: the other is its predecessor, or has to leave.
+        return next((node_id for node_id in reversed(self._peers) if tag_of(node_id) == tag), None)
 
-    def _part_from(self, node_id: NodeId, reason: str) -> None:
-        if self._carrier is not None:
-            self._carrier.node_unreachable(node_id, reason)
+    def _discovered_at(self) -> float:
+        return float("inf") if self._known_at is None else self._known_at + DISCOVERY_S
+
+    def _wait_for_join(self) -> asyncio.Future[None]:
+        if self._next_join is None:
+            self._next_join = asyncio.get_running_loop().create_future()
+        return self._next_join
+
+    def _report_unreachable(self, node_id: NodeId, reason: str) -> None:
+        if self._handler is not None:
+            self._handler.node_unreachable(node_id, reason)

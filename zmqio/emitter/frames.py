@@ -61,8 +61,8 @@ class RequestFrames:
     def _topic(self, request: PublishRequest) -> bytes:
         joins = self._recent_joins[request.namespace]
         if request.op is Operation.JOIN:
-            joins.told(request.names)
-        if len(request.rooms) == 1 and not joins.concern(request.rooms):
+            joins.add(request.names)
+        if len(request.rooms) == 1 and not joins.includes_any(request.rooms):
             return room_topic(self._prefix, request.namespace, request.rooms[0])
         return namespace_topic(self._prefix, request.namespace)
 

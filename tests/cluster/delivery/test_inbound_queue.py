@@ -1,4 +1,4 @@
-"""Messages on their way from the bus to the adapters keep their order, and leave the loop its turns."""
+"""The inbound queue keeps messages in order, and leaves turns to the event loop."""
 
 import asyncio
 
@@ -7,76 +7,83 @@ from zmqio.cluster.delivery.inbound_queue import SLICE_MESSAGES, InboundQueue
 
 
 class Sink:
-    """Keeps what it is handed, and brings something in itself when it is told to."""
+    """Collects delivered messages.
+
+    Attributes:
+        delivered: the messages, in order.
+        empty_after: how many messages were delivered each time that the queue became empty.
+        adds: message -> a live message that its delivery adds.
+        clears_at: the message whose delivery clears the queue.
+    """
 
     def __init__(self) -> None:
-        self.got: list[int] = []
-        self.idle_after: list[int] = []
-        self.brings: dict[int, int] = {}
+        self.delivered: list[int] = []
+        self.empty_after: list[int] = []
+        self.adds: dict[int, int] = {}
         self.clears_at: int | None = None
-        self.inflow = InboundQueue[int](self.hand_on, lambda: self.idle_after.append(len(self.got)))
+        self.queue = InboundQueue[int](self.deliver, lambda: self.empty_after.append(len(self.delivered)))
 
-    def hand_on(self, message: int) -> None:
-        self.got.append(message)
-        if message in self.brings:
-            self.inflow.take(self.brings[message])
+    def deliver(self, message: int) -> None:
+        self.delivered.append(message)
+        if message in self.adds:
+            assert self.queue.append_if_busy(self.adds[message])
         if message == self.clears_at:
-            self.inflow.clear()
+            self.queue.clear()
 
 
-async def test_message_is_handed_on_at_once_when_nothing_waits() -> None:
+async def test_live_message_is_not_queued_while_the_queue_is_empty() -> None:
     sink = Sink()
-    sink.inflow.take(1)
-    assert sink.got == [1]
-    assert not sink.inflow.busy
-    assert sink.idle_after == []
-
-
-async def test_nothing_overtakes_what_waits() -> None:
-    sink = Sink()
-    sink.inflow.take_many([1, 2])
-    sink.inflow.take(3)
-    sink.inflow.take_many([4])
-    assert sink.got == []
-    assert sink.inflow.busy
-    await wait_until(lambda: not sink.inflow.busy, "the end")
-    assert sink.got == [1, 2, 3, 4]
-    assert sink.idle_after == [4]
-
-
-async def test_nothing_at_all_is_no_work() -> None:
-    sink = Sink()
-    sink.inflow.take_many([])
+    assert not sink.queue.append_if_busy(1)
     await asyncio.sleep(0)
-    assert not sink.inflow.busy
-    assert sink.idle_after == []
+    assert not sink.queue.busy
+    assert (sink.delivered, sink.empty_after) == ([], [])
 
 
-async def test_one_turn_of_the_loop_takes_one_slice() -> None:
+async def test_live_message_does_not_overtake_queued_ones() -> None:
     sink = Sink()
-    sink.inflow.take_many(range(2 * SLICE_MESSAGES + 1))
+    sink.queue.extend([1, 2])
+    assert sink.queue.append_if_busy(3)
+    sink.queue.extend([4])
+    assert sink.delivered == []
+    assert sink.queue.busy
+    await wait_until(lambda: not sink.queue.busy, "an empty queue")
+    assert sink.delivered == [1, 2, 3, 4]
+    assert sink.empty_after == [4]
+
+
+async def test_extending_by_nothing_schedules_nothing() -> None:
+    sink = Sink()
+    sink.queue.extend([])
+    await asyncio.sleep(0)
+    assert not sink.queue.busy
+    assert sink.empty_after == []
+
+
+async def test_each_turn_of_the_event_loop_delivers_one_slice() -> None:
+    sink = Sink()
+    sink.queue.extend(range(2 * SLICE_MESSAGES + 1))
     seen = []
-    while sink.inflow.busy:
+    while sink.queue.busy:
         await asyncio.sleep(0)
-        seen.append(len(sink.got))
+        seen.append(len(sink.delivered))
     assert seen == [SLICE_MESSAGES, 2 * SLICE_MESSAGES, 2 * SLICE_MESSAGES + 1]
-    assert sink.got == list(range(2 * SLICE_MESSAGES + 1))
+    assert sink.delivered == list(range(2 * SLICE_MESSAGES + 1))
 
 
-async def test_what_handing_on_brings_in_comes_behind_the_message_that_brought_it() -> None:
+async def test_message_added_by_a_delivery_is_delivered_behind_that_message() -> None:
     sink = Sink()
-    sink.brings = {2: 20}
-    sink.inflow.take_many([1, 2])
-    await wait_until(lambda: sink.idle_after, "the end")
-    assert sink.got == [1, 2, 20]
+    sink.adds = {2: 20}
+    sink.queue.extend([1, 2])
+    await wait_until(lambda: sink.empty_after, "an empty queue")
+    assert sink.delivered == [1, 2, 20]
 
 
-async def test_cleared_inflow_hands_on_nothing_more_and_goes_on_with_what_comes_later() -> None:
+async def test_cleared_queue_delivers_only_messages_added_later() -> None:
     sink = Sink()
     sink.clears_at = 2
-    sink.inflow.take_many([1, 2, 3, 4])
-    await wait_until(lambda: sink.idle_after, "the end")
-    assert sink.got == [1, 2]
-    sink.inflow.take_many([5])
-    await wait_until(lambda: len(sink.got) == 3, "the later one")
-    assert sink.got == [1, 2, 5]
+    sink.queue.extend([1, 2, 3, 4])
+    await wait_until(lambda: sink.empty_after, "an empty queue")
+    assert sink.delivered == [1, 2]
+    sink.queue.extend([5])
+    await wait_until(lambda: len(sink.delivered) == 3, "the later message")
+    assert sink.delivered == [1, 2, 5]

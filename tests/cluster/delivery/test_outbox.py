@@ -45,12 +45,12 @@ class Stage:
     def __init__(self, links: int = 1, **options: int) -> None:
         self.now = 100.0
         self.bus = FakeBus(links)
-        self.incidents = Diagnostics(lambda: self.now)
+        self.diagnostics = Diagnostics(lambda: self.now)
         self.outbox = Outbox(
             Identity(ME, NodeTag("tag1")),
             self.bus,  # type: ignore[arg-type]
             BusOptions(**options),  # type: ignore[arg-type]
-            self.incidents,
+            self.diagnostics,
             lambda: self.now,
         )
 
@@ -76,15 +76,15 @@ def test_published_messages_name_the_one_before_on_their_topic_and_are_kept() ->
         stage.outbox.publish(topic, SMALL)
     assert stage.message_ids == [(1, 0), (2, 0), (3, 1), (4, 3)]
     assert stage.kept == [1, 2, 3, 4]
-    assert stage.incidents.counters == {}
+    assert stage.diagnostics.counters == {}
 
 
 def test_one_of_two_links_is_enough() -> None:
     stage = Stage(links=2)
     stage.bus.taking = {1}
     stage.outbox.publish(T, broadcast(volatile=True))
-    stage.outbox.ask(T, SMALL)
-    assert (stage.kept, stage.outbox.ring.unsent) == ([1, 2], 0)
+    stage.outbox.publish(T, SMALL, may_wait=False)
+    assert (stage.kept, stage.outbox.buffer.unsent) == ([1, 2], 0)
 
 
 # While nothing is taken.
@@ -96,19 +96,19 @@ def test_message_that_no_broker_takes_waits_in_the_ring() -> None:
     with capture_logs() as lines:
         stage.outbox.publish(T, SMALL)
         stage.outbox.publish(T, SMALL)
-    assert (stage.bus.sent, stage.kept, stage.outbox.ring.unsent) == ([], [1, 2], 2)
-    assert stage.incidents.counters == {"bus_waits": 2}
-    assert [(line["event"], line["brokers"]) for line in lines] == [("bus_waits", "here and there")]
+    assert (stage.bus.sent, stage.kept, stage.outbox.buffer.unsent) == ([], [1, 2], 2)
+    assert stage.diagnostics.counters == {"message_queued": 2}
+    assert [(line["event"], line["brokers"]) for line in lines] == [("message_queued", "here and there")]
     stage.bus.taking = {0}
     stage.outbox.publish(T, SMALL)
-    assert (stage.message_ids, stage.outbox.ring.unsent) == ([(3, 2)], 0)
+    assert (stage.message_ids, stage.outbox.buffer.unsent) == ([(3, 2)], 0)
 
 
 def test_volatile_broadcast_is_dropped_and_leaves_no_gap() -> None:
     stage = Stage()
     stage.bus.taking = set()
     stage.outbox.publish(T, broadcast(volatile=True))
-    assert (stage.kept, stage.incidents.counters) == ([], {"volatile_dropped": 1})
+    assert (stage.kept, stage.diagnostics.counters) == ([], {"volatile_messages_dropped": 1})
     stage.bus.taking = {0}
     stage.outbox.publish(T, broadcast(volatile=True))
     assert stage.message_ids == [(1, 0)]
@@ -125,7 +125,7 @@ def test_overflow_is_an_error_with_its_numbers_and_leaves_no_gap() -> None:
         stage.outbox.publish(T, SMALL)
     assert (raised.value.waiting_messages, raised.value.limit_bytes) == (3, 3 * SIZE)
     assert stage.kept == [3, 4, 5]
-    assert stage.incidents.counters["publish_failed"] == 1
+    assert stage.diagnostics.counters["publish_failed"] == 1
     stage.bus.taking = {0}
     stage.outbox.publish(T, SMALL)
     assert stage.message_ids[-1] == (6, 5)
@@ -143,13 +143,13 @@ def test_question_does_not_wait() -> None:
     stage = Stage()
     stage.bus.taking = set()
     with pytest.raises(BusOverflowError):
-        stage.outbox.ask(T, SMALL)
+        stage.outbox.publish(T, SMALL, may_wait=False)
     stage.bus.connected_links = ()
     with pytest.raises(BusUnavailableError, match="no broker is connected; tried: here and there"):
-        stage.outbox.ask(T, SMALL)
+        stage.outbox.publish(T, SMALL, may_wait=False)
     assert stage.kept == []
     stage.bus.taking = {0}
-    stage.outbox.ask(T, SMALL)
+    stage.outbox.publish(T, SMALL, may_wait=False)
     assert (stage.message_ids, stage.kept) == ([(1, 0)], [1])
 
 
@@ -163,7 +163,7 @@ def test_what_expires_before_a_broker_took_it_is_counted_and_told_once() -> None
     with capture_logs() as lines:
         stage.outbox.expire()
         stage.outbox.expire()
-    assert [(line["event"], line["messages"]) for line in lines] == [("bus_expired_unsent", 2)]
+    assert [(line["event"], line["messages"]) for line in lines] == [("unsent_messages_expired", 2)]
     assert stage.kept == []
 
 
@@ -190,10 +190,10 @@ def test_message_that_has_no_wire_form_leaves_no_gap() -> None:
 
 def test_nothing_is_published_after_shut_and_the_reason_is_told() -> None:
     stage = Stage()
-    stage.outbox.shut("over")
-    for publish in (stage.outbox.publish, stage.outbox.ask):
+    stage.outbox.close("over")
+    for may_wait in (True, False):
         with pytest.raises(BusUnavailableError, match="over"):
-            publish(T, SMALL)
+            stage.outbox.publish(T, SMALL, may_wait=may_wait)
     assert (stage.bus.sent, stage.kept) == ([], [])
 
 
@@ -203,7 +203,7 @@ def test_nothing_is_published_after_shut_and_the_reason_is_told() -> None:
 def test_what_is_told_shows_the_counter_and_is_not_kept() -> None:
     stage = Stage(links=2)
     stage.outbox.publish(T, SMALL)
-    stage.outbox.tell(T, m.Goodbye("x"), link=1)
+    stage.outbox.send_unsequenced(T, m.Goodbye("x"), link=1)
     assert stage.bus.sent[-1] == (1, T, Envelope(MessageId(ME, 1, None), m.Goodbye("x")))
     assert stage.kept == [1]
 
@@ -211,12 +211,12 @@ def test_what_is_told_shows_the_counter_and_is_not_kept() -> None:
 def test_what_is_told_and_not_taken_is_counted_by_its_kind() -> None:
     stage = Stage(links=2)
     stage.bus.taking = {1}
-    stage.outbox.tell(T, m.Goodbye("x"), link=0)
-    stage.outbox.tell(T, m.ReplayRequest(1, 0, 1.0, b""), link=0)
-    stage.outbox.tell(T, m.ReplayAnswer(1, 0, True, 0, (), ()), link=0)
-    assert stage.incidents.counters == {
+    stage.outbox.send_unsequenced(T, m.Goodbye("x"), link=0)
+    stage.outbox.send_unsequenced(T, m.ReplayRequest(1, 0, 1.0, b""), link=0)
+    stage.outbox.send_unsequenced(T, m.ReplayAnswer(1, 0, True, 0, (), ()), link=0)
+    assert stage.diagnostics.counters == {
         "goodbyes_unsent": 1,
-        "replay_questions_unsent": 1,
+        "replay_requests_unsent": 1,
         "replay_answers_unsent": 1,
     }
 
@@ -230,7 +230,7 @@ def waiting() -> Stage:
     stage.bus.taking.clear()
     for _ in range(3):
         stage.outbox.publish(T, SMALL)
-    assert not stage.outbox.tell(T, BEAT)
+    assert not stage.outbox.send_unsequenced(T, BEAT)
     stage.bus.taking.add(0)
     return stage
 
@@ -239,24 +239,24 @@ def beat(stage: Stage, seconds: float) -> None:
     """A heartbeat each second."""
     for _ in range(int(seconds)):
         stage.now += 1
-        stage.outbox.tell(T, BEAT)
+        stage.outbox.send_unsequenced(T, BEAT)
 
 
 def test_what_waited_does_not_any_more_when_heartbeats_have_told_of_it_for_long_enough() -> None:
     stage = waiting()
-    stage.outbox.tell(T, BEAT)
+    stage.outbox.send_unsequenced(T, BEAT)
     beat(stage, BusOptions().dead_after_s - 1)
-    assert stage.outbox.ring.unsent == 3
+    assert stage.outbox.buffer.unsent == 3
     beat(stage, 1)
-    assert stage.outbox.ring.unsent == 0
+    assert stage.outbox.buffer.unsent == 0
     assert stage.kept == [1, 2, 3]
     stage.bus.taking.clear()
     stage.outbox.publish(T, SMALL)  # in place of the oldest, which was told of
-    assert (stage.kept, stage.outbox.ring.unsent) == ([2, 3, 4], 1)
+    assert (stage.kept, stage.outbox.buffer.unsent) == ([2, 3, 4], 1)
     stage.now += 1e6
     with capture_logs() as lines:
         stage.outbox.expire()
-    assert [(line["event"], line["messages"]) for line in lines] == [("bus_expired_unsent", 1)]
+    assert [(line["event"], line["messages"]) for line in lines] == [("unsent_messages_expired", 1)]
 
 
 def test_a_lost_link_and_other_messages_make_it_wait_on() -> None:
@@ -267,8 +267,8 @@ def test_a_lost_link_and_other_messages_make_it_wait_on() -> None:
         stage.outbox.link_lost()
     for _ in range(10):
         stage.now += 1
-        stage.outbox.tell(U, m.Goodbye("bye"))
-    assert stage.outbox.ring.unsent == 3
+        stage.outbox.send_unsequenced(U, m.Goodbye("bye"))
+    assert stage.outbox.buffer.unsent == 3
     with pytest.raises(BusOverflowError):
         stage.bus.taking.clear()
         stage.outbox.publish(T, SMALL)

@@ -32,7 +32,7 @@ class Member:
         self.events = NodeEventLog()
         self.heard: list[tuple[NodeId, int]] = []
         self.node = Node(Identity(self.node_id, NodeTag(tag)), self.bus, options, self.events)
-        self.node.attach("/", self)
+        self.node.inbound.attach("/", self)
         self._said = 0
 
     def receive(self, message: Message, sender: NodeId) -> None:
@@ -46,7 +46,7 @@ class Member:
         """Publish so many numbers, each on the next topic."""
         for _ in range(count):
             self._said += 1
-            self.node.publish(TOPICS[self._said % len(TOPICS)], m.FetchRooms(self._said, "/"))
+            self.node.outbox.publish(TOPICS[self._said % len(TOPICS)], m.FetchRooms(self._said, "/"))
 
     def numbers_of(self, sender: "Member") -> list[int]:
         return [number for node_id, number in self.heard if node_id == sender.node_id]
@@ -103,9 +103,9 @@ async def test_what_is_published_while_the_broker_is_gone_comes_once_and_in_orde
         await three.has_heard(two, 5)
         one.say(1)
         await three.has_heard(one, 211)
-        assert two.counter("replayed") >= 200
-        assert one.counter("bus_waits") == 200
-        assert one.counter("replays_sent") >= 400
+        assert two.counter("replayed_messages") >= 200
+        assert one.counter("message_queued") == 200
+        assert one.counter("replayed_messages_sent") >= 400
         assert [member.events.gaps for member in (one, two, three)] == [[], [], []]
 
 
@@ -117,8 +117,8 @@ async def test_what_one_node_misses_alone_is_sent_again_to_it_alone() -> None:
         await three.has_heard(one, 50)
         two.bus.link_up(0)
         await two.has_heard(one, 50)
-        assert three.counter("replayed") == 0
-        assert two.details()["nodes_asked"] == 0
+        assert three.counter("replayed_messages") == 0
+        assert two.details()["open_requests"] == 0
 
 
 async def test_tail_that_was_published_in_the_outage_comes_without_another_message() -> None:
@@ -133,7 +133,7 @@ async def test_loss_of_one_of_two_brokers_costs_no_question() -> None:
     async with running(links=2) as (network, (one, two)):
         one.say(10)
         await two.has_heard(one, 10)
-        questions = two.counter("replay_questions")
+        questions = two.counter("replay_requests_sent")
         network.cut(0)
         await wait_until(lambda: len(two.bus.connected_links) == 1, "the loss")
         one.say(20)
@@ -141,7 +141,7 @@ async def test_loss_of_one_of_two_brokers_costs_no_question() -> None:
         await wait_until(lambda: len(two.bus.connected_links) == 2, "both")
         one.say(20)
         await two.has_heard(one, 50)
-        assert two.counter("replay_questions") == questions
+        assert two.counter("replay_requests_sent") == questions
 
 
 async def test_loss_of_both_brokers_one_after_the_other_loses_nothing() -> None:
@@ -164,9 +164,9 @@ async def test_what_a_full_queue_did_not_take_comes_when_it_takes_something_agai
         one.say(5)
         one.bus.fill(0)
         one.say(20)
-        assert one.details()["ring_unsent"] == 20
+        assert one.details()["ring_unsent_messages"] == 20
         await two.has_heard(one, 25)
-        assert one.counter("bus_waits") == 20
+        assert one.counter("message_queued") == 20
 
 
 async def test_full_queue_of_one_of_two_brokers_loses_nothing_when_the_other_goes() -> None:
@@ -206,10 +206,10 @@ async def test_gap_counts_the_topics_of_this_node_alone() -> None:
         two.bus.link_down(0)
         await wait_until(lambda: not two.bus.connected_links, "the loss")
         one.say(101)
-        one.node.publish(ROOMS[0], m.FetchRooms(0, "/"))
+        one.node.outbox.publish(ROOMS[0], m.FetchRooms(0, "/"))
         two.bus.link_up(0)
         await wait_until(lambda: two.events.gaps, "the gap")
-        await wait_until(lambda: two.details()["nodes_asked"] == 0, "the end of the repair")
+        await wait_until(lambda: two.details()["open_requests"] == 0, "the end of the repair")
         # Every fourth number is on the topic of all nodes.
         assert two.events.gaps[0].messages == 25 - len(two.numbers_of(one))
 
@@ -219,20 +219,20 @@ async def test_copies_from_a_lying_network_are_counted_and_not_delivered() -> No
         network.faults.double = 1.0
         one.say(20)
         await two.has_heard(one, 20)
-        await wait_until(lambda: two.counter("bus_copies") == 20, "the copies")
+        await wait_until(lambda: two.counter("duplicate_messages") == 20, "the copies")
 
 
 async def test_node_that_was_told_that_it_is_behind_asks_and_misses_nothing() -> None:
     async with running() as (network, (one, two)):
         one.say(5)
         await two.has_heard(one, 5)
-        two.node.link_overrun(0)
+        two.node.inbound.link_overrun(0)
         network.faults.drop = lambda topic, body: topic in ROOMS  # the broker's queue to the others is full
         one.say(10)
         network.faults.drop = lambda topic, body: False
         one.say(1)
         await two.has_heard(one, 16)
-        assert two.counter("bus_doubts") == 1
+        assert two.counter("link_overruns") == 1
 
 
 async def test_hole_without_a_word_is_found_by_the_next_message_on_its_topic() -> None:
@@ -243,7 +243,7 @@ async def test_hole_without_a_word_is_found_by_the_next_message_on_its_topic() -
         one.say(8)
         network.faults.drop = lambda topic, body: False
         one.say(4)
-        await wait_until(lambda: two.counter("bus_holes") and set(two.numbers_of(one)) == set(range(1, 21)), "all")
+        await wait_until(lambda: two.counter("link_gaps") and set(two.numbers_of(one)) == set(range(1, 21)), "all")
         assert len(two.numbers_of(one)) == 20  # once; the order holds on each topic alone
 
 
@@ -262,7 +262,7 @@ async def test_node_that_joins_late_misses_nothing_from_its_start_on_and_is_told
         await late.node.start()
         await late.node.subscribe(ROOMS)
         await wait_until(lambda: one.node_id in late.node.peers, "the acquaintance")
-        await wait_until(lambda: late.details()["nodes_asked"] == 0, "the end of the first question")
+        await wait_until(lambda: late.details()["open_requests"] == 0, "the end of the first question")
         one.say(20)
         await wait_until(lambda: 520 in late.numbers_of(one), "the newest")
         numbers = late.numbers_of(one)
@@ -277,9 +277,9 @@ async def test_what_a_node_that_left_still_owed_is_told() -> None:
         one.say(4)
         await two.has_heard(one, 4)
         network.faults.drop = lambda topic, body: topic.startswith(b"zmqio/u/")  # no question arrives
-        two.node.link_overrun(0)
+        two.node.inbound.link_overrun(0)
         one.say(8)
-        await wait_until(lambda: two.counter("bus_set_aside") == 8, "what is set aside")
+        await wait_until(lambda: two.counter("deferred_messages") == 8, "what is set aside")
         await one.node.close()
         await wait_until(lambda: two.events.gaps, "the gap")
         [gap] = two.events.gaps
@@ -288,8 +288,14 @@ async def test_what_a_node_that_left_still_owed_is_told() -> None:
 
 async def test_details_tell_how_full_the_ring_is() -> None:
     async with running() as (_network, (one, _two)):
-        assert one.details() == {"ring_messages": 0, "ring_bytes": 0, "ring_unsent": 0, "nodes_asked": 0}
+        assert one.details() == {
+            "ring_messages": 0,
+            "ring_bytes": 0,
+            "ring_unsent_messages": 0,
+            "open_requests": 0,
+        }
         one.say(3)
         details = one.details()
-        assert (details["ring_messages"], details["ring_unsent"]) == (3, 0)
+        assert set(details) == {"ring_messages", "ring_bytes", "ring_unsent_messages", "open_requests"}
+        assert (details["ring_messages"], details["ring_unsent_messages"]) == (3, 0)
         assert details["ring_bytes"] > 600

@@ -16,21 +16,23 @@ WIDE = ReplayPageLimits(messages=1_000, size_bytes=1 << 20, scanned=1_000)
 
 
 def filled(
-    ring: ReplayBuffer, count: int, topic: bytes = T, *, sent: bool = True, at: float | None = None
+    buffer: ReplayBuffer, count: int, topic: bytes = T, *, sent: bool = True, at: float | None = None
 ) -> ReplayBuffer:
-    """Add messages of nine bytes, one a second; the first ring's message has number 1, sent at second 1."""
-    for n in range(ring_next(ring), ring_next(ring) + count):
-        ring.add(n, topic, b"%09d" % n, float(n) if at is None else at, sent=sent)
-    return ring
+    """Add messages of nine bytes, one a second; the first buffer's message has number 1, sent at second 1."""
+    for n in range(next_number(buffer), next_number(buffer) + count):
+        buffer.add(n, topic, b"%09d" % n, float(n) if at is None else at, sent=sent)
+    return buffer
 
 
-def ring_next(ring: ReplayBuffer) -> int:
+def next_number(buffer: ReplayBuffer) -> int:
     """The number of the next message."""
-    return ring.page(0, lambda topic: False, max_age_s=0.0, now=1e9).upto + 1
+    return buffer.page(0, lambda topic: False, max_age_s=0.0, now=1e9).upto + 1
 
 
-def all_of(ring: ReplayBuffer, after: int = 0, limits: ReplayPageLimits = WIDE, now: float = 100.0) -> ReplayPage:
-    return ring.page(after, lambda topic: True, max_age_s=1e6, now=now, limits=limits)
+def all_of(
+    buffer: ReplayBuffer, after: int = 0, limits: ReplayPageLimits = WIDE, now: float = 100.0
+) -> ReplayPage:
+    return buffer.page(after, lambda topic: True, max_age_s=1e6, now=now, limits=limits)
 
 
 def numbers(page: ReplayPage) -> list[int]:
@@ -45,50 +47,50 @@ def lost(page: ReplayPage) -> dict[bytes, tuple[int, ...]]:
 
 
 def test_oldest_goes_when_the_bytes_are_over_the_limit() -> None:
-    ring = filled(ReplayBuffer(3 * OF_ONE, 1e6), 5)
-    assert (len(ring), ring.size_bytes) == (3, 3 * OF_ONE)
-    assert numbers(all_of(ring)) == [3, 4, 5]
+    buffer = filled(ReplayBuffer(3 * OF_ONE, 1e6), 5)
+    assert (len(buffer), buffer.size_bytes) == (3, 3 * OF_ONE)
+    assert numbers(all_of(buffer)) == [3, 4, 5]
 
 
 def test_message_over_the_whole_limit_is_not_kept_and_is_told_as_lost() -> None:
-    ring = filled(ReplayBuffer(OF_ONE - 1, 1e6), 1)
-    assert (len(ring), ring.size_bytes) == (0, 0)
-    assert lost(all_of(ring)) == {T: (1,)}
+    buffer = filled(ReplayBuffer(OF_ONE - 1, 1e6), 1)
+    assert (len(buffer), buffer.size_bytes) == (0, 0)
+    assert lost(all_of(buffer)) == {T: (1,)}
 
 
 def test_too_old_goes_by_the_next_message_and_by_expire() -> None:
-    ring = ReplayBuffer(1 << 20, 10.0)
-    ring.add(1, T, b"1", 100.0, sent=True)
-    ring.add(2, T, b"2", 110.0, sent=True)
-    assert numbers(all_of(ring)) == [1, 2]  # ten seconds is not too old yet
-    ring.add(3, T, b"3", 110.5, sent=True)
-    assert numbers(all_of(ring)) == [2, 3]
-    ring.expire(120.25)
-    assert numbers(all_of(ring)) == [3]
-    ring.expire(200.0)
-    assert (len(ring), ring.size_bytes) == (0, 0)
+    buffer = ReplayBuffer(1 << 20, 10.0)
+    buffer.add(1, T, b"1", 100.0, sent=True)
+    buffer.add(2, T, b"2", 110.0, sent=True)
+    assert numbers(all_of(buffer)) == [1, 2]  # ten seconds is not too old yet
+    buffer.add(3, T, b"3", 110.5, sent=True)
+    assert numbers(all_of(buffer)) == [2, 3]
+    buffer.expire(120.25)
+    assert numbers(all_of(buffer)) == [3]
+    buffer.expire(200.0)
+    assert (len(buffer), buffer.size_bytes) == (0, 0)
 
 
 def test_number_that_is_not_the_next_is_refused() -> None:
-    ring = filled(ReplayBuffer(1 << 20, 1e6), 2)
+    buffer = filled(ReplayBuffer(1 << 20, 1e6), 2)
     for n in (1, 2, 4):
-        with pytest.raises(ValueError, match=f"message {n} is not the next one, 3"):
-            ring.add(n, T, b"", 3.0, sent=True)
-    assert numbers(all_of(ring)) == [1, 2]
+        with pytest.raises(ValueError, match=f"message {n} cannot be added: the next number is 3"):
+            buffer.add(n, T, b"", 3.0, sent=True)
+    assert numbers(all_of(buffer)) == [1, 2]
 
 
 # What no broker has taken.
 
 
 def test_sent_ones_make_room_and_unsent_ones_do_not() -> None:
-    ring = filled(ReplayBuffer(3 * OF_ONE, 1e6), 3)
+    buffer = filled(ReplayBuffer(3 * OF_ONE, 1e6), 3)
     for waiting in range(3):
-        assert ring.unsent == waiting
-        assert ring.has_room(1 + 9)
-        filled(ring, 1, sent=False)
-    assert ring.unsent == 3
-    assert not ring.has_room(1 + 9)
-    assert ring.dropped_unsent == 0
+        assert buffer.unsent == waiting
+        assert buffer.has_room(1 + 9)
+        filled(buffer, 1, sent=False)
+    assert buffer.unsent == 3
+    assert not buffer.has_room(1 + 9)
+    assert buffer.dropped_unsent == 0
 
 
 def test_what_is_larger_than_the_ring_has_no_room_even_in_an_empty_one() -> None:
@@ -97,29 +99,29 @@ def test_what_is_larger_than_the_ring_has_no_room_even_in_an_empty_one() -> None
 
 
 def test_unsent_ones_that_go_are_counted() -> None:
-    ring = filled(ReplayBuffer(1 << 20, 10.0), 2)
-    filled(ring, 3, sent=False)
-    ring.expire(14.5)  # numbers 1 to 4 go, and of these 3 and 4 wait
-    assert (ring.dropped_unsent, ring.unsent) == (2, 1)
+    buffer = filled(ReplayBuffer(1 << 20, 10.0), 2)
+    filled(buffer, 3, sent=False)
+    buffer.expire(14.5)  # numbers 1 to 4 go, and of these 3 and 4 wait
+    assert (buffer.dropped_unsent, buffer.unsent) == (2, 1)
 
 
-@pytest.mark.parametrize("take", [lambda ring: filled(ring, 1), lambda ring: ring.taken()])
+@pytest.mark.parametrize("take", [lambda buffer: filled(buffer, 1), lambda buffer: buffer.mark_all_sent()])
 def test_once_a_broker_takes_one_or_word_of_them_none_waits_any_more(
     take: Callable[[ReplayBuffer], object],
 ) -> None:
-    ring = filled(ReplayBuffer(1 << 20, 10.0), 3, sent=False)
-    take(ring)
-    assert ring.unsent == 0
-    ring.expire(1e6)
-    assert ring.dropped_unsent == 0
+    buffer = filled(ReplayBuffer(1 << 20, 10.0), 3, sent=False)
+    take(buffer)
+    assert buffer.unsent == 0
+    buffer.expire(1e6)
+    assert buffer.dropped_unsent == 0
 
 
 # Pages.
 
 
 def test_page_has_what_is_wanted_behind_a_number_with_its_age() -> None:
-    ring = filled(filled(ReplayBuffer(1 << 20, 1e6), 2), 2, U)
-    page = ring.page(1, lambda topic: topic == U, max_age_s=1e6, now=10.0)
+    buffer = filled(filled(ReplayBuffer(1 << 20, 1e6), 2), 2, U)
+    page = buffer.page(1, lambda topic: topic == U, max_age_s=1e6, now=10.0)
     assert [(row.topic, row.body, row.age_s) for row in page.messages] == [
         (U, b"000000003", 7.0),
         (U, b"000000004", 6.0),
@@ -128,19 +130,19 @@ def test_page_has_what_is_wanted_behind_a_number_with_its_age() -> None:
 
 
 def test_nothing_behind_the_newest_is_a_complete_page() -> None:
-    ring = filled(ReplayBuffer(1 << 20, 1e6), 2)
+    buffer = filled(ReplayBuffer(1 << 20, 1e6), 2)
     for after in (2, 3, 1 << 62):
-        page = all_of(ring, after)
+        page = all_of(buffer, after)
         assert (page.upto, page.complete, page.messages, page.lost, page.forgotten) == (2, True, (), (), 0)
     assert all_of(ReplayBuffer(1 << 20, 1e6)) == ReplayPage(0, True, 0, (), ())
 
 
 def test_older_than_wanted_is_neither_sent_nor_missed() -> None:
-    ring = filled(ReplayBuffer(3 * OF_ONE, 1e6), 5)
-    page = ring.page(0, lambda topic: True, max_age_s=95.0, now=100.0)
+    buffer = filled(ReplayBuffer(3 * OF_ONE, 1e6), 5)
+    page = buffer.page(0, lambda topic: True, max_age_s=95.0, now=100.0)
     assert numbers(page) == [5]
     assert (page.lost, page.forgotten) == ((), 0)
-    page = ring.page(0, lambda topic: True, max_age_s=98.0, now=100.0)
+    page = buffer.page(0, lambda topic: True, max_age_s=98.0, now=100.0)
     assert (numbers(page), lost(page)) == ([3, 4, 5], {T: (2,)})
 
 
@@ -160,53 +162,53 @@ def test_page_ends_at_the_first_limit_and_says_how_far_it_goes(limits: ReplayPag
 
 
 def test_page_without_a_wanted_one_still_goes_on() -> None:
-    ring = filled(ReplayBuffer(1 << 20, 1e6), 5)
-    page = ring.page(0, lambda topic: False, max_age_s=1e6, now=9.0, limits=ReplayPageLimits(scanned=4))
+    buffer = filled(ReplayBuffer(1 << 20, 1e6), 5)
+    page = buffer.page(0, lambda topic: False, max_age_s=1e6, now=9.0, limits=ReplayPageLimits(scanned=4))
     assert (page.messages, page.upto, page.complete) == ((), 4, False)
 
 
 def test_first_one_over_the_size_limit_is_sent_alone() -> None:
-    ring = filled(ReplayBuffer(1 << 20, 1e6), 3)
-    page = all_of(ring, limits=ReplayPageLimits(size_bytes=1))
+    buffer = filled(ReplayBuffer(1 << 20, 1e6), 3)
+    page = all_of(buffer, limits=ReplayPageLimits(size_bytes=1))
     assert (numbers(page), page.upto, page.complete) == ([1], 1, False)
 
 
 def test_first_one_over_the_size_limit_is_not_sent_with_what_is_lost() -> None:
-    ring = filled(ReplayBuffer(2 * OF_ONE, 1e6), 3)
-    page = all_of(ring, limits=ReplayPageLimits(size_bytes=1))
+    buffer = filled(ReplayBuffer(2 * OF_ONE, 1e6), 3)
+    page = all_of(buffer, limits=ReplayPageLimits(size_bytes=1))
     assert (numbers(page), lost(page), page.upto, page.complete) == ([], {T: (1,)}, 1, False)
-    assert numbers(all_of(ring, page.upto, limits=ReplayPageLimits(size_bytes=1))) == [2]
+    assert numbers(all_of(buffer, page.upto, limits=ReplayPageLimits(size_bytes=1))) == [2]
 
 
 # What is gone.
 
 
 def test_lost_ones_are_named_exactly_by_topic_with_the_age_of_the_newest() -> None:
-    ring = filled(filled(filled(ReplayBuffer(2 * OF_ONE, 1e6), 2), 2, U), 2)
-    page = all_of(ring, 1, now=10.0)
+    buffer = filled(filled(filled(ReplayBuffer(2 * OF_ONE, 1e6), 2), 2, U), 2)
+    page = all_of(buffer, 1, now=10.0)
     assert {row.topic: (row.numbers, row.newest_age_s) for row in page.lost} == {T: ((2,), 8.0), U: ((3, 4), 6.0)}
     assert (numbers(page), page.forgotten) == ([5, 6], 0)
 
 
 def test_what_was_lost_of_other_topics_is_not_named() -> None:
-    ring = filled(filled(ReplayBuffer(OF_ONE, 1e6), 2), 2, U)
-    assert lost(ring.page(0, lambda topic: topic == U, max_age_s=1e6, now=9.0)) == {U: (3,)}
+    buffer = filled(filled(ReplayBuffer(OF_ONE, 1e6), 2), 2, U)
+    assert lost(buffer.page(0, lambda topic: topic == U, max_age_s=1e6, now=9.0)) == {U: (3,)}
 
 
 def test_beyond_the_traces_only_the_number_of_all_messages_is_known() -> None:
-    ring = filled(ReplayBuffer(OF_ONE, 1e6, traces_kept=3), 10)
-    assert (lost(all_of(ring)), all_of(ring).forgotten) == ({T: (7, 8, 9)}, 6)
-    assert all_of(ring, 4).forgotten == 2
-    assert all_of(ring, 6).forgotten == 0
-    assert lost(all_of(ring, 8)) == {T: (9,)}
+    buffer = filled(ReplayBuffer(OF_ONE, 1e6, dropped_kept=3), 10)
+    assert (lost(all_of(buffer)), all_of(buffer).forgotten) == ({T: (7, 8, 9)}, 6)
+    assert all_of(buffer, 4).forgotten == 2
+    assert all_of(buffer, 6).forgotten == 0
+    assert lost(all_of(buffer, 8)) == {T: (9,)}
 
 
 def test_lost_ones_beyond_what_an_answer_holds_are_told_as_forgotten() -> None:
-    ring = filled(ReplayBuffer(OF_ONE, 1e6), 10)
+    buffer = filled(ReplayBuffer(OF_ONE, 1e6), 10)
     of_three = len(T) + 24 + 3 * 9
-    page = all_of(ring, 1, limits=ReplayPageLimits(lost_bytes=of_three))
+    page = all_of(buffer, 1, limits=ReplayPageLimits(lost_bytes=of_three))
     assert (lost(page), page.forgotten) == ({T: (7, 8, 9)}, 5)
-    page = all_of(ring, 6, limits=ReplayPageLimits(lost_bytes=of_three))
+    page = all_of(buffer, 6, limits=ReplayPageLimits(lost_bytes=of_three))
     assert (lost(page), page.forgotten) == ({T: (7, 8, 9)}, 0)
 
 
@@ -227,15 +229,15 @@ def test_lost_ones_beyond_what_an_answer_holds_are_told_as_forgotten() -> None:
 def test_pages_give_each_wanted_message_once_or_name_it_or_count_it(
     topics: list[bytes], kept: int, traces: int, after: int, wanted: set[bytes], limits: ReplayPageLimits
 ) -> None:
-    ring = ReplayBuffer(kept * 210, 1e6, traces_kept=traces)
+    buffer = ReplayBuffer(kept * 210, 1e6, dropped_kept=traces)
     for n, topic in enumerate(topics, 1):
-        ring.add(n, topic, b"%d" % n, float(n), sent=True)
+        buffer.add(n, topic, b"%d" % n, float(n), sent=True)
     found: list[int] = []
     named: list[int] = []
     forgotten = 0
     position, complete = after, False
     while not complete:
-        page = ring.page(position, wanted.__contains__, max_age_s=1e6, now=1e3, limits=limits)
+        page = buffer.page(position, wanted.__contains__, max_age_s=1e6, now=1e3, limits=limits)
         assert page.upto > position or page.complete
         assert all(topics[int(row.body) - 1] == row.topic for row in page.messages)
         assert all(topics[n - 1] == row.topic for row in page.lost for n in row.numbers)

@@ -54,14 +54,14 @@ class Publisher:
     """Sends, keeps and answers, as a node does."""
 
     node_id: NodeId
-    ring: ReplayBuffer
+    buffer: ReplayBuffer
     sequencer: Sequencer
     sent: dict[bytes, list[int]] = field(default_factory=lambda: {topic: [] for topic in TOPICS})
     generation: Counter[int] = field(default_factory=Counter)
     connected: set[int] = field(default_factory=set)
     full: set[int] = field(default_factory=set)
     queues: dict[int, deque[object]] = field(default_factory=lambda: {link: deque() for link in LINKS})
-    questions: deque[ReplayRequest] = field(default_factory=deque)
+    requests: deque[ReplayRequest] = field(default_factory=deque)
 
     @property
     def n(self) -> int:
@@ -72,7 +72,7 @@ class Publisher:
         by = self.connected - self.full
         for link in by:
             self.queues[link].append(Data(topic, message_id))
-        self.ring.add(message_id.n, topic, str(message_id.n).encode(), now, sent=bool(by))
+        self.buffer.add(message_id.n, topic, str(message_id.n).encode(), now, sent=bool(by))
         self.sent[topic].append(message_id.n)
 
     def beat(self, link: int) -> None:
@@ -93,7 +93,7 @@ class Publisher:
 
     def answer(self, request: ReplayRequest, now: float) -> ReplayAnswer:
         known = TopicBloomFilter(request.topics)
-        page = self.ring.page(
+        page = self.buffer.page(
             request.after, known.__contains__, max_age_s=request.max_age_s, now=now, limits=LIMITS
         )
         return ReplayAnswer(request.request_id, page.upto, page.complete, page.forgotten, page.lost, page.messages)
@@ -102,19 +102,19 @@ class Publisher:
 class ReplayMachine(RuleBasedStateMachine):
     """See the module."""
 
-    ring_bytes = 1 << 20
+    buffer_bytes = 1 << 20
 
     @initialize()
     def start(self) -> None:
         self.now = 1_000.0
         self.publishers = {
             node_id: Publisher(
-                node_id, ReplayBuffer(self.ring_bytes, 60.0, traces_kept=10_000), Sequencer(node_id)
+                node_id, ReplayBuffer(self.buffer_bytes, 60.0, dropped_kept=10_000), Sequencer(node_id)
             )
             for node_id in PUBLISHERS
         }
-        self.replay = Receiver(TopicSubscriptions(b"t/sessions/", self.now), 60.0)
-        self.replay.interest.add(MINE, self.now)
+        self.receiver = Receiver(TopicSubscriptions(b"t/sessions/", self.now), 60.0)
+        self.receiver.subscriptions.add(MINE, self.now)
         self.up: set[int] = set()
         self.doubtful: dict[int, int] = {}
         self.inbox: dict[int, deque[tuple[NodeId, object]]] = {link: deque() for link in LINKS}
@@ -168,20 +168,20 @@ class ReplayMachine(RuleBasedStateMachine):
             self.up.discard(link)
             self.inbox[link].clear()
             self.doubtful.pop(link, None)
-            self.replay.lost(link)
+            self.receiver.link_lost(link)
 
     @rule(link=links)
     def node_comes(self, link: int) -> None:
         if link not in self.up:
             self.up.add(link)
-            self.replay.back(link, self.now)
+            self.receiver.link_connected(link, self.now)
 
     @rule(link=links)
     def broker_does_not_acknowledge(self, link: int) -> None:
         """The node does not rely on it any more, though everything goes on coming by it."""
         if link in self.up:
-            self.replay.lost(link)
-            self.replay.back(link, self.now)
+            self.receiver.link_lost(link)
+            self.receiver.link_connected(link, self.now)
 
     @rule(link=links)
     def broker_dies(self, link: int) -> None:
@@ -228,39 +228,39 @@ class ReplayMachine(RuleBasedStateMachine):
     def read(self, link: int, node_id: NodeId, item: object) -> None:
         match item:
             case Data():
-                if self.replay.accept(link, item.topic, item.message_id, self.now):
+                if self.receiver.accept(link, item.topic, item.message_id, self.now):
                     self.got[node_id].append((item.message_id.n, item.topic))
             case Beat():
-                self.replay.heartbeat(link, MessageId(node_id, item.n), item.generation, self.now)
+                self.receiver.heartbeat(link, MessageId(node_id, item.n), item.generation, self.now)
             case ReplayAnswer():
                 numbers = [int(row.body) for row in item.messages]
-                result = self.replay.answer(link, node_id, item, numbers, self.now)
+                result = self.receiver.answer(link, node_id, item, numbers, self.now)
                 self.got[node_id] += [(numbers[place], item.messages[place].topic) for place in result.rows]
                 if result.gap is not None:
                     assert result.gap.messages is not None
                     self.told += result.gap.messages
             case "behind":
-                self.replay.doubt(link, self.now)
+                self.receiver.link_overrun(link, self.now)
 
     @rule(node_id=publishers, link=links)
     def stale_copy(self, node_id: NodeId, link: int) -> None:
         """A message that was delivered comes once more."""
         if self.got[node_id]:
             n, topic = self.got[node_id][len(self.got[node_id]) // 2]
-            assert not self.replay.accept(link, topic, MessageId(node_id, n, 0), self.now)
+            assert not self.receiver.accept(link, topic, MessageId(node_id, n, 0), self.now)
 
     @rule()
     def node_asks(self) -> None:
         self.now += 2.0
-        for node_id, request in self.replay.take_questions(self.now):
+        for node_id, request in self.receiver.take_due_requests(self.now):
             if self.publishers[node_id].connected & self.up:
-                self.publishers[node_id].questions.append(request)
+                self.publishers[node_id].requests.append(request)
 
     @rule(node_id=publishers)
     def publisher_answers(self, node_id: NodeId) -> None:
         publisher = self.publishers[node_id]
-        if publisher.questions:
-            answer = publisher.answer(publisher.questions.popleft(), self.now)
+        if publisher.requests:
+            answer = publisher.answer(publisher.requests.popleft(), self.now)
             for link in publisher.connected - publisher.full:
                 publisher.queues[link].append(answer)
 
@@ -299,14 +299,14 @@ class ReplayMachine(RuleBasedStateMachine):
         for _ in range(200):
             self.node_asks()
             for node_id in PUBLISHERS:
-                while self.publishers[node_id].questions:
+                while self.publishers[node_id].requests:
                     self.publisher_answers(node_id)
             for link in LINKS:
                 for node_id in PUBLISHERS:
                     self.publishers[node_id].beat(link)
                     self.broker_forwards(node_id, link, 1_000)
                 self.node_reads(link, 1_000)
-            if not self.replay.asking:
+            if not self.receiver.open_requests:
                 return
         raise AssertionError("it never calms down")
 
@@ -314,7 +314,7 @@ class ReplayMachine(RuleBasedStateMachine):
 class TinyRingMachine(ReplayMachine):
     """With a ring of three messages, most is lost; all of that has to be told, exactly."""
 
-    ring_bytes = 3 * 210
+    buffer_bytes = 3 * 210
 
     @precondition(lambda self: hasattr(self, "got"))
     @rule()

@@ -30,7 +30,7 @@ def test_only_the_newest_stamp_can_be_taken_back() -> None:
     sequencer = Sequencer(NODE)
     first = sequencer.next_id(b"a")
     sequencer.next_id(b"b")
-    with pytest.raises(ValueError, match="not the newest"):
+    with pytest.raises(ValueError, match="cannot be rolled back: the newest is 2"):
         sequencer.rollback(b"a", first)
 
 

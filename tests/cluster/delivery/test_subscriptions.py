@@ -12,86 +12,86 @@ def make(sessions_kept: int = 3) -> TopicSubscriptions:
     return TopicSubscriptions(MINE, 5.0, sessions_kept=sessions_kept)
 
 
-def topics_in(interest: TopicSubscriptions, *topics: bytes) -> list[bytes]:
-    known = TopicBloomFilter(interest.filter())
+def topics_in(subscriptions: TopicSubscriptions, *topics: bytes) -> list[bytes]:
+    known = TopicBloomFilter(subscriptions.bloom_filter())
     return [topic for topic in topics if topic in known]
 
 
 def test_topic_is_the_nodes_own_from_add_to_remove() -> None:
-    interest = make()
-    assert interest.record(b"t") is None
-    interest.add([b"t"], 7.0)
-    record = interest.record(b"t")
-    assert record is not None
-    assert (record.since, record.last) == (7.0, {})
-    interest.remove([b"t", b"never added"])
-    assert interest.record(b"t") is None
+    subscriptions = make()
+    assert subscriptions.state_of(b"t") is None
+    subscriptions.add([b"t"], 7.0)
+    state = subscriptions.state_of(b"t")
+    assert state is not None
+    assert (state.since, state.last) == (7.0, {})
+    subscriptions.remove([b"t", b"never added"])
+    assert subscriptions.state_of(b"t") is None
 
 
 def test_topic_added_twice_keeps_what_is_known_of_it() -> None:
-    interest = make()
-    interest.add([b"t"], 7.0)
-    record = interest.record(b"t")
-    interest.add([b"t"], 9.0)
-    assert interest.record(b"t") is record
+    subscriptions = make()
+    subscriptions.add([b"t"], 7.0)
+    state = subscriptions.state_of(b"t")
+    subscriptions.add([b"t"], 9.0)
+    assert subscriptions.state_of(b"t") is state
 
 
 def test_topic_added_again_after_it_was_removed_begins_anew() -> None:
-    interest = make()
-    interest.add([b"t"], 7.0)
-    interest.record(b"t").last[P] = 3  # type: ignore[union-attr]
-    interest.remove([b"t"])
-    interest.add([b"t"], 9.0)
-    record = interest.record(b"t")
-    assert record is not None
-    assert (record.since, record.last) == (9.0, {})
+    subscriptions = make()
+    subscriptions.add([b"t"], 7.0)
+    subscriptions.state_of(b"t").last[P] = 3  # type: ignore[union-attr]
+    subscriptions.remove([b"t"])
+    subscriptions.add([b"t"], 9.0)
+    state = subscriptions.state_of(b"t")
+    assert state is not None
+    assert (state.since, state.last) == (9.0, {})
 
 
 def test_sessions_of_the_node_are_its_own_since_its_start() -> None:
-    interest = make()
-    record = interest.record(MINE + b"/1")
-    assert record is not None
-    assert record.since == 5.0
-    assert interest.record(MINE + b"/1") is record
-    assert interest.record(b"zmqio/s/other/1") is None
+    subscriptions = make()
+    state = subscriptions.state_of(MINE + b"/1")
+    assert state is not None
+    assert state.since == 5.0
+    assert subscriptions.state_of(MINE + b"/1") is state
+    assert subscriptions.state_of(b"zmqio/s/other/1") is None
 
 
 def test_sessions_beyond_the_limit_are_forgotten_the_first_one_first() -> None:
-    interest = make(sessions_kept=2)
+    subscriptions = make(sessions_kept=2)
     for number in (1, 2):
-        interest.record(b"%b/%d" % (MINE, number)).last[P] = number  # type: ignore[union-attr]
-    interest.record(MINE + b"/3")
-    assert interest.record(MINE + b"/2").last == {P: 2}  # type: ignore[union-attr]
-    assert interest.record(MINE + b"/1").last == {}  # type: ignore[union-attr]
+        subscriptions.state_of(b"%b/%d" % (MINE, number)).last[P] = number  # type: ignore[union-attr]
+    subscriptions.state_of(MINE + b"/3")
+    assert subscriptions.state_of(MINE + b"/2").last == {P: 2}  # type: ignore[union-attr]
+    assert subscriptions.state_of(MINE + b"/1").last == {}  # type: ignore[union-attr]
 
 
 def test_filter_has_the_topics_and_follows_their_changes() -> None:
-    interest = make()
-    assert topics_in(interest, b"a", b"b") == []
-    interest.add([b"a"], 6.0)
-    assert topics_in(interest, b"a", b"b") == [b"a"]
-    interest.add([b"b"], 7.0)
-    assert topics_in(interest, b"a", b"b") == [b"a", b"b"]
+    subscriptions = make()
+    assert topics_in(subscriptions, b"a", b"b") == []
+    subscriptions.add([b"a"], 6.0)
+    assert topics_in(subscriptions, b"a", b"b") == [b"a"]
+    subscriptions.add([b"b"], 7.0)
+    assert topics_in(subscriptions, b"a", b"b") == [b"a", b"b"]
 
 
 def test_filter_stays_right_and_small_while_rooms_come_and_go() -> None:
-    interest = make()
+    subscriptions = make()
     for number in range(5_000):
-        interest.add([b"room-%d" % number], 6.0)
+        subscriptions.add([b"room-%d" % number], 6.0)
         if number >= 50:
-            interest.remove([b"room-%d" % (number - 50)])
-        assert topics_in(interest, b"room-%d" % number)
+            subscriptions.remove([b"room-%d" % (number - 50)])
+        assert topics_in(subscriptions, b"room-%d" % number)
     now = [b"room-%d" % number for number in range(4_950, 5_000)]
-    assert topics_in(interest, *now) == now
-    assert len(interest.filter()) <= 1_000
-    assert len(topics_in(interest, *(b"room-%d" % number for number in range(4_000)))) < 200
+    assert topics_in(subscriptions, *now) == now
+    assert len(subscriptions.bloom_filter()) <= 1_000
+    assert len(topics_in(subscriptions, *(b"room-%d" % number for number in range(4_000)))) < 200
 
 
 def test_publisher_that_is_forgotten_is_forgotten_everywhere() -> None:
-    interest = make()
-    interest.add([b"t"], 6.0)
+    subscriptions = make()
+    subscriptions.add([b"t"], 6.0)
     for topic in (b"t", MINE + b"/1"):
-        interest.record(topic).last.update({P: 3, Q: 4})  # type: ignore[union-attr]
-    interest.forget(frozenset({P, NodeId("never heard")}))
+        subscriptions.state_of(topic).last.update({P: 3, Q: 4})  # type: ignore[union-attr]
+    subscriptions.forget(frozenset({P, NodeId("never heard")}))
     for topic in (b"t", MINE + b"/1"):
-        assert interest.record(topic).last == {Q: 4}  # type: ignore[union-attr]
+        assert subscriptions.state_of(topic).last == {Q: 4}  # type: ignore[union-attr]

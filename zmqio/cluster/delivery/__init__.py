@@ -1,1 +1,1 @@
-"""Messages between nodes: once, in order, or reported as lost."""
+"""Delivers messages between nodes: in order, once, and otherwise reported as lost."""

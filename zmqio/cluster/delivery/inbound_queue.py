@@ -1,10 +1,11 @@
-"""Messages on their way from the bus to the adapters: at once, or behind what was replayed before them.
+"""A queue of replayed messages, and of live messages that arrive behind them.
 
-An answer to a replay request can hold thousands of messages. They are handed on in slices that leave the loop
-free, and whatever comes meanwhile queues behind them, so nothing is overtaken.
+An answer to a replay request can contain thousands of messages. They are delivered in slices, so that the event
+loop stays responsive. Messages that arrive in the meantime queue behind them, so that order is preserved.
 
-Queue and policy: at most one answer (5,000 messages, 1 MiB) of each node that was asked, and what comes meanwhile.
-Each turn of the loop takes away twice what a link brings in one, and nobody is asked for more until it is empty.
+The queue holds at most one answer (5,000 messages, 1 MiB) of each node that was asked, and the messages that
+arrive in the meantime. Each turn of the event loop delivers twice as many messages as a link receives in one turn,
+and no node is asked for more until the queue is empty.
 """
 
 import asyncio
@@ -15,56 +16,56 @@ from typing import Generic, TypeVar
 __all__ = ["SLICE_MESSAGES", "InboundQueue"]
 
 SLICE_MESSAGES = 512
-"""Handed on in one turn of the loop; a link brings at most 256 in one."""
+"""Messages delivered in one turn of the event loop; a link receives at most 256 in one turn."""
 
 T = TypeVar("T")
 
 
 class InboundQueue(Generic[T]):
-    """The FIFO of one node.
+    """The FIFO queue of one node.
 
     Args:
-        hand_on: takes one message; must not raise.
-        idle: called when the queue has become empty.
+        deliver: delivers one message; must not raise.
+        on_empty: called when the queue has become empty.
     """
 
-    def __init__(self, hand_on: Callable[[T], None], idle: Callable[[], None]) -> None:
-        self._hand_on = hand_on
-        self._idle = idle
+    def __init__(self, deliver: Callable[[T], None], on_empty: Callable[[], None]) -> None:
+        self._deliver = deliver
+        self._on_empty = on_empty
         self._queue: deque[T] = deque()
 
     @property
     def busy(self) -> bool:
-        """Whether something waits."""
+        """Whether messages are queued."""
         return bool(self._queue)
 
-    def take(self, message: T) -> None:
-        """Hand on one message, behind what waits."""
-        if self._queue:
-            self._queue.append(message)
-        else:
-            self._hand_on(message)
+    def append_if_busy(self, message: T) -> bool:
+        """Queue a live message behind the replayed ones; False, and not queued, if the queue is empty."""
+        if not self._queue:
+            return False
+        self._queue.append(message)
+        return True
 
-    def take_many(self, messages: Iterable[T]) -> None:
-        """Hand on many, in later turns of the loop."""
+    def extend(self, messages: Iterable[T]) -> None:
+        """Queue replayed messages; they are delivered in later turns of the event loop."""
         was_busy = self.busy
         self._queue.extend(messages)
         if self._queue and not was_busy:
-            asyncio.get_running_loop().call_soon(self._turn)
+            asyncio.get_running_loop().call_soon(self._deliver_slice)
 
     def clear(self) -> None:
-        """Drop what waits: the node has stopped."""
+        """Drop all queued messages."""
         self._queue.clear()
 
-    def _turn(self) -> None:
+    def _deliver_slice(self) -> None:
         for _ in range(SLICE_MESSAGES):
             if not self._queue:
                 break
-            self._hand_on(self._queue[0])
-            # Only now: what `hand_on` brings in itself stays behind this one.
+            self._deliver(self._queue[0])
+            # Removed only now, so that messages which `deliver` itself adds stay behind this one.
             if self._queue:
                 self._queue.popleft()
         if self._queue:
-            asyncio.get_running_loop().call_soon(self._turn)
+            asyncio.get_running_loop().call_soon(self._deliver_slice)
         else:
-            self._idle()
+            self._on_empty()

@@ -1,15 +1,16 @@
-"""What this node says to the others: sequenced messages, which are kept for who misses them, and unsequenced ones.
+"""Publishes the messages of this node, and keeps them for receivers that miss them.
 
-The one place that publishes. Knows the bus, the sequence numbers and the ring; nothing of what comes back.
+The only module that publishes. Knows the bus, sequence numbers and the replay buffer; knows nothing of received
+messages.
 """
 
 from collections.abc import Callable, Collection
 
 from zmqio.adapter.base import Bus, Identity
 from zmqio.cluster.delivery.replay_buffer import (
-    BYTES_IN_A_PAGE,
-    LOST_BYTES_IN_A_PAGE,
-    MESSAGES_IN_A_PAGE,
+    MAX_PAGE_BYTES,
+    MAX_PAGE_LOST_BYTES,
+    MAX_PAGE_MESSAGES,
     ReplayBuffer,
     ReplayPage,
     ReplayPageLimits,
@@ -24,6 +25,7 @@ from zmqio.exceptions import (
     MessageTooLargeError,
     ProtocolError,
 )
+from zmqio.ids import NodeId
 from zmqio.protocol.envelope import encode
 from zmqio.protocol.messages import (
     BroadcastMessage,
@@ -34,31 +36,35 @@ from zmqio.protocol.messages import (
     ReplayAnswer,
     ReplayRequest,
 )
+from zmqio.protocol.topic import inbox_topic
 
 __all__ = ["Outbox"]
 
 ROW_OVERHEAD_BYTES = 32
-"""What a message takes in an answer, packed, beside its topic and body, at most."""
-_UNSENT = {
+"""Most bytes that a message takes in an answer, packed, beside its topic and body."""
+_UNSENT_COUNTERS = {
     Heartbeat: "heartbeats_unsent",
     Goodbye: "goodbyes_unsent",
-    ReplayRequest: "replay_questions_unsent",
+    ReplayRequest: "replay_requests_unsent",
     ReplayAnswer: "replay_answers_unsent",
 }
 
 
 class Outbox:
-    """The way out of one node.
+    """The outgoing messages of one node.
+
+    Sequenced messages can be replayed, and wait for a broker while none is connected. Unsequenced messages
+    (heartbeats, goodbyes, replay requests and answers) do neither.
 
     Args:
         identity: this node.
-        bus: the way to the others.
-        options: limits.
-        incidents: counts what failed.
+        bus: the bus to publish to.
+        options: prefix and limits.
+        diagnostics: counts and logs failures.
         clock: gives the seconds of any steady clock.
 
     Attributes:
-        ring: what was sent, for a while.
+        buffer: the messages sent lately.
     """
 
     def __init__(
@@ -66,140 +72,147 @@ class Outbox:
         identity: Identity,
         bus: Bus,
         options: BusOptions,
-        incidents: Diagnostics,
+        diagnostics: Diagnostics,
         clock: Callable[[], float],
     ) -> None:
-        self.ring = ReplayBuffer(options.replay_ring_bytes, options.replay_ring_s)
+        self.buffer = ReplayBuffer(options.replay_ring_bytes, options.replay_ring_s)
         self._page_limits = _page_limits(options)
+        self._max_message_bytes = options.max_message_bytes - REPLAY_OVERHEAD_BYTES
         self._bus = bus
         self._options = options
-        self._incidents = incidents
+        self._diagnostics = diagnostics
         self._clock = clock
         self._sequencer = Sequencer(identity.node_id)
-        self._shut: str | None = None
+        self._closed_reason: str | None = None
         self._expired = 0
-        self._told_since: float | None = None
+        self._announced_since: float | None = None
 
     @property
     def connected_links(self) -> Collection[int]:
         """The brokers that are connected."""
         return self._bus.connected_links
 
-    def shut(self, reason: str) -> None:
-        """Nothing is published any more; `reason` is what whoever tries is told."""
-        self._shut = reason
+    def close(self, reason: str) -> None:
+        """Refuse to publish from now on: `publish` raises BusUnavailableError with `reason`."""
+        self._closed_reason = reason
 
-    def publish(self, topic: bytes, message: Message) -> None:
-        """Number a message, send it to the other nodes, and keep it for those that will miss it.
+    def publish(self, topic: bytes, message: Message, *, may_wait: bool = True) -> None:
+        """Number a message, send it to the other nodes, and keep it for those that miss it.
 
-        While no broker takes it, it is only kept, and the other nodes get it when one does. A volatile broadcast
-        is dropped then, and counted.
+        If no broker accepts the message, it is kept until a broker does. A volatile broadcast is dropped instead,
+        and counted.
 
-        Raises:
-            BusOverflowError: no broker takes it, and what waits for one leaves no room for it.
-            BusUnavailableError: this node has left the bus.
-            MessageTooLargeError: it is over the limit.
-        """
-        self._publish(topic, message, waits=True)
-
-    def ask(self, topic: bytes, message: Message) -> None:
-        """Publish a question, which is of no use later: it does not wait for a broker.
+        Args:
+            topic: where to send it.
+            message: the message.
+            may_wait: False for a request, which is of no use later: it raises instead of waiting for a broker.
 
         Raises:
-            BusUnavailableError: no broker is connected, or this node has left the bus.
-            BusOverflowError: no broker takes it now.
-            MessageTooLargeError: it is over the limit.
+            BusUnavailableError: this node has left the bus, or the message may not wait for a broker.
+            BusOverflowError: no broker accepts the message, and it may not wait, or the waiting messages leave no
+                room for it.
+            MessageTooLargeError: the message is over the limit.
         """
-        self._publish(topic, message, waits=False)
-
-    def tell(self, topic: bytes, message: Message, *, link: int | None = None) -> bool:
-        """Send a message without a number, by all links or by one; False, and counted, if none took it.
-
-        A heartbeat tells the others how much was sent, and they ask for what they miss. So when heartbeats were
-        taken for `dead_after_s`, and no link was lost meanwhile, nothing waits for a broker any more.
-        """
-        try:
-            sent = self._bus.publish(topic, encode(Envelope(self._sequencer.unsequenced_id(), message)), link=link)
-        except BusError as error:
-            self._incidents.report("publish_failed", error=type(error).__name__, reason=str(error))
-        else:
-            if not sent:
-                # No heartbeat, no echo: `health` says so, and other nodes hear the silence.
-                self._incidents.count(_UNSENT.get(type(message), "messages_unsent"))
-            elif isinstance(message, Heartbeat):
-                self._was_heard()
-            return bool(sent)
-        return False
-
-    def link_lost(self) -> None:
-        """A link is lost: who has not asked for what it missed may have to wait for longer."""
-        self._told_since = None
-
-    def expire(self) -> None:
-        """Forget what is too old; count and tell what no broker has ever taken of it."""
-        self.ring.expire(self._clock())
-        expired = self.ring.dropped_unsent - self._expired
-        if expired:
-            self._expired += expired
-            self._incidents.report("bus_expired_unsent", messages=expired, brokers=self._bus.brokers)
-
-    def report_unsent(self) -> None:
-        """This node stops: count and tell what no broker has taken, which nobody will get."""
-        if self.ring.unsent:
-            self._incidents.report("bus_unsent_at_close", messages=self.ring.unsent, brokers=self._bus.brokers)
-
-    def page(self, after: int, wanted: Callable[[bytes], bool], max_age_s: float) -> ReplayPage:
-        """Collect what was sent after a number, as much as one answer holds: see `ReplayBuffer.page`."""
-        self.expire()
-        return self.ring.page(after, wanted, max_age_s=max_age_s, now=self._clock(), limits=self._page_limits)
-
-    def _was_heard(self) -> None:
-        now = self._clock()
-        if self._told_since is None:
-            self._told_since = now
-        if now - self._told_since >= self._options.dead_after_s:
-            self.ring.taken()
-
-    def _publish(self, topic: bytes, message: Message, *, waits: bool) -> None:
         message_id = self._sequencer.next_id(topic)
         try:
-            if self._shut is not None:
-                raise BusUnavailableError(self._shut)
+            if self._closed_reason is not None:
+                raise BusUnavailableError(self._closed_reason)
             body = encode(Envelope(message_id, message))
-            self._check_size(len(topic) + len(body))
+            size_bytes = len(topic) + len(body)
+            if size_bytes > self._max_message_bytes:
+                raise MessageTooLargeError(size_bytes, self._max_message_bytes)
             sent = self._bus.publish(topic, body)
-            if not sent and not self._may_wait(len(topic) + len(body), message, waits=waits):
+            if not sent and not self._keep_unsent(size_bytes, message, may_wait=may_wait):
                 self._sequencer.rollback(topic, message_id)
                 return
         except (BusError, ProtocolError) as error:
             self._sequencer.rollback(topic, message_id)
-            self._incidents.report("publish_failed", error=type(error).__name__, reason=str(error))
+            self._report_failure(error)
             raise
-        self.ring.add(message_id.n, topic, body, self._clock(), sent=sent > 0)
+        self.buffer.add(message_id.n, topic, body, self._clock(), sent=sent > 0)
 
-    def _may_wait(self, size_bytes: int, message: Message, *, waits: bool) -> bool:
-        """Whether a message that no broker took is kept for when one does."""
-        if isinstance(message, BroadcastMessage) and message.volatile:
-            self._incidents.count("volatile_dropped")
+    def send_to(self, node_id: NodeId, message: Message) -> None:
+        """Publish a message to the inbox of one node. Raises as `publish`."""
+        self.publish(inbox_topic(self._options.prefix, node_id), message)
+
+    def respond(self, node_id: NodeId, message: Message) -> None:
+        """Send a response to one node. A failure is logged and counted; the requester has a time-out."""
+        try:
+            self.send_to(node_id, message)
+        except BusError:
+            self._diagnostics.count("responses_unsent")
+
+    def send_unsequenced(self, topic: bytes, message: Message, *, link: int | None = None) -> bool:
+        """Send an unsequenced message by all links, or by one. Returns False, and counts it, if none accepted it.
+
+        Heartbeats carry the highest sequence number, so receivers request whatever they missed. Once heartbeats
+        have been sent for `dead_after_s` without losing a link, nothing is pending.
+        """
+        try:
+            sent = self._bus.publish(topic, encode(Envelope(self._sequencer.unsequenced_id(), message)), link=link)
+        except BusError as error:
+            self._report_failure(error)
             return False
-        if not waits and not self._bus.connected_links:
+        if not sent:
+            # A missing heartbeat has no echo: `health` reports it, and the other nodes notice the silence.
+            self._diagnostics.count(_UNSENT_COUNTERS.get(type(message), "messages_unsent"))
+        elif isinstance(message, Heartbeat):
+            self._number_announced()
+        return bool(sent)
+
+    def link_lost(self) -> None:
+        """Note the loss of a link: nodes that have not requested what they missed may need longer for it."""
+        self._announced_since = None
+
+    def expire(self) -> None:
+        """Drop messages that are too old; log and count those that no broker ever accepted."""
+        self.buffer.expire(self._clock())
+        expired = self.buffer.dropped_unsent - self._expired
+        if expired:
+            self._expired += expired
+            self._diagnostics.report("unsent_messages_expired", messages=expired, brokers=self._bus.brokers)
+
+    def report_unsent(self) -> None:
+        """Log and count the messages that no broker has accepted, as this node stops."""
+        if self.buffer.unsent:
+            self._diagnostics.report(
+                "unsent_messages_dropped", messages=self.buffer.unsent, brokers=self._bus.brokers
+            )
+
+    def page(self, after: int, wanted: Callable[[bytes], bool], max_age_s: float) -> ReplayPage:
+        """Collect the messages after a number, as many as fit in one answer: see `ReplayBuffer.page`."""
+        self.expire()
+        return self.buffer.page(after, wanted, max_age_s=max_age_s, now=self._clock(), limits=self._page_limits)
+
+    def _number_announced(self) -> None:
+        now = self._clock()
+        if self._announced_since is None:
+            self._announced_since = now
+        if now - self._announced_since >= self._options.dead_after_s:
+            self.buffer.mark_all_sent()
+
+    def _keep_unsent(self, size_bytes: int, message: Message, *, may_wait: bool) -> bool:
+        """Whether to keep a message that no broker accepted; raises if it neither may wait nor may be dropped."""
+        if isinstance(message, BroadcastMessage) and message.volatile:
+            self._diagnostics.count("volatile_messages_dropped")
+            return False
+        if not may_wait and not self._bus.connected_links:
             raise BusUnavailableError(f"no broker is connected; tried: {self._bus.brokers}")
-        if not waits or not self.ring.has_room(size_bytes):
-            raise BusOverflowError(self.ring.unsent, self._options.replay_ring_bytes)
-        self._incidents.report("bus_waits", waiting_messages=self.ring.unsent + 1, brokers=self._bus.brokers)
+        if not may_wait or not self.buffer.has_room(size_bytes):
+            raise BusOverflowError(self.buffer.unsent, self._options.replay_ring_bytes)
+        waiting = self.buffer.unsent + 1
+        self._diagnostics.report("message_queued", waiting_messages=waiting, brokers=self._bus.brokers)
         return True
 
-    def _check_size(self, size_bytes: int) -> None:
-        limit = self._options.max_message_bytes - REPLAY_OVERHEAD_BYTES
-        if size_bytes > limit:
-            raise MessageTooLargeError(size_bytes, limit)
+    def _report_failure(self, error: Exception) -> None:
+        self._diagnostics.report("publish_failed", error=type(error).__name__, reason=str(error))
 
 
 def _page_limits(options: BusOptions) -> ReplayPageLimits:
-    """An answer, all of it, has to fit into one message."""
+    """Limits with which a whole answer fits in one message."""
     share = options.max_message_bytes - REPLAY_OVERHEAD_BYTES
     return ReplayPageLimits(
-        messages=min(MESSAGES_IN_A_PAGE, max(1, share // (4 * ROW_OVERHEAD_BYTES))),
-        size_bytes=min(BYTES_IN_A_PAGE, share // 4),
-        lost_bytes=min(LOST_BYTES_IN_A_PAGE, share // 4),
+        messages=min(MAX_PAGE_MESSAGES, max(1, share // (4 * ROW_OVERHEAD_BYTES))),
+        size_bytes=min(MAX_PAGE_BYTES, share // 4),
+        lost_bytes=min(MAX_PAGE_LOST_BYTES, share // 4),
     )

@@ -1,173 +1,175 @@
-"""One publisher as one node hears it: the highest number heard, and the links by which nothing is missing. Pure.
+"""What one node knows about one publisher: the highest number received, and the links that have no gap. Pure.
 
-The rules are those of `cluster.delivery.receiver`; here is the state, and what changes one publisher's alone.
+The rules are those of `cluster.delivery.receiver`. This module holds the state, and the changes that concern a
+single publisher.
 """
 
 from dataclasses import dataclass, field
 
 __all__ = ["PublisherState", "ReplayRequestState"]
 
-NOTHING_TO_WATCH = 1 << 63
+NEVER = 1 << 63
 
 
 @dataclass(slots=True)
 class ReplayRequestState:
-    """What one publisher is asked.
+    """An open replay request to one publisher.
 
     Attributes:
-        id: what its answer carries.
-        after: the highest number that is not asked for.
-        first_meeting: nothing was heard of the publisher before: what it does not keep was not missed.
-        due_at: when it is to be sent, again.
-        asked: how often it was sent.
+        id: the request id, which the answer carries.
+        after: the highest number that is not requested.
+        first_contact: nothing was received from the publisher before, so messages that it no longer keeps were
+            not missed.
+        due_at: when the request is next (re)sent.
+        sent_count: how often it was sent.
     """
 
     id: int
     after: int
-    first_meeting: bool
+    first_contact: bool
     due_at: float
-    asked: int = 0
+    sent_count: int = 0
 
-    def start_again(self, now: float) -> None:
-        """What hindered it is over."""
-        self.due_at, self.asked = now, 0
+    def restart(self, now: float) -> None:
+        """Send the request again now and count its attempts from zero."""
+        self.due_at, self.sent_count = now, 0
 
 
 @dataclass(slots=True)
 class _PublisherLink:
-    """A link of a publisher that is not sound.
+    """A link of a publisher that may have a gap.
 
     Attributes:
-        generation: the newest that the publisher told.
-        begins_at: the number that it told with it.
-        last: the highest number that came by the link.
-        fresh: something came by it since it was made anew here.
-        doubted: it may have holes that are still to come; only an answer that comes by it ends that.
-        trusted_from: the answer to a question with this id or a later one does. What was asked before the doubt
-            may be answered in front of the hole.
+        generation: the newest generation that the publisher announced.
+        starts_at: the number that it announced with that generation.
+        last: the highest number received by the link.
+        fresh: something was received by the link since this node connected to it.
+        suspect: messages may still be missing on the link. Only an answer that arrives by it clears this.
+        valid_from_request: the lowest request id whose answer clears `suspect`. An answer to an earlier request
+            may arrive ahead of the gap.
     """
 
     generation: int = -1
-    begins_at: int = 0
+    starts_at: int = 0
     last: int = 0
     fresh: bool = False
-    doubted: bool = False
-    trusted_from: int = 0
+    suspect: bool = False
+    valid_from_request: int = 0
 
     @property
-    def may_become_sound(self) -> bool:
-        """Whether it is known what it brings now."""
-        return self.fresh and not self.doubted and self.generation >= 0
+    def may_become_gapless(self) -> bool:
+        """Whether the link's current content is known."""
+        return self.fresh and not self.suspect and self.generation >= 0
 
 
 @dataclass(slots=True)
 class PublisherState:
-    """One publisher.
+    """One publisher, as seen by one node.
 
     Attributes:
-        heard: up to this number, everything for this node was delivered or told as lost.
-        settled: up to this number it has answered, so that no hole below it is worth a question.
-        sound: the links behind which nothing is missing, as a bit mask.
-        watch: when this number is heard, a link may have become sound (`catch_up`).
-        lives: whether it is among the living nodes, so that it can be asked.
+        received: up to this number, every message for this node was delivered or reported as lost.
+        answered_upto: up to this number the publisher has answered, so that a gap below it needs no request.
+        gapless: bit mask of the links that deliver without a gap.
+        recheck_at: once this number is received, a link may have become gapless (`recheck_links`).
+        alive: whether the publisher is a live node, so that it can be asked.
         gone_at: when it left or died.
-        question: what it is asked, if it is.
-        settled_id: the id of the last question that was answered completely, or given up.
+        request: the open replay request, if any.
+        last_answered_id: the id of the last request that was answered completely or given up.
     """
 
-    heard: int
-    settled: int = 0
-    sound: int = 0
-    watch: int = NOTHING_TO_WATCH
-    lives: bool = False
+    received: int
+    answered_upto: int = 0
+    gapless: int = 0
+    recheck_at: int = NEVER
+    alive: bool = False
     gone_at: float | None = None
-    question: ReplayRequestState | None = None
-    settled_id: int = 0
-    _ways: dict[int, _PublisherLink] = field(default_factory=dict)
+    request: ReplayRequestState | None = None
+    last_answered_id: int = 0
+    _links: dict[int, _PublisherLink] = field(default_factory=dict)
 
     @property
-    def seen(self) -> int:
-        """The highest number that is known to exist."""
-        return max([self.heard, *(way.last for way in self._ways.values())])
+    def highest_known(self) -> int:
+        """The highest number that the publisher is known to have used."""
+        return max([self.received, *(link.last for link in self._links.values())])
 
-    def misses(self, previous: int) -> bool:
-        """Whether a message that was not heard can still be had."""
-        return self.lives and previous > self.settled
+    def can_replay(self, n: int) -> bool:
+        """Whether a request may still bring a message that was not received."""
+        return self.alive and n > self.answered_upto
 
-    def beat(self, link: int, n: int, generation: int, ready: int) -> bool:
-        """Take a heartbeat; whether it begins a new generation of the link."""
-        way = self._way(link)
-        if generation < way.generation:
-            return False  # from a connection that is gone
-        begins = generation > way.generation
-        if begins:
-            way.generation, way.begins_at = generation, n
-            self.sound &= ~(1 << link)
-        if self.sound >> link & 1:
-            self.heard = max(self.heard, n)
+    def heartbeat(self, link: int, n: int, generation: int, ready: int) -> bool:
+        """Process a heartbeat; whether it announces a new generation of the link."""
+        state = self._link(link)
+        if generation < state.generation:
+            return False  # from a connection that no longer exists
+        is_new = generation > state.generation
+        if is_new:
+            state.generation, state.starts_at = generation, n
+            self.gapless &= ~(1 << link)
+        if self.gapless >> link & 1:
+            self.received = max(self.received, n)
         else:
-            way.last, way.fresh = max(way.last, n), True
-        self.catch_up(ready)
-        return begins
+            state.last, state.fresh = max(state.last, n), True
+        self.recheck_links(ready)
+        return is_new
 
-    def set_aside(self, link: int, n: int) -> None:
-        """A message came by a link that is not sound."""
-        way = self._way(link)
-        way.last, way.fresh = max(way.last, n), True
-        if not way.doubted:
-            self.watch = min(self.watch, way.last)
+    def defer(self, link: int, n: int) -> None:
+        """Note a message that was received by a link that may have a gap."""
+        state = self._link(link)
+        state.last, state.fresh = max(state.last, n), True
+        if not state.suspect:
+            self.recheck_at = min(self.recheck_at, state.last)
 
-    def catch_up(self, ready: int) -> None:
-        """Take for sound each link that has brought nothing which was not heard."""
-        self.watch = NOTHING_TO_WATCH
-        for link, way in self._ways.items():
-            if self.sound >> link & 1 or not ready >> link & 1 or not way.may_become_sound:
+    def recheck_links(self, ready: int) -> None:
+        """Mark each link as gapless whose messages were all received by other links too."""
+        self.recheck_at = NEVER
+        for link, state in self._links.items():
+            if self.gapless >> link & 1 or not ready >> link & 1 or not state.may_become_gapless:
                 continue
-            if way.last <= self.heard:
-                self.sound |= 1 << link
+            if state.last <= self.received:
+                self.gapless |= 1 << link
             else:
-                self.watch = min(self.watch, way.last)
+                self.recheck_at = min(self.recheck_at, state.last)
 
-    def sound_behind(self, link: int, upto: int, request_id: int, ready: int) -> None:
-        """A complete answer came by a link: what follows on it follows without a hole."""
-        way = self._way(link)
-        if (way.doubted and request_id < way.trusted_from) or upto < way.begins_at:
-            return  # it was made before what broke the link
-        way.doubted, way.last = False, min(way.last, upto)
+    def mark_gapless(self, link: int, upto: int, request_id: int, ready: int) -> None:
+        """Process a complete answer that arrived by a link: the messages behind it follow without a gap."""
+        state = self._link(link)
+        if (state.suspect and request_id < state.valid_from_request) or upto < state.starts_at:
+            return  # the answer was made before the gap
+        state.suspect, state.last = False, min(state.last, upto)
         if ready >> link & 1:
-            self.sound |= 1 << link
-        self.catch_up(ready)
+            self.gapless |= 1 << link
+        self.recheck_links(ready)
 
-    def distrust(self, link: int, next_id: int) -> None:
-        """There may be holes on a link; `next_id` is that of the next question."""
-        self.sound &= ~(1 << link)
-        way = self._way(link)
-        way.doubted, way.trusted_from = True, next_id
+    def mark_suspect(self, link: int, next_id: int) -> None:
+        """Note that a link may have gaps; only answers to requests from `next_id` on clear this."""
+        self.gapless &= ~(1 << link)
+        state = self._link(link)
+        state.suspect, state.valid_from_request = True, next_id
 
-    def is_doubted_since(self, request_id: int) -> bool:
-        """Whether a doubt arose after a question, so that its answer does not end it."""
-        return any(way.doubted and way.trusted_from > request_id for way in self._ways.values())
+    def has_suspect_link_since(self, request_id: int) -> bool:
+        """Whether a link became suspect after a request was made, so that its answer does not clear the link."""
+        return any(link.suspect and link.valid_from_request > request_id for link in self._links.values())
 
-    def renew(self, link: int) -> None:
-        """A link was made anew here."""
-        way = self._way(link)
-        way.doubted = way.fresh = False
+    def link_connected(self, link: int) -> None:
+        """Forget what an earlier connection of this node to a broker brought."""
+        state = self._link(link)
+        state.suspect = state.fresh = False
 
-    def revive(self, now: float) -> None:
-        """The publisher lives."""
-        if self.gone_at is not None and self.question is not None:
-            self.question.start_again(now)
-        self.lives = True
+    def mark_alive(self, now: float) -> None:
+        """Note that the publisher is alive; if it had been silent, its open request is sent again."""
+        if self.gone_at is not None and self.request is not None:
+            self.request.restart(now)
+        self.alive = True
         self.gone_at = None
 
-    def settle(self) -> None:
-        """Nothing is asked any more."""
-        if self.question is not None:
-            self.settled_id = self.question.id
-        self.question = None
+    def close_request(self) -> None:
+        """End the open request, if any."""
+        if self.request is not None:
+            self.last_answered_id = self.request.id
+        self.request = None
 
-    def _way(self, link: int) -> _PublisherLink:
-        way = self._ways.get(link)
-        if way is None:
-            way = self._ways[link] = _PublisherLink()
-        return way
+    def _link(self, link: int) -> _PublisherLink:
+        state = self._links.get(link)
+        if state is None:
+            state = self._links[link] = _PublisherLink()
+        return state

@@ -1,26 +1,26 @@
-"""What has come from each publisher, what is missing, and what to do about it. Pure, time is an argument.
+"""Decides which messages to deliver, which are missing, and which to request again. Pure, time is an argument.
 
-A publisher numbers all its messages with one counter. What it sends by one broker arrives by that broker in order
-and without a hole, until something breaks: this node's connection, the publisher's, the broker, or a queue that
-was full. So for each publisher it is known by which links (brokers) its messages come *without a hole* behind the
-highest number heard; such a link is *sound*. From a sound link everything newer is delivered, from another
-nothing.
+A publisher numbers all its messages with one counter. The messages that it sends through one broker arrive
+through that broker in order and without a gap, until something breaks: this node's connection, the publisher's
+connection, the broker, or a queue that was full. So for each publisher, the receiver tracks which links (brokers)
+are *gapless*: their messages continue the highest number received. New messages are delivered from gapless links
+only.
 
-A link of a publisher stops being sound when this node loses it, when the publisher's heartbeat by it has a new
-generation (it was made anew there, or was full), when this node may have read too slowly (`doubt`), and when a
-message names, as the one before it on its topic, another one than the last one heard there (a hole).
+A link of a publisher is no longer gapless when:
 
-When no link of a publisher is sound any more it is asked for what it has sent, on the topics of this node, after
-the highest number heard. Its answer comes by a link behind everything that it holds, so with a complete answer
-that link is sound: what follows on it follows without a hole. Nothing has to be held back meanwhile: what comes
-before the answer is in the answer.
+- this node loses the link;
+- the publisher's heartbeat on it has a new generation (the publisher reconnected, or its queue was full);
+- this node may have read too slowly (`link_overrun`);
+- a message names another predecessor on its topic than the last one received there (a gap).
 
-A link becomes sound again without a question when everything that it brought, heartbeats too, has been heard by
-another. So with two brokers the loss of either costs nothing at all.
+When no link of a publisher is gapless, the publisher is asked for everything after the highest number received,
+on the topics of this node. Its answer arrives behind the messages that it contains, so a complete answer makes its
+link gapless. No message has to be held back in the meantime, because the answer contains all that came before it.
 
-What a publisher does not keep any more is a gap, with the exact count of the messages that were for this node.
+A link also becomes gapless, without a request, once everything that arrived by it, heartbeats included, was
+received by another link too. So with two brokers, losing either costs nothing.
 
-Source: DESIGN section 6, "Receiver".
+Messages that the publisher no longer keeps are a gap, reported with the exact count of those meant for this node.
 """
 
 from collections.abc import Iterable
@@ -34,22 +34,22 @@ from zmqio.protocol.messages import LostRow, MessageId, ReplayAnswer, ReplayRequ
 
 __all__ = ["Receiver", "ReplayCounts", "ReplayResult"]
 
-ASK_AGAIN_S = 1.0
-GIVE_UP_AFTER_ASKS = 15
-"""Questions without an answer to a publisher that lives, until what it has is given up, and told."""
+REPLAY_RETRY_S = 1.0
+MAX_UNANSWERED_REQUESTS = 15
+"""Unanswered replay requests to a live publisher before the missing messages are reported as lost."""
 TOMBSTONE_MARGIN_S = 60.0
 TRANSIT_MARGIN_S = 60.0
-"""A question may be on its way for so long, and what was sent in that time must not be taken for too old. It is a
-pre-selection only: what concerned this node is decided here."""
+"""Longest time that a request is assumed to be under way. A publisher must not take messages that it sent in that
+time for too old. This only preselects: the receiver decides which messages concerned this node."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayResult:
-    """What an answer is good for.
+    """What an answer contributes.
 
     Attributes:
-        rows: the places (indexes in `ReplayAnswer.messages`) of what is to be delivered, in order.
-        gap: what is lost, if anything is.
+        rows: indexes into `ReplayAnswer.messages` of the messages to deliver, in order.
+        gap: the messages that are lost, if any.
     """
 
     rows: tuple[int, ...] = ()
@@ -58,22 +58,22 @@ class ReplayResult:
 
 @dataclass(slots=True)
 class ReplayCounts:
-    """Since the start.
+    """Counts since the start.
 
     Attributes:
-        copies: messages that had come before.
-        set_aside: messages that came by a link that was not sound; they are in an answer, or came by another.
-        holes: times that a sound link turned out to have dropped something.
-        questions: requests to publishers.
-        replayed: messages that were delivered from answers.
-        gaps: losses that were told.
-        lost: messages in them, as far as counted.
+        duplicates: messages that had been received before.
+        deferred: messages that arrived by a link with a possible gap. Another link or an answer delivers them.
+        link_gaps: gaps that were found on links taken for gapless.
+        requests: replay requests sent.
+        replayed: messages delivered from answers.
+        gaps: losses reported.
+        lost: messages lost, as far as they could be counted.
     """
 
-    copies: int = 0
-    set_aside: int = 0
-    holes: int = 0
-    questions: int = 0
+    duplicates: int = 0
+    deferred: int = 0
+    link_gaps: int = 0
+    requests: int = 0
     replayed: int = 0
     gaps: int = 0
     lost: int = 0
@@ -81,281 +81,287 @@ class ReplayCounts:
 
 @dataclass(slots=True)
 class Receiver:
-    """All publishers, as one node hears them.
+    """All publishers, as seen by one node.
 
     Args:
-        interest: the topics of this node.
-        keep_s: seconds that publishers keep what they have sent; a dead one is remembered for a minute longer.
+        subscriptions: the topics of this node.
+        keep_s: seconds that publishers keep their messages; a dead publisher is remembered for a minute longer.
 
     Attributes:
         counts: see `ReplayCounts`.
     """
 
-    interest: TopicSubscriptions
+    subscriptions: TopicSubscriptions
     keep_s: float
     counts: ReplayCounts = field(default_factory=ReplayCounts)
-    _streams: dict[NodeId, PublisherState] = field(default_factory=dict)
-    _asking: dict[NodeId, PublisherState] = field(default_factory=dict)
+    _publishers: dict[NodeId, PublisherState] = field(default_factory=dict)
+    _asked: dict[NodeId, PublisherState] = field(default_factory=dict)
     _ready: int = 0
     _next_id: int = 1
 
-    # What comes.
+    # Messages.
 
     def accept(self, link: int, topic: bytes, message_id: MessageId, now: float) -> bool:
-        """Take note of a sequenced message; whether it is to be delivered, now."""
+        """Process the id of a sequenced message; whether to deliver the message now."""
         node_id, n, previous = message_id
-        stream = self._streams.get(node_id)
-        if stream is None:
-            return self._meet(link, topic, message_id)
-        if n <= stream.heard:
-            self.counts.copies += 1
+        publisher = self._publishers.get(node_id)
+        if publisher is None:
+            return self._accept_first(link, topic, message_id)
+        if n <= publisher.received:
+            self.counts.duplicates += 1
             return False
-        if not stream.sound >> link & 1 and not self._take_on_trust(stream, link):
-            self.counts.set_aside += 1
-            stream.set_aside(link, n)
-            self._mend(node_id, stream, now)
+        if not publisher.gapless >> link & 1 and not self._is_gapless_by_default(publisher, link):
+            self.counts.deferred += 1
+            publisher.defer(link, n)
+            self._request_if_stuck(node_id, publisher, now)
             return False
-        record = self.interest.record(topic)
-        if record is not None:
-            last = record.last.get(node_id)
-            if last is not None and previous is not None and previous > last and stream.misses(previous):
-                self._found_hole(node_id, stream, link, last, now)
+        state = self.subscriptions.state_of(topic)
+        if state is not None:
+            last = state.last.get(node_id)
+            if last is not None and previous is not None and previous > last and publisher.can_replay(previous):
+                self._gap_found(node_id, publisher, link, last, now)
                 return False
-            record.last[node_id] = n
-        stream.heard = n
-        if n >= stream.watch:
-            stream.catch_up(self._ready)
+            state.last[node_id] = n
+        publisher.received = n
+        if n >= publisher.recheck_at:
+            publisher.recheck_links(self._ready)
         return True
 
     def heartbeat(self, link: int, message_id: MessageId, generation: int, now: float) -> None:
-        """A living publisher tells its number, and the generation of its way to the broker of this link."""
+        """Process the heartbeat of a live publisher: its highest number, and the generation of its link."""
         node_id, n, _ = message_id
-        stream = self._streams.get(node_id)
-        if stream is None:
-            stream = self._streams[node_id] = PublisherState(heard=0)
+        publisher = self._publishers.get(node_id)
+        if publisher is None:
+            publisher = self._publishers[node_id] = PublisherState(received=0)
             if n > 0:
-                self._ask(node_id, stream, 0, now, first_meeting=True)
-        stream.revive(now)
-        if stream.beat(link, n, generation, self._ready) and stream.question is not None:
-            # It may not have heard the question, where its way was cut.
-            stream.question.due_at = now
-        self._mend(node_id, stream, now)
+                self._request(node_id, publisher, 0, now, first_contact=True)
+        publisher.mark_alive(now)
+        if publisher.heartbeat(link, n, generation, self._ready) and publisher.request is not None:
+            # The publisher may not have received the request while its connection was down.
+            publisher.request.due_at = now
+        self._request_if_stuck(node_id, publisher, now)
 
     def answer(
         self, link: int, node_id: NodeId, answer: ReplayAnswer, numbers: Iterable[int], now: float
     ) -> ReplayResult:
-        """A publisher answers.
+        """Process a publisher's answer.
 
         Args:
-            link: by which the answer came.
+            link: the link by which the answer arrived.
             node_id: the publisher.
-            answer: what it says.
-            numbers: the n of each of its messages; 0 for one that is none of this publisher's.
+            answer: the answer.
+            numbers: the n of each of its messages; 0 for a message that is not the publisher's own.
             now: the time.
         """
-        stream = self._streams.get(node_id)
-        if stream is None:
+        publisher = self._publishers.get(node_id)
+        if publisher is None:
             return ReplayResult()
-        question = stream.question
-        if question is None or question.id != answer.request_id:
-            if answer.complete and answer.request_id == stream.settled_id:
-                stream.sound_behind(link, answer.upto, answer.request_id, self._ready)
+        request = publisher.request
+        if request is None or request.id != answer.request_id:
+            if answer.complete and answer.request_id == publisher.last_answered_id:
+                publisher.mark_gapless(link, answer.upto, answer.request_id, self._ready)
             return ReplayResult()
-        # First: what is lost is behind what was heard, and before what the rows bring.
-        gap = None if question.first_meeting else self._gap(node_id, question.after, answer, now)
+        # The gap first: it lies behind the messages received, and before those that the rows bring.
+        gap = None if request.first_contact else self._gap_of(node_id, request.after, answer, now)
         rows = tuple(
-            place
-            for place, (row, n) in enumerate(zip(answer.messages, numbers, strict=True))
-            if n > question.after and self._is_missed(node_id, stream.heard, row.topic, n, now - row.age_s)
+            index
+            for index, (row, n) in enumerate(zip(answer.messages, numbers, strict=True))
+            if n > request.after and self._was_missed(node_id, publisher.received, row.topic, n, now - row.age_s)
         )
         self.counts.replayed += len(rows)
-        stream.settled = max(stream.settled, answer.upto)
-        stream.heard = max(stream.heard, answer.upto)
+        publisher.answered_upto = max(publisher.answered_upto, answer.upto)
+        publisher.received = max(publisher.received, answer.upto)
         if answer.complete:
-            self._settled(node_id, stream)
-            stream.sound_behind(link, answer.upto, answer.request_id, self._ready)
-            if stream.is_doubted_since(answer.request_id):
-                self._ask(node_id, stream, answer.upto, now)
+            self._close_request(node_id, publisher)
+            publisher.mark_gapless(link, answer.upto, answer.request_id, self._ready)
+            if publisher.has_suspect_link_since(answer.request_id):
+                self._request(node_id, publisher, answer.upto, now)
         else:
-            self._ask(node_id, stream, answer.upto, now, first_meeting=question.first_meeting)
+            self._request(node_id, publisher, answer.upto, now, first_contact=request.first_contact)
         return ReplayResult(rows, gap)
 
-    # What happens to links.
+    # Links.
 
-    def lost(self, link: int) -> None:
-        """The connection to a broker is gone."""
+    def link_lost(self, link: int) -> None:
+        """Stop delivering from a link until `link_connected`."""
         self._ready &= ~(1 << link)
-        for stream in self._streams.values():
-            stream.sound &= self._ready
+        for publisher in self._publishers.values():
+            publisher.gapless &= self._ready
 
-    def back(self, link: int, now: float) -> None:
-        """A broker is there, and has applied every subscription."""
+    def link_connected(self, link: int, now: float) -> None:
+        """Use a link whose broker is connected and has applied every subscription."""
         self._ready |= 1 << link
-        for node_id, stream in self._streams.items():
-            stream.renew(link)
-            if stream.question is not None:
-                stream.question.start_again(now)
-            self._mend(node_id, stream, now)
+        for node_id, publisher in self._publishers.items():
+            publisher.link_connected(link)
+            if publisher.request is not None:
+                publisher.request.restart(now)
+            self._request_if_stuck(node_id, publisher, now)
 
-    def doubt(self, link: int, now: float) -> None:
-        """A broker may have dropped messages to this node, which did not read them in time."""
-        for node_id, stream in self._streams.items():
-            stream.distrust(link, self._next_id)
-            if stream.lives and stream.question is None:
-                # Even if another link is sound: only an answer that came by this one ends the doubt.
-                self._ask(node_id, stream, stream.heard, now)
+    def link_overrun(self, link: int, now: float) -> None:
+        """Request what a broker may have dropped because this node did not read fast enough."""
+        for node_id, publisher in self._publishers.items():
+            publisher.mark_suspect(link, self._next_id)
+            if publisher.alive and publisher.request is None:
+                # Even if another link is gapless: only an answer that arrives by this link clears it.
+                self._request(node_id, publisher, publisher.received, now)
 
-    # What happens to publishers.
+    # Publishers.
 
-    def gone(self, node_id: NodeId, now: float, *, died: bool) -> BusGap | None:
-        """A publisher is gone; its number is remembered for a while, so that no old copy passes as new.
+    def node_left(self, node_id: NodeId, now: float, *, died: bool) -> BusGap | None:
+        """Process the end of a publisher. Its number is remembered for a while, so that late copies are dropped.
 
-        What is missing of one that has left is lost. One that is silent may come back, and is then asked on.
-        """
-        stream = self._streams.get(node_id)
-        if stream is None:
-            return None
-        stream.lives = False
-        stream.gone_at = now
-        if died or stream.question is None:
-            return None
-        return self._give_up(node_id, stream, "the node has left")
-
-    def tick(self, now: float) -> list[BusGap]:
-        """Give up what nobody answers, and forget who is gone for long.
+        Messages missing from a node that said goodbye are lost. A silent node may return; its replay then
+        continues.
 
         Returns:
-            What is lost that way.
+            The messages that are lost.
         """
-        gaps = [self._give_up_if_late(node_id, stream, now) for node_id, stream in list(self._asking.items())]
-        old = now - self.keep_s - TOMBSTONE_MARGIN_S
+        publisher = self._publishers.get(node_id)
+        if publisher is None:
+            return None
+        publisher.alive = False
+        publisher.gone_at = now
+        if died or publisher.request is None:
+            return None
+        return self._give_up(node_id, publisher, "the node has left")
+
+    def tick(self, now: float) -> list[BusGap]:
+        """Give up unanswered requests, and forget publishers that left or died long ago.
+
+        Returns:
+            The messages that are lost.
+        """
+        gaps = [self._give_up_if_late(node_id, publisher, now) for node_id, publisher in list(self._asked.items())]
+        oldest = now - self.keep_s - TOMBSTONE_MARGIN_S
         forgotten = frozenset(
             node_id
-            for node_id, stream in self._streams.items()
-            if stream.gone_at is not None and stream.gone_at <= old
+            for node_id, publisher in self._publishers.items()
+            if publisher.gone_at is not None and publisher.gone_at <= oldest
         )
         if forgotten:
             for node_id in forgotten:
-                del self._streams[node_id]
-            self.interest.forget(forgotten)
+                del self._publishers[node_id]
+            self.subscriptions.forget(forgotten)
         return [gap for gap in gaps if gap is not None]
 
-    # What to ask.
+    # Requests.
 
     @property
-    def asking(self) -> int:
-        """How many publishers are being asked."""
-        return len(self._asking)
+    def open_requests(self) -> int:
+        """How many publishers have not answered yet."""
+        return len(self._asked)
 
-    def take_questions(self, now: float) -> list[tuple[NodeId, ReplayRequest]]:
-        """The questions that are to be sent now; none while no broker is there."""
+    def take_due_requests(self, now: float) -> list[tuple[NodeId, ReplayRequest]]:
+        """The requests to send now, each with its publisher; none while no broker is connected."""
         if not self._ready:
             return []
-        taken: list[tuple[NodeId, ReplayRequest]] = []
-        for node_id, stream in self._asking.items():
-            question = stream.question
-            if question is None or not stream.lives or question.due_at > now:
+        due: list[tuple[NodeId, ReplayRequest]] = []
+        for node_id, publisher in self._asked.items():
+            request = publisher.request
+            if request is None or not publisher.alive or request.due_at > now:
                 continue
-            if question.asked >= GIVE_UP_AFTER_ASKS:
+            if request.sent_count >= MAX_UNANSWERED_REQUESTS:
                 continue
-            question.asked += 1
-            question.due_at = now + ASK_AGAIN_S
-            self.counts.questions += 1
-            max_age_s = now - self.interest.started_at + TRANSIT_MARGIN_S
-            taken.append((node_id, ReplayRequest(question.id, question.after, max_age_s, self.interest.filter())))
-        return taken
+            request.sent_count += 1
+            request.due_at = now + REPLAY_RETRY_S
+            self.counts.requests += 1
+            max_age_s = now - self.subscriptions.started_at + TRANSIT_MARGIN_S
+            bloom_filter = self.subscriptions.bloom_filter()
+            due.append((node_id, ReplayRequest(request.id, request.after, max_age_s, bloom_filter)))
+        return due
 
-    def not_asked(self, node_id: NodeId) -> None:
-        """A question could not be sent: it does not count."""
-        stream = self._asking.get(node_id)
-        if stream is not None and stream.question is not None:
-            stream.question.asked -= 1
+    def request_unsent(self, node_id: NodeId) -> None:
+        """Note that a request could not be sent, so that it does not count as unanswered."""
+        publisher = self._asked.get(node_id)
+        if publisher is not None and publisher.request is not None:
+            publisher.request.sent_count -= 1
 
-    # Inside.
+    # Private.
 
-    def _meet(self, link: int, topic: bytes, message_id: MessageId) -> bool:
-        """The first message of a publisher whose heartbeat has not come yet: this node is new, and missed none."""
+    def _accept_first(self, link: int, topic: bytes, message_id: MessageId) -> bool:
+        """Process a message that came before its publisher's first heartbeat: this node is new and missed none."""
         if not self._ready >> link & 1:
-            self.counts.set_aside += 1
+            self.counts.deferred += 1
             return False
-        self._streams[message_id.node_id] = PublisherState(heard=message_id.n, sound=1 << link)
-        record = self.interest.record(topic)
-        if record is not None:
-            record.last[message_id.node_id] = message_id.n
+        self._publishers[message_id.node_id] = PublisherState(received=message_id.n, gapless=1 << link)
+        state = self.subscriptions.state_of(topic)
+        if state is not None:
+            state.last[message_id.node_id] = message_id.n
         return True
 
-    def _take_on_trust(self, stream: PublisherState, link: int) -> bool:
-        """Whether a link is taken for sound because there is nobody to ask: the publisher does not live."""
-        if stream.lives or stream.question is not None or not self._ready >> link & 1:
+    def _is_gapless_by_default(self, publisher: PublisherState, link: int) -> bool:
+        """Whether a link counts as gapless because the publisher is not alive, so that it cannot be asked."""
+        if publisher.alive or publisher.request is not None or not self._ready >> link & 1:
             return False
-        stream.sound |= 1 << link
+        publisher.gapless |= 1 << link
         return True
 
-    def _found_hole(self, node_id: NodeId, stream: PublisherState, link: int, last: int, now: float) -> None:
-        self.counts.holes += 1
-        # What is missing may be older than what was heard on other topics, and than what is asked already.
-        after = max(last, stream.settled)
-        if stream.question is None or after < stream.question.after:
-            self._ask(node_id, stream, after, now)
-        # The answer to what is asked comes behind the hole, wherever that begins.
-        stream.distrust(link, self._next_id - 1)
+    def _gap_found(self, node_id: NodeId, publisher: PublisherState, link: int, last: int, now: float) -> None:
+        self.counts.link_gaps += 1
+        # The missing messages may be older than those received on other topics, and than those requested already.
+        after = max(last, publisher.answered_upto)
+        if publisher.request is None or after < publisher.request.after:
+            self._request(node_id, publisher, after, now)
+        # The answer to the open request arrives behind the gap, wherever the gap begins.
+        publisher.mark_suspect(link, self._next_id - 1)
 
-    def _mend(self, node_id: NodeId, stream: PublisherState, now: float) -> None:
-        """Ask, if nothing newer can be delivered otherwise."""
-        if not stream.sound and stream.question is None and stream.lives and self._ready:
-            self._ask(node_id, stream, stream.heard, now)
+    def _request_if_stuck(self, node_id: NodeId, publisher: PublisherState, now: float) -> None:
+        """Open a request if no link can deliver the publisher's next message."""
+        if not publisher.gapless and publisher.request is None and publisher.alive and self._ready:
+            self._request(node_id, publisher, publisher.received, now)
 
-    def _ask(
-        self, node_id: NodeId, stream: PublisherState, after: int, now: float, *, first_meeting: bool = False
+    def _request(
+        self, node_id: NodeId, publisher: PublisherState, after: int, now: float, *, first_contact: bool = False
     ) -> None:
-        stream.question = ReplayRequestState(self._next_id, after, first_meeting, now)
+        publisher.request = ReplayRequestState(self._next_id, after, first_contact, now)
         self._next_id += 1
-        self._asking[node_id] = stream
+        self._asked[node_id] = publisher
 
-    def _settled(self, node_id: NodeId, stream: PublisherState) -> None:
-        stream.settle()
-        self._asking.pop(node_id, None)
+    def _close_request(self, node_id: NodeId, publisher: PublisherState) -> None:
+        publisher.close_request()
+        self._asked.pop(node_id, None)
 
-    def _is_missed(self, node_id: NodeId, heard: int, topic: bytes, n: int, sent_at: float) -> bool:
-        record = self.interest.record(topic)
-        # Its age was told when the answer was made, so it was sent at `sent_at` or before.
-        if record is None or sent_at < record.since:
+    def _was_missed(self, node_id: NodeId, received: int, topic: bytes, n: int, sent_at: float) -> bool:
+        state = self.subscriptions.state_of(topic)
+        # The age was taken when the answer was made, so the message was sent at `sent_at` or earlier.
+        if state is None or sent_at < state.since:
             return False
-        if n <= record.last.get(node_id, 0 if record.knows_all else heard):
+        if n <= state.last.get(node_id, 0 if state.knows_all else received):
             return False
-        record.last[node_id] = n
+        state.last[node_id] = n
         return True
 
-    def _gap(self, node_id: NodeId, after: int, answer: ReplayAnswer, now: float) -> BusGap | None:
-        lost = sum(self._missed_of(node_id, row, now) for row in answer.lost)
+    def _gap_of(self, node_id: NodeId, after: int, answer: ReplayAnswer, now: float) -> BusGap | None:
+        lost = sum(self._count_missed(node_id, row, now) for row in answer.lost)
         if not lost and not answer.forgotten:
             return None
         self.counts.gaps += 1
         self.counts.lost += lost
         messages = None if answer.forgotten else lost
-        return BusGap(node_id, after + 1, answer.upto, messages, "the node does not keep them any more")
+        return BusGap(node_id, after + 1, answer.upto, messages, "the node no longer keeps them")
 
-    def _missed_of(self, node_id: NodeId, row: LostRow, now: float) -> int:
-        record = self.interest.record(row.topic)
-        if record is None or now - row.newest_age_s < record.since:
+    def _count_missed(self, node_id: NodeId, row: LostRow, now: float) -> int:
+        state = self.subscriptions.state_of(row.topic)
+        if state is None or now - row.newest_age_s < state.since:
             return 0
-        last = record.last.get(node_id, 0)
+        last = state.last.get(node_id, 0)
         return sum(n > last for n in row.numbers)
 
-    def _give_up_if_late(self, node_id: NodeId, stream: PublisherState, now: float) -> BusGap | None:
-        question = stream.question
-        if stream.gone_at is not None and stream.gone_at <= now - self.keep_s:
-            return self._give_up(node_id, stream, "the node died")
-        if question is not None and question.asked >= GIVE_UP_AFTER_ASKS and question.due_at <= now:
-            return self._give_up(node_id, stream, f"the node did not answer {GIVE_UP_AFTER_ASKS} times")
+    def _give_up_if_late(self, node_id: NodeId, publisher: PublisherState, now: float) -> BusGap | None:
+        request = publisher.request
+        if publisher.gone_at is not None and publisher.gone_at <= now - self.keep_s:
+            return self._give_up(node_id, publisher, "the node died")
+        if request is not None and request.sent_count >= MAX_UNANSWERED_REQUESTS and request.due_at <= now:
+            reason = f"the node did not answer {MAX_UNANSWERED_REQUESTS} replay requests"
+            return self._give_up(node_id, publisher, reason)
         return None
 
-    def _give_up(self, node_id: NodeId, stream: PublisherState, reason: str) -> BusGap | None:
-        question, seen = stream.question, stream.seen
-        self._settled(node_id, stream)
-        stream.settled = stream.heard = seen
-        stream.sound |= self._ready
-        if question is None or question.first_meeting or seen <= question.after:
+    def _give_up(self, node_id: NodeId, publisher: PublisherState, reason: str) -> BusGap | None:
+        request, highest = publisher.request, publisher.highest_known
+        self._close_request(node_id, publisher)
+        publisher.answered_upto = publisher.received = highest
+        publisher.gapless |= self._ready
+        if request is None or request.first_contact or highest <= request.after:
             return None
         self.counts.gaps += 1
-        return BusGap(node_id, question.after + 1, seen, None, reason)
+        return BusGap(node_id, request.after + 1, highest, None, reason)

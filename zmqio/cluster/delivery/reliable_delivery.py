@@ -1,6 +1,6 @@
-"""Keeps what this node sends, sends it again to who missed it, and asks the others for what this node missed.
+"""Requests replays of missing messages, and replays messages that other nodes miss.
 
-The shell around `Ring` and `Receiver`: encodes, sends, counts and tells. Decides nothing.
+The shell around `ReplayBuffer` and `Receiver`: it sends, counts and logs what they decide.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -26,23 +26,19 @@ __all__ = ["Arrival", "ReliableDelivery"]
 log = structlog.get_logger(__name__)
 
 Arrival = tuple[bytes, bytes]
-"""(topic, body) of a message that is to be delivered behind what was replayed before it."""
+"""(topic, body) of a message."""
 
 
 class ReliableDelivery:
-    """What one node keeps and misses.
+    """Delivers the messages of other nodes to one node: in order, once, and otherwise reported as lost.
 
     Args:
         identity: this node.
         options: prefix and limits.
-        outbox: what this node sends, and has sent.
-        incidents: where losses are counted and told.
+        outbox: sends this node's messages, and keeps them.
+        diagnostics: counts and logs failures.
         clock: gives the seconds of any steady clock.
-        deliver: takes what was replayed, topic and body, in order; must not raise.
-        lost: told of what cannot be had any more.
-
-    Attributes:
-        inflow: what waits to be handed on; what comes live has to pass it too.
+        on_gap: called with messages that are lost.
     """
 
     def __init__(
@@ -50,131 +46,150 @@ class ReliableDelivery:
         identity: Identity,
         options: BusOptions,
         outbox: Outbox,
-        incidents: Diagnostics,
+        diagnostics: Diagnostics,
         *,
         clock: Callable[[], float],
-        deliver: Callable[[Arrival], None],
-        lost: Callable[[BusGap], None],
+        on_gap: Callable[[BusGap], None],
     ) -> None:
-        self.inflow = InboundQueue[Arrival](deliver, self.ask)
+        self._queue: InboundQueue[Arrival]
         self._prefix = options.prefix
         self._all = all_topic(options.prefix)
-        self._incidents = incidents
+        self._diagnostics = diagnostics
         self._clock = clock
         self._outbox = outbox
-        self._lost = lost
+        self._on_gap = on_gap
         own_sessions = owner_prefix(options.prefix, identity.tag)
-        self._replay = Receiver(TopicSubscriptions(own_sessions, clock()), options.replay_ring_s)
+        self._receiver = Receiver(TopicSubscriptions(own_sessions, clock()), options.replay_ring_s)
 
-    # What this node subscribes to.
+    def attach(self, deliver: Callable[[Arrival], None]) -> None:
+        """Set the receiver of replayed messages, and of live ones that were queued behind them.
+
+        Args:
+            deliver: called with each of them, in order; must not raise.
+        """
+        self._queue = InboundQueue(deliver, self._send_requests)
 
     def subscribed(self, topics: Iterable[bytes]) -> None:
-        """From now on messages on these topics are missed if they do not come."""
-        self._replay.interest.add(topics, self._clock())
+        """Request missing messages on these topics from now on."""
+        self._receiver.subscriptions.add(topics, self._clock())
 
     def unsubscribed(self, topics: Iterable[bytes]) -> None:
-        """They are not any more."""
-        self._replay.interest.remove(topics)
+        """Stop requesting missing messages on these topics."""
+        self._receiver.subscriptions.remove(topics)
 
-    # What comes.
+    # Messages.
 
-    def accept(self, link: int, topic: bytes, message_id: MessageId) -> bool:
-        """Whether a sequenced message is to be handed on now."""
-        if self._replay.accept(link, topic, message_id, self._clock()):
-            return True
-        if self._replay.asking:
-            self.ask()
+    def accept(self, link: int, message_id: MessageId, arrival: Arrival) -> bool:
+        """Whether to deliver a sequenced message now.
+
+        Otherwise the message is a duplicate, or was queued behind replayed messages, or arrived behind a gap and
+        will be replayed.
+        """
+        if self._receiver.accept(link, arrival[0], message_id, self._clock()):
+            return not self._queue.append_if_busy(arrival)
+        if self._receiver.open_requests:
+            self._send_requests()
         return False
 
-    def heartbeat(self, link: int, message_id: MessageId, generation: int) -> None:
-        """A living node tells how much it has sent."""
-        self._replay.heartbeat(link, message_id, generation, self._clock())
-        self.ask()
+    def defer_goodbye(self, arrival: Arrival) -> bool:
+        """Queue a goodbye behind replayed messages; False if none are queued, so that it takes effect now."""
+        return self._queue.append_if_busy(arrival)
 
-    def asked(self, asker: NodeId, request: ReplayRequest) -> None:
-        """Another node misses something: send it again."""
-        page = self._outbox.page(request.after, self._topics_of(asker, request), request.max_age_s)
-        self._incidents.count("replays_sent", len(page.messages))
-        self._outbox.tell(inbox_topic(self._prefix, asker), _answer(request.request_id, page))
+    def heartbeat(self, link: int, message_id: MessageId, generation: int) -> None:
+        """Process a live node's heartbeat, which carries its highest sequence number."""
+        self._receiver.heartbeat(link, message_id, generation, self._clock())
+        self._send_requests()
+
+    def replay(self, node_id: NodeId, request: ReplayRequest) -> None:
+        """Send a node the messages that it missed."""
+        page = self._outbox.page(request.after, self._topic_matcher(node_id, request), request.max_age_s)
+        self._diagnostics.count("replayed_messages_sent", len(page.messages))
+        self._outbox.send_unsequenced(inbox_topic(self._prefix, node_id), _answer(request.request_id, page))
 
     def answered(self, link: int, sender: NodeId, answer: ReplayAnswer) -> None:
-        """Another node sends again what was missed."""
+        """Queue the messages of a replay answer for delivery."""
         numbers = tuple(_numbers(sender, answer))
-        result = self._replay.answer(link, sender, answer, numbers, self._clock())
-        rows = (answer.messages[place] for place in result.rows)
-        self.inflow.take_many((row.topic, row.body) for row in rows)
+        result = self._receiver.answer(link, sender, answer, numbers, self._clock())
+        rows = (answer.messages[index] for index in result.rows)
+        self._queue.extend((row.topic, row.body) for row in rows)
         if result.gap is not None:
-            self._tell(result.gap)
-        self.ask()
+            self._report_gap(result.gap)
+        self._send_requests()
 
-    # What happens.
+    # Links, nodes, time.
 
-    def lost(self, link: int) -> None:
-        """A broker is gone."""
-        self._replay.lost(link)
+    def link_lost(self, link: int) -> None:
+        """Stop delivering from a broker that was lost."""
+        self._receiver.link_lost(link)
 
-    def back(self, link: int) -> None:
-        """A broker is there: ask whoever lives for what came meanwhile."""
-        self._replay.back(link, self._clock())
-        self.ask()
+    def link_connected(self, link: int) -> None:
+        """Use a broker that is connected, and request the messages missed in the meantime."""
+        self._receiver.link_connected(link, self._clock())
+        self._send_requests()
 
-    def doubt(self, link: int) -> None:
-        """A broker may have dropped something."""
-        self._incidents.count("bus_doubts")
-        self._replay.doubt(link, self._clock())
-        self.ask()
+    def link_overrun(self, link: int) -> None:
+        """Request the messages that a broker may have dropped."""
+        self._diagnostics.count("link_overruns")
+        self._receiver.link_overrun(link, self._clock())
+        self._send_requests()
 
-    def gone(self, node_id: NodeId, *, died: bool) -> None:
-        """Another node left or died."""
-        gap = self._replay.gone(node_id, self._clock(), died=died)
+    def node_left(self, node_id: NodeId, *, died: bool) -> None:
+        """Report messages of a node that cannot be had because it left."""
+        gap = self._receiver.node_left(node_id, self._clock(), died=died)
         if gap is not None:
-            self._tell(gap)
+            self._report_gap(gap)
 
     def tick(self) -> None:
-        """To be called several times a second: expire, ask again, give up."""
+        """Drop old messages, repeat requests, and give up on unanswered ones; call it several times a second."""
         now = self._clock()
         self._outbox.expire()
-        for gap in self._replay.tick(now):
-            self._tell(gap)
-        self.ask()
+        for gap in self._receiver.tick(now):
+            self._report_gap(gap)
+        self._send_requests()
 
-    def ask(self) -> None:
-        """Send the questions that are due; not before what was answered last is handed on."""
-        if self._replay.asking and not self.inflow.busy:
-            for node_id, request in self._replay.take_questions(self._clock()):
-                if not self._outbox.tell(inbox_topic(self._prefix, node_id), request):
-                    self._replay.not_asked(node_id)
+    def clear(self) -> None:
+        """Drop the queued messages: the node has stopped."""
+        self._queue.clear()
+
+    # Health.
 
     def details(self) -> Mapping[str, int]:
-        """How full the ring is, and what is being asked."""
-        ring = self._outbox.ring
+        """The size of the replay buffer, and the number of open replay requests."""
+        buffer = self._outbox.buffer
         return {
-            "ring_messages": len(ring),
-            "ring_bytes": ring.size_bytes,
-            "ring_unsent": ring.unsent,
-            "nodes_asked": self._replay.asking,
+            "ring_messages": len(buffer),
+            "ring_bytes": buffer.size_bytes,
+            "ring_unsent_messages": buffer.unsent,
+            "open_requests": self._receiver.open_requests,
         }
 
     def counters(self) -> Mapping[str, int]:
-        """What was repaired and what was lost, since the start."""
-        counts = self._replay.counts
+        """How many messages were replayed and lost, since the start."""
+        counts = self._receiver.counts
         return {
-            "bus_copies": counts.copies,
-            "bus_set_aside": counts.set_aside,
-            "bus_holes": counts.holes,
-            "replay_questions": counts.questions,
-            "replayed": counts.replayed,
+            "duplicate_messages": counts.duplicates,
+            "deferred_messages": counts.deferred,
+            "link_gaps": counts.link_gaps,
+            "replay_requests_sent": counts.requests,
+            "replayed_messages": counts.replayed,
             "bus_gaps": counts.gaps,
             "bus_gap_messages": counts.lost,
         }
 
-    def _topics_of(self, asker: NodeId, request: ReplayRequest) -> Callable[[bytes], bool]:
-        known = TopicBloomFilter(request.topics)
-        sessions = owner_prefix(self._prefix, tag_of(asker))
-        always = (inbox_topic(self._prefix, asker), self._all)
-        return lambda topic: topic in known or topic in always or topic.startswith(sessions)
+    def _send_requests(self) -> None:
+        """Send the requests that are due, once the previous answers have been delivered."""
+        if self._receiver.open_requests and not self._queue.busy:
+            for node_id, request in self._receiver.take_due_requests(self._clock()):
+                if not self._outbox.send_unsequenced(inbox_topic(self._prefix, node_id), request):
+                    self._receiver.request_unsent(node_id)
 
-    def _tell(self, gap: BusGap) -> None:
+    def _topic_matcher(self, node_id: NodeId, request: ReplayRequest) -> Callable[[bytes], bool]:
+        topics = TopicBloomFilter(request.topics)
+        sessions = owner_prefix(self._prefix, tag_of(node_id))
+        always = (inbox_topic(self._prefix, node_id), self._all)
+        return lambda topic: topic in topics or topic in always or topic.startswith(sessions)
+
+    def _report_gap(self, gap: BusGap) -> None:
         log.error(
             "bus_gap",
             peer=gap.node_id,
@@ -182,9 +197,9 @@ class ReliableDelivery:
             last=gap.last,
             messages=gap.messages,
             reason=gap.reason,
-            advice="raise replay_ring_bytes and replay_ring_s on that node if outages last longer than it keeps",
+            advice="if outages outlast that node's replay buffer, raise its replay_ring_bytes and replay_ring_s",
         )
-        self._lost(gap)
+        self._on_gap(gap)
 
 
 def _answer(request_id: int, page: ReplayPage) -> ReplayAnswer:
@@ -192,8 +207,8 @@ def _answer(request_id: int, page: ReplayPage) -> ReplayAnswer:
 
 
 def _numbers(sender: NodeId, answer: ReplayAnswer) -> Iterator[int]:
-    """The n of each message; 0 for one that is not the sender's own."""
-    mine = sender.encode()
+    """The n of each message; 0 for a message that is not the sender's own."""
+    own_id = sender.encode()
     for row in answer.messages:
         node_id, n = peek_message_id(row.body) or (b"", 0)
-        yield n if node_id == mine else 0
+        yield n if node_id == own_id else 0

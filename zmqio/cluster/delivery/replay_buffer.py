@@ -1,8 +1,8 @@
-"""What this node has sent, kept for a while, to be sent again to whoever missed it. Pure, time is an argument.
+"""Keeps the messages that this node sent for a while, to replay them on request. Pure, time is an argument.
 
-Bounded by bytes and by age. Of what does not fit any more the topic is remembered for longer, so that a loss can
-be told with an exact count. Numbers are those of `Sequencer`: without a hole, so every n that is kept is found at
-once.
+The buffer is bounded by bytes and by age. The topics of dropped messages are remembered for longer, so that a loss
+is reported with an exact count. Message numbers come from a `Sequencer` and have no gap, so each message is found
+by its number.
 """
 
 from collections import deque
@@ -15,17 +15,16 @@ from zmqio.protocol.messages import LostRow, ReplayedRow
 __all__ = ["MESSAGE_OVERHEAD_BYTES", "ReplayBuffer", "ReplayPage", "ReplayPageLimits"]
 
 MESSAGE_OVERHEAD_BYTES = 200
-"""Counted for each message beside its topic and body: what its place here takes (measured: 190 to 220 bytes)."""
-TRACES_KEPT = 1 << 17
-"""Messages that are gone but whose topic is still known; about 10 MB at most, and 26 s at 5,000 messages a
-second."""
+"""Counted for each message beside its topic and body: its share of the buffer (measured: 190 to 220 bytes)."""
+DROPPED_KEPT = 1 << 17
+"""Dropped messages whose topics are remembered: about 10 MB at most, and 26 s at 5,000 messages per second."""
 
-MESSAGES_IN_A_PAGE = 5_000
-BYTES_IN_A_PAGE = 1 << 20
-LOST_BYTES_IN_A_PAGE = 2 << 20
+MAX_PAGE_MESSAGES = 5_000
+MAX_PAGE_BYTES = 1 << 20
+MAX_PAGE_LOST_BYTES = 2 << 20
 LOST_ROW_BYTES = 24
 LOST_NUMBER_BYTES = 9
-"""What a lost message takes in an answer, packed, beside its topic."""
+"""Size of a lost message in an answer, packed, beside its topic."""
 
 
 class _BufferedMessage(NamedTuple):
@@ -35,25 +34,26 @@ class _BufferedMessage(NamedTuple):
     size: int
 
 
-class _Trace(NamedTuple):
+class _DroppedMessage(NamedTuple):
     topic: bytes
     at: float
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayPageLimits:
-    """How much one answer may hold, and how much work it may be.
+    """Limits of one answer, in size and in work.
 
     Attributes:
-        messages: most messages in it.
-        size_bytes: most bytes of topics and bodies, unless the first alone has more and nothing lost goes with it.
-        lost_bytes: most bytes of `LostRow`s, about; what is lost beyond that is told as forgotten.
-        scanned: most messages looked at, asked for or not.
+        messages: most messages.
+        size_bytes: most bytes of topics and bodies. A larger first message is sent all the same, unless the answer
+            also reports losses.
+        lost_bytes: most bytes of `LostRow`s, about; losses beyond that are reported as forgotten.
+        scanned: most messages examined, whether they are requested or not.
     """
 
-    messages: int = MESSAGES_IN_A_PAGE
-    size_bytes: int = BYTES_IN_A_PAGE
-    lost_bytes: int = LOST_BYTES_IN_A_PAGE
+    messages: int = MAX_PAGE_MESSAGES
+    size_bytes: int = MAX_PAGE_BYTES
+    lost_bytes: int = MAX_PAGE_LOST_BYTES
     scanned: int = 20_000
 
 
@@ -62,7 +62,7 @@ DEFAULT_LIMITS = ReplayPageLimits()
 
 @dataclass(frozen=True, slots=True)
 class ReplayPage:
-    """What is sent again at once; see `zmqio.protocol.messages.ReplayAnswer` for the fields."""
+    """The content of one answer; see `zmqio.protocol.messages.ReplayAnswer` for the fields."""
 
     upto: int
     complete: bool
@@ -72,25 +72,26 @@ class ReplayPage:
 
 
 class ReplayBuffer:
-    """Keeps the newest messages of one node.
+    """The newest messages of one node.
 
     Args:
-        max_bytes: most bytes kept, `MESSAGE_OVERHEAD_BYTES` for each message among them; beyond it the oldest go.
+        max_bytes: most bytes kept, including `MESSAGE_OVERHEAD_BYTES` per message; beyond that, the oldest are
+            dropped.
         max_age_s: seconds that a message is kept.
-        traces_kept: of how many messages that are gone the topic is remembered.
+        dropped_kept: how many dropped messages keep their topic.
 
     Attributes:
         size_bytes: bytes kept now.
-        dropped_unsent: messages that went before any broker took them.
+        dropped_unsent: messages dropped before any broker accepted them.
     """
 
-    def __init__(self, max_bytes: int, max_age_s: float, *, traces_kept: int = TRACES_KEPT) -> None:
+    def __init__(self, max_bytes: int, max_age_s: float, *, dropped_kept: int = DROPPED_KEPT) -> None:
         self.size_bytes = 0
         self.dropped_unsent = 0
         self._max_bytes = max_bytes
         self._max_age_s = max_age_s
         self._kept: dict[int, _BufferedMessage] = {}
-        self._traces: deque[_Trace] = deque(maxlen=traces_kept)
+        self._dropped: deque[_DroppedMessage] = deque(maxlen=dropped_kept)
         self._first = 1
         self._next = 1
         self._unsent_from: int | None = None
@@ -100,11 +101,11 @@ class ReplayBuffer:
 
     @property
     def unsent(self) -> int:
-        """How many of the newest messages no broker has taken yet, at most."""
+        """How many of the newest messages no broker has accepted yet, at most."""
         return 0 if self._unsent_from is None else self._next - max(self._unsent_from, self._first)
 
     def has_room(self, size_bytes: int) -> bool:
-        """Whether a message of so many bytes fits without losing one that no broker has taken."""
+        """Whether a message of that size fits without dropping one that no broker has accepted."""
         needed = self.size_bytes + size_bytes + MESSAGE_OVERHEAD_BYTES - self._max_bytes
         number = self._first
         end = self._next if self._unsent_from is None else self._unsent_from
@@ -114,21 +115,21 @@ class ReplayBuffer:
         return needed <= 0
 
     def add(self, n: int, topic: bytes, body: bytes, now: float, *, sent: bool) -> None:
-        """Keep the message with the next number.
+        """Keep the next message.
 
         Args:
-            n: its number; the one after that of the last call.
-            topic: where it was sent.
-            body: what was sent.
+            n: its number: one more than in the last call.
+            topic: its topic.
+            body: its body.
             now: the time.
-            sent: whether a broker took it. Once one is taken, those before it count as taken too: they are asked
-                for by who misses them.
+            sent: whether a broker accepted it. If so, all messages before it count as sent too, because receivers
+                request those that they missed.
 
         Raises:
-            ValueError: it is not the next number.
+            ValueError: `n` is not the next number.
         """
         if n != self._next:
-            raise ValueError(f"message {n} is not the next one, {self._next}")
+            raise ValueError(f"message {n} cannot be added: the next number is {self._next}")
         self._next = n + 1
         size = len(topic) + len(body) + MESSAGE_OVERHEAD_BYTES
         self._kept[n] = _BufferedMessage(topic, body, now, size)
@@ -140,12 +141,12 @@ class ReplayBuffer:
         if self.size_bytes > self._max_bytes or now - self._kept[self._first].at > self._max_age_s:
             self.expire(now)
 
-    def taken(self) -> None:
-        """Everybody has heard of the newest number: what is kept is asked for by who misses it."""
+    def mark_all_sent(self) -> None:
+        """Count every message as sent: all nodes know the newest number, and request what they missed."""
         self._unsent_from = None
 
     def expire(self, now: float) -> None:
-        """Drop what is too old, or too much."""
+        """Drop messages that are too old, or that exceed the size limit."""
         oldest = now - self._max_age_s
         while self._kept and (self.size_bytes > self._max_bytes or self._kept[self._first].at < oldest):
             self._drop_first()
@@ -159,19 +160,19 @@ class ReplayBuffer:
         now: float,
         limits: ReplayPageLimits = DEFAULT_LIMITS,
     ) -> ReplayPage:
-        """Collect what was sent after a number, on some topics.
+        """Collect the messages after a number, on some topics.
 
         Args:
-            after: the highest number that is not wanted.
-            wanted: whether a topic is.
-            max_age_s: seconds; what is older is not wanted either, and is not missed.
+            after: the highest number that is not requested.
+            wanted: whether a topic is requested.
+            max_age_s: seconds; older messages are neither requested nor counted as lost.
             now: the time.
-            limits: when to stop; the rest is for the next page.
+            limits: where to stop; the next page continues there.
         """
         oldest = now - max_age_s
         after = min(after, self._next - 1)
         lost, forgotten = self._lost(after, wanted, oldest, now, limits.lost_bytes)
-        start = self._first_younger(max(after + 1, self._first), oldest)
+        start = self._first_since(max(after + 1, self._first), oldest)
         rows, upto = self._rows(start, wanted, now, limits, first_always=not lost)
         return ReplayPage(upto, upto == self._next - 1, forgotten, lost, rows)
 
@@ -196,8 +197,8 @@ class ReplayBuffer:
             rows.append(ReplayedRow(topic, body, max(0.0, now - at)))
         return tuple(rows), min(self._next, start + limits.scanned) - 1
 
-    def _first_younger(self, start: int, oldest: float) -> int:
-        """The first number from `start` on that was sent at `oldest` or later; times never go down."""
+    def _first_since(self, start: int, oldest: float) -> int:
+        """The first number from `start` on that was sent at `oldest` or later; times never decrease."""
         low, high = start, self._next
         while low < high:
             middle = (low + high) // 2
@@ -210,12 +211,12 @@ class ReplayBuffer:
     def _lost(
         self, after: int, wanted: Callable[[bytes], bool], oldest: float, now: float, max_bytes: int
     ) -> tuple[tuple[LostRow, ...], int]:
-        """Count what is gone, from the newest on."""
+        """Count dropped messages, newest first."""
         numbers: dict[bytes, list[int]] = {}
         newest: dict[bytes, float] = {}
         n = self._first
         forgotten = 0
-        for topic, at in reversed(self._traces):
+        for topic, at in reversed(self._dropped):
             n -= 1
             if n <= after or at < oldest:
                 break
@@ -245,4 +246,4 @@ class ReplayBuffer:
         self.size_bytes -= size
         if self._unsent_from is not None and n >= self._unsent_from:
             self.dropped_unsent += 1
-        self._traces.append(_Trace(topic, at))
+        self._dropped.append(_DroppedMessage(topic, at))

@@ -1,6 +1,7 @@
-"""Sequence numbers of the messages that this node sends: one counter, and the last number on each topic.
+"""The sequence numbers of the messages that one node sends. Pure.
 
-Pure. Source: DESIGN section 6, "Replay": a counter per topic alone would lose the order between rooms.
+One counter numbers all messages of a process, so that their order across rooms is known. Each message also names
+the last number used on its topic, so that a receiver can tell that a message on one of its topics is missing.
 """
 
 from zmqio.ids import NodeId
@@ -9,7 +10,7 @@ from zmqio.protocol.messages import MessageId
 __all__ = ["DEFAULT_TOPICS_KEPT", "Sequencer"]
 
 DEFAULT_TOPICS_KEPT = 100_000
-"""About 20 MB at most. A direct send to a socket of another node has a topic of its own, so topics come and go."""
+"""About 20 MB at most. A message to one socket of another node has a topic of its own, so topics come and go."""
 
 
 class Sequencer:
@@ -17,10 +18,9 @@ class Sequencer:
 
     Args:
         node_id: this node.
-        topics_kept: how many topics keep their own `previous`; beyond it the one unused for longest is forgotten.
-            A forgotten topic's next message names, as `previous`, the highest number forgotten so far: 0 still
-            means "never anything", another number "nothing after that one", so that a receiver can tell them
-            apart at the price of asking once in vain.
+        topics_kept: how many topics keep their own `previous`; beyond that, the least recently used is forgotten.
+            The next message on a forgotten topic carries, as `previous`, the highest number forgotten so far. A
+            receiver may then send one needless replay request, but never misses a gap.
     """
 
     __slots__ = ("_floor", "_last", "_n", "_node_id", "_topics_kept")
@@ -33,7 +33,7 @@ class Sequencer:
         self._last: dict[bytes, int] = {}
 
     def next_id(self, topic: bytes) -> MessageId:
-        """Number a message on `topic`."""
+        """Number the next message on `topic`."""
         self._n += 1
         previous = self._last.pop(topic, self._floor)
         self._last[topic] = self._n
@@ -42,16 +42,16 @@ class Sequencer:
         return MessageId(self._node_id, self._n, previous)
 
     def rollback(self, topic: bytes, message_id: MessageId) -> None:
-        """Undo the newest message_id: its message can never be sent (too large), so nobody may miss it.
+        """Undo the newest number, whose message was not sent, so that no receiver waits for it.
 
         Raises:
-            ValueError: it is not the newest.
+            ValueError: `message_id` is not the newest.
         """
         if message_id.n != self._n or message_id.previous is None:
-            raise ValueError(f"message {message_id.n} is not the newest, {self._n}")
+            raise ValueError(f"message {message_id.n} cannot be rolled back: the newest is {self._n}")
         self._n -= 1
         self._last[topic] = message_id.previous
 
     def unsequenced_id(self) -> MessageId:
-        """For a message that is not counted: the counter as it stands."""
+        """The id of an unsequenced message: it carries the highest number used so far."""
         return MessageId(self._node_id, self._n)

@@ -1,7 +1,7 @@
-"""The topics of this node: since when, and the last number heard on each from every publisher. Pure.
+"""The topics of this node: when it subscribed to each, and the last number received from each publisher. Pure.
 
-The sessions of this node have topics of their own under one prefix; of these, those first heard of last are
-remembered.
+Topics of single sessions share one prefix, and the node subscribes to that prefix only. Of these topics, the ones
+used first most recently are remembered.
 """
 
 from collections.abc import Iterable
@@ -12,8 +12,8 @@ from zmqio.ids import NodeId
 __all__ = ["TopicState", "TopicSubscriptions"]
 
 SESSIONS_KEPT = 10_000
-"""Topics of sessions whose last numbers are remembered. A loss on one that was forgotten is found all the same
-when a link was lost; only what a broker's full queue dropped there goes unseen."""
+"""Session topics whose last numbers are remembered. A loss on a forgotten topic is still detected when a link was
+lost; only messages dropped there by a broker's full queue go unnoticed."""
 
 
 class TopicState:
@@ -21,8 +21,9 @@ class TopicState:
 
     Attributes:
         since: when this node subscribed to it.
-        last: the last number that each publisher used on it, as far as heard since then.
-        knows_all: what is not in `last` was not heard. Not so of a session once sessions have been forgotten.
+        last: the last number received from each publisher on it since then.
+        knows_all: whether a publisher missing from `last` means that nothing was received from it. False for
+            session topics once session topics have been forgotten.
     """
 
     __slots__ = ("knows_all", "last", "since")
@@ -34,15 +35,15 @@ class TopicState:
 
 
 class TopicSubscriptions:
-    """What one node subscribes to.
+    """The subscriptions of one node.
 
     Args:
-        owner_prefix: what the topics of all sessions of this node begin with.
-        now: the time; its sessions count as subscribed to since then.
-        sessions_kept: how many topics of sessions are remembered.
+        owner_prefix: the prefix of the topics of all sessions of this node.
+        now: the time; the node counts as subscribed to its session topics since then.
+        sessions_kept: how many session topics are remembered.
 
     Attributes:
-        started_at: before this nothing concerned the node.
+        started_at: earlier messages did not concern the node.
     """
 
     def __init__(self, owner_prefix: bytes, now: float, *, sessions_kept: int = SESSIONS_KEPT) -> None:
@@ -55,7 +56,7 @@ class TopicSubscriptions:
         self._filter: GrowingBloomFilter | None = None
 
     def add(self, topics: Iterable[bytes], now: float) -> None:
-        """This node subscribes to topics."""
+        """Add topics that this node subscribes to."""
         for topic in topics:
             if topic not in self._topics:
                 self._topics[topic] = TopicState(now)
@@ -63,34 +64,34 @@ class TopicSubscriptions:
                     self._filter.add(topic)
 
     def remove(self, topics: Iterable[bytes]) -> None:
-        """It subscribes to them no more; what was heard on them is forgotten."""
+        """Remove topics, and forget what was received on them."""
         for topic in topics:
             self._topics.pop(topic, None)
 
-    def record(self, topic: bytes) -> TopicState | None:
-        """The record of a topic; None if it is none of this node's."""
-        record = self._topics.get(topic)
-        if record is None and topic.startswith(self._owner_prefix):
-            record = self._sessions.get(topic)
-            if record is None:
-                record = self._remember_session(topic)
-        return record
+    def state_of(self, topic: bytes) -> TopicState | None:
+        """The state of a topic; None if this node does not subscribe to it."""
+        state = self._topics.get(topic)
+        if state is None and topic.startswith(self._owner_prefix):
+            state = self._sessions.get(topic)
+            if state is None:
+                state = self._remember_session(topic)
+        return state
 
-    def filter(self) -> bytes:
-        """A filter of the topics, but for those of sessions; some that were removed may still be in it."""
+    def bloom_filter(self) -> bytes:
+        """A filter of the topics, session topics excluded. It may still match topics that were removed."""
         if self._filter is None or self._filter.is_full:
             self._filter = GrowingBloomFilter(self._topics)
         return self._filter.to_bytes()
 
     def forget(self, publishers: frozenset[NodeId]) -> None:
-        """Forget what publishers that are gone for good have said."""
-        for record in (*self._topics.values(), *self._sessions.values()):
-            for node_id in publishers & record.last.keys():
-                del record.last[node_id]
+        """Forget the numbers of publishers that are gone for good."""
+        for state in (*self._topics.values(), *self._sessions.values()):
+            for node_id in publishers & state.last.keys():
+                del state.last[node_id]
 
     def _remember_session(self, topic: bytes) -> TopicState:
         if len(self._sessions) >= self._sessions_kept:
             del self._sessions[next(iter(self._sessions))]
             self._forgot_sessions = True
-        record = self._sessions[topic] = TopicState(self.started_at, knows_all=not self._forgot_sessions)
-        return record
+        state = self._sessions[topic] = TopicState(self.started_at, knows_all=not self._forgot_sessions)
+        return state
