@@ -11,7 +11,7 @@ import structlog
 from zmqio.client import CLIENT_JS, CLIENT_JS_NAME
 from zmqio.engine.server import Engine
 from zmqio.exceptions import ServerClosedError
-from zmqio.server.asgi_answers import Receive, Scope, Send, refuse, respond_to_get
+from zmqio.server.asgi_responses import Receive, Scope, Send, refuse, respond_to_get
 from zmqio.server.health_app import HealthApp
 
 __all__ = ["AsgiApp", "AsgiCallable", "AsgiHost"]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from zmqio.adapter.base import Health
-from zmqio.server.asgi_answers import Receive, Scope, Send, refuse, respond_to_get
+from zmqio.server.asgi_responses import Receive, Scope, Send, refuse, respond_to_get
 
 __all__ = ["LIVE_PATH", "READY_PATH", "HealthApp"]
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from zmqio.server.asgi_answers import refuse, respond, respond_to_get
+from zmqio.server.asgi_responses import refuse, respond, respond_to_get
 
 
 class Sent:
