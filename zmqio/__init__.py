@@ -1,8 +1,9 @@
-"""Socket.IO for Python over many processes and machines, joined by one small ZeroMQ broker.
+"""Socket.IO for Python over many processes and machines, connected by one small ZeroMQ broker.
 
-Start the broker, attach nodes with the `adapter` option, publish from any service that speaks ZeroMQ.
+Start a broker with `zmqio broker`, create a `Server` in every process with the broker's address, and emit from any
+of them. Programs without clients publish through an `Emitter`.
 
-The names below are imported when they are first used: a program that only publishes does not load a server.
+The names below are imported on first use, so that a program which only publishes does not load a server.
 """
 
 from importlib import import_module
@@ -89,7 +90,7 @@ __all__ = [
     "serve",
 ]
 
-# As above: a type checker reads the imports, the interpreter this (PEP 562).
+# The same names again: type checkers read the imports above, the interpreter this table (PEP 562).
 _NAMES_OF = {
     "zmqio.adapter.base": (
         "Adapter",
@@ -134,14 +135,14 @@ _NAMES_OF = {
 _MODULE_OF = {name: module for module, names in _NAMES_OF.items() for name in names}
 
 
-if not TYPE_CHECKING:  # or a type checker would take every name for one that exists
+if not TYPE_CHECKING:  # otherwise type checkers would accept every name
 
     def __getattr__(name):
         module = _MODULE_OF.get(name)
         if module is not None:
             value = globals()[name] = getattr(import_module(module), name)
             return value
-        if find_spec(f"{__name__}.{name}") is not None:  # `zmqio.exceptions` needs no import of its own
+        if find_spec(f"{__name__}.{name}") is not None:  # `zmqio.exceptions` works without an import of its own
             return import_module(f"{__name__}.{name}")
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

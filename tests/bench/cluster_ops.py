@@ -1,9 +1,9 @@
-"""Measure operations on thousands of sockets: how long they take, and how long they hold each node's event loop.
+"""Measure operations on thousands of sockets: their duration, and how long they block each node's event loop.
 
-Run it with `python -m tests.bench.cluster_ops`. Four node processes on a real broker; the sockets are those of the
-product, with a handshake of about 1 kB, but their clients are played: nothing is written to a connection. A hold
-is one turn of the loop, from where `select` returns to where it is called again: CPU of the thread, so that other
-processes on the machine do not count.
+Run it with `python -m tests.bench.cluster_ops`. Four node processes share a real broker. The sockets are real,
+with a handshake of about 1 kB, but their connections are simulated and discard what is written. A hold is one turn
+of the event loop, from the return of `select` to its next call, in CPU time of the thread, so that other processes
+on the machine do not count.
 """
 
 import argparse
@@ -48,13 +48,13 @@ HANDSHAKE = Handshake(
 
 
 class TurnTimer(selectors.DefaultSelector):  # type: ignore[misc,valid-type]
-    """Notes the longest turn of the loop that uses it: milliseconds of CPU."""
+    """Records the longest turn of its event loop, in milliseconds of CPU."""
 
     longest_ms = 0.0
     _began: float | None = None
 
     def select(self, timeout: float | None = None) -> Any:
-        """As usual; what the thread did since the last return was one turn."""
+        """Select as usual. The CPU time since the last return was one turn."""
         if self._began is not None:
             self.longest_ms = max(self.longest_ms, (time.thread_time() - self._began) * 1e3)
         ready = super().select(timeout)
@@ -62,13 +62,13 @@ class TurnTimer(selectors.DefaultSelector):  # type: ignore[misc,valid-type]
         return ready
 
     def take(self) -> float:
-        """The longest turn since it was last asked."""
+        """Return the longest turn since the last call."""
         longest, self.longest_ms = self.longest_ms, 0.0
         return longest
 
 
-class PlayedConnection:
-    """A connection that takes everything."""
+class SimulatedConnection:
+    """A connection that discards everything."""
 
     transport_name = "websocket"
 
@@ -76,24 +76,24 @@ class PlayedConnection:
         self.direct_writer = DirectWriter(self.write)
 
     def write(self, payload: Any, /, *, volatile: bool = False) -> None:
-        """Take it."""
+        """Discard a packet."""
 
     def remove_socket(self, socket: Any) -> None:
-        """Nothing to forget."""
+        """Do nothing."""
 
     def disconnect_all(self) -> None:
-        """Nothing to close."""
+        """Do nothing."""
 
 
 class BenchNode:
-    """One node process: obeys lines of JSON on stdin, answers on stdout."""
+    """One node process: executes lines of JSON from stdin and prints the results to stdout."""
 
     def __init__(self, address: str, prefix: str, timer: TurnTimer) -> None:
         self._io = Server(ZmqAdapter(address, prefix=prefix))
         self._timer = timer
 
     async def run(self) -> None:
-        """Obey until stdin ends."""
+        """Execute commands until stdin ends."""
         async with self._io:
             while line := await asyncio.to_thread(sys.stdin.readline):
                 command = json.loads(line)
@@ -101,43 +101,43 @@ class BenchNode:
                 print(json.dumps(result), flush=True)
 
     async def connect(self, sockets: int, nodes: int) -> int:
-        """Let played clients in, and wait for the other nodes."""
+        """Connect simulated clients, and wait for the other nodes."""
         for _ in range(sockets):
-            await self._io.of("/").connect(PlayedConnection(), HANDSHAKE, lambda _socket: True)
+            await self._io.of("/").connect(SimulatedConnection(), HANDSHAKE, lambda _socket: True)
         while self._io.server_count() < nodes:  # noqa: ASYNC110 - set up, not measured
             await asyncio.sleep(0.01)
         return len(self._io.of("/").sockets)
 
     async def hold(self) -> float:
-        """The longest turn since it was last asked."""
+        """Return the longest turn since the last call, in milliseconds."""
         return self._timer.take()
 
     async def members(self, room: str) -> int:
-        """How many are in a room here."""
+        """Return the number of members of a room in this process."""
         return len(await self._io.to(room).local.fetch_sockets())
 
     async def sockets_join(self, local: bool) -> float:
-        """Put all in two rooms."""
+        """Add all sockets to two rooms."""
         return await _timed(self._all(local).sockets_join(*ROOMS))
 
     async def sockets_leave(self, local: bool) -> float:
-        """Take all out of them."""
+        """Remove all sockets from the two rooms."""
         return await _timed(self._all(local).sockets_leave(*ROOMS))
 
     async def emit(self, local: bool) -> float:
-        """Reach all."""
+        """Emit to all sockets."""
         return await _timed(self._all(local).emit("news", 1))
 
     async def fetch_sockets(self, local: bool) -> float:
-        """Describe all."""
+        """Fetch all sockets."""
         return await _timed(self._all(local).timeout(TIMEOUT_S).fetch_sockets())
 
     async def rooms(self, local: bool) -> float:
-        """Name all rooms of the cluster."""
+        """Fetch the names of all rooms of the cluster."""
         return await _timed(self._io.rooms())
 
     async def disconnect_sockets(self, local: bool) -> float:
-        """Disconnect all."""
+        """Disconnect all sockets."""
         return await _timed(self._all(local).disconnect_sockets())
 
     def _all(self, local: bool) -> Any:
@@ -151,7 +151,7 @@ async def _timed(work: Any) -> float:
 
 
 class NodeHandle:
-    """A node process, seen from the measuring one."""
+    """A node process, controlled by the measuring process."""
 
     def __init__(self, address: str, prefix: str) -> None:
         self.process = subprocess.Popen(
@@ -163,30 +163,30 @@ class NodeHandle:
             text=True,
         )
 
-    def tell(self, op: str, **command: Any) -> None:
+    def send(self, op: str, **command: Any) -> None:
         """Send a command."""
         assert self.process.stdin is not None
         print(json.dumps({"op": op, **command}), file=self.process.stdin, flush=True)
 
-    def answer(self) -> Any:
-        """Read the answer to the oldest command; lines of the log are passed over."""
+    def result(self) -> Any:
+        """Read the result of the oldest command; lines of the log are skipped."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
             try:
                 return json.loads(line)
             except ValueError:
                 continue
-        raise RuntimeError("a node has ended")
+        raise RuntimeError("a node process has ended")
 
     def do(self, op: str, **command: Any) -> Any:
-        """Both."""
-        self.tell(op, **command)
-        return self.answer()
+        """Send a command and read its result."""
+        self.send(op, **command)
+        return self.result()
 
 
 @contextmanager
 def running(sockets: int) -> Iterator[list[NodeHandle]]:
-    """Four nodes with so many sockets each."""
+    """Run four nodes with `sockets` sockets each."""
     with ExitStack() as stack:
         broker = stack.enter_context(BrokerProcess())
         prefix = f"bench-{secrets.token_hex(4)}"
@@ -194,19 +194,21 @@ def running(sockets: int) -> Iterator[list[NodeHandle]]:
         for node in nodes:
             stack.callback(node.process.wait, 20)
             stack.callback(node.process.stdin.close)  # type: ignore[union-attr]
-            node.tell("connect", sockets=sockets, nodes=NODES)
-        assert [node.answer() for node in nodes] == [sockets] * NODES
+            node.send("connect", sockets=sockets, nodes=NODES)
+        assert [node.result() for node in nodes] == [sockets] * NODES
         yield nodes
 
 
 def measure(nodes: list[NodeHandle], op: str, *, local: bool, runs: int) -> str:
-    """Run one operation on the first node; a row of the table."""
+    """Run one operation on the first node and return a row of the table."""
     times, here, there = [], [], []
     for _ in range(runs):
-        _settle(nodes)
+        _reset_holds(nodes)
         times.append(nodes[0].do(op, local=local))
         if not local:
-            time.sleep(0.3)  # what the others do with it has no answer; their longest turn tells
+            time.sleep(
+                0.3
+            )  # other nodes do not report the end of their work; their longest turn is read afterwards
         holds = [node.do("hold") for node in nodes]
         here.append(holds[0])
         there.append(max(holds[1:]))
@@ -218,7 +220,7 @@ def measure(nodes: list[NodeHandle], op: str, *, local: bool, runs: int) -> str:
     return f"{statistics.median(times):>12.1f}{max(times):>12.1f}{max(here):>12.1f}{others}"
 
 
-def _settle(nodes: list[NodeHandle]) -> None:
+def _reset_holds(nodes: list[NodeHandle]) -> None:
     time.sleep(0.2)
     for node in nodes:
         node.do("hold")

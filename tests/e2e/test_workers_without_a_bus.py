@@ -17,7 +17,7 @@ import zmqio
 io = zmqio.Server()
 app = io.asgi()
 """
-STARTED, WARNING = "node_started", "workers_without_a_bus"
+STARTED, WARNING = "node_started", "unconnected_workers_detected"
 
 
 async def output_of(options: list[str], environment: dict[str, str], *, nodes: int) -> str:

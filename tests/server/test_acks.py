@@ -1,4 +1,4 @@
-"""`PendingAcks` alone."""
+"""`PendingAcks`: waits, callbacks and time-outs."""
 
 import asyncio
 from typing import Any
@@ -9,14 +9,14 @@ from zmqio.exceptions import RequestTimeoutError, SocketGoneError
 from zmqio.server.acks import PendingAcks, ack_value
 
 
-async def test_answer_resolves_the_wait_and_leaves_nothing_behind() -> None:
+async def test_acknowledgement_ends_the_wait_and_removes_its_entry() -> None:
     acks = PendingAcks()
     answer = await acks.wait(7, lambda: asyncio.get_running_loop().call_soon(acks.resolve, 7, [1, 2]), 10)
     assert answer == [1, 2]
     assert len(acks) == 0
 
 
-async def test_late_doubled_and_unknown_answers_are_passed_over() -> None:
+async def test_late_repeated_and_unknown_acknowledgements_are_ignored() -> None:
     acks = PendingAcks()
     got: list[list[Any]] = []
     acks.expect(1, got.append)
@@ -26,14 +26,14 @@ async def test_late_doubled_and_unknown_answers_are_passed_over() -> None:
     assert got == [["a"]]
 
 
-async def test_no_answer_in_time_is_a_typed_error() -> None:
+async def test_missing_acknowledgement_raises_a_timeout_error() -> None:
     acks = PendingAcks()
     with pytest.raises(RequestTimeoutError, match=r"within 0\.01 s"):
         await acks.wait(1, lambda: None, 0.01)
     assert len(acks) == 0
 
 
-async def test_gone_socket_ends_the_wait_at_once() -> None:
+async def test_disconnect_fails_the_wait_at_once() -> None:
     acks = PendingAcks()
     waiting = asyncio.ensure_future(acks.wait(1, lambda: None, None))
     await asyncio.sleep(0)
@@ -42,7 +42,7 @@ async def test_gone_socket_ends_the_wait_at_once() -> None:
         await waiting
 
 
-async def test_forgotten_answer_is_passed_over() -> None:
+async def test_forgotten_acknowledgement_is_ignored() -> None:
     acks = PendingAcks()
     got: list[list[Any]] = []
     acks.expect(1, got.append)
@@ -51,7 +51,7 @@ async def test_forgotten_answer_is_passed_over() -> None:
     assert got == []
 
 
-def test_value_of_an_acknowledgement() -> None:
+def test_value_of_an_acknowledgement_depends_on_the_number_of_arguments() -> None:
     assert ack_value([]) is None
     assert ack_value(["x"]) == "x"
     assert ack_value([1, 2]) == (1, 2)

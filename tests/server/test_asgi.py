@@ -1,4 +1,4 @@
-"""`AsgiApp` alone: what is for Socket.IO, whatever mounts it, and the lifespan with and without another app."""
+"""`AsgiApp`: the paths of Socket.IO under any mount point, and the lifespan with and without another app."""
 
 from typing import Any
 
@@ -20,23 +20,23 @@ class FakeEngine:
 
 
 class FakeHost:
-    """Writes down what happens to it."""
+    """Records the calls it receives."""
 
     def __init__(self) -> None:
         self.engine = FakeEngine()
-        self.life: list[str] = []
+        self.calls: list[str] = []
 
     async def ready(self) -> None:
-        if "close" in self.life:
+        if "close" in self.calls:
             raise ServerClosedError
-        self.life.append("ready")
+        self.calls.append("ready")
 
     async def start(self) -> None:
-        self.life.append("start")
+        self.calls.append("start")
 
     async def close(self, drain_s: float | None = None) -> None:
-        assert drain_s == 0  # when the lifespan ends no client can be reached any more
-        self.life.append("close")
+        assert drain_s == 0  # at the end of the lifespan no client can be reached
+        self.calls.append("close")
 
 
 class Exchange:
@@ -66,45 +66,45 @@ async def other_app(scope: Any, receive: Any, send: Any) -> None:
     [
         ("/socket.io/", ""),
         ("/socket.io", ""),
-        ("/socket.io/", "/socket.io"),  # Starlette mounts: the path stays whole
-        ("/", "/socket.io"),  # others cut the mount point off
+        ("/socket.io/", "/socket.io"),  # Starlette keeps the mount point in the path
+        ("/", "/socket.io"),  # others remove the mount point from the path
         ("/ws/", "/ws"),
         ("/ws/socket.io/", "/ws"),
         ("/a/b/", "/a/b"),
         ("/socket.io/", "/behind/a/proxy"),
     ],
 )
-async def test_socket_io_is_found_at_its_path_and_at_any_mount_point(path: str, root_path: str) -> None:
+async def test_socket_io_is_served_at_its_path_and_at_any_mount_point(path: str, root_path: str) -> None:
     host, exchange = FakeHost(), Exchange()
     await AsgiApp(host)(scope(path, root_path), exchange.receive, exchange.send)
     assert host.engine.handled == [path]
-    assert host.life == ["ready"]
+    assert host.calls == ["ready"]
 
 
-async def test_request_to_a_closed_server_is_answered_503() -> None:
+async def test_closed_server_responds_with_503() -> None:
     host, exchange = FakeHost(), Exchange()
-    host.life.append("close")
+    host.calls.append("close")
     await AsgiApp(host)(scope("/socket.io/"), exchange.receive, exchange.send)
     assert exchange.sent[0]["status"] == 503
     assert host.engine.handled == []
 
 
 @pytest.mark.parametrize("path", ["/", "/socket.iox/", "/other/socket.io/", "/socket"])
-async def test_everything_else_goes_to_the_other_app(path: str) -> None:
+async def test_other_requests_go_to_the_other_app(path: str) -> None:
     host, exchange = FakeHost(), Exchange()
     await AsgiApp(host, other_app)(scope(path), exchange.receive, exchange.send)
     assert exchange.sent == [{"type": "other", "path": path}]
-    assert host.life == []
+    assert host.calls == []
 
 
-async def test_without_another_app_the_404_says_where_socket_io_is() -> None:
+async def test_404_names_the_path_of_socket_io() -> None:
     exchange = Exchange()
     await AsgiApp(FakeHost(), path="chat")(scope("/"), exchange.receive, exchange.send)
     assert exchange.sent[0]["status"] == 404
     assert b"/chat/" in exchange.sent[1]["body"]
 
 
-async def test_websocket_elsewhere_is_refused() -> None:
+async def test_websocket_at_another_path_is_refused() -> None:
     exchange = Exchange("websocket.connect")
     await AsgiApp(FakeHost())(scope("/nowhere", kind="websocket"), exchange.receive, exchange.send)
     assert exchange.sent[0]["type"] == "websocket.close"
@@ -114,7 +114,7 @@ async def test_websocket_elsewhere_is_refused() -> None:
     ("path", "root_path"),
     [("/socket.io/socket.io.js", ""), ("/socket.io/socket.io.min.js", ""), ("/ws/socket.io.js", "/ws")],
 )
-async def test_browser_client_is_served_beside_the_engine(path: str, root_path: str) -> None:
+async def test_browser_client_is_served_below_the_socket_io_path(path: str, root_path: str) -> None:
     host, exchange = FakeHost(), Exchange()
     await AsgiApp(host)(scope(path, root_path), exchange.receive, exchange.send)
     assert exchange.sent[1]["body"] == CLIENT_JS.read_bytes()
@@ -124,14 +124,14 @@ async def test_browser_client_is_served_beside_the_engine(path: str, root_path: 
 async def test_lifespan_starts_and_stops_the_node() -> None:
     host, exchange = FakeHost(), Exchange("lifespan.startup", "lifespan.shutdown")
     await AsgiApp(host)({"type": "lifespan"}, exchange.receive, exchange.send)
-    assert host.life == ["start", "close"]
+    assert host.calls == ["start", "close"]
     assert [message["type"] for message in exchange.sent] == [
         "lifespan.startup.complete",
         "lifespan.shutdown.complete",
     ]
 
 
-async def test_failed_start_is_told_to_the_host() -> None:
+async def test_failed_start_is_reported_to_the_host() -> None:
     class Failing(FakeHost):
         async def start(self) -> None:
             raise RuntimeError("tag taken")
@@ -142,24 +142,24 @@ async def test_failed_start_is_told_to_the_host() -> None:
     assert exchange.sent == [{"type": "lifespan.startup.failed", "message": "tag taken"}]
 
 
-async def test_other_app_keeps_its_own_lifespan_and_the_node_runs_in_it() -> None:
+async def test_node_starts_and_stops_within_the_lifespan_of_the_other_app() -> None:
     host, exchange = FakeHost(), Exchange("lifespan.startup", "lifespan.shutdown")
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         assert (await receive())["type"] == "lifespan.startup"
-        host.life.append("app start")
+        host.calls.append("app start")
         await send({"type": "lifespan.startup.complete"})
         assert (await receive())["type"] == "lifespan.shutdown"
-        host.life.append("app stop")
+        host.calls.append("app stop")
         await send({"type": "lifespan.shutdown.complete"})
 
     await AsgiApp(host, app)({"type": "lifespan"}, exchange.receive, exchange.send)
-    assert host.life == ["app start", "start", "close", "app stop"]
+    assert host.calls == ["app start", "start", "close", "app stop"]
     assert len(exchange.sent) == 2
 
 
 @pytest.mark.parametrize("reads_first", [False, True])
-async def test_other_app_without_lifespan_does_not_keep_the_node_from_starting(reads_first: bool) -> None:
+async def test_node_starts_beside_an_other_app_without_lifespan(reads_first: bool) -> None:
     host, exchange = FakeHost(), Exchange("lifespan.startup", "lifespan.shutdown")
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -168,14 +168,14 @@ async def test_other_app_without_lifespan_does_not_keep_the_node_from_starting(r
         raise ValueError("no lifespan here")
 
     await AsgiApp(host, app)({"type": "lifespan"}, exchange.receive, exchange.send)
-    assert host.life == ["start", "close"]
+    assert host.calls == ["start", "close"]
     assert [message["type"] for message in exchange.sent] == [
         "lifespan.startup.complete",
         "lifespan.shutdown.complete",
     ]
 
 
-async def test_other_app_that_fails_to_start_ends_it() -> None:
+async def test_node_does_not_start_if_the_other_app_fails_to_start() -> None:
     host, exchange = FakeHost(), Exchange("lifespan.startup")
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -183,7 +183,7 @@ async def test_other_app_that_fails_to_start_ends_it() -> None:
         await send({"type": "lifespan.startup.failed", "message": "no database"})
 
     await AsgiApp(host, app)({"type": "lifespan"}, exchange.receive, exchange.send)
-    assert host.life == []
+    assert host.calls == []
     assert exchange.sent == [{"type": "lifespan.startup.failed", "message": "no database"}]
 
 
@@ -194,14 +194,14 @@ HEALTH = HealthApp(lambda: Health(ready=False), live_path="/healthz", ready_path
     ("path", "root_path"),
     [("/socket.io/readyz", "/socket.io"), ("/readyz", "/socket.io"), ("/ws/readyz", "/ws"), ("/readyz", "")],
 )
-async def test_health_routes_are_below_any_mount_point(path: str, root_path: str) -> None:
+async def test_health_routes_are_served_below_any_mount_point(path: str, root_path: str) -> None:
     host, exchange = FakeHost(), Exchange()
     await AsgiApp(host, health=HEALTH)(scope(path, root_path), exchange.receive, exchange.send)
     assert exchange.sent[0]["status"] == 503
-    assert host.life == []
+    assert host.calls == []
 
 
-async def test_health_routes_come_before_the_other_app_and_start_nothing() -> None:
+async def test_health_routes_take_precedence_over_the_other_app_and_start_nothing() -> None:
     host, exchange = FakeHost(), Exchange()
     app = AsgiApp(host, other_app, health=HEALTH)
     for path in ("/healthz", "/readyz", "/elsewhere"):
@@ -209,4 +209,4 @@ async def test_health_routes_come_before_the_other_app_and_start_nothing() -> No
     starts = [message for message in exchange.sent if message["type"] == "http.response.start"]
     assert [message["status"] for message in starts] == [200, 503]
     assert exchange.sent[-1] == {"type": "other", "path": "/elsewhere"}
-    assert host.life == []
+    assert host.calls == []

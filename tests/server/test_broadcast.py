@@ -1,4 +1,4 @@
-"""`Broadcast` and `RemoteSocket`: whom an operation reaches."""
+"""`Broadcast` and `RemoteSocket`: which sockets an operation reaches."""
 
 import asyncio
 
@@ -9,8 +9,8 @@ from zmqio.exceptions import PacketError, TopicError
 from zmqio.server.socket import Socket
 
 
-async def three(stand: Stand) -> list[tuple[Socket, FakeSession]]:
-    """Sockets in rooms: a, a and b, b."""
+async def connect_three(stand: Stand) -> list[tuple[Socket, FakeSession]]:
+    """Connect three sockets in the rooms a; a and b; b."""
     found = []
     for rooms in (("a",), ("a", "b"), ("b",)):
         _, session = await stand.connected()
@@ -21,45 +21,45 @@ async def three(stand: Stand) -> list[tuple[Socket, FakeSession]]:
     return found
 
 
-def got(sockets: list[tuple[Socket, FakeSession]]) -> list[int]:
+def packet_counts(sockets: list[tuple[Socket, FakeSession]]) -> list[int]:
     return [len(session.sent) for _, session in sockets]
 
 
-async def test_rooms_add_up_and_a_socket_in_two_of_them_gets_one_packet() -> None:
+async def test_rooms_accumulate_and_a_socket_in_two_of_them_gets_one_packet() -> None:
     stand = Stand()
-    sockets = await three(stand)
+    sockets = await connect_three(stand)
     await stand.of("/").to("a").to("b").emit("x")
-    assert got(sockets) == [1, 1, 1]
+    assert packet_counts(sockets) == [1, 1, 1]
     await stand.of("/").to("a", "b").except_("b").emit("x")
-    assert got(sockets) == [2, 1, 1]
+    assert packet_counts(sockets) == [2, 1, 1]
 
 
-async def test_everybody_but_a_socket() -> None:
+async def test_except_excludes_one_socket() -> None:
     stand = Stand()
-    sockets = await three(stand)
+    sockets = await connect_three(stand)
     await stand.of("/").except_(sockets[0][0].id).emit("x")
-    assert got(sockets) == [0, 1, 1]
+    assert packet_counts(sockets) == [0, 1, 1]
 
 
-async def test_steps_make_new_values() -> None:
+async def test_steps_return_new_operations() -> None:
     stand = Stand()
-    sockets = await three(stand)
+    sockets = await connect_three(stand)
     to_a = stand.of("/").to("a")
     to_a.except_("b")
     await to_a.emit("x")
-    assert got(sockets) == [1, 1, 0]
+    assert packet_counts(sockets) == [1, 1, 0]
 
 
 async def test_local_volatile_compress_and_timeout_can_be_chained() -> None:
     stand = Stand()
-    sockets = await three(stand)
+    sockets = await connect_three(stand)
     await stand.of("/").local.volatile.compress(False).timeout(1).in_("b").send("message", 1)
-    assert got(sockets) == [0, 1, 1]
+    assert packet_counts(sockets) == [0, 1, 1]
 
 
-async def test_room_operations_reach_what_the_filter_reaches() -> None:
+async def test_room_operations_apply_to_the_target() -> None:
     stand = Stand()
-    sockets = await three(stand)
+    sockets = await connect_three(stand)
     await stand.of("/").to("a").except_("b").sockets_join("c", "d")
     assert sockets[0][0].rooms >= {"c", "d"}
     assert "c" not in sockets[1][0].rooms
@@ -69,9 +69,9 @@ async def test_room_operations_reach_what_the_filter_reaches() -> None:
     assert [socket.connected for socket, _ in sockets] == [True, False, False]
 
 
-async def test_remote_socket_can_be_spoken_to() -> None:
+async def test_remote_socket_emits_joins_leaves_and_disconnects() -> None:
     stand = Stand()
-    sockets = await three(stand)
+    sockets = await connect_three(stand)
     (remote,) = await stand.of("/").to(sockets[0][0].id).fetch_sockets()
     await remote.emit("x", 1)
     assert sockets[0][1].sent == ['2["x",1]']
@@ -83,9 +83,9 @@ async def test_remote_socket_can_be_spoken_to() -> None:
     assert not sockets[0][0].connected
 
 
-async def test_wrong_values_are_refused_before_anybody_gets_something() -> None:
+async def test_invalid_values_are_refused_before_anything_is_sent() -> None:
     stand = Stand()
-    sockets = await three(stand)
+    sockets = await connect_three(stand)
     with pytest.raises(PacketError, match="set"):
         await stand.of("/").emit("x", {1, 2})
     with pytest.raises(PacketError, match="reserved"):
@@ -94,12 +94,12 @@ async def test_wrong_values_are_refused_before_anybody_gets_something() -> None:
         stand.of("/").to(["a", "b"])  # type: ignore[arg-type]
     with pytest.raises(TopicError):
         stand.of("/").to("a\0")
-    assert got(sockets) == [0, 0, 0]
+    assert packet_counts(sockets) == [0, 0, 0]
 
 
-async def test_broadcast_from_another_event_loop_is_an_error_that_names_the_emitter() -> None:
+async def test_broadcast_from_another_event_loop_raises_and_names_the_emitter() -> None:
     stand = Stand()
-    sockets = await three(stand)
+    sockets = await connect_three(stand)
 
     def elsewhere() -> None:
         for broadcast in (stand.of("/"), stand.of("/").to("a"), sockets[0][0].broadcast):
@@ -107,4 +107,4 @@ async def test_broadcast_from_another_event_loop_is_an_error_that_names_the_emit
                 asyncio.run(broadcast.emit("x"))
 
     await asyncio.to_thread(elsewhere)
-    assert got(sockets) == [0, 0, 0]
+    assert packet_counts(sockets) == [0, 0, 0]

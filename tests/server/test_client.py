@@ -1,4 +1,4 @@
-"""`Client`: which packet may do what in which state (the rules of the JavaScript server)."""
+"""`Client`: which packet is allowed in which state, by the rules of the JavaScript server."""
 
 import asyncio
 from typing import Any
@@ -11,7 +11,7 @@ from zmqio.server.fanout import SLICE_MEMBERS
 from zmqio.server.socket import Socket
 
 
-async def test_connect_is_answered_with_a_sid() -> None:
+async def test_connect_packet_is_confirmed_with_a_sid() -> None:
     stand = Stand()
     stand.of("/")
     client, session = stand.client()
@@ -31,13 +31,13 @@ async def test_unknown_namespace_is_refused_by_name() -> None:
 
 
 @pytest.mark.parametrize("text", ['2["event"]', "3[]", "1", '30["x"]', "0/other,", '4{"message":"x"}'])
-async def test_packet_out_of_place_closes_the_connection(text: str) -> None:
+async def test_unexpected_packet_closes_the_connection(text: str) -> None:
     stand = Stand()
     client, session = await stand.connected()
     if text == "0/other,":
         client.message("0")  # CONNECT twice
     else:
-        client, session = stand.client()  # nothing joined yet
+        client, session = stand.client()  # a client that has not joined yet
         client.message(text)
     await stand.settle()
     assert session.closed_with == "forced close"
@@ -52,19 +52,19 @@ async def test_malformed_packet_closes_the_connection_as_a_parse_error(text: str
     assert stand.runtime.counters["packets_malformed"] == 1
 
 
-async def test_namespaces_share_a_connection_and_do_not_mix() -> None:
-    stand, heard = Stand(), []
-    stand.of("/a").on("x", lambda socket: heard.append("a"))
-    stand.of("/b").on("x", lambda socket: heard.append("b"))
+async def test_namespaces_share_a_connection_and_stay_separate() -> None:
+    stand, received = Stand(), []
+    stand.of("/a").on("x", lambda socket: received.append("a"))
+    stand.of("/b").on("x", lambda socket: received.append("b"))
     client, _ = await stand.connected("/a")
     client.message("0/b,")
     await stand.settle()
     client.message('2/b,["x"]')
     await stand.settle()
-    assert heard == ["b"]
+    assert received == ["b"]
 
 
-async def test_closing_takes_every_socket_out_with_the_reason() -> None:
+async def test_closed_connection_removes_every_socket_with_the_reason() -> None:
     stand, reasons = Stand(), []
     for name in ("/", "/a"):
         stand.of(name).on("disconnect", lambda socket, reason: reasons.append((socket.namespace, reason)))
@@ -78,7 +78,7 @@ async def test_closing_takes_every_socket_out_with_the_reason() -> None:
     assert not stand.of("/a").sockets
 
 
-async def test_client_may_leave_a_namespace_and_come_back() -> None:
+async def test_client_may_leave_a_namespace_and_join_again() -> None:
     stand, reasons = Stand(), []
     stand.of("/").on("disconnect", lambda socket, reason: reasons.append(reason))
     client, session = await stand.connected()
@@ -91,7 +91,7 @@ async def test_client_may_leave_a_namespace_and_come_back() -> None:
     assert session.closed_with is None
 
 
-async def test_what_was_sent_before_the_server_disconnected_is_no_fault() -> None:
+async def test_packets_sent_before_a_server_side_disconnect_are_ignored() -> None:
     stand = Stand()
     client, session = await stand.connected()
     (socket,) = stand.of("/").sockets.values()
@@ -113,14 +113,14 @@ async def test_disconnect_with_close_leaves_all_namespaces_and_ends_the_connecti
     assert session.closed_with == "forced server close"
 
 
-async def test_connection_that_joins_nothing_is_closed_in_time() -> None:
+async def test_connection_that_joins_no_namespace_is_closed() -> None:
     stand = Stand(connect_timeout_s=0.01)
     _, session = stand.client()
-    await wait_until(lambda: session.closed_with is not None, "the connection is closed")
+    await wait_until(lambda: session.closed_with is not None, "the connection to be closed")
     assert session.closed_with == "forced close"
 
 
-async def test_refused_client_is_still_bound_to_join_in_time() -> None:
+async def test_connect_timeout_also_applies_to_a_refused_client() -> None:
     stand = Stand(connect_timeout_s=0.05)
 
     def refuse(socket: Socket) -> Any:
@@ -129,11 +129,11 @@ async def test_refused_client_is_still_bound_to_join_in_time() -> None:
     stand.of("/").on("connect", refuse)
     client, session = stand.client()
     client.message("0")
-    await wait_until(lambda: session.closed_with is not None, "the connection is closed")
+    await wait_until(lambda: session.closed_with is not None, "the connection to be closed")
     assert session.sent == ['4{"message":"Internal server error"}']
 
 
-async def test_client_that_sends_faster_than_handlers_run_is_read_more_slowly() -> None:
+async def test_client_that_sends_faster_than_handlers_run_is_slowed_down() -> None:
     stand, gate = Stand(max_pending_events=4), asyncio.Event()
 
     async def slow(socket: Socket) -> None:
@@ -149,7 +149,7 @@ async def test_client_that_sends_faster_than_handlers_run_is_read_more_slowly() 
     await stand.settle()
 
 
-async def test_one_namespace_more_than_the_limit_is_refused_and_may_be_tried_again() -> None:
+async def test_namespace_beyond_the_limit_is_refused_and_may_be_tried_again() -> None:
     stand = Stand(max_namespaces_per_client=2)
     for name in ("/a", "/b", "/c"):
         stand.of(name)
@@ -166,7 +166,7 @@ async def test_one_namespace_more_than_the_limit_is_refused_and_may_be_tried_aga
     assert session.closed_with is None
 
 
-async def test_client_that_has_to_leave_gets_what_was_sent_before_and_no_disconnect_packet() -> None:
+async def test_graceful_close_flushes_queued_broadcasts_and_sends_no_disconnect_packet() -> None:
     stand = Stand()
     client, session = await stand.connected()
     await stand.connected()

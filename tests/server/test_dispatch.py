@@ -1,4 +1,4 @@
-"""`Dispatch`, through a namespace over a fake engine: listeners, middleware, handler, in this order."""
+"""`EventDispatcher`, through a namespace over a fake engine: listeners, middleware, handler, in this order."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from tests.support.fake_engine import Stand
 from zmqio.server.socket import Socket
 
 
-async def test_listeners_then_middleware_then_the_handler() -> None:
+async def test_listeners_run_before_middleware_and_the_handler_runs_last() -> None:
     stand, order = Stand(), []
 
     @stand.of("/").on("connect")
@@ -19,7 +19,7 @@ async def test_listeners_then_middleware_then_the_handler() -> None:
             args[0] = "changed"
 
         @socket.on_any
-        async def heard(event: str, *args: Any) -> None:
+        async def listener(event: str, *args: Any) -> None:
             order.append(("on_any", event, list(args)))
 
     stand.of("/").on_any(lambda socket, event, *args: order.append(("namespace", event, list(args))))
@@ -60,7 +60,7 @@ async def test_rejected_event_is_dropped_counted_and_not_acknowledged() -> None:
     assert session.closed_with is None
 
 
-async def test_failing_listener_is_logged_and_keeps_nothing_from_the_handler() -> None:
+async def test_failing_listener_is_logged_and_does_not_stop_the_handler() -> None:
     stand = Stand()
     stand.of("/").on_any(lambda *_: 1 / 0)
     stand.of("/").on("x", lambda socket: "ok")
@@ -72,10 +72,10 @@ async def test_failing_listener_is_logged_and_keeps_nothing_from_the_handler() -
     assert [entry["event"] for entry in logs] == ["handler_failed"]
 
 
-async def test_catch_all_listeners_hear_events_that_have_no_handler() -> None:
-    stand, heard = Stand(), []
-    stand.of("/").on_any(lambda socket, event, *args: heard.append((event, args)))
+async def test_catch_all_listeners_receive_events_without_a_handler() -> None:
+    stand, received = Stand(), []
+    stand.of("/").on_any(lambda socket, event, *args: received.append((event, args)))
     client, _ = await stand.connected()
     client.message('2["unknown",1,2]')
     await stand.settle()
-    assert heard == [("unknown", (1, 2))]
+    assert received == [("unknown", (1, 2))]

@@ -9,7 +9,7 @@ from zmqio.server.tasks import Tasks
 
 
 class Gate:
-    """Handles items one by one, each only when the test lets it through."""
+    """Handles one item per permit that the test releases."""
 
     def __init__(self) -> None:
         self.handled: list[int] = []
@@ -19,7 +19,7 @@ class Gate:
         await self.permits.acquire()
         self.handled.append(item)
 
-    def let(self, count: int) -> None:
+    def permit(self, count: int) -> None:
         for _ in range(count):
             self.permits.release()
 
@@ -29,15 +29,15 @@ async def test_items_are_handled_in_order_one_after_the_other() -> None:
     queue = EventQueue(gate.handle, tasks.spawn, max_items=10)
     for item in range(5):
         assert queue.put(item) is None
-    gate.let(5)
+    gate.permit(5)
     await queue.wait_until_idle()
     assert gate.handled == [0, 1, 2, 3, 4]
 
 
-async def test_no_task_lives_while_nothing_waits() -> None:
+async def test_no_task_exists_while_the_queue_is_empty() -> None:
     gate, tasks = Gate(), Tasks()
     queue = EventQueue(gate.handle, tasks.spawn, max_items=10)
-    gate.let(2)
+    gate.permit(2)
     queue.put(1)
     await queue.wait_until_idle()
     await asyncio.sleep(0)
@@ -48,7 +48,7 @@ async def test_no_task_lives_while_nothing_waits() -> None:
     assert gate.handled == [1, 2]
 
 
-async def test_full_queue_still_takes_and_tells_when_to_read_on() -> None:
+async def test_full_queue_still_accepts_items_and_delays_the_reader() -> None:
     gate, tasks = Gate(), Tasks()
     queue = EventQueue(gate.handle, tasks.spawn, max_items=4)
     signals = [queue.put(item) for item in range(6)]
@@ -56,10 +56,10 @@ async def test_full_queue_still_takes_and_tells_when_to_read_on() -> None:
     assert signals[4] is not None
     assert signals[5] is not None
     waiting = asyncio.ensure_future(_await(signals[4]))
-    gate.let(2)
+    gate.permit(2)
     await _turns()
     assert not waiting.done()
-    gate.let(4)
+    gate.permit(4)
     await waiting
     await queue.wait_until_idle()
     assert gate.handled == list(range(6))
@@ -72,12 +72,12 @@ async def test_cancelled_reader_does_not_break_the_queue() -> None:
     reader = asyncio.ensure_future(_await(queue.put(1)))
     await _turns()
     reader.cancel()
-    gate.let(2)
+    gate.permit(2)
     await queue.wait_until_idle()
     assert gate.handled == [0, 1]
 
 
-async def test_cancelled_handler_ends_the_run_and_frees_who_waits() -> None:
+async def test_cancelled_handler_releases_the_reader() -> None:
     gate, tasks = Gate(), Tasks()
     queue = EventQueue(gate.handle, tasks.spawn, max_items=1)
     queue.put(0)
@@ -100,12 +100,12 @@ class Gates:
     """Handles each item until the test opens its gate."""
 
     def __init__(self) -> None:
-        self.begun: list[int] = []
+        self.started: list[int] = []
         self.ended: list[int] = []
         self._gates: dict[int, asyncio.Event] = {}
 
     async def handle(self, item: int) -> None:
-        self.begun.append(item)
+        self.started.append(item)
         await self._gates.setdefault(item, asyncio.Event()).wait()
         self.ended.append(item)
 
@@ -114,15 +114,15 @@ class Gates:
             self._gates.setdefault(item, asyncio.Event()).set()
 
 
-async def test_items_begin_in_order_and_end_in_any() -> None:
+async def test_pool_starts_items_in_order_and_lets_them_end_in_any() -> None:
     gates, tasks = Gates(), Tasks()
     pool = EventPool(gates.handle, tasks.spawn, max_items=10)
     for item in range(3):
         assert pool.put(item) is None
-    await wait_until(lambda: len(gates.begun) == 3, "all have begun")
-    assert gates.begun == [0, 1, 2]
+    await wait_until(lambda: len(gates.started) == 3, "all items to start")
+    assert gates.started == [0, 1, 2]
     gates.open(2)
-    await wait_until(lambda: gates.ended == [2], "the last has ended")
+    await wait_until(lambda: gates.ended == [2], "the last item to end")
     gates.open(0, 1)
     await pool.wait_until_idle()
     assert sorted(gates.ended) == [0, 1, 2]
@@ -130,16 +130,16 @@ async def test_items_begin_in_order_and_end_in_any() -> None:
     assert len(tasks) == 0
 
 
-async def test_more_than_the_bound_wait_and_tell_when_to_read_on() -> None:
+async def test_pool_queues_items_beyond_its_limit_and_delays_the_reader() -> None:
     gates, tasks = Gates(), Tasks()
     pool = EventPool(gates.handle, tasks.spawn, max_items=2)
     assert [pool.put(0), pool.put(1)] == [None, None]
     room = [pool.put(2), pool.put(3)]
     assert None not in room
     reading = asyncio.ensure_future(room[1])  # type: ignore[arg-type]
-    await wait_until(lambda: len(gates.begun) == 2, "two have begun")
+    await wait_until(lambda: len(gates.started) == 2, "two items to start")
     gates.open(0)
-    await wait_until(lambda: gates.begun == [0, 1, 2], "the third has begun")
+    await wait_until(lambda: gates.started == [0, 1, 2], "the third item to start")
     assert (len(pool), reading.done()) == (1, False)
     gates.open(1)
     await reading
@@ -149,7 +149,7 @@ async def test_more_than_the_bound_wait_and_tell_when_to_read_on() -> None:
     assert sorted(gates.ended) == [0, 1, 2, 3]
 
 
-async def test_cancelled_reader_takes_nothing_from_the_others() -> None:
+async def test_cancelled_reader_of_a_pool_does_not_affect_other_readers() -> None:
     gates, tasks = Gates(), Tasks()
     pool = EventPool(gates.handle, tasks.spawn, max_items=1)
     pool.put(0)

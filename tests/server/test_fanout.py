@@ -1,4 +1,4 @@
-"""`FanOut` alone: order per member, slices, and no allocation of a turn when nothing waits."""
+"""`FanOut`: order per member, slices, and no scheduled turn while the queue is empty."""
 
 from collections.abc import Callable, Iterable
 
@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from zmqio.server.fanout import FanOut
 
 
-class Turns:
-    """A loop whose turns the test takes itself."""
+class ManualLoop:
+    """An event loop whose turns the test runs itself."""
 
     def __init__(self) -> None:
         self.ready: list[Callable[[], None]] = []
@@ -33,50 +33,50 @@ def write_all(writers: Iterable[Callable[..., None] | None], payload: str, /, *,
             write(payload, volatile=volatile)
 
 
-def fan_out(turns: Turns, **limits: int) -> FanOut[Callable[..., None], str]:
+def fan_out(turns: ManualLoop, **limits: int) -> FanOut[Callable[..., None], str]:
     return FanOut(write_all, turns.call_soon, **limits)
 
 
 class Inboxes:
-    """What each member got, in order."""
+    """The payloads of each member, in order."""
 
     def __init__(self) -> None:
-        self.got: dict[str, list[tuple[str, bool]]] = {}
+        self.received: dict[str, list[tuple[str, bool]]] = {}
 
     def members(self, *sids: str) -> tuple[list[str], dict[str, Callable[..., None]]]:
         return list(sids), {sid: self.writer(sid) for sid in sids}
 
     def writer(self, sid: str) -> Callable[..., None]:
         def write(payload: str, /, *, volatile: bool) -> None:
-            self.got.setdefault(sid, []).append((payload, volatile))
+            self.received.setdefault(sid, []).append((payload, volatile))
 
         return write
 
     def payloads(self, sid: str) -> list[str]:
-        return [payload for payload, _ in self.got.get(sid, [])]
+        return [payload for payload, _ in self.received.get(sid, [])]
 
 
-def test_small_delivery_happens_at_once_and_takes_no_turn() -> None:
-    turns, inboxes = Turns(), Inboxes()
+def test_small_broadcast_is_written_at_once() -> None:
+    turns, inboxes = ManualLoop(), Inboxes()
     fan_out(turns, slice_members=3).deliver(*inboxes.members("a", "b", "c"), "x", volatile=True)
-    assert inboxes.got == {"a": [("x", True)], "b": [("x", True)], "c": [("x", True)]}
+    assert inboxes.received == {"a": [("x", True)], "b": [("x", True)], "c": [("x", True)]}
     assert turns.ready == []
 
 
-def test_big_delivery_is_cut_into_slices_with_a_turn_between_them() -> None:
-    turns, inboxes = Turns(), Inboxes()
+def test_large_broadcast_is_written_in_slices_with_a_turn_between_them() -> None:
+    turns, inboxes = ManualLoop(), Inboxes()
     fanout = fan_out(turns, slice_members=10)
     fanout.deliver(*inboxes.members(*(f"m{i}" for i in range(25))), "x", volatile=False)
     counts = []
     while turns.ready:
         turns.turn()
-        counts.append(len(inboxes.got))
+        counts.append(len(inboxes.received))
     assert counts == [10, 20, 25]
     assert not fanout.busy
 
 
-def test_small_room_does_not_overtake_a_big_one() -> None:
-    turns, inboxes = Turns(), Inboxes()
+def test_small_room_does_not_overtake_a_large_one() -> None:
+    turns, inboxes = ManualLoop(), Inboxes()
     fanout = fan_out(turns, slice_members=2)
     fanout.deliver(*inboxes.members("a", "b", "c", "d"), "big", volatile=False)
     fanout.deliver(*inboxes.members("a"), "small", volatile=False)
@@ -84,8 +84,8 @@ def test_small_room_does_not_overtake_a_big_one() -> None:
     assert inboxes.payloads("a") == ["big", "small"]
 
 
-def test_catch_up_delivers_what_waits_before_a_direct_write_and_only_once() -> None:
-    turns, inboxes = Turns(), Inboxes()
+def test_flush_delivers_queued_broadcasts_once_before_a_direct_write() -> None:
+    turns, inboxes = ManualLoop(), Inboxes()
     fanout = fan_out(turns, slice_members=1)
     fanout.deliver(*inboxes.members("a", "b"), "first", volatile=False)
     fanout.deliver(*inboxes.members("a", "b"), "second", volatile=False)
@@ -110,7 +110,7 @@ def test_catch_up_delivers_what_waits_before_a_direct_write_and_only_once() -> N
 def test_every_member_gets_everything_once_and_in_order(
     slice_members: int, steps: list[tuple[str, list[str] | str]]
 ) -> None:
-    turns, inboxes = Turns(), Inboxes()
+    turns, inboxes = ManualLoop(), Inboxes()
     fanout = fan_out(turns, slice_members=slice_members)
     expected: dict[str, list[str]] = {}
     for number, (kind, whom) in enumerate(steps):
@@ -129,18 +129,18 @@ def test_every_member_gets_everything_once_and_in_order(
     assert not fanout.busy
 
 
-def test_member_that_left_before_its_turn_is_passed_over() -> None:
-    turns, inboxes = Turns(), Inboxes()
+def test_member_that_left_before_its_slice_is_skipped() -> None:
+    turns, inboxes = ManualLoop(), Inboxes()
     fanout = fan_out(turns, slice_members=1)
     sids, writers = inboxes.members("a", "b", "c")
     fanout.deliver(sids, writers, "x", volatile=False)
     del writers["b"]
     turns.run()
-    assert inboxes.got == {"a": [("x", False)], "c": [("x", False)]}
+    assert inboxes.received == {"a": [("x", False)], "c": [("x", False)]}
 
 
-def test_full_fifo_writes_its_oldest_out_and_drops_nothing() -> None:
-    turns, inboxes = Turns(), Inboxes()
+def test_full_queue_writes_its_oldest_broadcast_and_drops_nothing() -> None:
+    turns, inboxes = ManualLoop(), Inboxes()
     fanout = fan_out(turns, slice_members=1, max_deliveries=3)
     for number in range(10):
         fanout.deliver(*inboxes.members("a", "b"), str(number), volatile=False)

@@ -1,4 +1,4 @@
-"""`Handlers` alone: registration errors, arity, and results."""
+"""`Handlers`: registration errors, arity, and results."""
 
 from collections import deque
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from zmqio.server.handlers import Handlers, result_args
 
 
-def test_one_function_an_event() -> None:
+def test_event_has_one_handler() -> None:
     handlers = Handlers()
     handlers.add("news", lambda socket: None)
     with pytest.raises(ValueError, match="already"):
@@ -20,7 +20,7 @@ def test_function_without_arguments_is_refused_at_registration() -> None:
         Handlers().add("news", lambda: None)
 
 
-def test_what_is_no_function_is_refused() -> None:
+def test_handler_must_be_a_function() -> None:
     with pytest.raises(TypeError, match="is not a function"):
         Handlers().add("news", "handler")  # type: ignore[arg-type]
 
@@ -32,10 +32,10 @@ def test_what_is_no_function_is_refused() -> None:
         (lambda socket, a, b=1: None, [2, 3], [1, 4], "1 to 2"),
         (lambda socket, *args: None, [1, 2, 9], [0], "0 or more"),
         (lambda *args: None, [0, 1, 9], [], "0 or more"),
-        (deque().append, [0, 1, 9], [], "0 or more"),  # written in C, tells nothing
+        (deque().append, [0, 1, 9], [], "0 or more"),  # written in C, without a signature
     ],
 )
-def test_arity_is_read_at_registration(
+def test_arity_is_determined_at_registration(
     function: Any, accepted: list[int], refused: list[int], described: str
 ) -> None:
     handlers = Handlers()
@@ -61,7 +61,7 @@ async def test_plain_functions_and_coroutines_are_both_called() -> None:
     assert await quick_handler.call("s") == "quick s"
 
 
-def test_connect_handler_may_leave_auth_out() -> None:
+def test_connect_handler_may_omit_auth() -> None:
     handlers = Handlers()
     handlers.add("connect", lambda socket: None)
     handler = handlers.get("connect")

@@ -4,7 +4,7 @@ from zmqio.engine.server import ClientRequest
 from zmqio.server.handshake import Handshake
 
 
-def test_query_headers_and_auth_are_taken_over() -> None:
+def test_handshake_contains_query_headers_and_auth() -> None:
     request = ClientRequest("GET", "/socket.io/", "EIO=4&a=1&a=2&empty=", {"x": "y"}, "10.0.0.1", True, 12.5)
     handshake = Handshake.of(request, {"token": "t"})
     assert handshake.query == {"EIO": "4", "a": "2", "empty": ""}

@@ -1,4 +1,4 @@
-"""`HealthApp`: paths, states and methods; nothing is started by a probe."""
+"""`HealthApp`: paths, states and methods."""
 
 import json
 from typing import Any
@@ -9,7 +9,7 @@ from zmqio.adapter.base import Health
 from zmqio.server.health_app import HealthApp
 
 GREEN = Health(ready=True, details={"nodes": 2})
-RED = Health(ready=False, reasons=("deaf",), details={"nodes": 1})
+RED = Health(ready=False, reasons=("no broker is connected",), details={"nodes": 1})
 
 
 class Probe:
@@ -51,13 +51,13 @@ def app(
 
 
 @pytest.mark.parametrize("health", [GREEN, RED])
-async def test_process_that_answers_is_alive_whatever_it_hears(health: Health) -> None:
+async def test_live_path_responds_with_200_even_if_not_ready(health: Health) -> None:
     probe = await Probe().ask(app(health), "/healthz")
     assert (probe.status, probe.body) == (200, {"alive": True})
 
 
 @pytest.mark.parametrize(("health", "status"), [(GREEN, 200), (RED, 503)])
-async def test_readiness_is_that_of_the_server_and_says_why(health: Health, status: int) -> None:
+async def test_ready_path_reports_the_state_and_the_reasons(health: Health, status: int) -> None:
     probe = await Probe().ask(app(health), "/readyz")
     assert probe.status == status
     assert probe.body == {"ready": health.ready, "reasons": list(health.reasons), "details": dict(health.details)}
@@ -65,7 +65,7 @@ async def test_readiness_is_that_of_the_server_and_says_why(health: Health, stat
     assert probe.headers[b"cache-control"] == b"no-store"
 
 
-async def test_head_has_the_status_and_no_body() -> None:
+async def test_head_response_has_the_status_and_no_body() -> None:
     probe = await Probe().ask(app(RED), "/readyz", "HEAD")
     assert (probe.status, probe.sent[1]["body"]) == (503, b"")
     assert int(probe.headers[b"content-length"]) > 0
@@ -82,20 +82,20 @@ async def test_other_methods_are_refused(path: str) -> None:
     [
         ("/readyz", ""),
         ("/readyz/", ""),
-        ("/ops/readyz", "/ops"),  # Starlette mounts: the path stays whole
-        ("/readyz", "/ops"),  # others cut the mount point off
+        ("/ops/readyz", "/ops"),  # Starlette keeps the mount point in the path
+        ("/readyz", "/ops"),  # others remove the mount point from the path
     ],
 )
-async def test_path_is_found_below_a_mount_point(path: str, root_path: str) -> None:
+async def test_paths_are_served_below_a_mount_point(path: str, root_path: str) -> None:
     assert (await Probe().ask(app(), path, root_path=root_path)).status == 200
 
 
 @pytest.mark.parametrize("path", ["/", "/readyzz", "/x/readyz"])
-async def test_everything_else_is_404(path: str) -> None:
+async def test_other_paths_get_404(path: str) -> None:
     assert (await Probe().ask(app(), path)).status == 404
 
 
-async def test_paths_can_be_changed_and_taken_away() -> None:
+async def test_paths_can_be_changed_and_disabled() -> None:
     changed = app(live_path="up", ready_path=None)
     assert [(await Probe().ask(changed, path)).status for path in ("/up", "/healthz", "/readyz")] == [
         200,
@@ -104,12 +104,12 @@ async def test_paths_can_be_changed_and_taken_away() -> None:
     ]
 
 
-async def test_details_of_any_kind_can_be_told() -> None:
+async def test_details_without_a_json_form_are_reported_as_text() -> None:
     probe = await Probe().ask(app(Health(ready=True, details={"set": {1}})), "/readyz")
     assert probe.body["details"] == {"set": "{1}"}
 
 
-async def test_lifespan_of_a_host_is_accepted() -> None:
+async def test_lifespan_of_a_host_is_acknowledged() -> None:
     probe = Probe("lifespan.startup", "lifespan.shutdown")
     await app()({"type": "lifespan"}, probe.receive, probe.send)
     assert [message["type"] for message in probe.sent] == [

@@ -21,7 +21,7 @@ from zmqio.server.server import Server
 from zmqio.stop_requests import REPEAT_AFTER_S
 
 
-async def test_life_is_start_once_and_close_once() -> None:
+async def test_server_starts_once_and_closes_once() -> None:
     io = Server(adapter=None)
     assert not io.running
     assert io.health().reasons[0].startswith("the server has not started")
@@ -36,14 +36,14 @@ async def test_life_is_start_once_and_close_once() -> None:
     await io.close()
 
 
-async def test_emit_starts_the_server_by_itself() -> None:
+async def test_emit_starts_the_server() -> None:
     io = Server(adapter=None)
     await io.emit("nobody is here")
     assert io.running
     await io.close()
 
 
-async def test_closed_server_does_not_start_again_by_itself() -> None:
+async def test_closed_server_restarts_only_explicitly() -> None:
     io = Server(adapter=None)
     await io.start()
     await io.close()
@@ -56,7 +56,7 @@ async def test_closed_server_does_not_start_again_by_itself() -> None:
 
 
 class CountingFactory(LocalAdapterFactory):
-    """Counts starts and closes, and takes its time to settle."""
+    """Records starts and closes; the tag check waits for `gate`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,21 +73,21 @@ class CountingFactory(LocalAdapterFactory):
         self.calls.append("close")
 
 
-async def test_cancelled_start_leaves_nothing_on_the_bus() -> None:
+async def test_cancelled_start_closes_the_adapter() -> None:
     factory = CountingFactory()
     starting = asyncio.ensure_future(Server(adapter=factory).start())
-    await wait_until(lambda: factory.calls == ["start"], "it starts")
+    await wait_until(lambda: factory.calls == ["start"], "the start")
     starting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await starting
     assert factory.calls == ["start", "close"]
 
 
-async def test_close_during_a_start_waits_for_it_and_closes() -> None:
+async def test_close_during_a_start_waits_and_closes() -> None:
     factory = CountingFactory()
     io = Server(adapter=factory)
     starting = asyncio.ensure_future(io.start())
-    await wait_until(lambda: factory.calls == ["start"], "it starts")
+    await wait_until(lambda: factory.calls == ["start"], "the start")
     closing = asyncio.ensure_future(io.close())
     await asyncio.sleep(0)
     factory.gate.set()
@@ -96,8 +96,8 @@ async def test_close_during_a_start_waits_for_it_and_closes() -> None:
     assert not io.running
 
 
-class HoldingEngine:
-    """Polling clients of a server, without HTTP."""
+class PollingClients:
+    """Polling clients of a server, through ASGI without HTTP."""
 
     def __init__(self, io: Server) -> None:
         self._io = io
@@ -112,14 +112,14 @@ class HoldingEngine:
         return (await http(self._io.engine.handle, "GET", f"EIO=4&transport=polling&sid={sid}")).text
 
 
-FOR_EVER_S = 10_000.0
+LONG_DRAIN_S = 10_000.0
 
 
-async def test_drain_lets_go_of_those_who_are_there_and_refuses_others() -> None:
+async def test_drain_keeps_existing_sessions_and_refuses_new_ones() -> None:
     async with Server(adapter=None) as io:
-        clients = HoldingEngine(io)
+        clients = PollingClients(io)
         sid = await clients.open()
-        closing = asyncio.ensure_future(io.close(drain_s=FOR_EVER_S))
+        closing = asyncio.ensure_future(io.close(drain_s=LONG_DRAIN_S))
         await asyncio.sleep(0)
         assert io.health().reasons == ("the server is shutting down",)
         assert io.health().details["sessions"] == 1
@@ -128,40 +128,40 @@ async def test_drain_lets_go_of_those_who_are_there_and_refuses_others() -> None
         assert not closing.done()
 
         poll = asyncio.ensure_future(clients.get(sid))
-        await io.close(drain_s=0)  # now
+        await io.close(drain_s=0)  # ends the drain
         assert await poll == "1"
         await closing
         assert not io.running
         assert io.health().reasons == ("the server has stopped",)
 
 
-async def test_drain_ends_when_the_last_client_has_gone() -> None:
+async def test_drain_ends_when_the_last_client_has_disconnected() -> None:
     async with Server(adapter=None) as io:
-        sid = await HoldingEngine(io).open()
-        closing = asyncio.ensure_future(io.close(drain_s=FOR_EVER_S))
+        sid = await PollingClients(io).open()
+        closing = asyncio.ensure_future(io.close(drain_s=LONG_DRAIN_S))
         await asyncio.sleep(0)
         io.engine.sessions[sid].end("transport close")  # type: ignore[index]
         await asyncio.wait_for(closing, LIMIT_S)
 
 
-async def test_drain_without_clients_takes_no_time() -> None:
+async def test_drain_without_clients_ends_at_once() -> None:
     async with Server(adapter=None) as io:
-        await asyncio.wait_for(io.close(drain_s=FOR_EVER_S), LIMIT_S)
+        await asyncio.wait_for(io.close(drain_s=LONG_DRAIN_S), LIMIT_S)
 
 
-async def test_close_that_is_cancelled_ends_the_drain() -> None:
+async def test_cancelled_close_ends_the_drain() -> None:
     async with Server(adapter=None) as io:
-        await HoldingEngine(io).open()
-        closing = asyncio.ensure_future(io.close(drain_s=FOR_EVER_S))
+        await PollingClients(io).open()
+        closing = asyncio.ensure_future(io.close(drain_s=LONG_DRAIN_S))
         await asyncio.sleep(0)
         closing.cancel()
-        await asyncio.wait_for(io.close(drain_s=FOR_EVER_S), LIMIT_S)
+        await asyncio.wait_for(io.close(drain_s=LONG_DRAIN_S), LIMIT_S)
         assert not io.running
 
 
-async def test_close_takes_the_drain_from_the_options() -> None:
-    async with Server(adapter=None, drain_s=FOR_EVER_S) as io:
-        await HoldingEngine(io).open()
+async def test_close_uses_the_drain_time_of_the_options() -> None:
+    async with Server(adapter=None, drain_s=LONG_DRAIN_S) as io:
+        await PollingClients(io).open()
         closing = asyncio.ensure_future(io.close())
         await asyncio.sleep(0)
         assert not closing.done()
@@ -170,7 +170,7 @@ async def test_close_takes_the_drain_from_the_options() -> None:
 
 
 @pytest.mark.parametrize("drain_s", [-1, float("nan"), float("inf")])
-async def test_drain_that_cannot_be_closes_nothing(drain_s: float) -> None:
+async def test_invalid_drain_time_closes_nothing(drain_s: float) -> None:
     async with Server(adapter=None) as io:
         with pytest.raises(ValueError, match="drain_s"):
             await io.close(drain_s=drain_s)
@@ -183,52 +183,52 @@ def stop_me() -> None:
 
 @pytest.fixture
 def host() -> Iterator[list[int]]:
-    """A host with a handler for SIGTERM that notes what it hears."""
-    heard: list[int] = []
-    previous = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
-    yield heard
+    """A host with a handler for SIGTERM that records its signals."""
+    received: list[int] = []
+    previous = signal.signal(signal.SIGTERM, lambda number, frame: received.append(number))
+    yield received
     signal.signal(signal.SIGTERM, previous)
 
 
-async def test_host_that_is_told_to_stop_goes_on_until_the_clients_have_gone(host: list[int]) -> None:
-    async with Server(adapter=None, drain_s=FOR_EVER_S) as io:
-        sid = await HoldingEngine(io).open()
+async def test_stop_signal_is_deferred_until_the_clients_have_disconnected(host: list[int]) -> None:
+    async with Server(adapter=None, drain_s=LONG_DRAIN_S) as io:
+        sid = await PollingClients(io).open()
         stop_me()
-        await wait_until(lambda: not io.health().ready, "the drain to begin")
+        await wait_until(lambda: not io.health().ready, "the drain to start")
         assert host == []
         io.engine.sessions[sid].end("transport close")  # type: ignore[index]
-        await wait_until(lambda: host, "the host to hear")
+        await wait_until(lambda: host, "the host to receive the signal")
         assert not io.running
     assert host == [signal.SIGTERM]
 
 
-async def test_host_without_a_drain_hears_at_once(host: list[int]) -> None:
+async def test_stop_signal_reaches_the_host_at_once_without_a_drain(host: list[int]) -> None:
     async with Server(adapter=None) as io:
         stop_me()
         assert host == [signal.SIGTERM]
-        await wait_until(lambda: not io.running, "the end")
+        await wait_until(lambda: not io.running, "the server to close")
 
 
-async def test_second_signal_ends_the_drain_and_the_host_hears_it_at_once(
+async def test_repeated_signal_ends_the_drain_and_reaches_the_host_at_once(
     host: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = time.monotonic()
     monkeypatch.setattr(host_signals, "monotonic", lambda: now)
-    async with Server(adapter=None, drain_s=FOR_EVER_S) as io:
-        await HoldingEngine(io).open()
+    async with Server(adapter=None, drain_s=LONG_DRAIN_S) as io:
+        await PollingClients(io).open()
         stop_me()
-        await wait_until(lambda: not io.health().ready, "the drain to begin")
+        await wait_until(lambda: not io.health().ready, "the drain to start")
         now += REPEAT_AFTER_S
         stop_me()
         assert host == [signal.SIGTERM]
-        await wait_until(lambda: not io.running, "the end")
+        await wait_until(lambda: not io.running, "the server to close")
     assert host == [signal.SIGTERM]
 
 
-async def test_drain_that_the_application_began_holds_a_signal_back_too(host: list[int]) -> None:
+async def test_drain_by_the_application_also_defers_a_signal(host: list[int]) -> None:
     async with Server(adapter=None) as io:
-        await HoldingEngine(io).open()
-        closing = asyncio.ensure_future(io.close(drain_s=FOR_EVER_S))
+        await PollingClients(io).open()
+        closing = asyncio.ensure_future(io.close(drain_s=LONG_DRAIN_S))
         await asyncio.sleep(0)
         stop_me()
         assert host == []
@@ -237,11 +237,13 @@ async def test_drain_that_the_application_began_holds_a_signal_back_too(host: li
     assert host == [signal.SIGTERM]
 
 
-async def test_health_tells_what_was_passed_on_between_nodes() -> None:
+async def test_health_counts_relayed_requests() -> None:
     network = MemoryNetwork()
     one, two = (Server(ClusterAdapterFactory(lambda identity: network.bus())) for _ in range(2))
     async with one, two:
-        await wait_until(lambda: one.adapter.server_count() == two.adapter.server_count() == 2, "both")
+        await wait_until(
+            lambda: one.adapter.server_count() == two.adapter.server_count() == 2, "both nodes to know each other"
+        )
         opened = await http(two.engine.handle, "GET", "EIO=4&transport=polling")
         sid = opened.text.split('"')[3]
         assert (
@@ -253,7 +255,7 @@ async def test_health_tells_what_was_passed_on_between_nodes() -> None:
         assert one.health().details["relay_requests_open"] == one.health().details["sessions_unknown"] == 0
 
 
-async def test_process_that_is_alone_counts_sessions_that_it_does_not_know() -> None:
+async def test_single_process_counts_unknown_sessions() -> None:
     async with Server(None) as io:
         assert (await http(io.engine.handle, "GET", f"EIO=4&transport=polling&sid={'x' * 20}")).status == 400
         assert io.health().details == {"sessions": 0, "sessions_unknown": 1}

@@ -1,10 +1,10 @@
-"""`Members`: what an adapter may ask of the sockets here."""
+"""`NamespaceMembers`: what an adapter may request from the sockets of this process."""
 
 from tests.support.fake_engine import IDENTITY, Stand
 from zmqio.ids import Sid
 
 
-async def test_delivery_passes_unknown_ids_over() -> None:
+async def test_delivery_ignores_unknown_ids() -> None:
     stand = Stand()
     _, session = await stand.connected()
     (sid,) = stand.of("/").sockets
@@ -14,7 +14,7 @@ async def test_delivery_passes_unknown_ids_over() -> None:
     assert session.sent[1:] == ["2[]"]
 
 
-async def test_description_holds_what_other_nodes_may_know() -> None:
+async def test_description_contains_id_node_rooms_data_and_handshake() -> None:
     stand = Stand()
     await stand.connected(auth='{"a":1}')
     (socket,) = stand.of("/").sockets.values()

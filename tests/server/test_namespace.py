@@ -1,4 +1,4 @@
-"""`Namespace`: how a client enters, speaks and leaves, with exact wire texts."""
+"""`Namespace`: how a client enters, sends and leaves, with exact wire texts."""
 
 import asyncio
 from typing import Any
@@ -13,7 +13,7 @@ from zmqio.exceptions import ConnectRefused, RequestTimeoutError
 from zmqio.server.socket import Socket
 
 
-async def test_connect_reaches_the_client_before_what_its_handler_emits() -> None:
+async def test_connect_packet_precedes_events_of_the_connect_handler() -> None:
     stand = Stand()
 
     @stand.of("/").on("connect")
@@ -37,7 +37,7 @@ async def test_auth_payload_reaches_the_connect_handler() -> None:
     assert seen == [({"token": "t"}, "abc")]
 
 
-async def test_refusal_carries_message_and_data_and_drops_what_was_emitted() -> None:
+async def test_refusal_carries_message_and_data_and_drops_queued_events() -> None:
     stand = Stand()
 
     @stand.of("/").on("connect")
@@ -50,7 +50,7 @@ async def test_refusal_carries_message_and_data_and_drops_what_was_emitted() -> 
     await stand.settle()
     assert session.sent == ['4{"message":"not you","data":{"code":7}}']
     assert not stand.of("/").sockets
-    client.message("0")  # and it may try again
+    client.message("0")  # the client may try again
     await stand.settle()
     assert len(session.sent) == 2
 
@@ -74,7 +74,7 @@ async def test_middleware_runs_in_order_and_may_refuse() -> None:
     assert session.sent == ['4{"message":"no"}']
 
 
-async def test_failing_connect_handler_is_logged_and_tells_the_client_nothing_of_it() -> None:
+async def test_failing_connect_handler_is_logged_and_its_error_is_not_sent() -> None:
     stand = Stand()
     stand.of("/").on("connect", lambda socket: 1 / 0)
     client, session = stand.client()
@@ -98,7 +98,7 @@ async def test_result_of_a_handler_acknowledges_the_event(result: Any, answer: s
     assert session.sent[1:] == [answer]
 
 
-async def test_binary_arguments_come_and_go() -> None:
+async def test_binary_arguments_are_received_and_sent() -> None:
     stand = Stand()
     stand.of("/").on("echo", lambda socket, data: data)
     client, session = await stand.connected()
@@ -124,32 +124,32 @@ async def test_events_of_one_client_are_handled_in_order() -> None:
     assert handled == list(range(10))
 
 
-async def test_disconnect_handler_runs_after_the_events_before_it_and_sees_the_rooms() -> None:
-    stand, heard = Stand(), []
+async def test_disconnect_handler_runs_after_earlier_events_and_sees_the_rooms() -> None:
+    stand, calls = Stand(), []
 
     async def slow(socket: Socket) -> None:
         await asyncio.sleep(0)
-        heard.append("event")
+        calls.append("event")
 
     stand.of("/").on("connect", lambda socket: socket.join("lobby"))
     stand.of("/").on("slow", slow)
-    stand.of("/").on("disconnect", lambda socket, reason: heard.append((reason, "lobby" in socket.rooms)))
+    stand.of("/").on("disconnect", lambda socket, reason: calls.append((reason, "lobby" in socket.rooms)))
     client, _ = await stand.connected()
     client.message('2["slow"]')
     client.closed("transport close")
     await stand.settle()
-    assert heard == ["event", ("transport close", True)]
+    assert calls == ["event", ("transport close", True)]
 
 
-async def test_client_that_goes_in_its_connect_handler_gets_its_disconnect_handler_after_it() -> None:
-    stand, heard, gate = Stand(), [], asyncio.Event()
+async def test_disconnect_during_the_connect_handler_runs_the_disconnect_handler_after_it() -> None:
+    stand, calls, gate = Stand(), [], asyncio.Event()
 
     @stand.of("/").on("connect")
     async def connect(socket: Socket) -> None:
         await gate.wait()
-        heard.append("connect done")
+        calls.append("connect done")
 
-    stand.of("/").on("disconnect", lambda socket, reason: heard.append(reason))
+    stand.of("/").on("disconnect", lambda socket, reason: calls.append(reason))
     client, session = stand.client()
     client.message("0")
     await asyncio.sleep(0)
@@ -157,7 +157,7 @@ async def test_client_that_goes_in_its_connect_handler_gets_its_disconnect_handl
     client.closed("transport close")
     gate.set()
     await stand.settle()
-    assert heard == ["connect done", "transport close"]
+    assert calls == ["connect done", "transport close"]
     assert session.sent == []
 
 
@@ -176,7 +176,7 @@ async def test_failing_handler_is_logged_counted_and_does_not_end_the_connection
     assert [entry["event"] for entry in logs] == ["handler_failed"]
 
 
-async def test_wrong_number_of_arguments_is_a_warning_with_both_numbers() -> None:
+async def test_wrong_number_of_arguments_is_logged_with_both_numbers() -> None:
     stand = Stand()
     stand.of("/").on("two", lambda socket, a, b: None)
     client, _ = await stand.connected()
@@ -193,22 +193,22 @@ async def test_reserved_events_cannot_be_handled(event: str) -> None:
         Stand().of("/").on(event)
 
 
-async def test_broadcast_with_ack_gathers_every_answer() -> None:
+async def test_broadcast_with_ack_collects_every_acknowledgement() -> None:
     stand = Stand()
     clients = [await stand.connected() for _ in range(3)]
     asking = asyncio.ensure_future(stand.of("/").timeout(10).emit_with_ack("q", "x"))
-    await wait_until(lambda: all(len(session.sent) == 2 for _, session in clients), "the question is sent")
+    await wait_until(lambda: all(len(session.sent) == 2 for _, session in clients), "the question to be sent")
     for number, (client, session) in enumerate(clients):
         assert session.sent[1] == '20["q","x"]'
         client.message(f"30[{number}]")
     assert await asking == [0, 1, 2]
 
 
-async def test_broadcast_with_ack_keeps_the_answers_that_came() -> None:
+async def test_broadcast_with_ack_reports_partial_acknowledgements() -> None:
     stand = Stand()
     (client, session), _ = [await stand.connected() for _ in range(2)]
     asking = asyncio.ensure_future(stand.of("/").timeout(0.2).emit_with_ack("q"))
-    await wait_until(lambda: len(session.sent) == 2, "the question is sent")
+    await wait_until(lambda: len(session.sent) == 2, "the question to be sent")
     client.message('30["here"]')
     with pytest.raises(RequestTimeoutError) as caught:
         await asking
@@ -216,7 +216,7 @@ async def test_broadcast_with_ack_keeps_the_answers_that_came() -> None:
     assert (caught.value.expected, caught.value.received) == (2, 1)
 
 
-async def test_events_of_one_client_overlap_where_that_is_asked_for() -> None:
+async def test_concurrent_events_of_one_client_overlap() -> None:
     stand, gate, order = Stand(concurrent_events=True), asyncio.Event(), []
 
     @stand.of("/").on("wait")
@@ -239,7 +239,7 @@ async def test_events_of_one_client_overlap_where_that_is_asked_for() -> None:
     assert order == ["open", "wait", "transport close"]
 
 
-async def test_namespace_is_opened_once_however_many_come_at_the_same_time() -> None:
+async def test_concurrent_opens_open_a_namespace_once() -> None:
     opened, gate = [], asyncio.Event()
 
     class Slow(LocalAdapter):
@@ -258,58 +258,58 @@ async def test_namespace_is_opened_once_however_many_come_at_the_same_time() -> 
     assert namespace.is_open
 
 
-async def test_disconnecting_in_the_connect_handler_tells_the_client_both() -> None:
-    stand, heard = Stand(), []
+async def test_disconnect_in_the_connect_handler_sends_connect_and_disconnect() -> None:
+    stand, calls = Stand(), []
     stand.of("/").on("connect", lambda socket: socket.disconnect())
-    stand.of("/").on("disconnect", lambda socket, reason: heard.append(reason))
+    stand.of("/").on("disconnect", lambda socket, reason: calls.append(reason))
     client, session = stand.client()
     client.message("0")
     await stand.settle()
     assert [str(text)[:2] for text in session.sent] == ["0{", "1"]
-    assert heard == ["server namespace disconnect"]
+    assert calls == ["server namespace disconnect"]
 
 
-async def test_disconnect_handler_runs_once_when_the_client_goes_after_an_ack_in_the_connect_handler() -> None:
-    stand, heard, gate = Stand(), [], asyncio.Event()
+async def test_disconnect_after_an_ack_in_the_connect_handler_runs_the_disconnect_handler_once() -> None:
+    stand, calls, gate = Stand(), [], asyncio.Event()
 
     @stand.of("/").on("connect")
     async def connect(socket: Socket) -> None:
         await socket.emit_with_ack("q", timeout=10)
         await gate.wait()
-        heard.append("connect done")
+        calls.append("connect done")
 
-    stand.of("/").on("disconnect", lambda socket, reason: heard.append(reason))
+    stand.of("/").on("disconnect", lambda socket, reason: calls.append(reason))
     client, session = stand.client()
     client.message("0")
-    await wait_until(lambda: len(session.sent) == 2, "the question is sent")
+    await wait_until(lambda: len(session.sent) == 2, "the question to be sent")
     client.message("30[]")
     client.closed("transport close")
     gate.set()
     await stand.settle()
-    assert heard == ["connect done", "transport close"]
+    assert calls == ["connect done", "transport close"]
 
 
-async def test_disconnect_handler_runs_when_the_connect_handler_fails_for_a_client_that_has_gone() -> None:
-    stand, heard, gate = Stand(), [], asyncio.Event()
+async def test_disconnect_handler_runs_when_the_connect_handler_fails_after_a_disconnect() -> None:
+    stand, calls, gate = Stand(), [], asyncio.Event()
 
     @stand.of("/").on("connect")
     async def connect(socket: Socket) -> None:
         await gate.wait()
         await socket.join("lobby")
 
-    stand.of("/").on("disconnect", lambda socket, reason: heard.append(reason))
+    stand.of("/").on("disconnect", lambda socket, reason: calls.append(reason))
     client, _ = stand.client()
     client.message("0")
-    await wait_until(lambda: bool(stand.of("/").is_open and stand.of("/").sockets), "the handler runs")
+    await wait_until(lambda: bool(stand.of("/").is_open and stand.of("/").sockets), "the handler to run")
     client.closed("ping timeout")
     gate.set()
     with capture_logs() as logs:
         await stand.settle()
-    assert heard == ["ping timeout"]
+    assert calls == ["ping timeout"]
     assert [entry["log_level"] for entry in logs if entry["event"] == "connect_handler_failed"] == ["debug"]
 
 
-async def test_rooms_joined_in_middleware_are_left_when_the_client_is_refused() -> None:
+async def test_refused_client_leaves_rooms_that_middleware_joined() -> None:
     stand = Stand()
 
     @stand.of("/").use
@@ -323,13 +323,13 @@ async def test_rooms_joined_in_middleware_are_left_when_the_client_is_refused() 
     assert await stand.of("/").rooms() == set()
 
 
-async def test_what_is_held_for_a_slow_connect_handler_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_packets_queued_for_a_slow_connect_handler_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("zmqio.server.socket.MAX_QUEUED_PACKETS", 5)
     stand, gate = Stand(), asyncio.Event()
     stand.of("/").on("connect", lambda socket: gate.wait())
     client, session = stand.client()
     client.message("0")
-    await wait_until(lambda: bool(stand.of("/").is_open and stand.of("/").sockets), "the handler runs")
+    await wait_until(lambda: bool(stand.of("/").is_open and stand.of("/").sockets), "the handler to run")
     for number in range(5):
         await stand.of("/").emit("n", number)
         await stand.of("/").volatile.emit("v", number)
@@ -340,7 +340,7 @@ async def test_what_is_held_for_a_slow_connect_handler_is_bounded(monkeypatch: p
     await stand.settle()
 
 
-async def test_ack_behind_more_events_than_may_wait_is_still_read() -> None:
+async def test_ack_behind_more_events_than_the_limit_is_still_read() -> None:
     stand, answers = Stand(max_pending_events=2), []
 
     @stand.of("/").on("ask")
@@ -350,7 +350,7 @@ async def test_ack_behind_more_events_than_may_wait_is_still_read() -> None:
     stand.of("/").on("move", lambda socket: None)
     client, session = await stand.connected()
     client.message('2["ask"]')
-    await wait_until(lambda: len(session.sent) == 2, "the question is sent")
+    await wait_until(lambda: len(session.sent) == 2, "the question to be sent")
     for _ in range(10):
         assert client.message('2["move"]') is None
     client.message('30["yes"]')

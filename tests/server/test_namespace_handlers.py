@@ -1,4 +1,4 @@
-"""`NamespaceHandlers`: methods as handlers."""
+"""`NamespaceHandlers`: methods as event handlers."""
 
 import re
 
@@ -11,16 +11,16 @@ from zmqio.server.socket import Socket
 
 
 class Chat(NamespaceHandlers):
-    """A chat."""
+    """Handlers of each supported kind."""
 
     def __init__(self) -> None:
-        self.heard: list[object] = []
+        self.calls: list[object] = []
 
     async def on_connect(self, socket: Socket, auth: object) -> None:
-        self.heard.append(("connect", auth))
+        self.calls.append(("connect", auth))
 
     def on_disconnect(self, socket: Socket, reason: str) -> None:
-        self.heard.append(reason)
+        self.calls.append(reason)
 
     async def on_snake_case(self, socket: Socket, text: str) -> str:
         await self.namespace.emit("said", text)
@@ -31,7 +31,7 @@ class Chat(NamespaceHandlers):
         return "spaces"
 
     def not_for_clients(self, socket: Socket) -> None:
-        self.heard.append("never")
+        self.calls.append("never")
 
 
 async def test_methods_handle_the_events_of_their_namespace() -> None:
@@ -46,10 +46,10 @@ async def test_methods_handle_the_events_of_their_namespace() -> None:
     client.closed("transport close")
     await stand.settle()
     assert session.sent[1:] == ['2/chat,["said","x"]', '3/chat,1["X"]', '3/chat,2["spaces"]']
-    assert chat.heard == [("connect", {"a": 1}), "transport close"]
+    assert chat.calls == [("connect", {"a": 1}), "transport close"]
 
 
-def test_server_registers_them_for_a_name_or_a_rule() -> None:
+def test_server_registers_an_object_for_a_name_or_a_rule() -> None:
     io, chat, rooms = Server(adapter=None), Chat(), Chat()
     io.register("/chat", chat)
     assert chat.namespace is io.of("/chat")
@@ -58,14 +58,14 @@ def test_server_registers_them_for_a_name_or_a_rule() -> None:
         _ = rooms.namespace
 
 
-def test_mistakes_are_told_at_registration() -> None:
+def test_mistakes_are_reported_at_registration() -> None:
     class Reserved(NamespaceHandlers):
         def on_connect_error(self, socket: Socket) -> None: ...
 
     io, chat = Server(adapter=None), Chat()
     with pytest.raises(RuntimeError, match="not registered"):
         _ = chat.namespace
-    with pytest.raises(ValueError, match="no method for an event"):
+    with pytest.raises(ValueError, match="no handler methods"):
         io.register("/a", NamespaceHandlers())
     with pytest.raises(ValueError, match="reserved"):
         io.register("/b", Reserved())

@@ -1,4 +1,4 @@
-"""`Namespaces`: the table, and that clients cannot fill the memory with it."""
+"""`Namespaces`: lookup, and the limits that keep clients from filling the memory."""
 
 import gc
 import re
@@ -19,7 +19,7 @@ def room_stand(**options: Any) -> tuple[DynamicStand, ParentNamespace]:
     return stand, stand.table.parent(ANY)
 
 
-async def test_empty_child_stays_where_nothing_else_is_asked_for() -> None:
+async def test_empty_child_is_kept_by_default() -> None:
     stand, parent = room_stand()
     client, _ = await stand.enter("/a")
     child = parent.children["/a"]
@@ -29,7 +29,7 @@ async def test_empty_child_stays_where_nothing_else_is_asked_for() -> None:
     assert (stand.opened, stand.closed) == (["/a"], [])
 
 
-async def test_empty_child_is_closed_on_request_and_opened_again_for_the_next_client() -> None:
+async def test_cleanup_closes_an_empty_child_and_the_next_client_reopens_it() -> None:
     stand, parent = room_stand(cleanup_empty_child_namespaces=True)
     (one, _), (two, _) = await stand.enter("/a"), await stand.enter("/a")
     await stand.leave(one)
@@ -41,14 +41,14 @@ async def test_empty_child_is_closed_on_request_and_opened_again_for_the_next_cl
     assert stand.opened == ["/a", "/a"]
 
 
-async def test_child_that_refused_its_only_client_is_closed_too() -> None:
+async def test_cleanup_closes_a_child_that_refused_its_only_client() -> None:
     stand, parent = room_stand(cleanup_empty_child_namespaces=True)
     parent.use(lambda socket: 1 / 0)
     await stand.enter("/a")
     assert (list(parent.children), stand.closed) == ([], ["/a"])
 
 
-async def test_many_names_leave_a_bounded_number_of_empty_children() -> None:
+async def test_number_of_empty_children_is_limited() -> None:
     stand, parent = room_stand(max_empty_child_namespaces=3)
     stay, _ = await stand.enter("/stay")
     made = []
@@ -64,7 +64,7 @@ async def test_many_names_leave_a_bounded_number_of_empty_children() -> None:
     assert [child.name for reference in made if (child := reference()) is not None] == ["/n17", "/n18", "/n19"]
 
 
-async def test_child_with_a_handler_of_its_own_is_never_closed() -> None:
+async def test_child_with_its_own_handler_is_never_closed() -> None:
     stand, parent = room_stand(cleanup_empty_child_namespaces=True, max_empty_child_namespaces=1)
     stand.table.get_or_create("/mine").on("x", lambda socket: None)
     for name in ("/mine", "/a", "/b"):
@@ -73,7 +73,7 @@ async def test_child_with_a_handler_of_its_own_is_never_closed() -> None:
     assert list(parent.children) == ["/mine"]
 
 
-async def test_closed_child_that_is_still_held_is_the_same_when_it_comes_back() -> None:
+async def test_closed_child_that_is_still_referenced_is_reused() -> None:
     stand, parent = room_stand(cleanup_empty_child_namespaces=True)
     client, _ = await stand.enter("/a")
     held = stand.table.get_or_create("/a")
@@ -87,13 +87,13 @@ async def test_closed_child_that_is_still_held_is_the_same_when_it_comes_back() 
 
 
 @pytest.mark.parametrize("name", ["/" + "a" * MAX_DYNAMIC_NAME, "/a\nb", "/a\x00", "/\ud800"])
-async def test_name_that_is_too_long_or_unspeakable_is_invalid(name: str) -> None:
+async def test_name_that_is_too_long_or_not_printable_is_invalid(name: str) -> None:
     stand, _ = room_stand()
     assert await stand.table.find(name, None) is None
     assert await stand.table.find("/" + "a" * (MAX_DYNAMIC_NAME - 1), None) is not None
 
 
-async def test_name_that_exists_comes_before_every_rule() -> None:
+async def test_existing_namespace_takes_precedence_over_rules() -> None:
     stand = DynamicStand()
     fixed = stand.table.get_or_create("/fixed")
     stand.table.parent(lambda name, auth: False)
@@ -101,7 +101,7 @@ async def test_name_that_exists_comes_before_every_rule() -> None:
     assert await stand.table.find("/other", None) is None
 
 
-async def test_what_is_no_rule_is_refused() -> None:
+async def test_invalid_rule_is_refused() -> None:
     for rule in (7, re.compile(b"x")):
         with pytest.raises(TypeError, match="not a string"):
             DynamicStand().table.parent(rule)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""`Operations`: a namespace offers every operation by its own name."""
+"""`Operations`: a namespace offers every operation directly."""
 
 from tests.support.fake_engine import Stand
 
@@ -16,7 +16,7 @@ async def test_short_forms_reach_every_socket() -> None:
     assert session.sent[1:] == [f'2["{name}"]' for name in "abcdef"]
 
 
-async def test_sockets_rooms_and_count_of_a_single_process() -> None:
+async def test_operations_of_a_single_process() -> None:
     stand = Stand()
     await stand.connected()
     namespace = stand.of("/")
@@ -30,7 +30,7 @@ async def test_sockets_rooms_and_count_of_a_single_process() -> None:
     assert not namespace.sockets
 
 
-async def test_operations_open_the_namespace_themselves() -> None:
+async def test_operations_open_the_namespace() -> None:
     await Stand().of("/new").emit("nobody is here")
     await Stand().of("/new").server_side_emit("nobody either")
     assert await Stand().of("/new").server_side_emit_with_ack("nobody either") == []

@@ -1,4 +1,4 @@
-"""`ParentNamespace`: what holds for all children, over a fake engine."""
+"""`ParentNamespace`: registrations and emits for all children, over a fake engine."""
 
 import re
 from typing import Any
@@ -17,7 +17,7 @@ ROOM = re.compile(r"^/room-\d+$")
 
 
 async def test_handlers_and_middleware_apply_to_every_child() -> None:
-    stand, heard = DynamicStand(), []
+    stand, calls = DynamicStand(), []
     parent = stand.table.parent(ROOM)
 
     @parent.use
@@ -25,9 +25,9 @@ async def test_handlers_and_middleware_apply_to_every_child() -> None:
         if socket.handshake.auth == {"no": 1}:
             raise ConnectRefused("not you")
 
-    parent.on("connect", lambda socket: heard.append(("connect", socket.namespace)))
+    parent.on("connect", lambda socket: calls.append(("connect", socket.namespace)))
     parent.on("say", lambda socket, text: text.upper())
-    parent.on("disconnect", lambda socket, reason: heard.append(("disconnect", socket.namespace)))
+    parent.on("disconnect", lambda socket, reason: calls.append(("disconnect", socket.namespace)))
     client, session = await stand.enter("/room-1")
     client.message('2/room-1,7["say","x"]')
     await stand.settle()
@@ -36,7 +36,7 @@ async def test_handlers_and_middleware_apply_to_every_child() -> None:
     _, refused = await stand.enter("/room-3", '{"no":1}')
     assert session.sent[1:] == ['3/room-1,7["X"]']
     assert refused.sent == ['4/room-3,{"message":"not you"}']
-    assert heard == [("connect", "/room-1"), ("disconnect", "/room-1"), ("connect", "/room-2")]
+    assert calls == [("connect", "/room-1"), ("disconnect", "/room-1"), ("connect", "/room-2")]
 
 
 @pytest.mark.parametrize("name", ["/room-x", "/", "/room-1/2", "/other"])
@@ -48,7 +48,7 @@ async def test_name_that_no_rule_allows_is_invalid(name: str) -> None:
     assert len(stand.table) == 0
 
 
-async def test_function_gets_name_and_auth_and_is_asked_for_each_client() -> None:
+async def test_rule_function_receives_name_and_auth_of_each_client() -> None:
     stand, asked = DynamicStand(), []
 
     async def rule(name: str, auth: Any) -> bool:
@@ -64,7 +64,7 @@ async def test_function_gets_name_and_auth_and_is_asked_for_each_client() -> Non
     assert list(parent.children) == ["/any"]
 
 
-async def test_rule_that_raises_says_no_and_the_next_one_is_asked() -> None:
+async def test_rule_that_raises_rejects_and_the_next_rule_is_evaluated() -> None:
     stand = DynamicStand()
     stand.table.parent(lambda name, auth: 1 / 0)
     second = stand.table.parent(lambda name, auth: True)
@@ -74,7 +74,7 @@ async def test_rule_that_raises_says_no_and_the_next_one_is_asked() -> None:
     assert [entry["event"] for entry in logs if entry["log_level"] == "error"] == ["namespace_rule_failed"]
 
 
-async def test_emit_reaches_every_child_and_only_its_rooms_where_asked() -> None:
+async def test_emit_reaches_every_child_and_respects_rooms() -> None:
     stand = DynamicStand()
     parent = stand.table.parent(ROOM)
     parent.on("join", lambda socket, room: socket.join(room))
@@ -88,7 +88,7 @@ async def test_emit_reaches_every_child_and_only_its_rooms_where_asked() -> None
     assert second.sent[1:] == ['2/room-2,["a",1]', '2/room-2,["c"]']
 
 
-async def test_emit_goes_on_where_one_child_fails_and_tells_it() -> None:
+async def test_emit_continues_after_a_failing_child_and_raises_its_error() -> None:
     class Cut(LocalAdapter):
         async def broadcast(self, frames: Frames, target: Target) -> None:
             await super().broadcast(frames, target)

@@ -1,12 +1,12 @@
-"""`Registry` alone: what a child inherits, and what it has of its own."""
+"""`Registry`: inherited and own functions of a child."""
 
 import pytest
 
 from zmqio.server.registry import Registration, Registry
 
 
-class Place(Registration):
-    """Something to register with."""
+class RegistrationOnly(Registration):
+    """An object with a registry."""
 
     def __init__(self, inherited: Registry | None = None) -> None:
         self._registry = Registry("/x", inherited)
@@ -16,9 +16,9 @@ class Place(Registration):
         return self._registry
 
 
-def test_child_inherits_also_what_comes_later_and_may_have_its_own() -> None:
-    parent = Place()
-    child = Place(parent.registry)
+def test_child_inherits_later_registrations_and_may_override_them() -> None:
+    parent = RegistrationOnly()
+    child = RegistrationOnly(parent.registry)
     parent.on("a", lambda socket: "parent")
     parent.on("b", lambda socket: "parent")
     assert not child.registry.used
@@ -29,12 +29,12 @@ def test_child_inherits_also_what_comes_later_and_may_have_its_own() -> None:
 
 
 def test_middleware_and_listeners_of_the_parent_come_first() -> None:
-    parent, heard = Place(), []
-    child = Place(parent.registry)
+    parent, calls = RegistrationOnly(), []
+    child = RegistrationOnly(parent.registry)
     child.use(lambda socket: None)
-    parent.use(lambda socket: heard.append("parent"))
+    parent.use(lambda socket: calls.append("parent"))
     child.registry.middleware[0](None)  # type: ignore[arg-type]
-    assert (heard, len(child.registry.middleware), len(parent.registry.middleware)) == (["parent"], 2, 1)
+    assert (calls, len(child.registry.middleware), len(parent.registry.middleware)) == (["parent"], 2, 1)
     child.on_any(lambda *_: None)
     parent.on_any(print)
     assert child.registry.any_listeners[0] is print
@@ -42,15 +42,15 @@ def test_middleware_and_listeners_of_the_parent_come_first() -> None:
 
 
 async def test_room_and_server_side_listeners_are_inherited() -> None:
-    parent, heard = Place(), []
-    child = Place(parent.registry)
-    parent.on_room("create-room")(heard.append)
-    parent.on_server_side("sum")(lambda a, b: heard.append(a + b))
+    parent, calls = RegistrationOnly(), []
+    child = RegistrationOnly(parent.registry)
+    parent.on_room("create-room")(calls.append)
+    parent.on_server_side("sum")(lambda a, b: calls.append(a + b))
     child.registry.listeners.room_event("create-room", "r", None)
     await child.registry.listeners.server_side_event(["sum", 1, 2], None)
-    assert heard == ["r", 3]
+    assert calls == ["r", 3]
 
 
-def test_reserved_name_is_refused_where_it_is_decorated() -> None:
+def test_reserved_event_is_refused_by_the_decorator() -> None:
     with pytest.raises(ValueError, match="reserved"):
-        Place().on("disconnecting")
+        RegistrationOnly().on("disconnecting")

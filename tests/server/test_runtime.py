@@ -1,4 +1,4 @@
-"""`Runtime`: the parts that one process has once."""
+"""`Runtime`: shared parts, and the check of the event loop."""
 
 import asyncio
 import threading
@@ -8,7 +8,7 @@ import pytest
 from tests.support.fake_engine import Stand
 
 
-async def test_namespaces_of_a_server_share_the_fifo_of_broadcasts_and_the_tasks() -> None:
+async def test_each_runtime_has_its_own_fanout_and_tasks() -> None:
     stand = Stand()
     other = Stand()
     assert stand.runtime.fanout is not other.runtime.fanout
@@ -16,7 +16,7 @@ async def test_namespaces_of_a_server_share_the_fifo_of_broadcasts_and_the_tasks
     assert not stand.runtime.fanout.busy
 
 
-async def test_use_from_another_thread_is_an_error_that_names_the_emitter() -> None:
+async def test_use_from_another_thread_raises_and_names_the_emitter() -> None:
     stand = Stand()
     stand.runtime.check_loop()
     caught: list[BaseException] = []
@@ -32,7 +32,7 @@ async def test_use_from_another_thread_is_an_error_that_names_the_emitter() -> N
     assert len(caught) == 1
 
 
-def test_use_from_another_loop_of_the_same_thread_is_an_error_too() -> None:
+def test_use_from_another_loop_of_the_same_thread_raises() -> None:
     async def make() -> Stand:
         return Stand()
 

@@ -1,4 +1,4 @@
-"""`EmitOptions`: flags for one event to one client."""
+"""`EmitOptions`: options of one event to one client."""
 
 import asyncio
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ from zmqio.server.socket import Socket
 
 
 class Recorder:
-    """A socket that keeps what it is asked for."""
+    """A socket that records its calls."""
 
     def __init__(self) -> None:
         self.emitted: list[tuple[str, tuple[Any, ...], bool]] = []
-        self.asked: list[float | None] = []
+        self.timeouts: list[float | None] = []
 
     @property
     def broadcast(self) -> Broadcast:
@@ -28,19 +28,19 @@ class Recorder:
         self.emitted.append((event, tuple(args), volatile))
 
     async def emit_with_ack(self, event: str, *args: Any, timeout: float | None = None) -> Any:
-        self.asked.append(timeout)
+        self.timeouts.append(timeout)
 
 
-async def test_flags_reach_the_socket_and_steps_make_new_values() -> None:
+async def test_options_reach_the_socket_and_steps_return_new_values() -> None:
     recorder = Recorder()
     start = EmitOptions(recorder)
-    flagged = start.volatile.compress(False).timeout(5)
-    await flagged.emit("x", 1)
+    chained = start.volatile.compress(False).timeout(5)
+    await chained.emit("x", 1)
     await start.emit("y")
-    await flagged.emit_with_ack("q")
+    await chained.emit_with_ack("q")
     await start.emit_with_ack("q")
     assert recorder.emitted == [("x", (1,), True), ("y", (), False)]
-    assert recorder.asked == [5, None]
+    assert recorder.timeouts == [5, None]
 
 
 async def test_timeout_of_a_socket_limits_the_wait_for_its_acknowledgement() -> None:
@@ -55,7 +55,7 @@ async def test_timeout_of_a_socket_limits_the_wait_for_its_acknowledgement() -> 
     assert await asking == "yes"
 
 
-async def test_flags_go_on_into_a_broadcast_that_leaves_the_socket_out() -> None:
+async def test_options_apply_to_a_broadcast_that_excludes_the_socket() -> None:
     stand = Stand()
     sessions = [(await stand.connected())[1] for _ in range(3)]
     sockets: list[Socket] = list(stand.of("/").sockets.values())

@@ -16,23 +16,23 @@ from zmqio.server.server import Server
 GAP = BusGap(NodeId("tag1AAAAAAAAAAA"), first=5, last=9, messages=2, reason="older than the ring")
 
 
-def test_unknown_option_is_refused_with_those_that_exist() -> None:
+def test_unknown_option_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ConfigError, match=r"unknown option ping_interval; the options are .*ping_interval_s"):
         Server(adapter=None, ping_interval=5)
 
 
 @pytest.mark.parametrize("adapter", ["redis://localhost", 7, ""])
-def test_adapter_that_cannot_work_is_refused_at_once(adapter: Any) -> None:
+def test_invalid_adapter_is_refused_at_once(adapter: Any) -> None:
     with pytest.raises(ConfigError):
         Server(adapter=adapter)
 
 
-def test_node_tag_that_cannot_work_is_refused_at_once() -> None:
+def test_invalid_node_tag_is_refused_at_once() -> None:
     with pytest.raises(ConfigError, match="exactly 4 characters"):
         Server(adapter=None, node_tag="node-1")
 
 
-def test_namespace_names() -> None:
+def test_namespace_names_are_normalized_and_checked() -> None:
     io = Server(adapter=None)
     assert io.of("chat") is io.of("/chat")
     for name in ("/a,b", "/a?b", "/a\0b"):
@@ -40,17 +40,17 @@ def test_namespace_names() -> None:
             io.of(name)
 
 
-def test_node_event_that_does_not_exist_names_those_that_do() -> None:
+def test_unknown_node_event_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match="'joined' and 'left'"):
         Server(adapter=None).on_node("gone")
 
 
-async def test_configured_tag_begins_every_id() -> None:
+async def test_node_id_starts_with_the_configured_tag() -> None:
     async with Server(adapter=None, node_tag="wrk1") as io:
         assert io.node_id.startswith("wrk1")
 
 
-async def test_subclass_of_an_adapter_is_used_for_every_namespace() -> None:
+async def test_adapter_subclass_is_used_for_every_namespace() -> None:
     made = []
 
     class Recording(LocalAdapter):
@@ -69,13 +69,13 @@ async def test_gaps_that_the_adapter_reports_reach_the_application() -> None:
         async def start(self, identity: Identity, events: NodeEvents) -> None:
             events.bus_gap(GAP)
 
-    io, heard = Server(adapter=Losing()), []
-    io.on_bus_gap(heard.append)
+    io, received = Server(adapter=Losing()), []
+    io.on_bus_gap(received.append)
     async with io:
-        assert heard == [GAP]
+        assert received == [GAP]
 
 
-async def test_running_server_is_of_no_use_to_another_event_loop() -> None:
+async def test_running_server_cannot_be_used_from_another_event_loop() -> None:
     async with Server(adapter=None) as io:
 
         def elsewhere() -> None:
@@ -87,7 +87,7 @@ async def test_running_server_is_of_no_use_to_another_event_loop() -> None:
         await asyncio.to_thread(elsewhere)
 
 
-async def test_rules_for_names_give_parents() -> None:
+async def test_rule_returns_a_parent_namespace() -> None:
     io = Server(adapter=None)
     parent = io.of(re.compile(r"^/room-\d+$"))
     assert io.of(re.compile(r"^/room-\d+$")) is parent

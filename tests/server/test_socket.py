@@ -13,14 +13,14 @@ from zmqio.server.fanout import FanOut
 from zmqio.server.socket import Socket
 
 
-async def one(stand: Stand) -> tuple[Socket, Client, FakeSession]:
+async def connect_one(stand: Stand) -> tuple[Socket, Client, FakeSession]:
     client, session = await stand.connected()
     *_, socket = stand.of("/").sockets.values()
     return socket, client, session
 
 
-async def test_rooms_hold_the_own_id_and_what_was_joined() -> None:
-    socket, _, _ = await one(Stand())
+async def test_rooms_contain_the_own_id_and_the_joined_rooms() -> None:
+    socket, _, _ = await connect_one(Stand())
     await socket.join("a", "b")
     assert socket.rooms == {socket.id, "a", "b"}
     await socket.leave("a", "never joined")
@@ -28,20 +28,20 @@ async def test_rooms_hold_the_own_id_and_what_was_joined() -> None:
 
 
 async def test_room_name_with_a_nul_is_refused_before_anything_changes() -> None:
-    socket, _, _ = await one(Stand())
+    socket, _, _ = await connect_one(Stand())
     with pytest.raises(TopicError):
         await socket.join("good", "ba\0d")
     assert socket.rooms == {socket.id}
 
 
 async def test_emit_writes_text_and_attachments() -> None:
-    socket, _, session = await one(Stand())
+    socket, _, session = await connect_one(Stand())
     await socket.emit("news", {"a": 1}, b"\x01")
     assert session.sent[1:] == ['51-["news",{"a":1},{"_placeholder":true,"num":0}]', b"\x01"]
 
 
 async def test_acknowledgement_of_the_client_is_returned() -> None:
-    socket, client, session = await one(Stand())
+    socket, client, session = await connect_one(Stand())
     asking = asyncio.ensure_future(socket.emit_with_ack("q", timeout=10))
     await asyncio.sleep(0)
     assert session.sent[-1] == '20["q"]'
@@ -49,14 +49,14 @@ async def test_acknowledgement_of_the_client_is_returned() -> None:
     assert await asking == "yes"
 
 
-async def test_no_acknowledgement_in_time_is_a_timeout() -> None:
-    socket, _, _ = await one(Stand())
+async def test_missing_acknowledgement_is_a_timeout() -> None:
+    socket, _, _ = await connect_one(Stand())
     with pytest.raises(RequestTimeoutError):
         await socket.emit_with_ack("q", timeout=0.01)
 
 
-async def test_client_that_goes_ends_the_wait_for_its_acknowledgement() -> None:
-    socket, client, _ = await one(Stand())
+async def test_disconnect_ends_the_wait_for_an_acknowledgement() -> None:
+    socket, client, _ = await connect_one(Stand())
     asking = asyncio.ensure_future(socket.emit_with_ack("q"))
     await asyncio.sleep(0)
     client.closed("transport close")
@@ -76,17 +76,17 @@ async def test_ack_can_be_awaited_in_the_connect_handler() -> None:
 
     client, session = stand.client()
     client.message("0")
-    await wait_until(lambda: len(session.sent) == 3, "the question is sent")
+    await wait_until(lambda: len(session.sent) == 3, "the question to be sent")
     assert [str(text)[:2] for text in session.sent] == ["0{", '2["'[:2], "20"]
     client.message('30["yes"]')
     await stand.settle()
     assert answers == ["yes"]
 
 
-async def test_broadcast_leaves_the_sender_out() -> None:
+async def test_broadcast_of_a_socket_excludes_the_sender() -> None:
     stand = Stand()
-    socket, _, mine = await one(stand)
-    other, _, theirs = await one(stand)
+    socket, _, mine = await connect_one(stand)
+    other, _, theirs = await connect_one(stand)
     await other.join("r")
     await socket.join("r")
     await socket.broadcast.emit("x")
@@ -96,9 +96,9 @@ async def test_broadcast_leaves_the_sender_out() -> None:
     assert theirs.sent[1:] == ['2["x"]', '2["y"]']
 
 
-async def test_gone_socket_neither_gets_nor_joins_anything() -> None:
+async def test_disconnected_socket_neither_receives_nor_joins() -> None:
     stand = Stand()
-    socket, _, session = await one(stand)
+    socket, _, session = await connect_one(stand)
     await socket.join("r")
     await socket.disconnect()
     sent = list(session.sent)
@@ -114,7 +114,7 @@ async def test_gone_socket_neither_gets_nor_joins_anything() -> None:
 async def test_direct_emit_does_not_overtake_a_broadcast_in_slices() -> None:
     stand = Stand()
     stand.runtime.fanout = FanOut(broadcast_frames, slice_members=1)
-    sockets = [await one(stand) for _ in range(5)]
+    sockets = [await connect_one(stand) for _ in range(5)]
     await stand.of("/").emit("broadcast")
     for socket, _, _ in sockets:
         await socket.emit("direct")
@@ -123,8 +123,8 @@ async def test_direct_emit_does_not_overtake_a_broadcast_in_slices() -> None:
 
 
 @pytest.mark.parametrize("use", ["emit", "emit_with_ack", "join", "leave"])
-async def test_use_from_another_event_loop_is_an_error_that_names_the_emitter(use: str) -> None:
-    socket, _, session = await one(Stand())
+async def test_use_from_another_event_loop_raises_and_names_the_emitter(use: str) -> None:
+    socket, _, session = await connect_one(Stand())
 
     def elsewhere() -> None:
         with pytest.raises(RuntimeError, match=r"zmqio\.Emitter"):
@@ -135,7 +135,7 @@ async def test_use_from_another_event_loop_is_an_error_that_names_the_emitter(us
 
 
 async def test_reserved_event_is_refused_before_anything_is_sent() -> None:
-    socket, _, session = await one(Stand())
+    socket, _, session = await connect_one(Stand())
     for sending in (socket.emit, socket.emit_with_ack, socket.volatile.emit):
         with pytest.raises(PacketError, match="reserved"):
             await sending("disconnect")

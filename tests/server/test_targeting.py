@@ -1,4 +1,4 @@
-"""`Targeting` alone: steps add up, and never change what they start from."""
+"""`Targeting`: steps accumulate and never change their starting point; names are checked."""
 
 import pytest
 
@@ -7,8 +7,8 @@ from zmqio.exceptions import PacketError, TopicError
 from zmqio.server.targeting import Targeting, check_event, room_names
 
 
-class Aim(Targeting):
-    """Shows its target."""
+class ShownTarget(Targeting):
+    """An operation that exposes its target."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
@@ -17,18 +17,18 @@ class Aim(Targeting):
     def target(self) -> Target:
         return self._target
 
-    def _with(self, target: Target) -> "Aim":
-        return Aim(target)
+    def _with(self, target: Target) -> "ShownTarget":
+        return ShownTarget(target)
 
 
-def test_steps_add_up_and_make_new_values() -> None:
-    start = Aim(Target())
-    aim = start.to("a").in_("b", "c").except_("d").local.volatile.compress(False)
-    assert aim.target == Target(frozenset("abc"), frozenset("d"), local=True, volatile=True)
+def test_steps_accumulate_and_return_new_values() -> None:
+    start = ShownTarget(Target())
+    operation = start.to("a").in_("b", "c").except_("d").local.volatile.compress(False)
+    assert operation.target == Target(frozenset("abc"), frozenset("d"), local=True, volatile=True)
     assert start.target == Target()
 
 
-def test_names_that_cannot_be_rooms_are_refused() -> None:
+def test_invalid_room_names_are_refused() -> None:
     with pytest.raises(TopicError):
         room_names(["a\0"])
     with pytest.raises(TypeError, match="not a string"):
@@ -36,6 +36,6 @@ def test_names_that_cannot_be_rooms_are_refused() -> None:
 
 
 @pytest.mark.parametrize("event", ["connect", "disconnect", "connect_error", 7])
-def test_event_names_that_clients_would_not_take_are_refused(event: object) -> None:
+def test_event_names_that_clients_reject_are_refused(event: object) -> None:
     with pytest.raises(PacketError):
         check_event(event)  # type: ignore[arg-type]

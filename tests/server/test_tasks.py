@@ -1,4 +1,4 @@
-"""`Tasks` alone."""
+"""`Tasks`: running, closing, and errors."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 from zmqio.server.tasks import Tasks
 
 
-async def test_close_waits_for_what_runs() -> None:
+async def test_close_waits_for_running_tasks() -> None:
     tasks, done = Tasks(), []
 
     async def work() -> None:
@@ -20,7 +20,7 @@ async def test_close_waits_for_what_runs() -> None:
     assert len(tasks) == 0
 
 
-async def test_close_cancels_what_does_not_end_and_says_so() -> None:
+async def test_close_cancels_and_logs_tasks_that_do_not_end() -> None:
     tasks = Tasks()
     task = tasks.spawn(asyncio.sleep(1000))
     with capture_logs() as logs:
@@ -30,7 +30,7 @@ async def test_close_cancels_what_does_not_end_and_says_so() -> None:
     assert logs[0]["count"] == 1
 
 
-async def test_error_is_logged_once_and_ends_only_its_task() -> None:
+async def test_error_is_logged_once_and_affects_only_its_task() -> None:
     tasks = Tasks()
 
     async def fail() -> None:
@@ -43,6 +43,6 @@ async def test_error_is_logged_once_and_ends_only_its_task() -> None:
     assert [entry["event"] for entry in logs] == ["task_failed"]
 
 
-async def test_task_may_close_its_own_owner() -> None:
+async def test_task_may_close_its_own_set() -> None:
     tasks = Tasks()
     await tasks.spawn(tasks.close(10))

@@ -1,4 +1,4 @@
-"""`TypedEvent` at run time; what a type checker makes of it is in tests/typing."""
+"""`TypedEvent` at run time; tests/typing covers what type checkers report."""
 
 import asyncio
 
@@ -39,6 +39,6 @@ async def test_typed_event_is_handled_sent_and_acknowledged_under_its_name() -> 
     ]
 
 
-async def test_values_by_name_are_refused() -> None:
+async def test_keyword_arguments_are_refused() -> None:
     with pytest.raises(TypeError, match="give number by position"):
         await said.emit(Stand().of("/"), "x", number=1)

@@ -1,4 +1,4 @@
-"""Uses of the public API that have to type-check under `mypy --strict`; never run."""
+"""Uses of the public API that must type-check under `mypy --strict`; never run."""
 
 import re
 from collections.abc import Awaitable, Mapping, Sequence
@@ -29,7 +29,7 @@ async def chat_message(socket: zmqio.Socket, text: str) -> str:
 @io.use
 async def authenticate(socket: zmqio.Socket) -> None:
     if socket.handshake.query.get("token") != "t":
-        raise zmqio.ConnectRefused("who are you?")
+        raise zmqio.ConnectRefused("unknown token")
 
 
 @io.on_server_side("sum")
@@ -98,20 +98,20 @@ async def enter_room(socket: zmqio.Socket) -> None:
     print(children)
 
 
-# What hangs on one socket.
+# Middleware and listeners of one socket.
 @io.on("connected too")
-async def taps(socket: zmqio.Socket) -> None:
+async def socket_listeners(socket: zmqio.Socket) -> None:
     @socket.use
     async def check(event: str, args: list[Any]) -> None:
         if not args:
             raise PermissionError(event)
 
     @socket.on_any
-    def heard(event: str, *args: Any) -> None:
+    def listener(event: str, *args: Any) -> None:
         print(event, args)
 
-    socket.on_any_outgoing(heard)
-    socket.off_any(heard)
+    socket.on_any_outgoing(listener)
+    socket.off_any(listener)
     await socket.volatile.emit("position", 1, 2)
     await socket.timeout(5).emit_with_ack("question")
     await socket.compress(False).to("lobby").emit("x")
@@ -137,7 +137,7 @@ zmqio.Server(parser=zmqio.MsgpackParser(), concurrent_events=True)
 
 # Events with a signature.
 said = zmqio.TypedEvent[[str, int], bool]("chat message")
-told = zmqio.TypedEvent[[str], None]("told")
+notified = zmqio.TypedEvent[[str], None]("notified")
 
 
 @said.on(io)
@@ -150,8 +150,8 @@ def on_said_plainly(socket: zmqio.Socket, text: str, number: int) -> bool:
     return True
 
 
-@told.on(rooms)
-async def on_told(socket: zmqio.Socket, text: str) -> None: ...
+@notified.on(rooms)
+async def on_notified(socket: zmqio.Socket, text: str) -> None: ...
 
 
 @said.on(io)  # type: ignore[arg-type]
@@ -167,9 +167,9 @@ async def returns_something_else(socket: zmqio.Socket, text: str, number: int) -
 async def typed_events(socket: zmqio.Socket, remote: zmqio.RemoteSocket) -> None:
     await said.emit(io, "hello", 1)
     await said.emit(io.to("lobby").volatile, "hello", 1)
-    await told.emit(rooms, "hello")
-    await told.emit(socket, "hello")
-    await told.emit(socket.volatile, "hello")
+    await notified.emit(rooms, "hello")
+    await notified.emit(socket, "hello")
+    await notified.emit(socket.volatile, "hello")
     assert_type(await said.ask(socket, "agreed?", 1), bool)
     assert_type(await said.ask(socket.timeout(5), "agreed?", 1), bool)
     assert_type(await said.ask(remote, "agreed?", 1), bool)

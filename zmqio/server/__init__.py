@@ -1,1 +1,1 @@
-"""Server layer: Socket.IO's server API (server, namespaces, sockets, broadcasts) and the ASGI app."""
+"""The Socket.IO server: its API (server, namespaces, sockets, broadcasts), its life cycle and its ASGI app."""

@@ -1,4 +1,4 @@
-"""The ASGI app: what is for Socket.IO goes to the engine, health routes are answered, the rest is another app's.
+"""The ASGI app: passes Socket.IO requests to the engine, answers health probes, passes the rest to another app.
 
 Source: https://asgi.readthedocs.io/en/latest/specs/ (HTTP, WebSocket, lifespan)
 """
@@ -11,7 +11,7 @@ import structlog
 from zmqio.client import CLIENT_JS, CLIENT_JS_NAME
 from zmqio.engine.server import Engine
 from zmqio.exceptions import ServerClosedError
-from zmqio.server.asgi_responses import Receive, Scope, Send, refuse, respond_to_get
+from zmqio.server.asgi_responses import Receive, Scope, Send, respond_to_get, respond_with_error
 from zmqio.server.health_app import HealthApp
 
 __all__ = ["AsgiApp", "AsgiCallable", "AsgiHost"]
@@ -21,34 +21,34 @@ log = structlog.get_logger(__name__)
 AsgiCallable: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
 
 CLIENT_NAMES = ("socket.io.js", CLIENT_JS_NAME)
-"""The JavaScript server has the client at both; ours is the small build at both."""
+"""The names under which the JavaScript server serves the client. This server has the small build under both."""
 
 
 class AsgiHost(Protocol):
-    """What the app needs of the server."""
+    """What the app needs from the server."""
 
     @property
     def engine(self) -> Engine:
-        """The Engine.IO half; there once the node has started."""
+        """The Engine.IO server; exists once the node has started."""
 
     async def ready(self) -> None:
-        """Start the node, if it has not run yet; `ServerClosedError` if it was closed."""
+        """Start the node unless it runs; raises `ServerClosedError` if it was closed."""
 
     async def start(self) -> None:
-        """Start the node, if it does not run."""
+        """Start the node unless it runs, also if it was closed."""
 
     async def close(self, drain_s: float | None = None) -> None:
-        """Stop the node; with 0 no client is given time."""
+        """Stop the node; with 0, all clients are disconnected at once."""
 
 
 class AsgiApp:
-    """Serves Socket.IO, and the browser client beside it.
+    """Serves Socket.IO and the browser client.
 
     Args:
         host: the server.
-        other_app: gets every request that is not for Socket.IO; without it they are answered 404.
-        path: where Socket.IO is served.
-        health: the health routes; they come first.
+        other_app: receives every request that is not for Socket.IO; without it they are answered with 404.
+        path: the path of Socket.IO.
+        health: the health routes; they take precedence over everything else.
     """
 
     def __init__(
@@ -69,12 +69,12 @@ class AsgiApp:
         if scope["type"] == "lifespan":
             await _Lifespan(self._host, self._other_app, scope).run(receive, send)
             return
-        if self._health is not None and await self._health.answer(scope, receive, send):
+        if self._health is not None and await self._health.respond_if_health(scope, receive, send):
             return
-        rest = self._rest(scope)
-        if rest is None:
-            await self._elsewhere(scope, receive, send)
-        elif scope["type"] == "http" and rest.strip("/") in CLIENT_NAMES:
+        subpath = self._subpath(scope)
+        if subpath is None:
+            await self._pass_to_other_app(scope, receive, send)
+        elif scope["type"] == "http" and subpath.strip("/") in CLIENT_NAMES:
             await _send_client(scope, send)
         else:
             await self._serve(scope, receive, send)
@@ -83,15 +83,16 @@ class AsgiApp:
         try:
             await self._host.ready()
         except ServerClosedError:
-            await refuse(scope, receive, send, 503, "the server is shutting down")
+            await respond_with_error(scope, receive, send, 503, "the server is shutting down")
         else:
             await self._host.engine.handle(scope, receive, send)
 
-    def _rest(self, scope: Scope) -> str | None:
-        """What follows the Socket.IO path, or None if the request is not for it.
+    def _subpath(self, scope: Scope) -> str | None:
+        """Return the part of the path that follows the Socket.IO path; None if the request is not for Socket.IO.
 
-        Frameworks that mount an app differ: some cut the mount point off `path`, some leave it on; both put it
-        in `root_path`. Mounted, the mount point itself is Socket.IO's place too.
+        Frameworks that mount an app differ: some remove the mount point from `path`, some keep it; both state it
+            in
+        `root_path`. If the app is mounted, the mount point itself also serves Socket.IO.
         """
         full: str = scope["path"]
         mount: str = scope.get("root_path", "").rstrip("/")
@@ -103,21 +104,22 @@ class AsgiApp:
             return inner
         return None
 
-    async def _elsewhere(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _pass_to_other_app(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._other_app is not None:
             await self._other_app(scope, receive, send)
         else:
-            await refuse(scope, receive, send, 404, f"nothing is here; Socket.IO is served at {self._path}/")
+            message = f"not found; Socket.IO is served at {self._path}/"
+            await respond_with_error(scope, receive, send, 404, message)
 
 
 class _Lifespan:
-    """Starts the node before the other app and stops it before that too, whether that knows lifespan or not."""
+    """Starts and stops the node together with the other app, whether that app supports lifespan or not."""
 
     def __init__(self, host: AsgiHost, other_app: AsgiCallable | None, scope: Scope) -> None:
         self._host = host
         self._other_app = other_app
         self._scope = scope
-        self._startup_seen = False
+        self._startup_received = False
         self._startup_answered = False
         self._ended = False
 
@@ -128,14 +130,14 @@ class _Lifespan:
             except Exception:
                 if self._startup_answered:
                     raise
-                log.debug("other_app_has_no_lifespan", exc_info=True)
+                log.debug("other_app_lifespan_unsupported", exc_info=True)
         if not self._ended:
             await self._run_alone(receive, send)
 
     def _receive_from(self, receive: Receive) -> Receive:
         async def wrapped() -> Any:
             message = await receive()
-            self._startup_seen = True
+            self._startup_received = True
             if message["type"] == "lifespan.shutdown":
                 self._ended = True
                 await self._stop_host()
@@ -162,11 +164,11 @@ class _Lifespan:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _stop_host(self) -> None:
-        # It comes when the host has closed all connections: no client that is left could be served any more.
+        # Without a drain: the shutdown message comes after the host has closed all connections.
         await self._host.close(drain_s=0)
 
     async def _start_alone(self, receive: Receive, send: Send) -> None:
-        if not self._startup_seen:
+        if not self._startup_received:
             await receive()
         try:
             await self._host.start()

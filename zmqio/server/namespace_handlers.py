@@ -1,4 +1,4 @@
-"""Handlers of a namespace as the methods of a class.
+"""Event handlers of a namespace as the methods of a class.
 
 class Chat(zmqio.NamespaceHandlers):
     async def on_connect(self, socket, auth): ...
@@ -24,7 +24,10 @@ MARK = "__zmqio_event__"
 
 
 def event(name: str) -> Callable[[Function], Function]:
-    """Decorate a method of `NamespaceHandlers` that handles the event `name`, whatever the method is called."""
+    """Decorate a method of `NamespaceHandlers` as the handler of the event `name`; the method may have any name.
+
+    Example: `@zmqio.event("chat message")`
+    """
 
     def mark(function: Function) -> Function:
         setattr(function, MARK, name)
@@ -34,47 +37,63 @@ def event(name: str) -> Callable[[Function], Function]:
 
 
 class NamespaceHandlers:
-    """Base of a class whose methods handle the events of a namespace, as `Namespace.on` describes them.
+    """Base class for classes whose methods handle the events of a namespace. `Namespace.on` describes the
+    handlers.
 
-    `on_connect`, `on_disconnect`, and `on_NAME` for the event NAME, exactly as it is spelled: `on_chat_message` is
-    for `chat_message`. Names that are no Python names: `@zmqio.event("chat message")`. *Every* method whose name
-    begins with `on_` can be called by clients, so give helpers other names.
+    Example: `io.register("/chat", Chat())`, where `Chat` is a subclass
+
+    A method `on_NAME` handles the event NAME, spelled exactly like that: `on_chat_message` handles `chat_message`.
+    `on_connect` and `on_disconnect` are the life cycle events. Use `@zmqio.event("chat message")` for an event
+    whose name is not a Python name. *Every* method whose name starts with `on_` can be called by clients, so give
+    helper methods other names.
     """
 
     __namespace: Namespace | ParentNamespace | None = None
 
     @property
     def namespace(self) -> Namespace:
-        """The namespace that it handles.
+        """The namespace that the object is registered for.
 
         Raises:
-            RuntimeError: it is not registered, or for a parent of many: take `io.of(socket.namespace)` there.
+            RuntimeError: the object is not registered, or registered for a parent, which has many namespaces; use
+                `io.of(socket.namespace)` there.
         """
         if isinstance(self.__namespace, Namespace):
             return self.__namespace
         if self.__namespace is None:
             raise RuntimeError(
-                f"{type(self).__name__} is not registered: io.register('/name', {type(self).__name__}())"
+                f"{type(self).__name__} is not registered; call io.register('/name', {type(self).__name__}())"
             )
-        raise RuntimeError(f"{self.__namespace!r} has many namespaces: take io.of(socket.namespace)")
+        raise RuntimeError(
+            f"{type(self).__name__} handles many namespaces ({self.__namespace!r}); use io.of(socket.namespace)"
+        )
 
     def attached(self, namespace: Namespace | ParentNamespace) -> None:
-        """It was registered.
+        """Called when the object is registered.
 
         Raises:
-            ValueError: it handles another namespace already.
+            ValueError: it is already registered for a namespace.
         """
         if self.__namespace is not None:
-            raise ValueError(f"this {type(self).__name__} handles {self.__namespace!r} already; make another one")
+            raise ValueError(
+                f"this {type(self).__name__} is already registered for {self.__namespace!r}; create another one"
+            )
         self.__namespace = namespace
 
 
 def register_handlers(namespace: Namespace | ParentNamespace, handlers: NamespaceHandlers) -> None:
-    """Register every handler method of an object. Raises as `Namespace.on`, and ValueError where there is none."""
+    """Register every handler method of an object.
+
+    Raises:
+        ValueError: the object has no handler methods or is already registered, an event already has a handler, or
+            its name is reserved.
+        TypeError: a method does not take the socket.
+    """
     found = list(_methods(handlers))
     if not found:
         raise ValueError(
-            f"{type(handlers).__name__} has no method for an event: on_connect, on_NAME, @zmqio.event"
+            f"{type(handlers).__name__} has no handler methods; name them on_connect or on_NAME, "
+            "or decorate them with @zmqio.event"
         )
     handlers.attached(namespace)
     for name, method in found:

@@ -1,6 +1,7 @@
-"""The tasks of one server, with an owner that ends them.
+"""The tasks of one server, with an owner that awaits or cancels them.
 
-Handlers run in tasks of this set, so that none is collected in the middle and none outlives the server.
+Handlers run in these tasks. The set keeps a reference to each, so that none is garbage-collected while it runs,
+and `close` ends those that would outlive the server.
 """
 
 import asyncio
@@ -24,16 +25,16 @@ class Tasks:
         return len(self._running)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run `work`; what it raises is logged once, as `task_failed`, and ends only that task."""
+        """Run `work` in a task. Its exception is logged once, as `task_failed`, and affects no other task."""
         task = asyncio.get_running_loop().create_task(work)
         self._running.add(task)
         task.add_done_callback(self._done)
         return task
 
     async def close(self, grace_s: float, *, caller: "asyncio.Task[Any] | None" = None) -> None:
-        """Wait up to `grace_s` seconds for what runs, then cancel the rest and wait for that.
+        """Wait up to `grace_s` seconds for the running tasks, then cancel the rest and wait as long again.
 
-        The task that calls this, and `caller`, are left out, so that a handler may close its own server.
+        The current task and `caller` are exempt, so that a handler may close its own server.
         """
         others = self._running - {asyncio.current_task(), caller}
         if not others:

@@ -1,4 +1,4 @@
-"""Events with a signature that a type checker knows.
+"""Events with a signature that type checkers verify.
 
     said = zmqio.TypedEvent[[str], bool]("chat message")
 
@@ -8,7 +8,7 @@
     await said.emit(io.to("lobby"), "hello")
     agreed: bool = await said.ask(socket.timeout(5), "hello")
 
-Nothing is checked at run time: a client sends what it likes.
+Nothing is checked at run time: a client may send any values.
 """
 
 from collections.abc import Awaitable, Callable
@@ -24,31 +24,32 @@ Result = TypeVar("Result")
 
 
 class Emits(Protocol):
-    """Sends an event: a server, a namespace, a parent, a broadcast, a socket (also a remote one)."""
+    """Sends an event: a server, a namespace, a parent, a broadcast, or a socket (also a remote one)."""
 
     async def emit(self, event: str, *args: Any) -> None:
         """Send an event."""
 
 
 class Asks(Protocol):
-    """Asks one client: a socket (also a remote one), or `socket.timeout(5)`."""
+    """Sends an event to one client and returns its acknowledgement: a socket, or `socket.timeout(5)`."""
 
     async def emit_with_ack(self, event: str, *args: Any) -> Any:
         """Send an event and wait for the acknowledgement."""
 
 
 class AsksMany(Protocol):
-    """Asks many clients: a server, a namespace, a broadcast."""
+    """Sends an event to many clients and collects acknowledgements: a server, a namespace or a broadcast."""
 
     async def emit_with_ack(self, event: str, *args: Any) -> list[Any]:
-        """Send an event and gather the acknowledgements."""
+        """Send an event and collect the acknowledgements."""
 
 
 class TypedEvent(Generic[Args, Result]):
-    """An event's name, with the types of its values and of its acknowledgement.
+    """The name of an event, with the types of its values and of its acknowledgement.
 
-    `TypedEvent[[str, int], bool]("x")` carries a text and a number, and a bool acknowledges it; None stands for an
-    event without acknowledgement.
+    Example: `TypedEvent[[str, int], bool]("x")` is an event with a string and an integer that is acknowledged with
+        a
+    bool. Use None as the result type of an event without acknowledgement.
     """
 
     __slots__ = ("name",)
@@ -69,20 +70,18 @@ class TypedEvent(Generic[Args, Result]):
         return where.on(self.name)
 
     async def emit(self, to: Emits, *args: Args.args, **kwargs: Args.kwargs) -> None:
-        """Send it. Raises as `to.emit`, and TypeError for arguments by name."""
+        """Send the event. Raises as `to.emit`, and TypeError for keyword arguments."""
         await to.emit(self.name, *self._values(args, kwargs))
 
     async def ask(self, whom: Asks, *args: Args.args, **kwargs: Args.kwargs) -> Result:
-        """Send it to one client and wait for the acknowledgement. Raises as `whom.emit_with_ack`."""
+        """Send the event to one client and return its acknowledgement. Raises as `whom.emit_with_ack`."""
         return cast("Result", await whom.emit_with_ack(self.name, *self._values(args, kwargs)))
 
     async def ask_all(self, whom: AsksMany, *args: Args.args, **kwargs: Args.kwargs) -> list[Result]:
-        """Send it to many and gather the acknowledgements. Raises as `whom.emit_with_ack`."""
+        """Send the event to many clients and return their acknowledgements. Raises as `whom.emit_with_ack`."""
         return cast("list[Result]", await whom.emit_with_ack(self.name, *self._values(args, kwargs)))
 
     def _values(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
         if kwargs:
-            raise TypeError(
-                f"{self!r}: the values of an event have no names, give {', '.join(kwargs)} by position"
-            )
+            raise TypeError(f"{self!r} does not accept keyword arguments; give {', '.join(kwargs)} by position")
         return args

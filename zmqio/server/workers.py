@@ -1,7 +1,8 @@
-"""Tell when this process is one of several workers on one port that do not know of each other.
+"""Detects that this process is one of several workers that share a port but not a bus.
 
-Without a bus each of them is a server of its own, while the port gives a client's connections to any of them: the
-most frequent cause of "Invalid session". Knows how uvicorn, hypercorn and gunicorn start workers; imports none.
+Without a bus each worker is a server of its own, while the port distributes the connections of one client over all
+of them. This is the most frequent cause of "Invalid session". The module knows how uvicorn, hypercorn and gunicorn
+start workers; it imports none of them.
 """
 
 import multiprocessing
@@ -20,25 +21,25 @@ __all__ = ["WorkerHost", "Workers", "find_workers", "warn_of_workers"]
 log = structlog.get_logger(__name__)
 
 EFFECT = (
-    "requests of one client reach different workers, which answer 'Session ID unknown' ('Invalid session') to "
-    "long-polling; and what one worker emits reaches only its own part of the clients"
+    "requests of one client reach different workers, which respond to long-polling with 'Session ID unknown' "
+    "('Invalid session'); and events that one worker emits reach only its own clients"
 )
 REMEDY = (
-    "join the workers: `zmqio broker`, and adapter='tcp://127.0.0.1:5555' or ZMQIO_ADAPTER for all of them; "
-    "or let `zmqio serve module:app --workers N` run them"
+    "connect the workers: start `zmqio broker` and set adapter='tcp://127.0.0.1:5555' or ZMQIO_ADAPTER for all of "
+    "them; or run them with `zmqio serve module:app --workers N`"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerHost:
-    """What is known of how this process was started.
+    """How this process was started, as far as that can be determined.
 
     Attributes:
         environ: the environment.
         parent_command: program and arguments of the parent process; empty if unknown.
-        siblings: how many children the parent has, this one included; 0 if unknown.
-        spawned_by: top-level package of the function that `multiprocessing` runs here; "" if it runs none.
-        spawned_workers: number of workers that this function was told of; 0 if none.
+        siblings: number of the parent's children, including this process; 0 if unknown.
+        spawned_by: top-level package of the function that `multiprocessing` runs in this process; "" if none.
+        spawned_workers: number of workers in that function's configuration; 0 if it has none.
     """
 
     environ: Mapping[str, str]
@@ -54,7 +55,7 @@ class Workers:
 
     Attributes:
         server: the program that runs them.
-        count: how many, at least two.
+        count: their number, at least two.
     """
 
     server: str
@@ -62,10 +63,10 @@ class Workers:
 
 
 def find_workers(host: WorkerHost) -> Workers | None:
-    """Say which workers this process is one of; None if it is alone on its port, as far as can be told.
+    """Return the workers that this process is one of; None if it is alone on its port, as far as is known.
 
-    WEB_CONCURRENCY counts where it has an effect: uvicorn's own number of workers follows from it, gunicorn's too
-    unless something else says more. Other servers, and a number in the environment of a single process, do not.
+    WEB_CONCURRENCY counts only where it has an effect. It sets uvicorn's number of workers, and gunicorn's unless
+    an option sets it. It means nothing to other servers or to a single process.
     """
     if host.spawned_workers > 1:
         return Workers(host.spawned_by, host.spawned_workers)
@@ -76,16 +77,23 @@ def find_workers(host: WorkerHost) -> Workers | None:
 
 
 def warn_of_workers() -> None:
-    """For a node without a bus: log what will go wrong and what to do, if it is one of several workers."""
-    workers = find_workers(_observe())
+    """Log a warning with the remedy if this node, which has no bus, is one of several workers."""
+    workers = find_workers(_inspect_host())
     if workers is not None:
         log.warning(
-            "workers_without_a_bus", server=workers.server, workers=workers.count, effect=EFFECT, remedy=REMEDY
+            "unconnected_workers_detected",
+            server=workers.server,
+            workers=workers.count,
+            effect=EFFECT,
+            remedy=REMEDY,
         )
 
 
 def _is_gunicorn(host: WorkerHost) -> bool:
-    """It sets SERVER_SOFTWARE for its workers; with `setproctitle` its command is "gunicorn: master [app]"."""
+    """Whether gunicorn runs this process.
+
+    gunicorn sets SERVER_SOFTWARE for its workers; with `setproctitle` its command is "gunicorn: master [app]".
+    """
     if host.environ.get("SERVER_SOFTWARE", "").startswith("gunicorn/"):
         return True
     # The program itself, or the script that Python runs.
@@ -93,7 +101,10 @@ def _is_gunicorn(host: WorkerHost) -> bool:
 
 
 def _gunicorn_workers(host: WorkerHost) -> int:
-    """From the command line, else GUNICORN_CMD_ARGS, else WEB_CONCURRENCY; a configuration file is not read."""
+    """Read the number of workers from the command line, else GUNICORN_CMD_ARGS, else WEB_CONCURRENCY.
+
+    A configuration file is not read.
+    """
     return (
         _workers_option(host.parent_command)
         or _workers_option(_split(host.environ.get("GUNICORN_CMD_ARGS", "")))
@@ -102,7 +113,7 @@ def _gunicorn_workers(host: WorkerHost) -> int:
 
 
 def _workers_option(arguments: Sequence[str]) -> int:
-    """The number behind the last `-w 4`, `-w4`, `--workers 4` or `--workers=4`; 0 without one."""
+    """Return the number in the last `-w 4`, `-w4`, `--workers 4` or `--workers=4`; 0 if there is none."""
     count = 0
     for argument, following in zip_longest(arguments, arguments[1:], fillvalue=""):
         if argument in ("-w", "--workers"):
@@ -125,26 +136,28 @@ def _number(text: str) -> int:
     return int(text) if text.isdecimal() else 0
 
 
-def _observe() -> WorkerHost:
+def _inspect_host() -> WorkerHost:
     parent = os.getppid()
     command: list[str] = []
     siblings = 0
     with suppress(OSError):  # only Linux has these files
         command = Path(f"/proc/{parent}/cmdline").read_bytes().decode(errors="replace").rstrip("\0").split("\0")
         siblings = len(Path(f"/proc/{parent}/task/{parent}/children").read_text().split())
-    spawned_by, spawned_workers = _spawned()
+    spawned_by, spawned_workers = _inspect_spawner()
     return WorkerHost(os.environ, command, siblings, spawned_by, spawned_workers)
 
 
-def _spawned() -> tuple[str, int]:
-    """Who runs this process by `multiprocessing`, with how many workers.
+def _inspect_spawner() -> tuple[str, int]:
+    """Return the package whose function `multiprocessing` runs here, and its configured number of workers.
 
-    uvicorn and hypercorn hand their configuration over as the argument `config`. A reloader does the same, for one
-    process at a time. `multiprocessing` documents no way to ask for either, hence the care.
+    uvicorn and hypercorn pass their configuration as the argument `config`. So does a reloader, for one process at
+    a time. `multiprocessing` has no public way to read either, hence two private attributes of `BaseProcess`
+    (unchanged in Python 3.11 to 3.14). If they are missing or of another type, no workers are detected.
     """
     process = multiprocessing.current_process()
     target = getattr(process, "_target", None)
-    config = (getattr(process, "_kwargs", None) or {}).get("config")
+    kwargs = getattr(process, "_kwargs", None)
+    config = kwargs.get("config") if isinstance(kwargs, Mapping) else None
     if target is None or config is None or getattr(config, "should_reload", False):
         return "", 0
     workers = getattr(config, "workers", 0)
