@@ -17,6 +17,11 @@ def test_help_names_every_command() -> None:
         assert command in result.output
 
 
+@pytest.mark.parametrize("command", sorted(main.commands.keys() - {"broker"}))
+def test_help_of_every_command_has_an_example(command: str) -> None:
+    assert f"Example: zmqio {command}" in CliRunner().invoke(main, [command, "--help"]).output
+
+
 @pytest.mark.parametrize("value", ["hello", "{a: 1}", "'x'"])
 def test_value_that_is_not_json_is_rejected_with_the_way_to_quote_text(value: str) -> None:
     result = CliRunner().invoke(main, ["emit", "news", value])
@@ -43,18 +48,18 @@ def test_broker_command_runs_the_broker() -> None:
     command = [sys.executable, "-m", "zmqio", "broker", "--help"]
     result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert result.returncode == 0
-    assert "--bind" in result.stdout
+    assert "Example: zmqio broker --bind" in result.stdout
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["chat"], 2, "write module:attribute"),
+        (["chat"], 2, "the form module:attribute"),
         (["chat:app", "--workers", "x"], 2, "workers='x'"),
         (["chat:app", "--acceptors", "x"], 2, "acceptors='x'"),
         (["chat:app", "--bind", "8000"], 2, "host:port"),
-        (["chat:app", "--sticky", "sid", "--ssl-certfile", "x"], 2, "inside the encrypted request"),
-        (["chat:app", "--ssl-certfile", "/no/such/file"], 2, "/no/such/file cannot be used for TLS"),
+        (["chat:app", "--sticky", "sid", "--ssl-certfile", "x"], 2, "cannot work with TLS"),
+        (["chat:app", "--ssl-certfile", "/no/such/file"], 2, "cannot load /no/such/file for TLS"),
         (["chat:app", "--broker", "redis://x"], 2, "tcp://host:port"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The command `zmqio`: broker, serve, emit, demo."""
+"""The `zmqio` command: broker, serve, emit, demo, nginx-conf and haproxy-conf."""
 
 import json
 import os
@@ -20,11 +20,22 @@ from zmqio.recipes.commands import haproxy_command, nginx_command
 
 __all__ = ["main"]
 
+_log_format = click.option(
+    "--log-format",
+    type=click.Choice(["auto", "console", "json"]),
+    default="auto",
+    show_default=True,
+    help="Format of log lines on standard error. auto: console on a terminal, json otherwise.",
+)
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="zmqio")
 def main() -> None:
-    """Socket.IO for Python over many processes and machines, joined by one small ZeroMQ broker."""
+    """Socket.IO for Python over many processes and machines, connected by one small ZeroMQ broker.
+
+    Example: zmqio demo
+    """
 
 
 main.add_command(nginx_command)
@@ -36,42 +47,57 @@ main.add_command(haproxy_command)
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def broker(arguments: tuple[str, ...]) -> None:
-    """Run a broker (`zmqio broker --help` lists its options)."""
+    """Run a broker. `zmqio broker --help` lists its options."""
     os.execv(sys.executable, [sys.executable, "-m", "zmqio_broker", *arguments])
 
 
-@main.command()
+@main.command(short_help="Serve an ASGI app on one port with several worker processes.")
 @click.argument("app")
 @click.option(
-    "--workers", default="auto", show_default=True, metavar="N|auto", help="auto: one per processor core."
+    "--workers",
+    default="auto",
+    show_default=True,
+    metavar="N|auto",
+    help="Number of worker processes. auto: one per CPU core.",
 )
 @click.option(
     "--acceptors",
     default="auto",
     show_default=True,
     metavar="N|auto",
-    help="Processes that accept connections and pass them to workers; auto: one per two workers begun, which "
-    "keeps even trivial ones busy. 1: the parent itself.",
+    help="Number of processes that accept connections for the workers. auto: one for every two workers, rounded "
+    "up. 1: the parent process accepts them itself.",
 )
-@click.option("--bind", default="127.0.0.1:8000", show_default=True, metavar="HOST:PORT", help="Or unix:PATH.")
-@click.option("--broker", metavar="ADDRESS", help="The broker to join. [default: $ZMQIO_ADAPTER, else its own]")
+@click.option(
+    "--bind",
+    default="127.0.0.1:8000",
+    show_default=True,
+    metavar="HOST:PORT",
+    help="Address to listen on. unix:PATH for a Unix socket.",
+)
+@click.option(
+    "--broker",
+    metavar="ADDRESS",
+    help="Broker to connect to. [default: $ZMQIO_ADAPTER, otherwise a broker of its own]",
+)
 @click.option(
     "--sticky",
     type=click.Choice(get_args(Sticky)),
-    help="How a connection finds its worker: a session by its id and a new one by least connections, or a new one "
-    "by its client's address, or all in turn. [default: sid; address with TLS]",
+    help="How a connection is assigned to a worker. sid: a session to its owner, a new client to the worker with "
+    "the fewest connections. address: a session to its owner, a new client by its IP address. none: round robin. "
+    "[default: sid; address with TLS]",
 )
+@click.option("--node-tag", default="", metavar="PREFIX", help="Prefix of all node tags, at most 2 characters.")
+@click.option("--ssl-certfile", default="", metavar="FILE", help="Serve TLS with this certificate (PEM file).")
 @click.option(
-    "--node-tag", default="", metavar="PREFIX", help="At most 2 characters that all node tags begin with."
+    "--ssl-keyfile", default="", metavar="FILE", help="Private key, if the certificate file does not contain it."
 )
-@click.option("--ssl-certfile", default="", metavar="FILE", help="Serve TLS with this certificate (PEM).")
-@click.option("--ssl-keyfile", default="", metavar="FILE", help="Its key, if it is in a file of its own.")
 @click.option(
     "--trusted-proxies",
     default="127.0.0.1,::1",
     show_default=True,
     metavar="LIST",
-    help="Addresses and networks whose X-Forwarded-For is believed; * for all.",
+    help="Addresses and networks whose X-Forwarded-For header is trusted. *: all.",
 )
 @click.option(
     "--drain",
@@ -79,7 +105,7 @@ def broker(arguments: tuple[str, ...]) -> None:
     default=0.0,
     show_default=True,
     metavar="SECONDS",
-    help="Time over which a worker that stops disconnects its clients.",
+    help="A stopping worker disconnects its clients over this time.",
 )
 @click.option(
     "--head-timeout",
@@ -87,15 +113,19 @@ def broker(arguments: tuple[str, ...]) -> None:
     default=10.0,
     show_default=True,
     metavar="SECONDS",
-    help="A connection whose first request has no complete head by then is cut off.",
+    help="Time limit for the head of the first request. Beyond that, the connection is closed.",
 )
 @click.option("--reload", is_flag=True, help="Restart the workers when a Python file changes.")
-@click.option("--log-format", type=click.Choice(["auto", "console", "json"]), default="auto", show_default=True)
-@click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
+@_log_format
+@click.option(
+    "--log-level", type=click.Choice(LEVELS), default="info", show_default=True, help="Lowest level to log."
+)
 def serve(app: str, workers: str, acceptors: str, broker: str | None, **options: Any) -> None:
-    """Serve the ASGI app APP (module:attribute) with several processes on one port.
+    """Serve the ASGI app APP (module:attribute) on one port with several worker processes.
 
-    SIGHUP restarts the workers one after the other; SIGTERM and Ctrl-C stop everything.
+    SIGHUP restarts the workers one by one. SIGTERM and Ctrl-C stop everything.
+
+    Example: zmqio serve chat:app --workers 4 --bind 0.0.0.0:8000
     """
     counts = {"workers": _count(workers), "acceptors": _count(acceptors)}
     try:
@@ -109,13 +139,15 @@ def serve(app: str, workers: str, acceptors: str, broker: str | None, **options:
 @main.command()
 @click.argument("event")
 @click.argument("values", nargs=-1)
-@click.option("--adapter", metavar="ADDRESS", help=f"The broker. [default: $ZMQIO_ADAPTER or {DEFAULT_ADDRESS}]")
-@click.option("--to", "rooms", multiple=True, metavar="ROOM", help="Only members of ROOM; may be repeated.")
-@click.option("--except", "except_", multiple=True, metavar="ROOM", help="No member of ROOM; may be repeated.")
-@click.option("--namespace", default="/", show_default=True)
+@click.option(
+    "--adapter", metavar="ADDRESS", help=f"Broker address. [default: $ZMQIO_ADAPTER, otherwise {DEFAULT_ADDRESS}]"
+)
+@click.option("--to", "rooms", multiple=True, metavar="ROOM", help="Send to members of ROOM only. Repeatable.")
+@click.option("--except", "except_", multiple=True, metavar="ROOM", help="Exclude members of ROOM. Repeatable.")
+@click.option("--namespace", default="/", show_default=True, metavar="NAME", help="Namespace of the clients.")
 @click.option("--prefix", default="zmqio", show_default=True, help="The `prefix` option of the nodes.")
-@click.option("--volatile", is_flag=True, help="Clients that cannot take it now do not get it.")
-@click.option("--timeout", default=2.0, show_default=True, help="Seconds to wait for the broker.")
+@click.option("--volatile", is_flag=True, help="Skip clients that cannot receive the event at once.")
+@click.option("--timeout", default=2.0, show_default=True, metavar="SECONDS", help="Time limit for the broker.")
 def emit(
     event: str,
     values: tuple[str, ...],
@@ -127,9 +159,11 @@ def emit(
     volatile: bool,
     timeout: float,
 ) -> None:
-    """Send EVENT with VALUES (each one JSON) to clients of every node.
+    """Send EVENT with VALUES (each a JSON text) to the clients of all nodes.
 
-    Ends with exit code 0 when the broker has taken it, and with 1 and the reason otherwise.
+    Exit codes: 0 the broker has received the event, 1 it has not (with the reason), 2 wrong option.
+
+    Example: zmqio emit --to lobby news '"hello"' '{"id": 7}'
     """
     args = [_from_json(number, text) for number, text in enumerate(values, start=1)]
     address = adapter or address_from_environment() or DEFAULT_ADDRESS
@@ -143,18 +177,29 @@ def emit(
 
 
 @main.command()
-@click.option("--port", default=8000, show_default=True, help="Port of the first node; the others follow.")
+@click.option(
+    "--port", default=8000, show_default=True, help="Port of the first node. The others use the next ones."
+)
 @click.option("--broker-port", default=5555, show_default=True, help="First of the broker's four ports.")
-@click.option("--nodes", type=click.IntRange(1, len(NODE_NAMES)), default=2, show_default=True)
-@click.option("--log-format", type=click.Choice(["auto", "console", "json"]), default="auto", show_default=True)
-@click.option("--log-level", type=click.Choice(LEVELS), default="warning", show_default=True)
+@click.option(
+    "--nodes", type=click.IntRange(1, len(NODE_NAMES)), default=2, show_default=True, help="Number of nodes."
+)
+@_log_format
+@click.option(
+    "--log-level", type=click.Choice(LEVELS), default="warning", show_default=True, help="Lowest level to log."
+)
 def demo(port: int, broker_port: int, nodes: int, log_format: str, log_level: str) -> None:
-    """Start a broker, two nodes and a chat page. Ctrl-C stops everything."""
+    """Start a broker, two nodes and a chat page. Ctrl-C stops everything.
+
+    Processes that end are restarted. A process that crashes five times in a row ends the demo with exit code 1.
+
+    Example: zmqio demo --nodes 3
+    """
     options = DemoOptions(port, broker_port, nodes, log_format, log_level)
     try:
         sys.exit(run_demo(options, Console()))
     except OSError as error:
-        raise click.ClickException(f"{error}; choose others with --port and --broker-port") from error
+        raise click.ClickException(f"{error}; choose other ports with --port and --broker-port") from error
 
 
 class _WrongOptionError(click.ClickException):
@@ -162,7 +207,7 @@ class _WrongOptionError(click.ClickException):
 
 
 def _count(text: str) -> int | str:
-    """A number, or a word that is judged elsewhere."""
+    """Return a number, or a text that `serve` checks."""
     return int(text) if text.isdecimal() else text
 
 
@@ -171,5 +216,5 @@ def _from_json(number: int, text: str) -> Any:
         return json.loads(text)
     except ValueError as error:
         raise click.BadParameter(
-            f"value {number} is not JSON ({error}): {text[:80]!r}. Text wants its own quotes: '\"text\"'"
+            f"value {number} is not JSON ({error}): {text[:80]!r}. Write text with quotes of its own: '\"text\"'"
         ) from error

@@ -1,4 +1,4 @@
-"""`zmqio nginx-conf` and `zmqio haproxy-conf`: options in, a configuration out."""
+"""`zmqio nginx-conf` and `zmqio haproxy-conf` print a configuration."""
 
 import pytest
 from click.testing import CliRunner
@@ -18,7 +18,7 @@ def run(*arguments: str) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-def test_help_names_both_commands() -> None:
+def test_help_lists_both_commands() -> None:
     _, output = run("--help")
     for command in COMMANDS:
         assert command in output
@@ -51,7 +51,9 @@ def test_defaults_are_those_of_the_nodes(command: str) -> None:
         (("--node", "a:1", "--mode", "cookie"), "round-robin"),
     ],
 )
-def test_what_cannot_work_is_refused_in_words(command: str, arguments: tuple[str, ...], words: str) -> None:
+def test_invalid_options_are_rejected_with_the_reason(
+    command: str, arguments: tuple[str, ...], words: str
+) -> None:
     code, output = run(command, *arguments)
     assert code != 0
     assert words in output

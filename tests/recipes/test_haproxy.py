@@ -1,4 +1,4 @@
-"""The HAProxy configuration, as text and as HAProxy itself reads it."""
+"""The HAProxy configuration, as text and as checked by HAProxy itself."""
 
 import re
 
@@ -15,12 +15,12 @@ NODES = [parse_backend(text) for text in ("Tag1=127.0.0.1:8000", "tAG1=[::1]:800
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("listen", ["8080", "127.0.0.1:8080", "[::1]:8080", "*:8080"])
 def test_haproxy_accepts_it(mode: Mode, listen: str) -> None:
-    verdict = check_haproxy(haproxy_conf(Balancing(NODES, mode, listen)))
-    assert verdict.startswith("exit code 0\n"), verdict
-    assert "WARNING" not in verdict
+    result = check_haproxy(haproxy_conf(Balancing(NODES, mode, listen)))
+    assert result.startswith("exit code 0\n"), result
+    assert "WARNING" not in result
 
 
-def test_every_mode_has_its_rule() -> None:
+def test_every_mode_has_its_balancing_rule() -> None:
     address, tag, round_robin = (
         haproxy_conf(Balancing(NODES, mode)) for mode in ("address", "tag", "round-robin")
     )
@@ -48,10 +48,10 @@ def test_limits_follow_the_nodes_options() -> None:
     assert "\n    maxconn 600\n" in text
 
 
-def test_only_what_was_never_sent_is_repeated() -> None:
+def test_only_requests_that_were_not_sent_are_repeated() -> None:
     assert re.findall(r"retry-on (.*)", haproxy_conf(Balancing(NODES))) == ["conn-failure"]
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_lines_fit_into_a_terminal(mode: Mode) -> None:
+def test_lines_fit_a_terminal(mode: Mode) -> None:
     assert max(map(len, haproxy_conf(Balancing(NODES, mode)).splitlines())) <= 115

@@ -1,4 +1,4 @@
-"""The nginx configuration, as text and as nginx itself reads it."""
+"""The nginx configuration, as text and as checked by nginx itself."""
 
 import re
 from pathlib import Path
@@ -15,25 +15,25 @@ NODES = [parse_backend(text) for text in ("Tag1=127.0.0.1:8000", "tAG1=[::1]:800
 
 
 def directives(text: str, name: str) -> list[str]:
-    """What follows a directive's name, wherever it is used."""
+    """Return the arguments of every use of a directive."""
     return re.findall(rf"^\s*{name}\s+(.*?);", text, re.M)
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("listen", ["8080", "127.0.0.1:8080", "[::1]:8080", "*:8080"])
 def test_nginx_accepts_it(mode: Mode, listen: str, tmp_path: Path) -> None:
-    verdict = check_nginx(nginx_conf(Balancing(NODES, mode, listen, path="/a/b.c"), run_dir=str(tmp_path)))
-    assert verdict.startswith("exit code 0\n"), verdict
-    assert "[warn]" not in verdict
+    result = check_nginx(nginx_conf(Balancing(NODES, mode, listen, path="/a/b.c"), run_dir=str(tmp_path)))
+    assert result.startswith("exit code 0\n"), result
+    assert "[warn]" not in result
 
 
 def test_nginx_accepts_fifty_nodes_by_tag(tmp_path: Path) -> None:
     nodes = [parse_backend(f"n_{number:02}=127.0.0.1:{9000 + number}") for number in range(50)]
-    verdict = check_nginx(nginx_conf(Balancing(nodes, "tag"), run_dir=str(tmp_path)))
-    assert verdict.startswith("exit code 0\n"), verdict
+    result = check_nginx(nginx_conf(Balancing(nodes, "tag"), run_dir=str(tmp_path)))
+    assert result.startswith("exit code 0\n"), result
 
 
-def test_every_mode_has_its_rule() -> None:
+def test_every_mode_has_its_balancing_rule() -> None:
     address, tag, round_robin = (nginx_conf(Balancing(NODES, mode)) for mode in ("address", "tag", "round-robin"))
     assert "\n        ip_hash;" in address
     assert '\n        "~^Tag1" zmqio_1;\n        "~^tAG1" zmqio_2;\n        "~^-__9" zmqio_3;\n' in tag
@@ -43,7 +43,7 @@ def test_every_mode_has_its_rule() -> None:
         assert "\n        ip_hash;" not in text
 
 
-def test_every_node_is_there_once_for_new_sessions() -> None:
+def test_new_sessions_can_reach_every_node() -> None:
     for mode in MODES:
         servers = directives(nginx_conf(Balancing(NODES, mode)), "server")
         assert [line.split()[0] for line in servers[:3]] == ["127.0.0.1:8000", "[::1]:8000", "localhost:8000"]
@@ -60,15 +60,13 @@ def test_limits_follow_the_nodes_options() -> None:
 
 
 @pytest.mark.parametrize(("mode", "repeated"), [("address", "error"), ("tag", "error"), ("round-robin", "off")])
-def test_no_post_that_was_sent_is_repeated_and_where_polls_are_passed_on_nothing(
-    mode: Mode, repeated: str
-) -> None:
+def test_no_sent_post_is_repeated_and_no_sent_request_where_nodes_forward_polls(mode: Mode, repeated: str) -> None:
     text = nginx_conf(Balancing(NODES, mode))
     assert directives(text, "proxy_next_upstream") == [repeated]
     assert ("@unsent" in text) == (repeated == "off")
 
 
-def test_run_dir_has_all_that_nginx_writes() -> None:
+def test_nginx_writes_all_its_files_to_run_dir() -> None:
     text = nginx_conf(Balancing(NODES), run_dir="/tmp/with a blank")
     assert directives(text, "pid") == ['"/tmp/with a blank/nginx.pid"']
     assert len(re.findall(r'temp_path "/tmp/with a blank/\w+";', text)) == 5
@@ -76,11 +74,11 @@ def test_run_dir_has_all_that_nginx_writes() -> None:
 
 
 @pytest.mark.parametrize("folder", ['a"b', "a$b", "a\\b", "a\nb", ""])
-def test_run_dir_that_cannot_be_quoted_is_refused(folder: str) -> None:
+def test_run_dir_that_cannot_be_quoted_is_rejected(folder: str) -> None:
     with pytest.raises(ConfigError, match="run_dir"):
         nginx_conf(Balancing(NODES), run_dir=folder)
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_lines_fit_into_a_terminal(mode: Mode) -> None:
+def test_lines_fit_a_terminal(mode: Mode) -> None:
     assert max(map(len, nginx_conf(Balancing(NODES, mode)).splitlines())) <= 115

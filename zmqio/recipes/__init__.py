@@ -1,1 +1,1 @@
-"""Configurations of balancers in front of the nodes: nginx and HAProxy. Text is made here, nothing is run."""
+"""Configurations of nginx and HAProxy as balancers in front of nodes. Generates text; runs nothing."""

@@ -1,4 +1,4 @@
-"""The commands `zmqio nginx-conf` and `zmqio haproxy-conf`: options in, a configuration on standard output."""
+"""The commands `zmqio nginx-conf` and `zmqio haproxy-conf`: they print a configuration on standard output."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -23,74 +23,80 @@ _OPTIONS = (
         multiple=True,
         required=True,
         metavar="[TAG=]HOST:PORT",
-        help="A node, with its node tag for `--mode tag`; repeat it for each.",
+        help="Address of a node, with its node tag for --mode tag. Repeat it for each node.",
     ),
     click.option(
         "--mode",
         type=click.Choice(MODES),
         default="address",
         show_default=True,
-        help="Which node gets a request: that of the client's address; that which the session id names (exact; "
-        "needs the tags); or the next one, whatever it is for (the nodes need a broker).",
+        help="How a node is chosen. address: by the client's IP address. tag: by the node tag in the session id "
+        "(exact; requires tags). round-robin: in turn (the nodes require a broker).",
     ),
+    click.option("--listen", default="80", show_default=True, metavar="[HOST:]PORT", help="Address for clients."),
+    click.option("--path", default="/socket.io", show_default=True, help="Path of Socket.IO on the nodes."),
     click.option(
-        "--listen", default="80", show_default=True, metavar="[HOST:]PORT", help="Where clients connect."
-    ),
-    click.option("--path", default="/socket.io", show_default=True, help="Where the nodes serve Socket.IO."),
-    click.option(
-        "--clients", type=click.IntRange(min=1), default=10_000, show_default=True, help="Most clients at a time."
+        "--clients",
+        type=click.IntRange(min=1),
+        default=10_000,
+        show_default=True,
+        metavar="N",
+        help="Most clients connected at the same time.",
     ),
     click.option(
         "--ping-interval",
         type=float,
         default=_ENGINE.ping_interval_s,
         show_default=True,
-        help="`ping_interval_s` of the nodes; time limits follow from it.",
+        metavar="SECONDS",
+        help="The nodes' `ping_interval_s` option. Time limits are derived from it.",
     ),
     click.option(
         "--ping-timeout",
         type=float,
         default=_ENGINE.ping_timeout_s,
         show_default=True,
-        help="`ping_timeout_s` of the nodes.",
+        metavar="SECONDS",
+        help="The nodes' `ping_timeout_s` option.",
     ),
     click.option(
         "--max-payload",
         type=int,
         default=_ENGINE.max_payload_bytes,
         show_default=True,
-        help="`max_payload_bytes` of the nodes.",
+        metavar="BYTES",
+        help="The nodes' `max_payload_bytes` option.",
     ),
 )
 
 
-def _with_options(function: Function) -> Function:
+def _shared_options(function: Function) -> Function:
     for option in reversed(_OPTIONS):
         function = option(function)
     return function
 
 
 @click.command("nginx-conf")
-@_with_options
+@_shared_options
 @click.option(
     "--run-dir",
     metavar="FOLDER",
-    help="Keep all that nginx writes in FOLDER, so that it needs no root. [default: as nginx was built]",
+    help="Folder for all files that nginx writes, so that it can run without root. [default: nginx's own]",
 )
 def nginx_command(run_dir: str | None, **options: Any) -> None:
     """Print a complete nginx configuration for the nodes.
 
-    zmqio nginx-conf --node 127.0.0.1:8000 --node 127.0.0.1:8001 > nginx.conf
+    Example: zmqio nginx-conf --node 127.0.0.1:8000 --node 127.0.0.1:8001 > nginx.conf
     """
     _print(lambda balancing: nginx_conf(balancing, run_dir), **options)
 
 
 @click.command("haproxy-conf")
-@_with_options
+@_shared_options
 def haproxy_command(**options: Any) -> None:
     """Print a complete HAProxy configuration for the nodes.
 
-    zmqio haproxy-conf --node 127.0.0.1:8000 --node 127.0.0.1:8001 > haproxy.cfg
+    Example: zmqio haproxy-conf --node 127.0.0.1:8000 --node 127.0.0.1:8001 > haproxy.cfg
     """
     _print(haproxy_conf, **options)
 
