@@ -114,7 +114,6 @@ async def test_rubbish_from_a_publisher_stops_nobody():
         rude.publish(ALL, b"good")
         await wait_until(lambda: b"good" in recorded.bodies, "the good message")
         assert polite.counters["bus_frames_malformed"] > 0
-        assert polite.counters["bus_receiver_failures"] == 0
 
 
 async def test_ipc_address_works_too(tmp_path: Path):

@@ -169,22 +169,6 @@ async def test_rubbish_is_counted_logged_once_and_stops_nothing():
     assert [line["event"] for line in lines].count("bus_frame_malformed") == 1
 
 
-async def test_receiver_that_raises_does_not_stop_the_bus():
-    class Raising(RecordedEvents):
-        def message_received(self, link, topic, body):
-            super().message_received(link, topic, body)
-            raise RuntimeError("a bug in the receiver")
-
-    with running_broker() as broker, structlog.testing.capture_logs() as lines:
-        async with running_bus(broker.address, events=Raising()) as (bus, recorded):
-            await bus.subscribe([ALL])
-            for number in range(3):
-                bus.publish(ALL, b"%d" % number)
-            await wait_until(lambda: len(recorded.messages) == 3, "all messages")
-            await wait_until(lambda: bus.counters["bus_receiver_failures"] == 3, "counted")
-    assert [line["event"] for line in lines].count("bus_message_failed") == 1
-
-
 async def test_close_releases_whoever_still_waits():
     with running_broker() as broker:
         async with running_bus(broker.address) as (bus, _):

@@ -330,7 +330,7 @@ class BusEvents(Protocol):
     """What a bus reports; always called on the event loop, never inside a call to the bus."""
 
     def message_received(self, link: int, topic: bytes, body: bytes) -> None:
-        """A message came; `link` is the index of the broker that it came through."""
+        """A message came; `link` is the index of the broker that it came through. Must not raise."""
 
     def link_lost(self, link: int) -> None:
         """The connection to a broker is gone, or it does not apply subscriptions in time: by this link not all
