@@ -2,10 +2,12 @@
 
 `uvicorn app:app --ws zmqio.uvicorn:WebSocketProtocol --http zmqio.uvicorn:HttpProtocol`
 
-They are optional: zmqio runs under every ASGI server. With them broadcasts and polls take less CPU.
+They are optional, because zmqio runs under every ASGI server. With them broadcasts take less CPU and connections
+less memory. If the installed uvicorn is not supported, a warning is logged and both are uvicorn's own classes.
 """
 
-from zmqio.hosting.http_protocol import HttpProtocol
-from zmqio.hosting.websocket_protocol import WebSocketProtocol
+from zmqio.hosting.uvicorn_contract import protocol_classes
 
 __all__ = ["HttpProtocol", "WebSocketProtocol"]
+
+HttpProtocol, WebSocketProtocol = protocol_classes()

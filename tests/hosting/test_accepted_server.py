@@ -1,14 +1,10 @@
-"""uvicorn on connections that were accepted elsewhere: seams of uvicorn that are used, and what is counted."""
+"""Uvicorn on connections that another process has accepted: served, and counted when they close."""
 
-import asyncio
 import signal
 import socket
 import subprocess
 import sys
 import threading
-
-import uvicorn
-from uvicorn.server import ServerState
 
 from tests.support.timing import LIMIT_S
 
@@ -47,7 +43,7 @@ def take():
     sources[1].serve(listener.accept()[0])
 
 async def before_shutdown():
-    say("before shutdown", "settled" if gc.get_freeze_count() else "unsettled")
+    say("before shutdown", "frozen" if gc.get_freeze_count() else "not frozen")
 
 server = AcceptedServer(app, HttpOptions(), on_started=started, before_shutdown=before_shutdown)
 sources = [server.add_source(lambda count, n=n: say("closed", count, "of", n)) for n in (1, 2)]
@@ -62,7 +58,7 @@ UPGRADE = (
 
 
 def wait_for_line(process: "subprocess.Popen[str]", wanted: str) -> None:
-    """Read its lines up to the wanted one; its end, when that takes too long, fails the test."""
+    """Read lines up to the wanted one; fail if the process ends before, or is killed after the time limit."""
     assert process.stdout is not None
     limit = threading.Timer(LIMIT_S, process.kill)
     limit.start()
@@ -70,7 +66,7 @@ def wait_for_line(process: "subprocess.Popen[str]", wanted: str) -> None:
         while line := process.stdout.readline():
             if line == f"{wanted}\n":
                 return
-        raise AssertionError(f"it has never said {wanted!r}")
+        raise AssertionError(f"the process never printed {wanted!r}")
     finally:
         limit.cancel()
 
@@ -91,10 +87,10 @@ def check(loop: str) -> None:
             plain.close()
             wait_for_line(process, "closed 1 of 1")
             upgraded.close()
-            wait_for_line(process, "closed 1 of 2")  # an upgraded connection ends as one, too
+            wait_for_line(process, "closed 1 of 2")  # an upgrade counts as one connection
         process.send_signal(signal.SIGTERM)
         rest, _ = process.communicate(timeout=LIMIT_S)
-        assert "before shutdown settled" in rest
+        assert "before shutdown frozen" in rest
     finally:
         process.kill()
         process.wait()
@@ -106,11 +102,3 @@ def test_connections_are_served_and_counted_on_uvloop() -> None:
 
 def test_connections_are_served_and_counted_on_asyncio() -> None:
     check("asyncio")
-
-
-def test_what_is_used_exists_in_uvicorn() -> None:
-    state = ServerState()
-    assert isinstance(state.connections, set)
-    assert set(vars(state)) == {"connections", "default_headers", "tasks", "total_requests"}
-    for name in ("startup", "shutdown", "serve", "on_tick"):
-        assert asyncio.iscoroutinefunction(getattr(uvicorn.Server, name)), name

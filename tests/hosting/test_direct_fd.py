@@ -1,6 +1,7 @@
-"""`take_bare_fd`: the promises of uvloop's transports that writing past them rests on, and who is left alone."""
+"""`open_direct_fd`: the promises of uvloop's transports on which direct writes rely, and where it is not used."""
 
 import asyncio
+import functools
 import os
 import socket
 from collections.abc import Awaitable, Callable
@@ -9,15 +10,17 @@ from typing import Any
 
 import pytest
 import uvloop
+from structlog.testing import capture_logs
 
 from zmqio.engine.direct_write import NO_FD
-from zmqio.hosting.direct_fd import is_known, take_bare_fd
+from zmqio.hosting import direct_fd
+from zmqio.hosting.direct_fd import is_supported_uvloop, open_direct_fd
 
 MOST_WRITES = 1000
 
 
 class Watched(asyncio.Protocol):
-    """Counts pauses; its descriptor is still open when it hears of the end."""
+    """Counts pauses, and records whether the descriptor is still open in `connection_lost`."""
 
     def __init__(self) -> None:
         self.paused = 0
@@ -79,14 +82,14 @@ def _run(work: Callable[[socket.socket, socket.socket], Awaitable[None]], pair: 
 
 
 @pytest.mark.parametrize("pair", PAIRS)
-def test_transport_pauses_as_soon_as_a_byte_waits_and_resumes_when_none_does(pair: str) -> None:
+def test_transport_pauses_as_soon_as_its_buffer_holds_a_byte_and_resumes_when_it_is_empty(pair: str) -> None:
     async def work(ours: socket.socket, theirs: socket.socket) -> None:
         protocol = await _connected(ours)
-        fd = take_bare_fd(protocol.transport)
+        fd = open_direct_fd(protocol.transport)
         assert fd >= 0
         written = 0
         while not protocol.paused and written < MOST_WRITES:
-            assert protocol.transport.get_write_buffer_size() == 0  # it has written at once, and all of it
+            assert protocol.transport.get_write_buffer_size() == 0  # written at once and completely
             protocol.transport.write(b"x" * 65536)
             written += 1
         assert protocol.paused == 1
@@ -105,10 +108,10 @@ def test_transport_pauses_as_soon_as_a_byte_waits_and_resumes_when_none_does(pai
 
 @pytest.mark.parametrize("pair", PAIRS)
 @pytest.mark.parametrize("ends", ["abort", "close", "peer"])
-def test_descriptor_is_the_connections_until_its_protocol_hears_of_the_end(pair: str, ends: str) -> None:
+def test_descriptor_stays_open_until_connection_lost(pair: str, ends: str) -> None:
     async def work(ours: socket.socket, theirs: socket.socket) -> None:
         protocol = await _connected(ours)
-        protocol.fd = take_bare_fd(protocol.transport)
+        protocol.fd = open_direct_fd(protocol.transport)
         if ends == "peer":
             theirs.close()
         else:
@@ -120,10 +123,10 @@ def test_descriptor_is_the_connections_until_its_protocol_hears_of_the_end(pair:
     _run(work, pair, uvloop.new_event_loop)
 
 
-def test_failed_write_does_not_close_the_descriptor_before_the_protocol_hears_of_it() -> None:
+def test_failed_write_does_not_close_the_descriptor_before_connection_lost() -> None:
     async def work(ours: socket.socket, theirs: socket.socket) -> None:
         protocol = await _connected(ours)
-        protocol.fd = take_bare_fd(protocol.transport)
+        protocol.fd = open_direct_fd(protocol.transport)
         protocol.transport.pause_reading()
         theirs.close()
         while not protocol.transport.is_closing():
@@ -139,27 +142,47 @@ def test_failed_write_does_not_close_the_descriptor_before_the_protocol_hears_of
 
 
 @pytest.mark.parametrize(
-    ("release", "known"),
+    ("release", "supported"),
     [
         *((release, True) for release in ("0.17.0", "0.21.0", "0.23.1")),
         *((release, False) for release in ("0.16.0", "0.24.0", "0.24.0rc1", "1.0", "nonsense", "")),
     ],
 )
-def test_only_releases_of_uvloop_that_were_looked_at_are_passed_by(release: str, known: bool) -> None:
-    assert is_known(release) is known
+def test_only_checked_versions_of_uvloop_are_supported(release: str, supported: bool) -> None:
+    assert is_supported_uvloop(release) is supported
 
 
-def test_installed_uvloop_is_known() -> None:
-    assert is_known(version("uvloop"))  # else look at its sources, and at what the tests here say of it
+def test_installed_uvloop_is_supported() -> None:
+    assert is_supported_uvloop(version("uvloop"))  # if not: read its source, then raise the limit
 
 
-def test_transports_of_other_loops_are_left_alone() -> None:
+def test_transports_of_other_event_loops_are_unchanged() -> None:
     async def work(ours: socket.socket, theirs: socket.socket) -> None:
         protocol = await _connected(ours)
         before = protocol.transport.get_write_buffer_limits()
-        assert take_bare_fd(protocol.transport) == NO_FD
+        assert open_direct_fd(protocol.transport) == NO_FD
         assert protocol.transport.get_write_buffer_limits() == before
         protocol.transport.abort()
         await protocol.lost.wait()
 
     _run(work, "tcp", asyncio.SelectorEventLoop)
+
+
+def test_connections_of_an_unsupported_uvloop_are_written_through_their_transports(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def work(ours: socket.socket, theirs: socket.socket) -> None:
+        protocol = await _connected(ours)
+        before = protocol.transport.get_write_buffer_limits()
+        for _ in range(2):
+            assert open_direct_fd(protocol.transport) == NO_FD
+        assert protocol.transport.get_write_buffer_limits() == before
+        protocol.transport.abort()
+        await protocol.lost.wait()
+
+    fresh = functools.cache(direct_fd._direct_transports.__wrapped__)
+    monkeypatch.setattr(direct_fd, "_direct_transports", fresh)
+    monkeypatch.setattr(direct_fd, "version", lambda _package: "0.24.0")
+    with capture_logs() as logs:
+        _run(work, "tcp", uvloop.new_event_loop)
+    assert [(line["event"], line["version"]) for line in logs] == [("uvloop_unsupported", "0.24.0")]

@@ -1,11 +1,13 @@
-"""Tests of `zmqio.hosting.event_loop`."""
+"""The event loop of zmqio's processes is the one that uvicorn would choose."""
 
 import asyncio
+
+import pytest
 
 from zmqio.hosting.event_loop import run
 
 
-def test_work_runs_to_its_end_on_the_loop_that_uvicorn_would_choose() -> None:
+def test_coroutine_runs_on_the_event_loop_that_uvicorn_would_choose() -> None:
     import uvicorn
 
     seen: list[type] = []
@@ -14,7 +16,10 @@ def test_work_runs_to_its_end_on_the_loop_that_uvicorn_would_choose() -> None:
         seen.append(type(asyncio.get_running_loop()))
 
     run(work())
-    factory = uvicorn.Config(app="", log_config=None).get_loop_factory()
+    config = uvicorn.Config(app="", log_config=None)
+    if not hasattr(config, "get_loop_factory"):  # uvicorn 0.35
+        pytest.skip("this uvicorn does not tell which loop it would choose")
+    factory = config.get_loop_factory()
     assert factory is not None
     loop = factory()
     loop.close()

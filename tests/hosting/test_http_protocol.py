@@ -1,21 +1,26 @@
-"""The HTTP protocol for uvicorn, by the polls of one keep-alive connection."""
+"""The HTTP protocol for uvicorn: the polls of one keep-alive connection, and clients that half-close."""
 
+import asyncio
 import gzip
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+import uvicorn
+from uvicorn import Config
+from uvicorn.server import ServerState
 from websockets.asyncio.client import connect
 
 from tests.support.engine_server import RunningEngine, run_engine
 from tests.support.poll_connection import PollConnection, open_connection
-from tests.support.timing import wait_until
+from tests.support.timing import LIMIT_S, wait_until
+from zmqio.hosting.http_protocol import HalfClosedMessageEvent, HttpProtocol
 
 OPEN = "EIO=4&transport=polling"
+UVICORN = tuple(int(part) for part in uvicorn.__version__.split(".")[:2])
 
 
 class Polling:
@@ -45,11 +50,6 @@ async def polling(*headers: str, **options: Any) -> AsyncIterator[Polling]:
         polls = Polling(host, connection, json.loads(opened.text[1:])["sid"])
         assert await polls.poll("first") == "4first"
         yield polls
-
-
-def test_what_is_extended_exists_in_uvicorn() -> None:
-    names = ["connection_made", "eof_received"]
-    assert [name for name in names if not hasattr(HttpToolsProtocol, name)] == []
 
 
 async def test_middleware_sees_every_poll() -> None:
@@ -223,3 +223,123 @@ async def test_tcp_nodelay_is_set_where_asyncio_does_not_recognise_tcp() -> None
         async with open_connection(host.port) as connection:
             await connection.get(OPEN)
             assert connections[0].getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+GET = b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+class HalfCloseApp:
+    """Answers with the path and the size of the body after `go`; for /waits, waits for the disconnect."""
+
+    def __init__(self) -> None:
+        self.steps: list[str] = []
+        self.go = asyncio.Event()
+        self.state = ServerState()
+
+    def last_request(self) -> bool:
+        """Whether the current request is the last one of its connection."""
+        (protocol,) = self.state.connections
+        cycle: Any = protocol.cycle  # type: ignore[union-attr]
+        return not cycle.keep_alive
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        message = await receive()
+        size = len(message["body"])
+        while message["more_body"]:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                self.steps.append("disconnected early")
+                return
+            size += len(message["body"])
+        if scope["path"] == "/waits":
+            while message["type"] != "http.disconnect":
+                self.steps.append("waits")
+                message = await receive()
+            self.steps.append("disconnected")
+            return
+        self.steps.append("works")
+        await self.go.wait()
+        body = f"{scope['path']} {size}".encode()
+        headers = [(b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+@asynccontextmanager
+async def connected() -> AsyncIterator[tuple[HalfCloseApp, asyncio.StreamReader, asyncio.StreamWriter]]:
+    app = HalfCloseApp()
+    config = Config(app, http=HttpProtocol, log_config=None, access_log=False)
+    config.load()
+    state = app.state
+    make: Callable[[], asyncio.Protocol] = lambda: HttpProtocol(config, state, {})  # noqa: E731
+    server = await asyncio.get_running_loop().create_server(make, "127.0.0.1", 0)
+    async with server:
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        yield app, reader, writer
+        writer.close()
+        await writer.wait_closed()
+        await wait_until(lambda: not state.connections and not state.tasks, "the end of the connection")
+
+
+@pytest.mark.parametrize("when", ["at once", "while it works"])
+async def test_half_closed_client_gets_its_answer(when: str) -> None:
+    async with connected() as (app, reader, writer):
+        writer.write(b"POST /it HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello")
+        if when == "while it works":
+            await wait_until(lambda: app.steps == ["works"], "the handler to start")
+        writer.write_eof()
+        await wait_until(lambda: app.steps == ["works"] and app.last_request(), "the half-close to be handled")
+        app.go.set()
+        answer = await asyncio.wait_for(reader.read(), LIMIT_S)
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert b"connection: close" in answer or UVICORN < (0, 53)  # older versions leave the header out
+        assert answer.endswith(b"/it 5")
+
+
+async def test_half_closed_client_gets_the_answers_to_all_pipelined_requests() -> None:
+    async with connected() as (app, reader, writer):
+        app.go.set()
+        writer.write(GET % 1 + GET % 2 + GET % 3)
+        writer.write_eof()
+        answer = await asyncio.wait_for(reader.read(), LIMIT_S)
+        assert answer.count(b"HTTP/1.1 200") == 3
+        assert answer.endswith(b"/3 0")
+
+
+@pytest.mark.parametrize("when", ["at once", "while it waits"])
+async def test_application_that_waits_for_the_disconnect_gets_it_at_the_half_close(when: str) -> None:
+    async with connected() as (app, reader, writer):
+        writer.write(b"GET /waits HTTP/1.1\r\nHost: x\r\n\r\n")
+        if when == "while it waits":
+            await wait_until(lambda: "waits" in app.steps, "the handler to wait")
+        writer.write_eof()
+        await wait_until(lambda: app.steps[-1:] == ["disconnected"], "the disconnect")
+        assert await asyncio.wait_for(reader.read(), LIMIT_S) == b""
+
+
+async def test_half_closed_incomplete_request_is_not_answered() -> None:
+    async with connected() as (app, reader, writer):
+        writer.write(b"POST /it HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhel")
+        await asyncio.sleep(0)
+        writer.write_eof()
+        assert await asyncio.wait_for(reader.read(), LIMIT_S) == b""
+        assert app.steps in ([], ["disconnected early"])
+
+
+async def test_connection_without_a_request_is_closed_when_the_client_half_closes() -> None:
+    async with connected() as (_app, reader, writer):
+        writer.write_eof()
+        assert await asyncio.wait_for(reader.read(), LIMIT_S) == b""
+
+
+async def test_event_of_a_half_closed_client_disconnects_at_the_second_read() -> None:
+    disconnects: list[bool] = []
+    event = HalfClosedMessageEvent(unread=True, on_disconnect=lambda: disconnects.append(True))
+    assert event.is_set()
+    assert await event.wait()
+    assert not disconnects
+    event.clear()
+    event.set()
+    assert not event.is_set()
+    assert await event.wait()
+    assert disconnects

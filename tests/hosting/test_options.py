@@ -1,4 +1,4 @@
-"""Tests of `zmqio.hosting.options`."""
+"""HTTP settings travel to a worker as JSON."""
 
 import json
 from dataclasses import asdict
@@ -6,6 +6,6 @@ from dataclasses import asdict
 from zmqio.hosting.options import HttpOptions
 
 
-def test_they_travel_to_a_worker_as_json() -> None:
+def test_settings_round_trip_as_json() -> None:
     options = HttpOptions(trusted_proxies="10.0.0.0/8", ssl_certfile="a.pem", ssl_keyfile="b.pem")
     assert HttpOptions(**json.loads(json.dumps(asdict(options)))) == options

@@ -1,14 +1,10 @@
-"""The WebSocket protocol for uvicorn: what it adds, and that everything else is as before."""
+"""The WebSocket protocol for uvicorn: direct writes, memory, and everything else as in uvicorn."""
 
 import asyncio
 from typing import Any
 
 import pytest
 import uvloop
-from structlog.testing import capture_logs
-from uvicorn import Config
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from uvicorn.server import ServerState
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
@@ -17,7 +13,7 @@ from tests.support.timing import wait_until
 from zmqio.engine.compact_sync import CompactEvent, CompactQueue
 from zmqio.engine.direct_write import NO_FD, broadcast_frames
 from zmqio.engine.websocket import EXTENSION
-from zmqio.engine.websocket_transports import AsgiWebSocketTransport, DirectWebSocketTransport
+from zmqio.engine.websocket_transports import DirectWebSocketTransport
 from zmqio.hosting.websocket_protocol import WebSocketProtocol
 
 UPGRADE = (
@@ -27,34 +23,7 @@ UPGRADE = (
 )
 
 
-def test_what_is_extended_exists_in_uvicorn() -> None:
-    names = [
-        "run_asgi",
-        "send",
-        "handle_text",
-        "handle_bytes",
-        "handle_close",
-        "handle_parser_exception",
-        "shutdown",
-        "pause_writing",
-        "resume_writing",
-        "connection_lost",
-        "eof_received",
-    ]
-    assert [name for name in names if not hasattr(WebSocketsSansIOProtocol, name)] == []
-
-
-async def test_what_is_used_exists_in_uvicorn() -> None:
-    async def app(scope: Any, receive: Any, send: Any) -> None: ...
-
-    config = Config(app, log_config=None, ws=WebSocketProtocol)  # type: ignore[arg-type]
-    protocol = WebSocketProtocol(config, ServerState(), {})
-    for name in ("close_sent", "conn", "loop", "queue", "read_paused", "transport", "writable"):
-        assert hasattr(protocol, name), name
-    assert protocol.conn.available_extensions == []
-
-
-async def test_nothing_of_uvicorns_that_is_large_stays_with_an_idle_connection() -> None:
+async def test_idle_connection_keeps_no_large_objects_of_uvicorn() -> None:
     protocols: list[WebSocketProtocol] = []
 
     async with run_engine("uvicorn-fast") as host:
@@ -74,7 +43,7 @@ async def test_nothing_of_uvicorns_that_is_large_stays_with_an_idle_connection()
             assert protocol.response is None
 
 
-async def test_engine_takes_the_fast_path() -> None:
+async def test_session_writes_directly_and_compression_is_not_negotiated() -> None:
     async with run_engine("uvicorn-fast") as host, connect(host.websocket_url()) as socket:
         await socket.recv()
         session = host.connections[0].session
@@ -84,7 +53,7 @@ async def test_engine_takes_the_fast_path() -> None:
         assert "sec-websocket-extensions" not in socket.response.headers
 
 
-def test_broadcasts_pass_the_transport_by_on_uvloop_and_wait_for_a_client_that_does_not_read() -> None:
+def test_broadcasts_bypass_the_transport_on_uvloop_until_the_connection_is_full() -> None:
     async def work() -> None:
         async with run_engine("uvicorn-fast") as host, connect(host.websocket_url(), max_queue=4) as socket:
             await socket.recv()
@@ -96,7 +65,7 @@ def test_broadcasts_pass_the_transport_by_on_uvloop_and_wait_for_a_client_that_d
                 )
                 sent += 1
             assert 1 < sent < 1000
-            for _ in range(20):  # ahead of what is written now nothing may pass
+            for _ in range(20):  # nothing may overtake these
                 broadcast_frames([session.direct_writer], host.engine.prepare([f"{sent}"]), volatile=False)
                 sent += 1
             got = [str(await socket.recv()).rstrip("x") for _ in range(sent)]
@@ -107,7 +76,7 @@ def test_broadcasts_pass_the_transport_by_on_uvloop_and_wait_for_a_client_that_d
         runner.run(asyncio.wait_for(work(), 120))
 
 
-def test_websocket_behind_a_response_that_is_not_read_overtakes_none_of_it() -> None:
+def test_websocket_frames_do_not_overtake_an_unread_response() -> None:
     async def work() -> None:
         body, sent = b"B" * 8_000_000, asyncio.Event()
         async with run_engine("uvicorn-fast") as host:
@@ -141,24 +110,7 @@ def test_websocket_behind_a_response_that_is_not_read_overtakes_none_of_it() -> 
         runner.run(asyncio.wait_for(work(), 120))
 
 
-async def test_engine_stays_on_the_plain_path_when_uvicorn_lacks_something(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("zmqio.hosting.websocket_protocol._NEEDED", ("no_such_thing",))
-    with capture_logs() as logs:
-        async with run_engine("uvicorn-fast") as host, connect(host.websocket_url()) as socket:
-            await socket.recv()
-            assert isinstance(host.connections[0].session.transport, AsgiWebSocketTransport)
-            host.emit("a")
-            assert await socket.recv() == "4a"
-            await socket.send("4b")
-            await wait_until(lambda: host.connections[0].messages == ["b"], "the message")
-    assert [(entry["event"], entry["missing"]) for entry in logs] == [
-        ("fast_websocket_unavailable", ["no_such_thing"])
-    ]
-
-
-async def test_refused_client_gets_its_answer_and_uvicorn_complains_of_nothing(
+async def test_refused_client_gets_its_answer_and_uvicorn_logs_no_error(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with run_engine("uvicorn-fast") as host:
@@ -169,7 +121,7 @@ async def test_refused_client_gets_its_answer_and_uvicorn_complains_of_nothing(
     assert [record.getMessage() for record in caplog.records if record.name == "uvicorn.error"] == []
 
 
-async def test_order_is_kept_between_direct_and_waiting_messages() -> None:
+async def test_direct_and_queued_messages_stay_in_order() -> None:
     def on_message(connection: Any, data: str | bytes) -> Any:
         return asyncio.sleep(0.001) if int(data) % 7 == 0 else None
 
@@ -183,7 +135,7 @@ async def test_order_is_kept_between_direct_and_waiting_messages() -> None:
 
 
 @pytest.mark.parametrize("server", ["uvicorn-fast", "uvicorn"])
-async def test_large_message_arrives_although_the_session_is_closed_right_behind_it(server: str) -> None:
+async def test_large_message_arrives_before_the_close_that_follows_it(server: str) -> None:
     text = "x" * 16_000_000  # more than a socket takes
     async with run_engine(server) as host, connect(host.websocket_url(), max_size=None) as socket:
         await socket.recv()
@@ -195,7 +147,7 @@ async def test_large_message_arrives_although_the_session_is_closed_right_behind
         await wait_until(lambda: host.connections[0].reasons == ["forced close"], "the reason")
 
 
-async def test_text_that_is_no_utf8_closes_with_1007() -> None:
+async def test_text_frame_with_invalid_utf8_closes_with_1007() -> None:
     async with run_engine("uvicorn-fast") as host, connect(host.websocket_url()) as socket:
         await socket.recv()
         await socket.send(b"4\xff\xfe", text=True)
@@ -210,7 +162,7 @@ async def test_pings_of_the_websocket_protocol_are_answered() -> None:
         await asyncio.wait_for(await socket.ping(b"x"), 20)
 
 
-async def test_other_applications_run_on_it_as_on_uvicorns_own() -> None:
+async def test_other_applications_run_as_on_uvicorns_own_protocol() -> None:
     seen: list[Any] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:

@@ -17,6 +17,7 @@ from uvicorn.server import ServerState
 
 from zmqio.hosting.options import HttpOptions
 from zmqio.hosting.server import freeze_heap, make_config
+from zmqio.hosting.uvicorn_contract import require_lifespan_state, require_server
 
 __all__ = ["AcceptedServer", "ConnectionSource"]
 
@@ -35,6 +36,9 @@ class AcceptedServer:
         on_started: called once when the app's lifespan has started and the event loop runs.
         before_shutdown: awaited once after a stop signal, before uvicorn shuts down. Until it returns, connections
             are still accepted from the sources.
+
+    Raises:
+        ServeError: the installed uvicorn lacks a name that this class needs (see `uvicorn_contract`).
     """
 
     def __init__(
@@ -45,6 +49,7 @@ class AcceptedServer:
         on_started: Callable[[], None],
         before_shutdown: Callable[[], Awaitable[None]],
     ) -> None:
+        require_server()
         config = make_config(
             app,
             forwarded_allow_ips=options.trusted_proxies,
@@ -66,6 +71,7 @@ class AcceptedServer:
 
         Raises:
             SystemExit: the app's lifespan failed to start; uvicorn has logged the reason.
+            ServeError: the installed uvicorn lacks a name that is found out only now.
         """
         await self._server.serve(sockets=[])
         for task in self._server.starting:  # unfinished TLS handshakes
@@ -166,18 +172,15 @@ class _ConnectionSet(set[Any]):
 
 
 class _SourceState:
-    """Uvicorn's `ServerState` for the protocols of one source: shared, except for the set of connections."""
+    """Uvicorn's `ServerState` for the protocols of one source: shared, except for these two attributes."""
 
     def __init__(self, shared: ServerState, connections: set[Any]) -> None:
         self._shared = shared
         self.connections = connections
-        self.tasks = shared.tasks
         self.total_requests = 0
 
-    @property
-    def default_headers(self) -> list[tuple[bytes, bytes]]:
-        """Uvicorn replaces this list every second."""
-        return self._shared.default_headers
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._shared, name)
 
 
 class _UvicornWithoutListener(uvicorn.Server):
@@ -200,6 +203,7 @@ class _UvicornWithoutListener(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        require_lifespan_state(self)
         freeze_heap()
         if self.started and not self.should_exit:
             self._on_started()

@@ -1,49 +1,59 @@
-"""Find the descriptor of a connection that may be written to past its transport.
+"""Find the file descriptor of a connection to which may be written without its transport.
 
-That is right while the transport has nothing to send: then nothing is overtaken, and no frame is cut in two. With
-a high-water mark of 0 a transport says so by itself: it writes at once what it is given, and pauses its protocol
-as soon as a byte of it has to wait. A descriptor stays the connection's until the protocol's `connection_lost`.
+That keeps the order of bytes only while the transport has nothing to send. With a high-water mark of 0 a transport
+reports exactly that: it writes at once, and pauses its protocol as soon as a byte remains in its buffer. The
+descriptor belongs to the connection until the protocol's `connection_lost` is called.
+
+uvloop's transports keep these promises in the versions listed here; asyncio's are not used. With any other version
+`uvloop_unsupported` is logged once, and every connection is written through its transport.
 
 Source: uvloop 0.17 to 0.23, `UVStream._initiate_write` and `UVBaseTransport._call_connection_lost`.
 """
 
 import asyncio
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
+import structlog
+
 from zmqio.engine.direct_write import NO_FD
 
-__all__ = ["is_known", "take_bare_fd"]
+__all__ = ["is_supported_uvloop", "open_direct_fd"]
 
-KNOWN = ((0, 17), (0, 23))
-"""First and last minor version of uvloop whose sources were read, and whose transports `test_bare_fd` tries."""
+log = structlog.get_logger(__name__)
 
-
-def _bare_transports() -> tuple[Any, ...]:
-    """Transports that write plainly; none of asyncio's, nor of a uvloop that is not known."""
-    try:
-        from uvloop.loop import TCPTransport, UnixTransport  # type: ignore[attr-defined]
-    except ImportError:  # not on every system
-        return ()
-    return (TCPTransport, UnixTransport) if is_known(version("uvloop")) else ()
+SUPPORTED_UVLOOP = ((0, 17), (0, 23))
+"""First and last minor version whose source was checked, and whose transports pass `test_direct_fd`."""
 
 
-def is_known(release: str) -> bool:
-    """Whether a version of uvloop is one that keeps the promises above."""
-    numbers = tuple(int(number) for number in release.split(".")[:2] if number.isdecimal())
-    return KNOWN[0] <= numbers <= KNOWN[1]
-
-
-_BARE = _bare_transports()
-
-
-def take_bare_fd(transport: asyncio.Transport) -> int:
-    """Make a transport pause its protocol whenever it has anything to send; return its descriptor.
+def open_direct_fd(transport: asyncio.Transport) -> int:
+    """Make a transport pause its protocol whenever its buffer is not empty, and return its file descriptor.
 
     Returns:
-        -1, and the transport is as it was, if it is none that writes plainly (TLS, another event loop).
+        -1, with the transport unchanged, under TLS, on another event loop, or with an unsupported uvloop.
     """
-    if type(transport) not in _BARE:
+    if type(transport) not in _direct_transports():
         return NO_FD
     transport.set_write_buffer_limits(high=0)
     return int(transport.get_extra_info("socket").fileno())
+
+
+def is_supported_uvloop(release: str) -> bool:
+    """Whether a version of uvloop is known to keep the promises above."""
+    numbers = tuple(int(number) for number in release.split(".")[:2] if number.isdecimal())
+    return SUPPORTED_UVLOOP[0] <= numbers <= SUPPORTED_UVLOOP[1]
+
+
+@cache
+def _direct_transports() -> tuple[Any, ...]:
+    """Return the transport classes without TLS of a supported uvloop."""
+    try:
+        from uvloop.loop import TCPTransport, UnixTransport  # type: ignore[attr-defined]
+    except ImportError:  # not available on every platform
+        return ()
+    release = version("uvloop")
+    if not is_supported_uvloop(release):
+        log.warning("uvloop_unsupported", version=release, effect="broadcasts take more CPU")
+        return ()
+    return (TCPTransport, UnixTransport)

@@ -16,8 +16,7 @@ from typing import Any
 
 import uvicorn
 
-from zmqio.hosting.http_protocol import HttpProtocol
-from zmqio.hosting.websocket_protocol import WebSocketProtocol
+from zmqio.hosting.uvicorn_contract import missing_names, protocol_classes
 from zmqio.stop_requests import StopRequests
 
 __all__ = ["GRACE_S", "freeze_heap", "make_config", "serve"]
@@ -35,16 +34,19 @@ async def serve(app: Any, *, listener: socket.socket, before_shutdown: Callable[
         before_shutdown: closes the app's connections; awaited once before uvicorn shuts down, while requests are
             still served. A second signal cancels it, to close the connections at once.
     """
-    await _ListeningUvicorn(make_config(app), before_shutdown).serve(sockets=[listener])
+    config = make_config(app)
+    server = uvicorn.Server(config) if missing_names() else _ListeningUvicorn(config, before_shutdown)
+    await server.serve(sockets=[listener])
 
 
 def make_config(app: Any, **more: Any) -> uvicorn.Config:
     """Create uvicorn's configuration for `app`; `more` are further options of `uvicorn.Config`."""
     logging.getLogger("asyncio").addFilter(_is_not_failed_write)
+    http, ws = protocol_classes()
     return uvicorn.Config(
         app,
-        http=HttpProtocol,
-        ws=WebSocketProtocol,
+        http=http,
+        ws=ws,
         ws_per_message_deflate=False,
         ws_ping_interval=None,
         ws_ping_timeout=None,

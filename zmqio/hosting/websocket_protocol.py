@@ -1,8 +1,10 @@
-"""A WebSocket protocol for uvicorn that lets the engine write encoded frames straight into the connection.
+"""A WebSocket protocol for uvicorn through which the engine writes encoded frames directly into the connection.
 
-Use it as `uvicorn --ws zmqio.uvicorn:WebSocketProtocol` or
-`Config(ws=WebSocketProtocol)`; `hosting.server.serve` does. Every other application runs on it as on uvicorn's
-own, except that WebSocket compression is never negotiated (58-79 KB a connection with it, 16-28 KB without).
+Use it as `uvicorn --ws zmqio.uvicorn:WebSocketProtocol`; `hosting.server.serve` does so by itself. Other
+applications run on it as on uvicorn's own protocol, except that WebSocket compression is never negotiated. A
+connection takes 58-79 KB with compression and 16-28 KB without.
+
+Knows uvicorn's WebSocket protocol (see `uvicorn_contract`) and the engine's `DirectWire`.
 """
 
 import asyncio
@@ -10,27 +12,21 @@ from asyncio import TimerHandle
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-import structlog
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from zmqio.engine.compact_sync import CompactEvent, CompactQueue
 from zmqio.engine.direct_write import NO_FD, Frames
 from zmqio.engine.websocket import EXTENSION, PENDING
 from zmqio.engine.websocket_transports import WireListener
-from zmqio.hosting.direct_fd import take_bare_fd
+from zmqio.hosting.direct_fd import open_direct_fd
 
 __all__ = ["WebSocketProtocol"]
 
-log = structlog.get_logger(__name__)
-
 Sink = Callable[[str | bytes], Awaitable[None] | None]
-
-# What this class uses of uvicorn's, beyond the methods that it extends (0.35 to 0.54 have it all).
-_NEEDED = ("close_sent", "conn", "loop", "queue", "read_paused", "scope", "transport", "writable")
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """uvicorn's WebSocket protocol, which is also a `FastWire`."""
+    """Uvicorn's WebSocket protocol, extended to a `DirectWire`."""
 
     fd = NO_FD
     _listener: WireListener | None = None
@@ -39,122 +35,118 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if hasattr(self.conn, "available_extensions"):
-            self.conn.available_extensions = []
-        self._slim_down()
+        self.conn.available_extensions = []
+        self._replace_idle_buffers()
 
-    # FastWire.
+    # `DirectWire`.
 
     def open(self, listener: WireListener) -> Frames | None:
-        """Begin to serve an accepted WebSocket; None if this uvicorn lacks what it takes."""
-        missing = [name for name in _NEEDED if not hasattr(self, name)]
-        if missing or self.close_sent or self.transport.is_closing():
-            if missing:
-                log.warning("fast_websocket_unavailable", missing=missing)
+        """Serve an accepted WebSocket directly; None if it is closing."""
+        if self.close_sent or self.transport.is_closing():
             return None
         self._listener = listener
         stop_keepalive = getattr(self, "stop_keepalive", None)
         if stop_keepalive is not None:
-            stop_keepalive()  # Engine.IO has its own heartbeat
+            stop_keepalive()  # Engine.IO has its own heartbeats
         self._extensions.pop(EXTENSION, None)
-        # uvicorn reads them in the handshake only, and they are some 3 KB of headers.
+        # Some 3 KB of headers, which uvicorn reads only during the handshake.
         self.request = self.response = None  # type: ignore[assignment]
-        self.fd = take_bare_fd(self.transport)
+        self.fd = open_direct_fd(self.transport)
         if self.fd != NO_FD and self.transport.get_write_buffer_size():
-            self.pause_writing()  # a transport that is paused already has told it to the HTTP protocol before
+            self.pause_writing()  # the transport has notified only the HTTP protocol before it
         return self.transport.write
 
     def listen(self, sink: Sink) -> None:
-        """Hand messages to `sink` from now on, unless some still wait for `receive()`."""
+        """Pass messages to `sink` from now on, unless `receive()` has yet to return earlier ones."""
         if self._listener is not None and self.queue.empty():
             self._sink = sink
 
     def abort(self) -> None:
-        """Drop the connection."""
-        self._leave()
+        """Drop the connection at once."""
+        self._detach()
         self.transport.abort()
 
     def abort_in(self, delay_s: float) -> None:
-        """Drop the connection if it is still there after that time."""
+        """Drop the connection after `delay_s` seconds, unless it is closed by then."""
         self._abort_timer = self.loop.call_later(delay_s, self.abort)
 
-    # uvicorn's protocol.
+    # Uvicorn's protocol.
 
     def run_asgi(self) -> Coroutine[Any, Any, None]:
-        """Run the application; it finds this object in its scope."""
+        """Run the application with this object in its scope."""
         self._extensions[EXTENSION] = self
         return super().run_asgi()
 
     async def send(self, message: Any) -> None:
-        """Send what the application says.
+        """Send an event of the application.
 
-        One that answers the opening request with an HTTP response has completed the handshake. uvicorn (0.54) does
-        not note it, and logs an error for each client that is refused so.
+        An HTTP response to the opening request completes the handshake. Uvicorn (0.54) does not record that, and
+        logs an error for each client that is refused in this way.
         """
         await super().send(message)
         if self.close_sent and getattr(self, "initial_response", None) is not None:
             self.handshake_complete = True
 
     def handle_text(self, event: Any) -> None:
-        """Take a text frame."""
+        """Handle a text frame."""
         if self._sink is None or not event.fin or self.close_sent:
-            self._sink = None  # the rest of a fragmented message comes in this way, too
+            self._sink = None  # the other fragments of the message follow the same way
             super().handle_text(event)
             return
         try:
             text = str(event.data, "utf-8")
         except UnicodeDecodeError:
             self._sink = None
-            super().handle_text(event)  # uvicorn closes with 1007
+            super().handle_text(event)  # closes with 1007
             return
-        self._hand_over(self._sink, text)
+        self._pass_to(self._sink, text)
 
     def handle_bytes(self, event: Any) -> None:
-        """Take a binary frame."""
+        """Handle a binary frame."""
         if self._sink is None or not event.fin or self.close_sent:
             self._sink = None
             super().handle_bytes(event)
         else:
-            self._hand_over(self._sink, bytes(event.data))
+            self._pass_to(self._sink, bytes(event.data))
 
     def handle_close(self, event: Any) -> None:
-        """Take a Close frame."""
-        self._leave()
+        """Handle a Close frame."""
+        self._detach()
         super().handle_close(event)
 
     def handle_parser_exception(self) -> None:
-        """The client broke the WebSocket protocol."""
-        self._leave()
+        """Close the connection after a violation of the WebSocket protocol."""
+        self._detach()
         super().handle_parser_exception()
 
     def shutdown(self) -> None:
-        """uvicorn ends."""
-        self._leave()
+        """Close the connection because the server stops."""
+        self._detach()
         super().shutdown()
 
     def eof_received(self) -> None:
-        """The client sends nothing more, and did not close the WebSocket before: its connection ends now."""
-        self._leave()
+        """Handle the end of the client's data without a Close frame, which ends the connection."""
+        self._detach()
         super().eof_received()
 
     def pause_writing(self) -> None:
-        """The connection has more to send than it should."""
+        """Stop direct writes: the transport's buffer is full."""
         super().pause_writing()
         if self._listener is not None:
             self._listener.paused()
 
     def resume_writing(self) -> None:
-        """The connection takes data again."""
+        """Allow direct writes again."""
         super().resume_writing()
         if self._listener is not None:
             self._listener.resumed()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is gone."""
-        self._leave()
+        """Handle the loss of the connection."""
+        self._detach()
         if self._abort_timer is not None:
             self._abort_timer.cancel()
-        self.writable.set()  # whoever waits to write must not wait for ever (uvicorn 0.35 leaves it)
+        self.writable.set()  # releases a pending `send`; uvicorn 0.35 does not
         super().connection_lost(exc)
 
     @property
@@ -162,15 +154,15 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         extensions: dict[Any, Any] = self.scope["extensions"]
         return extensions
 
-    def _slim_down(self) -> None:
-        """Replace what uvicorn has of asyncio's queues and events while nobody uses it yet: 3 KB a connection."""
+    def _replace_idle_buffers(self) -> None:
+        """Replace uvicorn's unused queue and event by smaller ones, which saves 3 KB per connection."""
         if isinstance(getattr(self, "queue", None), asyncio.Queue):
             self.queue = CompactQueue()  # type: ignore[assignment]
         if isinstance(getattr(self, "writable", None), asyncio.Event):
             self.writable = CompactEvent()  # type: ignore[assignment]
             self.writable.set()
 
-    def _hand_over(self, sink: Sink, data: str | bytes) -> None:
+    def _pass_to(self, sink: Sink, data: str | bytes) -> None:
         pending = sink(data)
         if pending is None:
             return
@@ -181,7 +173,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.read_paused = True
             self.transport.pause_reading()
 
-    def _leave(self) -> None:
+    def _detach(self) -> None:
         listener, self._listener, self._sink = self._listener, None, None
         if listener is not None:
             listener.lost()

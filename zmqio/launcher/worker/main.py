@@ -125,6 +125,8 @@ def main() -> None:
         _fail(link, WorkerFailed(str(error), error.traceback if isinstance(error, AppImportError) else ""))
     try:
         run_on_loop(worker.run())
+    except ServeError as error:
+        _fail(link, WorkerFailed(str(error)))
     except SystemExit:
         _fail(link, WorkerFailed(f"cannot serve app {spec.app!r}: its lifespan failed to start"))
     sys.exit(0)

@@ -1,0 +1,131 @@
+"""The guard for uvicorn's names: each one removed in turn, and what is served then."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import uvicorn
+from structlog.testing import capture_logs
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.server import ServerState
+from websockets.server import ServerProtocol
+
+from zmqio.exceptions import ServeError
+from zmqio.hosting import accepted_server, server
+from zmqio.hosting.accepted_server import AcceptedServer
+from zmqio.hosting.http_protocol import HttpProtocol
+from zmqio.hosting.options import HttpOptions
+from zmqio.hosting.server import make_config
+from zmqio.hosting.uvicorn_contract import (
+    ATTRIBUTES,
+    METHODS,
+    find_missing,
+    missing_names,
+    protocol_classes,
+    require_lifespan_state,
+)
+from zmqio.hosting.websocket_protocol import WebSocketProtocol
+
+PLAIN = (HttpToolsProtocol, WebSocketsSansIOProtocol)
+METHOD_CASES = [(owner, name) for owner, names in METHODS.items() for name in names]
+ATTRIBUTE_CASES = [(owner, name) for owner, names in ATTRIBUTES.items() for name in names]
+OWNERS_OF_PARTS = {"conn.available_extensions": (ServerProtocol, "available_extensions")}
+SERVER_CLASSES = {uvicorn.Server, uvicorn.Config, ServerState}
+
+
+@pytest.fixture(autouse=True)
+def unchecked() -> Iterator[None]:
+    """Let every test check uvicorn itself, and leave no result behind."""
+    missing_names.cache_clear()
+    yield
+    missing_names.cache_clear()
+
+
+def remove_attribute(monkeypatch: pytest.MonkeyPatch, owner: type, path: str) -> None:
+    """Make assignments to an attribute of instances have no effect."""
+    owner, name = OWNERS_OF_PARTS.get(path, (owner, path.partition(".")[0]))
+    monkeypatch.delattr(owner, name, raising=False)
+
+    def ignore(self: object, attribute: str, value: object) -> None:
+        if attribute != name:
+            object.__setattr__(self, attribute, value)
+
+    monkeypatch.setattr(owner, "__setattr__", ignore, raising=False)
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None: ...
+
+
+def assert_served_plainly(owner: type) -> None:
+    """One warning is logged, and uvicorn's own classes are used."""
+    with capture_logs() as logs:
+        assert protocol_classes() == PLAIN
+        config = make_config(app)
+        assert (config.http, config.ws) == PLAIN
+        if owner in SERVER_CLASSES and "Server" in str(missing_names()):
+            with pytest.raises(ServeError, match=f"cannot serve with uvicorn {uvicorn.__version__}"):
+                AcceptedServer(app, HttpOptions(), on_started=lambda: None, before_shutdown=_nothing)
+    (warning,) = logs
+    assert warning["event"] == "uvicorn_unsupported"
+    assert warning["version"] == uvicorn.__version__
+    assert warning["missing"]
+
+
+async def _nothing() -> None: ...
+
+
+def test_installed_uvicorn_has_every_name() -> None:
+    with capture_logs() as logs:
+        assert find_missing() == []
+        assert protocol_classes() == (HttpProtocol, WebSocketProtocol)
+    assert logs == []
+
+
+@pytest.mark.parametrize(("owner", "name"), METHOD_CASES)
+def test_uvicorn_without_a_method_is_served_plainly(
+    owner: type, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(owner, name)
+    assert find_missing() == [f"{owner.__name__}.{name}"]
+    assert_served_plainly(owner)
+
+
+@pytest.mark.parametrize(("owner", "name"), ATTRIBUTE_CASES)
+def test_uvicorn_without_an_attribute_is_served_plainly(
+    owner: type, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        remove_attribute(patch, owner, name)
+        (missing,) = find_missing()  # by its name, or by the error of uvicorn's own code that needs it
+        assert missing == f"{owner.__name__}.{name}" or (
+            missing.startswith("probe") and name.split(".", maxsplit=1)[0] in missing
+        )
+        if owner not in (uvicorn.Config, ServerState):  # whose constructors fail then
+            assert_served_plainly(owner)
+
+
+def test_every_overridden_name_is_listed() -> None:
+    asyncio_callbacks = {"pause_writing", "resume_writing"}
+    pairs = [
+        (HttpProtocol, HttpToolsProtocol),
+        (WebSocketProtocol, WebSocketsSansIOProtocol),
+        *(
+            (cls, uvicorn.Server)
+            for module in (accepted_server, server)
+            for cls in vars(module).values()
+            if isinstance(cls, type) and issubclass(cls, uvicorn.Server) and cls is not uvicorn.Server
+        ),
+    ]
+    assert len(pairs) == 4
+    for ours, uvicorns in pairs:
+        overridden = {name for name in vars(ours) if not name.startswith("__") and hasattr(uvicorns, name)}
+        overridden.discard(
+            "eof_received"
+        ) if ours is HttpProtocol else None  # asyncio's alone; `super` is not called
+        assert overridden - asyncio_callbacks <= set(METHODS[uvicorns]), ours
+
+
+def test_server_without_the_state_of_its_lifespan_is_refused() -> None:
+    with pytest.raises(ServeError, match=r"it has no Server\.lifespan\.state"):
+        require_lifespan_state(uvicorn.Server(uvicorn.Config(app, log_config=None)))

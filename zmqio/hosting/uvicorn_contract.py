@@ -1,0 +1,259 @@
+"""The parts of uvicorn that zmqio's subclasses use or override: one table, checked once at start.
+
+Uvicorn does not document most of them and may change any of them. If one is missing, `uvicorn_unsupported` is
+logged with the names and uvicorn's version, and connections are served by uvicorn's own classes: correct, without
+zmqio's repairs, and with broadcasts that take more CPU.
+
+Not listed: `pause_writing` and `resume_writing`, which asyncio defines where uvicorn does not; and
+`stop_keepalive`, which exists only in versions whose WebSocket protocol sends pings.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from functools import cache
+from operator import attrgetter
+from typing import Any, TypeAlias
+
+import structlog
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.server import ServerState
+
+from zmqio.exceptions import ServeError
+from zmqio.hosting.http_protocol import HttpProtocol
+from zmqio.hosting.websocket_protocol import WebSocketProtocol
+
+__all__ = [
+    "ATTRIBUTES",
+    "METHODS",
+    "find_missing",
+    "missing_names",
+    "protocol_classes",
+    "require_lifespan_state",
+    "require_server",
+]
+
+log = structlog.get_logger(__name__)
+
+Names: TypeAlias = Mapping[type, Mapping[str, str]]
+
+METHODS: Names = {
+    HttpToolsProtocol: {
+        "connection_made": "extended, to set TCP_NODELAY",
+        "data_received": "parses requests",
+        "eof_received": "replaced, to let half-closed clients get their answer",
+    },
+    RequestResponseCycle: {
+        "receive": "waits for `message_event`, which is replaced when the client half-closes",
+    },
+    WebSocketsSansIOProtocol: {
+        "connection_made": "stores the transport",
+        "connection_lost": "extended, to stop direct writes",
+        "data_received": "parses frames",
+        "eof_received": "extended, to stop direct writes",
+        "handle_bytes": "extended, to pass whole messages to the engine",
+        "handle_close": "extended, to stop direct writes before the answer to a Close frame",
+        "handle_parser_exception": "extended, to stop direct writes before a Close frame",
+        "handle_text": "extended, to pass whole messages to the engine",
+        "run_asgi": "extended, to offer the protocol object in the scope",
+        "send": "extended, to note that a refused handshake is complete",
+        "shutdown": "extended, to stop direct writes before a Close frame",
+    },
+    uvicorn.Server: {
+        "handle_exit": "extended, to notice a repeated stop signal",
+        "serve": "runs the server; extended, to keep the event loop",
+        "shutdown": "extended, to close the app's connections first",
+        "startup": "extended, to freeze the heap and to report the start",
+    },
+}
+"""Class -> method -> what zmqio uses it for."""
+
+ATTRIBUTES: Names = {
+    HttpToolsProtocol: {
+        "cycle": "the current request",
+        "transport": "closed after the answer to a half-closed client",
+    },
+    RequestResponseCycle: {
+        "disconnected": "set for a half-closed client that is waited for",
+        "keep_alive": "cleared for a half-closed client",
+        "message_event": "replaced for a half-closed client",
+        "more_body": "whether the request is incomplete",
+        "response_complete": "whether the request is answered",
+    },
+    WebSocketsSansIOProtocol: {
+        "close_sent": "whether a Close frame was sent",
+        "conn.available_extensions": "emptied, so that compression is never negotiated",
+        "handshake_complete": "set after a refused handshake",
+        "initial_response": "whether the handshake is being refused",
+        "loop": "for the time-out of the closing handshake",
+        "queue": "events for `receive()`; replaced by a smaller one",
+        "read_paused": "whether reading is paused until `receive()`",
+        "request": "cleared after the handshake, to save memory",
+        "response": "cleared after the handshake, to save memory",
+        "scope.get": "carries the protocol object to the engine",
+        "transport": "writes frames",
+        "writable": "set while the transport accepts data; replaced by a smaller event",
+    },
+    uvicorn.Server: {
+        "config": "the loaded configuration",
+        "server_state": "shared by all connections",
+        "should_exit": "whether a stop was requested during the start",
+        "started": "whether the start succeeded",
+    },
+    uvicorn.Config: {
+        "http_protocol_class": "creates the protocol of an accepted connection",
+        "ssl": "the TLS context of an accepted connection",
+    },
+    ServerState: {
+        "connections.discard": "the set of open connections; each source has its own",
+        "default_headers": "headers of every response",
+        "tasks": "running requests",
+        "total_requests": "counted per source",
+    },
+}
+"""Class -> attribute, possibly of an attribute -> what zmqio uses it for."""
+
+_GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+_UPGRADE = (
+    b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+def protocol_classes() -> tuple[type[HttpToolsProtocol], type[WebSocketsSansIOProtocol]]:
+    """Return zmqio's HTTP and WebSocket protocol classes, or uvicorn's own if any name is missing."""
+    if missing_names():
+        return HttpToolsProtocol, WebSocketsSansIOProtocol
+    return HttpProtocol, WebSocketProtocol
+
+
+def require_server() -> None:
+    """Check the names without which connections that another process has accepted cannot be served at all.
+
+    Raises:
+        ServeError: one of them is missing.
+    """
+    owners = tuple(f"{owner.__name__}." for owner in (uvicorn.Server, uvicorn.Config, ServerState))
+    _raise_if([name for name in missing_names() if name.startswith(owners)])
+
+
+def require_lifespan_state(server: uvicorn.Server) -> None:
+    """Check the one name that exists only after `Server.startup`.
+
+    Raises:
+        ServeError: it is missing.
+    """
+    _raise_if([] if _has(server, "lifespan.state") else ["Server.lifespan.state"])
+
+
+@cache
+def missing_names() -> tuple[str, ...]:
+    """Check the installed uvicorn once, log what is missing, and return it."""
+    missing = find_missing()
+    if missing:
+        log.warning(
+            "uvicorn_unsupported",
+            missing=missing,
+            version=uvicorn.__version__,
+            effect="served by uvicorn's own classes",
+            hint="install a version within zmqio's requirements",
+        )
+    return tuple(missing)
+
+
+def find_missing() -> list[str]:
+    """Return the names of both tables that the installed uvicorn lacks, as "Class.name".
+
+    Attributes are looked up on objects that have handled one request each, without an event loop or a socket.
+    """
+    missing = [
+        f"{owner.__name__}.{name}"
+        for owner, names in METHODS.items()
+        for name in names
+        if not _defines(owner, name)
+    ]
+    if missing:
+        return missing
+    try:
+        probes = _make_probes()
+    except Exception as error:  # noqa: BLE001 - a changed uvicorn may raise anything
+        return [f"probe ({type(error).__name__}: {error})"]
+    return [
+        f"{owner.__name__}.{name}"
+        for owner, names in ATTRIBUTES.items()
+        for name in names
+        if not _has(probes[owner], name)
+    ]
+
+
+def _raise_if(missing: list[str]) -> None:
+    if missing:
+        raise ServeError(
+            f"cannot serve with uvicorn {uvicorn.__version__}: it has no {', '.join(missing)}; install a version "
+            "within zmqio's requirements"
+        )
+
+
+def _defines(owner: type, name: str) -> bool:
+    """Whether a class has a method of its own or from a base class other than asyncio's."""
+    method = getattr(owner, name, None)
+    return method is not None and method is not getattr(asyncio.Protocol, name, None)
+
+
+def _has(probe: object, name: str) -> bool:
+    try:
+        attrgetter(name)(probe)
+    except AttributeError:
+        return False
+    return True
+
+
+def _make_probes() -> dict[type, object]:
+    config = uvicorn.Config(
+        _no_app, http=HttpToolsProtocol, ws=WebSocketsSansIOProtocol, lifespan="off", log_config=None
+    )
+    config.load()
+    state, loop = ServerState(), _ProbeLoop()
+    http = HttpToolsProtocol(config, state, {}, loop)  # type: ignore[arg-type]
+    websocket = WebSocketsSansIOProtocol(config, state, {}, loop)  # type: ignore[arg-type]
+    for protocol, request in ((http, _GET), (websocket, _UPGRADE)):
+        protocol.connection_made(_ProbeTransport())
+        protocol.data_received(request)
+    return {
+        HttpToolsProtocol: http,
+        RequestResponseCycle: http.cycle,
+        WebSocketsSansIOProtocol: websocket,
+        uvicorn.Server: uvicorn.Server(config),
+        uvicorn.Config: config,
+        ServerState: state,
+    }
+
+
+async def _no_app(_scope: Any, _receive: Any, _send: Any) -> None:
+    """An app that is never called."""
+
+
+class _ProbeTransport(asyncio.Transport):
+    """A transport that discards everything."""
+
+    def write(self, data: Any) -> None: ...
+
+    def close(self) -> None: ...
+
+    def is_closing(self) -> bool:
+        return False
+
+
+class _ProbeLoop:
+    """An event loop that discards its tasks."""
+
+    def create_task(self, work: Coroutine[Any, Any, Any], **_options: Any) -> Any:
+        work.close()
+        return _ProbeTask()
+
+
+class _ProbeTask:
+    """A task that never ends."""
+
+    def add_done_callback(self, callback: Any) -> None: ...
