@@ -215,5 +215,6 @@ async def test_clients_that_vanish_during_broadcasts_leave_nothing_behind(server
             assert [await survivor.recv() for _ in range(60)] == [f"4n{number}" for number in range(60)]
             await wait_until(lambda: len(host.engine.sessions) == 1, "the others to be gone")
             await wait_until(lambda: host.engine.active_requests == 1, "their requests to end")
-            reasons = [connection.reasons for connection in host.connections[1:]]
-            assert reasons == [["transport close"]] * 30
+            vanished = host.connections[1:]
+            await wait_until(lambda: all(connection.reasons for connection in vanished), "the reasons")
+            assert [connection.reasons for connection in vanished] == [["transport close"]] * 30

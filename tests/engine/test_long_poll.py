@@ -1,6 +1,7 @@
-"""Waiting for the server's word and for the client's going away, without a task."""
+"""The wait of a long poll ends by release or by disconnect, without a second task."""
 
 import asyncio
+import contextlib
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ async def _end(task: "asyncio.Task[bool]") -> bool:
         return await task
 
 
-async def test_release_ends_the_wait_and_says_that_the_client_is_there() -> None:
+async def test_release_ends_the_wait_of_a_connected_client() -> None:
     events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     events.put_nowait(REQUEST)
     waiter = LongPollWaiter()
@@ -35,7 +36,7 @@ async def test_release_ends_the_wait_and_says_that_the_client_is_there() -> None
     assert await _end(task) is True
 
 
-async def test_disconnect_ends_the_wait_and_says_so() -> None:
+async def test_disconnect_ends_the_wait() -> None:
     events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     events.put_nowait(REQUEST)
     task = await _begin(LongPollWaiter(), events.get)
@@ -44,14 +45,14 @@ async def test_disconnect_ends_the_wait_and_says_so() -> None:
     assert await _end(task) is False
 
 
-async def test_released_before_it_waits_it_goes_on_at_once() -> None:
+async def test_release_before_the_wait_ends_it_at_once() -> None:
     events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     waiter = LongPollWaiter()
     waiter.release()
     assert await _end(await _begin(waiter, events.get)) is True
 
 
-async def test_client_that_had_gone_before_is_noticed_even_when_released() -> None:
+async def test_earlier_disconnect_is_noticed_despite_release() -> None:
     events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     events.put_nowait(REQUEST)
     events.put_nowait(GONE)
@@ -60,7 +61,7 @@ async def test_client_that_had_gone_before_is_noticed_even_when_released() -> No
     assert await _end(await _begin(waiter, events.get)) is False
 
 
-async def test_disconnect_and_release_in_the_same_moment_count_as_gone() -> None:
+async def test_disconnect_in_the_same_turn_as_release_counts() -> None:
     events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     waiter = LongPollWaiter()
     task = await _begin(waiter, events.get)
@@ -69,7 +70,7 @@ async def test_disconnect_and_release_in_the_same_moment_count_as_gone() -> None
     assert await _end(task) is False
 
 
-async def test_receive_is_left_as_a_cancelled_task_leaves_it() -> None:
+async def test_receive_has_ended_by_cancellation_when_the_wait_ends() -> None:
     left: list[str] = []
 
     async def receive() -> dict[str, Any]:
@@ -85,7 +86,8 @@ async def test_receive_is_left_as_a_cancelled_task_leaves_it() -> None:
     task = await _begin(waiter, receive)
     waiter.release()
     assert await _end(task) is True
-    assert left == ["cancelled"]
+    assert left == ["cancelled", "cancelled"]
+    assert task.cancelling() == 0
 
 
 async def test_receive_through_a_task_group_works_as_middleware_does_it() -> None:
@@ -109,7 +111,7 @@ async def test_receive_through_a_task_group_works_as_middleware_does_it() -> Non
     assert await _end(task) is False
 
 
-async def test_bare_yields_of_receive_are_passed_on() -> None:
+async def test_receive_may_yield_without_a_future() -> None:
     async def receive() -> dict[str, Any]:
         await asyncio.sleep(0)
         return GONE
@@ -124,7 +126,31 @@ async def test_cancelling_the_request_cancels_the_wait() -> None:
     with pytest.raises(asyncio.CancelledError):
         await _end(task)
     events.put_nowait(REQUEST)
-    assert events.qsize() == 1  # nobody takes it any more
+    assert events.qsize() == 1  # nobody receives it
+
+
+async def test_cancellation_of_the_request_prevails_over_release_in_the_same_turn() -> None:
+    events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    waiter = LongPollWaiter()
+    task = await _begin(waiter, events.get)
+    waiter.release()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await _end(task)
+    assert task.cancelled()
+
+
+async def test_receive_that_swallows_the_cancellation_does_not_prolong_the_wait() -> None:
+    async def receive() -> dict[str, Any]:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        return REQUEST
+
+    waiter = LongPollWaiter()
+    task = await _begin(waiter, receive)
+    waiter.release()
+    assert await _end(task) is True
+    assert task.cancelling() == 0
 
 
 async def test_error_of_receive_is_raised() -> None:
@@ -136,7 +162,7 @@ async def test_error_of_receive_is_raised() -> None:
         await _end(await _begin(LongPollWaiter(), receive))
 
 
-async def test_waiting_makes_no_task() -> None:
+async def test_wait_creates_no_task() -> None:
     events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     before = len(asyncio.all_tasks())
     waiter = LongPollWaiter()
