@@ -20,7 +20,7 @@ from zmqio.protocol.relay_messages import (
     StreamOpen,
 )
 from zmqio.relay.flow_control import WINDOW_BYTES
-from zmqio.relay.owner import OwnerRelay
+from zmqio.relay.owner import OwnerRelay, ResponseUndoLog
 
 OTHER = NodeId("noth-is-a-node")
 
@@ -133,3 +133,28 @@ async def test_node_that_is_gone_ends_what_it_had_asked_for_and_nothing_else() -
     assert sorted(stand.heard) == ["http.disconnect", "websocket.disconnect 1011"]
     await stand.serving.close()
     assert len(stand.serving) == 0
+
+
+def test_answer_is_taken_back_once() -> None:
+    recall, undone = ResponseUndoLog(), []
+    recall.keep("a", lambda: undone.append("a"), 10)
+    recall.keep("b", lambda: undone.append("b"), 10)
+    assert recall.recall("a")
+    assert not recall.recall("a")
+    assert not recall.recall("unknown")
+    assert undone == ["a"]
+
+
+def test_oldest_are_forgotten_beyond_either_bound() -> None:
+    recall, undone = ResponseUndoLog(answers_kept=3, bytes_kept=100), []
+    for number in range(5):
+        recall.keep(number, lambda number=number: undone.append(number), 10)  # type: ignore[misc]
+    assert len(recall) == 3
+    assert [recall.recall(number) for number in range(5)] == [False, False, True, True, True]
+    recall.keep("small", lambda: undone.append("small"), 10)
+    recall.keep("large", lambda: undone.append("large"), 95)
+    assert not recall.recall("small")
+    assert recall.recall("large")
+    recall.keep("too large", lambda: undone.append("too large"), 101)
+    assert len(recall) == 0
+    assert undone == [2, 3, 4, "large"]
