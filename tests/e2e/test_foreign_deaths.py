@@ -55,7 +55,7 @@ def gone(body: bytes, sid: str, how: str) -> None:
     """It is the answer that names the node that has gone."""
     refusal = json.loads(body)
     assert (refusal["code"], refusal["message"]) == (1, "Session ID unknown")
-    assert (refusal["node"], refusal["reason"]) == (sid[:4], f"its node has gone ({how})")
+    assert (refusal["node"], refusal["reason"]) == (sid[:4], f"owner node is unreachable ({how})")
 
 
 async def test_owner_that_is_killed_under_a_waiting_poll(nodes: Cluster) -> None:

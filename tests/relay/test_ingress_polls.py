@@ -1,4 +1,4 @@
-"""Polling requests that are passed on; the owner is played by the test."""
+"""Forwarded polling requests; the owner is played by the test."""
 
 import asyncio
 import json
@@ -16,18 +16,18 @@ from zmqio.engine.http_exchange import Exchange
 from zmqio.exceptions import BusUnavailableError, EnvelopeError, MessageTooLargeError
 from zmqio.ids import NodeId
 from zmqio.protocol.relay_messages import HttpCancel, HttpRequest, HttpResponse
-from zmqio.relay.ingress_polls import ForwardedPolls
+from zmqio.relay.ingress_polls import IngressPolls
 
 CORS = [("access-control-allow-origin", "http://x")]
 
 
 class Stand:
-    """The polls of one node."""
+    """The forwarded polls of one node."""
 
     def __init__(self) -> None:
         self.peer = PlayedPeer()
         self.counters: Counter[str] = Counter()
-        self.polls = ForwardedPolls(self.peer.say, count(1), 100, self.counters)
+        self.polls = IngressPolls(self.peer.send_to, count(1), 100, self.counters)
 
     def request(self, method: str, **options: Any) -> FakeHttp:
         return FakeHttp(self._serve, method, f"sid={SID}", **options)
@@ -45,52 +45,52 @@ class Stand:
         if refusal is not None:
             await exchange.refuse(refusal)
 
-    async def asked(self, times: int = 1) -> None:
-        await wait_until(lambda: len(self.peer.said) == times, "the question")
+    async def forwarded(self, times: int = 1) -> None:
+        await wait_until(lambda: len(self.peer.sent) == times, "the request")
 
 
-async def test_one_question_and_one_answer() -> None:
+async def test_poll_costs_one_request_and_one_response() -> None:
     stand = Stand()
     poll = stand.request("GET", headers={"origin": "http://x", "user-agent": "y"})
-    await stand.asked()
-    question = HttpRequest(1, "GET", f"sid={SID}", ("origin", "http://x"), "127.0.0.1", False, b"", True)
-    assert stand.peer.said == [(OWNER, question)]
-    stand.polls.answered(OWNER, HttpResponse(1, 201, ("x-made-by", "owner"), b"body"))
+    await stand.forwarded()
+    request = HttpRequest(1, "GET", f"sid={SID}", ("origin", "http://x"), "127.0.0.1", False, b"", True)
+    assert stand.peer.sent == [(OWNER, request)]
+    stand.polls.responded(OWNER, HttpResponse(1, 201, ("x-made-by", "owner"), b"body"))
     answer = await poll
     assert (answer.status, answer.headers, answer.body) == (201, {"x-made-by": "owner"}, b"body")
-    assert len(stand.peer.said) == 1
+    assert len(stand.peer.sent) == 1
     assert (len(stand.polls), stand.counters) == (0, {"polls_forwarded": 1})
 
 
-async def test_body_goes_with_the_question() -> None:
+async def test_request_carries_the_body() -> None:
     stand = Stand()
     post = stand.request("POST", body=[b"4he", b"llo"], headers={"content-type": "text/plain"})
-    await stand.asked()
-    (question,) = stand.peer.messages
-    assert isinstance(question, HttpRequest)
-    assert (question.method, question.body, question.whole) == ("POST", b"4hello", True)
-    assert question.headers == ("content-type", "text/plain")
-    stand.polls.answered(OWNER, HttpResponse(1, 200, (), b"ok"))
+    await stand.forwarded()
+    (request,) = stand.peer.messages
+    assert isinstance(request, HttpRequest)
+    assert (request.method, request.body, request.whole) == ("POST", b"4hello", True)
+    assert request.headers == ("content-type", "text/plain")
+    stand.polls.responded(OWNER, HttpResponse(1, 200, (), b"ok"))
     assert (await post).text == "ok"
 
 
-async def test_only_the_owner_answers_and_only_once() -> None:
+async def test_only_the_first_response_of_the_owner_counts() -> None:
     stand = Stand()
     poll = stand.request("GET")
-    await stand.asked()
-    stand.polls.answered(NodeId("evil-is-a-node"), HttpResponse(1, 200, (), b"forged"))
-    stand.polls.answered(OWNER, HttpResponse(99, 200, (), b"unknown"))
+    await stand.forwarded()
+    stand.polls.responded(NodeId("evil-is-a-node"), HttpResponse(1, 200, (), b"forged"))
+    stand.polls.responded(OWNER, HttpResponse(99, 200, (), b"unknown"))
     await asyncio.sleep(0)
     assert not poll.task.done()
-    stand.polls.answered(OWNER, HttpResponse(1, 200, (), b"real"))
+    stand.polls.responded(OWNER, HttpResponse(1, 200, (), b"real"))
     assert (await poll).text == "real"
-    stand.polls.answered(OWNER, HttpResponse(1, 200, (), b"late"))
+    stand.polls.responded(OWNER, HttpResponse(1, 200, (), b"late"))
 
 
-async def test_client_that_hangs_up_is_a_cancel() -> None:
+async def test_disconnect_of_the_client_cancels_the_request() -> None:
     stand = Stand()
     poll = stand.request("GET")
-    await stand.asked()
+    await stand.forwarded()
     poll.go_away()
     answer = await poll
     assert answer.status == 0
@@ -98,64 +98,64 @@ async def test_client_that_hangs_up_is_a_cancel() -> None:
     assert (len(stand.polls), stand.counters["polls_cancelled"]) == (0, 1)
 
 
-async def test_hang_up_that_crosses_the_answer_is_a_cancel_too() -> None:
+async def test_disconnect_just_before_the_response_cancels_the_request() -> None:
     stand = Stand()
     poll = stand.request("GET")
-    await stand.asked()
+    await stand.forwarded()
     poll.go_away()
-    stand.polls.answered(OWNER, HttpResponse(1, 200, (), b"too late"))
+    stand.polls.responded(OWNER, HttpResponse(1, 200, (), b"too late"))
     await poll
     assert stand.peer.messages[1:] == [HttpCancel(1)]
 
 
-async def test_hang_up_in_the_same_turn_of_the_loop_as_the_answer_is_a_cancel_too() -> None:
+async def test_disconnect_in_the_same_loop_iteration_as_the_response_cancels_the_request() -> None:
     stand = Stand()
     poll = stand.request("GET")
-    await stand.asked()
-    stand.polls.answered(OWNER, HttpResponse(1, 200, (), b"too late"))
+    await stand.forwarded()
+    stand.polls.responded(OWNER, HttpResponse(1, 200, (), b"too late"))
     poll.go_away()
     assert (await poll).status == 0
     assert stand.peer.messages[1:] == [HttpCancel(1)]
 
 
-async def test_answer_that_cannot_be_written_is_a_cancel_too() -> None:
+async def test_response_that_cannot_be_written_cancels_the_request() -> None:
     async def fail(message: dict[str, Any]) -> None:
-        raise OSError("the client has gone")
+        raise OSError("the client has disconnected")
 
     stand = Stand()
     poll = stand.request("GET", on_send=fail)
-    await stand.asked()
-    stand.polls.answered(OWNER, HttpResponse(1, 200, (), b"lost"))
-    with pytest.raises(OSError, match="gone"):
+    await stand.forwarded()
+    stand.polls.responded(OWNER, HttpResponse(1, 200, (), b"lost"))
+    with pytest.raises(OSError, match="disconnected"):
         await poll
     assert stand.peer.messages[1:] == [HttpCancel(1)]
 
 
-async def test_request_that_is_cancelled_here_is_cancelled_there() -> None:
+async def test_cancelled_task_cancels_the_request() -> None:
     stand = Stand()
     poll = stand.request("GET")
-    await stand.asked()
+    await stand.forwarded()
     poll.task.cancel()
     await asyncio.gather(poll.task, return_exceptions=True)
     assert stand.peer.messages[1:] == [HttpCancel(1)]
 
 
-async def test_body_that_breaks_off_is_told_to_the_owner() -> None:
+async def test_incomplete_body_is_reported_to_the_owner() -> None:
     stand = Stand()
     post = stand.request("POST", body=b"4hel", breaks_off=True)
     await post
-    question = stand.peer.messages[0]
-    assert isinstance(question, HttpRequest)
-    assert (question.body, question.whole) == (b"", False)
+    request = stand.peer.messages[0]
+    assert isinstance(request, HttpRequest)
+    assert (request.body, request.whole) == (b"", False)
 
 
 @pytest.mark.parametrize("size", [101, 100_000])
-async def test_body_over_the_limit_is_refused_here(size: int) -> None:
+async def test_body_over_the_limit_is_refused_by_the_ingress(size: int) -> None:
     stand = Stand()
     refused = await stand.request("POST", body=bytes(size))
     assert refused.status == 413
     assert json.loads(refused.body)["message"] == "Request body over 100 bytes (max_payload_bytes)"
-    assert stand.peer.said == []
+    assert stand.peer.sent == []
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ async def test_body_over_the_limit_is_refused_here(size: int) -> None:
         (EnvelopeError("HttpRequest.query"), 400, "Bad request"),
     ],
 )
-async def test_what_cannot_be_asked_is_refused(failure: Exception, status: int, text: str) -> None:
+async def test_request_that_cannot_be_sent_is_refused(failure: Exception, status: int, text: str) -> None:
     stand = Stand()
     stand.peer.failure = failure
     refused = await stand.request("GET")
@@ -175,52 +175,57 @@ async def test_what_cannot_be_asked_is_refused(failure: Exception, status: int, 
     assert len(stand.polls) == 0
 
 
-async def test_other_methods_are_refused_here() -> None:
+async def test_other_methods_are_refused_by_the_ingress() -> None:
     stand = Stand()
     assert (await stand.request("DELETE")).text == '{"code":3,"message":"Bad request"}'
-    assert stand.peer.said == []
+    assert stand.peer.sent == []
 
 
-async def test_owner_that_is_gone_is_named() -> None:
+async def test_unreachable_owner_is_named_in_the_refusal() -> None:
     stand = Stand()
     poll = stand.request("GET")
-    await stand.asked()
-    stand.polls.node_gone(NodeId("noth-is-a-node"), "another one")
-    stand.polls.node_gone(OWNER, "its node has gone (silent)")
+    await stand.forwarded()
+    stand.polls.node_unreachable(NodeId("noth-is-a-node"), "another one")
+    stand.polls.node_unreachable(OWNER, "owner node is unreachable (silent)")
     refused = await poll
     assert (refused.status, json.loads(refused.body)) == (
         400,
-        {"code": 1, "message": "Session ID unknown", "node": "ther", "reason": "its node has gone (silent)"},
+        {
+            "code": 1,
+            "message": "Session ID unknown",
+            "node": "ther",
+            "reason": "owner node is unreachable (silent)",
+        },
     )
-    assert len(stand.peer.said) == 1
+    assert len(stand.peer.sent) == 1
 
 
-async def test_node_that_stops_sends_waiting_clients_away_and_finishes_posts() -> None:
+async def test_stop_sends_a_noop_to_waiting_polls_and_finishes_posts() -> None:
     stand = Stand()
     poll, post = stand.request("GET"), stand.request("POST", body=b"4x")
-    await stand.asked(2)
-    stand.polls.leave()
+    await stand.forwarded(2)
+    stand.polls.stop()
     answer = await poll
     assert (answer.status, answer.text) == (200, "6")
     assert answer.headers["access-control-allow-origin"] == "http://x"
     assert stand.peer.messages[2:] == [HttpCancel(1)]
     assert not post.task.done()
-    stand.polls.answered(OWNER, HttpResponse(2, 200, (), b"ok"))
+    stand.polls.responded(OWNER, HttpResponse(2, 200, (), b"ok"))
     assert (await post).text == "ok"
 
 
-async def test_answer_that_crosses_the_leaving_is_left_to_the_session() -> None:
+async def test_response_after_the_stop_is_left_to_the_session() -> None:
     stand = Stand()
     poll = stand.request("GET")
-    await stand.asked()
-    stand.polls.leave()
-    # The owner gets the cancellation behind it and takes it back: it must not reach the client as well.
-    stand.polls.answered(OWNER, HttpResponse(1, 200, (), b"4x"))
+    await stand.forwarded()
+    stand.polls.stop()
+    # The cancel makes the owner return the response to the session, so it must not reach the client as well.
+    stand.polls.responded(OWNER, HttpResponse(1, 200, (), b"4x"))
     assert (await poll).text == "6"
     assert stand.peer.messages[1:] == [HttpCancel(1)]
 
 
-async def test_answer_that_was_written_is_not_taken_back_when_the_server_ends_its_task() -> None:
+async def test_written_response_is_not_cancelled_when_the_server_cancels_its_task() -> None:
     stand = Stand()
     written = asyncio.Event()
 
@@ -230,8 +235,8 @@ async def test_answer_that_was_written_is_not_taken_back_when_the_server_ends_it
             await asyncio.Event().wait()  # the connection takes no more
 
     poll = stand.request("GET", on_send=on_send)
-    await stand.asked()
-    stand.polls.answered(OWNER, HttpResponse(1, 200, (), b"4x"))
+    await stand.forwarded()
+    stand.polls.responded(OWNER, HttpResponse(1, 200, (), b"4x"))
     await written.wait()
     poll.task.cancel()
     await asyncio.gather(poll.task, return_exceptions=True)

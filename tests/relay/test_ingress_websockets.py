@@ -1,4 +1,4 @@
-"""WebSockets that are passed on; the owner is played by the test."""
+"""Forwarded WebSockets; the owner is played by the test."""
 
 import asyncio
 import json
@@ -25,11 +25,11 @@ from zmqio.protocol.relay_messages import (
     StreamRefuse,
 )
 from zmqio.relay.flow_control import WINDOW_BYTES
-from zmqio.relay.ingress_websockets import ForwardedWebSockets
+from zmqio.relay.ingress_websockets import IngressWebSockets
 
 
 class Wire:
-    """A `FastWire` that only notes that it was dropped."""
+    """A `DirectWire` that only records that it was aborted."""
 
     def __init__(self) -> None:
         self.aborted = asyncio.Event()
@@ -39,74 +39,74 @@ class Wire:
 
 
 class Stand:
-    """The streams of one node."""
+    """The forwarded WebSockets of one node."""
 
     def __init__(self, answer_limit_s: float = 1_000.0) -> None:
         self.peer = PlayedPeer()
         self.counters: Counter[str] = Counter()
-        self.streams = ForwardedWebSockets(self.peer.say, count(1), answer_limit_s, self.counters)
+        self.websockets = IngressWebSockets(self.peer.send_to, count(1), answer_limit_s, self.counters)
 
     def open(self, **options: Any) -> FakeWebSocket:
         return FakeWebSocket(self._serve, f"sid={SID}", origin="http://x", **options)
 
     async def accepted(self, **options: Any) -> FakeWebSocket:
         socket = self.open(**options)
-        await wait_until(lambda: self.peer.said, "the opening")
-        assert self.streams.answered(OWNER, StreamAccept(1, 1_000))
+        await wait_until(lambda: self.peer.sent, "the opening")
+        assert self.websockets.answered(OWNER, StreamAccept(1, 1_000))
         await wait_until(lambda: socket.accepted, "the acceptance")
         return socket
 
-    def came(self, message: StreamData | StreamClose | StreamCredit) -> None:
-        assert self.streams.came(OWNER, message)
+    def receive(self, message: StreamData | StreamClose | StreamCredit) -> None:
+        assert self.websockets.received(OWNER, message)
 
-    async def said(self, message: RelayMessage) -> None:
+    async def wait_sent(self, message: RelayMessage) -> None:
         await wait_until(lambda: message in self.peer.messages, f"{message} in {self.peer.messages}")
 
     async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
-        refusal = await self.streams.forward(OWNER, SID, read_request(scope), scope, receive, send)
+        refusal = await self.websockets.forward(OWNER, SID, read_request(scope), scope, receive, send)
         if refusal is not None:
             await websocket.refuse(refusal, scope, receive, send)
 
 
-async def test_owner_is_asked_before_the_client_is_accepted() -> None:
+async def test_client_is_accepted_after_the_owner_has_accepted() -> None:
     stand = Stand()
     socket = stand.open()
-    await wait_until(lambda: stand.peer.said, "the opening")
-    assert stand.peer.said == [
+    await wait_until(lambda: stand.peer.sent, "the opening")
+    assert stand.peer.sent == [
         (OWNER, StreamOpen(1, f"sid={SID}", ("origin", "http://x"), "127.0.0.1", False, WINDOW_BYTES))
     ]
     assert not socket.accepted
-    assert not stand.streams.answered(NodeId("evil-is-a-node"), StreamAccept(1, 1_000))
-    assert not stand.streams.answered(OWNER, StreamAccept(2, 1_000))
-    assert stand.streams.answered(OWNER, StreamAccept(1, 1_000))
+    assert not stand.websockets.answered(NodeId("evil-is-a-node"), StreamAccept(1, 1_000))
+    assert not stand.websockets.answered(OWNER, StreamAccept(2, 1_000))
+    assert stand.websockets.answered(OWNER, StreamAccept(1, 1_000))
     await wait_until(lambda: socket.accepted, "the acceptance")
-    assert (len(stand.streams), stand.counters) == (1, {"streams_forwarded": 1})
+    assert (len(stand.websockets), stand.counters) == (1, {"websockets_forwarded": 1})
     socket.close()
     await socket.ended()
 
 
-async def test_messages_are_carried_both_ways() -> None:
+async def test_messages_are_forwarded_in_both_directions() -> None:
     stand = Stand()
     socket = await stand.accepted()
     socket.send("2probe")
-    await stand.said(StreamData(1, False, 0, ("2probe",)))
-    stand.came(StreamData(1, True, 0, ("3probe", b"bytes")))
+    await stand.wait_sent(StreamData(1, False, 0, ("2probe",)))
+    stand.receive(StreamData(1, True, 0, ("3probe", b"bytes")))
     assert [await socket.receive(), await socket.receive()] == ["3probe", b"bytes"]
     socket.close()
     await socket.ended()
     assert stand.peer.messages[-1] == StreamClose(1, False, 1005, "")
-    assert len(stand.streams) == 0
-    assert not stand.streams.came(OWNER, StreamData(1, True, 1, ("late",)))
+    assert len(stand.websockets) == 0
+    assert not stand.websockets.received(OWNER, StreamData(1, True, 1, ("late",)))
 
 
-async def test_refusal_of_the_owner_is_passed_on() -> None:
+async def test_refusal_of_the_owner_reaches_the_client() -> None:
     stand = Stand()
     socket = stand.open()
-    await wait_until(lambda: stand.peer.said, "the opening")
-    stand.streams.answered(OWNER, StreamRefuse(1, 400, b'{"code":3}'))
+    await wait_until(lambda: stand.peer.sent, "the opening")
+    stand.websockets.answered(OWNER, StreamRefuse(1, 400, b'{"code":3}'))
     await socket.ended()
     assert (socket.accepted, socket.refusal.status, socket.refusal.body) == (False, 400, b'{"code":3}')
-    assert len(stand.peer.said) == 1
+    assert len(stand.peer.sent) == 1
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ async def test_refusal_of_the_owner_is_passed_on() -> None:
         (EnvelopeError("StreamOpen.query"), 400, "Bad request"),
     ],
 )
-async def test_what_cannot_be_asked_is_refused(failure: Exception, status: int, text: str) -> None:
+async def test_request_that_cannot_be_sent_is_refused(failure: Exception, status: int, text: str) -> None:
     stand = Stand()
     stand.peer.failure = failure
     socket = stand.open()
@@ -124,104 +124,104 @@ async def test_what_cannot_be_asked_is_refused(failure: Exception, status: int, 
     assert (socket.accepted, socket.refusal.status, text in socket.refusal.text) == (False, status, True)
 
 
-async def test_owner_that_does_not_answer_is_told_of() -> None:
+async def test_owner_that_does_not_answer_in_time_gives_status_504() -> None:
     stand = Stand(answer_limit_s=0.001)
     socket = stand.open()
     await socket.ended()
     assert socket.refusal.status == 504
-    assert json.loads(socket.refusal.body)["reason"] == "its node has not answered"
+    assert json.loads(socket.refusal.body)["reason"] == "owner node has not answered"
     assert isinstance(stand.peer.messages[-1], StreamClose)
 
 
-async def test_close_of_the_owner_comes_behind_its_messages() -> None:
+async def test_close_of_the_owner_follows_its_messages() -> None:
     stand = Stand()
     socket = await stand.accepted()
-    stand.came(StreamData(1, True, 0, ("last",)))
-    stand.came(StreamClose(1, True, 1009, ""))
+    stand.receive(StreamData(1, True, 0, ("last",)))
+    stand.receive(StreamClose(1, True, 1009, ""))
     await socket.ended()
     assert (socket.sent, socket.close_code) == (["last"], 1009)
 
 
-async def test_client_that_goes_on_sending_after_the_close_is_not_heard() -> None:
+async def test_messages_of_a_client_after_the_close_are_dropped() -> None:
     stand = Stand()
     socket = await stand.accepted()
-    stand.came(StreamClose(1, True, 1000, ""))
+    stand.receive(StreamClose(1, True, 1000, ""))
     socket.send("too late")
     await socket.ended()
     assert not [message for message in stand.peer.messages if isinstance(message, StreamData)]
 
 
-async def test_client_that_does_not_read_is_dropped_when_the_owner_says_so() -> None:
+async def test_client_that_does_not_read_is_dropped_on_a_drop_of_the_owner() -> None:
     stand, wire = Stand(), Wire()
     socket = await stand.accepted(extensions={websocket.EXTENSION: wire})
     socket.can_send.clear()
-    stand.came(StreamData(1, True, 0, ("waits", "waits, too")))
-    stand.came(StreamClose(1, True, 1006, "slow client"))
+    stand.receive(StreamData(1, True, 0, ("waits", "waits, too")))
+    stand.receive(StreamClose(1, True, 1006, "slow client"))
     await socket.ended()
     assert wire.aborted.is_set()
     assert socket.sent == []
 
 
-async def test_client_that_does_not_read_stops_the_owner() -> None:
+async def test_client_that_does_not_read_gives_the_owner_no_credit() -> None:
     stand = Stand()
     socket = await stand.accepted()
     socket.can_send.clear()
-    stand.came(StreamData(1, True, 0, ("x" * (WINDOW_BYTES // 2), "x" * (WINDOW_BYTES // 2))))
+    stand.receive(StreamData(1, True, 0, ("x" * (WINDOW_BYTES // 2), "x" * (WINDOW_BYTES // 2))))
     for _ in range(20):
         await asyncio.sleep(0)
     assert not [message for message in stand.peer.messages if isinstance(message, StreamCredit)]
     socket.can_send.set()
-    await stand.said(StreamCredit(1, False, WINDOW_BYTES // 2))
+    await stand.wait_sent(StreamCredit(1, False, WINDOW_BYTES // 2))
     socket.close()
     await socket.ended()
 
 
-async def test_owner_that_does_not_take_stops_the_client() -> None:
+async def test_client_is_not_read_while_the_owner_gives_no_credit() -> None:
     stand = Stand()
     socket = await stand.accepted()
     socket.send("x" * 1_000)
     socket.send("waits")
-    await stand.said(StreamData(1, False, 0, ("x" * 1_000,)))
+    await stand.wait_sent(StreamData(1, False, 0, ("x" * 1_000,)))
     for _ in range(20):
         await asyncio.sleep(0)
     assert len(stand.peer.messages) == 2
-    stand.came(StreamCredit(1, True, 1_000))
-    await stand.said(StreamData(1, False, 1, ("waits",)))
+    stand.receive(StreamCredit(1, True, 1_000))
+    await stand.wait_sent(StreamData(1, False, 1, ("waits",)))
     socket.close()
     await socket.ended()
 
 
-async def test_owner_that_is_gone_closes_what_is_open_and_refuses_what_is_not() -> None:
+async def test_unreachable_owner_closes_open_websockets_and_refuses_pending_ones() -> None:
     stand = Stand()
     socket = await stand.accepted()
     opening = stand.open()
-    await wait_until(lambda: len(stand.peer.said) == 2, "the second opening")
-    stand.streams.node_gone(NodeId("noth-is-a-node"), "another one")
-    stand.streams.node_gone(OWNER, "its node has gone (silent)")
+    await wait_until(lambda: len(stand.peer.sent) == 2, "the second opening")
+    stand.websockets.node_unreachable(NodeId("noth-is-a-node"), "another one")
+    stand.websockets.node_unreachable(OWNER, "owner node is unreachable (silent)")
     await socket.ended()
     assert socket.close_code == 1011
     await opening.ended()
     assert (opening.refusal.status, json.loads(opening.refusal.body)["reason"]) == (
         400,
-        "its node has gone (silent)",
+        "owner node is unreachable (silent)",
     )
-    assert len(stand.streams) == 0
+    assert len(stand.websockets) == 0
 
 
-async def test_node_that_stops_says_so_to_both_sides() -> None:
+async def test_stop_closes_both_ends_with_1001() -> None:
     stand = Stand()
     socket = await stand.accepted()
-    stand.streams.leave()
+    stand.websockets.stop()
     await socket.ended()
     assert socket.close_code == 1001
     assert stand.peer.messages[-1] == StreamClose(1, False, 1001, "")
 
 
-async def test_client_that_cannot_be_written_to_any_more_ends_it() -> None:
+async def test_failed_write_to_the_client_closes_the_stream() -> None:
     stand = Stand()
     socket = await stand.accepted()
     socket.fails_with = OSError("gone")
-    stand.came(StreamData(1, True, 0, ("x",)))
+    stand.receive(StreamData(1, True, 0, ("x",)))
     await asyncio.sleep(0)
     socket.close()
     await socket.ended()

@@ -1,4 +1,4 @@
-"""Requests of other nodes are given to an ASGI application, here a small one, and its answers go back."""
+"""Requests forwarded by other nodes are served by an ASGI application, and its responses are sent back."""
 
 import asyncio
 from collections import Counter
@@ -7,7 +7,7 @@ from typing import Any
 
 from structlog.testing import capture_logs
 
-from tests.support.played_peer import OWNER as ASKER
+from tests.support.played_peer import OWNER as INGRESS
 from tests.support.played_peer import PlayedPeer
 from tests.support.timing import wait_until
 from zmqio.ids import NodeId
@@ -30,7 +30,7 @@ def get(number: int, query: str = "") -> HttpRequest:
 
 
 class Stand:
-    """The serving of one node."""
+    """The owner's half of the relay of one node."""
 
     def __init__(self) -> None:
         self.peer = PlayedPeer()
@@ -38,7 +38,7 @@ class Stand:
         self.heard: list[str] = []
         self.undone: list[str] = []
         self.go_on = asyncio.Event()
-        self.serving = OwnerRelay(self.peer.say, self._app, self.counters)
+        self.owner = OwnerRelay(self.peer.send_to, self._app, self.counters)
 
     async def until(self, condition: Callable[[], object]) -> None:
         await wait_until(condition, "it")
@@ -65,96 +65,96 @@ class Stand:
         self.heard.append(f"{message['type']} {message['code']}")
 
 
-async def test_answers_go_to_who_has_asked() -> None:
+async def test_response_goes_to_the_ingress_of_its_request() -> None:
     stand = Stand()
-    stand.serving.poll(ASKER, get(1, "one"))
-    stand.serving.poll(OTHER, get(1, "two"))
-    await stand.until(lambda: len(stand.peer.said) == 2)
-    assert stand.peer.said == [
-        (ASKER, HttpResponse(1, 200, (), b"one")),
+    stand.owner.serve_poll(INGRESS, get(1, "one"))
+    stand.owner.serve_poll(OTHER, get(1, "two"))
+    await stand.until(lambda: len(stand.peer.sent) == 2)
+    assert stand.peer.sent == [
+        (INGRESS, HttpResponse(1, 200, (), b"one")),
         (OTHER, HttpResponse(1, 200, (), b"two")),
     ]
-    assert (len(stand.serving), stand.counters) == (0, {"polls_served": 2})
+    assert (len(stand.owner), stand.counters) == (0, {"polls_served": 2})
 
 
-async def test_cancel_ends_a_request_that_waits_and_takes_back_one_that_was_answered() -> None:
+async def test_cancel_ends_a_waiting_request_and_returns_the_response_of_another() -> None:
     stand = Stand()
-    stand.serving.poll(ASKER, get(1, "wait"))
-    stand.serving.poll(ASKER, get(2, "quick"))
-    await stand.until(lambda: stand.peer.said)
-    stand.serving.cancel(OTHER, 1)
-    stand.serving.cancel(OTHER, 2)
+    stand.owner.serve_poll(INGRESS, get(1, "wait"))
+    stand.owner.serve_poll(INGRESS, get(2, "quick"))
+    await stand.until(lambda: stand.peer.sent)
+    stand.owner.cancel_poll(OTHER, 1)
+    stand.owner.cancel_poll(OTHER, 2)
     await asyncio.sleep(0)
     assert (stand.heard, stand.undone) == ([], [])
     for _ in range(2):
-        stand.serving.cancel(ASKER, 1)
-        stand.serving.cancel(ASKER, 2)
-    await stand.until(lambda: len(stand.serving) == 0)
+        stand.owner.cancel_poll(INGRESS, 1)
+        stand.owner.cancel_poll(INGRESS, 2)
+    await stand.until(lambda: len(stand.owner) == 0)
     assert (stand.heard, stand.undone) == (["http.disconnect"], ["quick"])
-    assert stand.counters["polls_taken_back"] == 1
-    assert len(stand.peer.said) == 1
+    assert stand.counters["responses_returned"] == 1
+    assert len(stand.peer.sent) == 1
 
 
-async def test_request_that_fails_is_answered_counted_and_logged() -> None:
+async def test_failing_request_gets_status_500_and_is_counted_and_logged() -> None:
     stand = Stand()
     with capture_logs() as logs:
-        stand.serving.poll(ASKER, get(1, "fail"))
-        await stand.until(lambda: stand.peer.said and stand.counters["failures"])
+        stand.owner.serve_poll(INGRESS, get(1, "fail"))
+        await stand.until(lambda: stand.peer.sent and stand.counters["requests_failed"])
     (answer,) = stand.peer.messages
     assert isinstance(answer, HttpResponse)
     assert answer.status == 500
     assert [line["event"] for line in logs] == ["relayed_request_failed"]
 
 
-async def test_stream_lives_until_either_side_closes_it() -> None:
+async def test_websocket_is_served_until_it_is_closed() -> None:
     stand = Stand()
-    stand.serving.stream(ASKER, StreamOpen(5, "", (), "", False, WINDOW_BYTES))
-    await stand.until(lambda: stand.peer.said)
-    assert stand.serving.came(ASKER, StreamData(5, False, 0, ("hello",)))
-    assert not stand.serving.came(OTHER, StreamData(5, False, 0, ("hello",)))
-    assert not stand.serving.came(ASKER, StreamData(6, False, 0, ("hello",)))
-    await stand.until(lambda: len(stand.peer.said) == 2)
+    stand.owner.serve_websocket(INGRESS, StreamOpen(5, "", (), "", False, WINDOW_BYTES))
+    await stand.until(lambda: stand.peer.sent)
+    assert stand.owner.received(INGRESS, StreamData(5, False, 0, ("hello",)))
+    assert not stand.owner.received(OTHER, StreamData(5, False, 0, ("hello",)))
+    assert not stand.owner.received(INGRESS, StreamData(6, False, 0, ("hello",)))
+    await stand.until(lambda: len(stand.peer.sent) == 2)
     assert stand.peer.messages == [StreamAccept(5, WINDOW_BYTES), StreamData(5, True, 0, ("hello",))]
-    stand.serving.came(ASKER, StreamClose(5, False, 1001, ""))
-    await stand.until(lambda: len(stand.serving) == 0)
+    stand.owner.received(INGRESS, StreamClose(5, False, 1001, ""))
+    await stand.until(lambda: len(stand.owner) == 0)
     assert stand.heard == ["websocket.disconnect 1001"]
-    assert len(stand.peer.said) == 2  # a close is never answered
-    assert stand.counters == {"streams_served": 1}
+    assert len(stand.peer.sent) == 2  # a close is never answered
+    assert stand.counters == {"websockets_served": 1}
 
 
-async def test_node_that_is_gone_ends_what_it_had_asked_for_and_nothing_else() -> None:
+async def test_unreachable_node_ends_its_own_requests_only() -> None:
     stand = Stand()
-    for sender in (ASKER, OTHER):
-        stand.serving.poll(sender, get(1, "wait"))
-        stand.serving.stream(sender, StreamOpen(2, "", (), "", False, WINDOW_BYTES))
-    await stand.until(lambda: len(stand.peer.said) == 2)
-    stand.serving.node_gone(ASKER, "silent")
-    await stand.until(lambda: len(stand.serving) == 2)
+    for sender in (INGRESS, OTHER):
+        stand.owner.serve_poll(sender, get(1, "wait"))
+        stand.owner.serve_websocket(sender, StreamOpen(2, "", (), "", False, WINDOW_BYTES))
+    await stand.until(lambda: len(stand.peer.sent) == 2)
+    stand.owner.node_unreachable(INGRESS, "silent")
+    await stand.until(lambda: len(stand.owner) == 2)
     assert sorted(stand.heard) == ["http.disconnect", "websocket.disconnect 1011"]
-    await stand.serving.close()
-    assert len(stand.serving) == 0
+    await stand.owner.close()
+    assert len(stand.owner) == 0
 
 
-def test_answer_is_taken_back_once() -> None:
-    recall, undone = ResponseUndoLog(), []
-    recall.keep("a", lambda: undone.append("a"), 10)
-    recall.keep("b", lambda: undone.append("b"), 10)
-    assert recall.recall("a")
-    assert not recall.recall("a")
-    assert not recall.recall("unknown")
+def test_response_is_returned_once() -> None:
+    log, undone = ResponseUndoLog(), []
+    log.add("a", lambda: undone.append("a"), 10)
+    log.add("b", lambda: undone.append("b"), 10)
+    assert log.undo("a")
+    assert not log.undo("a")
+    assert not log.undo("unknown")
     assert undone == ["a"]
 
 
-def test_oldest_are_forgotten_beyond_either_bound() -> None:
-    recall, undone = ResponseUndoLog(answers_kept=3, bytes_kept=100), []
+def test_oldest_responses_are_dropped_beyond_either_limit() -> None:
+    log, undone = ResponseUndoLog(responses_kept=3, bytes_kept=100), []
     for number in range(5):
-        recall.keep(number, lambda number=number: undone.append(number), 10)  # type: ignore[misc]
-    assert len(recall) == 3
-    assert [recall.recall(number) for number in range(5)] == [False, False, True, True, True]
-    recall.keep("small", lambda: undone.append("small"), 10)
-    recall.keep("large", lambda: undone.append("large"), 95)
-    assert not recall.recall("small")
-    assert recall.recall("large")
-    recall.keep("too large", lambda: undone.append("too large"), 101)
-    assert len(recall) == 0
+        log.add(number, lambda number=number: undone.append(number), 10)  # type: ignore[misc]
+    assert len(log) == 3
+    assert [log.undo(number) for number in range(5)] == [False, False, True, True, True]
+    log.add("small", lambda: undone.append("small"), 10)
+    log.add("large", lambda: undone.append("large"), 95)
+    assert not log.undo("small")
+    assert log.undo("large")
+    log.add("too large", lambda: undone.append("too large"), 101)
+    assert len(log) == 0
     assert undone == [2, 3, 4, "large"]

@@ -1,4 +1,4 @@
-"""What an ASGI server would be, for a request that another node has passed on."""
+"""A relayed polling request at the owner of its session."""
 
 import asyncio
 import json
@@ -9,33 +9,33 @@ from tests.support.timing import LIMIT_S
 from zmqio.engine.long_poll import LongPollWaiter
 from zmqio.exceptions import BusUnavailableError, MessageTooLargeError
 from zmqio.protocol.relay_messages import HttpRequest, HttpResponse
-from zmqio.relay.owner_poll import RelayedPoll, bus_limit
+from zmqio.relay.owner_poll import OwnerPoll, too_large_for_bus
 
 
 class Back:
-    """Where answers go; the first `failures` are raised instead."""
+    """Records the responses; the first `failures` are raised instead."""
 
     def __init__(self, *failures: Exception) -> None:
-        self.said: list[HttpResponse] = []
+        self.sent: list[HttpResponse] = []
         self._failures = list(failures)
 
-    def say(self, message: HttpResponse) -> None:
+    def send(self, message: HttpResponse) -> None:
         if self._failures:
             raise self._failures.pop(0)
-        self.said.append(message)
+        self.sent.append(message)
 
 
 def request(body: bytes = b"", *, whole: bool = True) -> HttpRequest:
     return HttpRequest(7, "POST", "", (), "", False, body, whole)
 
 
-async def answer(poll: RelayedPoll, body: bytes = b"ok") -> None:
+async def respond(poll: OwnerPoll, body: bytes = b"ok") -> None:
     await poll.send({"type": "http.response.start", "status": 200, "headers": [(b"a", b"b")]})
     await poll.send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-async def test_body_comes_first_then_nothing_until_the_client_has_gone() -> None:
-    poll = RelayedPoll(request(b"4hello"), Back().say)
+async def test_receive_gives_the_body_and_then_waits_for_the_disconnect() -> None:
+    poll = OwnerPoll(request(b"4hello"), Back().send)
     assert await poll.receive() == {"type": "http.request", "body": b"4hello", "more_body": False}
     waiting = asyncio.create_task(poll.receive())
     await asyncio.sleep(0)
@@ -45,14 +45,14 @@ async def test_body_comes_first_then_nothing_until_the_client_has_gone() -> None
     assert await asyncio.wait_for(waiting, LIMIT_S) == {"type": "http.disconnect"}
 
 
-async def test_body_that_broke_off_is_followed_by_the_end() -> None:
-    poll = RelayedPoll(request(b"4hel", whole=False), Back().say)
+async def test_incomplete_body_is_followed_by_a_disconnect() -> None:
+    poll = OwnerPoll(request(b"4hel", whole=False), Back().send)
     assert await poll.receive() == {"type": "http.request", "body": b"4hel", "more_body": True}
     assert await poll.receive() == {"type": "http.disconnect"}
 
 
-async def test_waiting_can_be_interrupted_and_taken_up_again() -> None:
-    poll = RelayedPoll(request(), Back().say)
+async def test_interrupted_wait_for_the_disconnect_can_be_resumed() -> None:
+    poll = OwnerPoll(request(), Back().send)
     for _ in range(2):
         waiter = LongPollWaiter()
         asyncio.get_running_loop().call_soon(waiter.release)
@@ -61,50 +61,50 @@ async def test_waiting_can_be_interrupted_and_taken_up_again() -> None:
     assert not await LongPollWaiter().wait(poll.receive)
 
 
-async def test_answer_leaves_whole() -> None:
+async def test_response_is_sent_as_one_message() -> None:
     back = Back()
-    poll = RelayedPoll(request(), back.say)
-    await answer(poll)
-    assert back.said == [HttpResponse(7, 200, ("a", "b"), b"ok")]
-    assert (poll.answered, poll.body_bytes) == (True, 2)
+    poll = OwnerPoll(request(), back.send)
+    await respond(poll)
+    assert back.sent == [HttpResponse(7, 200, ("a", "b"), b"ok")]
+    assert (poll.responded, poll.body_bytes) == (True, 2)
     poll.finish()
-    assert len(back.said) == 1
+    assert len(back.sent) == 1
 
 
-async def test_answer_to_a_client_that_has_gone_is_an_error() -> None:
+async def test_response_after_the_disconnect_raises() -> None:
     back = Back()
-    poll = RelayedPoll(request(), back.say)
+    poll = OwnerPoll(request(), back.send)
     poll.cancel()
     with pytest.raises(ConnectionError):
-        await answer(poll)
+        await respond(poll)
     poll.finish()
-    assert (back.said, poll.answered) == ([], False)
+    assert (back.sent, poll.responded) == ([], False)
 
 
-async def test_answer_that_cannot_leave_is_an_error() -> None:
-    poll = RelayedPoll(request(), Back(BusUnavailableError("no broker"), BusUnavailableError("no broker")).say)
+async def test_response_that_cannot_be_sent_raises() -> None:
+    poll = OwnerPoll(request(), Back(BusUnavailableError("no broker"), BusUnavailableError("no broker")).send)
     with pytest.raises(ConnectionError, match="no broker"):
-        await answer(poll)
-    assert not poll.answered
+        await respond(poll)
+    assert not poll.responded
     poll.finish()
 
 
-async def test_answer_that_is_too_large_for_the_bus_is_told_to_the_client() -> None:
+async def test_response_over_the_bus_limit_becomes_status_413() -> None:
     back = Back(MessageTooLargeError(900, 500))
-    poll = RelayedPoll(request(), back.say)
+    poll = OwnerPoll(request(), back.send)
     with pytest.raises(ConnectionError):
-        await answer(poll, bytes(900))
-    (refused,) = back.said
+        await respond(poll, bytes(900))
+    (refused,) = back.sent
     assert refused.status == 413
     assert json.loads(refused.body)["message"] == (
         "Body over the limit of 500 bytes for one message between nodes (max_message_bytes)"
     )
-    assert bus_limit(MessageTooLargeError(900, 500)).body == refused.body
+    assert too_large_for_bus(MessageTooLargeError(900, 500)).body == refused.body
 
 
-async def test_request_that_the_engine_left_unanswered_has_failed() -> None:
+async def test_request_left_without_a_response_gets_status_500() -> None:
     back = Back()
-    RelayedPoll(request(), back.say).finish()
-    assert [(said.request_id, said.status) for said in back.said] == [(7, 500)]
-    RelayedPoll(request(whole=False), back.say).finish()
-    assert len(back.said) == 1
+    OwnerPoll(request(), back.send).finish()
+    assert [(sent.request_id, sent.status) for sent in back.sent] == [(7, 500)]
+    OwnerPoll(request(whole=False), back.send).finish()
+    assert len(back.sent) == 1

@@ -1,4 +1,4 @@
-"""Two or three whole nodes without sockets: clients reach one of them, their sessions are on another."""
+"""Two or three complete nodes in memory: clients reach one of them, and another owns their sessions."""
 
 import asyncio
 import gzip
@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from structlog.testing import capture_logs
 
 from tests.support.asgi import FakeHttp
@@ -13,12 +14,16 @@ from tests.support.engine import EngineUnderTest
 from tests.support.engine_nodes import BUS, EngineNodes
 from tests.support.timing import wait_until
 from zmqio.adapter.local import LocalAdapterFactory
+from zmqio.config import EngineOptions
+from zmqio.engine.handshake import read_request
+from zmqio.engine.http_exchange import Exchange
+from zmqio.ids import NodeId, NodeTag
 from zmqio.protocol import relay_messages as r
 from zmqio.relay.flow_control import WINDOW_BYTES
-from zmqio.relay.relay import join_nodes
+from zmqio.relay.relay import Relay, join_nodes
 
 
-async def test_poll_at_another_node_gets_what_its_session_has() -> None:
+async def test_poll_at_another_node_gets_the_packets_of_its_session() -> None:
     async with EngineNodes("here", "ther") as nodes:
         here, there = nodes[0], nodes[1]
         sid, connection = await there.open_polling()
@@ -27,7 +32,7 @@ async def test_poll_at_another_node_gets_what_its_session_has() -> None:
         there.emit("hello", b"binary")
         answer = await poll
         assert (answer.status, answer.text) == (200, "4hello\x1ebYmluYXJ5")
-        assert len(nodes.said(r.HttpRequest)) == len(nodes.said(r.HttpResponse)) == 1
+        assert len(nodes.sent(r.HttpRequest)) == len(nodes.sent(r.HttpResponse)) == 1
         assert (await here.post(sid, "4from the client")).text == "ok"
         assert connection.messages == ["from the client"]
 
@@ -52,7 +57,7 @@ async def test_websocket_at_another_node_upgrades_the_session() -> None:
         await socket.ended()
 
 
-async def test_unknown_node_is_answered_at_once() -> None:
+async def test_unknown_node_is_refused_at_once() -> None:
     async with EngineNodes("here", "ther") as nodes:
         answer = await nodes[0].get("nobo" + "x" * 16)
         assert answer.status == 400
@@ -62,10 +67,10 @@ async def test_unknown_node_is_answered_at_once() -> None:
             "node": "nobo",
             "reason": "no live node has this tag",
         }
-        assert nodes.said(r.HttpRequest) == []
+        assert nodes.sent(r.HttpRequest) == []
 
 
-async def test_session_that_its_owner_does_not_know_is_refused_by_the_owner_and_asked_for_once() -> None:
+async def test_session_unknown_to_its_owner_is_refused_there_and_forwarded_once() -> None:
     async with EngineNodes("here", "ther", "thir") as nodes:
         sid = "ther" + "x" * 16
         refused = await nodes[0].get(sid)
@@ -76,10 +81,10 @@ async def test_session_that_its_owner_does_not_know_is_refused_by_the_owner_and_
         socket = nodes[0].websocket(sid)
         await socket.ended()
         assert (socket.refusal.status, socket.refusal.body) == (400, refused.body)
-        assert len(nodes.said(r.HttpRequest)) == len(nodes.said(r.StreamOpen)) == 1
+        assert len(nodes.sent(r.HttpRequest)) == len(nodes.sent(r.StreamOpen)) == 1
 
 
-async def test_answer_that_did_not_reach_the_client_is_put_back() -> None:
+async def test_response_that_did_not_reach_the_client_is_returned_to_the_session() -> None:
     async with EngineNodes("here", "ther") as nodes:
         here, there = nodes.nodes
         sid, connection = await there.open_polling()
@@ -97,11 +102,11 @@ async def test_answer_that_did_not_reach_the_client_is_put_back() -> None:
             while "second" not in heard:
                 heard += "\x1e" * bool(heard) + (await here.get(sid)).text
             assert heard == f"4first {number}\x1e4second {number}"
-        assert there.relay.counters["polls_taken_back"] > 0
+        assert there.relay.counters["responses_returned"] > 0
         assert connection.reasons == []
 
 
-async def test_answer_is_not_put_back_behind_a_later_one() -> None:
+async def test_response_is_not_returned_after_a_later_one() -> None:
     async with EngineNodes("here", "ther") as nodes:
         here, there = nodes.nodes
         sid, _ = await there.open_polling()
@@ -114,7 +119,7 @@ async def test_answer_is_not_put_back_behind_a_later_one() -> None:
         assert (await there.get(sid)).text == "4third"
 
 
-async def test_malformed_body_and_one_that_breaks_off_end_the_session_as_locally() -> None:
+async def test_malformed_or_incomplete_body_ends_the_session_as_it_does_locally() -> None:
     async with EngineNodes("here", "ther") as nodes:
         here, there = nodes.nodes
         sid, connection = await there.open_polling()
@@ -127,7 +132,7 @@ async def test_malformed_body_and_one_that_breaks_off_end_the_session_as_locally
         assert (connection.reasons, second.reasons, second.messages) == (["parse error"], ["transport error"], [])
 
 
-async def test_headers_of_the_answer_are_the_owners() -> None:
+async def test_response_headers_are_those_of_the_owner() -> None:
     async with EngineNodes("here", "ther", cors_allowed_origins="*") as nodes:
         here, there = nodes.nodes
         sid, _ = await there.open_polling()
@@ -138,7 +143,7 @@ async def test_headers_of_the_answer_are_the_owners() -> None:
         assert answer.headers["access-control-allow-origin"] == "http://a"
 
 
-async def test_handler_that_is_slow_holds_the_post_and_not_the_node() -> None:
+async def test_slow_handler_delays_its_post_and_not_the_node() -> None:
     go_on = asyncio.Event()
 
     async def wait() -> None:
@@ -171,11 +176,11 @@ async def test_client_that_does_not_read_is_a_slow_client_of_its_owner() -> None
         assert connection.reasons == ["slow client"]
         await socket.ended()
         assert len(socket.sent) == 2  # the probe and `ready`: what waited is dropped with the client
-        waiting = [len(message.frames) for message in nodes.said(r.StreamData) if message.down]
+        waiting = [len(message.frames) for message in nodes.sent(r.StreamData) if message.down]
         assert sum(waiting) * 10_000 < WINDOW_BYTES + 50_000
 
 
-async def test_client_that_sends_faster_than_its_handlers_is_read_more_slowly() -> None:
+async def test_client_that_sends_faster_than_its_handlers_is_throttled() -> None:
     taken = asyncio.Semaphore(0)
 
     async def take() -> None:
@@ -187,10 +192,10 @@ async def test_client_that_sends_faster_than_its_handlers_is_read_more_slowly() 
         socket = await here.upgrade(sid)
         for _ in range(100):
             socket.send("4" + "x" * 9_999)
-        await wait_until(lambda: len(nodes.said(r.StreamData)) > 2, "the first of them")
+        await wait_until(lambda: len(nodes.sent(r.StreamData)) > 2, "the first of them")
         for _ in range(200):
             await asyncio.sleep(0)
-        under_way = sum(len(message.frames) for message in nodes.said(r.StreamData) if not message.down)
+        under_way = sum(len(message.frames) for message in nodes.sent(r.StreamData) if not message.down)
         assert under_way * 10_000 < WINDOW_BYTES + 30_000
         for _ in range(100):
             taken.release()
@@ -199,7 +204,7 @@ async def test_client_that_sends_faster_than_its_handlers_is_read_more_slowly() 
         await socket.ended()
 
 
-async def test_node_that_dies_frees_what_it_had_asked_for() -> None:
+async def test_death_of_the_ingress_ends_its_requests_at_the_owner() -> None:
     async with EngineNodes("here", "ther") as nodes:
         here, there = nodes.nodes
         sid, connection = await there.open_polling()
@@ -220,7 +225,7 @@ async def test_node_that_dies_frees_what_it_had_asked_for() -> None:
         socket.close()
 
 
-async def test_owner_that_dies_while_the_client_sends_its_body_is_not_asked() -> None:
+async def test_owner_that_dies_while_the_body_arrives_gets_no_request() -> None:
     async with EngineNodes("here", "ther") as nodes:
         here, there = nodes.nodes
         sid, _ = await there.open_polling()
@@ -236,30 +241,59 @@ async def test_owner_that_dies_while_the_client_sends_its_body_is_not_asked() ->
         body.set_result({"type": "http.request", "body": b"4x", "more_body": False})
         refused = await post
         assert (refused.status, json.loads(refused.body)["reason"]) == (400, "no live node has this tag")
-        assert nodes.said(r.HttpRequest) == []
+        assert nodes.sent(r.HttpRequest) == []
 
 
-async def test_stream_that_only_the_other_node_has_is_closed_there() -> None:
+class NoNodes:
+    """A `NodeMessenger` without other nodes; records the tags that are looked up."""
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+
+    def attach(self, events: object) -> None: ...
+
+    def send_to(self, node_id: NodeId, message: r.RelayMessage) -> None: ...
+
+    async def find(self, tag: NodeTag) -> None:
+        self.found.append(tag)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_owner_is_looked_up_once(method: str) -> None:
+    messenger = NoNodes()
+
+    async def serve(scope: Any, receive: Any, send: Any) -> None:
+        exchange = Exchange(read_request(scope), receive, send, ())
+        refusal = await relay.poll("ther" + "x" * 16, exchange)
+        assert refusal is not None
+        await exchange.refuse(refusal)
+
+    relay = Relay(messenger, serve, EngineOptions())
+    assert (await FakeHttp(serve, method, "", body=b"4x" if method == "POST" else b"")).status == 400
+    assert messenger.found == ["ther"]
+
+
+async def test_stream_known_to_the_other_node_only_is_closed_there() -> None:
     async with EngineNodes("here", "ther") as nodes:
         here, there = nodes.nodes
         there.relay.received(here.node_id, r.StreamData(77, False, 0, ("x",)))
         there.relay.received(here.node_id, r.StreamData(77, True, 0, ("x",)))
         there.relay.received(here.node_id, r.StreamAccept(78, 1))
-        # A close, a credit and a refusal are never answered: nothing can go round in circles.
+        # A close, a credit or a refusal is never answered, so two nodes cannot answer each other forever.
         there.relay.received(here.node_id, r.StreamClose(77, False, 1000, ""))
         there.relay.received(here.node_id, r.StreamCredit(77, False, 1))
         there.relay.received(here.node_id, r.StreamRefuse(77, 400, b""))
         there.relay.received(here.node_id, r.HttpCancel(77))
         there.relay.received(here.node_id, r.HttpResponse(77, 200, (), b""))
         await asyncio.sleep(0)
-        assert [(close.stream_id, close.down, close.code) for close in nodes.said(r.StreamClose)] == [
+        assert [(close.stream_id, close.down, close.code) for close in nodes.sent(r.StreamClose)] == [
             (77, True, 1006),
             (77, False, 1006),
             (78, False, 1006),
         ]
 
 
-async def test_engine_that_fails_is_told_of_and_the_relay_goes_on() -> None:
+async def test_failing_engine_is_logged_and_the_relay_continues() -> None:
     asked: list[str] = []
 
     def check_origin(origin: str) -> bool:
@@ -277,7 +311,7 @@ async def test_engine_that_fails_is_told_of_and_the_relay_goes_on() -> None:
         assert (await here.get("ther" + "x" * 16)).status == 400
 
 
-async def test_owner_that_stops_ends_what_waits_elsewhere() -> None:
+async def test_stopping_owner_ends_polls_at_other_nodes() -> None:
     async with EngineNodes("here", "ther") as nodes:
         here, there = nodes.nodes
         sid, connection = await there.open_polling()
@@ -289,20 +323,20 @@ async def test_owner_that_stops_ends_what_waits_elsewhere() -> None:
         assert json.loads((await here.get(sid)).body)["reason"] == "no live node has this tag"
 
 
-async def test_request_that_comes_while_this_node_stops_is_not_passed_on() -> None:
+async def test_request_at_a_stopping_node_is_refused_and_not_forwarded() -> None:
     async with EngineNodes("here", "ther") as nodes:
         here, there = nodes.nodes
         sid, _ = await there.open_polling()
-        here.relay.leave()
+        here.relay.stop_ingress()
         refused = await here.get(sid)
         assert (refused.status, refused.text) == (503, '{"code":3,"message":"Server shutting down"}')
         socket = here.websocket(sid)
         await socket.ended()
         assert socket.refusal.status == 503
-        assert nodes.said(r.HttpRequest) == []
+        assert nodes.sent(r.HttpRequest) == []
 
 
-async def test_body_that_is_too_large_for_the_bus_is_refused_and_told() -> None:
+async def test_body_over_the_bus_limit_is_refused_with_413_in_both_directions() -> None:
     bus = replace(BUS, max_message_bytes=3_000)
     async with EngineNodes("here", "ther", bus=bus) as nodes:
         here, there = nodes.nodes
@@ -316,10 +350,10 @@ async def test_body_that_is_too_large_for_the_bus_is_refused_and_told() -> None:
         there.emit("x" * 4_000)
         refused = await here.get(sid)
         assert refused.status == 413
-        assert (await there.get(sid)).text == "4" + "x" * 4_000  # it is still there for who asks its owner
+        assert (await there.get(sid)).text == "4" + "x" * 4_000  # its owner still has it
 
 
-async def test_process_without_other_nodes_has_no_relay() -> None:
+async def test_process_without_a_cluster_adapter_has_no_relay() -> None:
     async with EngineUnderTest() as host:
         assert join_nodes(LocalAdapterFactory(), host.engine) is None
         assert host.engine.unknown_sessions.forwarder is None

@@ -1,4 +1,4 @@
-"""The head of a request on its way between two nodes."""
+"""The head of a request between its ASGI scope and the messages between nodes."""
 
 import pytest
 
@@ -20,13 +20,13 @@ class Back:
         pass
 
 
-def test_only_what_the_owner_looks_at_travels() -> None:
+def test_only_headers_that_the_owner_reads_are_forwarded() -> None:
     request = ClientRequest("GET", "/", "", HEADERS)
     assert forwarded_headers(request) == ("accept-encoding", "gzip", "origin", "http://a", "host", "b")
 
 
 @pytest.mark.parametrize("secure", [True, False])
-def test_owner_reads_the_same_request(secure: bool) -> None:
+def test_owner_sees_the_same_request(secure: bool) -> None:
     asked = ClientRequest("POST", "/x/", "EIO=4&sid=\xe9%20", {"origin": "http://\xe9"}, "10.0.0.1", secure)
     head = asked.query, forwarded_headers(asked), asked.address, asked.secure
     read = read_request(http_scope(HttpRequest(1, "POST", *head, b"", True), Back()))
@@ -40,10 +40,10 @@ def test_unknown_address_stays_unknown() -> None:
     assert read_request(http_scope(HttpRequest(1, "GET", "", (), "", False, b"", True), Back())).address == ""
 
 
-def test_header_fields_come_back() -> None:
+def test_header_fields_round_trip() -> None:
     fields = [(b"content-type", b"text/html"), (b"set-cookie", b"a=\xe9"), (b"set-cookie", b"b")]
     assert split_fields(join_fields(fields)) == fields
 
 
-def test_what_no_header_can_have_in_it_raises_nothing() -> None:
+def test_character_outside_latin_1_becomes_a_question_mark() -> None:
     assert split_fields(("x", "\u20ac")) == [(b"x", b"?")]

@@ -1,4 +1,4 @@
-"""Both ends of a stream, wired to each other, or one of them with the other played by the test."""
+"""Both ends of a stream, connected to each other, or one end with the other played by the test."""
 
 import asyncio
 from collections.abc import Callable
@@ -19,108 +19,110 @@ HALF = b"x" * (WINDOW_BYTES // 2)
 
 
 class Line:
-    """What one end says is kept, and passed to the other in the next turn."""
+    """Records each message of one end and delivers it to the other in the next loop iteration."""
 
     def __init__(self, *, limit_bytes: int = 1 << 30) -> None:
-        self.said: list[RelayMessage] = []
-        self.is_cut = False
+        self.sent: list[RelayMessage] = []
+        self.is_down = False
         self._limit_bytes = limit_bytes
-        self.down = StreamEndpoint(1, down=True, say=lambda message: self._say(message, lambda: self.up))
-        self.up = StreamEndpoint(1, down=False, say=lambda message: self._say(message, lambda: self.down))
+        self.down = StreamEndpoint(1, down=True, send_message=lambda message: self._send(message, lambda: self.up))
+        self.up = StreamEndpoint(
+            1, down=False, send_message=lambda message: self._send(message, lambda: self.down)
+        )
 
     def of(self, kind: type[RelayMessage]) -> list[RelayMessage]:
-        return [message for message in self.said if isinstance(message, kind)]
+        return [message for message in self.sent if isinstance(message, kind)]
 
-    def _say(self, message: RelayMessage, other: Callable[[], StreamEndpoint]) -> None:
-        if self.is_cut:
+    def _send(self, message: RelayMessage, other: Callable[[], StreamEndpoint]) -> None:
+        if self.is_down:
             raise BusUnavailableError("no broker")
         if isinstance(message, StreamData) and sum(map(len, message.frames)) > self._limit_bytes:
             raise MessageTooLargeError(sum(map(len, message.frames)), self._limit_bytes)
         encode(Envelope(MessageId(NodeId("node"), 1, 0), message))
-        self.said.append(message)
+        self.sent.append(message)
         assert isinstance(message, StreamData | StreamCredit | StreamClose)
-        asyncio.get_running_loop().call_soon(other().came, message)
+        asyncio.get_running_loop().call_soon(other().received, message)
 
 
-async def take(end: StreamEndpoint) -> str | bytes | None:
-    return await asyncio.wait_for(end.take(), LIMIT_S)
+async def receive(end: StreamEndpoint) -> str | bytes | None:
+    return await asyncio.wait_for(end.receive(), LIMIT_S)
 
 
-async def test_messages_come_in_order_both_ways() -> None:
+async def test_messages_keep_their_order_in_both_directions() -> None:
     line = Line()
     for number in range(5):
-        await line.down.push(f"down {number}")
-        await line.up.push(b"%d" % number)
+        await line.down.send(f"down {number}")
+        await line.up.send(b"%d" % number)
         await asyncio.sleep(0)
-    assert [await take(line.up) for _ in range(5)] == [f"down {number}" for number in range(5)]
-    assert [await take(line.down) for _ in range(5)] == [b"%d" % number for number in range(5)]
+    assert [await receive(line.up) for _ in range(5)] == [f"down {number}" for number in range(5)]
+    assert [await receive(line.down) for _ in range(5)] == [b"%d" % number for number in range(5)]
 
 
-async def test_what_is_pushed_in_one_turn_is_one_message() -> None:
+async def test_messages_of_one_loop_iteration_leave_together() -> None:
     line = Line()
     for frame in ("a", b"b", "c"):
-        await line.down.push(frame)
-    assert await take(line.up) == "a"
-    assert line.said == [StreamData(1, True, 0, ("a", b"b", "c"))]
+        await line.down.send(frame)
+    assert await receive(line.up) == "a"
+    assert line.sent == [StreamData(1, True, 0, ("a", b"b", "c"))]
 
 
-async def test_sender_waits_for_the_one_who_takes() -> None:
+async def test_send_waits_for_credit() -> None:
     line = Line()
-    await line.down.push(HALF)
-    await line.down.push(HALF)
-    third = asyncio.create_task(line.down.push("third"))
-    assert await take(line.up) == HALF
+    await line.down.send(HALF)
+    await line.down.send(HALF)
+    third = asyncio.create_task(line.down.send("third"))
+    assert await receive(line.up) == HALF
     assert not third.done()
-    assert await take(line.up) == HALF  # the first counts as taken now
+    assert await receive(line.up) == HALF  # which marks the first as consumed
     await asyncio.wait_for(third, LIMIT_S)
     assert line.of(StreamCredit) == [StreamCredit(1, False, len(HALF))]
-    assert await take(line.up) == "third"
+    assert await receive(line.up) == "third"
 
 
-async def test_message_larger_than_the_window_passes_alone() -> None:
+async def test_message_larger_than_the_window_is_sent_alone() -> None:
     line = Line()
-    await line.down.push("small")
-    await line.down.push(HALF * 3)
-    assert await take(line.up) == "small"
-    assert await take(line.up) == HALF * 3
+    await line.down.send("small")
+    await line.down.send(HALF * 3)
+    assert await receive(line.up) == "small"
+    assert await receive(line.up) == HALF * 3
     assert [len(message.frames) for message in line.of(StreamData)] == [1, 1]  # type: ignore[union-attr]
 
 
-async def test_close_comes_behind_what_was_pushed() -> None:
+async def test_close_follows_the_messages_sent_before() -> None:
     line = Line()
-    await line.down.push("last")
+    await line.down.send("last")
     line.down.close(1000, "bye")
     line.down.close(1001)
-    assert await take(line.up) == "last"
-    assert await take(line.up) is None
-    assert await take(line.up) is None
-    assert (line.up.code, line.up.reason) == (1000, "bye")
-    assert line.said == [StreamData(1, True, 0, ("last",)), StreamClose(1, True, 1000, "bye")]
+    assert await receive(line.up) == "last"
+    assert await receive(line.up) is None
+    assert await receive(line.up) is None
+    assert (line.up.close_code, line.up.close_reason) == (1000, "bye")
+    assert line.sent == [StreamData(1, True, 0, ("last",)), StreamClose(1, True, 1000, "bye")]
     for end in (line.down, line.up):
         with pytest.raises(ConnectionError):
-            await end.push("too late")
+            await end.send("too late")
 
 
-async def test_close_of_an_asgi_server_or_a_client_can_always_be_said() -> None:
+async def test_any_code_or_reason_of_a_close_can_be_sent() -> None:
     line = Line()
     line.down.close(CloseCode.NORMAL_CLOSURE, "a\0b")
-    assert line.said == [StreamClose(1, True, 1000, "ab")]
+    assert line.sent == [StreamClose(1, True, 1000, "ab")]
 
 
-async def test_both_may_close_at_once() -> None:
+async def test_both_ends_may_close_at_the_same_time() -> None:
     line = Line()
     line.down.close(1000)
     line.up.close(1001)
     await asyncio.sleep(0)
-    assert (line.down.code, line.up.code) == (1000, 1001)
-    assert len(line.said) == 2
+    assert (line.down.close_code, line.up.close_code) == (1000, 1001)
+    assert len(line.sent) == 2
 
 
-async def test_closing_wakes_who_waits_on_either_end() -> None:
+async def test_close_wakes_waiters_at_both_ends() -> None:
     line = Line()
-    await line.down.push(HALF * 2)
-    pushing = asyncio.create_task(line.down.push("never"))
-    taking = asyncio.create_task(line.down.take())
+    await line.down.send(HALF * 2)
+    pushing = asyncio.create_task(line.down.send("never"))
+    taking = asyncio.create_task(line.down.receive())
     await asyncio.sleep(0)
     line.up.close(1001)
     with pytest.raises(ConnectionError):
@@ -128,57 +130,57 @@ async def test_closing_wakes_who_waits_on_either_end() -> None:
     assert await asyncio.wait_for(taking, LIMIT_S) is None
 
 
-async def test_drop_towards_the_client_leaves_out_what_waits() -> None:
+async def test_drop_towards_the_client_discards_queued_messages() -> None:
     line = Line()
-    await line.down.push("the client does not take it")
+    await line.down.send("the client does not take it")
     line.down.close(DROP)
-    await wait_until(lambda: line.up.code is not None, "the close")
-    assert await take(line.up) is None
+    await wait_until(lambda: line.up.close_code is not None, "the close")
+    assert await receive(line.up) is None
 
 
-async def test_last_words_of_a_client_that_was_cut_off_still_come() -> None:
+async def test_last_messages_of_a_dropped_client_are_received() -> None:
     line = Line()
-    await line.up.push("last words")
+    await line.up.send("last words")
     line.up.close(DROP)
-    assert await take(line.down) == "last words"
-    assert await take(line.down) is None
+    assert await receive(line.down) == "last words"
+    assert await receive(line.down) is None
 
 
-async def test_missing_message_breaks_the_stream_for_both() -> None:
+async def test_missing_message_closes_the_stream_at_both_ends() -> None:
     line = Line()
-    line.up.came(StreamData(1, True, 1, ("second",)))
-    assert line.up.code == 1011
-    await wait_until(lambda: line.down.code == 1011, "the other end")
-    assert line.down.reason == "message 0 of the stream is missing"
+    line.up.received(StreamData(1, True, 1, ("second",)))
+    assert line.up.close_code == 1011
+    await wait_until(lambda: line.down.close_code == 1011, "the other end")
+    assert line.down.close_reason == "message 0 of the stream is missing"
 
 
-async def test_copy_of_a_message_is_passed_over() -> None:
+async def test_duplicate_message_is_ignored() -> None:
     line = Line()
     for _ in range(2):
-        line.up.came(StreamData(1, True, 0, ("once",)))
-    line.up.came(StreamClose(1, True, 1000, ""))
-    assert [await take(line.up), await take(line.up)] == ["once", None]
+        line.up.received(StreamData(1, True, 0, ("once",)))
+    line.up.received(StreamClose(1, True, 1000, ""))
+    assert [await receive(line.up), await receive(line.up)] == ["once", None]
 
 
-async def test_message_that_the_bus_does_not_take_closes_with_1009() -> None:
+async def test_message_over_the_bus_limit_closes_with_1009() -> None:
     line = Line(limit_bytes=10)
-    await line.down.push("x" * 11)
-    await wait_until(lambda: line.up.code is not None, "the close")
-    assert (line.down.code, line.up.code) == (1009, 1009)
+    await line.down.send("x" * 11)
+    await wait_until(lambda: line.up.close_code is not None, "the close")
+    assert (line.down.close_code, line.up.close_code) == (1009, 1009)
 
 
-async def test_bus_that_is_away_breaks_the_stream_here() -> None:
+async def test_send_without_a_broker_closes_the_stream_locally() -> None:
     line = Line()
-    line.is_cut = True
-    await line.down.push("x")
-    await wait_until(lambda: line.down.code is not None, "the end")
-    assert (line.down.code, line.down.reason) == (1011, "no broker")
+    line.is_down = True
+    await line.down.send("x")
+    await wait_until(lambda: line.down.close_code is not None, "the end")
+    assert (line.down.close_code, line.down.close_reason) == (1011, "no broker")
 
 
-async def test_node_that_is_gone_ends_the_stream() -> None:
+async def test_abort_closes_the_stream_once() -> None:
     closed: list[str] = []
-    end = StreamEndpoint(1, down=False, say=lambda message: None, when_closed=lambda: closed.append("once"))
-    end.cut("its node has gone")
-    end.cut("again")
+    end = StreamEndpoint(1, down=False, send_message=lambda message: None, on_close=lambda: closed.append("once"))
+    end.abort("node is unreachable")
+    end.abort("again")
     end.close(1000)
-    assert (end.code, end.reason, closed) == (1011, "its node has gone", ["once"])
+    assert (end.close_code, end.close_reason, closed) == (1011, "node is unreachable", ["once"])

@@ -64,7 +64,7 @@ class EngineNode(EngineUnderTest):
 
     async def stop(self) -> None:
         """Stop as a server does."""
-        self.relay.leave()
+        self.relay.stop_ingress()
         await self.engine.close()
         await self.relay.close()
         await self._factory.close()
@@ -111,7 +111,7 @@ class EngineNodes:
     def __getitem__(self, index: int) -> EngineNode:
         return self.nodes[index]
 
-    def said(self, kind: type[Message]) -> list[Any]:
-        """What nodes said of a kind, in order."""
+    def sent(self, kind: type[Message]) -> list[Any]:
+        """The messages of a kind that nodes have sent, in order."""
         messages = [decode(body).message for _, body in self.network.log if classify(body) is BodyKind.ENVELOPE]
         return [message for message in messages if isinstance(message, kind)]

@@ -1,4 +1,4 @@
-"""The other node, played by the test: what is said to it is kept, or fails."""
+"""The other node, played by the test: messages sent to it are recorded, or fail."""
 
 from zmqio.ids import NodeId
 from zmqio.protocol.envelope import encode
@@ -12,24 +12,24 @@ SID = "ther" + "x" * 16
 
 
 class PlayedPeer:
-    """Keeps what is said.
+    """Records the messages sent to it.
 
     Attributes:
-        said: (to whom, what), in order.
-        failure: set it and nothing can be said: this is raised.
+        sent: (node id, message), in order.
+        failure: if set, `send_to` raises it.
     """
 
     def __init__(self) -> None:
-        self.said: list[tuple[NodeId, RelayMessage]] = []
+        self.sent: list[tuple[NodeId, RelayMessage]] = []
         self.failure: Exception | None = None
 
-    def say(self, node_id: NodeId, message: RelayMessage) -> None:
+    def send_to(self, node_id: NodeId, message: RelayMessage) -> None:
         if self.failure is not None:
             raise self.failure
-        encode(Envelope(MessageId(node_id, 1, 0), message))  # nothing is said that others would refuse
-        self.said.append((node_id, message))
+        encode(Envelope(MessageId(node_id, 1, 0), message))  # raises if other nodes would refuse the message
+        self.sent.append((node_id, message))
 
     @property
     def messages(self) -> list[RelayMessage]:
-        """What was said, to anybody."""
-        return [message for _, message in self.said]
+        """The messages, to whatever node."""
+        return [message for _, message in self.sent]

@@ -1,1 +1,1 @@
-"""Requests that reached another node than the one that owns their session."""
+"""Serve requests that reach one node, the *ingress*, for sessions that live on another, their *owner*."""

@@ -1,7 +1,7 @@
-"""Polling requests of clients whose session another node owns: one question to it, and one answer.
+"""Polling requests at the node that they reached, forwarded to the owner of their session: one message each way.
 
-While a poll waits there is nothing between the nodes; a client that hangs up is a third message. Knows exchanges
-and the messages between nodes; must not know sessions.
+A waiting poll costs no messages between the nodes. If its client disconnects, a third message cancels the request.
+Knows exchanges and the messages between nodes; must not know sessions.
 """
 
 import asyncio
@@ -18,19 +18,19 @@ from zmqio.engine.packets import NOOP, Prepared
 from zmqio.exceptions import BusError, MessageTooLargeError, ProtocolError
 from zmqio.ids import NodeId
 from zmqio.protocol.relay_messages import HttpCancel, HttpRequest, HttpResponse, RelayMessage
-from zmqio.relay.owner_poll import bus_limit
+from zmqio.relay.owner_poll import too_large_for_bus
 from zmqio.relay.scope import forwarded_headers, split_fields
 
-__all__ = ["ForwardedPolls", "Say"]
+__all__ = ["IngressPolls", "SendTo"]
 
-Say = Callable[[NodeId, RelayMessage], None]
+SendTo = Callable[[NodeId, RelayMessage], None]
 """Sends a message to a node; raises BusError or ProtocolError."""
 
 Outcome: TypeAlias = HttpResponse | Refusal | Prepared
 
 
-class _Pending(LongPollWaiter):
-    """A request that waits for the owner's answer."""
+class _PendingPoll(LongPollWaiter):
+    """A forwarded request that waits for the owner's response."""
 
     __slots__ = ("method", "outcome", "owner", "sid", "written")
 
@@ -42,33 +42,35 @@ class _Pending(LongPollWaiter):
         self.outcome: Outcome | None = None
         self.written = False
 
-    def settle(self, outcome: Outcome) -> None:
+    def resolve(self, outcome: Outcome) -> None:
         self.outcome = outcome
         self.release()
 
 
-class ForwardedPolls:
-    """What one node has asked others for.
+class IngressPolls:
+    """The polling requests that one node has forwarded to other nodes.
 
     Args:
-        say: sends a message to a node.
-        ids: gives request ids.
-        max_payload_bytes: largest body that is taken from a client.
-        counters: `polls_forwarded`, `polls_cancelled`.
+        send_to: sends a message to a node.
+        ids: generates request ids.
+        max_payload_bytes: largest request body accepted from a client; a larger one gets status 413.
+        counters: counts `polls_forwarded` and `polls_cancelled`.
     """
 
-    def __init__(self, say: Say, ids: Iterator[int], max_payload_bytes: int, counters: Counter[str]) -> None:
-        self._say = say
+    def __init__(
+        self, send_to: SendTo, ids: Iterator[int], max_payload_bytes: int, counters: Counter[str]
+    ) -> None:
+        self._send_to = send_to
         self._ids = ids
         self._max_payload_bytes = max_payload_bytes
         self._counters = counters
-        self._pending: dict[int, _Pending] = {}
+        self._pending: dict[int, _PendingPoll] = {}
 
     def __len__(self) -> int:
         return len(self._pending)
 
     async def read(self, exchange: Exchange) -> HttpRequest | Refusal:
-        """Read a request to its end, which may take the client a while; a refusal if it cannot be passed on."""
+        """Read a whole request, at the pace of its client; return a refusal if it cannot be forwarded."""
         request = exchange.request
         if request.method not in ("GET", "POST"):
             return BAD_REQUEST
@@ -86,13 +88,13 @@ class ForwardedPolls:
         return HttpRequest(next(self._ids), request.method, *head, body, whole)
 
     async def forward(self, owner: NodeId, sid: str, message: HttpRequest, exchange: Exchange) -> Refusal | None:
-        """Let `owner`, which is alive now, answer; returns what to answer if it cannot."""
+        """Forward a request to `owner`, a live node, and write its response; return a refusal if that fails."""
         request_id = message.request_id
-        pending = self._pending[request_id] = _Pending(owner, sid, message.method)
+        pending = self._pending[request_id] = _PendingPoll(owner, sid, message.method)
         self._counters["polls_forwarded"] += 1
         delivered = False
         try:
-            refusal = await self._ask(pending, message, exchange)
+            refusal = await self._exchange(pending, message, exchange)
             delivered = True
         finally:
             del self._pending[request_id]
@@ -100,55 +102,58 @@ class ForwardedPolls:
                 self._cancel(owner, request_id)
         return refusal
 
-    def answered(self, owner: NodeId, response: HttpResponse) -> None:
-        """A node answers; what nobody waits for any more was cancelled already, and goes back to its session."""
+    def responded(self, owner: NodeId, response: HttpResponse) -> None:
+        """Handle the owner's response.
+
+        Responses to cancelled requests are ignored; their packets are returned to the session.
+        """
         pending = self._pending.get(response.request_id)
         if pending is not None and pending.owner == owner and pending.outcome is None:
-            pending.settle(response)
+            pending.resolve(response)
 
-    def node_gone(self, node_id: NodeId, why: str) -> None:
-        """What that node was asked is not going to be answered."""
+    def node_unreachable(self, node_id: NodeId, reason: str) -> None:
+        """Refuse the requests that wait for a response of that node."""
         for pending in self._pending.values():
             if pending.owner == node_id and pending.outcome is None:
-                pending.settle(unknown_sid(pending.sid, why))
+                pending.resolve(unknown_sid(pending.sid, reason))
 
-    def leave(self) -> None:
-        """This node stops: clients that wait are sent away with a noop, so that they ask again elsewhere."""
+    def stop(self) -> None:
+        """Answer waiting polls with a noop, so that their clients poll again at another node; POSTs continue."""
         for request_id, pending in self._pending.items():
             if pending.method == "GET" and pending.outcome is None:
                 self._cancel(pending.owner, request_id)
-                pending.settle(NOOP)
+                pending.resolve(NOOP)
 
-    async def _ask(self, pending: _Pending, message: HttpRequest, exchange: Exchange) -> Refusal | None:
-        """Ask, and pass the answer on.
+    async def _exchange(self, pending: _PendingPoll, message: HttpRequest, exchange: Exchange) -> Refusal | None:
+        """Send the request, wait for the response, and write it.
 
         Raises:
-            ConnectionError: the client did not get it.
+            ConnectionError: the client disconnected before it had the response.
         """
         try:
-            self._say(pending.owner, message)
+            self._send_to(pending.owner, message)
         except MessageTooLargeError as error:
-            return bus_limit(error)
+            return too_large_for_bus(error)
         except BusError:
             return unknown_sid(pending.sid, NO_BUS, 503)
         except ProtocolError:
             return BAD_REQUEST
         if not message.whole or not await pending.wait(exchange.receive):
-            raise ConnectionError("the client has gone")
-        # A hang-up that came in the same turn of the loop as the answer is known in the next.
+            raise ConnectionError("the client has disconnected")
+        # A disconnect in the same iteration of the event loop as the response is only visible in the next.
         await asyncio.sleep(0)
         if not await pending.wait(exchange.receive):
-            raise ConnectionError("the client has gone")
+            raise ConnectionError("the client has disconnected")
         outcome = pending.outcome
         try:
-            return await self._pass_on(outcome, exchange)
+            return await self._write(outcome, exchange)
         except asyncio.CancelledError:
-            # It was written; what was cut short is the wait for the connection to take it.
+            # The response is written; only the wait for a congested connection was cancelled.
             pending.written = True
             raise
 
     @staticmethod
-    async def _pass_on(outcome: Outcome | None, exchange: Exchange) -> Refusal | None:
+    async def _write(outcome: Outcome | None, exchange: Exchange) -> Refusal | None:
         if isinstance(outcome, HttpResponse):
             await exchange.pass_on(outcome.status, split_fields(outcome.headers), outcome.body)
         elif isinstance(outcome, Prepared):
@@ -160,4 +165,4 @@ class ForwardedPolls:
     def _cancel(self, owner: NodeId, request_id: int) -> None:
         self._counters["polls_cancelled"] += 1
         with suppress(BusError):
-            self._say(owner, HttpCancel(request_id))
+            self._send_to(owner, HttpCancel(request_id))

@@ -1,4 +1,4 @@
-"""WebSockets of clients whose session another node owns: opened there, and carried both ways.
+"""WebSockets at the node that they reached, forwarded to the owner of their session in both directions.
 
 Knows ASGI, the messages between nodes and the ends of streams; must not know sessions.
 """
@@ -26,37 +26,38 @@ from zmqio.protocol.relay_messages import (
     StreamRefuse,
 )
 from zmqio.relay.flow_control import WINDOW_BYTES
-from zmqio.relay.ingress_polls import Say
+from zmqio.relay.ingress_polls import SendTo
 from zmqio.relay.scope import forwarded_headers
 from zmqio.relay.stream import DROP, StreamEndpoint
 
-__all__ = ["ForwardedWebSockets"]
+__all__ = ["IngressWebSockets"]
 
 GOING_AWAY = 1001
-SILENT = "its node has not answered"
+NOT_ANSWERED = "owner node has not answered"
 
 Verdict: TypeAlias = StreamAccept | StreamRefuse | Refusal
 
 
-class ForwardedWebSockets:
-    """The WebSockets that one node carries to others.
+class IngressWebSockets:
+    """The WebSockets that one node forwards to other nodes.
 
     Args:
-        say: sends a message to a node.
-        ids: gives stream ids.
-        answer_limit_s: longest time that an owner may take to accept a WebSocket.
-        counters: `streams_forwarded`.
+        send_to: sends a message to a node.
+        ids: generates stream ids.
+        answer_limit_s: longest time that an owner may take to accept a WebSocket; beyond it the client gets
+            status 504.
+        counters: counts `websockets_forwarded`.
     """
 
-    def __init__(self, say: Say, ids: Iterator[int], answer_limit_s: float, counters: Counter[str]) -> None:
-        self._say = say
+    def __init__(self, send_to: SendTo, ids: Iterator[int], answer_limit_s: float, counters: Counter[str]) -> None:
+        self._send_to = send_to
         self._ids = ids
         self._answer_limit_s = answer_limit_s
         self._counters = counters
-        self._streams: dict[tuple[NodeId, int], _Forwarded] = {}
+        self._websockets: dict[tuple[NodeId, int], _IngressWebSocket] = {}
 
     def __len__(self) -> int:
-        return len(self._streams)
+        return len(self._websockets)
 
     async def forward(
         self,
@@ -67,93 +68,96 @@ class ForwardedWebSockets:
         receive: Receive,
         send: Send,
     ) -> Refusal | None:
-        """Serve a WebSocket to its end; returns what to answer to its opening request if `owner` cannot."""
+        """Serve a WebSocket until it ends; return a refusal of its opening request if `owner` cannot serve it."""
         stream_id = next(self._ids)
-        stream = self._streams[owner, stream_id] = _Forwarded(stream_id, owner, sid, self._say)
-        self._counters["streams_forwarded"] += 1
+        forwarded = self._websockets[owner, stream_id] = _IngressWebSocket(stream_id, owner, sid, self._send_to)
+        self._counters["websockets_forwarded"] += 1
         try:
-            verdict = await self._open(stream, request)
+            verdict = await self._open(forwarded, request)
             if isinstance(verdict, Refusal):
                 return verdict
             if isinstance(verdict, StreamRefuse):
-                stream.end.cut("the owner has refused it")
+                forwarded.stream.abort("refused by the owner node")
                 await websocket.answer(verdict.status, verdict.body, scope, receive, send)
             elif await websocket.accept(receive, send):
-                stream.end.widen(verdict.window_bytes)
-                await stream.run(scope, receive, send)
+                forwarded.stream.set_send_window(verdict.window_bytes)
+                await forwarded.run(scope, receive, send)
             return None
         finally:
-            del self._streams[owner, stream_id]
-            stream.end.close(GOING_AWAY)
+            del self._websockets[owner, stream_id]
+            forwarded.stream.close(GOING_AWAY)
 
     def answered(self, owner: NodeId, verdict: StreamAccept | StreamRefuse) -> bool:
-        """A node answers an opening request; False if there is no such stream."""
-        stream = self._streams.get((owner, verdict.stream_id))
-        if stream is not None:
-            stream.decide(verdict)
-        return stream is not None
+        """Handle the owner's answer to an opening request; False if there is no such WebSocket."""
+        forwarded = self._websockets.get((owner, verdict.stream_id))
+        if forwarded is not None:
+            forwarded.decide(verdict)
+        return forwarded is not None
 
-    def came(self, owner: NodeId, message: StreamData | StreamCredit | StreamClose) -> bool:
-        """A node says something about a stream; False if there is no such."""
-        stream = self._streams.get((owner, message.stream_id))
-        if stream is not None:
-            stream.end.came(message)
-        return stream is not None
+    def received(self, owner: NodeId, message: StreamData | StreamCredit | StreamClose) -> bool:
+        """Handle a message for a WebSocket; False if there is no such WebSocket."""
+        forwarded = self._websockets.get((owner, message.stream_id))
+        if forwarded is not None:
+            forwarded.stream.received(message)
+        return forwarded is not None
 
-    def node_gone(self, node_id: NodeId, why: str) -> None:
-        """The WebSockets to that node are closed."""
-        for (owner, _), stream in tuple(self._streams.items()):
+    def node_unreachable(self, node_id: NodeId, reason: str) -> None:
+        """Close the WebSockets forwarded to that node."""
+        for (owner, _), forwarded in tuple(self._websockets.items()):
             if owner == node_id:
-                stream.decide(unknown_sid(stream.sid, why))
-                stream.end.cut(why)
+                forwarded.decide(unknown_sid(forwarded.sid, reason))
+                forwarded.stream.abort(reason)
 
-    def leave(self) -> None:
-        """This node stops: both sides hear that it goes away."""
-        for stream in tuple(self._streams.values()):
-            stream.end.close(GOING_AWAY)
+    def stop(self) -> None:
+        """Close all WebSockets with 1001 (going away), at the clients and at the owners."""
+        for forwarded in tuple(self._websockets.values()):
+            forwarded.stream.close(GOING_AWAY)
 
-    async def _open(self, stream: "_Forwarded", request: ClientRequest) -> Verdict:
+    async def _open(self, forwarded: "_IngressWebSocket", request: ClientRequest) -> Verdict:
         head = request.query, forwarded_headers(request), request.address, request.secure
         try:
-            self._say(stream.owner, StreamOpen(stream.id, *head, WINDOW_BYTES))
+            self._send_to(forwarded.owner, StreamOpen(forwarded.id, *head, WINDOW_BYTES))
         except BusError:
-            return unknown_sid(stream.sid, NO_BUS, 503)
+            return unknown_sid(forwarded.sid, NO_BUS, 503)
         except ProtocolError:
             return BAD_REQUEST
-        return await stream.verdict(self._answer_limit_s)
+        return await forwarded.verdict(self._answer_limit_s)
 
 
-class _Forwarded:
-    """One WebSocket, at the node that its client has reached."""
+class _IngressWebSocket:
+    """One WebSocket at the node that its client has reached."""
 
-    def __init__(self, stream_id: int, owner: NodeId, sid: str, say: Say) -> None:
+    def __init__(self, stream_id: int, owner: NodeId, sid: str, send_to: SendTo) -> None:
         self.id = stream_id
         self.owner = owner
         self.sid = sid
-        self.end = StreamEndpoint(
-            stream_id, down=False, say=lambda message: say(owner, message), when_closed=self._let_go_soon
+        self.stream = StreamEndpoint(
+            stream_id,
+            down=False,
+            send_message=lambda message: send_to(owner, message),
+            on_close=self._limit_client,
         )
         self._verdict: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
         self._limit: asyncio.Timeout | None = None
 
     def decide(self, verdict: Verdict) -> None:
-        """The owner has answered, or never will."""
+        """Set the verdict on the opening request; only the first one counts."""
         if not self._verdict.done():
             self._verdict.set_result(verdict)
 
     async def verdict(self, limit_s: float) -> Verdict:
-        """What the owner answers; unknown after `limit_s`."""
+        """Wait for the verdict on the opening request; a refusal with status 504 after `limit_s`."""
         await asyncio.wait((self._verdict,), timeout=limit_s)
-        return self._verdict.result() if self._verdict.done() else unknown_sid(self.sid, SILENT, 504)
+        return self._verdict.result() if self._verdict.done() else unknown_sid(self.sid, NOT_ANSWERED, 504)
 
     async def run(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
-        """Carry messages both ways until the client has gone; drop one that does not read."""
+        """Forward messages both ways until the client disconnects; drop a client that stops reading."""
         wire: DirectWire | None = (scope.get("extensions") or {}).get(websocket.EXTENSION)
         writing = asyncio.get_running_loop().create_task(self._write(send))
         try:
             async with asyncio.timeout(None) as self._limit:
-                if self.end.code is not None:
-                    self._let_go_soon()
+                if self.stream.close_code is not None:
+                    self._limit_client()
                 await self._read(receive)
         except TimeoutError:
             if wire is not None:
@@ -167,23 +171,23 @@ class _Forwarded:
         while True:
             message = await receive()
             if message["type"] != "websocket.receive":
-                self.end.close(message.get("code") or GOING_AWAY)
+                self.stream.close(message.get("code") or GOING_AWAY)
                 return
-            with suppress(ConnectionError):  # closed by the owner: the client will hear it
-                await self.end.push(websocket.data_of(message))
+            with suppress(ConnectionError):  # closed by the owner: the client is about to get the close
+                await self.stream.send(websocket.data_of(message))
 
     async def _write(self, send: Send) -> None:
         try:
-            while (frame := await self.end.take()) is not None:
+            while (frame := await self.stream.receive()) is not None:
                 await send(message_of(frame))
         except (OSError, RuntimeError):
-            return  # the client has gone: its `receive` says so
-        code = self.end.code
+            return  # the client has disconnected, which `_read` learns from `receive`
+        code = self.stream.close_code
         if code is not None and code != DROP:
             await close_websocket(send, code)
 
-    def _let_go_soon(self) -> None:
-        """The stream is closed: the client has some time to take what is left."""
+    def _limit_client(self) -> None:
+        """Limit the time that the client has to read the rest, now that the stream is closed."""
         if self._limit is not None:
-            delay_s = 0.0 if self.end.code == DROP else CLOSE_HANDSHAKE_S
+            delay_s = 0.0 if self.stream.close_code == DROP else CLOSE_HANDSHAKE_S
             self._limit.reschedule(asyncio.get_running_loop().time() + delay_s)

@@ -1,7 +1,7 @@
-"""Serves requests that other nodes have passed on, as if their clients had reached this node.
+"""The owner's half of the relay: serves requests that other nodes have forwarded for sessions of this node.
 
-They go to the engine with an ASGI scope like any other, so that everything is as with a local client. Knows the
-messages between nodes; must not know sessions.
+Each request enters the engine with an ASGI scope, as if its client had reached this node. Knows the messages
+between nodes; must not know sessions.
 """
 
 import asyncio
@@ -16,130 +16,129 @@ from zmqio.engine.http_exchange import Send
 from zmqio.engine.long_poll import Receive
 from zmqio.ids import NodeId
 from zmqio.protocol.relay_messages import HttpRequest, StreamClose, StreamCredit, StreamData, StreamOpen
-from zmqio.relay.ingress_polls import Say
-from zmqio.relay.owner_poll import RelayedPoll
-from zmqio.relay.owner_websocket import RelayedWebSocket
+from zmqio.relay.ingress_polls import SendTo
+from zmqio.relay.owner_poll import OwnerPoll
+from zmqio.relay.owner_websocket import OwnerWebSocket
 
-__all__ = ["OwnerRelay", "ResponseUndoLog", "Serve"]
+__all__ = ["OwnerRelay", "ResponseUndoLog", "ServeAsgi"]
 
 log = structlog.get_logger(__name__)
 
-ANSWERS_KEPT = 1_000
+RESPONSES_KEPT = 1_000
 BYTES_KEPT = 8 << 20
 
-Serve = Callable[[Mapping[str, Any], Receive, Send], Awaitable[None]]
-"""Serves an ASGI scope."""
+ServeAsgi = Callable[[Mapping[str, Any], Receive, Send], Awaitable[None]]
+"""Serves one ASGI scope."""
 
 _Key = tuple[NodeId, int]
 
 
 class OwnerRelay:
-    """What one node serves for others.
+    """The requests that one node serves for other nodes.
 
     Args:
-        say: sends a message to a node.
+        send_to: sends a message to a node.
         serve: `Engine.handle`.
-        counters: `polls_served`, `polls_taken_back`, `streams_served`, `failures`.
+        counters: counts `polls_served`, `websockets_served`, `responses_returned` and `requests_failed`.
     """
 
-    def __init__(self, say: Say, serve: Serve, counters: Counter[str]) -> None:
-        self._say = say
+    def __init__(self, send_to: SendTo, serve: ServeAsgi, counters: Counter[str]) -> None:
+        self._send_to = send_to
         self._serve = serve
         self._counters = counters
-        self._polls: dict[_Key, RelayedPoll] = {}
-        self._streams: dict[_Key, RelayedWebSocket] = {}
-        self._recall = ResponseUndoLog()
-        self._jobs: set[asyncio.Task[None]] = set()
+        self._polls: dict[_Key, OwnerPoll] = {}
+        self._websockets: dict[_Key, OwnerWebSocket] = {}
+        self._undo_log = ResponseUndoLog()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
-        return len(self._polls) + len(self._streams)
+        return len(self._polls) + len(self._websockets)
 
     async def close(self) -> None:
-        """Stop; what is under way ends unanswered."""
-        for job in tuple(self._jobs):
-            job.cancel()
-        await asyncio.gather(*self._jobs, return_exceptions=True)
+        """Stop. Requests in progress end without a response."""
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def poll(self, sender: NodeId, message: HttpRequest) -> None:
+    def serve_poll(self, ingress: NodeId, message: HttpRequest) -> None:
         """Serve a polling request."""
-        key = sender, message.request_id
-        self._polls[key] = RelayedPoll(message, partial(self._say, sender))
+        key = ingress, message.request_id
+        self._polls[key] = OwnerPoll(message, partial(self._send_to, ingress))
         self._counters["polls_served"] += 1
         self._spawn(self._run_poll(key, self._polls[key]))
 
-    def cancel(self, sender: NodeId, request_id: int) -> None:
-        """The client of a polling request has gone; an answer that has left already is taken back."""
-        poll = self._polls.get((sender, request_id))
+    def cancel_poll(self, ingress: NodeId, request_id: int) -> None:
+        """End a polling request whose client has disconnected, or return its response to the session."""
+        poll = self._polls.get((ingress, request_id))
         if poll is not None:
             poll.cancel()
-        elif self._recall.recall((sender, request_id)):
-            self._counters["polls_taken_back"] += 1
+        elif self._undo_log.undo((ingress, request_id)):
+            self._counters["responses_returned"] += 1
 
-    def stream(self, sender: NodeId, message: StreamOpen) -> None:
+    def serve_websocket(self, ingress: NodeId, message: StreamOpen) -> None:
         """Serve a WebSocket."""
-        key = sender, message.stream_id
-        self._streams[key] = RelayedWebSocket(message, partial(self._say, sender))
-        self._counters["streams_served"] += 1
-        self._spawn(self._run_stream(key, self._streams[key]))
+        key = ingress, message.stream_id
+        self._websockets[key] = OwnerWebSocket(message, partial(self._send_to, ingress))
+        self._counters["websockets_served"] += 1
+        self._spawn(self._run_websocket(key, self._websockets[key]))
 
-    def came(self, sender: NodeId, message: StreamData | StreamCredit | StreamClose) -> bool:
-        """A node says something about a WebSocket; False if there is no such."""
-        stream = self._streams.get((sender, message.stream_id))
-        if stream is not None:
-            stream.end.came(message)
-        return stream is not None
+    def received(self, ingress: NodeId, message: StreamData | StreamCredit | StreamClose) -> bool:
+        """Handle a message for a WebSocket; False if there is no such WebSocket."""
+        websocket = self._websockets.get((ingress, message.stream_id))
+        if websocket is not None:
+            websocket.stream.received(message)
+        return websocket is not None
 
-    def node_gone(self, node_id: NodeId, why: str) -> None:
-        """Its clients have gone with it, as far as this node knows."""
-        for (sender, _), poll in tuple(self._polls.items()):
-            if sender == node_id:
+    def node_unreachable(self, node_id: NodeId, reason: str) -> None:
+        """End all requests from a node, as if their clients had disconnected."""
+        for (ingress, _), poll in tuple(self._polls.items()):
+            if ingress == node_id:
                 poll.cancel()
-        for (sender, _), stream in tuple(self._streams.items()):
-            if sender == node_id:
-                stream.end.cut(why)
+        for (ingress, _), websocket in tuple(self._websockets.items()):
+            if ingress == node_id:
+                websocket.stream.abort(reason)
 
-    async def _run_poll(self, key: _Key, poll: RelayedPoll) -> None:
+    async def _run_poll(self, key: _Key, poll: OwnerPoll) -> None:
         try:
             await self._serve(poll.scope, poll.receive, poll.send)
         finally:
             self._polls.pop(key, None)
             poll.finish()
             if poll.undo is not None:
-                self._recall.keep(key, poll.undo, poll.body_bytes)
+                self._undo_log.add(key, poll.undo, poll.body_bytes)
 
-    async def _run_stream(self, key: _Key, stream: RelayedWebSocket) -> None:
+    async def _run_websocket(self, key: _Key, websocket: OwnerWebSocket) -> None:
         try:
-            await self._serve(stream.scope, stream.receive, stream.send)
+            await self._serve(websocket.scope, websocket.receive, websocket.send)
         finally:
-            self._streams.pop(key, None)
-            stream.finish()
+            self._websockets.pop(key, None)
+            websocket.finish()
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        job = asyncio.get_running_loop().create_task(coroutine)
-        self._jobs.add(job)
-        job.add_done_callback(self._done)
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
 
-    def _done(self, job: "asyncio.Task[None]") -> None:
-        self._jobs.discard(job)
-        if not job.cancelled() and (error := job.exception()) is not None:
-            self._counters["failures"] += 1
+    def _done(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._counters["requests_failed"] += 1
             log.error("relayed_request_failed", exc_info=error)
 
 
 class ResponseUndoLog:
-    """How each of the newest answers is taken back.
+    """How to return each recent response to its session, in case it does not reach the client.
 
-    A client that hangs up while its answer is under way between two nodes is told of within one way over the
-    bus, so little has to be kept.
+    A cancel arrives within one trip over the bus after the response was sent, so few responses need to be kept.
 
     Args:
-        answers_kept: beyond it the oldest is forgotten, and stays lost as an answer does that a dying
-            connection has swallowed.
-        bytes_kept: sum of the answers' sizes; the same.
+        responses_kept: most responses kept. Beyond this the oldest is dropped; it is then lost, like any response
+            written to a dying connection.
+        bytes_kept: most bytes of response bodies that the kept responses may stand for; same consequence.
     """
 
-    def __init__(self, answers_kept: int = ANSWERS_KEPT, bytes_kept: int = BYTES_KEPT) -> None:
-        self._answers_kept = answers_kept
+    def __init__(self, responses_kept: int = RESPONSES_KEPT, bytes_kept: int = BYTES_KEPT) -> None:
+        self._responses_kept = responses_kept
         self._bytes_kept = bytes_kept
         self._undos: dict[Hashable, tuple[Callable[[], None], int]] = {}
         self._bytes = 0
@@ -147,21 +146,21 @@ class ResponseUndoLog:
     def __len__(self) -> int:
         return len(self._undos)
 
-    def keep(self, key: Hashable, undo: Callable[[], None], size_bytes: int) -> None:
-        """Remember an answer; `key` must be new."""
+    def add(self, key: Hashable, undo: Callable[[], None], size_bytes: int) -> None:
+        """Keep the undo of a response; `key` must be new."""
         self._undos[key] = undo, size_bytes
         self._bytes += size_bytes
-        while len(self._undos) > self._answers_kept or self._bytes > self._bytes_kept:
-            self._take(next(iter(self._undos)))
+        while len(self._undos) > self._responses_kept or self._bytes > self._bytes_kept:
+            self._pop(next(iter(self._undos)))
 
-    def recall(self, key: Hashable) -> bool:
-        """Take an answer back; False if it is not remembered (any more)."""
+    def undo(self, key: Hashable) -> bool:
+        """Return a response to its session; False if it was not kept, dropped, or returned before."""
         if key not in self._undos:
             return False
-        self._take(key)()
+        self._pop(key)()
         return True
 
-    def _take(self, key: Hashable) -> Callable[[], None]:
+    def _pop(self, key: Hashable) -> Callable[[], None]:
         undo, size_bytes = self._undos.pop(key)
         self._bytes -= size_bytes
         return undo

@@ -1,4 +1,4 @@
-"""A polling request that another node has passed on, at the owner of its session: what an ASGI server would be.
+"""A relayed polling request at the session's owner, which plays the part of an ASGI server for it.
 
 Knows ASGI and the messages between nodes; must not know the bus.
 """
@@ -14,90 +14,90 @@ from zmqio.exceptions import BusError, MessageTooLargeError, ProtocolError
 from zmqio.protocol.relay_messages import HttpRequest, HttpResponse
 from zmqio.relay.scope import http_scope, join_fields
 
-__all__ = ["RelayedPoll", "bus_limit"]
+__all__ = ["OwnerPoll", "too_large_for_bus"]
 
 FAILED = Refusal(BAD_REQUEST.code, "Internal server error", 500)
 
 
-class RelayedPoll:
-    """One request, and its answer on the way back. Is the `Relayed` of its exchange.
+class OwnerPoll:
+    """One polling request, and the way back for its response. Implements `Relayed` for its exchange.
 
     Args:
-        message: what the other node says.
-        say: sends the answer to it.
+        message: the request from the ingress node.
+        send_response: sends the response to the ingress node; raises BusError or ProtocolError.
 
     Attributes:
-        scope: of ASGI.
-        answered: whether the answer has left.
-        body_bytes: size of its body.
-        undo: takes the answer back, if it can be taken back.
+        scope: the ASGI scope.
+        responded: whether the response has been sent.
+        body_bytes: size of the response body.
+        undo: returns the packets of the response to the session; None if that is impossible.
     """
 
-    def __init__(self, message: HttpRequest, say: Callable[[HttpResponse], None]) -> None:
+    def __init__(self, message: HttpRequest, send_response: Callable[[HttpResponse], None]) -> None:
         self.scope = http_scope(message, self)
-        self.answered = False
+        self.responded = False
         self.body_bytes = 0
         self.undo: Callable[[], None] | None = None
         self._message = message
-        self._say = say
+        self._send_response = send_response
         self._was_read = False
-        self._gone = asyncio.get_running_loop().create_future()
-        self._head: dict[str, Any] = {}
+        self._disconnected = asyncio.get_running_loop().create_future()
+        self._start: dict[str, Any] = {}
 
     def may_come_back(self, undo: Callable[[], None]) -> None:
-        """Remember how the answer is taken back."""
+        """Keep `undo`, in case the response does not reach the client."""
         self.undo = undo
 
     def cancel(self) -> None:
-        """The client has gone before it was answered."""
-        if not self._gone.done():
-            self._gone.set_result(None)
+        """Report to the application that the client has disconnected."""
+        if not self._disconnected.done():
+            self._disconnected.set_result(None)
 
     async def receive(self) -> dict[str, Any]:
-        """The body, then nothing until the client has gone."""
+        """Return the body, then, once the client has disconnected, `http.disconnect`."""
         if not self._was_read:
             self._was_read = True
             return {"type": "http.request", "body": self._message.body, "more_body": not self._message.whole}
         if self._message.whole:
-            # The engine may stop waiting for this, and come back: the future has to outlive its waiter.
-            await asyncio.shield(self._gone)
+            # The engine may cancel this wait and call again, so the future must survive the cancellation.
+            await asyncio.shield(self._disconnected)
         return {"type": "http.disconnect"}
 
     async def send(self, message: dict[str, Any]) -> None:
-        """Take the answer, which comes as a head and a body.
+        """Accept the response: one start message, then one body message.
 
         Raises:
-            ConnectionError: it cannot leave, or the client has gone.
+            ConnectionError: the response cannot be sent, or the client has disconnected.
         """
         if message["type"] == "http.response.start":
-            self._head = message
+            self._start = message
             return
-        if self._gone.done():
-            raise ConnectionError("the client has gone")
-        self._answer(self._head["status"], self._head["headers"], message["body"])
+        if self._disconnected.done():
+            raise ConnectionError("the client has disconnected")
+        self._respond(self._start["status"], self._start["headers"], message["body"])
 
     def finish(self) -> None:
-        """The application has returned; if it has not answered a client that is still there, it has failed."""
-        if not self.answered and self._message.whole and not self._gone.done():
+        """Send status 500 if the application has returned without a response to a client that still waits."""
+        if not self.responded and self._message.whole and not self._disconnected.done():
             with suppress(ConnectionError):
                 self._refuse(FAILED)
 
-    def _answer(self, status: int, fields: list[tuple[bytes, bytes]], body: bytes) -> None:
+    def _respond(self, status: int, fields: list[tuple[bytes, bytes]], body: bytes) -> None:
         try:
-            self._say(HttpResponse(self._message.request_id, status, join_fields(fields), body))
+            self._send_response(HttpResponse(self._message.request_id, status, join_fields(fields), body))
         except MessageTooLargeError as error:
-            self._refuse(bus_limit(error))
+            self._refuse(too_large_for_bus(error))
             raise ConnectionError(str(error)) from error
         except (BusError, ProtocolError) as error:
             raise ConnectionError(str(error)) from error
-        self.answered = True
+        self.responded = True
         self.body_bytes = len(body)
 
     def _refuse(self, refusal: Refusal) -> None:
-        self._answer(refusal.status, header_fields(refusal.body, ERROR_TYPE, ()), refusal.body)
+        self._respond(refusal.status, header_fields(refusal.body, ERROR_TYPE, ()), refusal.body)
 
 
-def bus_limit(error: MessageTooLargeError) -> Refusal:
-    """What to answer when a body does not fit into a message on the bus."""
+def too_large_for_bus(error: MessageTooLargeError) -> Refusal:
+    """Return the response to a request whose body, or whose response, exceeds `max_message_bytes` of the bus."""
     message = f"Body over the limit of {error.limit_bytes} bytes for one message between nodes (max_message_bytes)"
     return Refusal(BAD_REQUEST.code, message, 413)

@@ -1,4 +1,4 @@
-"""A WebSocket that another node has passed on, at the owner of its session: what an ASGI server would be.
+"""A relayed WebSocket at the session's owner, which plays the part of an ASGI server for it.
 
 Knows ASGI and one end of a stream; must not know the bus or sessions.
 """
@@ -12,53 +12,54 @@ from zmqio.relay.flow_control import WINDOW_BYTES
 from zmqio.relay.scope import websocket_scope
 from zmqio.relay.stream import DROP, StreamEndpoint
 
-__all__ = ["RelayedWebSocket"]
+__all__ = ["OwnerWebSocket"]
 
 
-class RelayedWebSocket:
+class OwnerWebSocket:
     """One WebSocket.
 
     Args:
-        message: what the other node says.
-        say: sends to it; raises BusError or ProtocolError.
+        message: the opening request from the ingress node.
+        send_message: sends a message to the ingress node; raises BusError or ProtocolError.
 
     Attributes:
-        scope: of ASGI.
-        end: this end of the stream.
+        scope: the ASGI scope.
+        stream: this end of the stream.
     """
 
-    def __init__(self, message: StreamOpen, say: Callable[[RelayMessage], None]) -> None:
+    def __init__(self, message: StreamOpen, send_message: Callable[[RelayMessage], None]) -> None:
         self.scope = websocket_scope(message, self)
-        self.end = StreamEndpoint(message.stream_id, down=True, say=say)
-        self.end.widen(message.window_bytes)
+        self.stream = StreamEndpoint(message.stream_id, down=True, send_message=send_message)
+        self.stream.set_send_window(message.window_bytes)
         self._id = message.stream_id
-        self._say = say
+        self._send_message = send_message
         self._was_opened = False
         self._was_answered = False
         self._status = 0
 
     async def receive(self) -> dict[str, Any]:
-        """The opening, then what the client sends, then its close."""
+        """Return the connect event, then each message of the client, then the disconnect event."""
         if not self._was_opened:
             self._was_opened = True
             return {"type": "websocket.connect"}
-        frame = await self.end.take()
+        frame = await self.stream.receive()
         if frame is None:
-            return {"type": "websocket.disconnect", "code": self.end.code, "reason": self.end.reason}
+            code, reason = self.stream.close_code, self.stream.close_reason
+            return {"type": "websocket.disconnect", "code": code, "reason": reason}
         return {"type": "websocket.receive", "text" if isinstance(frame, str) else "bytes": frame}
 
     async def send(self, message: dict[str, Any]) -> None:
-        """Take what goes to the client; waits while too much is under way to it.
+        """Send an ASGI event to the client; wait while the send window is full.
 
         Raises:
-            ConnectionError: it cannot leave, or the stream is closed.
+            ConnectionError: the event cannot be sent, or the stream is closed.
         """
         match message["type"]:
             case "websocket.send":
                 text = message.get("text")
-                await self.end.push(text if text is not None else message["bytes"])
+                await self.stream.send(text if text is not None else message["bytes"])
             case "websocket.close" if self._was_answered:
-                self.end.close(message.get("code", 1000), message.get("reason") or "")
+                self.stream.close(message.get("code", 1000), message.get("reason") or "")
             case "websocket.accept":
                 self._answer(StreamAccept(self._id, WINDOW_BYTES))
             case "websocket.http.response.start":
@@ -69,13 +70,13 @@ class RelayedWebSocket:
                 self._answer(StreamRefuse(self._id, 403, b""))
 
     def finish(self) -> None:
-        """The application has returned; one that did not close wants the connection to be dropped."""
-        self.end.close(DROP, "the session's node has let it go")
+        """Drop the client's connection if the application has returned without closing it."""
+        self.stream.close(DROP, "owner node ended the WebSocket without a close")
 
     def _answer(self, message: StreamAccept | StreamRefuse) -> None:
         self._was_answered = True
         try:
-            self._say(message)
+            self._send_message(message)
         except (BusError, ProtocolError) as error:
-            self.end.cut(str(error))
+            self.stream.abort(str(error))
             raise ConnectionError(str(error)) from error

@@ -1,7 +1,7 @@
-"""Carries requests of clients between the node that they have reached and the node that owns their session.
+"""The relay of one node: carries client requests between the node that they reached and their session's owner.
 
-No balancer has to be sticky then. Both halves are here: what this node passes on (`Foreign`, for the engine), and
-what others pass on to it, which goes to the engine like a request of its own clients, and never further.
+With it no balancer has to be sticky. Both halves are joined here. The ingress forwards requests of this node's
+clients; the owner serves requests that other nodes have forwarded. A relayed request is never forwarded again.
 """
 
 from collections import Counter
@@ -21,9 +21,9 @@ from zmqio.engine.server import Engine
 from zmqio.exceptions import BusError
 from zmqio.ids import NodeId, tag_of
 from zmqio.protocol import relay_messages as r
-from zmqio.relay.ingress_polls import ForwardedPolls
-from zmqio.relay.ingress_websockets import ForwardedWebSockets
-from zmqio.relay.owner import OwnerRelay, Serve
+from zmqio.relay.ingress_polls import IngressPolls
+from zmqio.relay.ingress_websockets import IngressWebSockets
+from zmqio.relay.owner import OwnerRelay, ServeAsgi
 from zmqio.relay.stream import DROP
 
 __all__ = ["Relay", "join_nodes"]
@@ -32,127 +32,129 @@ log = structlog.get_logger(__name__)
 
 
 class Relay:
-    """The relay of one node. Is a `Foreign` for the engine, and the `PeerEvents` of the other nodes.
+    """The relay of one node: the engine's `SessionForwarder`, and the `NodeMessageHandler` of the other nodes.
 
     Args:
-        peers: the other nodes.
+        messenger: sends messages to the other nodes.
         serve: `Engine.handle`.
-        options: of the engine.
+        options: the engine's options.
 
     Attributes:
-        counters: `polls_forwarded`, `polls_cancelled` and `streams_forwarded` of own clients; `polls_served`,
-            `polls_taken_back`, `streams_served` and `failures` (bugs) for other nodes.
+        counters: `polls_forwarded`, `polls_cancelled` and `websockets_forwarded` for clients of this node;
+            `polls_served`, `websockets_served`, `responses_returned` (to their session, because the client had
+            disconnected) and `requests_failed` (bugs) for other nodes.
     """
 
-    def __init__(self, peers: NodeMessenger, serve: Serve, options: EngineOptions) -> None:
+    def __init__(self, messenger: NodeMessenger, serve: ServeAsgi, options: EngineOptions) -> None:
         self.counters: Counter[str] = Counter()
         ids = count(1)
-        self._peers = peers
-        self._polls = ForwardedPolls(peers.send_to, ids, options.max_payload_bytes, self.counters)
-        self._streams = ForwardedWebSockets(peers.send_to, ids, options.upgrade_timeout_s, self.counters)
-        self._serving = OwnerRelay(peers.send_to, serve, self.counters)
-        self._has_left = False
+        send_to = messenger.send_to
+        self._messenger = messenger
+        self._polls = IngressPolls(send_to, ids, options.max_payload_bytes, self.counters)
+        self._websockets = IngressWebSockets(send_to, ids, options.upgrade_timeout_s, self.counters)
+        self._owner = OwnerRelay(send_to, serve, self.counters)
+        self._is_stopping = False
 
     @property
     def open_requests(self) -> int:
-        """Polls and WebSockets that are under way, in both directions."""
-        return len(self._polls) + len(self._streams) + len(self._serving)
+        """Polling requests and WebSockets in progress, as ingress and as owner."""
+        return len(self._polls) + len(self._websockets) + len(self._owner)
 
-    def leave(self) -> None:
-        """This node stops: its clients are sent to other nodes, as far as they belong to those."""
-        self._has_left = True
-        self._polls.leave()
-        self._streams.leave()
+    def stop_ingress(self) -> None:
+        """Stop forwarding: send waiting clients to other nodes, and refuse new requests with status 503."""
+        self._is_stopping = True
+        self._polls.stop()
+        self._websockets.stop()
 
     async def close(self) -> None:
         """Stop serving other nodes."""
-        await self._serving.close()
+        await self._owner.close()
 
-    # `Foreign`: for clients of this node.
+    # `SessionForwarder`, for clients of this node.
 
     async def poll(self, sid: str, exchange: Exchange) -> Refusal | None:
-        """Answer a GET or POST for the owner of `sid`; else what to answer."""
-        owner = await self._owner_of(sid)
-        if isinstance(owner, Refusal):
-            return owner
+        """Forward a GET or POST to the owner of `sid` and write its response; return a refusal if that fails.
+
+        The owner is looked up once the body has been read, because it may die in the meantime.
+        """
         message = await self._polls.read(exchange)
         if isinstance(message, Refusal):
             return message
-        owner = await self._owner_of(sid)  # it may have died while the client sent its body
+        owner = await self._owner_of(sid)
         return owner if isinstance(owner, Refusal) else await self._polls.forward(owner, sid, message, exchange)
 
     async def websocket(
         self, sid: str, request: ClientRequest, scope: Mapping[str, Any], receive: Receive, send: Send
     ) -> Refusal | None:
-        """Serve a WebSocket for the owner of `sid`, to its end; else what to answer to its opening request."""
+        """Forward a WebSocket to the owner of `sid` until it ends; return a refusal of its opening request."""
         owner = await self._owner_of(sid)
         if isinstance(owner, Refusal):
             return owner
-        return await self._streams.forward(owner, sid, request, scope, receive, send)
+        return await self._websockets.forward(owner, sid, request, scope, receive, send)
 
     async def _owner_of(self, sid: str) -> NodeId | Refusal:
-        owner = await self._peers.find(tag_of(sid))
-        if self._has_left:
+        owner = await self._messenger.find(tag_of(sid))
+        if self._is_stopping:
             return SHUTTING_DOWN
         return unknown_sid(sid, NO_NODE) if owner is None else owner
 
-    # `PeerEvents`.
+    # `NodeMessageHandler`.
 
     def received(self, sender: NodeId, message: r.RelayMessage) -> None:
-        """Another node says something. Nothing of it is passed on to a third."""
+        """Handle a message from another node."""
         match message:
             case r.HttpResponse():
-                self._polls.answered(sender, message)
+                self._polls.responded(sender, message)
             case r.StreamAccept() | r.StreamRefuse():
-                self._verdict(sender, message)
+                self._answered(sender, message)
             case r.HttpRequest():
-                self._serving.poll(sender, message)
+                self._owner.serve_poll(sender, message)
             case r.HttpCancel():
-                self._serving.cancel(sender, message.request_id)
+                self._owner.cancel_poll(sender, message.request_id)
             case r.StreamOpen():
-                self._serving.stream(sender, message)
+                self._owner.serve_websocket(sender, message)
             case r.StreamData() | r.StreamCredit() | r.StreamClose():
                 self._stream_message(sender, message)
 
     def node_unreachable(self, node_id: NodeId, reason: str) -> None:
-        """A node is gone: what was asked of it fails, and what it asked ends as if its clients had gone."""
-        why = f"its node has gone ({reason})"
-        self._polls.node_gone(node_id, why)
-        self._streams.node_gone(node_id, why)
-        self._serving.node_gone(node_id, why)
+        """Fail the requests forwarded to a node, and end its own as if their clients had disconnected."""
+        text = f"owner node is unreachable ({reason})"
+        self._polls.node_unreachable(node_id, text)
+        self._websockets.node_unreachable(node_id, text)
+        self._owner.node_unreachable(node_id, f"ingress node is unreachable ({reason})")
 
-    def _verdict(self, sender: NodeId, message: r.StreamAccept | r.StreamRefuse) -> None:
-        if not self._streams.answered(sender, message) and isinstance(message, r.StreamAccept):
-            self._disown(sender, r.StreamClose(message.stream_id, False, DROP, "nobody waits for it"))
+    def _answered(self, owner: NodeId, message: r.StreamAccept | r.StreamRefuse) -> None:
+        if not self._websockets.answered(owner, message) and isinstance(message, r.StreamAccept):
+            self._close_unknown(owner, r.StreamClose(message.stream_id, False, DROP, "no such stream"))
 
     def _stream_message(self, sender: NodeId, message: r.StreamData | r.StreamCredit | r.StreamClose) -> None:
-        side = self._streams if message.down else self._serving
-        if not side.came(sender, message) and isinstance(message, r.StreamData):
-            close = r.StreamClose(message.stream_id, not message.down, DROP, "there is no such stream")
-            self._disown(sender, close)
+        half = self._websockets if message.down else self._owner
+        if not half.received(sender, message) and isinstance(message, r.StreamData):
+            close = r.StreamClose(message.stream_id, not message.down, DROP, "no such stream")
+            self._close_unknown(sender, close)
 
-    def _disown(self, node_id: NodeId, close: r.StreamClose) -> None:
-        """Tell another node of a stream that is only its own; a close is never answered."""
+    def _close_unknown(self, node_id: NodeId, close: r.StreamClose) -> None:
+        """Close a stream that only the other node knows. A close is never answered, so this cannot loop."""
         try:
-            self._peers.send_to(node_id, close)
+            self._messenger.send_to(node_id, close)
         except BusError:
-            log.debug("stream_not_disowned", node_id=node_id, stream_id=close.stream_id)
+            log.debug("stream_close_failed", node_id=node_id, stream_id=close.stream_id)
 
 
 def join_nodes(factory: object, engine: Engine) -> Relay | None:
-    """Let an engine serve sessions of other nodes, and theirs serve its own.
+    """Let an engine serve sessions of other nodes, and other nodes serve its sessions.
 
     Args:
-        factory: of the adapters, started.
-        engine: of the same node.
+        factory: the node's adapter factory, started.
+        engine: the node's engine.
 
     Returns:
-        None if the nodes of that adapter cannot speak one to one; they need a balancer that is sticky then.
+        The relay; None if nodes with this adapter cannot send messages to each other. They need a sticky balancer.
     """
     if not isinstance(factory, NodeMessengerFactory):
         return None
-    peers = factory.messenger()
-    relay = Relay(peers, engine.handle, engine.options)
+    messenger = factory.messenger()
+    relay = Relay(messenger, engine.handle, engine.options)
     engine.unknown_sessions.forwarder = relay
-    peers.attach(relay)
+    messenger.attach(relay)
     return relay

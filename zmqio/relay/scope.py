@@ -1,6 +1,6 @@
-"""The head of a client's request, on its way between two nodes: from an ASGI scope, and to one. Pure.
+"""Convert the head of a client's request between its ASGI scope and the messages between nodes. Pure.
 
-Only the headers that an owner of a session looks at travel.
+Only the headers that a session's owner reads are sent.
 """
 
 from typing import Any
@@ -26,13 +26,13 @@ _FORWARDED = (
 
 
 def forwarded_headers(request: ClientRequest) -> tuple[str, ...]:
-    """The headers that the owner needs: name, value, name, value, ..."""
+    """Return the headers that the owner needs: name, value, name, value, ..."""
     headers = request.headers
     return tuple([part for name in _FORWARDED if name in headers for part in (name, headers[name])])
 
 
 def http_scope(message: HttpRequest, relayed: Relayed) -> dict[str, Any]:
-    """The ASGI scope of a polling request that another node has passed on."""
+    """Build the ASGI scope of a relayed polling request."""
     return _scope(message, "https" if message.secure else "http") | {
         "type": "http",
         "method": message.method,
@@ -41,7 +41,7 @@ def http_scope(message: HttpRequest, relayed: Relayed) -> dict[str, Any]:
 
 
 def websocket_scope(message: StreamOpen, relayed: object) -> dict[str, Any]:
-    """The ASGI scope of a WebSocket that another node has passed on."""
+    """Build the ASGI scope of a relayed WebSocket."""
     return _scope(message, "wss" if message.secure else "ws") | {
         "type": "websocket",
         "extensions": {RELAYED: relayed, "websocket.http.response": {}},
@@ -49,12 +49,12 @@ def websocket_scope(message: StreamOpen, relayed: object) -> dict[str, Any]:
 
 
 def join_fields(fields: Fields) -> tuple[str, ...]:
-    """Header fields of ASGI as they travel."""
+    """Flatten ASGI header fields for a message between nodes: name, value, name, value, ..."""
     return tuple([part.decode("latin-1") for field in fields for part in field])
 
 
 def split_fields(headers: tuple[str, ...]) -> Fields:
-    """Headers that have travelled, for ASGI; what no header can have in it becomes a question mark."""
+    """Turn the headers of a message between nodes into ASGI fields; characters outside Latin-1 become `?`."""
     raw = [part.encode("latin-1", "replace") for part in headers]
     return list(zip(raw[::2], raw[1::2], strict=True))
 

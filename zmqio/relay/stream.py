@@ -1,6 +1,7 @@
-"""One of the two ends of a WebSocket that goes through another node: messages in, messages out, and its close.
+"""One end of a WebSocket that is relayed between two nodes: messages in both directions, and the close.
 
-What is pushed in one turn of the loop leaves as one message. Knows the messages between nodes; must not know ASGI.
+WebSocket messages sent in the same iteration of the event loop leave as one `StreamData`. Knows the messages
+between nodes; must not know ASGI.
 """
 
 import asyncio
@@ -15,23 +16,23 @@ from zmqio.relay.flow_control import WINDOW_BYTES, FlowError, ReceiveWindow, Sen
 __all__ = ["DROP", "StreamEndpoint"]
 
 DROP = 1006
-"""Code of a close that says: drop the connection. RFC 6455, section 7.4.1: never in a Close frame."""
+"""Close code for "drop the connection": RFC 6455, section 7.4.1, forbids it in a Close frame."""
 TOO_LARGE = 1009
 BROKEN = 1011
 
 
 class StreamEndpoint:
-    """One end.
+    """One end of a stream.
 
     Args:
-        stream_id: as both call it.
+        stream_id: the id that both nodes use.
         down: whether this end sends towards the client.
-        say: sends a message to the other end's node; raises BusError or ProtocolError.
-        when_closed: called once, when either end has closed; what came before may still be there to `take`.
+        send_message: sends a message to the node at the other end; raises BusError or ProtocolError.
+        on_close: called once, when either end has closed. Messages received before may still be read by `receive`.
 
     Attributes:
-        code: of the close, or None while it goes on.
-        reason: of the close.
+        close_code: WebSocket close code; None while the stream is open.
+        close_reason: reason of the close.
     """
 
     def __init__(
@@ -39,41 +40,41 @@ class StreamEndpoint:
         stream_id: int,
         *,
         down: bool,
-        say: Callable[[RelayMessage], None],
-        when_closed: Callable[[], None] = lambda: None,
+        send_message: Callable[[RelayMessage], None],
+        on_close: Callable[[], None] = lambda: None,
     ) -> None:
-        self.code: int | None = None
-        self.reason = ""
+        self.close_code: int | None = None
+        self.close_reason = ""
         self._id = stream_id
         self._down = down
-        self._say = say
-        self._when_closed = when_closed
+        self._send_message = send_message
+        self._on_close = on_close
         self._out = SendWindow(WINDOW_BYTES)
         self._in = ReceiveWindow(WINDOW_BYTES)
-        self._waiting: deque[str | bytes] = deque()
+        self._inbox: deque[str | bytes] = deque()
         self._batch: list[str | bytes] = []
         self._batch_bytes = 0
-        self._owed_bytes = 0
-        self._news = CompactEvent()
-        self._room = CompactEvent()
+        self._unconsumed_bytes = 0
+        self._readable = CompactEvent()
+        self._writable = CompactEvent()
 
-    # For this side.
+    # For this node.
 
-    def widen(self, window_bytes: int) -> None:
-        """The other end says how much it takes."""
-        self._out.widen(window_bytes)
+    def set_send_window(self, window_bytes: int) -> None:
+        """Set the window that the other end has announced."""
+        self._out.resize(window_bytes)
 
-    async def push(self, frame: str | bytes) -> None:
-        """Send one message; waits while too much is under way.
+    async def send(self, frame: str | bytes) -> None:
+        """Send one WebSocket message; wait while the send window is full.
 
         Raises:
             ConnectionError: the stream is closed.
         """
-        while not self._out.is_open and self.code is None:
-            self._room.clear()
-            await self._room.wait()
-        if self.code is not None:
-            raise ConnectionError(self.reason)
+        while not self._out.is_open and self.close_code is None:
+            self._writable.clear()
+            await self._writable.wait()
+        if self.close_code is not None:
+            raise ConnectionError(self.close_reason)
         size = frame_size(frame)
         if self._batch_bytes + size > WINDOW_BYTES:
             self._flush()
@@ -83,48 +84,51 @@ class StreamEndpoint:
         self._batch_bytes += size
         self._out.add(size)
 
-    async def take(self) -> str | bytes | None:
-        """The next message; with this call the last one counts as handed on. None: the stream is closed."""
-        self._credit(self._owed_bytes)
-        self._owed_bytes = 0
-        while not self._waiting:
-            if self.code is not None:
+    async def receive(self) -> str | bytes | None:
+        """Return the next WebSocket message, or None once the stream is closed.
+
+        Each call also marks the previous message as consumed.
+        """
+        self._send_credit(self._unconsumed_bytes)
+        self._unconsumed_bytes = 0
+        while not self._inbox:
+            if self.close_code is not None:
                 return None
-            self._news.clear()
-            await self._news.wait()
-        frame = self._waiting.popleft()
-        self._owed_bytes = frame_size(frame)
+            self._readable.clear()
+            await self._readable.wait()
+        frame = self._inbox.popleft()
+        self._unconsumed_bytes = frame_size(frame)
         return frame
 
     def close(self, code: int, reason: str = "") -> None:
-        """Close behind what was pushed; does nothing if it is closed."""
-        if self.code is not None:
+        """Send what is queued, then close; does nothing on a closed stream."""
+        if self.close_code is not None:
             return
         self._flush()
-        if self.code is None:
-            # An ASGI server may give an enum, and a client any text.
+        if self.close_code is None:
+            # An ASGI server may pass an enum as the code, and a client any text as the reason.
             close = StreamClose(self._id, self._down, int(code), reason.replace("\0", ""))
-            self._ended(close.code, close.reason)
-            self._tell(close)
+            self._set_closed(close.code, close.reason)
+            self._try_send(close)
 
-    # From the other end.
+    def abort(self, reason: str) -> None:
+        """Close without notifying the other end, whose node is unreachable."""
+        if self.close_code is None:
+            self._set_closed(BROKEN, reason)
 
-    def came(self, message: StreamData | StreamCredit | StreamClose) -> None:
-        """The other end says something."""
-        if self.code is not None:
+    # For the other end.
+
+    def received(self, message: StreamData | StreamCredit | StreamClose) -> None:
+        """Handle a message from the other end."""
+        if self.close_code is not None:
             return
         if isinstance(message, StreamCredit):
-            self._out.taken(message.taken_bytes)
-            self._room.set()
+            self._out.acknowledge(message.taken_bytes)
+            self._writable.set()
         elif isinstance(message, StreamClose):
-            self._ended(message.code, message.reason)
+            self._set_closed(message.code, message.reason)
         else:
             self._accept(message)
-
-    def cut(self, reason: str) -> None:
-        """The other end's node is gone."""
-        if self.code is None:
-            self._ended(BROKEN, reason)
 
     def _accept(self, message: StreamData) -> None:
         try:
@@ -133,36 +137,36 @@ class StreamEndpoint:
         except FlowError as error:
             self.close(BROKEN, str(error))
             return
-        self._waiting.extend(message.frames)
-        self._news.set()
+        self._inbox.extend(message.frames)
+        self._readable.set()
 
-    def _credit(self, size_bytes: int) -> None:
-        total = self._in.take(size_bytes) if size_bytes else None
-        if total is not None and self.code is None:
-            self._tell(StreamCredit(self._id, self._down, total))
+    def _send_credit(self, size_bytes: int) -> None:
+        total = self._in.consume(size_bytes) if size_bytes else None
+        if total is not None and self.close_code is None:
+            self._try_send(StreamCredit(self._id, self._down, total))
 
     def _flush(self) -> None:
         frames, self._batch, self._batch_bytes = self._batch, [], 0
-        if not frames or self.code is not None:
+        if not frames or self.close_code is not None:
             return
         try:
-            self._say(StreamData(self._id, self._down, self._out.next_seq(), tuple(frames)))
+            self._send_message(StreamData(self._id, self._down, self._out.next_seq(), tuple(frames)))
         except (BusError, ProtocolError) as error:
             code = TOO_LARGE if isinstance(error, MessageTooLargeError) else BROKEN
-            self._ended(code, str(error))
-            self._tell(StreamClose(self._id, self._down, code, str(error)))
+            self._set_closed(code, str(error))
+            self._try_send(StreamClose(self._id, self._down, code, str(error)))
 
-    def _tell(self, message: RelayMessage) -> None:
+    def _try_send(self, message: RelayMessage) -> None:
         try:
-            self._say(message)
+            self._send_message(message)
         except (BusError, ProtocolError) as error:
-            if self.code is None:
-                self._ended(BROKEN, str(error))
+            if self.close_code is None:
+                self._set_closed(BROKEN, str(error))
 
-    def _ended(self, code: int, reason: str) -> None:
-        self.code, self.reason = code, reason
+    def _set_closed(self, code: int, reason: str) -> None:
+        self.close_code, self.close_reason = code, reason
         if code == DROP and not self._down:
-            self._waiting.clear()  # the client does not take it; what it has sent itself is still good
-        self._news.set()
-        self._room.set()
-        self._when_closed()
+            self._inbox.clear()  # the client is not reading; the owner still gets what the client sent
+        self._readable.set()
+        self._writable.set()
+        self._on_close()

@@ -235,7 +235,7 @@ class ServerLifecycle:
                 log.info("drain_ended", clients_left=len(runtime.engine.sessions))
             relay, self._relay = self._relay, None
             if relay is not None:
-                relay.leave()
+                relay.stop_ingress()
             await runtime.engine.close(REASON)
             if relay is not None:
                 await relay.close()
