@@ -172,7 +172,7 @@ async def test_graceful_close_flushes_queued_broadcasts_and_sends_no_disconnect_
     await stand.connected()
     await stand.of("/").emit("small")
     crowd = tuple(stand.of("/").sockets)
-    waiting = [f"nobody-{number}" for number in range(2 * SLICE_MEMBERS)]
+    waiting = [f"unknown-{number}" for number in range(2 * SLICE_MEMBERS)]
     writers = {sid: socket.direct_writer for sid, socket in stand.of("/").sockets.items()}
     stand.runtime.fanout.deliver([*waiting, *crowd], writers, ("big",), volatile=False)  # type: ignore[arg-type]
     assert stand.runtime.fanout.busy

@@ -175,7 +175,9 @@ class Namespace(Registration, Operations):
             return refusal
         except Exception:
             if socket.gone_reason:  # a client that has disconnected cannot be refused
-                log.debug("connect_handler_failed", namespace=self.name, sid=socket.id, gone=True, exc_info=True)
+                log.debug(
+                    "connect_handler_failed", namespace=self.name, sid=socket.id, disconnected=True, exc_info=True
+                )
                 return None
             log.exception("connect_handler_failed", namespace=self.name, sid=socket.id)
             return ConnectRefused("Internal server error")

@@ -93,7 +93,7 @@ class SocketNamespace(Protocol):
 class _SocketState(Enum):
     CONNECTING = "connecting"
     CONNECTED = "connected"
-    GONE = "gone"
+    DISCONNECTED = "disconnected"
 
 
 class Socket(ListenerMixin):
@@ -166,7 +166,7 @@ class Socket(ListenerMixin):
     @property
     def rooms(self) -> frozenset[str]:
         """The rooms of the socket, including its own id. After a disconnect: the rooms it was last in."""
-        if self._state is _SocketState.GONE:
+        if self._state is _SocketState.DISCONNECTED:
             return self._last_rooms
         return frozenset(self._namespace.adapter.rooms_of(self.id))
 
@@ -186,7 +186,7 @@ class Socket(ListenerMixin):
             RuntimeError: the caller does not run in the server's event loop.
         """
         self._namespace.runtime.check_loop()
-        if self._state is _SocketState.GONE:
+        if self._state is _SocketState.DISCONNECTED:
             raise SocketGoneError(f"socket {self.id} cannot join {rooms!r}: its client has disconnected")
         await self._namespace.adapter.add(self.id, rooms)
 
@@ -238,7 +238,7 @@ class Socket(ListenerMixin):
         runtime = self._namespace.runtime
         runtime.check_loop()
         check_event(event)
-        if self._state is _SocketState.GONE:
+        if self._state is _SocketState.DISCONNECTED:
             raise SocketGoneError(f"socket {self.id} cannot acknowledge {event!r}: its client has disconnected")
         ack_id = self._namespace.next_ack_id()
         prepared = runtime.prepare(Packet(PacketType.EVENT, self._namespace.name, [event, *args], ack_id))
@@ -298,7 +298,7 @@ class Socket(ListenerMixin):
         runtime.check_loop()
         check_event(event)
         prepared = runtime.prepare(Packet(PacketType.EVENT, self._namespace.name, [event, *args]))
-        if self._state is not _SocketState.GONE:
+        if self._state is not _SocketState.DISCONNECTED:
             self.notify_outgoing(event, args)
             self.write(prepared, volatile=volatile)
 
@@ -309,7 +309,7 @@ class Socket(ListenerMixin):
 
     def disconnect_nowait(self, *, close: bool) -> None:
         """Disconnect the client; the same as `disconnect`, for callers that cannot await."""
-        if self._state is _SocketState.GONE:
+        if self._state is _SocketState.DISCONNECTED:
             return
         if close:
             self._connection.disconnect_all()
@@ -325,7 +325,7 @@ class Socket(ListenerMixin):
 
     def write(self, prepared: Prepared, *, volatile: bool = False) -> None:
         """Write one packet, after the earlier broadcasts that are still queued for this socket."""
-        if self._state is _SocketState.GONE:
+        if self._state is _SocketState.DISCONNECTED:
             return
         fanout = self._namespace.runtime.fanout
         if fanout.busy:
@@ -403,8 +403,8 @@ class Socket(ListenerMixin):
     def on_disconnect(
         self, rooms: Collection[str], reason: str, run_handler: Callable[[], Awaitable[None]] | None
     ) -> None:
-        """Mark the socket as gone. Run its disconnect handler after the events that are still queued."""
-        self._state = _SocketState.GONE
+        """Mark the socket as disconnected. Run its disconnect handler after the events that are still queued."""
+        self._state = _SocketState.DISCONNECTED
         self.gone_reason = reason
         self._last_rooms = frozenset(rooms)
         self._queued = []
