@@ -151,7 +151,7 @@ async def test_adapter_of_ones_own_counts_and_delivers(host: Host) -> None:
 def test_readme_and_ci_run_the_same_test_command() -> None:
     marked = re.search(r"<!-- test-command -->\n```sh\n(.*?)\n```", README, re.S)
     assert marked is not None
-    assert marked[1].endswith(".venv/bin/pytest")
+    assert marked[1].endswith(".venv/bin/pytest -n auto")
     assert "test-command" in (ROOT / ".ci" / "run").read_text()
 
 
