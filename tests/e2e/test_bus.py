@@ -92,7 +92,7 @@ async def test_full_queue_takes_nothing_until_the_broker_goes_on_and_a_message_o
             while bus.publish(ALL, bytes(100_000)):
                 sent += 1
             assert sent >= 100
-            assert bus.counters["bus_overflows"] == 1
+            assert bus.counters["bus_queue_overflows"] == 1
             assert bus.publish(ALL, b"left out") == 0
         finally:
             broker.resume()
@@ -113,7 +113,7 @@ async def test_rubbish_from_a_publisher_stops_nobody():
             rude.publish(b"".join(frames), b"")
         rude.publish(ALL, b"good")
         await wait_until(lambda: b"good" in recorded.bodies, "the good message")
-        assert polite.counters["bus_frames_malformed"] > 0
+        assert polite.counters["bus_malformed_messages"] > 0
 
 
 async def test_ipc_address_works_too(tmp_path: Path):

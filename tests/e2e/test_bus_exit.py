@@ -65,7 +65,7 @@ async def run(script: str, *args: str) -> tuple[int, str]:
         text=True,
         check=False,
     )
-    lines = [line for line in done.stdout.splitlines() if "bus_" not in line]
+    lines = [line for line in done.stdout.splitlines() if "bus_" not in line and "broker_" not in line]
     return done.returncode, "\n".join(lines)
 
 

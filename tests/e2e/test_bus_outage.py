@@ -37,7 +37,11 @@ async def test_killed_and_restarted_broker_is_lost_then_back_each_time():
                 await wait_until(lambda times=times: len(recorded.bodies) == times, "the message")
             assert recorded.bodies == [b"1", b"2", b"3"]
     events = [line["event"] for line in lines if line["log_level"] != "debug"]
-    assert events == ["bus_connecting", "bus_connected"] + ["bus_lost", "bus_broker_restarted", "bus_back"] * 3
+    assert (
+        events
+        == ["broker_connecting", "broker_connected"]
+        + ["broker_lost", "broker_restarted", "broker_reconnected"] * 3
+    )
 
 
 async def test_publishing_without_pause_through_a_restart_never_hangs_and_never_comes_out_of_order():
@@ -88,7 +92,7 @@ async def test_web_server_in_place_of_the_broker_is_told_and_the_broker_is_found
         with web_servers(base, 4):
             bus_of = running_bus(broker.address, ready=())
             bus, recorded = await bus_of.__aenter__()
-            await wait_until(lambda: any(line["event"] == "bus_not_a_broker" for line in lines), "told")
+            await wait_until(lambda: any(line["event"] == "broker_handshake_failed" for line in lines), "told")
             await bus.subscribe([ALL])
             assert recorded.changes == []
         async with broker:
@@ -96,4 +100,4 @@ async def test_web_server_in_place_of_the_broker_is_told_and_the_broker_is_found
             bus.publish(ALL, b"x")
             await wait_until(lambda: recorded.bodies == [b"x"], "the message")
         await bus_of.__aexit__(None, None, None)
-    assert [line["event"] for line in lines].count("bus_not_a_broker") == 1
+    assert [line["event"] for line in lines].count("broker_handshake_failed") == 1

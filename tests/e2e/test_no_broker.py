@@ -27,15 +27,15 @@ async def test_nodes_serve_their_clients_without_a_broker_and_join_when_it_comes
         assert there.heard.named("alone") == []
         assert not (await first.state())["ready"]
         for node in (first, second):
-            assert [line["address"] for line in node.log_lines("bus_connecting")] == [address]
-            assert node.log_lines("bus_connected") == []
+            assert [line["address"] for line in node.log_lines("broker_connecting")] == [address]
+            assert node.log_lines("broker_connected") == []
 
         async with BrokerProcess(address=address):
             for node in (first, second):
                 await node.wait_state("joins", lambda state: state["ready"] and state["server_count"] == 2)
-                await node.wait_log("bus_connected")
+                await node.wait_log("broker_connected")
             await here.call("say", "room", "together", 2)
             for client in (here, beside, there):
                 assert await client.wait_for("together") == [[2]]
         for node in (first, second):
-            assert len(node.log_lines("bus_connecting")) == 1
+            assert len(node.log_lines("broker_connecting")) == 1

@@ -90,7 +90,7 @@ def still_serving(cluster: Cluster, witnesses: list[SocketClient]) -> StillServi
         for witness, node in zip(witnesses, cluster.nodes, strict=True):
             assert witness.heard.disconnects == []
             assert "Traceback" not in node.log_text(), node.log_text()
-            assert node.log_lines("bus_lost") == []
+            assert node.log_lines("broker_lost") == []
 
     return check
 

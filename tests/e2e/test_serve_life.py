@@ -122,7 +122,7 @@ async def test_named_broker_is_joined_and_outlives_the_server() -> None:
             async with ServeProcess(*options, workers=1, environment=environment) as server:
                 assert server.broker == broker.address
                 assert len(server.children()) == 1
-                await server.wait_log("bus_connected")
+                await server.wait_log("broker_connected")
                 assert await server.stop() == 0
         answer = ask_control(broker.address, {"op": "hello", "version": 1})
         assert answer is not None
@@ -136,7 +136,7 @@ async def test_own_broker_that_is_killed_is_replaced_and_workers_find_it(make_cl
         (broker,) = [child for child in server.children() if "zmqio_broker" in child.cmdline()]
         broker.kill()
         await server.wait_log("broker_exited")
-        await server.wait_log("bus_back", 2)
+        await server.wait_log("broker_reconnected", 2)
         await clients[0].call("say", "hello again")
         await wait_until(lambda: all(client.heard.events for client in clients), "every worker's clients hear it")
 

@@ -1,4 +1,4 @@
-"""A connection of the bus with its record, and what can stand at its other end."""
+"""A ZMTP connection with a record of its callbacks, and a listener that plays its peer."""
 
 import asyncio
 import contextlib
@@ -8,21 +8,23 @@ from collections.abc import Iterator, Sequence
 
 from zmqio.protocol.zmtp import Message, SocketType
 from zmqio.zeromq.connection import ZmtpConnection, ZmtpConnectionEvents
+from zmqio.zeromq.endpoints import Endpoints
+from zmqio.zeromq.resolver import HostResolver
 
-__all__ = ["Recorded", "connected", "mute_listener"]
+__all__ = ["ConnectionRecord", "connected", "mute_listener", "resolver_of"]
 
 
-class Recorded:
-    """What a connection has told.
+class ConnectionRecord:
+    """What a connection has reported.
 
     Attributes:
-        changes: `up`, `down` and `refused` in order.
-        reasons: of the losses and refusals.
-        messages: what came.
-        batches: how many messages were handed on at once, each time.
-        lags: whether so much was read with them that this process does not keep up.
-        drained: how many times it was.
-        pause_s: what takes so long with each batch.
+        changes: "up", "down" and "refused" in order.
+        reasons: the reason of each loss and refusal.
+        messages: received messages.
+        batches: number of messages in each call.
+        lagging: for each call, whether the connection reported that this process is not keeping up.
+        drained: number of calls of `drained`.
+        delay_s: how long each call blocks, in seconds.
     """
 
     def __init__(self) -> None:
@@ -30,9 +32,9 @@ class Recorded:
         self.reasons: list[str] = []
         self.messages: list[Message] = []
         self.batches: list[int] = []
-        self.lags: list[bool] = []
+        self.lagging: list[bool] = []
         self.drained = 0
-        self.pause_s = 0.0
+        self.delay_s = 0.0
 
     def down(self, reason: str) -> None:
         self.changes.append("down")
@@ -42,35 +44,45 @@ class Recorded:
         self.changes.append("refused")
         self.reasons.append(reason)
 
-    def received(self, messages: Sequence[Message], lags: bool) -> None:
+    def received(self, messages: Sequence[Message], is_lagging: bool) -> None:
         self.messages += messages
         self.batches.append(len(messages))
-        self.lags.append(lags)
-        time.sleep(self.pause_s)
+        self.lagging.append(is_lagging)
+        time.sleep(self.delay_s)
 
     def count_drained(self) -> None:
         self.drained += 1
 
 
+def resolver_of(endpoint: str) -> HostResolver:
+    """A resolver for the host of one endpoint."""
+    return HostResolver(Endpoints(endpoint, "", "", "").host)
+
+
 @contextlib.contextmanager
 def connected(
     endpoint: str, socket_type: SocketType = SocketType.SUB
-) -> Iterator[tuple[ZmtpConnection, Recorded]]:
-    """A connection to an endpoint, where a peer may be or come."""
-    recorded = Recorded()
-    events = ZmtpConnectionEvents(lambda: recorded.changes.append("up"), recorded.down, recorded.refused)
+) -> Iterator[tuple[ZmtpConnection, ConnectionRecord]]:
+    """A connection to an endpoint, where a peer may be listening or start to listen, and its record."""
+    record = ConnectionRecord()
     connection = ZmtpConnection(
-        asyncio.get_running_loop(), endpoint, socket_type, events, recorded.received, recorded.count_drained
+        asyncio.get_running_loop(),
+        endpoint,
+        resolver_of(endpoint),
+        socket_type,
+        ZmtpConnectionEvents(lambda: record.changes.append("up"), record.down, record.refused),
+        record.received,
+        record.count_drained,
     )
     try:
-        yield connection, recorded
+        yield connection, record
     finally:
         connection.close()
 
 
 @contextlib.contextmanager
 def mute_listener() -> Iterator[tuple[str, socket.socket]]:
-    """An endpoint whose listener accepts only by hand."""
+    """An endpoint and its listener, which accepts connections only by hand."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
         yield f"tcp://127.0.0.1:{listener.getsockname()[1]}", listener

@@ -1,4 +1,4 @@
-"""Tests of `zmqio.zeromq.connection`: against libzmq, and against what is no ZeroMQ peer."""
+"""Tests of `zmqio.zeromq.connection`: with libzmq as its peer, and with peers that are not ZeroMQ."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ READY_OF_AN_XPUB = b"\x04\x1a\x05READY\x0bSocket-Type\x00\x00\x00\x04XPUB"
 def bound():
     """Makes bound libzmq sockets that live as long as the test."""
     context = zmq.Context()
-    sockets = []  # one that is collected would be warned of
+    sockets = []  # a collected socket would cause a warning
 
     def bind(kind, endpoint="tcp://127.0.0.1:*", **options):
         peer = context.socket(kind)
@@ -43,51 +43,51 @@ async def accepted(listener):
     return end
 
 
-async def shaken(listener):
-    """The same, behind the handshake."""
+async def accepted_with_handshake(listener):
+    """The peer's end of the next connection, after it has sent its handshake."""
     end = await accepted(listener)
     await asyncio.get_running_loop().sock_sendall(end, GREETING + READY_OF_AN_XPUB)
     return end
 
 
 @contextlib.asynccontextmanager
-async def with_a_played_peer(socket_type=SocketType.SUB):
-    """A connection that is up, its record, and the peer's end, which says nothing more by itself."""
+async def connected_to_played_peer(socket_type=SocketType.SUB):
+    """The peer's end, which sends only what the test sends, a connection that is up, and its record."""
     with contextlib.ExitStack() as stack:
         endpoint, listener = stack.enter_context(mute_listener())
-        connection, recorded = stack.enter_context(connected(endpoint, socket_type))
-        end = stack.enter_context(await shaken(listener))
+        connection, record = stack.enter_context(connected(endpoint, socket_type))
+        end = stack.enter_context(await accepted_with_handshake(listener))
         await wait_until(lambda: connection.is_up, "up")
-        yield end, connection, recorded
+        yield end, connection, record
 
 
-async def test_up_down_and_up_again_are_told_in_order(bound):
+async def test_up_down_and_up_again_are_reported_in_order(bound):
     endpoint = f"tcp://127.0.0.1:{free_port()}"
-    with connected(endpoint) as (connection, recorded):
+    with connected(endpoint) as (connection, record):
         for times in (1, 2):
             peer, _ = bound(zmq.PUB, endpoint)
-            await wait_until(lambda expected=["up", "down"] * times: told(recorded) == expected[:-1], "up")
-            assert (connection.is_up, connection.trouble) == (True, "")
+            await wait_until(lambda expected=["up", "down"] * times: ups_and_downs(record) == expected[:-1], "up")
+            assert (connection.is_up, connection.problem) == (True, "")
             peer.close(linger=0)
-            await wait_until(lambda expected=["up", "down"] * times: told(recorded) == expected, "down")
+            await wait_until(lambda expected=["up", "down"] * times: ups_and_downs(record) == expected, "down")
             assert not connection.is_up
-            await wait_until(lambda: connection.trouble == "Connection refused", "the reason")
+            await wait_until(lambda: connection.problem == "Connection refused", "the reason")
 
 
-def told(recorded):
-    """Without the refusals: a peer that is just closing may be met."""
-    return [change for change in recorded.changes if change != "refused"]
+def ups_and_downs(record):
+    """Changes without refusals: an attempt may meet the peer while it closes."""
+    return [change for change in record.changes if change != "refused"]
 
 
 @pytest.mark.parametrize("endpoint", ["tcp://127.0.0.1:*", "tcp://[::1]:*", "ipc://{}/bus"])
-async def test_libzmq_hears_and_is_heard_at_every_kind_of_endpoint(bound, endpoint, tmp_path):
+async def test_messages_are_exchanged_with_libzmq_at_every_kind_of_endpoint(bound, endpoint, tmp_path):
     peer, endpoint = bound(zmq.XPUB, endpoint.format(tmp_path), IPV6="[" in endpoint)
-    with connected(endpoint) as (connection, recorded):
+    with connected(endpoint) as (connection, record):
         await wait_until(lambda: connection.is_up, "up")
         connection.send(zmtp.subscription(b"a") + zmtp.subscription(b"b" * 300))
-        await wait_until(lambda: peer.poll(0), "the first")
+        await wait_until(lambda: peer.poll(0), "the first subscription")
         assert peer.recv() == b"\x01a"
-        await wait_until(lambda: peer.poll(0), "the second")
+        await wait_until(lambda: peer.poll(0), "the second subscription")
         assert peer.recv() == b"\x01" + b"b" * 300
         connection.send(zmtp.cancellation(b"b" * 300))
         await wait_until(lambda: peer.poll(0), "the cancellation")
@@ -96,19 +96,19 @@ async def test_libzmq_hears_and_is_heard_at_every_kind_of_endpoint(bound, endpoi
         peer.send(b"a1")
         peer.send_multipart([b"a2", b"", b"3"])
         peer.send(large)
-        await wait_until(lambda: len(recorded.messages) == 3, "all of it")
-        assert recorded.messages == [b"a1", (b"a2", b"", b"3"), large]
+        await wait_until(lambda: len(record.messages) == 3, "all messages")
+        assert record.messages == [b"a1", (b"a2", b"", b"3"), large]
 
 
-async def test_a_name_is_looked_up(bound):
+async def test_host_name_is_resolved(bound):
     _, endpoint = bound(zmq.XPUB)
     with connected(endpoint.replace("127.0.0.1", "localhost")) as (connection, _):
         await wait_until(lambda: connection.is_up, "up")
 
 
-async def test_what_the_kernel_does_not_take_waits_and_follows_in_order(bound):
+async def test_data_that_the_kernel_rejects_is_queued_and_follows_in_order(bound):
     peer, endpoint = bound(zmq.XSUB, RCVHWM=1)
-    with connected(endpoint, SocketType.PUB) as (connection, recorded):
+    with connected(endpoint, SocketType.PUB) as (connection, record):
         await wait_until(lambda: connection.is_up, "up")
         sent = 0
         while not connection.is_full:
@@ -119,78 +119,80 @@ async def test_what_the_kernel_does_not_take_waits_and_follows_in_order(bound):
         for number in range(sent):
             await wait_until(lambda: peer.poll(0), "a message")
             assert peer.recv() == b"%d" % number + bytes(100_000)
-        await wait_until(lambda: peer.poll(0), "the last")
+        await wait_until(lambda: peer.poll(0), "the last message")
         assert peer.recv() == b"last"
-        await wait_until(lambda: recorded.drained == 1, "drained")
+        await wait_until(lambda: record.drained == 1, "drained")
         assert not connection.is_full
 
 
-async def test_both_ends_keep_a_quiet_connection_up_by_heartbeats(bound, monkeypatch):
+async def test_heartbeats_keep_an_idle_connection_up(bound, monkeypatch):
     monkeypatch.setattr(connection_module, "TICK_S", 0.05)
     _, endpoint = bound(zmq.XPUB, HEARTBEAT_IVL=50, HEARTBEAT_TIMEOUT=1_000)
-    with connected(endpoint) as (_, recorded):
+    with connected(endpoint) as (_, record):
         await asyncio.sleep(40 * 0.05)
-        assert recorded.changes == ["up"]
+        assert record.changes == ["up"]
 
 
-async def test_peer_that_falls_silent_is_lost(monkeypatch):
+async def test_silent_peer_is_dropped(monkeypatch):
     monkeypatch.setattr(connection_module, "TICK_S", 0.02)
-    with mute_listener() as (endpoint, listener), connected(endpoint) as (_, recorded), await shaken(listener):
-        await wait_until(lambda: recorded.changes[:2] == ["up", "down"], "lost")
+    with mute_listener() as (endpoint, listener), connected(endpoint) as (_, record):
+        with await accepted_with_handshake(listener):
+            await wait_until(lambda: record.changes[:2] == ["up", "down"], "lost")
+        assert record.reasons[0] == "the peer sent nothing for 0.1 s"
 
 
-async def test_peer_is_not_silent_while_what_it_said_waits_here(monkeypatch):
+async def test_peer_is_not_silent_while_its_messages_wait_for_delivery(monkeypatch):
     monkeypatch.setattr(connection_module, "TICK_S", 0.01)
-    monkeypatch.setattr(connection_module, "HANDED_ON_AT_ONCE", 1)
-    async with with_a_played_peer() as (end, _, recorded):
-        recorded.pause_s = 0.02
+    monkeypatch.setattr(connection_module, "MESSAGES_PER_TURN", 1)
+    async with connected_to_played_peer() as (end, _, record):
+        record.delay_s = 0.02
         await asyncio.get_running_loop().sock_sendall(end, zmtp.frame(b"x") * 30)
-        await wait_until(lambda: len(recorded.messages) == 30, "all messages")
-        assert recorded.changes == ["up"]
+        await wait_until(lambda: len(record.messages) == 30, "all messages")
+        assert record.changes == ["up"]
 
 
-async def test_time_in_which_this_process_stood_still_is_not_the_peers_silence(bound, monkeypatch):
+async def test_ticks_delayed_by_a_busy_loop_do_not_count_as_silence(bound, monkeypatch):
     monkeypatch.setattr(connection_module, "TICK_S", 0.01)
     _, endpoint = bound(zmq.XPUB)
-    with connected(endpoint) as (connection, recorded):
+    with connected(endpoint) as (connection, record):
         await wait_until(lambda: connection.is_up, "up")
         for _ in range(10):
-            time.sleep(0.02)  # noqa: ASYNC251  the loop stands still for twice a tick
+            time.sleep(0.02)  # noqa: ASYNC251  blocks the loop for two ticks
             await asyncio.sleep(0)
-        assert recorded.changes == ["up"]
+        assert record.changes == ["up"]
 
 
-async def test_stranger_is_refused_with_what_it_said_and_asked_again(monkeypatch):
+async def test_peer_that_is_not_zeromq_is_refused_with_its_first_bytes_and_retried(monkeypatch):
     monkeypatch.setattr(connection_module, "REFUSED_RETRY_S", 0.01)
     port = free_port()
-    with web_servers(port) as served, connected(f"tcp://127.0.0.1:{port}") as (connection, recorded):
-        await wait_until(lambda: len(served) >= 3, "asked three times")
-        await wait_until(lambda: any("HTTP/1.1 400" in reason for reason in recorded.reasons), "the reason")
-        assert set(recorded.changes) == {"refused"}
+    with web_servers(port) as served, connected(f"tcp://127.0.0.1:{port}") as (connection, record):
+        await wait_until(lambda: len(served) >= 3, "three attempts")
+        await wait_until(lambda: any("HTTP/1.1 400" in reason for reason in record.reasons), "the reason")
+        assert set(record.changes) == {"refused"}
         assert not connection.is_up
 
 
-async def test_peer_that_says_nothing_is_refused(monkeypatch):
+async def test_peer_that_sends_no_handshake_is_refused(monkeypatch):
     monkeypatch.setattr(connection_module, "HANDSHAKE_LIMIT_S", 0.05)
-    with mute_listener() as (endpoint, listener), connected(endpoint) as (connection, recorded):
+    with mute_listener() as (endpoint, listener), connected(endpoint) as (connection, record):
         ends = [await accepted(listener)]
-        await wait_until(lambda: connection.trouble == "it is connected and has not shaken hands", "the reason")
+        await wait_until(lambda: connection.problem == connection_module.NOT_SHAKEN, "the reason")
         ends.append(await accepted(listener))
-        assert recorded.reasons[0] == "no handshake in time"
+        assert record.reasons[0] == "the peer did not complete the handshake in 0.05 s"
         for end in ends:
             end.close()
 
 
-async def test_peer_that_breaks_the_protocol_later_is_lost():
-    async with with_a_played_peer() as (end, _, recorded):
-        await wait_until(lambda: recorded.changes == ["up"], "up")
+async def test_peer_that_violates_the_protocol_later_is_dropped():
+    async with connected_to_played_peer() as (end, _, record):
+        await wait_until(lambda: record.changes == ["up"], "up")
         end.sendall(b"\xff\xff")
-        await wait_until(lambda: recorded.changes == ["up", "down"], "down")
+        await wait_until(lambda: record.changes == ["up", "down"], "down")
 
 
-async def test_loss_found_by_sending_is_told_later_and_nothing_more_is_sent():
-    with mute_listener() as (endpoint, listener), connected(endpoint, SocketType.SUB) as (connection, recorded):
-        end = await shaken(listener)
+async def test_failed_send_is_reported_later_and_nothing_more_is_sent():
+    with mute_listener() as (endpoint, listener), connected(endpoint, SocketType.SUB) as (connection, record):
+        end = await accepted_with_handshake(listener)
         await wait_until(lambda: connection.is_up, "up")
         connection.pause_reading()
         end.close()
@@ -198,14 +200,14 @@ async def test_loss_found_by_sending_is_told_later_and_nothing_more_is_sent():
         while not connection.is_lost:  # the loop gets no turn
             connection.send(zmtp.frame(b"x"))
             assert time.monotonic() < ends_at
-        assert (recorded.changes, connection.is_up) == (["up"], True)
-        await wait_until(lambda: recorded.changes == ["up", "down"], "down")
+        assert (record.changes, connection.is_up) == (["up"], True)
+        await wait_until(lambda: record.changes == ["up", "down"], "down")
         assert not connection.is_lost
 
 
-async def test_paused_connection_reads_nothing_until_it_is_resumed(bound):
+async def test_paused_connection_reads_nothing_until_resumed(bound):
     peer, endpoint = bound(zmq.XPUB)
-    with connected(endpoint) as (connection, recorded):
+    with connected(endpoint) as (connection, record):
         await wait_until(lambda: connection.is_up, "up")
         connection.send(zmtp.subscription(b""))
         await wait_until(lambda: peer.poll(0), "the subscription")
@@ -213,65 +215,65 @@ async def test_paused_connection_reads_nothing_until_it_is_resumed(bound):
         peer.recv()
         peer.send(b"x")
         await asyncio.sleep(0.05)
-        assert recorded.messages == []
+        assert record.messages == []
         connection.resume_reading()
-        await wait_until(lambda: recorded.messages == [b"x"], "the message")
+        await wait_until(lambda: record.messages == [b"x"], "the message")
 
 
-async def test_thousands_of_messages_are_handed_on_in_slices_that_leave_the_loop_its_turns():
-    async with with_a_played_peer() as (end, _, recorded):
+async def test_thousands_of_messages_are_delivered_in_slices_between_which_the_loop_runs():
+    async with connected_to_played_peer() as (end, _, record):
         sent = [b"%d" % number for number in range(5_000)]
         await asyncio.get_running_loop().sock_sendall(end, b"".join(map(zmtp.frame, sent)))
         before = 0
-        while len(recorded.messages) < len(sent):
+        while len(record.messages) < len(sent):
             await asyncio.sleep(0)
-            assert len(recorded.messages) - before <= 2 * connection_module.HANDED_ON_AT_ONCE
-            before = len(recorded.messages)
-        assert recorded.messages == sent
-        assert max(recorded.batches) <= connection_module.HANDED_ON_AT_ONCE
+            assert len(record.messages) - before <= 2 * connection_module.MESSAGES_PER_TURN
+            before = len(record.messages)
+        assert record.messages == sent
+        assert max(record.batches) <= connection_module.MESSAGES_PER_TURN
 
 
-async def test_restart_tells_nothing_and_connects_anew():
-    with mute_listener() as (endpoint, listener), connected(endpoint) as (connection, recorded):
-        first = await shaken(listener)
-        await wait_until(lambda: recorded.changes == ["up"], "up")
+async def test_restart_reconnects_without_reporting_a_loss():
+    with mute_listener() as (endpoint, listener), connected(endpoint) as (connection, record):
+        first = await accepted_with_handshake(listener)
+        await wait_until(lambda: record.changes == ["up"], "up")
         connection.restart()
-        with first, await shaken(listener):
-            await wait_until(lambda: recorded.changes == ["up", "up"], "up again")
+        with first, await accepted_with_handshake(listener):
+            await wait_until(lambda: record.changes == ["up", "up"], "up again")
             assert first.recv(1_000).startswith(GREETING)
 
 
-async def test_restart_drops_what_came_by_the_old_connection(monkeypatch):
-    monkeypatch.setattr(connection_module, "HANDED_ON_AT_ONCE", 1)
-    async with with_a_played_peer() as (end, connection, recorded):
+async def test_restart_drops_messages_of_the_old_connection(monkeypatch):
+    monkeypatch.setattr(connection_module, "MESSAGES_PER_TURN", 1)
+    async with connected_to_played_peer() as (end, connection, record):
         await asyncio.get_running_loop().sock_sendall(end, zmtp.frame(b"x") * 1_000)
-        await wait_until(lambda: recorded.messages, "the first")
+        await wait_until(lambda: record.messages, "the first message")
         connection.restart()
-        before = len(recorded.messages)
+        before = len(record.messages)
         await asyncio.sleep(0.05)
-        assert len(recorded.messages) == before < 1_000
+        assert len(record.messages) == before < 1_000
 
 
-async def test_after_close_nothing_is_told(bound):
+async def test_closed_connection_reports_nothing(bound):
     endpoint = f"tcp://127.0.0.1:{free_port()}"
-    with connected(endpoint) as (connection, recorded):
+    with connected(endpoint) as (connection, record):
         connection.close()
         connection.close()
         connection.send(b"nowhere")
         peer, _ = bound(zmq.XPUB, endpoint)
         await asyncio.sleep(0.2)
         assert not peer.poll(0)
-        assert recorded.changes == []
+        assert record.changes == []
 
 
-async def test_leftover_is_sent_and_the_peers_end_awaited():
-    async with with_a_played_peer() as (end, connection, _):
+async def test_final_flush_sends_all_unsent_data_and_waits_until_the_peer_closes():
+    async with connected_to_played_peer() as (end, connection, _):
         while not connection.is_full:
             connection.send(bytes(100_000))
-        leftover = connection.leave(b"last")
-        assert leftover is not None
-        assert connection.leave(b"") is None
-        sending = asyncio.create_task(asyncio.to_thread(leftover.send_rest, time.monotonic() + LIMIT_S))
+        flush = connection.detach(b"last")
+        assert flush is not None
+        assert connection.detach(b"") is None
+        sending = asyncio.create_task(asyncio.to_thread(flush.send_rest, time.monotonic() + LIMIT_S))
         received = bytearray()
         while data := await asyncio.get_running_loop().sock_recv(end, 1 << 20):
             received += data
@@ -281,18 +283,18 @@ async def test_leftover_is_sent_and_the_peers_end_awaited():
         await asyncio.wait_for(sending, LIMIT_S)
 
 
-async def test_nothing_is_left_of_a_connection_that_is_not_up():
+async def test_connection_that_is_not_up_has_no_final_flush():
     with mute_listener() as (endpoint, _), connected(endpoint) as (connection, _):
-        assert connection.leave(b"x") is None
+        assert connection.detach(b"x") is None
 
 
-def test_it_can_be_closed_and_left_when_its_loop_is_closed():
+def test_connection_can_be_detached_and_closed_after_its_loop_is_closed():
     made = []
 
     async def make(endpoint, listener):
         with contextlib.ExitStack() as stack:
             connection, _ = stack.enter_context(connected(endpoint))
-            end = await shaken(listener)
+            end = await accepted_with_handshake(listener)
             await wait_until(lambda: connection.is_up, "up")
             made.extend((connection, end, stack.pop_all()))
 
@@ -300,9 +302,9 @@ def test_it_can_be_closed_and_left_when_its_loop_is_closed():
         asyncio.run(make(endpoint, listener))
         connection, end, stack = made
         with end:
-            leftover = connection.leave(b"bye")
+            flush = connection.detach(b"bye")
             end.shutdown(socket.SHUT_WR)
-            leftover.send_rest(time.monotonic() + LIMIT_S)
+            flush.send_rest(time.monotonic() + LIMIT_S)
             end.settimeout(LIMIT_S)
             assert end.recv(1_000).endswith(b"bye")
         stack.close()

@@ -7,15 +7,15 @@ import zmq
 from zmqio.zeromq.context import ProcessContext
 
 
-def test_context_is_made_when_first_asked_for_and_stays():
+def test_context_is_created_on_first_use_and_kept():
     context = ProcessContext()
-    assert not context.is_here()
+    assert not context.exists_here()
     assert context.get() is context.get()
-    assert context.is_here()
+    assert context.exists_here()
     context.term()
 
 
-def test_after_term_a_new_context_is_made():
+def test_after_term_another_context_is_created():
     context = ProcessContext()
     first = context.get()
     context.term()
@@ -28,7 +28,7 @@ def test_term_of_an_unused_context_does_nothing():
     ProcessContext().term()
 
 
-def test_term_waits_until_a_closed_socket_has_sent_what_was_queued():
+def test_term_waits_until_a_closed_socket_has_sent_its_queue():
     receiver_context = zmq.Context()
     receiver = receiver_context.socket(zmq.PULL)
     receiver.setsockopt(zmq.RCVHWM, 0)
@@ -45,7 +45,7 @@ def test_term_waits_until_a_closed_socket_has_sent_what_was_queued():
     receiver_context.term()
 
 
-def test_forked_child_gets_a_context_of_its_own_that_works():
+def test_forked_child_gets_its_own_working_context():
     context = ProcessContext()
     parents = context.get()
     reader, writer = os.pipe()
@@ -62,7 +62,7 @@ def test_forked_child_gets_a_context_of_its_own_that_works():
 
 
 def _sends_and_terms(context: ProcessContext, parents: zmq.Context) -> bytes:
-    words = ["here" if context.is_here() else "not here"]
+    words = ["here" if context.exists_here() else "not here"]
     own = context.get()
     words.append("same" if own is parents else "other")
     with own.socket(zmq.PAIR) as one, own.socket(zmq.PAIR) as two:

@@ -9,26 +9,43 @@ import pytest
 
 from tests.support.ports import free_port
 from tests.support.timing import wait_until
-from zmqio.zeromq import dialer
+from tests.support.zmtp_stand import resolver_of
+from zmqio.zeromq import dialer as dialer_module
 from zmqio.zeromq.dialer import Dialer
+from zmqio.zeromq.resolver import HostResolver
 
 
 @contextlib.contextmanager
-def dialled(endpoint, **options):
+def dialed(endpoint, resolver=None, **options):
     connected: list[socket.socket] = []
-    dial = Dialer(asyncio.get_running_loop(), endpoint, connected.append, **options)
+    dialer = Dialer(endpoint, resolver or resolver_of(endpoint), connected.append, **options)
     try:
-        yield connected, dial
+        yield connected, dialer
     finally:
-        dial.close()
+        dialer.close()
         for each in connected:
             each.close()
 
 
+class FixedResolver(HostResolver):
+    """Resolves any name to the given addresses, or fails."""
+
+    def __init__(self, *results):
+        super().__init__("bus.example")
+        self.results = results
+        self.calls = 0
+
+    async def resolve(self, port):
+        self.calls += 1
+        if isinstance(self.results[0], Exception):
+            raise self.results[0]
+        return list(self.results)
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-async def test_it_connects_when_somebody_listens_and_tells_it_later(host):
+async def test_dialer_connects_and_reports_it_later(host):
     port = free_port()
-    with socket.create_server(("127.0.0.1", port)), dialled(f"tcp://{host}:{port}") as (connected, _):
+    with socket.create_server(("127.0.0.1", port)), dialed(f"tcp://{host}:{port}") as (connected, _):
         assert connected == []
         await wait_until(lambda: connected, "connected")
         (connection,) = connected
@@ -37,18 +54,18 @@ async def test_it_connects_when_somebody_listens_and_tells_it_later(host):
         assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
 
 
-async def test_it_tries_until_somebody_listens_and_tells_why_it_has_to():
+async def test_dialer_retries_until_somebody_listens_and_reports_each_failure():
     port, reasons = free_port(), []
-    with dialled(f"tcp://127.0.0.1:{port}", failed=reasons.append) as (connected, _):
-        await wait_until(lambda: len(reasons) >= 5, "refused five times")
+    with dialed(f"tcp://127.0.0.1:{port}", failed=reasons.append) as (connected, _):
+        await wait_until(lambda: len(reasons) >= 5, "five refusals")
         assert (connected, set(reasons)) == ([], {"Connection refused"})
         with socket.create_server(("127.0.0.1", port)):
             await wait_until(lambda: connected, "connected")
 
 
-async def test_unix_socket_whose_path_comes_later(tmp_path):
+async def test_unix_socket_may_be_created_later(tmp_path):
     path, reasons = tmp_path / "bus", []
-    with dialled(f"ipc://{path}", failed=reasons.append) as (connected, _):
+    with dialed(f"ipc://{path}", failed=reasons.append) as (connected, _):
         await wait_until(lambda: "No such file or directory" in reasons, "the reason")
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(str(path))
@@ -56,7 +73,7 @@ async def test_unix_socket_whose_path_comes_later(tmp_path):
             await wait_until(lambda: connected, "connected")
 
 
-async def test_unix_socket_with_a_full_queue_is_tried_again(tmp_path):
+async def test_unix_socket_whose_listen_queue_is_full_is_retried(tmp_path):
     path = tmp_path / "bus"
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.socket(socket.AF_UNIX))
@@ -64,49 +81,46 @@ async def test_unix_socket_with_a_full_queue_is_tried_again(tmp_path):
         listener.listen(0)
         first = stack.enter_context(socket.socket(socket.AF_UNIX))
         first.connect(str(path))
-        connected, _ = stack.enter_context(dialled(f"ipc://{path}"))
+        connected, _ = stack.enter_context(dialed(f"ipc://{path}"))
         await asyncio.sleep(0.05)
         assert connected == []
         stack.enter_context(listener.accept()[0])
         await wait_until(lambda: connected, "connected")
 
 
-async def test_all_addresses_of_a_name_are_tried(monkeypatch):
+async def test_all_addresses_of_a_name_are_tried():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        found = [
-            (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", free_port())),
-            (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", port)),
-        ]
-
-        def look_up(host, _, **options):
-            if options["flags"] & socket.AI_NUMERICHOST:
-                raise socket.gaierror
-            return found if host == "bus.example" else []
-
-        monkeypatch.setattr(dialer.socket, "getaddrinfo", look_up)
-        with dialled(f"tcp://bus.example:{port}") as (connected, _):
+        resolver = FixedResolver(
+            (socket.AF_INET, ("127.0.0.1", free_port())), (socket.AF_INET, ("127.0.0.1", port))
+        )
+        with dialed(f"tcp://bus.example:{port}", resolver) as (connected, _):
             await wait_until(lambda: connected, "connected")
             assert connected[0].getpeername() == ("127.0.0.1", port)
 
 
-async def test_name_that_is_not_found_is_looked_up_again(monkeypatch):
-    asked = []
+@pytest.mark.parametrize("error", [OSError(None, "cannot resolve"), UnicodeError("cannot resolve")])
+async def test_failed_resolution_is_reported_and_retried(error):
+    resolver, reasons = FixedResolver(error), []
+    with dialed("tcp://nowhere.example:1", resolver, failed=reasons.append) as (connected, _):
+        await wait_until(lambda: resolver.calls >= 3, "three attempts")
+        assert (connected, set(reasons)) == ([], {"cannot resolve"})
 
-    def look_up(host, *_, **__):
-        asked.append(host)
-        raise socket.gaierror
 
-    monkeypatch.setattr(dialer.socket, "getaddrinfo", look_up)
+async def test_unanswered_attempt_is_abandoned(monkeypatch):
+    class HangingResolver(HostResolver):
+        async def resolve(self, port):
+            await asyncio.get_running_loop().create_future()
+
+    monkeypatch.setattr(dialer_module, "ATTEMPT_LIMIT_S", 0.01)
     reasons = []
-    with dialled("tcp://nowhere.example:1", failed=reasons.append) as (connected, _):
-        await wait_until(lambda: len(asked) >= 6, "asked three times, as a number and as a name")
-        assert connected == []
-        assert reasons[0].startswith("the name 'nowhere.example' is not found")
+    with dialed("tcp://bus.example:1", HangingResolver("bus.example"), failed=reasons.append):
+        await wait_until(lambda: len(reasons) >= 2, "two attempts")
+        assert set(reasons) == {"no answer in 0.01 s"}
 
 
 @pytest.mark.parametrize("endpoint", ["tcp://127.0.0.1:{port}", "tcp://localhost:{port}"])
-async def test_whatever_the_system_refuses_is_tried_again(endpoint, monkeypatch):
+async def test_lack_of_file_descriptors_is_retried(endpoint, monkeypatch):
     """A server with many clients can be out of file descriptors just when its broker comes back."""
     port, refused = free_port(), []
     make = socket.socket
@@ -119,50 +133,33 @@ async def test_whatever_the_system_refuses_is_tried_again(endpoint, monkeypatch)
             super().__init__(*args, **options)
 
     with socket.create_server(("127.0.0.1", port)):
-        monkeypatch.setattr(dialer.socket, "socket", Scarce)
-        with dialled(endpoint.format(port=port)) as (connected, _):
+        monkeypatch.setattr(dialer_module.socket, "socket", Scarce)
+        with dialed(endpoint.format(port=port)) as (connected, _):
             await wait_until(lambda: connected, "connected")
     assert len(refused) == 3
 
 
-async def test_thread_that_the_system_does_not_give_is_asked_for_again(monkeypatch):
-    port, refused = free_port(), []
-    start = dialer.threading.Thread.start
-
-    def start_at_last(thread):
-        if len(refused) < 2:
-            refused.append(1)
-            raise RuntimeError("can't start new thread")
-        start(thread)
-
-    reasons = []
-    with socket.create_server(("127.0.0.1", port)):
-        monkeypatch.setattr(dialer.threading.Thread, "start", start_at_last)
-        with dialled(f"tcp://localhost:{port}", failed=reasons.append) as (connected, _):
-            await wait_until(lambda: connected, "connected")
-    assert reasons == ["can't start new thread"] * 2
-
-
-async def test_name_that_is_none_is_tried_again_and_breaks_nothing(monkeypatch):
-    asked = []
-
-    def look_up(host, *_, **__):
-        asked.append(host)
-        return "a..b".encode("idna")
-
-    monkeypatch.setattr(dialer.socket, "getaddrinfo", look_up)
-    with dialled("tcp://a..b:1") as (connected, _):
-        await wait_until(lambda: len(asked) >= 6, "asked three times, as a number and as a name")
-        assert connected == []
-
-
-async def test_closed_one_never_calls(monkeypatch):
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_closed_dialer_calls_nobody(host):
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.setblocking(False)
-        for _ in range(2):
-            with dialled(f"tcp://127.0.0.1:{listener.getsockname()[1]}", wait_s=0.01) as (connected, dial):
-                dial.close()
-                dial.close()
+        port = listener.getsockname()[1]
+        for wait_s in (0.0, 0.01):
+            with dialed(f"tcp://{host}:{port}", wait_s=wait_s) as (connected, dialer):
+                dialer.close()
+                dialer.close()
                 await asyncio.sleep(0.05)
                 assert connected == []
-            monkeypatch.setattr(dialer.socket, "AI_NUMERICHOST", -1)  # now it looks a name up
+
+
+async def test_connection_made_just_before_the_dialer_is_closed_is_closed_too():
+    """The kernel may have connected while the task has not run yet."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        with dialed(f"tcp://127.0.0.1:{listener.getsockname()[1]}") as (connected, dialer):
+            accepted, _ = await asyncio.get_running_loop().sock_accept(listener)
+            if not connected:
+                dialer.close()
+                await asyncio.sleep(0)
+                accepted.settimeout(5)
+                assert await asyncio.to_thread(accepted.recv, 1) == b""
+            accepted.close()

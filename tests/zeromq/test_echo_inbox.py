@@ -1,4 +1,4 @@
-"""An inbox at a small broker in this process."""
+"""Tests of `zmqio.zeromq.echo_inbox`, with a small broker in this process."""
 
 import asyncio
 import threading
@@ -15,7 +15,7 @@ SHORT_S = 0.05
 
 
 def publish(broker: LoopbackBroker, *frames: bytes) -> None:
-    """Through the ingest of the broker."""
+    """Publish frames through the ingest endpoint of the broker."""
     base = int(broker.address.rpartition(":")[2])
     with zmq.Context() as context, context.socket(zmq.PUSH) as push:
         push.setsockopt(zmq.LINGER, int(LIMIT_S * 1000))
@@ -28,7 +28,7 @@ async def subscribed(broker: LoopbackBroker) -> None:
     await wait_until(lambda: TOPIC in broker.subscribed, "the subscription")
 
 
-async def test_the_awaited_body_is_found_among_others() -> None:
+async def test_awaited_body_is_found_among_others() -> None:
     with running_broker() as broker:
         inbox = EchoInbox([broker.address], TOPIC)
         await subscribed(broker)
@@ -37,7 +37,7 @@ async def test_the_awaited_body_is_found_among_others() -> None:
         inbox.close()
 
 
-async def test_the_awaited_body_is_found_on_an_event_loop() -> None:
+async def test_awaited_body_is_found_on_an_event_loop() -> None:
     with running_broker() as broker:
         inbox = EchoInbox([broker.address], TOPIC)
         await subscribed(broker)
@@ -48,7 +48,7 @@ async def test_the_awaited_body_is_found_on_an_event_loop() -> None:
         inbox.close()
 
 
-async def test_waiting_ends_without_it() -> None:
+async def test_wait_times_out_without_the_body() -> None:
     with running_broker() as broker:
         inbox = EchoInbox([broker.address], TOPIC)
         await subscribed(broker)
@@ -58,7 +58,7 @@ async def test_waiting_ends_without_it() -> None:
         inbox.close()
 
 
-def test_a_body_that_comes_later_ends_the_waiting() -> None:
+def test_body_that_arrives_later_ends_the_wait() -> None:
     with running_broker() as broker:
         inbox = EchoInbox([broker.address], TOPIC)
         stop = threading.Event()
@@ -75,7 +75,7 @@ def test_a_body_that_comes_later_ends_the_waiting() -> None:
         inbox.close()
 
 
-async def test_any_of_several_brokers_will_do() -> None:
+async def test_body_from_any_of_several_brokers_is_found() -> None:
     with running_broker() as broker:
         inbox = EchoInbox([f"tcp://127.0.0.1:{free_port_block(4)}", broker.address], TOPIC)
         await subscribed(broker)

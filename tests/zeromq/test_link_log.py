@@ -10,7 +10,7 @@ from zmqio.zeromq.link_log import LinkLog
 
 
 class FakeClock:
-    """As much of an event loop as a `LinkLog` needs; time moves by hand."""
+    """The parts of an event loop that `LinkLog` uses; time advances by hand."""
 
     def __init__(self):
         self._now = 100.0
@@ -52,76 +52,76 @@ def names(lines):
     return [line["event"] for line in lines]
 
 
-def test_start_says_where_the_broker_is_looked_for(clock):
+def test_start_logs_the_broker_address(clock):
     with structlog.testing.capture_logs() as lines:
         LinkLog(clock, 1, "tcp://a:5555", lambda: "Connection refused")
-    assert lines == [{"event": "bus_connecting", "log_level": "info", "link": 1, "address": "tcp://a:5555"}]
+    assert lines == [{"event": "broker_connecting", "log_level": "info", "link": 1, "address": "tcp://a:5555"}]
 
 
-def test_missing_broker_is_told_after_five_seconds_and_then_once_a_minute(clock):
+def test_missing_broker_is_logged_after_five_seconds_and_then_every_minute(clock):
     with structlog.testing.capture_logs() as lines:
         LinkLog(clock, 0, "tcp://a:5555", lambda: "Connection refused")
         clock.advance(130)
-    assert names(lines) == ["bus_connecting"] + ["bus_unreachable"] * 3
+    assert names(lines) == ["broker_connecting"] + ["broker_unreachable"] * 3
     assert [line["waited_s"] for line in lines[1:]] == [5.0, 65.0, 125.0]
     assert lines[1]["log_level"] == "warning"
 
 
-def test_connected_lost_and_back_carry_their_durations(clock):
+def test_connection_loss_and_reconnection_are_logged_with_durations(clock):
     with structlog.testing.capture_logs() as lines:
         log = LinkLog(clock, 0, "tcp://a:5555", lambda: "Connection refused")
         clock.advance(2)
         log.ready()
         clock.advance(30)
-        log.lost("it has closed the connection")
+        log.lost("the peer closed the connection")
         clock.advance(7)
         log.ready()
         clock.advance(1000)
-    assert names(lines) == ["bus_connecting", "bus_connected", "bus_lost", "bus_back"]
+    assert names(lines) == ["broker_connecting", "broker_connected", "broker_lost", "broker_reconnected"]
     assert (lines[1]["waited_s"], lines[2]["up_s"], lines[3]["away_s"]) == (2.0, 30.0, 7.0)
 
 
-def test_lost_broker_is_remembered_once_a_minute(clock):
+def test_lost_broker_is_logged_every_minute(clock):
     with structlog.testing.capture_logs() as lines:
         log = LinkLog(clock, 0, "tcp://a:5555", lambda: "Connection refused")
         log.ready()
-        log.lost("it has closed the connection")
+        log.lost("the peer closed the connection")
         clock.advance(121)
-    assert [line["waited_s"] for line in lines if line["event"] == "bus_unreachable"] == [60.0, 120.0]
+    assert [line["waited_s"] for line in lines if line["event"] == "broker_unreachable"] == [60.0, 120.0]
 
 
-def test_new_epoch_is_told_and_the_first_and_the_same_are_not(clock):
+def test_only_a_changed_epoch_is_logged(clock):
     with structlog.testing.capture_logs() as lines:
         log = LinkLog(clock, 0, "tcp://a:5555", lambda: "Connection refused")
         for epoch in (b"\1" * 8, b"\1" * 8, b"\2" * 8):
             log.epoch(epoch)
-    assert names(lines) == ["bus_connecting", "bus_broker_restarted"]
+    assert names(lines) == ["broker_connecting", "broker_restarted"]
     assert (lines[1]["previous"], lines[1]["epoch"]) == ("01" * 8, "02" * 8)
 
 
-def test_few_refusals_are_not_told(clock):
+def test_few_failed_handshakes_are_not_logged(clock):
     with structlog.testing.capture_logs() as lines:
         log = LinkLog(clock, 0, "tcp://a:5555", lambda: "Connection refused")
         for _ in range(3):
             for _ in range(4):
-                log.refused("is no ZeroMQ peer")
+                log.refused("not a ZeroMQ peer")
             log.ready()
-    assert "bus_not_a_broker" not in names(lines)
+    assert "broker_handshake_failed" not in names(lines)
 
 
-def test_what_is_no_broker_is_told_once_a_minute(clock):
+def test_repeated_failed_handshakes_are_logged_once_a_minute(clock):
     with structlog.testing.capture_logs() as lines:
         log = LinkLog(clock, 0, "tcp://a:5555", lambda: "Connection refused")
         log.close()
         for _ in range(260):
-            log.refused("is no ZeroMQ peer")
+            log.refused("not a ZeroMQ peer")
             clock.advance(0.5)
-    assert names(lines)[1:] == ["bus_not_a_broker"] * 3
-    assert (lines[2]["times"], lines[2]["reason"]) == (120, "is no ZeroMQ peer")
+    assert names(lines)[1:] == ["broker_handshake_failed"] * 3
+    assert (lines[2]["times"], lines[2]["reason"]) == (120, "not a ZeroMQ peer")
 
 
-def test_closed_log_is_silent(clock):
+def test_closed_log_logs_nothing(clock):
     with structlog.testing.capture_logs() as lines:
         LinkLog(clock, 0, "tcp://a:5555", lambda: "Connection refused").close()
         clock.advance(1000)
-    assert names(lines) == ["bus_connecting"]
+    assert names(lines) == ["broker_connecting"]

@@ -9,12 +9,13 @@ import zmq
 
 from tests.support.ports import free_port
 from tests.support.timing import LIMIT_S, wait_until
+from tests.support.zmtp_stand import resolver_of
 from zmqio.zeromq.connection import ZmtpConnectionEvents
 from zmqio.zeromq.publisher import Publisher
 
 
 class Peer:
-    """A publisher, and the XSUB of a broker that can come and go."""
+    """A publisher, and the XSUB of a broker that can be closed and bound again."""
 
     def __init__(self, receive_queue_messages: int = 0) -> None:
         self.context = zmq.Context()
@@ -23,18 +24,20 @@ class Peer:
         events = ZmtpConnectionEvents(
             lambda: self.changes.append("up"), lambda _: self.changes.append("down"), lambda _: None
         )
-        self.publisher = Publisher(asyncio.get_running_loop(), self.endpoint, 1_000, events)
+        self.publisher = Publisher(
+            asyncio.get_running_loop(), self.endpoint, resolver_of(self.endpoint), 1_000, events
+        )
         self.xsub = self.context.socket(zmq.XSUB)
         self.xsub.setsockopt(zmq.RCVHWM, receive_queue_messages)
         self.xsub.bind(self.endpoint)
 
     async def restart(self) -> None:
-        """A new XSUB at the same port."""
+        """Bind a new XSUB to the same port."""
         self.xsub = self.context.socket(zmq.XSUB)
-        await wait_until(self.bound, "the port is free again")
+        await wait_until(self.try_bind, "the port is free again")
 
-    def bound(self) -> bool:
-        """Bind, if the port is free."""
+    def try_bind(self) -> bool:
+        """Bind if the port is free; return whether it was."""
         try:
             self.xsub.bind(self.endpoint)
         except zmq.ZMQError:
@@ -43,10 +46,10 @@ class Peer:
 
     async def up(self, times: int = 1) -> None:
         self.xsub.send(b"\x01")
-        await wait_until(lambda: self.turn() and self.changes.count("up") == times, "up")
+        await wait_until(lambda: self.process_events() and self.changes.count("up") == times, "up")
 
-    def turn(self) -> bool:
-        """Let libzmq attach connections: it does so on the thread that uses the socket."""
+    def process_events(self) -> bool:
+        """Make libzmq attach connections, which it does on the thread that uses the socket."""
         self.xsub.poll(0)
         return True
 
@@ -55,8 +58,8 @@ class Peer:
         return self.xsub.recv()
 
     def close(self) -> None:
-        if leftover := self.publisher.leave():
-            leftover.send_rest(0)
+        if flush := self.publisher.detach():
+            flush.send_rest(0)
         self.context.destroy(linger=0)
 
 
@@ -67,19 +70,19 @@ async def peer():
     peer.close()
 
 
-async def test_up_only_when_the_broker_wants_everything(peer):
+async def test_publisher_is_up_only_when_the_broker_subscribes_to_everything(peer):
     peer.xsub.send(b"\x01zmqio/a/")
-    # A subscription seen by another publisher shows that this one's connection must be up as well by now.
+    # A subscription received by another publisher shows that this one must be connected, too, by now.
     other = peer.context.socket(zmq.XPUB)
     other.connect(peer.endpoint)
-    await wait_until(lambda: peer.turn() and other.poll(0), "a subscription at another publisher")
+    await wait_until(lambda: peer.process_events() and other.poll(0), "a subscription at another publisher")
     other.close(linger=0)
     assert peer.changes == []
     await peer.up()
     assert peer.publisher.is_up
 
 
-async def test_first_message_after_up_arrives_and_so_do_all_others(peer):
+async def test_all_messages_sent_once_up_arrive_in_order(peer):
     await peer.up()
     assert all(peer.publisher.send(b"%d" % number) for number in range(500))
     assert [await peer.received() for _ in range(500)] == [b"%d" % number for number in range(500)]
@@ -92,7 +95,7 @@ async def slow_peer():
     peer.close()
 
 
-async def test_full_queue_is_told_and_has_room_again_when_the_broker_reads(slow_peer):
+async def test_send_fails_while_the_queue_is_full_and_succeeds_once_the_broker_reads(slow_peer):
     peer = slow_peer
     await peer.up()
     taken = 0
@@ -105,7 +108,7 @@ async def test_full_queue_is_told_and_has_room_again_when_the_broker_reads(slow_
     await wait_until(lambda: peer.publisher.send(b"again"), "room in the queue")
 
 
-async def test_lost_connection_is_told_and_nothing_stale_is_sent_afterwards(peer):
+async def test_loss_is_reported_and_nothing_stale_is_sent_after_it(peer):
     await peer.up()
     peer.xsub.close(linger=0)
     await wait_until(lambda: peer.changes == ["up", "down"], "down")
@@ -117,7 +120,7 @@ async def test_lost_connection_is_told_and_nothing_stale_is_sent_afterwards(peer
     assert await peer.received() == b"fresh"
 
 
-async def test_subscriptions_of_other_nodes_do_not_disturb(peer):
+async def test_subscriptions_of_other_nodes_are_discarded(peer):
     await peer.up()
     for number in range(20_000):
         peer.xsub.send(b"\x01room-%d" % number)
@@ -126,47 +129,47 @@ async def test_subscriptions_of_other_nodes_do_not_disturb(peer):
     assert peer.changes == ["up"]
 
 
-async def test_what_is_left_at_the_end_can_still_be_sent(peer):
+async def test_final_flush_sends_all_queued_messages(peer):
     await peer.up()
     for number in range(500):
         peer.publisher.send(b"%d" % number)
-    leftover = peer.publisher.leave()
-    assert leftover is not None
-    await asyncio.to_thread(leftover.send_rest, time.monotonic() + LIMIT_S)
+    flush = peer.publisher.detach()
+    assert flush is not None
+    await asyncio.to_thread(flush.send_rest, time.monotonic() + LIMIT_S)
     assert [await peer.received() for _ in range(500)] == [b"%d" % number for number in range(500)]
 
 
-async def test_nothing_is_left_without_a_connection(peer):
+async def test_disconnected_publisher_has_no_final_flush(peer):
     peer.xsub.close(linger=0)
-    assert peer.publisher.leave() is None
+    assert peer.publisher.detach() is None
 
 
-async def test_leaving_twice_does_no_harm(peer):
+async def test_second_detach_returns_nothing(peer):
     await peer.up()
-    leftover = peer.publisher.leave()
-    assert leftover is not None
-    assert peer.publisher.leave() is None
-    leftover.send_rest(0)
+    flush = peer.publisher.detach()
+    assert flush is not None
+    assert peer.publisher.detach() is None
+    flush.send_rest(0)
 
 
-async def test_nothing_passes_the_next_connection_before_the_loss_was_told(peer):
-    """The process was busy while the broker was restarted."""
+async def test_nothing_is_sent_on_the_next_connection_before_the_loss_is_reported(peer):
+    """The process is busy while the broker restarts."""
     await peer.up()
     peer.xsub.close(linger=0)
     peer.xsub = peer.context.socket(zmq.XSUB)
     ends_at = time.monotonic() + LIMIT_S
-    while not peer.bound():  # the loop gets no turn
+    while not peer.try_bind():  # the loop gets no turn
         assert time.monotonic() < ends_at
-    while peer.publisher.send(b"behind a hole"):  # the kernel takes some before it knows
+    while peer.publisher.send(b"after a gap"):  # the kernel takes some before it knows
         await asyncio.sleep(0)
         assert time.monotonic() < ends_at
     await wait_until(lambda: peer.changes == ["up", "down"], "the loss")
     await peer.up(times=2)
-    assert peer.publisher.send(b"after it was told")
-    assert await peer.received() == b"after it was told"
+    assert peer.publisher.send(b"after the report")
+    assert await peer.received() == b"after the report"
 
 
-def test_what_is_sent_when_the_loop_is_closed_is_left_whole():
+def test_messages_sent_after_the_loop_is_closed_are_in_the_final_flush():
     peers = []
 
     async def make():
@@ -178,21 +181,23 @@ def test_what_is_sent_when_the_loop_is_closed_is_left_whole():
     (peer,) = peers
     sent = [b"%d" % number + bytes(50_000) for number in range(5)]
     assert all(map(peer.publisher.send, sent))
-    leftover = peer.publisher.leave()
-    assert leftover is not None
-    sending = threading.Thread(target=leftover.send_rest, args=(time.monotonic() + LIMIT_S,))
+    flush = peer.publisher.detach()
+    assert flush is not None
+    sending = threading.Thread(target=flush.send_rest, args=(time.monotonic() + LIMIT_S,))
     sending.start()
     assert [peer.xsub.recv() for _ in sent] == sent
     sending.join()
     peer.close()
 
 
-async def test_subscription_of_a_connection_that_was_dropped_meanwhile_makes_nothing_up(peer):
+async def test_delayed_subscription_of_a_dropped_connection_does_not_make_the_publisher_up(peer):
     many = [b"\x01room-%d" % number for number in range(1_000)]
     for subscription in many:
         peer.xsub.send(subscription)
     peer.xsub.send(b"\x01")
-    await wait_until(lambda: peer.turn() and peer.publisher.is_up, "up")
-    peer.publisher.reset()
+    await wait_until(lambda: peer.process_events() and peer.publisher.is_up, "up")
+    peer.publisher.restart()
     assert not peer.publisher.is_up
-    await wait_until(lambda: peer.turn() and peer.changes == ["up", "up"], "up again, by the next connection")
+    await wait_until(
+        lambda: peer.process_events() and peer.changes == ["up", "up"], "up again, by the next connection"
+    )

@@ -17,7 +17,7 @@ KINDS = [Push, AsyncPush]
 
 
 def nowhere() -> str:
-    """An address at which nothing listens."""
+    """An address at which nobody listens."""
     return f"tcp://127.0.0.1:{free_port_block(4)}"
 
 
@@ -31,7 +31,7 @@ async def close(push) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("addresses", [[], ["nonsense"]])
-def test_missing_and_malformed_addresses_are_refused_at_once(kind, addresses):
+def test_missing_and_malformed_addresses_are_rejected_at_once(kind, addresses):
     with pytest.raises(ConfigError):
         kind(addresses)
 
@@ -48,7 +48,7 @@ async def test_messages_arrive_in_order_and_close_waits_for_them(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_missing_broker_is_an_error_that_names_the_address_and_the_wait(kind):
+async def test_missing_broker_is_an_error_with_address_and_time_out(kind):
     address = nowhere()
     push = kind([address], send_timeout_s=0.05)
     with pytest.raises(BusUnavailableError, match=rf"0\.05 s.*{address}"):
@@ -57,7 +57,7 @@ async def test_missing_broker_is_an_error_that_names_the_address_and_the_wait(ki
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_message_waits_for_a_broker_that_comes_in_time(kind):
+async def test_message_waits_for_a_broker_that_starts_in_time(kind):
     broker = LoopbackBroker(free_port_block(4))
     push = kind([broker.address], send_timeout_s=20)
     sending = asyncio.create_task(send(push, b"x"))
@@ -70,7 +70,7 @@ async def test_message_waits_for_a_broker_that_comes_in_time(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_every_connected_broker_gets_it_and_a_missing_one_is_no_error(kind):
+async def test_every_connected_broker_gets_the_message_and_a_missing_one_is_no_error(kind):
     with running_broker() as one, running_broker() as two:
         push = kind([one.address, nowhere(), two.address])
 
@@ -84,7 +84,7 @@ async def test_every_connected_broker_gets_it_and_a_missing_one_is_no_error(kind
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_closed_push_opens_again_when_it_is_used(kind):
+async def test_closed_push_reconnects_on_the_next_send(kind):
     with running_broker() as broker:
         push = kind([broker.address])
         await close(push)
@@ -107,7 +107,7 @@ async def test_waiting_for_a_broker_does_not_block_the_loop():
     await push.close()
 
 
-async def test_many_tasks_may_send_at_once():
+async def test_many_tasks_can_send_concurrently():
     with running_broker() as broker:
         push = AsyncPush([broker.address])
         await asyncio.gather(*(push.send(b"%d" % number) for number in range(100)))
@@ -116,7 +116,7 @@ async def test_many_tasks_may_send_at_once():
         await push.close()
 
 
-def test_many_threads_may_send_at_once():
+def test_many_threads_can_send_concurrently():
     with running_broker() as broker:
         push = Push([broker.address])
 
@@ -136,7 +136,7 @@ def test_many_threads_may_send_at_once():
             assert own == [b"%d-%d" % (name, number) for number in range(50)]
 
 
-def test_both_sides_of_a_fork_may_send():
+def test_both_sides_of_a_fork_can_send():
     with running_broker() as broker:
         push = Push([broker.address])
         push.send(b"before")
@@ -153,7 +153,7 @@ def test_both_sides_of_a_fork_may_send():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_web_server_in_place_of_the_broker_takes_nothing_and_the_broker_is_found_when_it_comes(kind):
+async def test_message_is_not_sent_to_a_web_server_but_to_the_broker_that_replaces_it(kind):
     base = free_port_block(4)
     broker = LoopbackBroker(base)
     push = kind([broker.address], send_timeout_s=20)

@@ -1,4 +1,4 @@
-"""Tests of `zmqio.zeromq.push_sockets` (what it is for is tested in `test_zmq_push`)."""
+"""Tests of `zmqio.zeromq.push_sockets`; `test_push` tests its use."""
 
 import select
 
@@ -18,14 +18,14 @@ def context():
     context.destroy(linger=0)
 
 
-def test_without_a_broker_nothing_is_taken(context):
+def test_nothing_is_accepted_without_a_broker(context):
     sockets = PushSockets(context, [f"tcp://127.0.0.1:{free_port_block(4)}"], 10)
     sockets.wait(0.01)
     assert not sockets.offer(b"x")
     sockets.close(0)
 
 
-async def test_descriptor_tells_when_a_broker_takes_something(context):
+async def test_file_descriptor_becomes_readable_when_a_broker_accepts_messages(context):
     with running_broker() as broker:
         sockets = PushSockets(context, [broker.address], 10)
         (fd,) = sockets.fds
@@ -35,7 +35,7 @@ async def test_descriptor_tells_when_a_broker_takes_something(context):
         sockets.close(0)
 
 
-def test_full_queue_takes_nothing(context):
+def test_full_queue_accepts_nothing(context):
     with zmq.Context() as other, other.socket(zmq.PULL) as stalled:
         stalled.setsockopt(zmq.RCVHWM, 1)
         base = free_port_block(4)
@@ -43,8 +43,8 @@ def test_full_queue_takes_nothing(context):
         sockets = PushSockets(context, [f"tcp://127.0.0.1:{base}"], 10)
         while not sockets.offer(b"first"):
             sockets.wait(1)
-        taken = 0
+        accepted = 0
         while sockets.offer(bytes(100_000)):
-            taken += 1
-            assert taken < 10_000
+            accepted += 1
+            assert accepted < 10_000
         sockets.close(0)

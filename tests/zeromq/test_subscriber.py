@@ -7,9 +7,10 @@ import pytest
 import zmq
 
 from tests.support.timing import wait_until
+from tests.support.zmtp_stand import resolver_of
 from zmqio.zeromq import subscriber
 from zmqio.zeromq.connection import ZmtpConnectionEvents
-from zmqio.zeromq.subscriber import BEHIND_MESSAGES, Subscriber
+from zmqio.zeromq.subscriber import OVERRUN_MESSAGES, Subscriber
 
 ROOM = b"zmqio/r//\0room-1\0"
 
@@ -22,26 +23,27 @@ class Peer:
         self.xpub = self.context.socket(zmq.XPUB)
         self.xpub.setsockopt(zmq.SNDHWM, 0)
         port = self.xpub.bind_to_random_port("tcp://127.0.0.1")
-        self.messages, self.syncs, self.rubbish, self.changes, self.behind = [], [], [], [], []
+        self.messages, self.syncs, self.malformed, self.changes, self.overruns = [], [], [], [], []
         self.on_message = lambda topic, body: self.messages.append((topic, body))
         self.subscriber = Subscriber(
             asyncio.get_running_loop(),
-            f"tcp://127.0.0.1:{port}",
-            on_message=self.handed_on,
+            endpoint := f"tcp://127.0.0.1:{port}",
+            resolver_of(endpoint),
+            on_message=self.deliver,
             on_sync=self.syncs.append,
-            on_rubbish=self.rubbish.append,
-            on_behind=lambda: self.behind.append(len(self.messages)),
+            on_malformed=self.malformed.append,
+            on_overrun=lambda: self.overruns.append(len(self.messages)),
             connection=ZmtpConnectionEvents(
                 lambda: self.changes.append("up"), lambda _: self.changes.append("down"), lambda _: None
             ),
         )
 
-    def handed_on(self, topic: bytes, body: bytes) -> None:
-        """Keep a message; a test may put something else in place of `on_message`."""
+    def deliver(self, topic: bytes, body: bytes) -> None:
+        """Pass a message to `on_message`, which a test may replace."""
         self.on_message(topic, body)
 
     async def subscriptions(self, count: int) -> list[bytes]:
-        """The next `count` subscription frames that reach the broker's side."""
+        """The next `count` subscription frames that reach the XPUB."""
         frames: list[bytes] = []
 
         def arrived() -> bool:
@@ -84,7 +86,7 @@ async def test_two_frames_are_topic_and_body(peer):
     assert peer.messages == [(ROOM, b"body"), (ROOM, b""), (ROOM, b"")]
 
 
-async def test_rubbish_is_told_and_what_follows_still_comes(peer):
+async def test_malformed_messages_are_reported_and_the_next_message_still_arrives(peer):
     await peer.subscribed_to_all()
     for frames in (
         [b"no topic"],
@@ -97,10 +99,10 @@ async def test_rubbish_is_told_and_what_follows_still_comes(peer):
     peer.xpub.send(ROOM + b"good")
     await wait_until(lambda: peer.messages, "the good message")
     assert peer.messages == [(ROOM, b"good")]
-    assert len(peer.rubbish) == 5
+    assert len(peer.malformed) == 5
 
 
-async def test_acknowledgements_are_kept_apart_from_messages(peer):
+async def test_acknowledgements_are_not_delivered_as_messages(peer):
     await peer.subscribed_to_all()
     peer.xpub.send(b"\xffsync-anything")
     await wait_until(lambda: peer.syncs, "an acknowledgement")
@@ -108,7 +110,7 @@ async def test_acknowledgements_are_kept_apart_from_messages(peer):
     assert peer.messages == []
 
 
-async def test_loop_gets_its_turn_while_thousands_of_messages_wait(peer):
+async def test_event_loop_runs_between_slices_of_thousands_of_messages(peer):
     await peer.subscribed_to_all()
     for number in range(5_000):
         peer.xpub.send(ROOM + b"%d" % number)
@@ -116,12 +118,12 @@ async def test_loop_gets_its_turn_while_thousands_of_messages_wait(peer):
     while len(peer.messages) < 5_000:
         await asyncio.sleep(0)
         most, before = max(most, len(peer.messages) - before), len(peer.messages)
-    # One turn may hold both the drain that was due and one for the descriptor.
+    # One turn may deliver both a slice of the backlog and one of a new read.
     assert most <= 2 * 256
     assert [body for _, body in peer.messages] == [b"%d" % number for number in range(5_000)]
 
 
-async def test_subscription_made_twice_is_taken_back_twice(peer):
+async def test_subscription_made_twice_must_be_revoked_twice(peer):
     for _ in range(2):
         peer.subscriber.subscribe(ROOM)
     peer.subscriber.unsubscribe(ROOM)
@@ -137,14 +139,14 @@ async def test_five_thousand_subscriptions_all_arrive(peer):
     assert len(await peer.subscriptions(5_000)) == 5_000
 
 
-async def test_reconnecting_by_hand_sends_every_subscription_again_without_reporting_a_loss(peer):
+async def test_restart_sends_every_subscription_again_without_reporting_a_loss(peer):
     await peer.subscribed_to_all()
     await wait_until(lambda: peer.changes == ["up"], "up")
-    peer.subscriber.reconnect()
+    peer.subscriber.restart()
     await wait_until(lambda: peer.changes == ["up", "up"], "up again")
 
     def arrived() -> bool:
-        # The subscription may arrive before or after the end of the old connection takes the old one away.
+        # The XPUB may see the new subscription before or after the end of the old connection.
         peer.xpub.poll(0)
         peer.xpub.send(ROOM + b"x")
         return bool(peer.messages)
@@ -152,7 +154,7 @@ async def test_reconnecting_by_hand_sends_every_subscription_again_without_repor
     await wait_until(arrived, "a message")
 
 
-async def test_closed_subscriber_says_nothing_more(peer):
+async def test_closed_subscriber_delivers_nothing(peer):
     await peer.subscribed_to_all()
     peer.xpub.send(ROOM + b"x")
     peer.subscriber.close()
@@ -161,41 +163,40 @@ async def test_closed_subscriber_says_nothing_more(peer):
     assert peer.messages == []
 
 
-async def test_thousands_of_messages_without_a_pause_are_told_before_the_next_ones_are_handed_on(peer):
+async def test_overrun_is_reported_before_the_messages_after_it_are_delivered(peer):
     await peer.subscribed_to_all()
-    for number in range(2 * BEHIND_MESSAGES + 300):
+    for number in range(2 * OVERRUN_MESSAGES + 300):
         peer.xpub.send(ROOM + b"%d" % number)
-    # All of it waits, so that libzmq is never asked in vain.
-    await wait_until(lambda: len(peer.messages) == 2 * BEHIND_MESSAGES + 300, "all messages")
-    assert peer.behind
-    assert all(handed_on >= BEHIND_MESSAGES - 256 for handed_on in peer.behind[:1])
-    assert all(later - earlier >= BEHIND_MESSAGES - 256 for earlier, later in itertools.pairwise(peer.behind))
+    await wait_until(lambda: len(peer.messages) == 2 * OVERRUN_MESSAGES + 300, "all messages")
+    assert peer.overruns
+    assert all(delivered >= OVERRUN_MESSAGES - 256 for delivered in peer.overruns[:1])
+    assert all(later - earlier >= OVERRUN_MESSAGES - 256 for earlier, later in itertools.pairwise(peer.overruns))
 
 
-async def test_little_reads_in_between_do_not_hide_that_a_node_is_behind(peer, monkeypatch):
-    """One that catches up as fast as the broker sends reads little from time to time."""
+async def test_small_reads_in_between_do_not_hide_an_overrun(peer, monkeypatch):
+    """A node that reads exactly as fast as the broker sends has small reads from time to time."""
     monkeypatch.setattr(subscriber, "CAUGHT_UP_S", 1e6)
     await peer.subscribed_to_all()
-    for begin in range(0, BEHIND_MESSAGES + 1_000, 1_000):
+    for begin in range(0, OVERRUN_MESSAGES + 1_000, 1_000):
         for number in range(begin, begin + 1_000):
             peer.xpub.send(ROOM + b"%d" % number + bytes(100))
         await wait_until(lambda end=begin + 1_000: len(peer.messages) == end, "this part")
-        peer.xpub.send(ROOM + b"little")
-        await wait_until(lambda: peer.messages[-1][1] == b"little", "a little one")
+        peer.xpub.send(ROOM + b"small")
+        await wait_until(lambda: peer.messages[-1][1] == b"small", "a small message")
         peer.messages.pop()
-    assert len(peer.behind) == 1
+    assert len(peer.overruns) == 1
 
 
-async def test_as_many_messages_with_pauses_are_not_told(peer):
+async def test_as_many_messages_with_pauses_are_no_overrun(peer):
     await peer.subscribed_to_all()
-    for begin in range(0, BEHIND_MESSAGES + 1_000, 500):
+    for begin in range(0, OVERRUN_MESSAGES + 1_000, 500):
         for number in range(begin, begin + 500):
             peer.xpub.send(ROOM + b"%d" % number)
         await wait_until(lambda end=begin + 500: len(peer.messages) == end, "this part")
-    assert peer.behind == []
+    assert peer.overruns == []
 
 
-async def test_disconnect_is_acted_on_before_what_came_by_the_next_connection_is_handed_on(peer):
+async def test_loss_is_reported_before_messages_of_the_next_connection_are_delivered(peer):
     await peer.subscribed_to_all()
     await wait_until(lambda: peer.changes == ["up"], "up")
     endpoint = peer.xpub.getsockopt(zmq.LAST_ENDPOINT)
@@ -204,14 +205,14 @@ async def test_disconnect_is_acted_on_before_what_came_by_the_next_connection_is
     for restart in range(1, 6):
         peer.xpub.close(linger=0)
         peer.xpub = peer.context.socket(zmq.XPUB)
-        await wait_until(lambda: _bound(peer.xpub, endpoint), "the port is free again")
+        await wait_until(lambda: _try_bind(peer.xpub, endpoint), "the port is free again")
         assert await peer.subscriptions(1) == [b"\x01"]
         peer.xpub.send(ROOM + b"%d" % restart)
         await wait_until(lambda count=restart: len(order) == count, "the message")
     assert order == [(restart, restart) for restart in range(1, 6)]
 
 
-def _bound(socket, endpoint):
+def _try_bind(socket, endpoint):
     try:
         socket.bind(endpoint)
     except zmq.ZMQError:

@@ -40,9 +40,14 @@ class SocketType(StrEnum):
 
     PUB = "PUB"
     SUB = "SUB"
+    DEALER = "DEALER"
 
 
-_PEERS = {SocketType.PUB: (b"SUB", b"XSUB"), SocketType.SUB: (b"PUB", b"XPUB")}
+_PEERS = {
+    SocketType.PUB: (b"SUB", b"XSUB"),
+    SocketType.SUB: (b"PUB", b"XPUB"),
+    SocketType.DEALER: (b"ROUTER", b"DEALER", b"REP"),
+}
 
 
 def frame(body: bytes) -> bytes:

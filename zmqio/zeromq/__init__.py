@@ -1,1 +1,1 @@
-"""The bus over ZeroMQ: links to brokers, and the outside publisher's socket; the only importer of zmq."""
+"""The bus over ZeroMQ, and the sockets of publishers that are not nodes; the only importer of zmq."""

@@ -1,4 +1,4 @@
-"""`ZmqAdapter`: the adapter of a server whose nodes meet at one or more ZeroMQ brokers."""
+"""`ZmqAdapter`: joins servers to a cluster through one or more ZeroMQ brokers."""
 
 from dataclasses import fields
 from typing import TypedDict, Unpack
@@ -14,7 +14,7 @@ __all__ = ["BusOptionValues", "ZmqAdapter"]
 
 
 class BusOptionValues(TypedDict, total=False):
-    """What may be given to `ZmqAdapter` by name: the fields of `zmqio.config.BusOptions`, which explains them."""
+    """Keyword arguments of `ZmqAdapter`: the fields of `zmqio.config.BusOptions`, which documents them."""
 
     prefix: str
     heartbeat_s: float
@@ -27,18 +27,18 @@ class BusOptionValues(TypedDict, total=False):
 
 
 class ZmqAdapter(ClusterAdapterFactory):
-    """Joins the nodes of a cluster: `zmqio.Server(adapter=ZmqAdapter("tcp://127.0.0.1:5555", prefix="shop"))`.
+    """Joins a server to a cluster: `zmqio.Server(adapter=ZmqAdapter("tcp://127.0.0.1:5555", prefix="shop"))`.
 
-    Opens no socket before the server starts, so it may be made before a fork.
+    Opens no socket before the server starts, so it may be created before a fork.
 
     Args:
-        address: `tcp://host:port` or `ipc://path` of a broker; several are separated by commas, and then every
-            message goes through each of them.
-        adapter_class: a subclass of `ClusterAdapter`.
+        address: `tcp://host:port` or `ipc://path` of a broker. Several are separated by commas; every message then
+            goes through each of them.
+        adapter_class: `ClusterAdapter` or a subclass of it.
         **options: the fields of `zmqio.config.BusOptions`.
 
     Raises:
-        ConfigError: an address or an option cannot be.
+        ConfigError: an address or an option is invalid.
     """
 
     def __init__(
@@ -50,10 +50,10 @@ class ZmqAdapter(ClusterAdapterFactory):
     ) -> None:
         self.addresses = split_addresses(address)
         if len(set(self.addresses)) != len(self.addresses):
-            raise ConfigError(f"adapter={address!r}: name each broker once")
+            raise ConfigError(f"adapter={address!r}: name each broker only once")
         known = {field.name for field in fields(BusOptions)}
         if unknown := sorted(set(options) - known):
-            raise ConfigError(f"unknown options {unknown} of ZmqAdapter; there are: {', '.join(sorted(known))}")
+            raise ConfigError(f"ZmqAdapter has no options {unknown}; it has: {', '.join(sorted(known))}")
         self.options = BusOptions(**options)
         super().__init__(self._make_zmq_bus, self.options, adapter_class=adapter_class)
 

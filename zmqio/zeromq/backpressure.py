@@ -1,8 +1,8 @@
-"""Which links take messages now: a link whose queue is full is left alone until it takes one again.
+"""Which links accept messages now. A link whose queue was full is skipped until it accepts a message again.
 
-What a full queue did not take is a hole in what the other nodes get by that link. So before anything else passes
-it again, they have to be told: `try_again` is called, and the link flows when a message that is sent by it alone
-meanwhile was taken. Until then nothing else passes, not even a heartbeat: it would hide the hole.
+A message rejected by a full queue leaves a gap on that link. Peers must learn of the gap before anything else is
+sent on it: `on_writable` is called, and once a message sent on that link alone during the call is accepted, the
+link carries all messages again. Until then nothing else passes, not even a heartbeat, which would hide the gap.
 """
 
 import asyncio
@@ -19,107 +19,108 @@ __all__ = ["Backpressure", "LinkSender"]
 
 log = structlog.get_logger(__name__)
 
-TRY_AGAIN_S = 0.02
+RETRY_S = 0.02
 
 
 class LinkSender(Protocol):
-    """The publishing half of a link."""
+    """The publisher of a link."""
 
     @property
     def is_lost(self) -> bool:
-        """Whether nothing is taken because its connection is gone, which it will report."""
+        """Whether the connection has failed; the link will report the loss."""
 
     def send(self, frame: bytes) -> bool:
-        """Queue one message; False when it is not taken."""
+        """Queue one message; return False if it is rejected."""
 
 
 class Backpressure:
-    """The publishing halves of the links that are ready.
+    """Sends to the links that are ready and not full.
 
     Args:
-        counters: counts `bus_overflows`.
-        try_again: called with a link that may take something again, on the loop, until it has. What it sends by
-            that link alone has to tell of the hole.
+        counters: counts `bus_queue_overflows`.
+        on_writable: called on the loop with a link that may accept messages again, every 20 ms until it does. What
+            the callee sends on that link alone must report the gap.
     """
 
-    def __init__(self, counters: Counter[str], try_again: Callable[[int], None]) -> None:
+    def __init__(self, counters: Counter[str], on_writable: Callable[[int], None]) -> None:
         self._counters = counters
-        self._try_again = try_again
+        self._on_writable = on_writable
         self._ready: dict[int, LinkSender] = {}
-        self._flowing: list[tuple[int, LinkSender]] = []
-        self._stalled: dict[int, asyncio.TimerHandle] = {}
-        self._trying: int | None = None
-        self._log = LogLimit()
+        self._writable: list[tuple[int, LinkSender]] = []
+        self._full: dict[int, asyncio.TimerHandle] = {}
+        self._retrying: int | None = None
+        self._log_limit = LogLimit()
 
     def add(self, link: int, sender: LinkSender) -> None:
-        """A link has become ready."""
+        """Add a link that has become ready."""
         self._ready[link] = sender
-        self._sort()
+        self._update_writable()
 
     def remove(self, link: int) -> None:
-        """A link is lost."""
+        """Remove a lost link."""
         self._ready.pop(link, None)
-        self._forget_stall(link)
-        self._sort()
+        self._unmark_full(link)
+        self._update_writable()
 
     def close(self) -> None:
-        """All links are lost."""
+        """Remove all links."""
         for link in list(self._ready):
             self.remove(link)
 
     def send(self, frame: bytes) -> int:
-        """Queue a message on every link that flows; on how many it was."""
-        sent = 0
-        full: list[int] = []
-        for link, sender in self._flowing:
+        """Queue a message on every writable link; return on how many it was accepted."""
+        accepted = 0
+        rejected: list[int] = []
+        for link, sender in self._writable:
             if sender.send(frame):
-                sent += 1
+                accepted += 1
             else:
-                full.append(link)
-        for link in full:
-            self._stall(link)
-        return sent
+                rejected.append(link)
+        for link in rejected:
+            self._mark_full(link)
+        return accepted
 
-    def send_by(self, link: int, frame: bytes) -> int:
-        """Queue a message on one link that flows, or for which `try_again` is called just now; 1 or 0."""
+    def send_on(self, link: int, frame: bytes) -> int:
+        """Queue a message on one link that is writable or whose `on_writable` call is running; return 1 or 0."""
         sender = self._ready.get(link)
-        if sender is None or (link in self._stalled and link != self._trying):
+        if sender is None or (link in self._full and link != self._retrying):
             return 0
         if not sender.send(frame):
-            self._stall(link)
+            self._mark_full(link)
             return 0
-        if self._forget_stall(link):
-            self._sort()
+        if self._unmark_full(link):
+            self._update_writable()
         return 1
 
-    def _stall(self, link: int) -> None:
-        if link not in self._stalled and not self._ready[link].is_lost:
-            self._counters["bus_overflows"] += 1
-            if times := self._log.record(time.monotonic()):
-                log.warning("bus_overflow", link=link, times=times, hint="the broker takes less than is published")
-        self._wait(link)
-        self._sort()
+    def _mark_full(self, link: int) -> None:
+        if link not in self._full and not self._ready[link].is_lost:
+            self._counters["bus_queue_overflows"] += 1
+            if times := self._log_limit.record(time.monotonic()):
+                hint = "the broker accepts less than this node publishes"
+                log.warning("bus_queue_overflowed", link=link, times=times, hint=hint)
+        self._schedule_retry(link)
+        self._update_writable()
 
-    def _wait(self, link: int) -> None:
-        self._forget_stall(link)
-        self._stalled[link] = asyncio.get_running_loop().call_later(TRY_AGAIN_S, self._resume, link)
+    def _schedule_retry(self, link: int) -> None:
+        self._unmark_full(link)
+        self._full[link] = asyncio.get_running_loop().call_later(RETRY_S, self._retry, link)
 
-    def _resume(self, link: int) -> None:
-        timer = self._stalled.get(link)
-        self._trying = link
+    def _retry(self, link: int) -> None:
+        timer = self._full.get(link)
+        self._retrying = link
         try:
-            self._try_again(link)
+            self._on_writable(link)
         finally:
-            self._trying = None
-            if timer is not None and self._stalled.get(link) is timer:
-                self._wait(link)  # nothing was sent
+            self._retrying = None
+            if timer is not None and self._full.get(link) is timer:
+                self._schedule_retry(link)  # nothing was sent
 
-    def _forget_stall(self, link: int) -> bool:
-        timer = self._stalled.pop(link, None)
+    def _unmark_full(self, link: int) -> bool:
+        timer = self._full.pop(link, None)
         if timer is None:
             return False
         timer.cancel()
         return True
 
-    def _sort(self) -> None:
-        self._flowing = [entry for entry in self._ready.items() if entry[0] not in self._stalled]
+    def _update_writable(self) -> None:
+        self._writable = [entry for entry in self._ready.items() if entry[0] not in self._full]

@@ -1,10 +1,11 @@
 """The `Bus` of a node over ZeroMQ: one link to each broker.
 
 Knows sockets, links and limits. Knows nothing of nodes, rooms or Socket.IO: topics and bodies are bytes to it.
-With several brokers every message goes to each and comes from each; the adapter drops the copies.
+With several brokers, every message goes through and arrives from each; the adapter drops the duplicates.
 """
 
 import asyncio
+import os
 import time
 from collections import Counter
 from collections.abc import Awaitable, Collection, Iterable, Sequence
@@ -16,7 +17,6 @@ from zmqio.config import BusOptions
 from zmqio.exceptions import ConfigError, MessageTooLargeError
 from zmqio.log_limit import LogLimit
 from zmqio.zeromq.backpressure import Backpressure
-from zmqio.zeromq.context import ProcessContext
 from zmqio.zeromq.final_flush import FinalFlush
 from zmqio.zeromq.link import BrokerLink, LinkOptions, LinkState
 from zmqio.zeromq.subscribe_barrier import SubscribeBarrier
@@ -29,36 +29,36 @@ LINGER_S = 1.0
 
 
 class ZmqBus:
-    """Topics to and from other nodes through one or more brokers (see `zmqio.adapter.base.Bus`).
+    """Publishes and receives topics through one or more brokers (see `zmqio.adapter.base.Bus`).
 
-    Belongs to the event loop that runs `start`; no method may be called from another thread.
+    Belongs to the event loop that runs `start`; its methods must not be called from another thread.
 
     Args:
-        addresses: base address of each broker; the index of an address is the number of its link.
+        addresses: base address of each broker; the index of an address identifies its link.
         options: limits and times.
 
     Attributes:
-        counters: since the start: `bus_frames_malformed` (received, dropped), `bus_overflows` (times that the
-            queue to a broker was full), `bus_barriers_cut_short` (joins that waited for a broker for
-            `barrier_timeout_s` in vain) and `bus_losses` (times that a broker was lost).
+        counters: since the start: `bus_malformed_messages` (received and dropped), `bus_queue_overflows` (times that
+            the queue to a broker became full), `bus_barrier_timeouts` (joins for which a broker did not acknowledge
+            within `barrier_timeout_s`) and `broker_losses` (times that a ready link was lost).
 
     Raises:
-        ConfigError: no address, or one twice (its messages would only be copied).
+        ConfigError: there is no address, or one is named twice (which would only duplicate its messages).
     """
 
     def __init__(self, addresses: Sequence[str], options: BusOptions) -> None:
         if not addresses or len(set(addresses)) != len(addresses):
-            raise ConfigError(f"broker addresses {list(addresses)!r}: name at least one, and each once")
+            raise ConfigError(f"broker addresses {list(addresses)!r}: name at least one, and each only once")
         self._addresses = tuple(addresses)
         self._options = options
         self.counters: Counter[str] = Counter()
-        self._context = ProcessContext()
+        self._pid: int | None = None
         self._links: list[BrokerLink] = []
         self._barrier: SubscribeBarrier | None = None
-        self._slow: set[int] = set()
+        self._slow_links: set[int] = set()
         self._events: BusEvents | None = None
-        self._rubbish_log = LogLimit()
-        self._flow = Backpressure(self.counters, self._try_again)
+        self._malformed_log_limit = LogLimit()
+        self._senders = Backpressure(self.counters, self._link_writable)
 
     @property
     def brokers(self) -> str:
@@ -72,103 +72,102 @@ class ZmqBus:
 
     @property
     def problems(self) -> Sequence[str]:
-        """Of each broker that is not connected, or has not applied every subscription, why."""
+        """For each broker that is not connected or has not applied every subscription, the reason."""
         return [
-            f"broker {link.index}: {link.trouble}" for link in self._links if link.state is not LinkState.READY
+            f"broker {link.index}: {link.problem}" for link in self._links if link.state is not LinkState.READY
         ]
 
     async def start(self, events: BusEvents) -> None:
         """Begin to connect; returns without waiting for a broker."""
         self._events = events
+        self._pid = os.getpid()
         options = LinkOptions(self._options.publish_queue_messages, self._options.dead_after_s)
-        context = self._context.get()
-        self._links = [
-            BrokerLink(index, address, context, options, self) for index, address in enumerate(self._addresses)
-        ]
+        self._links = [BrokerLink(index, address, options, self) for index, address in enumerate(self._addresses)]
 
     def publish(self, topic: bytes, body: bytes, *, link: int | None = None) -> int:
-        """Queue one message, a single frame `topic + body`, on every link that takes messages, or on one of them.
+        """Queue one message, a single frame `topic + body`, on every writable link, or on one of them.
 
         Returns:
-            On how many. A link whose queue is full gets nothing more until it takes a message of its own that is
-            sent in answer to `resumed`.
+            The number of links that accepted it. A link whose queue was full accepts nothing until it has accepted
+            a message sent on it alone from within `link_writable`.
 
         Raises:
-            MessageTooLargeError: topic and body are over `max_message_bytes`; checked first.
+            MessageTooLargeError: topic and body exceed `max_message_bytes`; checked first.
         """
         frame = topic + body
         if len(frame) > self._options.max_message_bytes:
             raise MessageTooLargeError(len(frame), self._options.max_message_bytes)
-        return self._flow.send(frame) if link is None else self._flow.send_by(link, frame)
+        return self._senders.send(frame) if link is None else self._senders.send_on(link, frame)
 
     def subscribe(self, topics: Iterable[bytes]) -> Awaitable[None]:
-        """Subscribe at once on every link; the awaitable is done when the brokers have applied it.
+        """Subscribe on every link; the awaitable completes when the brokers have applied the subscriptions.
 
-        That is: when every connected broker has acknowledged, or one has and `barrier_timeout_s` is over (a broker
-        that took longer is not waited for again before it has answered); at once while none is connected. It never
-        fails. Subscriptions are counted: one made twice is taken back twice.
+        The subscriptions are sent at once. The awaitable completes when every connected broker has acknowledged,
+        or when one has and `barrier_timeout_s` has passed. A broker that took longer than that is not awaited
+        again until it has acknowledged. If no broker is connected, it completes at once. It never fails.
+        Subscriptions are counted: one made twice must be revoked twice.
         """
         wanted = tuple(topics)
         for link in self._links:
             link.subscribe(wanted)
         waiter = asyncio.get_running_loop().create_future()
-        self._barrier_of_this_turn().wait_with(waiter)
+        self._barrier_of_this_turn().add_waiter(waiter)
         return waiter
 
     def unsubscribe(self, topics: Iterable[bytes]) -> None:
-        """Take subscriptions back."""
+        """Revoke subscriptions."""
         unwanted = tuple(topics)
         for link in self._links:
             link.unsubscribe(unwanted)
 
     async def close(self) -> None:
-        """Stop; what is queued is still sent, for one second at most."""
-        await asyncio.to_thread(self._finish, self._close_links())
+        """Close; queued messages are sent first, for at most one second."""
+        await asyncio.to_thread(_flush, self._close_links())
 
     def close_sync(self) -> None:
-        """The same without an event loop, for the end of the interpreter; does nothing in a forked child."""
-        if self._context.is_here():
-            self._finish(self._close_links())
+        """Do the same without an event loop, at the end of the interpreter. Does nothing in a forked child."""
+        if self._pid == os.getpid():
+            _flush(self._close_links())
 
     def link_message(self, link: int, topic: bytes, body: bytes) -> None:
-        """Pass a message on to the receiver, which never raises."""
+        """Pass a received message to the receiver, which must not raise."""
         if self._events is not None:
             self._events.message_received(link, topic, body)
 
-    def link_rubbish(self, link: int, reason: str) -> None:
-        """Something came that is no message."""
-        self.counters["bus_frames_malformed"] += 1
-        if times := self._rubbish_log.record(time.monotonic()):
-            log.warning("bus_frame_malformed", link=link, reason=reason, times=times)
+    def link_malformed(self, link: int, reason: str) -> None:
+        """Count and log a malformed message."""
+        self.counters["bus_malformed_messages"] += 1
+        if times := self._malformed_log_limit.record(time.monotonic()):
+            log.warning("bus_malformed_message", link=link, reason=reason, times=times)
 
     def link_lost(self, link: int) -> None:
-        """A broker is gone."""
-        self.counters["bus_losses"] += 1
-        self._flow.remove(link)
-        self._slow.discard(link)
+        """Stop sending to a lost broker."""
+        self.counters["broker_losses"] += 1
+        self._senders.remove(link)
+        self._slow_links.discard(link)
         if self._events is not None:
             self._events.link_lost(link)
 
     def link_ready(self, link: int) -> None:
-        """A broker is there."""
-        self._flow.add(link, self._links[link].publisher)
+        """Start sending to a broker."""
+        self._senders.add(link, self._links[link].publisher)
         if self._events is not None:
             self._events.link_connected(link)
 
-    def link_behind(self, link: int) -> None:
-        """A broker may drop messages to this node."""
+    def link_overrun(self, link: int) -> None:
+        """Report that a broker may drop messages to this node."""
         if self._events is not None:
             self._events.link_overrun(link)
 
-    def _try_again(self, link: int) -> None:
+    def _link_writable(self, link: int) -> None:
         if self._events is not None:
             self._events.link_writable(link)
 
     def _barrier_of_this_turn(self) -> SubscribeBarrier:
         if self._barrier is None:
             connected = {link.index for link in self._links if link.is_connected}
-            # Who made somebody wait is waited for again when it has answered.
-            self._barrier = SubscribeBarrier((connected - self._slow) or connected, self._answers)
+            # A slow link is awaited again once it has acknowledged.
+            self._barrier = SubscribeBarrier((connected - self._slow_links) or connected, self._acknowledged)
             asyncio.get_running_loop().call_soon(self._sync)
         return self._barrier
 
@@ -179,39 +178,40 @@ class ZmqBus:
         for link in self._links:
             link.sync(barrier)
         if not barrier.is_done and len(self._links) > 1:
-            asyncio.get_running_loop().call_later(self._options.barrier_timeout_s, self._time_is_up, barrier)
+            loop = asyncio.get_running_loop()
+            loop.call_later(self._options.barrier_timeout_s, self._barrier_timed_out, barrier)
 
-    def _time_is_up(self, barrier: SubscribeBarrier) -> None:
-        if barrier.due and self._events is not None:
-            self.counters["bus_barriers_cut_short"] += 1
-            for link in barrier.due - self._slow:
-                # Not all that this node wants comes by it, so it has to count as away before anybody goes on.
-                self._slow.add(link)
+    def _barrier_timed_out(self, barrier: SubscribeBarrier) -> None:
+        if barrier.pending and self._events is not None:
+            self.counters["bus_barrier_timeouts"] += 1
+            for link in barrier.pending - self._slow_links:
+                # Some subscriptions are not applied there: it must count as lost before any waiter continues.
+                self._slow_links.add(link)
                 self._events.link_lost(link)
-        barrier.time_is_up()
+        barrier.time_out()
 
-    def _answers(self, index: int) -> None:
-        """A broker has acknowledged; one that counted as away is back when nothing more is to be acknowledged."""
-        if index not in self._slow or self._links[index].is_asking:
+    def _acknowledged(self, index: int) -> None:
+        """Count a slow link as connected again if it has acknowledged everything."""
+        if index not in self._slow_links or self._links[index].has_unrequested_syncs:
             return
-        self._slow.discard(index)
+        self._slow_links.discard(index)
         if self._events is not None and self._links[index].state is LinkState.READY:
             self._events.link_connected(index)
 
     def _close_links(self) -> list[FinalFlush]:
         self._events = None
-        self._flow.close()
+        self._senders.close()
         links, self._links = self._links, []
-        leftovers = [link.close() for link in links]
+        flushes = [link.close() for link in links]
         if self._barrier is not None:
             for link in links:
                 self._barrier.lost(link.index)
-        return [leftover for leftover in leftovers if leftover is not None]
+        return [flush for flush in flushes if flush is not None]
 
-    def _finish(self, leftovers: Sequence[FinalFlush]) -> None:
-        ends_at_s = time.monotonic() + LINGER_S
-        for leftover in leftovers:
-            leftover.send_now()  # one broker that hangs must not cost the others their last messages
-        for leftover in leftovers:
-            leftover.send_rest(ends_at_s)
-        self._context.term()
+
+def _flush(flushes: Sequence[FinalFlush]) -> None:
+    ends_at_s = time.monotonic() + LINGER_S
+    for flush in flushes:
+        flush.send_now()  # one broker that hangs must not cost the others their last messages
+    for flush in flushes:
+        flush.send_rest(ends_at_s)

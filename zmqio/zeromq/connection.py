@@ -1,18 +1,17 @@
-"""A ZMTP connection to a broker, on the event loop itself. One that is lost is made anew, and its owner is told of
-the loss before anything passes the next one.
+"""A ZMTP connection to a broker on the event loop. Reconnects when lost, after its owner has been notified.
 
-Why not libzmq: each message that passes one of its sockets wakes a thread of its own first (50 of some 170 us from
-publisher to subscriber, `tests.bench.cluster_peers.wire`), a loss is known only by asking a monitor before each
-message, and what a stranger at the address says can abort the process (zmtp_engine.cpp:439).
+Why not libzmq: each message through a libzmq socket first wakes a libzmq thread (50 of about 170 us from publisher
+to subscriber, `python -m tests.bench.cluster_peers.wire`); a loss is only visible by polling a monitor before each
+message; and a peer that is not ZeroMQ can abort the process (zmtp_engine.cpp:439).
 
-State       meaning                                                        leaves when
-dialing     nothing answers at the address yet                             a socket is connected
-greeting    both ends shake hands                                          done, or `HANDSHAKE_LIMIT_S` are over
-up          messages pass                                                  it ends, or is silent for `SILENT_TICKS`
+State        meaning                                   leaves when
+dialing      no socket is connected yet                a socket is connected
+handshaking  both ends exchange greetings              done, or `HANDSHAKE_LIMIT_S` have passed
+up           messages flow                             it is lost, or silent for `SILENT_TICKS`
 
-Queue and policy: what the kernel does not take waits here without a bound; `is_full` tells it, and a publisher
-then sends nothing more. What comes waits in the kernel: `READ_BYTES` at most are read in a turn of the loop, and
-`HANDED_ON_AT_ONCE` messages at most are handed on in one.
+Queue and policy: data that the kernel does not accept is queued here without a limit; `is_full` reports it, and a
+publisher then sends nothing more. Received data stays in the kernel until read: at most `READ_BYTES` are read, and
+at most `MESSAGES_PER_TURN` messages delivered, in one turn of the event loop.
 """
 
 import asyncio
@@ -27,34 +26,37 @@ from zmqio.exceptions import ZmtpError
 from zmqio.protocol.zmtp import GREETING, PING, Conversation, Message, SocketType
 from zmqio.zeromq.dialer import Dialer
 from zmqio.zeromq.final_flush import FinalFlush
-from zmqio.zeromq.socket_options import REFUSED_RETRY_S
+from zmqio.zeromq.resolver import HostResolver
 
-__all__ = ["ZmtpConnection", "ZmtpConnectionEvents"]
+__all__ = ["REFUSED_RETRY_S", "ZmtpConnection", "ZmtpConnectionEvents"]
 
 log = structlog.get_logger(__name__)
 
 READ_BYTES = 1 << 16
 LAGGING_BYTES = READ_BYTES // 4
-"""Who reads so much at once is taken not to have kept up. Less than the window of a young TCP connection."""
-HANDED_ON_AT_ONCE = 256
+"""A read of this size means that this process is not keeping up. Less than the window of a new TCP connection."""
+MESSAGES_PER_TURN = 256
 HANDSHAKE_LIMIT_S = 30.0
-NOT_ANSWERED = "nothing has answered yet"
 LOST_RETRY_S = 0.01
 BROKEN_OFF_RETRY_S = 0.1
+REFUSED_RETRY_S = 0.5
+"""Seconds until an address is tried again after a peer there turned out not to be a broker."""
 TICK_S = 1.0
 SILENT_TICKS = 5
-"""So many ticks without a word of the peer, though it was asked in each, end a connection; one that this process
-was too busy for does not count. Fewer create loss: a busy broker would be taken for gone (DESIGN, section 5)."""
+"""Close the connection after this many ticks without data from the peer despite a PING in each. Ticks delayed by a
+busy event loop do not count. Fewer ticks would drop brokers that are merely busy."""
+NOT_ANSWERED = "no answer yet"
+NOT_SHAKEN = "connected, but the peer has not completed the handshake"
 
 
 @dataclass(frozen=True, slots=True)
 class ZmtpConnectionEvents:
-    """Whom to call about one connection; on the loop, never inside a call to the connection.
+    """Callbacks of one connection; run on the event loop, never inside a call to the connection.
 
     Attributes:
         up: after each handshake.
-        down: when a connection that was up is lost, with the reason; the next one is being made already.
-        refused: when something answered and no handshake came of it; with what it did.
+        down: when a connection that was up is lost, with the reason; reconnecting has already begun.
+        refused: when a peer accepted the connection but no handshake followed, with the reason.
     """
 
     up: Callable[[], None]
@@ -63,26 +65,28 @@ class ZmtpConnectionEvents:
 
 
 class ZmtpConnection:
-    """Keeps one connection to an endpoint. Belongs to the event loop on which it was made.
+    """Keeps one connection to an endpoint. Belongs to the running event loop.
 
     Args:
         loop: the running event loop.
         endpoint: `tcp://host:port` or `ipc://path`.
-        socket_type: what this end is.
-        events: who hears of its state.
-        received: called with messages, and whether so much was read with them (`LAGGING_BYTES`) that this process
-            does not keep up; must not raise.
-        drained: called when the kernel has taken what it had not taken at once.
+        resolver: resolves the endpoint's host.
+        socket_type: the type of this end.
+        events: called when its state changes.
+        received: called with messages, and with True if the read was so large (`LAGGING_BYTES`) that this process
+            is not keeping up; must not raise.
+        drained: called when the kernel has accepted all queued data.
 
     Attributes:
-        is_up: whether messages pass.
-        trouble: why it is not up, as far as known; empty while it is.
+        is_up: whether messages flow.
+        problem: why it is not up, as far as known; empty while it is.
     """
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         endpoint: str,
+        resolver: HostResolver,
         socket_type: SocketType,
         events: ZmtpConnectionEvents,
         received: Callable[[Sequence[Message], bool], None],
@@ -90,12 +94,13 @@ class ZmtpConnection:
     ) -> None:
         self._loop = loop
         self._endpoint = endpoint
+        self._resolver = resolver
         self._type = socket_type
         self._events = events
         self._received = received
         self._drained = drained
         self.is_up = False
-        self.trouble = NOT_ANSWERED
+        self.problem = NOT_ANSWERED
         self._is_open = True
         self._is_lost = False
         self._is_reading = False
@@ -105,21 +110,21 @@ class ZmtpConnection:
         self._unsent: deque[bytes | memoryview] = deque()
         self._backlog: list[Message] = []
         self._timer: asyncio.TimerHandle | None = None
-        self._dial: Dialer | None = None
-        self._connect()
+        self._dialer: Dialer | None = None
+        self._dial()
 
     @property
     def is_lost(self) -> bool:
-        """Whether it was up and is gone, and `down` was not called yet."""
+        """Whether a connection that was up has failed and `down` has not been called yet."""
         return self._is_lost
 
     @property
     def is_full(self) -> bool:
-        """Whether the kernel has not taken all that was sent."""
+        """Whether data is queued because the kernel has not accepted it."""
         return bool(self._unsent)
 
     def send(self, data: bytes) -> None:
-        """Send frames; what the kernel does not take now follows in order. Dropped without a connection."""
+        """Send frames, or queue the part that the kernel does not accept now. Dropped while disconnected."""
         if self._socket is None or self._is_lost:
             return
         if self._unsent:
@@ -137,7 +142,7 @@ class ZmtpConnection:
             self._loop.add_writer(self._socket.fileno(), self._flush)
 
     def pause_reading(self) -> None:
-        """Leave what comes in the kernel; a loss may go unnoticed meanwhile."""
+        """Leave received data in the kernel; until reading resumes, a loss may go unnoticed."""
         if self._is_reading and self._socket is not None and not self._loop.is_closed():
             self._loop.remove_reader(self._socket.fileno())
         self._is_reading = False
@@ -149,60 +154,63 @@ class ZmtpConnection:
             self._loop.add_reader(self._socket.fileno(), self._readable)
 
     def restart(self) -> None:
-        """Drop the connection with what waits for it and connect anew; `down` is not called."""
+        """Drop the connection with all queued data and messages, and reconnect; `down` is not called."""
         self._backlog = []
         self._drop()
-        self.trouble = NOT_ANSWERED
+        self.problem = NOT_ANSWERED
         if self._is_open:
-            self._connect()
+            self._dial()
 
     def close(self) -> None:
-        """Stop; what waits is dropped. A second time nothing happens."""
+        """Close and drop all queued data. Calling it again does nothing."""
         self._is_open = False
         self._backlog = []
         self._drop()
 
-    def leave(self, last: bytes) -> FinalFlush | None:
-        """Stop, and hand out what was not sent yet with `last` behind it, if there is a connection for it."""
+    def detach(self, last: bytes) -> FinalFlush | None:
+        """Close, and return the unsent data followed by `last`; None if the connection is not up."""
         connection, unsent = self._socket, [*self._unsent, last]
-        leftover = None
+        flush = None
         if connection is not None and self.is_up and not self._is_lost:
             self._forget_socket()
-            leftover = FinalFlush(connection, unsent)
+            flush = FinalFlush(connection, unsent)
         self.close()
-        return leftover
+        return flush
 
-    def _connect(self, wait_s: float = 0.0) -> None:
-        self._dial = Dialer(self._loop, self._endpoint, self._greet, self._unanswered, wait_s)
+    def _dial(self, wait_s: float = 0.0) -> None:
+        self._dialer = Dialer(self._endpoint, self._resolver, self._start_handshake, self._dial_failed, wait_s)
 
-    def _unanswered(self, reason: str) -> None:
-        self.trouble = reason
+    def _dial_failed(self, reason: str) -> None:
+        self.problem = reason
 
-    def _greet(self, connection: socket.socket) -> None:
-        self._dial = None
-        self.trouble = "it is connected and has not shaken hands"
+    def _start_handshake(self, connection: socket.socket) -> None:
+        self._dialer = None
+        self.problem = NOT_SHAKEN
         self._socket = connection
         self._conversation = Conversation(self._type)
-        self._timer = self._loop.call_later(HANDSHAKE_LIMIT_S, self._lose, "no handshake in time")
+        self._set_timer(HANDSHAKE_LIMIT_S, self._handshake_timed_out)
         self.resume_reading()
         self.send(GREETING)
 
+    def _handshake_timed_out(self) -> None:
+        self._lose(f"the peer did not complete the handshake in {HANDSHAKE_LIMIT_S:g} s")
+
     def _readable(self) -> None:
         if self._socket is None or self._backlog:
-            return  # what waits comes first; its turn is due
+            return  # the backlog comes first; its turn is scheduled
         try:
             data = self._socket.recv(READ_BYTES)
         except BlockingIOError:
             return
         except OSError as error:
-            self._lose(str(error))
+            self._lose(error.strerror or str(error))
             return
         if data:
-            self._hear(data)
+            self._parse(data)
         else:
-            self._lose("it has closed the connection")
+            self._lose("the peer closed the connection")
 
-    def _hear(self, data: bytes) -> None:
+    def _parse(self, data: bytes) -> None:
         self._silent_ticks = 0
         try:
             messages = self._conversation.feed(data)
@@ -212,28 +220,28 @@ class ZmtpConnection:
         if answers := self._conversation.take_answers():
             self.send(answers)
         if self._conversation.is_ready and not self.is_up:
-            self._rise()
+            self._complete_handshake()
         if messages:
-            self._hand_on(messages, len(data) >= LAGGING_BYTES)
+            self._deliver(messages, len(data) >= LAGGING_BYTES)
 
-    def _rise(self) -> None:
+    def _complete_handshake(self) -> None:
         self.is_up = True
-        self.trouble = ""
+        self.problem = ""
         self._silent_ticks = 0
         self._set_timer(TICK_S, self._tick)
         self._events.up()
 
-    def _hand_on(self, messages: list[Message], lags: bool) -> None:
-        if len(messages) > HANDED_ON_AT_ONCE:
-            self._backlog = messages[HANDED_ON_AT_ONCE:]
-            self._loop.call_soon(self._hand_on_backlog, lags)
-            messages = messages[:HANDED_ON_AT_ONCE]
-        self._received(messages, lags)
+    def _deliver(self, messages: list[Message], is_lagging: bool) -> None:
+        if len(messages) > MESSAGES_PER_TURN:
+            self._backlog = messages[MESSAGES_PER_TURN:]
+            self._loop.call_soon(self._deliver_backlog, is_lagging)
+            messages = messages[:MESSAGES_PER_TURN]
+        self._received(messages, is_lagging)
 
-    def _hand_on_backlog(self, lags: bool) -> None:
+    def _deliver_backlog(self, is_lagging: bool) -> None:
         messages, self._backlog = self._backlog, []
         if messages:
-            self._hand_on(messages, lags)
+            self._deliver(messages, is_lagging)
 
     def _flush(self) -> None:
         while self._unsent and self._socket is not None:
@@ -243,7 +251,7 @@ class ZmtpConnection:
             except BlockingIOError:
                 return
             except OSError as error:
-                self._lose(str(error))
+                self._lose(error.strerror or str(error))
                 return
             if sent < len(data):
                 self._unsent[0] = memoryview(data)[sent:]
@@ -255,9 +263,9 @@ class ZmtpConnection:
 
     def _tick(self) -> None:
         if self._silent_ticks >= SILENT_TICKS:
-            self._lose(f"it has said nothing for {SILENT_TICKS * TICK_S:g} s")
+            self._lose(f"the peer sent nothing for {SILENT_TICKS * TICK_S:g} s")
             return
-        if not self._backlog:  # while there is, nothing is read
+        if not self._backlog:  # while there is a backlog, nothing is read
             self._silent_ticks += 1
         if not self._unsent:
             self.send(PING)
@@ -270,22 +278,22 @@ class ZmtpConnection:
 
     def _lose_soon(self) -> None:
         self._is_lost = True
-        self._loop.call_soon(self._lose_one, self._socket)
+        self._loop.call_soon(self._lose_if_current, self._socket)
 
-    def _lose_one(self, connection: socket.socket | None) -> None:
+    def _lose_if_current(self, connection: socket.socket | None) -> None:
         if connection is not None and connection is self._socket:
-            self._lose("nothing can be sent")
+            self._lose("sending failed")
 
     def _refuse(self, reason: str) -> None:
         if self.is_up:
-            log.error("bus_peer_malformed", endpoint=self._endpoint, reason=reason)
+            log.error("broker_protocol_violated", endpoint=self._endpoint, reason=reason)
         self._lose(reason, REFUSED_RETRY_S)
 
     def _lose(self, reason: str, wait_s: float = 0.0) -> None:
         was_up = self.is_up
         self._drop()
-        self.trouble = reason
-        self._connect(wait_s or (LOST_RETRY_S if was_up else BROKEN_OFF_RETRY_S))
+        self.problem = reason
+        self._dial(wait_s or (LOST_RETRY_S if was_up else BROKEN_OFF_RETRY_S))
         if was_up:
             self._events.down(reason)
         else:
@@ -294,9 +302,9 @@ class ZmtpConnection:
     def _drop(self) -> None:
         self.is_up = self._is_lost = False
         self._unsent.clear()
-        if self._dial is not None:
-            self._dial.close()
-            self._dial = None
+        if self._dialer is not None:
+            self._dialer.close()
+            self._dialer = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -1,11 +1,11 @@
-"""ZeroMQ contexts that survive a fork: made when first needed, one for each owner and process.
+"""ZeroMQ contexts that survive a fork: created on first use, one for each owner and process.
 
-A context has threads, and threads do not survive a fork: a child that uses its parent's context waits for
-ever. So whoever opens sockets holds a `ProcessContext` and asks it each time; in a child it makes a new one.
-The parent's is kept, never used and never terminated there (that would wait for threads that do not exist).
+A context has threads, and threads do not survive a fork: a child that uses its parent's context hangs. Each owner
+of sockets therefore holds a `ProcessContext`, which creates another context in a child. The parent's context is
+kept there but never used or terminated, which would wait for threads that do not exist.
 
-One context for each owner, not one for the process: `term` is the only call that tells when the last message
-has left, and it concerns every socket of a context.
+Each owner has its own context rather than one for the process: `term` is the only call that shows when the last
+message has been sent, and it covers all sockets of a context.
 """
 
 import os
@@ -19,29 +19,29 @@ SyncContext = zmq.Context[SyncSocket]
 
 
 class ProcessContext:
-    """The context of one owner in this process. Safe to use from several threads."""
+    """The context of one owner in the current process. Thread-safe."""
 
     def __init__(self) -> None:
-        # By pid: `setdefault` is atomic, and what a parent made stays referenced, so nothing collects it here.
+        # By pid: `setdefault` is atomic, and the parent's context stays referenced, so it is never collected here.
         self._by_pid: dict[int, SyncContext] = {}
 
     def get(self) -> SyncContext:
-        """The context of this process; made if it is not there yet."""
+        """Return the context of this process, created on the first call."""
         pid = os.getpid()
         context = self._by_pid.get(pid)
         if context is None:
-            # Made outside `setdefault`'s atomic step: of two threads that race, one's is dropped unused.
+            # `setdefault` alone is atomic: of two threads that race, one has created its context in vain.
             context = self._by_pid.setdefault(pid, zmq.Context())
         return context
 
-    def is_here(self) -> bool:
-        """Whether this process has made the context (a child of one that did has not)."""
+    def exists_here(self) -> bool:
+        """Return whether this process has created the context; False in a forked child that has not."""
         return os.getpid() in self._by_pid
 
     def term(self) -> None:
-        """End this process's context, if there is one; waits for what its closed sockets still send (linger).
+        """Terminate the context of this process, if any, after its closed sockets have lingered.
 
-        Every socket must have been closed, or this waits for ever.
+        Blocks forever if a socket of the context has not been closed.
         """
         context = self._by_pid.pop(os.getpid(), None)
         if context is not None:

@@ -1,173 +1,107 @@
-"""A connected socket to an endpoint that may not be there yet: tried again and again, on the event loop.
+"""Connects a socket to a broker's endpoint, however long that takes.
 
-No back-off beyond 100 ms: a restarting broker binds its subscribe side 0.3 s before its publish side and relies on
-every node having subscribed in between (DESIGN, section 5).
+The pause between attempts never exceeds 100 ms: a restarting broker binds its subscribe endpoint 0.3 s before its
+publish endpoint and relies on every node having subscribed in between.
 """
 
 import asyncio
 import contextlib
-import errno
+import itertools
 import os
 import socket
-import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
-from zmqio.zeromq.socket_options import KEEPALIVE_IDLE_S, KEEPALIVE_INTVL_S, KEEPALIVE_PROBES
+from zmqio.zeromq.resolver import HostResolver, SocketAddress
 
-__all__ = ["Dialer"]
+__all__ = ["KEEPALIVE_IDLE_S", "KEEPALIVE_INTVL_S", "KEEPALIVE_PROBES", "Dialer"]
 
-AGAIN_S = 0.01
-AGAIN_MOST_S = 0.1
+FIRST_PAUSE_S = 0.01
+LONGEST_PAUSE_S = 0.1
 ATTEMPT_LIMIT_S = 5.0
-"""Seconds until an attempt that nothing answers is given up for the next."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Address:
-    family: socket.AddressFamily
-    address: Any  # as `socket.connect` takes it
+"""Seconds until an unanswered attempt is abandoned in favour of the next."""
+# With these, the kernel detects an unreachable peer after 10 s.
+KEEPALIVE_IDLE_S = 5
+KEEPALIVE_INTVL_S = 1
+KEEPALIVE_PROBES = 5
 
 
 class Dialer:
-    """Connects once, however long it takes. Belongs to the event loop on which it was made.
+    """Connects once, with as many attempts as needed. Belongs to the running event loop.
 
     Args:
-        loop: the running event loop.
-        endpoint: `tcp://host:port` or `ipc://path`. A host's name is looked up for each attempt, and its addresses
-            are tried in turn.
-        connected: called once, on the loop and never inside a call to this, with a non-blocking stream socket.
-        failed: called with the reason of each attempt that failed, likewise.
+        endpoint: `tcp://host:port` or `ipc://path`.
+        resolver: resolves the host of a `tcp` endpoint; attempts take its addresses in turn.
+        connected: called once, on the loop, with a connected, non-blocking stream socket.
+        failed: called on the loop with the reason of each failed attempt.
         wait_s: seconds until the first attempt.
     """
 
     def __init__(
         self,
-        loop: asyncio.AbstractEventLoop,
         endpoint: str,
+        resolver: HostResolver,
         connected: Callable[[socket.socket], None],
         failed: Callable[[str], None] = lambda _: None,
         wait_s: float = 0.0,
     ) -> None:
-        self._loop = loop
         self._endpoint = endpoint
+        self._resolver = resolver
         self._connected = connected
         self._failed = failed
-        self._is_over = False
-        self._attempts = 0
-        self._pause_s = AGAIN_S
-        self._socket: socket.socket | None = None
-        self._timer: asyncio.Handle = loop.call_later(wait_s, self._look_up)
+        self._task = asyncio.create_task(self._dial(wait_s), name=f"dial {endpoint}")
 
     def close(self) -> None:
-        """Try no more."""
-        self._is_over = True
-        self._timer.cancel()
-        self._drop()
+        """Stop; neither callback is called from now on."""
+        if not self._task.get_loop().is_closed():
+            self._task.cancel()
 
-    def _look_up(self) -> None:
+    async def _dial(self, wait_s: float) -> None:
+        pause_s = FIRST_PAUSE_S
+        for attempt in itertools.count():
+            await asyncio.sleep(wait_s)
+            try:
+                connection = await self._attempt(attempt)
+            except Exception as error:  # noqa: BLE001  outer edge; too many open files, for example
+                self._failed(_reason(error))
+            else:
+                self._connected(connection)
+                return
+            wait_s, pause_s = pause_s, min(2 * pause_s, LONGEST_PAUSE_S)
+
+    async def _attempt(self, attempt: int) -> socket.socket:
+        with contextlib.ExitStack() as on_failure:
+            async with asyncio.timeout(ATTEMPT_LIMIT_S):
+                addresses = await self._addresses()
+                family, address = addresses[attempt % len(addresses)]
+                connection = on_failure.enter_context(socket.socket(family, socket.SOCK_STREAM))
+                connection.setblocking(False)
+                if family == socket.AF_UNIX:
+                    # Never in progress: connected, or refused because the listener's queue is full (EAGAIN).
+                    connection.connect(address)
+                else:
+                    _set_tcp_options(connection)
+                    await asyncio.get_running_loop().sock_connect(connection, address)
+            on_failure.pop_all()
+            return connection
+
+    async def _addresses(self) -> list[SocketAddress]:
         if self._endpoint.startswith("ipc://"):
             path = self._endpoint.removeprefix("ipc://")
-            self._try([_Address(socket.AF_UNIX, path.replace("@", "\0", 1) if path[0] == "@" else path)])
-            return
-        host, _, port = self._endpoint.removeprefix("tcp://").rpartition(":")
-        try:
-            addresses = _resolve(host.strip("[]"), port, socket.AI_NUMERICHOST)
-        except (OSError, UnicodeError):  # a name
-            # Not in the loop's executor: what blocks there would hold this up, and this the end of the loop.
-            thread = threading.Thread(target=self._look_up_name, args=(host, port), daemon=True)
-            try:
-                thread.start()
-            except RuntimeError as error:  # the system gives no more
-                self._try_again(str(error))
-        else:
-            self._try(addresses)
-
-    def _look_up_name(self, host: str, port: str) -> None:
-        """On a thread of its own: find the addresses, and hand them to the loop."""
-        found: list[_Address] | str
-        try:
-            found = _resolve(host, port)
-        except Exception as error:  # noqa: BLE001  outer edge of the thread: whatever it is, it is tried again
-            found = f"the name {host!r} is not found: {getattr(error, 'strerror', None) or error}"
-        with contextlib.suppress(RuntimeError):  # the loop is closed
-            self._loop.call_soon_threadsafe(self._looked_up, found)
-
-    def _looked_up(self, found: "list[_Address] | str") -> None:
-        if self._is_over:
-            return
-        if isinstance(found, str):
-            self._try_again(found)
-        else:
-            self._try(found)
-
-    def _try(self, addresses: "list[_Address]") -> None:
-        """Try the next one of some; whatever goes wrong (a limit of open files, too), it is tried again."""
-        to = addresses[self._attempts % len(addresses)]
-        self._attempts += 1
-        try:
-            error = self._begin(to)
-        except OSError as failure:
-            error = failure.errno or errno.EIO
-        if error == 0:
-            self._succeeded()
-        elif error == errno.EINPROGRESS and self._socket is not None:
-            late = f"no answer in {ATTEMPT_LIMIT_S:g} s"
-            self._timer = self._loop.call_later(ATTEMPT_LIMIT_S, self._try_again, late)
-            self._loop.add_writer(self._socket.fileno(), self._decided)
-        else:
-            self._try_again(os.strerror(error))
-
-    def _begin(self, to: _Address) -> int:
-        attempt = self._socket = socket.socket(to.family, socket.SOCK_STREAM)
-        attempt.setblocking(False)
-        if to.family != socket.AF_UNIX:
-            _set_tcp_options(attempt)
-        return attempt.connect_ex(to.address)
-
-    def _decided(self) -> None:
-        if self._socket is None:
-            return
-        error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if error:
-            self._try_again(os.strerror(error))
-        else:
-            self._succeeded()
-
-    def _succeeded(self) -> None:
-        attempt, self._socket = self._socket, None
-        assert attempt is not None
-        self._timer.cancel()
-        self._is_over = True
-        self._loop.remove_writer(attempt.fileno())
-        self._connected(attempt)
-
-    def _try_again(self, reason: str) -> None:
-        self._failed(reason)
-        self._timer.cancel()
-        self._drop()
-        self._timer = self._loop.call_later(self._pause_s, self._look_up)
-        self._pause_s = min(2 * self._pause_s, AGAIN_MOST_S)
-
-    def _drop(self) -> None:
-        if self._socket is not None:
-            if not self._loop.is_closed():
-                self._loop.remove_writer(self._socket.fileno())
-            self._socket.close()
-            self._socket = None
+            return [(socket.AF_UNIX, path.replace("@", "\0", 1) if path[0] == "@" else path)]
+        return await self._resolver.resolve(int(self._endpoint.rpartition(":")[2]))
 
 
-def _resolve(host: str, port: str, flags: int = 0) -> list[_Address]:
-    found = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM, flags=flags)
-    return [_Address(family, address) for family, _, _, _, address in found]
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)  # asyncio's own text repeats the address
+    return getattr(error, "strerror", None) or str(error) or f"no answer in {ATTEMPT_LIMIT_S:g} s"
 
 
-def _set_tcp_options(attempt: socket.socket) -> None:
-    """Small messages leave at once, and a machine that is gone is noticed after 10 s."""
-    attempt.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    attempt.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    with contextlib.suppress(AttributeError):  # not every system has them by these names
-        attempt.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE_S)
-        attempt.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_INTVL_S)
-        attempt.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)
+def _set_tcp_options(connection: socket.socket) -> None:
+    """Send small messages at once, and detect an unreachable peer after 10 s."""
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    with contextlib.suppress(AttributeError):  # not every system has them under these names
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE_S)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_INTVL_S)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)

@@ -1,8 +1,6 @@
-"""The four endpoints of a broker, derived from its one base address.
+"""The four endpoints of a broker, derived from its base address.
 
-The broker's own package derives the same; the two never import each other, so the rule is the wire's.
-
-Source: DESIGN, section 4 ("Four broker endpoints").
+Part of the wire contract: the broker's package derives the same four, and neither package imports the other.
 """
 
 from dataclasses import dataclass
@@ -17,10 +15,10 @@ class Endpoints:
     """Where the sockets of one broker are bound; each a ZeroMQ endpoint such as `tcp://127.0.0.1:5556`.
 
     Attributes:
-        control: ROUTER; answers hellos and questions for statistics.
+        control: ROUTER; answers `hello` and `statistics` requests.
         publish: XSUB; nodes publish to it.
-        subscribe: XPUB; nodes subscribe at it.
-        ingest: PULL; outside services push to it.
+        subscribe: XPUB; nodes subscribe to it.
+        ingest: PULL; external services push to it.
     """
 
     control: str
@@ -28,11 +26,18 @@ class Endpoints:
     subscribe: str
     ingest: str
 
+    @property
+    def host(self) -> str:
+        """Host name or IP address common to the endpoints; empty for `ipc`."""
+        if self.control.startswith("ipc://"):
+            return ""
+        return self.control.removeprefix("tcp://").rpartition(":")[0].strip("[]")
+
 
 def endpoints_of(address: str) -> Endpoints:
     """Derive the endpoints of the broker at one base address.
 
-    `tcp://host:port` means `port` and the three after it; `ipc://path` means the path itself for control, then
+    `tcp://host:port` stands for `port` and the next three ports. `ipc://path` stands for `path` (control),
     `path.publish`, `path.subscribe` and `path.ingest`.
 
     Raises:

@@ -1,12 +1,12 @@
-"""One broker, as a node sees it: a publishing and a subscribing half, and whether both can be relied on.
+"""The link of a node to one broker: a publisher and a subscriber, and whether both are usable.
 
-State      meaning                                                           leaves when
-connecting one of the halves has no connection                               both have one
-syncing    both are connected; the broker is applying the subscriptions      it acknowledges, or a half is lost
-ready      published messages arrive and all subscriptions are applied       a half is lost
+State       meaning                                                            leaves when
+connecting  the publisher or the subscriber is not connected                   both are connected
+syncing     both are connected; the broker is applying the subscriptions       it acknowledges, or either is lost
+ready       published messages arrive and all subscriptions are applied        either is lost
 
-A broker that does not acknowledge within a second is asked again (its answer can fall victim to a full queue);
-after `silent_after_s` its connection is taken for dead and made anew.
+A broker that does not acknowledge within a second is asked again (a full queue may have dropped its response).
+After `silent_after_s` without an acknowledgement, the link reconnects.
 """
 
 import asyncio
@@ -17,18 +17,19 @@ from functools import partial
 from typing import Protocol
 
 from zmqio.zeromq.connection import ZmtpConnectionEvents
-from zmqio.zeromq.context import SyncContext
 from zmqio.zeromq.endpoints import endpoints_of
 from zmqio.zeromq.final_flush import FinalFlush
 from zmqio.zeromq.link_log import LinkLog
 from zmqio.zeromq.publisher import Publisher
+from zmqio.zeromq.resolver import HostResolver
 from zmqio.zeromq.subscribe_barrier import SubscribeBarrier, SyncQueue, make_sync_topic, parse_acknowledgement
 from zmqio.zeromq.subscriber import Subscriber
-from zmqio.zeromq.version_check import VersionCheck, say_hello
+from zmqio.zeromq.version_check import VersionCheck
 
 __all__ = ["BrokerLink", "LinkEvents", "LinkOptions", "LinkState"]
 
 ASK_AGAIN_S = 1.0
+NOT_ACKNOWLEDGED = "connected, but the broker has not acknowledged the subscriptions"
 
 
 class LinkState(enum.Enum):
@@ -43,16 +44,16 @@ class LinkEvents(Protocol):
     """What a link reports to the bus."""
 
     def link_message(self, link: int, topic: bytes, body: bytes) -> None:
-        """A message came; must not raise."""
+        """A message was received; must not raise."""
 
-    def link_rubbish(self, link: int, reason: str) -> None:
-        """Something came that is no message; it was dropped."""
+    def link_malformed(self, link: int, reason: str) -> None:
+        """A malformed message was received and dropped."""
 
-    def link_behind(self, link: int) -> None:
-        """The broker may drop messages to this node from now on: they are not read in time."""
+    def link_overrun(self, link: int) -> None:
+        """Messages are not being read in time: the broker may drop some from now on."""
 
     def link_lost(self, link: int) -> None:
-        """The link was ready and is not any more."""
+        """The link was ready and no longer is."""
 
     def link_ready(self, link: int) -> None:
         """The link has become ready."""
@@ -60,11 +61,11 @@ class LinkEvents(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LinkOptions:
-    """What the links of one bus share.
+    """Options common to all links of a bus.
 
     Attributes:
-        publish_queue_messages: most messages that wait for the broker.
-        silent_after_s: seconds without the acknowledgement that was asked for, until the connection is made anew.
+        publish_queue_messages: most messages queued for the broker.
+        silent_after_s: seconds to wait for a requested acknowledgement before reconnecting.
     """
 
     publish_queue_messages: int
@@ -72,163 +73,161 @@ class LinkOptions:
 
 
 class BrokerLink:
-    """A connection to one broker. Belongs to the running event loop.
+    """Connects a node to one broker. Belongs to the running event loop.
 
     Args:
-        index: names this link to the adapter.
+        index: identifies this link in calls of `events`.
         address: base address of the broker.
-        context: where the socket is made that asks for the broker's version.
-        options: what all links share.
-        events: who hears of it; called on the event loop, never inside a call to this link.
+        options: common to all links of the bus.
+        events: called on the event loop, never inside a call to this link.
     """
 
-    def __init__(
-        self, index: int, address: str, context: SyncContext, options: LinkOptions, events: LinkEvents
-    ) -> None:
+    def __init__(self, index: int, address: str, options: LinkOptions, events: LinkEvents) -> None:
         self.index = index
         self.state = LinkState.CONNECTING
         self._loop = asyncio.get_running_loop()
         self._options = options
         self._events = events
         self._syncs = SyncQueue(index)
-        self._hello: VersionCheck | None = None
-        self._asking: asyncio.TimerHandle | None = None
-        self._asked_at_s = 0.0
-        self._log = LinkLog(self._loop, index, address, lambda: self.trouble)
-        self._context = context
-        endpoints = self._endpoints = endpoints_of(address)
+        self._version_check: VersionCheck | None = None
+        self._sync_timer: asyncio.TimerHandle | None = None
+        self._syncing_since_s = 0.0
+        self._log = LinkLog(self._loop, index, address, lambda: self.problem)
+        self._endpoints = endpoints_of(address)
+        self._resolver = HostResolver(self._endpoints.host)
         self.publisher = Publisher(
             self._loop,
-            endpoints.publish,
+            self._endpoints.publish,
+            self._resolver,
             options.publish_queue_messages,
-            ZmtpConnectionEvents(self._half_is_up, self._lost, self._log.refused),
+            ZmtpConnectionEvents(self._connected, self._lost, self._log.refused),
         )
         self._subscriber = Subscriber(
             self._loop,
-            endpoints.subscribe,
+            self._endpoints.subscribe,
+            self._resolver,
             on_message=partial(events.link_message, index),
             on_sync=self._acknowledged,
-            on_rubbish=partial(events.link_rubbish, index),
-            on_behind=partial(events.link_behind, index),
-            connection=ZmtpConnectionEvents(self._half_is_up, self._subscriber_is_down, self._log.refused),
+            on_malformed=partial(events.link_malformed, index),
+            on_overrun=partial(events.link_overrun, index),
+            connection=ZmtpConnectionEvents(self._connected, self._subscriber_lost, self._log.refused),
         )
 
     @property
     def is_connected(self) -> bool:
-        """Whether there is a broker that can acknowledge."""
+        """Whether the broker can acknowledge subscriptions."""
         return self.state is not LinkState.CONNECTING
 
     @property
-    def is_asking(self) -> bool:
-        """Whether something was subscribed to that no acknowledgement asked for yet would cover."""
-        return self._syncs.waits
+    def has_unrequested_syncs(self) -> bool:
+        """Whether a barrier was added that no acknowledgement requested so far will cover."""
+        return self._syncs.has_waiting
+
+    @property
+    def problem(self) -> str:
+        """Why the link is not ready; empty while it is."""
+        if self.state is LinkState.SYNCING:
+            return NOT_ACKNOWLEDGED
+        problems = dict.fromkeys((self.publisher.problem, self._subscriber.problem))
+        return "; ".join(filter(None, problems))
 
     def subscribe(self, topics: Iterable[bytes]) -> None:
-        """Subscribe now, and after each reconnect."""
+        """Subscribe now, and after each reconnection."""
         for topic in topics:
             self._subscriber.subscribe(topic)
 
     def unsubscribe(self, topics: Iterable[bytes]) -> None:
-        """Take subscriptions back."""
+        """Revoke subscriptions."""
         for topic in topics:
             self._subscriber.unsubscribe(topic)
 
     def sync(self, barrier: SubscribeBarrier) -> None:
-        """Let `barrier` hear when the broker has applied everything subscribed up to now, or is lost."""
+        """Notify `barrier` when the broker has applied all subscriptions made so far, or is lost."""
         self._syncs.add(barrier)
         if self.is_connected:
-            self._ask_if_due()
+            self._request_sync_if_due()
         else:
             self._syncs.lost()
 
     def close(self) -> FinalFlush | None:
-        """Stop, and hand out what was not sent yet, if there is a connection for it."""
+        """Close, and return what has not been sent yet; None if the publisher is not connected."""
         self.state = LinkState.CONNECTING
         self._subscriber.close()
-        self._stop_asking()
-        self._stop_hello()
+        self._stop_requests()
         self._log.close()
         self._syncs.lost()
-        return self.publisher.leave()
+        return self.publisher.detach()
 
-    def _half_is_up(self) -> None:
+    def _connected(self) -> None:
         if self.state is LinkState.CONNECTING and self.publisher.is_up and self._subscriber.is_up:
             self.state = LinkState.SYNCING
-            self._begin_asking()
-            self._hello = say_hello(self._loop, self._context, self._endpoints.control)
+            self._start_sync()
+            self._version_check = VersionCheck(self._loop, self._endpoints.control, self._resolver)
 
-    @property
-    def trouble(self) -> str:
-        """Why it is not ready; empty while it is."""
-        if self.state is LinkState.SYNCING:
-            return "it is connected and acknowledges no subscription"
-        known = dict.fromkeys((self.publisher.trouble, self._subscriber.trouble))
-        return "; ".join(filter(None, known))
-
-    def _subscriber_is_down(self, reason: str) -> None:
+    def _subscriber_lost(self, reason: str) -> None:
         if self.publisher.is_up:
-            self.publisher.reset()
+            self.publisher.restart()
         self._lost(reason)
 
     def _lost(self, reason: str) -> None:
-        was, self.state = self.state, LinkState.CONNECTING
-        self._stop_asking()
-        self._stop_hello()
+        previous, self.state = self.state, LinkState.CONNECTING
+        self._stop_requests()
         self._syncs.lost()
-        if was is LinkState.READY:
+        if previous is LinkState.READY:
             self._log.lost(reason)
             self._events.link_lost(self.index)
 
-    def _ask_if_due(self) -> None:
-        if self._syncs.wants_to_ask:
-            self._begin_asking()
+    def _request_sync_if_due(self) -> None:
+        if self._syncs.is_due:
+            self._start_sync()
 
-    def _begin_asking(self) -> None:
-        self._asked_at_s = self._loop.time()
-        self._ask()
+    def _start_sync(self) -> None:
+        self._syncing_since_s = self._loop.time()
+        self._request_sync()
 
-    def _ask(self) -> None:
+    def _request_sync(self) -> None:
         topic = make_sync_topic()
-        self._syncs.asked(topic)
+        self._syncs.requested(topic)
         self._subscriber.subscribe(topic)
-        self._asking = self._loop.call_later(ASK_AGAIN_S, self._unanswered, topic)
+        self._sync_timer = self._loop.call_later(ASK_AGAIN_S, self._sync_unanswered)
 
-    def _stop_asking(self) -> None:
-        if self._asking is None:
+    def _stop_requests(self) -> None:
+        self._stop_sync()
+        if self._version_check is not None:
+            self._version_check.close()
+            self._version_check = None
+
+    def _stop_sync(self) -> None:
+        if self._sync_timer is None:
             return
-        self._asking.cancel()
-        self._asking = None
+        self._sync_timer.cancel()
+        self._sync_timer = None
         if self._syncs.topic is not None:
             self._subscriber.unsubscribe(self._syncs.topic)
 
-    def _stop_hello(self) -> None:
-        if self._hello is not None:
-            self._hello.close()
-            self._hello = None
-
-    def _unanswered(self, topic: bytes) -> None:
-        self._stop_asking()
-        silent_s = self._loop.time() - self._asked_at_s
+    def _sync_unanswered(self) -> None:
+        self._stop_sync()
+        silent_s = self._loop.time() - self._syncing_since_s
         if silent_s < self._options.silent_after_s:
-            self._ask()
+            self._request_sync()
             return
-        self._log.silent(silent_s)
-        self._subscriber.reconnect()
-        self._subscriber_is_down("it acknowledges no subscription")
+        self._log.timed_out(silent_s)
+        self._subscriber.restart()
+        self._subscriber_lost(f"the broker has not acknowledged the subscriptions for {silent_s:.1f} s")
 
     def _acknowledged(self, frame: bytes) -> None:
         parsed = parse_acknowledgement(frame)
         if parsed is None:
-            self._events.link_rubbish(self.index, "a malformed acknowledgement")
+            self._events.link_malformed(self.index, "malformed acknowledgement")
             return
         topic, epoch = parsed
         if topic != self._syncs.topic:
             return
-        self._stop_asking()
+        self._stop_sync()
         self._syncs.acknowledged(topic)
         self._log.epoch(epoch)
         if self.state is LinkState.SYNCING:
             self.state = LinkState.READY
             self._log.ready()
             self._events.link_ready(self.index)
-        self._ask_if_due()
+        self._request_sync_if_due()

@@ -1,4 +1,4 @@
-"""What an operator reads of one link: said once when it changes, and once a minute while it is down."""
+"""The log of one link to a broker: each change of state once, and a reminder every minute while it is down."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,77 +13,78 @@ log = structlog.get_logger(__name__)
 
 FIRST_REMINDER_S = 5.0
 REMINDER_S = 60.0
-REFUSALS_TO_TELL = 5
+REFUSALS_BEFORE_LOGGING = 5
+"""A stopping broker may refuse a few handshakes, too; fewer than this many in a row are not logged."""
 
 
 class LinkLog:
-    """Writes the log of one link.
+    """Logs the state of one link.
 
     Args:
-        loop: tells the time and reminds.
+        loop: provides the time and the timer of the reminders.
         link: index of the link.
         address: base address of the broker.
-        trouble: tells why the link is not ready.
+        problem: returns why the link is not ready.
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, link: int, address: str, trouble: Callable[[], str]
+        self, loop: asyncio.AbstractEventLoop, link: int, address: str, problem: Callable[[], str]
     ) -> None:
         self._loop = loop
-        self._trouble = trouble
+        self._problem = problem
         self._facts = {"link": link, "address": address}
         self._since_s = loop.time()
         self._was_ready = False
         self._epoch: bytes | None = None
-        self._refusals = LogLimit()
-        self._refused_in_a_row = 0
-        log.info("bus_connecting", **self._facts)
+        self._refusal_limit = LogLimit()
+        self._refusals_in_a_row = 0
+        log.info("broker_connecting", **self._facts)
         self._reminder = loop.call_later(FIRST_REMINDER_S, self._remind)
 
     def ready(self) -> None:
-        """The broker is there and has applied the subscriptions.
+        """Log that the broker is connected and has applied the subscriptions.
 
-        Its return is as loud as its loss: who is woken by the one wants to see the other.
+        A reconnection is logged at the level of the loss (warning), so that one filter shows both.
         """
         self._reminder.cancel()
-        self._refused_in_a_row = 0
+        self._refusals_in_a_row = 0
         if self._was_ready:
-            log.warning("bus_back", away_s=self._elapsed_s(), **self._facts)
+            log.warning("broker_reconnected", away_s=self._elapsed_s(), **self._facts)
         else:
-            log.info("bus_connected", waited_s=self._elapsed_s(), **self._facts)
+            log.info("broker_connected", waited_s=self._elapsed_s(), **self._facts)
         self._was_ready = True
         self._since_s = self._loop.time()
 
     def lost(self, reason: str) -> None:
-        """The broker was there and is gone."""
-        log.warning("bus_lost", reason=reason, up_s=self._elapsed_s(), **self._facts)
+        """Log that a ready link was lost."""
+        log.warning("broker_lost", reason=reason, up_s=self._elapsed_s(), **self._facts)
         self._since_s = self._loop.time()
         self._reminder = self._loop.call_later(REMINDER_S, self._remind)
 
-    def silent(self, silent_s: float) -> None:
-        """The broker is connected and does not acknowledge; the connection is made anew."""
-        log.warning("bus_silent", silent_s=round(silent_s, 3), **self._facts)
+    def timed_out(self, silent_s: float) -> None:
+        """Log that a connected broker acknowledged nothing for `silent_s`, so that the link reconnects."""
+        log.warning("broker_timed_out", silent_s=round(silent_s, 3), **self._facts)
 
     def epoch(self, epoch: bytes) -> None:
-        """The broker named its epoch: it is another run of the broker than before, or the same."""
+        """Log a restart of the broker: its epoch (8 random bytes a run) differs from the last one."""
         if self._epoch is not None and epoch != self._epoch:
-            log.info("bus_broker_restarted", epoch=epoch.hex(), previous=self._epoch.hex(), **self._facts)
+            log.info("broker_restarted", epoch=epoch.hex(), previous=self._epoch.hex(), **self._facts)
         self._epoch = epoch
 
     def refused(self, reason: str) -> None:
-        """Something answers at the address and no handshake comes of it; a stopping broker may do so, too."""
-        self._refused_in_a_row += 1
-        if self._refused_in_a_row < REFUSALS_TO_TELL:
+        """Log, at most once a minute, that the peer at the address repeatedly completes no handshake."""
+        self._refusals_in_a_row += 1
+        if self._refusals_in_a_row < REFUSALS_BEFORE_LOGGING:
             return
-        if times := self._refusals.record(self._loop.time()):
-            log.warning("bus_not_a_broker", reason=reason, times=times, **self._facts)
+        if times := self._refusal_limit.record(self._loop.time()):
+            log.warning("broker_handshake_failed", reason=reason, times=times, **self._facts)
 
     def close(self) -> None:
-        """Say no more."""
+        """Stop the reminders."""
         self._reminder.cancel()
 
     def _remind(self) -> None:
-        log.warning("bus_unreachable", reason=self._trouble(), waited_s=self._elapsed_s(), **self._facts)
+        log.warning("broker_unreachable", reason=self._problem(), waited_s=self._elapsed_s(), **self._facts)
         self._reminder = self._loop.call_later(REMINDER_S, self._remind)
 
     def _elapsed_s(self) -> float:

@@ -1,14 +1,14 @@
-"""The publishing half of a link: a PUB end, connected to a broker's XSUB.
+"""The publisher of a link: a PUB end, connected to a broker's XSUB.
 
-It is up when it has heard the broker's subscription to everything: before that the broker may not be ready for
-what it is given. The subscriptions of all nodes that it hears after that are thrown away, four times a second
-instead of waking the process for each.
+It is up once it has received the broker's subscription to everything; until then the broker may not be ready to
+accept messages. Later subscriptions, which libzmq forwards from all nodes, are read and discarded four times a
+second, so that they do not wake the process one by one.
 
-The first message of a turn of the event loop is sent at once, those behind it in one piece at the next turn.
+The first message of an event loop turn is sent at once. Messages after it are sent together in the next turn.
 
-Queue and policy: at most `queue_messages` wait for the broker, besides one piece of `PIECE_BYTES` that its socket
-has not taken yet; a full queue is an error that the caller is told. While the connection is down nothing waits: it
-is dropped with what is in it; the replay of the adapter brings what was missed, so nothing stale is ever flushed.
+Queue and policy: at most `queue_messages` wait for the broker, besides `BATCH_BYTES` that the kernel has not
+accepted yet; beyond that, `send` returns False. Nothing is queued while disconnected, and a lost connection takes
+its queue with it: nodes recover missed messages by replay, so nothing stale is ever sent.
 """
 
 import asyncio
@@ -17,121 +17,134 @@ from collections.abc import Sequence
 from zmqio.protocol.zmtp import Message, SocketType, frame
 from zmqio.zeromq.connection import ZmtpConnection, ZmtpConnectionEvents
 from zmqio.zeromq.final_flush import FinalFlush
+from zmqio.zeromq.resolver import HostResolver
 
 __all__ = ["Publisher"]
 
-# A subscription to nothing is one to everything.
+# The empty topic matches everything.
 SUBSCRIBED_TO_ALL = b"\x01"
 DISCARD_INTERVAL_S = 0.25
-PIECE_BYTES = 1 << 16
+BATCH_BYTES = 1 << 16
+NOT_SUBSCRIBED = "connected, but the broker does not accept messages yet"
 
 
 class Publisher:
-    """Publishes to one broker. Belongs to the event loop on which it was made.
+    """Publishes to one broker. Belongs to the running event loop.
 
     Args:
         loop: the running event loop.
         endpoint: the broker's publish endpoint.
-        queue_messages: most messages that wait for the broker.
-        connection: called when it is up (the broker takes everything that is published here), down (a new one is
-            being tried already) or refused.
+        resolver: resolves the endpoint's host.
+        queue_messages: most messages queued for the broker.
+        connection: called when it is up (the broker accepts everything published here), down (reconnecting has
+            already begun) or refused.
+
+    Attributes:
+        is_up: whether the broker accepts messages.
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, endpoint: str, queue_messages: int, connection: ZmtpConnectionEvents
+        self,
+        loop: asyncio.AbstractEventLoop,
+        endpoint: str,
+        resolver: HostResolver,
+        queue_messages: int,
+        connection: ZmtpConnectionEvents,
     ) -> None:
         self._loop = loop
         self._queue_messages = queue_messages
         self._events = connection
         self.is_up = False
-        self._gathered: list[bytes] = []
-        self._gathered_bytes = 0
-        self._is_gathering = False
-        self._listening: asyncio.TimerHandle | None = None
-        # A handshake is not enough here: `_heard` tells when the connection is up.
+        self._queue: list[bytes] = []
+        self._queue_bytes = 0
+        self._is_queueing = False
+        self._resume_timer: asyncio.TimerHandle | None = None
+        # A handshake is not enough here: `_received` decides when the publisher is up.
         events = ZmtpConnectionEvents(lambda: None, self._disconnected, connection.refused)
-        self._connection = ZmtpConnection(loop, endpoint, SocketType.PUB, events, self._heard, self._send_gathered)
+        self._connection = ZmtpConnection(
+            loop, endpoint, resolver, SocketType.PUB, events, self._received, self._send_queue
+        )
 
     @property
-    def trouble(self) -> str:
+    def problem(self) -> str:
         """Why it is not up; empty while it is."""
-        return "" if self.is_up else self._connection.trouble or "it is connected and takes no messages yet"
+        return "" if self.is_up else self._connection.problem or NOT_SUBSCRIBED
 
     @property
     def is_lost(self) -> bool:
-        """Whether the connection is gone, and nobody has acted on it yet."""
+        """Whether the connection has failed and `down` has not been called yet."""
         return self._connection.is_lost
 
     def send(self, message: bytes) -> bool:
-        """Send or queue one message; False when the queue is full, or the connection is gone.
+        """Send or queue one message; return False if the queue is full or the connection is lost.
 
-        Once the loop is closed it waits for whoever sends what `leave` hands out.
+        After the loop is closed, messages are only queued; `detach` returns them.
         """
         if not self.is_up or self._connection.is_lost:
             return False
-        if self._is_gathering or self._loop.is_closed():
-            return self._gather(frame(message))
-        self._is_gathering = True
+        if self._is_queueing or self._loop.is_closed():
+            return self._enqueue(frame(message))
+        self._is_queueing = True
         self._connection.send(frame(message))
-        self._loop.call_soon(self._send_gathered)
+        self._loop.call_soon(self._send_queue)
         return not self._connection.is_lost
 
-    def reset(self) -> None:
-        """Drop the connection and what waits for it, and connect anew."""
-        self._settle()
+    def restart(self) -> None:
+        """Drop the connection and the queue, and reconnect."""
+        self._reset()
         self._connection.restart()
 
-    def leave(self) -> FinalFlush | None:
-        """Stop, and hand out what was not sent yet, if there is a connection for it."""
-        gathered = b"".join(self._gathered)
-        self._settle()
-        return self._connection.leave(gathered)
+    def detach(self) -> FinalFlush | None:
+        """Close, and return what has not been sent yet; None if not connected."""
+        queued = b"".join(self._queue)
+        self._reset()
+        return self._connection.detach(queued)
 
-    def _settle(self) -> None:
+    def _reset(self) -> None:
         self.is_up = False
-        self._gathered, self._gathered_bytes = [], 0
-        self._is_gathering = False
-        if self._listening is not None:
-            self._listening.cancel()
-            self._listening = None
+        self._queue, self._queue_bytes = [], 0
+        self._is_queueing = False
+        if self._resume_timer is not None:
+            self._resume_timer.cancel()
+            self._resume_timer = None
 
-    def _gather(self, framed: bytes) -> bool:
-        if len(self._gathered) >= self._queue_messages:
+    def _enqueue(self, framed: bytes) -> bool:
+        if len(self._queue) >= self._queue_messages:
             return False
-        self._gathered.append(framed)
-        self._gathered_bytes += len(framed)
-        if self._gathered_bytes >= PIECE_BYTES and not (self._connection.is_full or self._loop.is_closed()):
-            self._send_piece()
+        self._queue.append(framed)
+        self._queue_bytes += len(framed)
+        if self._queue_bytes >= BATCH_BYTES and not (self._connection.is_full or self._loop.is_closed()):
+            self._send_batch()
         return True
 
-    def _send_gathered(self) -> None:
-        """Send what waits, as far as the broker takes it; the rest follows when it has."""
-        while self._gathered and not self._connection.is_full:
-            self._send_piece()
+    def _send_queue(self) -> None:
+        """Send the queue until the kernel is full; continues when the connection has drained."""
+        while self._queue and not self._connection.is_full:
+            self._send_batch()
         if not self._connection.is_full:
-            self._is_gathering = False
+            self._is_queueing = False
 
-    def _send_piece(self) -> None:
+    def _send_batch(self) -> None:
         size = count = 0
-        for each in self._gathered:
-            size += len(each)
+        for framed in self._queue:
+            size += len(framed)
             count += 1
-            if size >= PIECE_BYTES:
+            if size >= BATCH_BYTES:
                 break
-        piece = b"".join(self._gathered[:count])
-        del self._gathered[:count]
-        self._gathered_bytes -= size
-        self._connection.send(piece)
+        batch = b"".join(self._queue[:count])
+        del self._queue[:count]
+        self._queue_bytes -= size
+        self._connection.send(batch)
 
-    def _heard(self, messages: Sequence[Message], lags: bool) -> None:
-        # Subscriptions of a connection that was lost meanwhile say nothing of the next one.
+    def _received(self, messages: Sequence[Message], is_lagging: bool) -> None:
+        # A backlog of a lost connection may be delivered while the next one is not up yet: it proves nothing.
         if not self.is_up and self._connection.is_up and SUBSCRIBED_TO_ALL in messages:
             self.is_up = True
             self._events.up()
-        if self.is_up and not lags:
+        if self.is_up and not is_lagging:
             self._connection.pause_reading()
-            self._listening = self._loop.call_later(DISCARD_INTERVAL_S, self._connection.resume_reading)
+            self._resume_timer = self._loop.call_later(DISCARD_INTERVAL_S, self._connection.resume_reading)
 
     def _disconnected(self, reason: str) -> None:
-        self._settle()
+        self._reset()
         self._events.down(reason)

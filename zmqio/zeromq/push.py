@@ -1,10 +1,12 @@
-"""PUSH sockets to the ingest of one or more brokers, for senders that are not nodes.
+"""Pushes messages to the ingest endpoint of one or more brokers, for publishers that are not nodes.
 
-With ZeroMQ's defaults a PUSH without a broker takes the message and loses it when the process ends. Here
-(IMMEDIATE) only a connected broker takes one, and when none does in time the sender gets an error.
+By default, a PUSH socket without a broker accepts messages and loses them when the process ends. Here (with
+ZeroMQ's IMMEDIATE option) only a connected broker accepts a message, and if none does in time, the publisher gets
+an error.
 
-Queue and policy: at most `queue_messages` wait for each broker; what a full queue does not take in time is an
-error. What was taken and not yet sent when a broker dies is lost without a word (at most once).
+Queue and policy: at most `queue_messages` wait for each broker; a message that a full queue does not accept in
+time is an error. Messages that were accepted but not yet sent when a broker dies are lost without notice (at most
+once).
 """
 
 import asyncio
@@ -22,12 +24,12 @@ from zmqio.zeromq.push_sockets import PushSockets
 
 __all__ = ["AsyncPush", "Push"]
 
-# A connection that comes up tells a socket's FD, but so do other things: look again after this long at the latest.
-LOOK_AGAIN_S = 0.1
+# A new connection makes a socket's file descriptor readable, but so do other events: check at least this often.
+CHECK_INTERVAL_S = 0.1
 
 
-class _PushProcess:
-    """What a `Push` has in one process: a forked child has its own, so it meets no lock held by its parent."""
+class _PushOfProcess:
+    """What belongs to one process of a `Push`. A forked child has its own, so never its parent's locks."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -35,16 +37,16 @@ class _PushProcess:
 
 
 class Push:
-    """Sends from any thread, without an event loop; may be used on both sides of a fork.
+    """Pushes messages from any thread, without an event loop; usable on both sides of a fork.
 
     Args:
-        addresses: base address of each broker; each gets every message while it is connected.
-        send_timeout_s: seconds that a message waits for a broker that takes it.
-        linger_s: seconds that `close`, and the end of the interpreter, wait for what is queued.
-        queue_messages: most messages that wait for each broker.
+        addresses: base address of each broker. Every message is sent to each broker that is connected.
+        send_timeout_s: seconds to wait for a broker that accepts a message.
+        linger_s: seconds that `close`, and the end of the interpreter, wait for queued messages to be sent.
+        queue_messages: most messages queued for each broker.
 
     Raises:
-        ConfigError: no address, or one that cannot be.
+        ConfigError: there is no address, or one is invalid.
     """
 
     def __init__(
@@ -61,16 +63,16 @@ class Push:
         self._linger_s = linger_s
         self._queue_messages = queue_messages
         self._context = ProcessContext()
-        self._by_pid: dict[int, _PushProcess] = {}
+        self._by_pid: dict[int, _PushOfProcess] = {}
         _open_pushes.add(self)
 
     def send(self, frame: bytes) -> None:
-        """Queue one message on every broker that is connected; waits for the first if none is.
+        """Queue one message for every connected broker; if none is connected, wait for the first.
 
         Raises:
-            BusUnavailableError: no broker took it within `send_timeout_s`; it was not sent.
+            BusUnavailableError: no broker accepted it within `send_timeout_s`; it was not sent.
         """
-        here = self._here()
+        here = self._of_this_process()
         with here.lock:
             if here.sockets is None:
                 here.sockets = PushSockets(self._context.get(), self._addresses, self._queue_messages)
@@ -79,27 +81,27 @@ class Push:
                 left_s = deadline_s - time.monotonic()
                 if left_s <= 0:
                     raise _unavailable(self._addresses, self._send_timeout_s)
-                here.sockets.wait(min(left_s, LOOK_AGAIN_S))
+                here.sockets.wait(min(left_s, CHECK_INTERVAL_S))
 
     def close(self) -> None:
-        """Wait until what is queued has left, `linger_s` at most. A later `send` opens it again."""
-        here = self._here()
+        """Wait until queued messages are sent, at most `linger_s`. A later `send` connects again."""
+        here = self._of_this_process()
         with here.lock:
             if here.sockets is not None:
                 here.sockets.close(self._linger_s)
                 here.sockets = None
                 self._context.term()
 
-    def _here(self) -> _PushProcess:
+    def _of_this_process(self) -> _PushOfProcess:
         pid = os.getpid()
-        return self._by_pid.get(pid) or self._by_pid.setdefault(pid, _PushProcess())
+        return self._by_pid.get(pid) or self._by_pid.setdefault(pid, _PushOfProcess())
 
 
 class AsyncPush:
-    """Sends from one event loop at a time without blocking it. Not thread-safe; for a fork, make it in the child.
+    """Pushes messages from an event loop without blocking it. Not thread-safe; a forked child needs another.
 
     Args:
-        addresses, send_timeout_s, linger_s, queue_messages: as of `Push`.
+        addresses, send_timeout_s, linger_s, queue_messages: as for `Push`.
     """
 
     def __init__(
@@ -117,52 +119,52 @@ class AsyncPush:
         self._queue_messages = queue_messages
         self._context = ProcessContext()
         self._sockets: PushSockets | None = None
-        self._turn = asyncio.Lock()
+        self._send_lock = asyncio.Lock()
 
     async def send(self, frame: bytes) -> None:
-        """Queue one message on every broker that is connected; waits for the first if none is.
+        """Queue one message for every connected broker; if none is connected, wait for the first.
 
-        Messages leave in the order of the calls.
+        Messages are sent in the order of the calls.
 
         Raises:
-            BusUnavailableError: no broker took it within `send_timeout_s`; it was not sent.
+            BusUnavailableError: no broker accepted it within `send_timeout_s`; it was not sent.
         """
         try:
-            async with asyncio.timeout(self._send_timeout_s), self._turn:
+            async with asyncio.timeout(self._send_timeout_s), self._send_lock:
                 if self._sockets is None:
                     self._sockets = PushSockets(self._context.get(), self._addresses, self._queue_messages)
                 while not self._sockets.offer(frame):
-                    await _something_happens(self._sockets.fds)
+                    await _wait_for_change(self._sockets.fds)
         except TimeoutError:
             raise _unavailable(self._addresses, self._send_timeout_s) from None
 
     async def close(self) -> None:
-        """Wait until what is queued has left, `linger_s` at most. A later `send` opens it again."""
-        async with self._turn:
+        """Wait until queued messages are sent, at most `linger_s`. A later `send` connects again."""
+        async with self._send_lock:
             if self._sockets is not None:
                 self._sockets.close(self._linger_s)
                 self._sockets = None
                 await asyncio.to_thread(self._context.term)
 
     def close_sync(self) -> None:
-        """Do what `close` does, without an event loop: when nobody called it. Does nothing in a forked child."""
-        if self._sockets is not None and self._context.is_here():
+        """Do what `close` does without an event loop, if nobody has called it. Does nothing in a forked child."""
+        if self._sockets is not None and self._context.exists_here():
             self._sockets.close(self._linger_s)
             self._sockets = None
             self._context.term()
 
 
-async def _something_happens(fds: Sequence[int]) -> None:
-    """Wait until one of `fds` tells of a change."""
+async def _wait_for_change(fds: Sequence[int]) -> None:
+    """Wait until one of `fds` becomes readable, at most `CHECK_INTERVAL_S`."""
     loop = asyncio.get_running_loop()
     changed = asyncio.Event()
     for fd in fds:
         loop.add_reader(fd, changed.set)
-    again = loop.call_later(LOOK_AGAIN_S, changed.set)
+    timer = loop.call_later(CHECK_INTERVAL_S, changed.set)
     try:
         await changed.wait()
     finally:
-        again.cancel()
+        timer.cancel()
         for fd in fds:
             loop.remove_reader(fd)
 
@@ -176,8 +178,8 @@ def _check(addresses: Sequence[str]) -> None:
 
 def _unavailable(addresses: Sequence[str], waited_s: float) -> BusUnavailableError:
     return BusUnavailableError(
-        f"no broker took the message in {waited_s:g} s; tried: {', '.join(addresses)} "
-        "(is it running, and is its ingest reachable from here?)"
+        f"no broker accepted the message within {waited_s:g} s; tried {', '.join(addresses)}. Check that the "
+        "broker is running and that its ingest endpoint (base port + 3) is reachable from here"
     )
 
 
@@ -186,6 +188,6 @@ _open_pushes: weakref.WeakSet[Push] = weakref.WeakSet()
 
 @atexit.register
 def _close_all() -> None:
-    """A script that sends and ends must not take its messages with it."""
+    """Send queued messages before the interpreter ends."""
     for push in tuple(_open_pushes):
         push.close()

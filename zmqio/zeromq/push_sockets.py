@@ -1,4 +1,4 @@
-"""The sockets under a push: one PUSH for each broker, each taking a message only while it is connected."""
+"""The PUSH sockets of a `Push`: one for each broker, each accepting a message only while it is connected."""
 
 import contextlib
 import itertools
@@ -8,9 +8,10 @@ from collections.abc import Sequence
 
 import zmq
 
+from zmqio.zeromq.connection import REFUSED_RETRY_S
 from zmqio.zeromq.context import SyncContext, SyncSocket
 from zmqio.zeromq.endpoints import endpoints_of
-from zmqio.zeromq.socket_options import REFUSED_RETRY_S, fd_of, is_writable, set_link_options
+from zmqio.zeromq.socket_options import fd_of, is_writable, set_connect_options
 
 __all__ = ["PushSockets"]
 
@@ -23,49 +24,51 @@ _numbers = itertools.count()
 
 
 class PushSockets:
-    """One PUSH for each broker. Not thread-safe; nothing here waits but `wait`.
+    """One PUSH socket for each broker. Not thread-safe. Only `wait` blocks.
 
     Args:
-        context: where sockets are made.
+        context: creates the sockets.
         addresses: base address of each broker.
-        queue_messages: most messages that wait for each broker.
+        queue_messages: most messages queued for each broker.
     """
 
     def __init__(self, context: SyncContext, addresses: Sequence[str], queue_messages: int) -> None:
-        self._lanes = [_Lane(context, endpoints_of(address).ingest, queue_messages) for address in addresses]
+        self._sockets = [
+            _MonitoredPush(context, endpoints_of(address).ingest, queue_messages) for address in addresses
+        ]
 
     @property
     def fds(self) -> list[int]:
-        """File descriptors that tell of changes, and of changes only."""
-        return [fd_of(lane.socket) for lane in self._lanes]
+        """File descriptors that become readable when a socket's state has changed, and only then."""
+        return [fd_of(each.socket) for each in self._sockets]
 
     def offer(self, frame: bytes) -> bool:
-        """Give `frame` to every broker that takes it now; whether one did."""
-        # No `any`: it would stop at the first that takes it.
-        return sum(lane.offer(frame) for lane in self._lanes) > 0
+        """Send `frame` to every broker that accepts it now; return whether at least one did."""
+        # Not `any`, which would stop at the first broker that accepts it.
+        return sum(each.offer(frame) for each in self._sockets) > 0
 
     def wait(self, timeout_s: float) -> None:
-        """Wait until a broker may take something, or `timeout_s` is over."""
+        """Wait until a broker may accept a message, for at most `timeout_s` seconds."""
         poller = zmq.Poller()
-        for lane in self._lanes:
-            poller.register(lane.socket, zmq.POLLOUT)
+        for each in self._sockets:
+            poller.register(each.socket, zmq.POLLOUT)
         poller.poll(max(1, int(timeout_s * 1000)))
 
     def close(self, linger_s: float) -> None:
-        """Close; what is queued is still sent for `linger_s` seconds, in the background."""
-        for lane in self._lanes:
-            lane.close(linger_s)
+        """Close; libzmq sends queued messages in the background for at most `linger_s` seconds."""
+        for each in self._sockets:
+            each.close(linger_s)
 
 
-class _Lane:
-    """The PUSH to one broker, and the monitor that tells when libzmq has given up on it."""
+class _MonitoredPush:
+    """The PUSH socket to one broker, with the monitor that shows when libzmq has stopped reconnecting."""
 
     def __init__(self, context: SyncContext, endpoint: str, queue_messages: int) -> None:
         self._endpoint = endpoint
         self._is_up = False
         self._retry_at_s: float | None = None
         self.socket: SyncSocket = context.socket(zmq.PUSH)
-        set_link_options(self.socket, endpoint)
+        set_connect_options(self.socket, endpoint)
         self.socket.setsockopt(zmq.IMMEDIATE, 1)
         self.socket.setsockopt(zmq.SNDHWM, queue_messages)
         self.socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_IVL_MS)
@@ -73,18 +76,18 @@ class _Lane:
         address = f"inproc://zmqio-push-{next(_numbers)}"
         self.socket.monitor(address, UP | DOWN)
         self._monitor: SyncSocket = context.socket(zmq.PAIR)
-        # Read only when something is wrong; a full monitor would stop libzmq's own thread.
+        # Read only when a send fails, so unlimited: a full monitor would block libzmq's own thread.
         self._monitor.setsockopt(zmq.RCVHWM, 0)
         self._monitor.connect(address)
         self.socket.connect(endpoint)
 
     def offer(self, frame: bytes) -> bool:
-        # Looking first makes libzmq see what has happened; sending alone does so once a millisecond.
+        # Checking first makes libzmq process its events; sending alone does so only once a millisecond.
         if is_writable(self.socket):
             with contextlib.suppress(zmq.Again):
                 self.socket.send(frame, zmq.DONTWAIT)
                 return True
-        self._try_again_if_refused(time.monotonic())
+        self._reconnect_if_refused(time.monotonic())
         return False
 
     def close(self, linger_s: float) -> None:
@@ -92,8 +95,8 @@ class _Lane:
         self._monitor.close(linger=0)
         self.socket.close(linger=int(linger_s * 1000))
 
-    def _try_again_if_refused(self, now_s: float) -> None:
-        """Connect anew after a peer that is no broker: libzmq does not try such a one again."""
+    def _reconnect_if_refused(self, now_s: float) -> None:
+        """Reconnect after the peer turned out not to be a broker, which libzmq does not retry."""
         while self._monitor.poll(0):
             event = struct.unpack("=Hi", self._monitor.recv_multipart()[0])[0]
             if event == DOWN and not self._is_up:

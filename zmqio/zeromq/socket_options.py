@@ -1,35 +1,21 @@
-"""Options of the sockets of a node: those that every connection to a broker shares, and those that are read."""
+"""Options of libzmq sockets that connect to a broker, and the two options that are read."""
 
 import zmq
 
 from zmqio.zeromq.context import SyncSocket
+from zmqio.zeromq.dialer import KEEPALIVE_IDLE_S, KEEPALIVE_INTVL_S, KEEPALIVE_PROBES
 
-__all__ = [
-    "KEEPALIVE_IDLE_S",
-    "KEEPALIVE_INTVL_S",
-    "KEEPALIVE_PROBES",
-    "REFUSED_RETRY_S",
-    "fd_of",
-    "is_writable",
-    "set_link_options",
-]
+__all__ = ["fd_of", "is_writable", "set_connect_options"]
 
 RECONNECT_IVL_MS = 10
 RECONNECT_IVL_MAX_MS = 100
-# Any name: with a ZAP domain set, libzmq refuses peers that speak ZMTP 1.0 or 2.0 (before 2012). Without it, every
-# stranger is such a peer: an HTTP server's answer is cut into "messages". There is no ZAP handler.
+# Any name: with a ZAP domain set, libzmq refuses peers that speak ZMTP 1.0 or 2.0 (from before 2012). Without one,
+# libzmq takes any peer for such a peer and cuts, say, an HTTP response into "messages". There is no ZAP handler.
 ZAP_DOMAIN = b"zmqio"
-REFUSED_RETRY_S = 0.5
-"""Seconds until a stranger at the address is asked again: it does not go away in a moment, and libzmq does not ask
-again by itself."""
-# With these the kernel notices a machine that is gone after 10 s.
-KEEPALIVE_IDLE_S = 5
-KEEPALIVE_INTVL_S = 1
-KEEPALIVE_PROBES = 5
 
 
-def set_link_options(socket: SyncSocket, endpoint: str) -> None:
-    """Set how a socket reconnects, whom it refuses, and how the kernel notices a machine that is gone (10 s)."""
+def set_connect_options(socket: SyncSocket, endpoint: str) -> None:
+    """Set how a socket reconnects, whom it refuses, and when the kernel detects an unreachable peer (10 s)."""
     socket.setsockopt(zmq.LINGER, 0)
     socket.setsockopt(zmq.ZAP_DOMAIN, ZAP_DOMAIN)
     socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_IVL_MS)
@@ -44,14 +30,17 @@ def set_link_options(socket: SyncSocket, endpoint: str) -> None:
 
 
 def fd_of(socket: SyncSocket) -> int:
-    """The file descriptor that becomes readable when something about `socket` has changed (and only then)."""
+    """Return the file descriptor that becomes readable when the state of `socket` has changed, and only then."""
     fd = socket.getsockopt(zmq.FD)
     assert isinstance(fd, int)
     return fd
 
 
 def is_writable(socket: SyncSocket) -> bool:
-    """Whether `socket` takes a message now; makes libzmq look at its commands, so its FD may fall silent."""
+    """Return whether `socket` accepts a message now.
+
+    Makes libzmq process its events, so that its file descriptor may become silent.
+    """
     events = socket.getsockopt(zmq.EVENTS)
     assert isinstance(events, int)
     return bool(events & zmq.POLLOUT)

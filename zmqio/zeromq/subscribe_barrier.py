@@ -1,11 +1,13 @@
-"""The subscribe barrier: who has to acknowledge, and when a waiter may go on. It decides and does no I/O.
+"""The subscribe barrier: which brokers must acknowledge before a waiter may continue. Decides, and does no I/O.
 
-A node subscribes to what it needs and then to a topic of its own, `0xff "sync-" id`. The broker handles
-subscriptions in order, so when it answers (it publishes that topic followed by its 8-byte epoch), it has applied
-everything before. 0xff sorts last, so this also holds when libzmq sends all subscriptions again, in byte order.
+A node subscribes to the topics it needs, then to a sync topic of its own, `0xff "sync-" id`. The broker handles
+subscriptions in order and acknowledges a sync topic by publishing it with the broker's 8-byte epoch behind it. By
+then it has applied all earlier subscriptions. 0xff sorts last, so this also holds when all subscriptions are sent
+again, in byte order, after a reconnection.
 
 - `SubscribeBarrier`   the waiters of one turn of the event loop, over all links
-- `SyncQueue` the barriers of one link: at most one question is on its way, the next covers all that came meanwhile
+- `SyncQueue`          the barriers of one link: at most one request is outstanding, and the next covers all
+                       barriers added in the meantime
 """
 
 import asyncio
@@ -21,65 +23,67 @@ SYNC_TOPIC_LENGTH = len(SYNC_PREFIX) + SYNC_ID_LENGTH
 
 
 def make_sync_topic() -> bytes:
-    """A sync topic, 22 bytes, that was never used before and that nobody else can guess."""
+    """Return a new sync topic: 22 bytes, never used before, and not guessable by others."""
     return SYNC_PREFIX + secrets.token_bytes(SYNC_ID_LENGTH)
 
 
 def parse_acknowledgement(frame: bytes) -> tuple[bytes, bytes] | None:
-    """Split an acknowledgement into sync topic and broker epoch; None when it is none."""
+    """Split an acknowledgement into sync topic and broker epoch; return None if it is malformed."""
     if len(frame) != SYNC_TOPIC_LENGTH + EPOCH_LENGTH or not frame.startswith(SYNC_PREFIX):
         return None
     return frame[:SYNC_TOPIC_LENGTH], frame[SYNC_TOPIC_LENGTH:]
 
 
 class SubscribeBarrier:
-    """Lets its waiters go on when every link has acknowledged or is lost, or one has and time is up.
+    """Releases its waiters when every link has acknowledged or is lost.
+
+    After `time_out`, one acknowledgement is enough.
 
     Args:
-        links: indexes of the links that were connected when it began; empty means done at once.
-        heard_of: told each link that acknowledges, awaited or not.
+        links: indexes of the links that were connected when it was made; if empty, it is done at once.
+        on_acknowledged: called with each link that acknowledges, whether or not it is awaited.
     """
 
-    def __init__(self, links: Iterable[int], heard_of: Callable[[int], object] = lambda link: None) -> None:
-        self._due = set(links)
-        self._heard_of = heard_of
-        self._acknowledged = False
-        self._time_is_up = False
+    def __init__(self, links: Iterable[int], on_acknowledged: Callable[[int], object] = lambda link: None) -> None:
+        self._pending = set(links)
+        self._on_acknowledged = on_acknowledged
+        self._has_acknowledgement = False
+        self._is_timed_out = False
         self._waiters: list[asyncio.Future[None]] = []
 
     @property
     def is_done(self) -> bool:
-        """Whether nobody has to wait any more."""
-        return not self._due or (self._time_is_up and self._acknowledged)
+        """Whether waiters may continue."""
+        return not self._pending or (self._is_timed_out and self._has_acknowledgement)
 
-    def wait_with(self, waiter: asyncio.Future[None]) -> None:
+    @property
+    def pending(self) -> frozenset[int]:
+        """The links that have not acknowledged."""
+        return frozenset(self._pending)
+
+    def add_waiter(self, waiter: asyncio.Future[None]) -> None:
         """Resolve `waiter` when this is done."""
         self._waiters.append(waiter)
         self._release()
 
-    @property
-    def due(self) -> frozenset[int]:
-        """The links that have not acknowledged."""
-        return frozenset(self._due)
-
     def acknowledged(self, link: int) -> None:
-        """A broker has applied everything."""
-        self._heard_of(link)
-        if link in self._due:
-            self._acknowledged = True
-            self._gone(link)
+        """Record that a broker has applied everything."""
+        self._on_acknowledged(link)
+        if link in self._pending:
+            self._has_acknowledgement = True
+            self._remove(link)
 
     def lost(self, link: int) -> None:
-        """A broker is gone; what it had to apply is applied when it comes back."""
-        self._gone(link)
+        """Stop waiting for a lost broker; it applies all subscriptions when it reconnects."""
+        self._remove(link)
 
-    def time_is_up(self) -> None:
-        """From now on one acknowledgement is enough."""
-        self._time_is_up = True
+    def time_out(self) -> None:
+        """Require only one acknowledgement from now on."""
+        self._is_timed_out = True
         self._release()
 
-    def _gone(self, link: int) -> None:
-        self._due.discard(link)
+    def _remove(self, link: int) -> None:
+        self._pending.discard(link)
         self._release()
 
     def _release(self) -> None:
@@ -92,46 +96,49 @@ class SubscribeBarrier:
 
 
 class SyncQueue:
-    """The barriers of one link. One sync topic is on its way at most, so a busy node does not flood the broker."""
+    """The barriers of one link. At most one sync topic is outstanding, so a busy node does not flood the broker.
+
+    Attributes:
+        topic: the outstanding sync topic, or None.
+    """
 
     def __init__(self, link: int) -> None:
         self._link = link
-        self._asked: list[SubscribeBarrier] = []
-        self._next: list[SubscribeBarrier] = []
+        self._requested: list[SubscribeBarrier] = []
+        self._waiting: list[SubscribeBarrier] = []
         self.topic: bytes | None = None
-        """The sync topic that is on its way, if any."""
 
     @property
-    def wants_to_ask(self) -> bool:
-        """Whether there is something to ask and nothing on its way."""
-        return self.topic is None and bool(self._next)
+    def is_due(self) -> bool:
+        """Whether a barrier is waiting and no request is outstanding."""
+        return self.topic is None and bool(self._waiting)
 
     @property
-    def waits(self) -> bool:
-        """Whether a barrier waits for the next question."""
-        return bool(self._next)
+    def has_waiting(self) -> bool:
+        """Whether a barrier is waiting for the next request."""
+        return bool(self._waiting)
 
     def add(self, barrier: SubscribeBarrier) -> None:
-        """Let `barrier` hear of the next acknowledgement that covers everything subscribed up to now."""
-        self._next.append(barrier)
+        """Notify `barrier` of the next acknowledgement that covers all subscriptions made so far."""
+        self._waiting.append(barrier)
 
-    def asked(self, topic: bytes) -> None:
-        """The link is subscribing to `topic`; it covers all that was added and not yet acknowledged."""
+    def requested(self, topic: bytes) -> None:
+        """Record that the link subscribes to `topic`, which covers all barriers not yet acknowledged."""
         self.topic = topic
-        self._asked += self._next
-        self._next = []
+        self._requested += self._waiting
+        self._waiting = []
 
     def acknowledged(self, topic: bytes) -> bool:
-        """Take an acknowledgement; False when it is not the one that is awaited."""
+        """Handle an acknowledgement; return False if `topic` is not the outstanding one."""
         if topic != self.topic:
             return False
-        barriers, self._asked, self.topic = self._asked, [], None
+        barriers, self._requested, self.topic = self._requested, [], None
         for barrier in barriers:
             barrier.acknowledged(self._link)
         return True
 
     def lost(self) -> None:
-        """The link is lost: nobody waits for it any more."""
-        barriers, self._asked, self._next, self.topic = self._asked + self._next, [], [], None
+        """Release all barriers from waiting for this link."""
+        barriers, self._requested, self._waiting, self.topic = self._requested + self._waiting, [], [], None
         for barrier in barriers:
             barrier.lost(self._link)

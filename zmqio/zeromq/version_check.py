@@ -1,91 +1,69 @@
-"""Ask a broker once which version it speaks, and say so in the log when it is another one. Nothing waits for it.
+"""Asks a broker for its protocol version once, and logs an error if it differs from this node's.
 
-Source: the broker's control endpoint: a msgpack map `{"op": "hello", "version": 1}` is answered with one that has
-`version`, `release` and `pid`, or `error`.
+Nothing waits for the response.
+
+Source: the broker's control endpoint. The msgpack map `{"op": "hello", "version": 1}` is answered with a map that
+has `version`, `release` and `pid`, or `error`.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgpack
 import structlog
-import zmq
 
-from zmqio.zeromq.context import SyncContext
-from zmqio.zeromq.socket_options import fd_of, set_link_options
+from zmqio.protocol.zmtp import Message, SocketType, frame
+from zmqio.zeromq.connection import ZmtpConnection, ZmtpConnectionEvents
+from zmqio.zeromq.resolver import HostResolver
 
-__all__ = ["PROTOCOL_VERSION", "VersionCheck", "say_hello"]
+__all__ = ["PROTOCOL_VERSION", "VersionCheck"]
 
 log = structlog.get_logger(__name__)
 
 PROTOCOL_VERSION = 1
 
 
-def say_hello(loop: asyncio.AbstractEventLoop, context: SyncContext, endpoint: str) -> "VersionCheck | None":
-    """Ask, if this process can; else say in the log that nobody has asked. See `VersionCheck`."""
-    try:
-        return VersionCheck(loop, context, endpoint)
-    except zmq.ZMQError as error:  # no file descriptor is free
-        log.warning("bus_hello_failed", endpoint=endpoint, error=str(error))
-        return None
-
-
 class VersionCheck:
-    """One question to one broker. Belongs to the event loop on which it was made.
+    """One request to one broker. Belongs to the running event loop.
 
     Args:
-        loop: where the answer is read.
-        context: where the socket is made.
+        loop: the running event loop.
         endpoint: the broker's control endpoint.
+        resolver: resolves the endpoint's host.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, context: SyncContext, endpoint: str) -> None:
-        self._loop = loop
+    def __init__(self, loop: asyncio.AbstractEventLoop, endpoint: str, resolver: HostResolver) -> None:
         self._endpoint = endpoint
-        self._is_open = True
-        self._socket = context.socket(zmq.DEALER)
-        set_link_options(self._socket, endpoint)
-        self._socket.connect(endpoint)
-        self._fd = fd_of(self._socket)
-        loop.add_reader(self._fd, self._read)
-        self._socket.send(msgpack.packb({"op": "hello", "version": PROTOCOL_VERSION}), zmq.DONTWAIT)
-        # The FD tells of changes only, and sending may have taken one.
-        loop.call_soon(self._read)
+        events = ZmtpConnectionEvents(self._send_request, lambda _: None, lambda _: None)
+        self._connection = ZmtpConnection(loop, endpoint, resolver, SocketType.DEALER, events, self._received)
 
     def close(self) -> None:
-        """Wait for the answer no longer; a second time nothing happens."""
-        if not self._is_open:
-            return
-        self._is_open = False
-        if not self._loop.is_closed():
-            self._loop.remove_reader(self._fd)
-        self._socket.close(linger=0)
+        """Stop waiting for the response. Calling it again does nothing."""
+        self._connection.close()
 
-    def _read(self) -> None:
-        if not self._is_open:
-            return
-        try:
-            frames = self._socket.recv_multipart(zmq.NOBLOCK)
-        except zmq.Again:
-            return
+    def _send_request(self) -> None:
+        self._connection.send(frame(msgpack.packb({"op": "hello", "version": PROTOCOL_VERSION})))
+
+    def _received(self, messages: Sequence[Message], _: bool) -> None:
         self.close()
+        response = messages[0] if isinstance(messages[0], bytes) else messages[0][-1]
         try:
-            answer = msgpack.unpackb(frames[-1])
+            hello = msgpack.unpackb(response)
         except (ValueError, TypeError):
-            answer = None
-        self._judge(answer if isinstance(answer, Mapping) else {"error": "an answer that is no msgpack map"})
+            hello = None
+        self._compare(hello if isinstance(hello, Mapping) else {"error": "the response is not a msgpack map"})
 
-    def _judge(self, answer: Mapping[str, Any]) -> None:  # Any: values of a msgpack map
-        if answer.get("version") == PROTOCOL_VERSION and "error" not in answer:
-            release, pid = answer.get("release"), answer.get("pid")
-            log.debug("bus_broker_hello", endpoint=self._endpoint, release=release, pid=pid)
+    def _compare(self, hello: Mapping[str, Any]) -> None:  # Any: values of a msgpack map
+        if hello.get("version") == PROTOCOL_VERSION and "error" not in hello:
+            release, pid = hello.get("release"), hello.get("pid")
+            log.debug("broker_version_checked", endpoint=self._endpoint, release=release, pid=pid)
             return
         log.error(
-            "bus_version_mismatch",
+            "broker_version_mismatched",
             endpoint=self._endpoint,
-            spoken_here=PROTOCOL_VERSION,
-            spoken_there=answer.get("version"),
-            error=answer.get("error"),
+            node_version=PROTOCOL_VERSION,
+            broker_version=hello.get("version"),
+            error=hello.get("error"),
             hint="run the same zmqio release on the broker and on all nodes",
         )
