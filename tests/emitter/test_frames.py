@@ -1,11 +1,11 @@
-"""What an emitter puts on the wire."""
+"""Tests of `zmqio.emitter.frames`."""
 
 from dataclasses import replace
 from itertools import islice
 
 import pytest
 
-from zmqio.emitter.frames import RequestFrames, flush_pauses_s, unconfirmed
+from zmqio.emitter.frames import RequestFrames, flush_pauses_s, flush_timeout
 from zmqio.exceptions import MessageTooLargeError, PacketError, PublishRequestError, RequestTimeoutError
 from zmqio.protocol.publish import Operation, PublishRequest, decode_request
 from zmqio.protocol.topic import TopicKind, covers, parse, split
@@ -26,13 +26,13 @@ def frames() -> RequestFrames:
         (("abcd0123456789abcdef",), b"zmqio/s/abcd0123456789abcdef\0/chat\0"),
     ],
 )
-def test_the_topic_is_that_of_the_one_room_and_else_of_the_namespace(rooms: tuple[str, ...], topic: bytes) -> None:
+def test_topic_is_that_of_a_single_room_or_else_of_the_namespace(rooms: tuple[str, ...], topic: bytes) -> None:
     made, body = split(frames().make(PublishRequest(event="news", namespace="/chat", rooms=rooms)))
     assert made == topic
     assert covers(made, "/chat", decode_request(body).rooms)
 
 
-def test_what_follows_a_join_goes_where_the_joining_nodes_hear_it_already() -> None:
+def test_event_after_a_join_uses_a_topic_that_the_joining_nodes_subscribe_to_already() -> None:
     made = frames()
     made.make(PublishRequest(op=Operation.JOIN, names=("new",)))
     emit = PublishRequest(event="x", rooms=("new",))
@@ -41,13 +41,13 @@ def test_what_follows_a_join_goes_where_the_joining_nodes_hear_it_already() -> N
     assert made.make(replace(emit, namespace="/chat")).startswith(b"zmqio/r//chat\0new\0")
 
 
-def test_a_prefix_begins_every_topic() -> None:
+def test_every_topic_begins_with_the_prefix() -> None:
     mine = RequestFrames("mine", LIMIT_BYTES)
     assert mine.make(PublishRequest(event="news")).startswith(b"mine/n//\0")
     assert mine.make_flush()[0].startswith(b"mine/u/")
 
 
-def test_requests_carry_a_random_id_and_the_senders_growing_counter() -> None:
+def test_requests_have_a_random_id_and_an_increasing_number() -> None:
     mine = frames()
     made = [decode_request(split(mine.make(PublishRequest(event="news")))[1]) for _ in range(100)]
     assert len({request.id for request in made}) == 100
@@ -55,17 +55,17 @@ def test_requests_carry_a_random_id_and_the_senders_growing_counter() -> None:
     assert [request.n for request in made] == list(range(1, 101))
 
 
-def test_every_emitter_has_a_source_of_its_own() -> None:
+def test_every_emitter_has_its_own_source() -> None:
     assert len({frames().source for _ in range(100)}) == 100
 
 
-def test_the_rest_of_the_request_is_sent_as_it_is() -> None:
+def test_other_fields_of_a_request_are_sent_unchanged() -> None:
     request = PublishRequest(event="news", args=(b"\0\xff", "é", [None]), except_=("x",), volatile=True)
     made = decode_request(split(frames().make(request))[1])
     assert (made.event, made.args, made.except_, made.volatile) == ("news", (b"\0\xff", "é", [None]), ("x",), True)
 
 
-def test_a_frame_over_the_limit_is_refused_and_one_at_the_limit_is_not() -> None:
+def test_frame_over_the_limit_is_an_error_and_frame_at_the_limit_is_not() -> None:
     room_left = LIMIT_BYTES - len(frames().make(PublishRequest(event="news", args=(b"x" * 256,)))) + 256
     assert len(frames().make(PublishRequest(event="news", args=(b"x" * room_left,)))) == LIMIT_BYTES
     with pytest.raises(MessageTooLargeError) as caught:
@@ -73,14 +73,14 @@ def test_a_frame_over_the_limit_is_refused_and_one_at_the_limit_is_not() -> None
     assert (caught.value.size_bytes, caught.value.limit_bytes) == (LIMIT_BYTES + 1, LIMIT_BYTES)
 
 
-def test_what_cannot_be_encoded_is_a_typed_error() -> None:
+def test_request_that_cannot_be_encoded_is_a_typed_error() -> None:
     with pytest.raises(PacketError, match="object"):
         frames().make(PublishRequest(event="news", args=(object(),)))
     with pytest.raises(PublishRequestError, match="disconnect"):
         frames().make(PublishRequest(event="disconnect"))
 
 
-def test_a_flush_goes_to_the_own_inbox_and_differs_each_time() -> None:
+def test_flush_message_goes_to_the_own_inbox_and_is_unique() -> None:
     mine = frames()
     frame, body = mine.make_flush()
     topic, rest = split(frame)
@@ -91,15 +91,15 @@ def test_a_flush_goes_to_the_own_inbox_and_differs_each_time() -> None:
     assert mine.make_flush()[1] != body
 
 
-def test_pauses_grow_up_to_a_limit() -> None:
+def test_flush_pauses_grow_up_to_a_limit() -> None:
     pauses = list(islice(flush_pauses_s(), 20))
     assert pauses == sorted(pauses)
     assert pauses[0] > 0
     assert pauses[-1] == pauses[-2]
 
 
-def test_an_unconfirmed_flush_names_address_and_time() -> None:
-    error = unconfirmed(("tcp://a:5555", "tcp://b:5555"), 2.5)
+def test_flush_timeout_names_address_and_time() -> None:
+    error = flush_timeout(("tcp://a:5555", "tcp://b:5555"), 2.5)
     assert isinstance(error, RequestTimeoutError)
     assert "tcp://a:5555, tcp://b:5555" in str(error)
     assert "2.5 s" in str(error)

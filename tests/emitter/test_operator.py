@@ -1,4 +1,4 @@
-"""Whom a request reaches: the chain, without a sender."""
+"""Tests of `zmqio.emitter.operator`: the steps, without a connection."""
 
 import pytest
 
@@ -8,11 +8,11 @@ from zmqio.protocol.publish import Operation, PublishRequest
 
 
 def operator() -> BroadcastOperator[PublishRequest]:
-    """One that gives the finished request back instead of sending it."""
+    """An operator whose last steps return the request instead of sending it."""
     return BroadcastOperator(lambda request: request, PublishRequest())
 
 
-def test_emit_without_any_step_reaches_the_default_namespace() -> None:
+def test_emit_without_other_steps_selects_the_default_namespace() -> None:
     assert operator().emit("news", 1, {"a": 2}) == PublishRequest(event="news", args=(1, {"a": 2}))
 
 
@@ -23,21 +23,21 @@ def test_each_step_adds_to_the_request() -> None:
     )
 
 
-def test_a_room_named_twice_is_one_room() -> None:
+def test_repeated_room_is_sent_once() -> None:
     assert operator().to("a").to("a").emit("news").rooms == ("a",)
 
 
-def test_in_is_another_name_for_to() -> None:
+def test_in_is_an_alias_of_to() -> None:
     assert operator().in_("a").emit("news").rooms == ("a",)
 
 
-def test_a_step_leaves_the_operator_that_it_was_called_on_as_it_was() -> None:
+def test_step_does_not_change_its_operator() -> None:
     lobby = operator().to("lobby")
     lobby.to("other").except_("x").volatile.emit("first")
     assert lobby.emit("second") == PublishRequest(rooms=("lobby",), event="second")
 
 
-def test_operations_on_sockets_carry_their_fields() -> None:
+def test_socket_operations_have_their_fields() -> None:
     to_a = operator().to("a")
     assert to_a.sockets_join("b", "c") == PublishRequest(op=Operation.JOIN, rooms=("a",), names=("b", "c"))
     assert to_a.sockets_leave("b") == PublishRequest(op=Operation.LEAVE, rooms=("a",), names=("b",))
@@ -45,17 +45,17 @@ def test_operations_on_sockets_carry_their_fields() -> None:
     assert to_a.disconnect_sockets(close=True).close is True
 
 
-def test_volatile_is_left_out_of_operations_that_do_not_know_it() -> None:
+def test_volatile_does_not_affect_socket_operations() -> None:
     assert operator().volatile.sockets_join("b").volatile is False
 
 
 @pytest.mark.parametrize("step", ["to", "in_", "except_", "sockets_join", "sockets_leave"])
-def test_a_room_with_a_nul_in_it_is_refused_where_it_is_named(step: str) -> None:
+def test_room_that_contains_a_nul_is_an_error_at_once(step: str) -> None:
     with pytest.raises(TopicError):
         getattr(operator(), step)("good", "a\0b")
 
 
-def test_a_room_that_is_no_text_is_refused() -> None:
+def test_room_that_is_not_a_str_is_an_error() -> None:
     with pytest.raises(TypeError, match=r"to\('a', 'b'\)"):
         operator().to(["a", "b"])  # type: ignore[arg-type]
 
@@ -63,6 +63,6 @@ def test_a_room_that_is_no_text_is_refused() -> None:
 @pytest.mark.parametrize(
     ("namespace", "error"), [("/a\0", TopicError), ("chat", PacketError), ("/a,b", PacketError)]
 )
-def test_a_namespace_that_cannot_be_is_refused(namespace: str, error: type[Exception]) -> None:
+def test_invalid_namespace_is_an_error(namespace: str, error: type[Exception]) -> None:
     with pytest.raises(error):
         operator().of(namespace)

@@ -1,4 +1,4 @@
-"""`Emitter` over real sockets to a small broker in this process."""
+"""Tests of `zmqio.emitter.sync_emitter`, over real sockets to a small broker in this process."""
 
 import gc
 import os
@@ -27,48 +27,48 @@ from zmqio.protocol.publish import PublishRequest, decode_request
 from zmqio.protocol.topic import split
 
 SHORT_S = 0.1
-"""For what has to time out."""
+"""A time-out that is expected to expire."""
 
 
 def requests(broker: LoopbackBroker) -> list[PublishRequest]:
-    """What the broker's ingest got, without flush messages."""
+    """The requests received by the broker's ingest, without flush messages."""
     return [decode_request(split(frame)[1]) for frame in broker.pushed if b"/u/" not in frame[:10]]
 
 
 def wait_for_requests(broker: LoopbackBroker, count: int) -> list[PublishRequest]:
     ends_at = time.monotonic() + LIMIT_S
     while len(broker.pushed) < count:
-        assert time.monotonic() < ends_at, f"{len(broker.pushed)} of {count} requests came"
+        assert time.monotonic() < ends_at, f"{len(broker.pushed)} of {count} requests arrived"
         time.sleep(0.01)
     return requests(broker)
 
 
 def nowhere() -> str:
-    """The address of no broker."""
+    """An address at which nobody listens."""
     return f"tcp://127.0.0.1:{free_port_block(4)}"
 
 
 @contextmanager
 def ingest_alone() -> Iterator[str]:
-    """The address of a broker that has an ingest and nothing else."""
+    """The address of a broker that has only an ingest endpoint."""
     base = free_port_block(4)
     with zmq.Context() as context, context.socket(zmq.PULL) as ingest:
         ingest.bind(f"tcp://127.0.0.1:{base + 3}")
         yield f"tcp://127.0.0.1:{base}"
 
 
-def test_what_was_emitted_before_close_reaches_the_ingest_in_order() -> None:
+def test_requests_emitted_before_close_arrive_in_order() -> None:
     with running_broker() as broker:
         with Emitter(broker.address) as emitter:
             for number in range(500):
                 emitter.to("lobby").emit("news", number)
-        came = wait_for_requests(broker, 500)
-    assert [request.args for request in came] == [(number,) for number in range(500)]
-    assert [request.n for request in came] == list(range(1, 501))
-    assert {request.source for request in came} == {emitter.source}
+        received = wait_for_requests(broker, 500)
+    assert [request.args for request in received] == [(number,) for number in range(500)]
+    assert [request.n for request in received] == list(range(1, 501))
+    assert {request.source for request in received} == {emitter.source}
 
 
-def test_the_chain_begins_at_the_emitter_itself() -> None:
+def test_emitter_itself_is_an_operator() -> None:
     with running_broker() as broker:
         with Emitter(broker.address, namespace="/chat", prefix="mine") as emitter:
             emitter.emit("all")
@@ -85,7 +85,7 @@ def test_the_chain_begins_at_the_emitter_itself() -> None:
     ]
 
 
-def test_a_missing_broker_is_an_error_that_names_address_and_time() -> None:
+def test_missing_broker_is_an_error_with_address_and_time_out() -> None:
     address = nowhere()
     with Emitter(address, send_timeout_s=SHORT_S) as emitter, pytest.raises(BusUnavailableError) as caught:
         emitter.emit("news")
@@ -93,21 +93,21 @@ def test_a_missing_broker_is_an_error_that_names_address_and_time() -> None:
     assert "0.1 s" in str(caught.value)
 
 
-def test_after_the_broker_has_come_the_same_emitter_works() -> None:
+def test_emitter_works_once_the_broker_has_started() -> None:
     broker = LoopbackBroker(free_port_block(4))
     with Emitter(broker.address, send_timeout_s=SHORT_S) as emitter:
         with pytest.raises(BusUnavailableError):
-            emitter.emit("refused")
+            emitter.emit("rejected")
         broker.start()
         try:
-            emit_until_taken(emitter, "taken")
-            assert [request.event for request in wait_for_requests(broker, 1)] == ["taken"]
+            emit_until_accepted(emitter, "accepted")
+            assert [request.event for request in wait_for_requests(broker, 1)] == ["accepted"]
         finally:
             broker.stop()
 
 
-def emit_until_taken(emitter: Emitter, event: str) -> None:
-    """Emit once, as soon as there is a connection."""
+def emit_until_accepted(emitter: Emitter, event: str) -> None:
+    """Emit once, as soon as the emitter is connected."""
     ends_at = time.monotonic() + LIMIT_S
     while True:
         try:
@@ -116,7 +116,7 @@ def emit_until_taken(emitter: Emitter, event: str) -> None:
             assert time.monotonic() < ends_at
 
 
-def test_a_thread_that_waits_for_another_ones_turn_gives_up_in_time() -> None:
+def test_thread_that_waits_for_another_thread_times_out() -> None:
     failures: list[BaseException] = []
 
     def emit() -> None:
@@ -134,7 +134,7 @@ def test_a_thread_that_waits_for_another_ones_turn_gives_up_in_time() -> None:
     assert len(failures) == 8
 
 
-def test_threads_share_an_emitter_and_keep_its_counter_in_the_order_of_sending() -> None:
+def test_threads_share_an_emitter_and_requests_are_numbered_in_sending_order() -> None:
     def emit_many(name: int) -> None:
         for number in range(200):
             emitter.emit("news", name, number)
@@ -146,18 +146,18 @@ def test_threads_share_an_emitter_and_keep_its_counter_in_the_order_of_sending()
                 thread.start()
             for thread in threads:
                 thread.join(LIMIT_S)
-        came = wait_for_requests(broker, 800)
-    assert [request.n for request in came] == list(range(1, 801))
+        received = wait_for_requests(broker, 800)
+    assert [request.n for request in received] == list(range(1, 801))
     for name in range(4):
-        assert [request.args[1] for request in came if request.args[0] == name] == list(range(200))
+        assert [request.args[1] for request in received if request.args[0] == name] == list(range(200))
 
 
-def test_a_forked_child_has_its_own_connection_and_source() -> None:
+def test_forked_child_has_its_own_connection_and_source() -> None:
     with running_broker() as broker, Emitter(broker.address) as emitter:
         emitter.emit("parent")
         pid = os.fork()
         if pid == 0:
-            # Only what must not fail: an assertion of a child would run the rest of the test session twice.
+            # No assertions here: a failing child would run the rest of the test session a second time.
             try:
                 emitter.emit("child")
                 emitter.flush(LIMIT_S)
@@ -167,13 +167,13 @@ def test_a_forked_child_has_its_own_connection_and_source() -> None:
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
         emitter.emit("parent")
         emitter.flush(LIMIT_S)
-        came = requests(broker)
-    assert sorted(request.event or "" for request in came) == ["child", "parent", "parent"]
-    sources = {request.event: request.source for request in came}
+        received = requests(broker)
+    assert sorted(request.event or "" for request in received) == ["child", "parent", "parent"]
+    sources = {request.event: request.source for request in received}
     assert sources["child"] != sources["parent"]
 
 
-def test_flush_returns_when_the_broker_has_everything() -> None:
+def test_flush_returns_when_the_broker_has_all_requests() -> None:
     with running_broker() as broker, Emitter(broker.address) as emitter:
         for round_ in range(1, 6):
             for _ in range(100):
@@ -182,7 +182,7 @@ def test_flush_returns_when_the_broker_has_everything() -> None:
             assert len(requests(broker)) == 100 * round_
 
 
-def test_flush_in_several_threads_at_once_returns_in_all() -> None:
+def test_concurrent_flushes_all_return() -> None:
     done: list[int] = []
 
     def flush() -> None:
@@ -203,7 +203,7 @@ def test_flush_without_a_broker_is_an_error() -> None:
         emitter.flush()
 
 
-def test_flush_that_does_not_come_back_is_an_error() -> None:
+def test_flush_without_a_response_is_an_error() -> None:
     with (
         ingest_alone() as address,
         Emitter(address, send_timeout_s=LIMIT_S) as emitter,
@@ -212,10 +212,10 @@ def test_flush_that_does_not_come_back_is_an_error() -> None:
         emitter.flush(SHORT_S)
 
 
-def test_with_two_brokers_each_gets_everything_under_the_same_id() -> None:
+def test_each_of_two_brokers_gets_every_request_with_the_same_id() -> None:
     with running_broker() as first, running_broker() as second:
         with Emitter(f"{first.address},{second.address}") as emitter:
-            emitter.flush(LIMIT_S)  # one is connected; the other soon
+            emitter.flush(LIMIT_S)  # one is connected; the other soon will be
             ends_at = time.monotonic() + LIMIT_S
             while not (first.pushed and second.pushed):
                 assert time.monotonic() < ends_at
@@ -229,7 +229,7 @@ def test_with_two_brokers_each_gets_everything_under_the_same_id() -> None:
         assert requests(first)[0].id
 
 
-def test_a_closed_emitter_connects_again_when_it_is_used() -> None:
+def test_closed_emitter_reconnects_on_the_next_emit() -> None:
     with running_broker() as broker:
         emitter = Emitter(broker.address)
         emitter.close()
@@ -243,14 +243,14 @@ def test_a_closed_emitter_connects_again_when_it_is_used() -> None:
         assert [request.event for request in requests(broker)] == ["news", "again"]
 
 
-def test_a_forgotten_emitter_takes_no_messages_with_it() -> None:
+def test_collected_emitter_sends_its_queued_requests() -> None:
     with running_broker() as broker:
         Emitter(broker.address).to("lobby").emit("news")
         gc.collect()
         assert [request.event for request in wait_for_requests(broker, 1)] == ["news"]
 
 
-def test_an_operator_keeps_its_emitter_alive() -> None:
+def test_operator_keeps_the_connection_of_its_emitter_open() -> None:
     with running_broker() as broker:
         lobby = Emitter(broker.address).to("lobby")
         gc.collect()
@@ -260,23 +260,23 @@ def test_an_operator_keeps_its_emitter_alive() -> None:
         gc.collect()
 
 
-async def test_inside_an_event_loop_it_works_and_warns_once() -> None:
+async def test_emit_inside_an_event_loop_works_and_warns_once() -> None:
     with running_broker() as broker, Emitter(broker.address) as emitter:
         with capture_logs() as lines:
             emitter.emit("news")
             emitter.emit("news")
-        assert [line["event"] for line in lines] == ["emitter_blocks_event_loop"]
+        assert [line["event"] for line in lines] == ["emitter_blocked_event_loop"]
         assert lines[0]["log_level"] == "warning"
 
 
-def test_outside_of_an_event_loop_it_says_nothing() -> None:
+def test_emit_outside_an_event_loop_logs_nothing() -> None:
     with running_broker() as broker, Emitter(broker.address) as emitter, capture_logs() as lines:
         emitter.emit("news")
         emitter.flush(LIMIT_S)
     assert lines == []
 
 
-def test_what_cannot_be_sent_is_refused_without_a_broker() -> None:
+def test_invalid_requests_are_errors_even_without_a_broker() -> None:
     with Emitter(nowhere(), max_message_bytes=1_000) as emitter:
         with pytest.raises(PacketError):
             emitter.emit("news", object())
@@ -287,12 +287,12 @@ def test_what_cannot_be_sent_is_refused_without_a_broker() -> None:
 
 
 @pytest.mark.parametrize("address", ["", "http://127.0.0.1", "tcp://127.0.0.1"])
-def test_an_address_that_cannot_be_is_refused_at_once(address: str) -> None:
+def test_invalid_address_is_rejected_at_once(address: str) -> None:
     with pytest.raises(ConfigError):
         Emitter(address)
 
 
-def test_options_that_cannot_work_are_refused_at_once() -> None:
+def test_invalid_options_are_rejected_at_once() -> None:
     with pytest.raises(ConfigError):
         Emitter(prefix="a/b")
     with pytest.raises(ConfigError):

@@ -1,4 +1,4 @@
-"""Publish from anywhere: `Emitter` without an event loop, `AsyncEmitter` on one. Neither is a node."""
+"""Publish from outside the cluster: `Emitter` without an event loop, `AsyncEmitter` on one. Neither is a node."""
 
 from zmqio.emitter.async_emitter import AsyncEmitter
 from zmqio.emitter.operator import BroadcastOperator

@@ -1,4 +1,4 @@
-"""`AsyncEmitter`: publish from an asyncio program that is not a node."""
+"""`AsyncEmitter`: publishes from an asyncio program that is not a node."""
 
 import asyncio
 import weakref
@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from zmqio.config import DEFAULT_ADDRESS, BusOptions, split_addresses
-from zmqio.emitter.frames import RequestFrames, flush_pauses_s, unconfirmed
+from zmqio.emitter.frames import RequestFrames, flush_pauses_s, flush_timeout
 from zmqio.emitter.operator import BroadcastOperator, Sending
 from zmqio.protocol.publish import PublishRequest
 from zmqio.zeromq.echo_inbox import EchoInbox
@@ -18,24 +18,24 @@ DEFAULTS = BusOptions()
 
 
 class AsyncEmitter(BroadcastOperator[Sending]):
-    """Sends to clients of every node without blocking the event loop. Connects with the first `emit`.
+    """Publishes to clients of every node without blocking the event loop. Connects on the first `emit`.
 
         async with zmqio.AsyncEmitter("tcp://127.0.0.1:5555") as emitter:
             await emitter.to("lobby").emit("news", {"text": "from a service"})
 
-    Belongs to the event loop of its first `emit`; elsewhere it raises RuntimeError. Order and promise are those of
-    `Emitter`: at most once, and `flush` to be sure.
+    Belongs to the event loop of its first `emit`; on another loop its methods raise RuntimeError. Requests are
+    sent in order and at most once, as by `Emitter`; `flush` confirms that a broker has them.
 
     Args:
-        address, namespace, prefix, send_timeout_s, close_timeout_s, queue_messages, max_message_bytes: as of
+        address, namespace, prefix, send_timeout_s, close_timeout_s, queue_messages, max_message_bytes: as for
             `Emitter`.
 
     Raises:
-        ConfigError: an option cannot work.
-        TopicError, PacketError: the namespace cannot be one.
+        ConfigError: an option is invalid.
+        TopicError, PacketError: the namespace is invalid.
     """
 
-    __slots__ = ("_sender",)
+    __slots__ = ("_connection",)
 
     def __init__(
         self,
@@ -49,22 +49,34 @@ class AsyncEmitter(BroadcastOperator[Sending]):
         max_message_bytes: int = DEFAULTS.max_message_bytes,
     ) -> None:
         options = BusOptions(prefix, publish_queue_messages=queue_messages, max_message_bytes=max_message_bytes)
-        self._sender = _Sender(split_addresses(address), options, send_timeout_s, close_timeout_s)
-        super().__init__(self._sender.send, PublishRequest())
+        self._connection = _AsyncEmitterConnection(
+            split_addresses(address), options, send_timeout_s, close_timeout_s
+        )
+        super().__init__(self._connection.send, PublishRequest())
         self._request = self.of(namespace)._request
 
     @property
     def source(self) -> str:
-        """The name by which nodes know this emitter."""
-        return self._sender.frames.source
+        """Identifies this emitter to nodes."""
+        return self._connection.frames.source
 
     async def flush(self, timeout: float | None = None) -> None:
-        """Wait until a broker has taken everything that was emitted before. All else: `Emitter.flush`."""
-        await self._sender.flush(timeout)
+        """Wait until a broker has accepted all requests emitted before this call.
+
+        Limits as for `Emitter.flush`.
+
+        Args:
+            timeout: seconds to wait, also for a broker to connect; None means `send_timeout_s`.
+
+        Raises:
+            BusUnavailableError: no broker was connected within `send_timeout_s`.
+            RequestTimeoutError: the flush message did not come back within `timeout`.
+        """
+        await self._connection.flush(timeout)
 
     async def close(self) -> None:
-        """Wait until what is queued has left, `close_timeout_s` at most. A later `emit` connects again."""
-        await self._sender.close()
+        """Wait until queued requests are sent, at most `close_timeout_s`. A later `emit` connects again."""
+        await self._connection.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -75,8 +87,8 @@ class AsyncEmitter(BroadcastOperator[Sending]):
         await self.close()
 
 
-class _Sender:
-    """The connection. Operators hold it too, so it lives, and is closed at its end, with the last of them."""
+class _AsyncEmitterConnection:
+    """The connection of an `AsyncEmitter`. Operators share it; it closes when the last of them is collected."""
 
     def __init__(
         self, addresses: tuple[str, ...], options: BusOptions, send_timeout_s: float, close_timeout_s: float
@@ -93,7 +105,7 @@ class _Sender:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._flushing = asyncio.Lock()
         self._inbox: EchoInbox | None = None
-        # Holds the AsyncPush: its sockets must not be collected with messages in them.
+        # Keeps the AsyncPush alive: its sockets must not be collected while messages are queued in them.
         weakref.finalize(self, self._push.close_sync)
 
     async def send(self, request: PublishRequest) -> None:
@@ -109,7 +121,7 @@ class _Sender:
         except TimeoutError:
             if not limit.expired():
                 raise
-            raise unconfirmed(self._addresses, limit_s) from None
+            raise flush_timeout(self._addresses, limit_s) from None
 
     async def close(self) -> None:
         self._check_loop()
@@ -134,6 +146,6 @@ class _Sender:
             self._loop = loop
         if self._loop is not loop:
             raise RuntimeError(
-                "this AsyncEmitter belongs to another event loop (the first that used it); "
-                "make one for each loop, or use zmqio.Emitter, which any thread may use"
+                "AsyncEmitter belongs to the event loop that used it first, which is not this one; create one for "
+                "each loop, or use zmqio.Emitter, which works on any thread"
             )

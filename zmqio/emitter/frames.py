@@ -1,4 +1,4 @@
-"""What an emitter puts on the wire: one frame a request, topic and body, stamped. No sockets."""
+"""The frames that an emitter sends: one for each request, topic and body. No sockets."""
 
 import itertools
 import secrets
@@ -12,7 +12,7 @@ from zmqio.ids import NodeId, make_node_id, make_node_tag
 from zmqio.protocol.publish import Operation, PublishRequest, encode_request
 from zmqio.protocol.topic import inbox_topic, namespace_topic, room_topic
 
-__all__ = ["RequestFrames", "flush_pauses_s", "unconfirmed"]
+__all__ = ["RequestFrames", "flush_pauses_s", "flush_timeout"]
 
 ID_BYTES = 12  # as in a session id: 96 bits
 FLUSH_TOKEN_BYTES = 8
@@ -21,14 +21,19 @@ FLUSH_LONGEST_PAUSE_S = 0.5
 
 
 class RequestFrames:
-    """Makes the frames of one emitter in one process. Not thread-safe: frames are sent in the order they are made.
+    """Makes the frames of one emitter in one process. Not thread-safe; send frames in the order they are made.
 
-    Every request gets a random `id` (two brokers must not double it), and `source` and `n` (nodes keep the order).
-    `n` grows, not always by one: a request that no broker took has used its number.
+    Every request gets a random `id`, by which nodes drop duplicates from several brokers, and `source` and `n`, by
+    which they keep the order. `n` increases, but not always by one: a request that no broker accepted has used its
+    number.
 
     Args:
         prefix: first part of every topic.
-        max_message_bytes: largest frame; a larger one would end the sender's connection.
+        max_message_bytes: largest frame; the broker would close the connection on a larger one.
+
+    Attributes:
+        source: identifies this emitter to nodes.
+        inbox_topic: topic of the flush messages of this emitter.
     """
 
     def __init__(self, prefix: str, max_message_bytes: int) -> None:
@@ -40,21 +45,23 @@ class RequestFrames:
         self._recent_joins: defaultdict[str, RecentJoins] = defaultdict(RecentJoins)
 
     def make(self, request: PublishRequest) -> bytes:
-        """Stamp and encode a request: `topic body`, body a msgpack map.
+        """Encode a request with `id`, `source` and `n` as one frame `topic body`; the body is a msgpack map.
 
         Raises:
             PacketError: an argument cannot be sent; the text names its type.
-            PublishRequestError: a node would refuse it; the text names the field.
-            MessageTooLargeError: topic and body are over the limit.
+            PublishRequestError: nodes would reject the request; the text names the field.
+            MessageTooLargeError: topic and body exceed `max_message_bytes`.
         """
-        stamped = replace(request, id=secrets.token_urlsafe(ID_BYTES), source=self.source, n=next(self._numbers))
-        frame = self._topic(request) + encode_request(stamped)
+        identified = replace(
+            request, id=secrets.token_urlsafe(ID_BYTES), source=self.source, n=next(self._numbers)
+        )
+        frame = self._topic(request) + encode_request(identified)
         if len(frame) > self._max_message_bytes:
             raise MessageTooLargeError(len(frame), self._max_message_bytes)
         return frame
 
     def make_flush(self) -> tuple[bytes, bytes]:
-        """Make a message to the own inbox: the whole frame, and its body (8 random bytes)."""
+        """Make a message to this emitter's own inbox; return the whole frame, and its body (8 random bytes)."""
         body = secrets.token_bytes(FLUSH_TOKEN_BYTES)
         return self.inbox_topic + body, body
 
@@ -68,16 +75,16 @@ class RequestFrames:
 
 
 def flush_pauses_s() -> Iterator[float]:
-    """Seconds to wait for each copy of a flush message: the first ones may precede the inbox's subscription."""
+    """Yield the seconds to wait after each copy of a flush message; early ones may precede the subscription."""
     pause_s = FLUSH_FIRST_PAUSE_S
     while True:
         yield pause_s
         pause_s = min(2 * pause_s, FLUSH_LONGEST_PAUSE_S)
 
 
-def unconfirmed(addresses: Sequence[str], waited_s: float) -> RequestTimeoutError:
-    """What a flush without an answer raises."""
+def flush_timeout(addresses: Sequence[str], waited_s: float) -> RequestTimeoutError:
+    """Return the error of a flush whose message did not come back."""
     return RequestTimeoutError(
-        f"the flush message did not come back in {waited_s:g} s from {', '.join(addresses)}: what was emitted may "
-        "not have reached the broker; is its subscribe endpoint (base port + 2) reachable from here?"
+        f"flush message did not come back from {', '.join(addresses)} within {waited_s:g} s; emitted requests may "
+        "not have reached the broker. Check that its subscribe endpoint (base port + 2) is reachable from here"
     )

@@ -1,4 +1,4 @@
-"""Whom a request of an emitter reaches, collected step by step; the last step sends it. Pure: `send` is given.
+"""The targets of an emitter's request, narrowed step by step; the last step sends it. Pure: `send` is passed in.
 
 Source: `BroadcastOperator` of `@socket.io/redis-emitter` 5, https://socket.io/docs/v4/redis-adapter/#emitter
 """
@@ -20,20 +20,20 @@ ResultT = TypeVar("ResultT")
 
 
 class BroadcastOperator(Generic[ResultT]):
-    """Reaches sockets of one namespace on every node. Each step makes a new one, so all can be kept.
+    """Selects sockets of one namespace on every node. Each step returns a new operator, so all can be reused.
 
-    Of an `Emitter` the last steps return None, of an `AsyncEmitter` a coroutine to await. All of them raise:
-
-    - PacketError: an argument is neither JSON-like nor bytes.
-    - PublishRequestError: the event name is reserved (`connect`, `disconnect`, ...) or not a text.
-    - BusUnavailableError: no broker took it within `send_timeout_s`.
-    - MessageTooLargeError: it is over `max_message_bytes`.
-
-    After an error nobody got it.
+    The last steps (`emit`, `sockets_join`, `sockets_leave`, `disconnect_sockets`) return None for an `Emitter`,
+    and a coroutine to await for an `AsyncEmitter`. After an error nothing was sent.
 
     Args:
-        send: takes the finished request; gives what the last steps return.
-        request: whom it reaches up to now.
+        send: sends a finished request; its result is the result of the last step.
+        request: the targets selected so far.
+
+    Raises:
+        PacketError: by the last steps; an argument is neither JSON-like nor bytes.
+        PublishRequestError: by the last steps; the event name is not a str, or reserved like `connect`.
+        BusUnavailableError: by the last steps; no broker accepted the request within `send_timeout_s` seconds.
+        MessageTooLargeError: by the last steps; the request exceeds `max_message_bytes`.
     """
 
     __slots__ = ("_request", "_send")
@@ -43,63 +43,76 @@ class BroadcastOperator(Generic[ResultT]):
         self._request = request
 
     def of(self, namespace: str) -> "BroadcastOperator[ResultT]":
-        """Reach sockets of another namespace; rooms and flags stay.
+        """Select sockets of another namespace; rooms and flags are kept.
 
         Raises:
-            TopicError: the name has a NUL in it.
-            PacketError: the name does not begin with `/` or has a `,` in it.
+            TopicError: the name contains a NUL.
+            PacketError: the name does not begin with `/` or contains a `,`.
         """
         check_name(namespace)
         check_namespace(namespace)
         return self._with(namespace=namespace)
 
     def to(self, *rooms: str) -> "BroadcastOperator[ResultT]":
-        """Reach only members of `rooms` (and of those named before); a socket in several is reached once.
+        """Select only members of `rooms` and of rooms named before; a socket in several of them is reached once.
 
-        A session id is the room that only its socket is in. Without any room the whole namespace is reached.
+        A socket's id is a room that contains only that socket. Without any room, the whole namespace is selected.
 
         Raises:
-            TopicError: a name has a NUL in it.
+            TopicError: a name contains a NUL.
+            TypeError: a room is not a str.
         """
         return self._with(rooms=_joined(self._request.rooms, rooms))
 
     in_ = to
 
     def except_(self, *rooms: str) -> "BroadcastOperator[ResultT]":
-        """Do not reach members of `rooms`.
+        """Exclude members of `rooms`.
 
         Raises:
-            TopicError: a name has a NUL in it.
+            TopicError: a name contains a NUL.
+            TypeError: a room is not a str.
         """
         return self._with(except_=_joined(self._request.except_, rooms))
 
     @property
     def volatile(self) -> "BroadcastOperator[ResultT]":
-        """A client that cannot take it now does not get it at all. Only `emit` heeds it."""
+        """Drop the event for clients that are not ready to receive it. Affects only `emit`."""
         return self._with(volatile=True)
 
     def emit(self, event: str, *args: Any) -> ResultT:
-        """Send an event with its arguments: JSON-like values and bytes."""
+        """Send an event to the selected sockets.
+
+        Args:
+            event: name of the event.
+            *args: its arguments; JSON-like values and bytes.
+        """
         return self._send(replace(self._request, event=event, args=args))
 
     def sockets_join(self, *rooms: str) -> ResultT:
-        """Put the sockets that this reaches in `rooms`; at least one.
+        """Make the selected sockets join `rooms`; name at least one.
 
         Raises:
-            TopicError: a name has a NUL in it.
+            TopicError: a name contains a NUL.
+            TypeError: a room is not a str.
         """
         return self._send(self._operation(Operation.JOIN, names=_joined((), rooms)))
 
     def sockets_leave(self, *rooms: str) -> ResultT:
-        """Take the sockets that this reaches out of `rooms`; at least one.
+        """Make the selected sockets leave `rooms`; name at least one.
 
         Raises:
-            TopicError: a name has a NUL in it.
+            TopicError: a name contains a NUL.
+            TypeError: a room is not a str.
         """
         return self._send(self._operation(Operation.LEAVE, names=_joined((), rooms)))
 
     def disconnect_sockets(self, *, close: bool = False) -> ResultT:
-        """Disconnect the sockets that this reaches; with `close` their whole connections."""
+        """Disconnect the selected sockets.
+
+        Args:
+            close: also close the underlying connections, with the sockets of all their namespaces.
+        """
         return self._send(self._operation(Operation.DISCONNECT, close=close))
 
     def _with(self, **changes: Any) -> "BroadcastOperator[ResultT]":
@@ -112,6 +125,6 @@ class BroadcastOperator(Generic[ResultT]):
 def _joined(known: tuple[str, ...], rooms: tuple[str, ...]) -> tuple[str, ...]:
     for room in rooms:
         if not isinstance(room, str):
-            raise TypeError(f"a room is named by text, not by {room!r}; several rooms: to('a', 'b')")
+            raise TypeError(f"room {room!r} is not a str; name several rooms as to('a', 'b')")
         check_name(room)
     return tuple(dict.fromkeys(known + rooms))

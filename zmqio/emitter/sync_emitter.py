@@ -1,4 +1,4 @@
-"""`Emitter`: publish from scripts, Django, Celery, threads. It needs no event loop and is not a node."""
+"""`Emitter`: publishes from scripts, Django, Celery and threads. Needs no event loop and is not a node."""
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ from typing import Self
 import structlog
 
 from zmqio.config import DEFAULT_ADDRESS, BusOptions, split_addresses
-from zmqio.emitter.frames import RequestFrames, flush_pauses_s, unconfirmed
+from zmqio.emitter.frames import RequestFrames, flush_pauses_s, flush_timeout
 from zmqio.emitter.operator import BroadcastOperator
 from zmqio.exceptions import BusUnavailableError
 from zmqio.protocol.publish import PublishRequest
@@ -26,40 +26,41 @@ __all__ = ["Emitter"]
 log = structlog.get_logger(__name__)
 
 DEFAULTS = BusOptions()
-# Any place among a child's finalizers; multiprocessing wants one for those that no object's life ends.
+# Any priority: multiprocessing requires one for finalizers that are not bound to an object.
 CHILD_EXIT_PRIORITY = 10
 
 
 class Emitter(BroadcastOperator[None]):
-    """Sends to clients of every node, from any thread. Connects with the first `emit`, to each broker named.
+    """Publishes to clients of every node, from any thread. Connects to each named broker on the first `emit`.
 
         with zmqio.Emitter("tcp://127.0.0.1:5555") as emitter:
             emitter.to("lobby").emit("news", {"text": "from a script"})
 
-    Threads share one; each process of a fork has its own connection and `source`. What was emitted leaves at
-    `close`, when the emitter is forgotten, at the end of the interpreter, and at that of a multiprocessing
-    child; a process that ends by `os._exit` or a signal has to call `close` or `flush` before.
+    Thread-safe. After a fork, each process has its own connection and `source`. Queued requests are sent by
+    `close`, when the emitter is garbage-collected, at the end of the interpreter, and at the end of a
+    multiprocessing child. A process that ends by `os._exit` or a signal must call `close` or `flush` first.
 
-    Without `flush` a request is sent at most once: it is lost when the broker dies with it, or `close` times out.
-    Inside a running event loop `emit` works but may block it for `send_timeout_s`, and says so once in the log
-    (`emitter_blocks_event_loop`); use `AsyncEmitter` there.
+    Requests are sent at most once: a request is lost if the broker dies before passing it on, or if `close` times
+    out. Use `flush` to confirm that a broker has them. Inside a running event loop, `emit` works but may block the
+    loop for `send_timeout_s`, which is logged once (`emitter_blocked_event_loop`); use `AsyncEmitter` there.
 
     Args:
-        address: base address of the broker; of two, joined by a comma: each gets everything.
+        address: base address of the broker. Several are separated by commas; each then gets every request.
         namespace: begins with `/`.
-        prefix: the nodes' own.
-        send_timeout_s: seconds that a request waits for a broker; then it is a `BusUnavailableError`. A thread
-            that has to wait for another one first may take twice that.
-        close_timeout_s: seconds that `close` waits for what is queued to leave.
-        queue_messages: most requests that wait for each broker; a full queue is waited for like a missing broker.
-        max_message_bytes: largest request; keep it at or below the nodes' own.
+        prefix: the same as on the nodes.
+        send_timeout_s: seconds that a request waits for a broker before it fails with `BusUnavailableError`. A
+            thread that first waits for another thread may take twice as long.
+        close_timeout_s: seconds that `close` waits for queued requests to be sent.
+        queue_messages: most requests queued for each broker; beyond it, a request waits as it does while no broker
+            is connected.
+        max_message_bytes: largest request; must not exceed that of the nodes.
 
     Raises:
-        ConfigError: an option cannot work.
-        TopicError, PacketError: the namespace cannot be one.
+        ConfigError: an option is invalid.
+        TopicError, PacketError: the namespace is invalid.
     """
 
-    __slots__ = ("_sender",)
+    __slots__ = ("_connection",)
 
     def __init__(
         self,
@@ -73,34 +74,36 @@ class Emitter(BroadcastOperator[None]):
         max_message_bytes: int = DEFAULTS.max_message_bytes,
     ) -> None:
         options = BusOptions(prefix, publish_queue_messages=queue_messages, max_message_bytes=max_message_bytes)
-        self._sender = _Sender(split_addresses(address), options, send_timeout_s, close_timeout_s)
-        super().__init__(self._sender.send, PublishRequest())
+        self._connection = _EmitterConnection(split_addresses(address), options, send_timeout_s, close_timeout_s)
+        super().__init__(self._connection.send, PublishRequest())
         self._request = self.of(namespace)._request
 
     @property
     def source(self) -> str:
-        """The name by which nodes know this emitter in this process; each `id` and `n` belongs to it."""
-        return self._sender.here().frames.source
+        """Identifies this emitter in this process to nodes; the `id` and `n` of its requests refer to it."""
+        return self._connection.of_this_process().frames.source
 
     def flush(self, timeout: float | None = None) -> None:
-        """Wait until a broker has taken everything that was emitted before, on the connection that it has now.
+        """Wait until a broker has accepted all requests emitted before this call, on its current connection.
 
-        A message goes through the ingest to an inbox of this emitter and back. What an earlier connection may have
-        lost (the broker was restarted after the emit) it cannot tell; with two brokers one of them has answered.
+        Sends a message through the broker's ingest endpoint to an inbox of this emitter and waits until it comes
+        back. Requests lost with an earlier connection (the broker was restarted after the emit) go unnoticed. With
+        several brokers, one of them has accepted the requests.
 
         Args:
-            timeout: seconds to wait for the answer; None means `send_timeout_s`. While no broker is connected it
-                waits `send_timeout_s` first.
+            timeout: seconds to wait for the message; None means `send_timeout_s`. If no broker is connected, the
+                call first waits up to `send_timeout_s` for one.
 
         Raises:
-            BusUnavailableError: no broker is connected.
-            RequestTimeoutError: it did not come back in time.
+            BusUnavailableError: no broker was connected within `send_timeout_s`, or another thread held the
+                connection for the whole `timeout`.
+            RequestTimeoutError: the message did not come back within `timeout`.
         """
-        self._sender.flush(timeout)
+        self._connection.flush(timeout)
 
     def close(self) -> None:
-        """Wait until what is queued has left, `close_timeout_s` at most. A later `emit` connects again."""
-        self._sender.close()
+        """Wait until queued requests are sent, at most `close_timeout_s`. A later `emit` connects again."""
+        self._connection.close()
 
     def __enter__(self) -> Self:
         return self
@@ -111,18 +114,18 @@ class Emitter(BroadcastOperator[None]):
         self.close()
 
 
-class _InProcess:
-    """What an emitter has in one process. A forked child has its own, so it meets no lock held by its parent."""
+class _EmitterOfProcess:
+    """What belongs to one process of an emitter. A forked child has its own, so never its parent's locks."""
 
     def __init__(self, options: BusOptions) -> None:
         self.frames = RequestFrames(options.prefix, options.max_message_bytes)
-        self.order = threading.Lock()
-        self.flushing = threading.Lock()
+        self.send_lock = threading.Lock()
+        self.flush_lock = threading.Lock()
         self.inbox: EchoInbox | None = None
 
 
-class _Sender:
-    """The connection. Operators hold it too, so it lives, and is closed at its end, with the last of them."""
+class _EmitterConnection:
+    """The connection of an `Emitter`. Operators share it; it is closed when the last of them is collected."""
 
     def __init__(
         self, addresses: tuple[str, ...], options: BusOptions, send_timeout_s: float, close_timeout_s: float
@@ -136,35 +139,35 @@ class _Sender:
             linger_s=close_timeout_s,
             queue_messages=options.publish_queue_messages,
         )
-        self._by_pid: dict[int, _InProcess] = {}
+        self._by_pid: dict[int, _EmitterOfProcess] = {}
         self._warned = False
-        # Holds the Push: its sockets must not be collected with messages in them.
+        # Keeps the Push alive: its sockets must not be collected while messages are queued in them.
         weakref.finalize(self, self._push.close)
 
-    def here(self) -> _InProcess:
-        """What belongs to this process; made if it is not there yet."""
+    def of_this_process(self) -> _EmitterOfProcess:
+        """Return what belongs to this process, created on the first call."""
         pid = os.getpid()
         known = self._by_pid.get(pid)
         if known is None:
-            made = _InProcess(self._options)
-            known = self._by_pid.setdefault(pid, made)
-            if known is made:
+            created = _EmitterOfProcess(self._options)
+            known = self._by_pid.setdefault(pid, created)
+            if known is created:
                 _close_at_end_of_child(self._push)
         return known
 
     def send(self, request: PublishRequest) -> None:
         if not self._warned and asyncio._get_running_loop() is not None:
             self._warned = True
-            log.warning("emitter_blocks_event_loop", send_timeout_s=self._send_timeout_s, use="AsyncEmitter")
-        here = self.here()
-        with self._in_turn(here.order, self._send_timeout_s):
+            log.warning("emitter_blocked_event_loop", send_timeout_s=self._send_timeout_s, use="AsyncEmitter")
+        here = self.of_this_process()
+        with self._locked(here.send_lock, self._send_timeout_s):
             self._push.send(here.frames.make(request))
 
     def flush(self, timeout: float | None) -> None:
         limit_s = self._send_timeout_s if timeout is None else timeout
-        here = self.here()
+        here = self.of_this_process()
         ends_at_s = time.monotonic() + limit_s
-        with self._in_turn(here.flushing, limit_s):
+        with self._locked(here.flush_lock, limit_s):
             if here.inbox is None:
                 here.inbox = EchoInbox(self._addresses, here.frames.inbox_topic)
             frame, body = here.frames.make_flush()
@@ -173,22 +176,22 @@ class _Sender:
                 if here.inbox.wait_for(body, min(pause_s, max(0.0, ends_at_s - time.monotonic()))):
                     return
                 if time.monotonic() >= ends_at_s:
-                    raise unconfirmed(self._addresses, limit_s)
+                    raise flush_timeout(self._addresses, limit_s)
 
     def close(self) -> None:
-        here = self.here()
+        here = self.of_this_process()
         self._push.close()
-        with here.flushing:
+        with here.flush_lock:
             if here.inbox is not None:
                 here.inbox.close()
                 here.inbox = None
 
     @contextmanager
-    def _in_turn(self, lock: threading.Lock, timeout_s: float) -> Iterator[None]:
+    def _locked(self, lock: threading.Lock, timeout_s: float) -> Iterator[None]:
         if not lock.acquire(timeout=timeout_s):
             raise BusUnavailableError(
-                f"another thread has been waiting for {', '.join(self._addresses)} for {timeout_s:g} s, so this "
-                "message was not sent; is the broker running? (`zmqio broker` starts one)"
+                f"message was not sent: another thread has been waiting for {', '.join(self._addresses)} for "
+                f"{timeout_s:g} s. Check that the broker is running (`zmqio broker` starts one)"
             )
         try:
             yield
@@ -197,7 +200,7 @@ class _Sender:
 
 
 def _close_at_end_of_child(push: Push) -> None:
-    """A multiprocessing child ends without `atexit`; it has finalizers of its own."""
+    """Register a finalizer: a multiprocessing child ends without `atexit`, but runs its own finalizers."""
     multiprocessing = sys.modules.get("multiprocessing")
     if multiprocessing is not None and multiprocessing.parent_process() is not None:
         from multiprocessing.util import Finalize
