@@ -38,9 +38,9 @@ class ZmqBus:
         options: limits and times.
 
     Attributes:
-        counters: since the start: `bus_malformed_messages` (received and dropped), `bus_queue_overflows` (times that
-            the queue to a broker became full), `bus_barrier_timeouts` (joins for which a broker did not acknowledge
-            within `barrier_timeout_s`) and `broker_losses` (times that a ready link was lost).
+        counters: since the start: `bus_malformed_messages` (received and dropped), `bus_queue_overflows` (times
+            that the queue to a broker became full), `bus_barrier_timeouts` (joins for which a broker did not
+            acknowledge within `barrier_timeout_s`) and `broker_losses` (times that a ready link was lost).
 
     Raises:
         ConfigError: there is no address, or one is named twice (which would only duplicate its messages).
