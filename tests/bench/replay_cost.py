@@ -1,13 +1,11 @@
-"""What keeping and checking costs: CPU per message of a publish and of a receive, with replay and without it.
+"""Measure what reliable delivery costs: CPU per published and per received message, with replay and without it.
 
     python -m tests.bench.replay_cost
 
-One process, one node on a bus that does nothing. In alternating rounds the parts are as they are, and bypassed
-(`ReplayBuffer.add` does nothing; `Receiver.accept` says yes), so the difference is what they cost. The ring is
-small and
-full: each message that comes drives one out, as in a node that has run for a while. Sequencer and what the sockets
-do
-are in both.
+One process runs nodes on a bus that does nothing. Rounds alternate between the code as it is and with replay
+bypassed (`ReplayBuffer.add` does nothing, `Receiver.accept` accepts everything); the difference is the cost. The
+replay buffer is small and full, so each message drops the oldest, as in a node that has run for a while. Numbering
+the messages and delivering to sockets are part of both.
 """
 
 import argparse
@@ -37,12 +35,13 @@ from zmqio.protocol.topic import room_topic
 MESSAGES = 20_000
 TARGET_US = 2.0
 ROOMS = [room_topic("zmqio", "/", f"room-{number}") for number in range(1_000)]
-BROADCAST = m.BroadcastMessage("/", (), (), False, ('2["message",{"text":"' + "x" * 64 + '"}]',))
+FRAMES = ('2["message",{"text":"' + "x" * 64 + '"}]',)
+BROADCASTS = [m.BroadcastMessage("/", (f"room-{number}",), (), False, FRAMES) for number in range(1_000)]
 MODES = ("bypassed", "active")
 
 
 class NoBus:
-    """Takes everything, carries nothing."""
+    """A bus that accepts every message and delivers none."""
 
     brokers = "none"
     connected_links: Collection[int] = (0,)
@@ -52,7 +51,7 @@ class NoBus:
         """Do nothing."""
 
     def publish(self, topic: bytes, body: bytes, *, link: int | None = None) -> int:
-        """Take it."""
+        """Accept the message."""
         return 1
 
     def subscribe(self, topics: Iterable[bytes]) -> Awaitable[None]:
@@ -71,13 +70,13 @@ class NoBus:
         """Do nothing."""
 
 
-class Nobody:
-    """A namespace and listeners that do nothing."""
+class NullReceiver:
+    """A namespace that counts its messages, and listeners that do nothing."""
 
     received = 0
 
     def receive(self, message: Message, sender: NodeId) -> None:
-        """Count it: in the end, all must have come."""
+        """Count the message."""
         self.received += 1
 
     def apply(self, request: PublishRequest) -> None:
@@ -95,7 +94,7 @@ class Nobody:
 
 @contextmanager
 def bypassed() -> Iterator[None]:
-    """The parts of the replay do nothing."""
+    """Make the parts of replay do nothing."""
     parts: list[tuple[Any, str, Callable[..., Any]]] = [
         (ReplayBuffer, "add", lambda self, n, topic, body, now, *, sent: None),
         (Receiver, "accept", lambda self, link, topic, message_id, now: True),
@@ -111,48 +110,50 @@ def bypassed() -> Iterator[None]:
 
 
 class Bench:
-    """Nodes that publish, one for each mode, and one that receives from a sender for each."""
+    """One publishing node per mode, and one node that receives from one sender per mode."""
 
     def __init__(self) -> None:
         options = BusOptions(replay_ring_bytes=4 << 20)
-        self.branch = Nobody()
+        self.namespace = NullReceiver()
         self.publishers = {mode: self._node(f"pub{mode[0]}", options) for mode in MODES}
         self.receiver = self._node("recv", options)
         self.senders = {mode: Sequencer(NodeId(f"snd{mode[0]}AAAAAAAAAAA")) for mode in MODES}
-        self.receiver.inbound.attach("/", self.branch)
+        self.receiver.inbound.attach("/", self.namespace)
         self.receiver.inbound.link_connected(0)
 
     async def subscribe(self) -> None:
-        """Hear all rooms."""
+        """Subscribe to all rooms."""
         await self.receiver.subscribe(ROOMS)
 
     def publish(self, mode: str) -> float:
-        """Microseconds of CPU for one message."""
+        """Measure publishing: microseconds of CPU per message."""
         publish = self.publishers[mode].outbox.publish
         began = time.process_time()
         for number in range(MESSAGES):
-            publish(ROOMS[number % 1_000], BROADCAST)
+            publish(ROOMS[number % 1_000], BROADCASTS[number % 1_000])
         return (time.process_time() - began) / MESSAGES * 1e6
 
     def receive(self, mode: str) -> float:
-        """The same, for one that comes."""
+        """Measure receiving: microseconds of CPU per message."""
         sequencer = self.senders[mode]
-        topics = [ROOMS[number % 1_000] for number in range(MESSAGES)]
-        frames = [(topic, encode(Envelope(sequencer.next_id(topic), BROADCAST))) for topic in topics]
-        take, before = self.receiver.message, self.branch.received
+        frames = [
+            (topic, encode(Envelope(sequencer.next_id(topic), message)))
+            for topic, message in zip(ROOMS * (MESSAGES // 1_000), BROADCASTS * (MESSAGES // 1_000), strict=True)
+        ]
+        receive, before = self.receiver.inbound.message_received, self.namespace.received
         began = time.process_time()
         for topic, body in frames:
-            take(0, topic, body)
+            receive(0, topic, body)
         took = time.process_time() - began
-        assert self.branch.received - before == MESSAGES
+        assert self.namespace.received - before == MESSAGES
         return took / MESSAGES * 1e6
 
     def _node(self, tag: str, options: BusOptions) -> Node:
-        return Node(Identity(NodeId(f"{tag}BBBBBBBBBBB"), NodeTag(tag)), NoBus(), options, Nobody())
+        return Node(Identity(NodeId(f"{tag}BBBBBBBBBBB"), NodeTag(tag)), NoBus(), options, NullReceiver())
 
 
 async def measure(rounds: int) -> dict[tuple[str, str], list[float]]:
-    """Microseconds for each message: (side, mode) -> one value for each round."""
+    """Measure all rounds: (side, mode) -> microseconds per message, one value per round."""
     bench = Bench()
     await bench.subscribe()
     times: dict[tuple[str, str], list[float]] = {}
@@ -164,7 +165,7 @@ async def measure(rounds: int) -> dict[tuple[str, str], list[float]]:
                         took = run(mode)
                 else:
                     took = run(mode)
-                if number:  # the first round fills the ring
+                if number:  # the first round fills the replay buffer
                     times.setdefault((side, mode), []).append(took)
     return times
 

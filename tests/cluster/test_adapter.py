@@ -1,4 +1,7 @@
-"""What a cluster adapter publishes and subscribes to: exact topics, exact messages. Behaviour: tests/contracts."""
+"""The exact topics and messages that a cluster adapter publishes and subscribes to.
+
+Its behaviour is tested in `tests/contracts`.
+"""
 
 import asyncio
 import json
@@ -32,7 +35,7 @@ def room(name: str) -> bytes:
 
 
 class Cluster:
-    """One adapter on one node; the peer is played."""
+    """One adapter on one node; the test plays its peers."""
 
     def __init__(self, stage: NodeStage) -> None:
         self.stage = stage
@@ -40,7 +43,7 @@ class Cluster:
         self.adapter = self.sockets.adapter = ClusterAdapter("/", self.sockets, lambda: stage.node)
 
     def published(self) -> list[tuple[bytes, Message]]:
-        """What the adapter published, without the heartbeats."""
+        """The messages that the adapter published, without heartbeats."""
         return [
             (topic, envelope.message)
             for topic, envelope in self.stage.sent(object)  # type: ignore[arg-type]
@@ -48,11 +51,11 @@ class Cluster:
         ]
 
     def subscriptions(self) -> set[bytes]:
-        """What was subscribed to since the node started."""
+        """The topics subscribed to since the node started."""
         return set(self.stage.bus.subscriptions) - {ALL, b"zmqio/s/tag1", b"zmqio/u/tag1AAAAAAAAAAA\0"}
 
-    async def behind(self) -> None:
-        """Wait until everything said so far was received."""
+    async def all_received(self) -> None:
+        """Wait until everything sent so far was received."""
         before = self.stage.node.diagnostics.counters["bus_malformed_message"]
         self.stage.network.inject(ALL, b"\xc1")
         await wait_until(
@@ -76,7 +79,7 @@ async def with_peer(cluster: Cluster, *sids: NodeId) -> None:
     await wait_until(lambda: cluster.adapter.server_count() == 1 + len(sids or (PEER,)), "the peer")
 
 
-async def test_namespace_is_subscribed_to_and_left_with_its_rooms() -> None:
+async def test_namespace_topic_is_subscribed_from_open_to_close() -> None:
     cluster = Cluster(await NodeStage().ready())
     await cluster.adapter.open()
     assert cluster.subscriptions() == {NAMESPACE}
@@ -86,12 +89,12 @@ async def test_namespace_is_subscribed_to_and_left_with_its_rooms() -> None:
     await cluster.stage.node.close()
 
 
-async def test_own_sid_room_needs_no_subscription_and_no_future(cluster: Cluster) -> None:
+async def test_room_of_an_own_sid_needs_no_subscription_and_no_future(cluster: Cluster) -> None:
     assert cluster.adapter.add(OTHER, (OTHER,)) is DONE
     assert cluster.subscriptions() == {NAMESPACE}
 
 
-async def test_first_in_subscribes_and_last_out_unsubscribes(cluster: Cluster) -> None:
+async def test_first_member_subscribes_and_last_member_unsubscribes(cluster: Cluster) -> None:
     await cluster.adapter.add(OWN, ["a", "b"])
     assert cluster.adapter.add(OTHER, ["a"]) is DONE
     assert cluster.subscriptions() == {NAMESPACE, room("a"), room("b")}
@@ -132,8 +135,8 @@ async def test_each_operation_is_one_publish_to_one_topic(cluster: Cluster, targ
         assert set(message.except_) == target.except_  # type: ignore[union-attr]
 
 
-async def test_what_follows_a_join_of_others_goes_where_they_hear_it_already(cluster: Cluster) -> None:
-    """They subscribe to the room's own topic only when they have read that they are to join it."""
+async def test_messages_after_a_join_of_remote_sockets_go_to_the_namespace_topic(cluster: Cluster) -> None:
+    """Their nodes subscribe to the room's own topic only when they have received the join."""
     await cluster.adapter.add_sockets(to(FOREIGN), ["new", "other"])
     await cluster.adapter.broadcast(event("x"), to("new"))
     await cluster.adapter.disconnect_sockets(to("other"), close=False)
@@ -155,7 +158,7 @@ async def test_local_operations_publish_nothing(cluster: Cluster) -> None:
     assert cluster.sockets.received[OWN][0] == event("x")
 
 
-async def test_without_a_bus_local_sockets_are_served_and_the_rest_waits_for_a_broker(cluster: Cluster) -> None:
+async def test_without_a_broker_local_sockets_are_served_and_messages_wait(cluster: Cluster) -> None:
     cluster.stage.network.cut(0)
     await cluster.adapter.broadcast(event("x"), EVERYBODY)
     await cluster.adapter.add_sockets(EVERYBODY, ["new"])
@@ -165,7 +168,7 @@ async def test_without_a_bus_local_sockets_are_served_and_the_rest_waits_for_a_b
     assert cluster.stage.node.health().details["replay"]["ring_unsent_messages"] == 2
 
 
-async def test_without_a_bus_a_volatile_broadcast_is_dropped_and_counted(cluster: Cluster) -> None:
+async def test_without_a_broker_a_volatile_broadcast_is_dropped_and_counted(cluster: Cluster) -> None:
     cluster.stage.network.cut(0)
     await cluster.adapter.broadcast(event("x"), Target(volatile=True))
     assert cluster.sockets.received[OWN] == [event("x")]
@@ -173,7 +176,7 @@ async def test_without_a_bus_a_volatile_broadcast_is_dropped_and_counted(cluster
     assert cluster.stage.node.health().details["replay"]["ring_messages"] == 0
 
 
-async def test_without_a_bus_an_own_session_is_served_without_an_error(cluster: Cluster) -> None:
+async def test_without_a_broker_an_own_session_is_served_without_an_error(cluster: Cluster) -> None:
     cluster.stage.network.cut(0)
     cluster.sockets.answers[OWN] = [1]
     await cluster.adapter.broadcast(event("x"), to(OWN))
@@ -181,7 +184,7 @@ async def test_without_a_bus_an_own_session_is_served_without_an_error(cluster: 
     assert [one.sid for one in await cluster.adapter.fetch_sockets(to(OWN), 20)] == [OWN]
 
 
-async def test_without_a_bus_a_question_fails_at_once(cluster: Cluster) -> None:
+async def test_without_a_broker_a_request_fails_at_once(cluster: Cluster) -> None:
     await with_peer(cluster)
     cluster.stage.network.cut(0)
     with pytest.raises(BusUnavailableError):
@@ -190,20 +193,20 @@ async def test_without_a_bus_a_question_fails_at_once(cluster: Cluster) -> None:
         await cluster.adapter.broadcast_with_ack(ackable("x"), EVERYBODY, 20)
 
 
-async def test_without_a_bus_a_join_is_done_here(cluster: Cluster) -> None:
+async def test_without_a_broker_a_join_takes_effect_locally(cluster: Cluster) -> None:
     cluster.stage.network.cut(0)
     await cluster.adapter.add(OWN, ["a"])
     assert room("a") in cluster.subscriptions()
 
 
-async def test_questions_to_nobody_are_not_asked(cluster: Cluster) -> None:
+async def test_requests_are_not_published_without_other_nodes(cluster: Cluster) -> None:
     assert [one.sid for one in await cluster.adapter.fetch_sockets(EVERYBODY, 20)] == [OWN]
     assert await cluster.adapter.rooms(20) == {OWN}
     assert await cluster.adapter.server_side_emit_with_ack(["x"], 20) == []
     assert cluster.published() == []
 
 
-async def test_owner_of_a_session_is_asked_alone(cluster: Cluster) -> None:
+async def test_only_the_owner_of_a_session_is_asked(cluster: Cluster) -> None:
     await with_peer(cluster, PEER, NodeId("tag3CCCCCCCCCCC"))
     with pytest.raises(RequestTimeoutError) as caught:
         await cluster.adapter.fetch_sockets(to(FOREIGN), 0)
@@ -211,7 +214,7 @@ async def test_owner_of_a_session_is_asked_alone(cluster: Cluster) -> None:
     assert [topic for topic, _ in cluster.published()] == [b"zmqio/s/tag2xxxxxxxxxxxxxxxx\0/\0"]
 
 
-async def test_what_is_known_here_is_kept_in_the_error(cluster: Cluster) -> None:
+async def test_timeout_error_includes_local_answers(cluster: Cluster) -> None:
     await with_peer(cluster)
     with pytest.raises(RequestTimeoutError) as caught:
         await cluster.adapter.fetch_sockets(EVERYBODY, 0)
@@ -220,7 +223,7 @@ async def test_what_is_known_here_is_kept_in_the_error(cluster: Cluster) -> None
     assert [topic for topic, _ in cluster.published()] == [ALL]
 
 
-async def test_nothing_that_is_received_is_published(cluster: Cluster) -> None:
+async def test_received_messages_are_never_published(cluster: Cluster) -> None:
     messages: Sequence[Message] = (
         m.BroadcastMessage("/", (), (), False, event("x")),
         m.JoinRooms("/", (), (), ("new",)),
@@ -230,7 +233,7 @@ async def test_nothing_that_is_received_is_published(cluster: Cluster) -> None:
     )
     for message in messages:
         cluster.stage.say(message, NAMESPACE)
-    await cluster.behind()
+    await cluster.all_received()
     assert cluster.sockets.received[OWN] == [event("x")]
     assert ("join-room", "new", OWN) in cluster.sockets.room_events
     assert ("leave-room", "new", OWN) in cluster.sockets.room_events
@@ -243,41 +246,41 @@ def request(**fields: object) -> bytes:
     return json.dumps(fields).encode()
 
 
-async def test_outside_requests_do_their_work_on_the_sockets_here(cluster: Cluster) -> None:
+async def test_publish_requests_apply_to_local_sockets_only(cluster: Cluster) -> None:
     await cluster.adapter.add(OTHER, (OTHER, "out"))
     say = cluster.stage.network.inject
     say(NAMESPACE, request(event="news", args=[1, {"a": 2}], **{"except": ["out"]}))
     say(NAMESPACE, request(op="join", names=["a", "b"], rooms=[OWN]))
     say(NAMESPACE, request(op="leave", names=["a"]))
     say(NAMESPACE, request(op="disconnect", rooms=["out"], close=True))
-    await cluster.behind()
+    await cluster.all_received()
     assert dict(cluster.sockets.received) == {OWN: [('2["news", 1, {"a": 2}]',)]}
     assert set(cluster.adapter.rooms_of(OWN)) == {OWN, "b"}
     assert cluster.sockets.disconnected == [(OTHER, True)]
     assert cluster.published() == []
 
 
-async def test_outside_request_with_an_id_counts_once(cluster: Cluster) -> None:
+async def test_publish_request_with_an_id_applies_once(cluster: Cluster) -> None:
     for _ in range(3):
         cluster.stage.network.inject(NAMESPACE, request(event="news", id="7"))
-    await cluster.behind()
+    await cluster.all_received()
     assert len(cluster.sockets.received[OWN]) == 1
 
 
-async def test_volatile_outside_request_is_delivered_as_volatile(cluster: Cluster) -> None:
+async def test_volatile_publish_request_is_delivered_as_volatile(cluster: Cluster) -> None:
     cluster.stage.network.inject(NAMESPACE, request(event="news", volatile=True))
-    await cluster.behind()
+    await cluster.all_received()
     assert len(cluster.sockets.volatile[OWN]) == 1
 
 
-async def test_outside_event_that_cannot_be_encoded_is_counted(cluster: Cluster) -> None:
+async def test_publish_request_that_cannot_be_encoded_is_counted(cluster: Cluster) -> None:
     cluster.stage.network.inject(NAMESPACE, request(event="cannot be encoded"))
-    await cluster.behind()
+    await cluster.all_received()
     assert cluster.stage.node.diagnostics.counters["publish_request_rejected"] == 1
     assert cluster.sockets.received == {}
 
 
-async def test_what_comes_behind_a_big_join_from_the_bus_sees_it(cluster: Cluster) -> None:
+async def test_messages_behind_a_large_join_from_the_bus_see_its_effect(cluster: Cluster) -> None:
     crowd = [Sid(f"tag1{number:016}") for number in range(1_300)]
     for sid in crowd:
         await cluster.adapter.add(sid, (sid, "crowd"))
@@ -297,7 +300,7 @@ async def test_what_comes_behind_a_big_join_from_the_bus_sees_it(cluster: Cluste
     assert cluster.subscriptions() == {NAMESPACE}
 
 
-async def test_big_operations_of_this_node_leave_it_in_their_order(cluster: Cluster) -> None:
+async def test_large_operations_are_published_in_order(cluster: Cluster) -> None:
     crowd = [Sid(f"tag1{number:016}") for number in range(1_300)]
     for sid in crowd:
         await cluster.adapter.add(sid, (sid,))

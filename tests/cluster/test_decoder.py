@@ -15,7 +15,7 @@ NEWS = b"zmqio/r//\0news\0"
 HEARTBEAT = Heartbeat(False, 1.0, False, "host", 1, 1)
 
 
-class Desk:
+class Setup:
     def __init__(self) -> None:
         self.now = 0.0
         self.diagnostics = Diagnostics(lambda: self.now)
@@ -27,8 +27,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return Desk()
+def setup() -> Setup:
+    return Setup()
 
 
 def broadcast(*rooms: str) -> BroadcastMessage:
@@ -43,91 +43,91 @@ def request(**fields: object) -> bytes:
     return json.dumps({"event": "x", **fields}).encode()
 
 
-def test_own_messages_are_told_without_decoding(desk: Desk) -> None:
-    assert desk.decoder.is_own(body(broadcast("news"), node_id=ME))
-    assert not desk.decoder.is_own(body(broadcast("news")))
-    assert not desk.decoder.is_own(b"{..." + body(broadcast("news"), node_id=ME))
-    assert not desk.decoder.is_own(b"")
+def test_own_messages_are_recognized_without_decoding(setup: Setup) -> None:
+    assert setup.decoder.is_own(body(broadcast("news"), node_id=ME))
+    assert not setup.decoder.is_own(body(broadcast("news")))
+    assert not setup.decoder.is_own(b"{..." + body(broadcast("news"), node_id=ME))
+    assert not setup.decoder.is_own(b"")
 
 
-def test_own_heartbeat_is_told_from_other_own_messages(desk: Desk) -> None:
-    assert desk.decoder.is_heartbeat(body(HEARTBEAT, node_id=ME))
-    assert not desk.decoder.is_heartbeat(body(Goodbye("x"), node_id=ME))
+def test_own_heartbeat_is_distinguished_from_other_own_messages(setup: Setup) -> None:
+    assert setup.decoder.is_heartbeat(body(HEARTBEAT, node_id=ME))
+    assert not setup.decoder.is_heartbeat(body(Goodbye("x"), node_id=ME))
 
 
-def test_message_between_nodes_is_decoded(desk: Desk) -> None:
-    received = desk.decoder.decode(NEWS, body(broadcast("news")))
+def test_message_between_nodes_is_decoded(setup: Setup) -> None:
+    received = setup.decoder.decode(NEWS, body(broadcast("news")))
     assert received == Envelope(MessageId(PEER, 1, 0), broadcast("news"))
-    assert desk.counters == {}
+    assert setup.counters == {}
 
 
 @pytest.mark.parametrize(
-    "rubbish", [b"", b"\xc1", b"hello", b"\x91\x01", b"\x90", b"\x95\x01\x63\xa1n\x01\x00", b"\xdc"]
+    "malformed", [b"", b"\xc1", b"hello", b"\x91\x01", b"\x90", b"\x95\x01\x63\xa1n\x01\x00", b"\xdc"]
 )
-def test_rubbish_is_counted_and_dropped(desk: Desk, rubbish: bytes) -> None:
-    assert desk.decoder.decode(NEWS, rubbish) is None
-    assert desk.counters == {"bus_malformed_message": 1}
+def test_malformed_message_is_counted_and_dropped(setup: Setup, malformed: bytes) -> None:
+    assert setup.decoder.decode(NEWS, malformed) is None
+    assert setup.counters == {"bus_malformed_message": 1}
 
 
-def test_outside_request_is_decoded(desk: Desk) -> None:
-    received = desk.decoder.decode(NEWS, request(rooms=["news"]))
+def test_publish_request_is_decoded(setup: Setup) -> None:
+    received = setup.decoder.decode(NEWS, request(rooms=["news"]))
     assert received == PublishRequest(event="x", rooms=("news",))
-    assert desk.counters == {}
+    assert setup.counters == {}
 
 
-def test_outside_request_without_a_name_is_taken_each_time(desk: Desk) -> None:
-    assert [desk.decoder.decode(NEWS, request(rooms=["news"])) is not None for _ in range(2)] == [True, True]
+def test_publish_request_without_an_id_is_accepted_each_time(setup: Setup) -> None:
+    assert [setup.decoder.decode(NEWS, request(rooms=["news"])) is not None for _ in range(2)] == [True, True]
 
 
-@pytest.mark.parametrize("name", [{"id": "7"}, {"source": "shop", "n": 7}])
-def test_outside_request_with_a_name_is_taken_once_a_minute(desk: Desk, name: dict[str, object]) -> None:
-    assert desk.decoder.decode(NEWS, request(rooms=["news"], **name)) is not None
-    assert desk.decoder.decode(NEWS, request(rooms=["news"], **name)) is None
-    desk.now = 60.0
-    assert desk.decoder.decode(NEWS, request(rooms=["news"], **name)) is not None
+@pytest.mark.parametrize("key", [{"id": "7"}, {"source": "shop", "n": 7}])
+def test_publish_request_with_an_id_is_accepted_once_per_minute(setup: Setup, key: dict[str, object]) -> None:
+    assert setup.decoder.decode(NEWS, request(rooms=["news"], **key)) is not None
+    assert setup.decoder.decode(NEWS, request(rooms=["news"], **key)) is None
+    setup.now = 60.0
+    assert setup.decoder.decode(NEWS, request(rooms=["news"], **key)) is not None
 
 
 @pytest.mark.parametrize(
     "wrong", [b"{", b'{"event": 1}', b'{"args": []}', b'{"event":"x","namespaces":"/"}', b"\x81\xa1"]
 )
-def test_wrong_outside_request_is_counted_told_and_dropped(desk: Desk, wrong: bytes) -> None:
+def test_invalid_publish_request_is_counted_logged_and_dropped(setup: Setup, wrong: bytes) -> None:
     with capture_logs() as lines:
-        assert desk.decoder.decode(NEWS, wrong) is None
-    assert desk.counters == {"publish_request_rejected": 1}
+        assert setup.decoder.decode(NEWS, wrong) is None
+    assert setup.counters == {"publish_request_rejected": 1}
     assert lines[0]["reason"]
 
 
 @pytest.mark.parametrize("rooms", [[], ["other"], ["news", "other"]])
-def test_topic_that_does_not_cover_its_body_is_told_and_the_body_is_taken(desk: Desk, rooms: list[str]) -> None:
+def test_mismatched_topic_is_logged_and_the_body_is_accepted(setup: Setup, rooms: list[str]) -> None:
     with capture_logs() as lines:
-        assert desk.decoder.decode(NEWS, body(broadcast(*rooms))) is not None
-    assert desk.counters == {"message_topic_mismatched": 1}
+        assert setup.decoder.decode(NEWS, body(broadcast(*rooms))) is not None
+    assert setup.counters == {"message_topic_mismatched": 1}
     assert (lines[0]["event"], lines[0]["sender"]) == ("message_topic_mismatched", PEER)
 
 
-def test_topic_of_an_outside_request_is_checked_too(desk: Desk) -> None:
+def test_topic_of_a_publish_request_is_checked_too(setup: Setup) -> None:
     fields: dict[str, object] = {}
-    assert desk.decoder.decode(NEWS, request(**fields)) is not None
-    assert desk.counters == {"message_topic_mismatched": 1}
+    assert setup.decoder.decode(NEWS, request(**fields)) is not None
+    assert setup.counters == {"message_topic_mismatched": 1}
 
 
-def test_node_of_another_version_is_told_once_with_its_name(desk: Desk) -> None:
+def test_node_of_another_version_is_logged_once_with_its_id(setup: Setup) -> None:
     foreign = b"\x96\x02\x01\xaf" + PEER.encode() + b"\x01\x00\xc0"
     with capture_logs() as lines:
-        assert [desk.decoder.decode(b"zmqio/a/\0", foreign) for _ in range(3)] == [None] * 3
-    assert desk.counters == {"version_mismatches": 3}
+        assert [setup.decoder.decode(b"zmqio/a/\0", foreign) for _ in range(3)] == [None] * 3
+    assert setup.counters == {"version_mismatches": 3}
     assert [(line["event"], line["peer"], line["version"], line["supported"]) for line in lines] == [
         ("peer_version_mismatched", PEER, 2, 1)
     ]
 
 
-def test_another_version_without_a_name_is_told_all_the_same(desk: Desk) -> None:
+def test_message_of_another_version_without_a_node_id_is_logged_as_unknown(setup: Setup) -> None:
     with capture_logs() as lines:
-        desk.decoder.decode(b"zmqio/a/\0", b"\x95\x02\x01\x07\x01\x00")
+        setup.decoder.decode(b"zmqio/a/\0", b"\x95\x02\x01\x07\x01\x00")
     assert [line["peer"] for line in lines] == ["unknown"]
 
 
-def test_id_is_new_once_while_it_is_kept() -> None:
+def test_id_is_new_once_while_it_is_remembered() -> None:
     ids = DuplicateFilter(keep_s=60)
     assert ids.is_new("x", 0)
     assert not ids.is_new("x", 59.9)

@@ -3,7 +3,7 @@ from structlog.testing import capture_logs
 from zmqio.cluster.diagnostics import Diagnostics
 
 
-def test_every_occurrence_is_counted_and_few_are_logged() -> None:
+def test_every_occurrence_is_counted_but_few_are_logged() -> None:
     now = [0.0]
     diagnostics = Diagnostics(lambda: now[0], interval_s=10)
     with capture_logs() as lines:
@@ -18,7 +18,7 @@ def test_every_occurrence_is_counted_and_few_are_logged() -> None:
     ]
 
 
-def test_kinds_do_not_silence_each_other() -> None:
+def test_each_kind_has_its_own_log_limit() -> None:
     diagnostics = Diagnostics(lambda: 0.0)
     with capture_logs() as lines:
         diagnostics.report("one")

@@ -17,7 +17,7 @@ def identity(tag: str) -> Identity:
     return Identity(make_node_id(NodeTag(tag)), NodeTag(tag))
 
 
-async def test_factory_before_its_start() -> None:
+async def test_factory_before_its_start_is_not_ready_and_opens_no_adapter() -> None:
     factory = ClusterAdapterFactory(lambda _: MemoryNetwork().bus(), OPTIONS)
     assert isinstance(factory, AdapterFactory)
     assert not factory.health().ready
@@ -28,7 +28,7 @@ async def test_factory_before_its_start() -> None:
     await factory.close()
 
 
-async def test_adapters_may_be_made_before_the_start_and_share_the_node() -> None:
+async def test_adapters_made_before_the_start_share_the_node() -> None:
     network = MemoryNetwork()
     factory = ClusterAdapterFactory(lambda _: network.bus(), OPTIONS)
     adapters = [factory(name, FakeSockets()) for name in ("/", "/chat")]
@@ -49,7 +49,7 @@ async def test_subclass_of_the_adapter_is_used() -> None:
     assert isinstance(factory("/", FakeSockets()), Mine)
 
 
-async def test_random_tag_that_is_taken_is_drawn_again() -> None:
+async def test_factory_restarts_with_another_tag_after_a_clash() -> None:
     network, made = MemoryNetwork(), list[Identity]()
 
     def make_bus(me: Identity) -> MemoryBus:
@@ -75,7 +75,7 @@ async def test_random_tag_that_is_taken_is_drawn_again() -> None:
     await holder.close()
 
 
-async def test_abandoned_factory_has_said_goodbye() -> None:
+async def test_close_sync_says_goodbye() -> None:
     network, events = MemoryNetwork(), NodeEventLog()
     leaving, staying = (ClusterAdapterFactory(lambda _: network.bus(), OPTIONS) for _ in range(2))
     await staying.start(identity("tag1"), events)

@@ -6,16 +6,16 @@ from zmqio.adapter.base import DONE
 from zmqio.cluster.join_barriers import JoinBarriers
 
 
-async def test_done_can_be_awaited_again_and_again() -> None:
+async def test_done_can_be_awaited_repeatedly() -> None:
     await DONE
     await asyncio.gather(DONE, DONE)
 
 
-async def test_nothing_pending_is_done_without_a_future() -> None:
+async def test_wait_without_a_pending_barrier_creates_no_future() -> None:
     assert JoinBarriers().wait_for(["room"]) is DONE
 
 
-async def test_barrier_that_is_done_already_is_not_kept() -> None:
+async def test_completed_barrier_is_not_kept() -> None:
     barriers = JoinBarriers()
     applied = asyncio.get_running_loop().create_future()
     applied.set_result(None)
@@ -35,7 +35,7 @@ async def test_all_waiters_wait_for_the_pending_barrier() -> None:
     assert barriers.wait_for(["a"]) is DONE
 
 
-async def test_waiter_that_is_cancelled_leaves_the_barrier_to_the_others() -> None:
+async def test_cancelled_waiter_does_not_cancel_the_barrier_of_the_others() -> None:
     barriers, applied = JoinBarriers(), asyncio.get_running_loop().create_future()
     barriers.add(["a"], applied)
     first, second = (asyncio.ensure_future(barriers.wait_for(["a"])) for _ in range(2))
@@ -48,7 +48,7 @@ async def test_waiter_that_is_cancelled_leaves_the_barrier_to_the_others() -> No
     await second
 
 
-async def test_room_that_was_left_and_entered_again_has_the_newer_barrier() -> None:
+async def test_room_that_was_left_and_joined_again_waits_for_the_newer_barrier() -> None:
     loop = asyncio.get_running_loop()
     barriers, old, new = JoinBarriers(), loop.create_future(), loop.create_future()
     barriers.add(["a"], old)

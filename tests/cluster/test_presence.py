@@ -1,4 +1,4 @@
-"""How a node shows that it lives, and sees who else does."""
+"""How a node sends heartbeats and tracks those of other nodes."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ async def stage() -> AsyncIterator[NodeStage]:
     await stage.node.close()
 
 
-async def test_start_does_not_wait_for_a_broker_and_health_says_why() -> None:
+async def test_start_does_not_wait_for_a_broker_and_health_gives_the_reason() -> None:
     stage = NodeStage()
     stage.network.up[0] = False
     await stage.node.start()
@@ -38,13 +38,13 @@ async def test_start_does_not_wait_for_a_broker_and_health_says_why() -> None:
     await stage.node.close()
 
 
-async def test_first_heartbeat_asks_and_the_later_ones_do_not(stage: NodeStage) -> None:
+async def test_only_the_first_heartbeat_asks_for_answers(stage: NodeStage) -> None:
     await wait_until(lambda: len(stage.sent(m.Heartbeat)) > 3, "heartbeats")
     beats = [envelope.message for _, envelope in stage.sent(m.Heartbeat)]
     assert [isinstance(beat, m.Heartbeat) and beat.hello for beat in beats[:3]] == [True, False, False]
 
 
-async def test_stranger_is_answered_at_once_in_its_inbox(stage: NodeStage) -> None:
+async def test_new_node_is_answered_at_once_in_its_inbox(stage: NodeStage) -> None:
     stage.beat()
     await wait_until(lambda: stage.events.seen, "the join")
     assert stage.events.seen == [("joined", PEER)]
@@ -52,29 +52,29 @@ async def test_stranger_is_answered_at_once_in_its_inbox(stage: NodeStage) -> No
     assert list(stage.node.peers) == [PEER]
 
 
-async def test_goodbye_is_told(stage: NodeStage) -> None:
+async def test_goodbye_is_reported(stage: NodeStage) -> None:
     stage.beat()
     stage.say(m.Goodbye("goodbye"), previous=None)
     await wait_until(lambda: len(stage.events.seen) == 2, "the goodbye")
     assert stage.events.seen[1] == ("left", PEER, "goodbye")
 
 
-async def test_silent_node_is_dead_and_questions_to_it_are_over(stage: NodeStage) -> None:
+async def test_silent_node_is_declared_dead_and_requests_to_it_end(stage: NodeStage) -> None:
     stage.beat()
     await wait_until(lambda: stage.node.peers, "the peer")
     with stage.node.responses.open(list(stage.node.peers)) as request:
         waiting = asyncio.ensure_future(request.result(20))
-        await wait_until(waiting.done, "the end of the question")
+        await wait_until(waiting.done, "the end of the request")
         assert waiting.exception().missing == [PEER]  # type: ignore[union-attr]
     assert stage.events.seen[1] == ("left", PEER, "silent")
     assert stage.node.diagnostics.counters["nodes_died"] == 1
 
 
-async def test_node_without_its_echo_is_deaf_until_it_comes_back(stage: NodeStage) -> None:
+async def test_node_is_not_ready_while_its_heartbeats_do_not_come_back(stage: NodeStage) -> None:
     stage.beat()
-    stage.network.faults.drop = lambda topic, body: True  # the broker hangs: connected, and nothing passes
+    stage.network.faults.drop = lambda topic, body: True  # the broker hangs: connected, but nothing passes
     with capture_logs() as lines:
-        await wait_until(lambda: not stage.node.health().ready, "deafness")
+        await wait_until(lambda: not stage.node.health().ready, "the missing echo")
         assert stage.node.health().reasons[0].startswith("no broker has returned a heartbeat of this node for")
         await wait_until(lambda: stage.node.diagnostics.counters["heartbeat_echo_lost"], "the count")
         stage.network.faults.drop = lambda topic, body: False
@@ -83,12 +83,12 @@ async def test_node_without_its_echo_is_deaf_until_it_comes_back(stage: NodeStag
     assert [event for event, *_ in stage.events.seen] == ["joined"]
 
 
-async def test_nobody_else_with_the_tag_is_no_clash(stage: NodeStage) -> None:
+async def test_tag_check_passes_without_another_holder(stage: NodeStage) -> None:
     stage.beat(PEER, to_me=True)
     assert await stage.node.wait_for_tag_check(20) is None
 
 
-async def test_without_a_broker_it_is_not_waited_for_the_tag() -> None:
+async def test_tag_check_waits_for_a_broker_only_up_to_its_limit() -> None:
     stage = NodeStage()
     stage.network.up[0] = False
     await stage.node.start()
@@ -96,8 +96,8 @@ async def test_without_a_broker_it_is_not_waited_for_the_tag() -> None:
     await stage.node.close()
 
 
-async def test_dead_namesake_is_no_clash(stage: NodeStage) -> None:
-    stage.beat(NAMESAKE)  # a last word that was still under way: nobody answers the question
+async def test_dead_node_with_the_same_tag_is_no_clash(stage: NodeStage) -> None:
+    stage.beat(NAMESAKE)  # a last heartbeat that was still under way: no node answers
     await wait_until(lambda: any(topic != ALL for topic, _ in stage.sent(m.Heartbeat)), "the question")
     question = next(e.message for topic, e in stage.sent(m.Heartbeat) if topic == inbox_topic("zmqio", NAMESAKE))
     assert isinstance(question, m.Heartbeat)
@@ -124,13 +124,13 @@ async def test_older_holder_of_the_tag_that_answers_makes_this_node_leave(config
     await stage.node.close()
 
 
-async def test_younger_holder_of_the_tag_is_left_to_leave(stage: NodeStage) -> None:
+async def test_newer_holder_of_the_tag_does_not_make_this_node_leave(stage: NodeStage) -> None:
     stage.beat(NAMESAKE, to_me=True, started_at=4e9)
     assert await stage.node.wait_for_tag_check(20) is None
     assert stage.node.health().ready
 
 
-async def test_clash_that_is_found_late_turns_health_red(stage: NodeStage) -> None:
+async def test_clash_found_after_the_tag_check_makes_the_node_unready(stage: NodeStage) -> None:
     assert await stage.node.wait_for_tag_check(20) is None
     with capture_logs() as lines:
         stage.beat(NAMESAKE, to_me=True)

@@ -3,7 +3,7 @@
 from zmqio.cluster.recent_joins import SUBSCRIBED_AFTER_S, RecentJoins
 
 
-def test_a_room_is_concerned_for_a_while_after_each_time() -> None:
+def test_room_is_included_for_a_while_after_each_join() -> None:
     now = 100.0
     joins = RecentJoins(lambda: now)
     assert not joins.includes_any(["a"])

@@ -1,4 +1,4 @@
-"""What a node answers: exact messages to the asker's inbox."""
+"""The responses of a node: exact messages to the requester's inbox."""
 
 from collections.abc import AsyncIterator
 
@@ -19,7 +19,7 @@ from zmqio.protocol.values import pack_values, unpack_values
 A, B = Sid("tag1xxxxxxxxxxxxxxxx"), Sid("tag1yyyyyyyyyyyyyyyy")
 
 
-class Office:
+class Setup:
     def __init__(self, stage: NodeStage) -> None:
         self.stage = stage
         self.sockets = FakeSockets(ME)
@@ -32,9 +32,9 @@ class Office:
 
 
 @pytest_asyncio.fixture
-async def office() -> AsyncIterator[Office]:
+async def setup() -> AsyncIterator[Setup]:
     stage = await NodeStage(options=BusOptions(heartbeat_s=0.02, max_message_bytes=6_000)).ready()
-    yield Office(stage)
+    yield Setup(stage)
     await stage.node.close()
 
 
@@ -46,37 +46,37 @@ def sids_in(messages: list[m.Message]) -> list[str]:
     return [to_description(row).sid for part in parts for row in part]
 
 
-async def test_number_of_clients_comes_before_their_answers(office: Office) -> None:
-    office.sockets.answers = {A: [1, b"x"]}
-    office.responder.send_acks(PEER, m.AckedBroadcast(5, "/", (), (), 1.0, ackable("x")), [A, B])
-    assert office.sent() == [m.AckCount(5, 2), m.AckResponse(5, pack_values([1, b"x"]))]
+async def test_number_of_clients_precedes_their_acknowledgements(setup: Setup) -> None:
+    setup.sockets.answers = {A: [1, b"x"]}
+    setup.responder.send_acks(PEER, m.AckedBroadcast(5, "/", (), (), 1.0, ackable("x")), [A, B])
+    assert setup.sent() == [m.AckCount(5, 2), m.AckResponse(5, pack_values([1, b"x"]))]
 
 
-async def test_no_clients_are_told_as_none(office: Office) -> None:
-    office.responder.send_acks(PEER, m.AckedBroadcast(5, "/", (), (), 1.0, ackable("x")), [])
-    assert office.sent() == [m.AckCount(5, 0)]
+async def test_target_without_clients_is_reported_as_zero(setup: Setup) -> None:
+    setup.responder.send_acks(PEER, m.AckedBroadcast(5, "/", (), (), 1.0, ackable("x")), [])
+    assert setup.sent() == [m.AckCount(5, 0)]
 
 
-async def test_description_travels_whole(office: Office) -> None:
-    office.sockets.data[A] = {"n": 1, "raw": b"\x00", "deep": {"list": [None, 1.5]}}
-    office.responder.send_descriptions(PEER, FETCH, [A])
-    (response,) = office.sent()
+async def test_description_survives_the_round_trip(setup: Setup) -> None:
+    setup.sockets.data[A] = {"n": 1, "raw": b"\x00", "deep": {"list": [None, 1.5]}}
+    setup.responder.send_descriptions(PEER, FETCH, [A])
+    (response,) = setup.sent()
     assert isinstance(response, m.Response)
     assert response.last
-    assert [to_description(row) for row in unpack_values(response.part)] == office.sockets.describe([A])
+    assert [to_description(row) for row in unpack_values(response.part)] == setup.sockets.describe([A])
 
 
-async def test_no_socket_is_one_empty_last_part(office: Office) -> None:
-    office.responder.send_descriptions(PEER, FETCH, [])
-    assert office.sent() == [m.Response(5, pack_values([]), True)]
+async def test_target_without_sockets_gets_one_empty_last_part(setup: Setup) -> None:
+    setup.responder.send_descriptions(PEER, FETCH, [])
+    assert setup.sent() == [m.Response(5, pack_values([]), True)]
 
 
-async def test_large_answer_is_split_and_no_message_is_over_the_limit(office: Office) -> None:
+async def test_long_response_is_split_into_messages_under_the_limit(setup: Setup) -> None:
     sids = [Sid(f"tag1{number:016}") for number in range(60)]
     for sid in sids:
-        office.sockets.data[sid] = {"text": "x" * 300}
-    office.responder.send_descriptions(PEER, FETCH, sids)
-    messages = office.sent()
+        setup.sockets.data[sid] = {"text": "x" * 300}
+    setup.responder.send_descriptions(PEER, FETCH, sids)
+    messages = setup.sent()
     assert sids_in(messages) == sids
     assert len(messages) > 3
     assert [isinstance(message, m.Response) and message.last for message in messages] == [False] * (
@@ -84,44 +84,44 @@ async def test_large_answer_is_split_and_no_message_is_over_the_limit(office: Of
     ) + [True]
 
 
-async def test_many_sockets_are_described_in_slices_of_the_loop(office: Office) -> None:
+async def test_many_sockets_are_described_in_slices(setup: Setup) -> None:
     sids = [Sid(f"tag1{number:016}") for number in range(3 * SLICE_SOCKETS + 1)]
-    office.responder.send_descriptions(PEER, FETCH, sids)
-    assert office.sent() == []
-    await wait_until(lambda: sids_in(office.sent()) == sids, "all descriptions")
-    lasts = [message.last for message in office.sent() if isinstance(message, m.Response)]
+    setup.responder.send_descriptions(PEER, FETCH, sids)
+    assert setup.sent() == []
+    await wait_until(lambda: sids_in(setup.sent()) == sids, "all descriptions")
+    lasts = [message.last for message in setup.sent() if isinstance(message, m.Response)]
     assert lasts.index(True) == len(lasts) - 1
 
 
-async def test_data_that_cannot_travel_is_left_out_and_told(office: Office) -> None:
-    office.sockets.data = {A: {"object": object()}, B: {"text": "x" * 10_000}}
+async def test_data_that_cannot_be_sent_is_left_out_and_reported(setup: Setup) -> None:
+    setup.sockets.data = {A: {"object": object()}, B: {"text": "x" * 10_000}}
     with capture_logs() as lines:
-        office.responder.send_descriptions(PEER, FETCH, [A, B])
-    assert sids_in(office.sent()) == [A, B]
-    assert office.stage.node.diagnostics.counters["socket_description_truncated"] == 2
+        setup.responder.send_descriptions(PEER, FETCH, [A, B])
+    assert sids_in(setup.sent()) == [A, B]
+    assert setup.stage.node.diagnostics.counters["socket_description_truncated"] == 2
     assert (lines[0]["sid"], "object" in lines[0]["reason"]) == (A, True)
 
 
-async def test_rooms_are_named(office: Office) -> None:
-    office.responder.send_rooms(PEER, m.FetchRooms(5, "/"), ["a", "b"])
-    assert office.sent() == [m.Response(5, pack_values(["a", "b"]), True)]
+async def test_rooms_are_listed(setup: Setup) -> None:
+    setup.responder.send_rooms(PEER, m.FetchRooms(5, "/"), ["a", "b"])
+    assert setup.sent() == [m.Response(5, pack_values(["a", "b"]), True)]
 
 
-async def test_application_answers_once(office: Office) -> None:
-    office.sockets.server_side_answer = ["yes"]
-    office.responder.server_side_emit(PEER, m.ServerSideEmit("/", pack_values(["event", 1]), 5))
-    office.responder.server_side_emit(PEER, m.ServerSideEmit("/", pack_values(["event", 2]), None))
-    assert office.sockets.server_side == [["event", 1], ["event", 2]]
-    assert office.sent() == [m.Response(5, pack_values([["yes"]]), True)]
+async def test_first_answer_of_the_application_is_sent(setup: Setup) -> None:
+    setup.sockets.server_side_answer = ["yes"]
+    setup.responder.server_side_emit(PEER, m.ServerSideEmit("/", pack_values(["event", 1]), 5))
+    setup.responder.server_side_emit(PEER, m.ServerSideEmit("/", pack_values(["event", 2]), None))
+    assert setup.sockets.server_side == [["event", 1], ["event", 2]]
+    assert setup.sent() == [m.Response(5, pack_values([["yes"]]), True)]
 
 
-async def test_many_rooms_are_named_in_slices_of_the_loop(office: Office) -> None:
+async def test_many_rooms_are_listed_in_slices(setup: Setup) -> None:
     names = [f"room {number}" for number in range(2_500)]
-    office.responder.send_rooms(PEER, m.FetchRooms(5, "/"), names)
+    setup.responder.send_rooms(PEER, m.FetchRooms(5, "/"), names)
     parts: list[m.Response] = []
 
     def complete() -> bool:
-        parts[:] = [message for message in office.sent() if isinstance(message, m.Response)]
+        parts[:] = [message for message in setup.sent() if isinstance(message, m.Response)]
         return any(part.last for part in parts)
 
     assert not complete()

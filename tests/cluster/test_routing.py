@@ -26,12 +26,12 @@ def to(*rooms: str, except_: tuple[str, ...] = ()) -> Target:
         (to(OWN), b"zmqio/s/mine0123456789abcdef\0/\0"),
     ],
 )
-def test_one_target_is_one_topic(target: Target, topic: bytes) -> None:
+def test_each_target_has_one_topic(target: Target, topic: bytes) -> None:
     assert ROUTER.topic_of(target) == topic
 
 
 @pytest.mark.parametrize("target", [to("\0"), to("a", "\0"), to(except_=("\0",)), to("r", except_=("\ud800",))])
-def test_impossible_names_are_refused_wherever_they_stand(target: Target) -> None:
+def test_invalid_room_names_are_rejected_anywhere_in_a_target(target: Target) -> None:
     with pytest.raises(TopicError):
         ROUTER.topic_of(target)
 
@@ -43,12 +43,12 @@ def test_own_sessions_need_no_subscription() -> None:
     }
 
 
-def test_own_session_is_one_room_with_the_own_tag() -> None:
+def test_own_session_is_a_single_room_with_the_own_tag() -> None:
     targets = (to(OWN), to(FOREIGN), to(OWN, "room"), to("mine"), to())
     assert [ROUTER.is_own_session(target) for target in targets] == [True, False, False, False, False]
 
 
-def test_owner_is_found_by_the_tag_in_a_session_id() -> None:
+def test_owner_is_found_by_the_tag_of_a_session_id() -> None:
     nodes = [NodeId("othrXXXXXXXXXXX"), NodeId("themYYYYYYYYYYY")]
     assert ROUTER.owner_among(nodes, to(FOREIGN)) == "themYYYYYYYYYYY"
     assert ROUTER.owner_among(nodes, to("them")) is None

@@ -1,4 +1,4 @@
-"""The buses that the adapter conformance suite runs over. A new one is a new entry in `NETWORKS`."""
+"""The buses that the adapter conformance suite runs over. To add one, add it to `NETWORKS`."""
 
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -20,7 +20,7 @@ OPTIONS = BusOptions(heartbeat_s=0.05, dead_after_s=5.0)
 
 
 def lies(topic: bytes, body: bytes) -> Iterable[tuple[bytes, bytes]]:
-    """Beside each message: rubbish, a message of another version, and answers to questions nobody asked."""
+    """Add to each message: a malformed one, one of another version, and unrequested responses."""
     liar = NodeId("liarliarliarlia")
     yield topic, b"\xc1 is no msgpack"
     yield topic, b"\x95\x07\x01\xa4peer\x01\x00"
@@ -35,12 +35,12 @@ def honest() -> MemoryNetwork:
 
 
 def two_brokers() -> MemoryNetwork:
-    """Each message comes through both."""
+    """Two brokers; each message arrives through both."""
     return MemoryNetwork(links=2)
 
 
 def lying() -> MemoryNetwork:
-    """Doubled and stale messages, slow barriers, and rubbish."""
+    """Two brokers with duplicate and stale messages, slow barriers, and malformed messages."""
     return MemoryNetwork(links=2, faults=Faults(double=0.3, stale=0.3, rubbish=lies, slow_barrier_turns=25))
 
 
@@ -50,7 +50,7 @@ REAL = "real_broker"
 
 @pytest.fixture(scope="session")
 def broker() -> Iterator[BrokerProcess]:
-    """A broker process for the whole run; each cluster has a prefix of its own."""
+    """A broker process for the whole run; each cluster has its own prefix."""
     with BrokerProcess() as process:
         yield process
 

@@ -16,11 +16,11 @@ from zmqio.protocol.packet import Frames
 __all__ = ["Cluster", "MakeFactory", "TestNode", "open_cluster"]
 
 MakeFactory = Callable[[str], AdapterFactory]
-"""Makes the adapter factory of the node of that name; all of them are on one bus."""
+"""Makes the adapter factory of the node with the given name; all nodes share one bus."""
 
 
 class Neighbours:
-    """Keeps what a node is told of others."""
+    """Records the events of a node about other nodes."""
 
     def __init__(self) -> None:
         self.joined: list[str] = []
@@ -28,21 +28,21 @@ class Neighbours:
         self.gaps: list[BusGap] = []
 
     def node_joined(self, node_id: NodeId) -> None:
-        """Another node is there."""
+        """Record a join."""
         self.joined.append(node_id)
 
     def node_left(self, node_id: NodeId, reason: str) -> None:
-        """Another node is gone."""
+        """Record a departure."""
         self.left.append((node_id, reason))
 
     def bus_gap(self, gap: BusGap) -> None:
-        """Messages of another node are lost."""
+        """Record a loss."""
         self.gaps.append(gap)
 
 
 @dataclass
 class TestNode:
-    """One node: its factory, and one adapter with sockets for each namespace."""
+    """One node: its factory, and an adapter with sockets for each namespace."""
 
     __test__ = False
 
@@ -55,12 +55,12 @@ class TestNode:
 
     @property
     def adapter(self) -> Adapter:
-        """That of the namespace `/`."""
+        """The adapter of the namespace `/`."""
         return self.adapters["/"]
 
     @property
     def sockets(self) -> FakeSockets:
-        """Those of the namespace `/`."""
+        """The sockets of the namespace `/`."""
         return self.fakes["/"]
 
     async def open(self, namespace: str) -> Adapter:
@@ -71,7 +71,7 @@ class TestNode:
         return adapter
 
     async def connect(self, *rooms: str, namespace: str = "/") -> Sid:
-        """Let a client in."""
+        """Connect a client."""
         sid = make_sid(self.identity.tag)
         await self.adapters[namespace].add(sid, (sid, *rooms))
         return sid
@@ -94,11 +94,11 @@ class Cluster:
         return iter(self.nodes)
 
     async def connect_each(self, *rooms: str) -> list[Sid]:
-        """Let one client in at each node."""
+        """Connect one client at each node."""
         return [await node.connect(*rooms) for node in self.nodes]
 
     def receivers(self, frames: Frames) -> set[str]:
-        """Who got a packet. Nobody may have got one twice."""
+        """The sockets that received a packet; fails if one received it twice."""
         found = set()
         for node in self.nodes:
             for sid, packets in node.sockets.received.items():
@@ -108,14 +108,14 @@ class Cluster:
         return found
 
     async def wait_received(self, frames: Frames, *sids: str) -> None:
-        """Wait until exactly these sockets have a packet, then let stragglers come and look again."""
+        """Wait until these sockets have received a packet, and check that no others do, even later."""
         wanted = set(sids)
         await wait_until(lambda: wanted <= self.receivers(frames), f"{frames!r} at all of {len(wanted)} sockets")
         await self.quiet()
         assert self.receivers(frames) == wanted
 
     async def quiet(self) -> None:
-        """Let whatever is under way arrive: a question to all nodes travels behind it, and comes back."""
+        """Wait until all messages under way have arrived: a request to all nodes travels behind them."""
         for node in self.nodes:
             await node.adapter.rooms(20)
         for _ in range(50):
@@ -123,7 +123,7 @@ class Cluster:
 
 
 def make_node(name: str, factory: AdapterFactory, tag: str | None = None) -> TestNode:
-    """A node that has not started."""
+    """Make a node without starting it."""
     node_tag = make_node_tag() if tag is None else tag
     identity = Identity(make_node_id(node_tag), node_tag, tag_is_configured=tag is not None)  # type: ignore[arg-type]
     return TestNode(name, factory, identity)
@@ -138,7 +138,7 @@ async def start_node(node: TestNode) -> TestNode:
 
 @asynccontextmanager
 async def open_cluster(make_factory: MakeFactory, count: int = 3) -> AsyncIterator[Cluster]:
-    """Nodes that know each other."""
+    """Run nodes that know each other."""
     nodes = [make_node(name, make_factory(name)) for name in "ABCDEFGH"[:count]]
     try:
         for node in nodes:
@@ -153,5 +153,5 @@ async def open_cluster(make_factory: MakeFactory, count: int = 3) -> AsyncIterat
 
 
 def over(make_bus: Callable[[str], Bus], options: BusOptions) -> MakeFactory:
-    """Cluster adapters over a bus."""
+    """Make cluster adapters over a bus."""
     return lambda name: ClusterAdapterFactory(lambda _: make_bus(name), options)

@@ -98,7 +98,7 @@ async def test_room_except_another_room(cluster: Cluster) -> None:
     await cluster.wait_received(HELLO, *inside)
 
 
-async def test_local_stays_here(cluster: Cluster) -> None:
+async def test_local_broadcast_stays_on_its_node(cluster: Cluster) -> None:
     sids = await cluster.connect_each("room")
     await cluster[0].adapter.broadcast(HELLO, to(local=True))
     await cluster.wait_received(HELLO, sids[0])
@@ -149,7 +149,7 @@ async def test_room_named_as_a_socket_of_another_node_reaches_both(cluster: Clus
 
 
 @pytest.mark.parametrize("target", [to("a\0b"), to("a", "b\0"), to(except_=("\0",))])
-async def test_name_with_a_nul_reaches_nobody(cluster: Cluster, target: Target) -> None:
+async def test_room_name_with_a_nul_is_rejected_and_nothing_is_delivered(cluster: Cluster, target: Target) -> None:
     await cluster.connect_each()
     with pytest.raises(TopicError):
         await cluster[0].adapter.broadcast(HELLO, target)
@@ -157,7 +157,7 @@ async def test_name_with_a_nul_reaches_nobody(cluster: Cluster, target: Target) 
     assert cluster.receivers(HELLO) == set()
 
 
-async def test_order_of_one_sender_across_rooms(cluster: Cluster) -> None:
+async def test_messages_of_one_sender_keep_their_order_across_rooms(cluster: Cluster) -> None:
     sid = await cluster[1].connect("a", "b", "c")
     packets = [event("n", number) for number in range(200)]
     for number, frames in enumerate(packets):
@@ -166,7 +166,7 @@ async def test_order_of_one_sender_across_rooms(cluster: Cluster) -> None:
     assert cluster[1].sockets.received[sid] == packets
 
 
-async def test_acks_of_all_nodes_are_gathered(cluster: Cluster) -> None:
+async def test_acks_of_all_nodes_are_collected(cluster: Cluster) -> None:
     sids = await cluster.connect_each()
     for number, (node, sid) in enumerate(zip(cluster, sids, strict=True)):
         node.sockets.answers[sid] = [number, b"\x00binary"]
@@ -181,11 +181,11 @@ async def test_acks_of_a_room_whose_members_are_elsewhere(cluster: Cluster) -> N
     assert answers == [[sid] for sid in sids]
 
 
-async def test_ack_of_nobody_is_no_answer_at_once(cluster: Cluster) -> None:
+async def test_acked_broadcast_without_receivers_returns_at_once(cluster: Cluster) -> None:
     assert await cluster[0].adapter.broadcast_with_ack(ackable("hello"), to("nobody"), 10) == []
 
 
-async def test_clients_that_stay_silent_are_named_by_number(cluster: Cluster) -> None:
+async def test_timeout_error_counts_clients_that_stay_silent(cluster: Cluster) -> None:
     sids = await cluster.connect_each()
     cluster[0].sockets.answers[sids[0]] = ["first"]
     cluster[1].sockets.answers[sids[1]] = ["second"]

@@ -1,4 +1,4 @@
-"""What happens when nodes die, answers get lost, or the bus is away. Over buses in memory that do so on demand."""
+"""Adapters when nodes die, responses are lost, or brokers fail, over buses in memory that fail on demand."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,13 +19,13 @@ OPTIONS = BusOptions(heartbeat_s=0.02, dead_after_s=0.5)
 EVERYBODY = Target()
 
 Ask = Callable[[TestNode, float], Awaitable[object]]
-QUESTIONS: dict[str, Ask] = {
+REQUESTS: dict[str, Ask] = {
     "fetch_sockets": lambda node, limit: node.adapter.fetch_sockets(EVERYBODY, limit),
     "broadcast_with_ack": lambda node, limit: node.adapter.broadcast_with_ack(ackable("x"), EVERYBODY, limit),
     "server_side_emit_with_ack": lambda node, limit: node.adapter.server_side_emit_with_ack(["x"], limit),
     "rooms": lambda node, limit: node.adapter.rooms(limit),
 }
-ANSWERS = {MessageType.RESPONSE, MessageType.ACK_COUNT, MessageType.ACK_RESPONSE}
+RESPONSES = {MessageType.RESPONSE, MessageType.ACK_COUNT, MessageType.ACK_RESPONSE}
 
 
 class Wired(Cluster):
@@ -34,7 +34,7 @@ class Wired(Cluster):
     network: MemoryNetwork
 
     def bus_of(self, index: int):  # type: ignore[no-untyped-def]
-        """The way to the others of one node."""
+        """The bus of one node."""
         return next(bus for bus in self.network.buses if bus.name == self[index].name)
 
 
@@ -62,30 +62,30 @@ async def two_brokers() -> AsyncIterator[Wired]:
         yield cluster
 
 
-@pytest.mark.parametrize("question", QUESTIONS)
-async def test_node_that_is_killed_in_the_middle_is_named_as_missing(cluster: Wired, question: str) -> None:
+@pytest.mark.parametrize("request_name", REQUESTS)
+async def test_node_killed_during_a_request_is_reported_as_missing(cluster: Wired, request_name: str) -> None:
     cluster.bus_of(2).die()
     with pytest.raises(RequestTimeoutError, match="died before responding") as caught:
-        await QUESTIONS[question](cluster[0], 1_000)  # its own limit would be a hang here
+        await REQUESTS[request_name](cluster[0], 1_000)  # a hang would show as the request's own time-out
     assert caught.value.missing == [cluster[2].identity.node_id]
     assert caught.value.received >= 1
     assert cluster[0].neighbours.left == [(cluster[2].identity.node_id, "silent")]
-    await QUESTIONS[question](cluster[0], 20)
+    await REQUESTS[request_name](cluster[0], 20)
     cluster.nodes.pop()
 
 
-@pytest.mark.parametrize("question", QUESTIONS)
-async def test_answers_that_get_lost_end_in_a_partial_result(cluster: Wired, question: str) -> None:
+@pytest.mark.parametrize("request_name", REQUESTS)
+async def test_lost_responses_leave_a_partial_result(cluster: Wired, request_name: str) -> None:
     liar = cluster[1].identity.node_id.encode()
-    cluster.network.faults.drop = lambda topic, body: liar in body[:20] and body[2] in ANSWERS
+    cluster.network.faults.drop = lambda topic, body: liar in body[:20] and body[2] in RESPONSES
     with pytest.raises(RequestTimeoutError, match="no response within") as caught:
-        await QUESTIONS[question](cluster[0], 0.1)
+        await REQUESTS[request_name](cluster[0], 0.1)
     assert caught.value.missing == [cluster[1].identity.node_id]
     cluster.network.faults.drop = lambda topic, body: False
-    await QUESTIONS[question](cluster[0], 20)
+    await REQUESTS[request_name](cluster[0], 20)
 
 
-async def test_answers_that_come_too_late_are_counted_and_disturb_nobody(cluster: Wired) -> None:
+async def test_late_responses_are_counted_and_ignored(cluster: Wired) -> None:
     cluster.bus_of(1).pause()
     with pytest.raises(RequestTimeoutError):
         await cluster[0].adapter.fetch_sockets(EVERYBODY, 0)
@@ -95,27 +95,27 @@ async def test_answers_that_come_too_late_are_counted_and_disturb_nobody(cluster
     assert cluster[0].factory.health().details["ignored_responses"]["late"] >= 1
 
 
-async def test_node_that_says_goodbye_in_the_middle_does_not_fail_the_question(cluster: Wired) -> None:
+async def test_node_that_leaves_during_a_request_does_not_fail_it(cluster: Wired) -> None:
     cluster[2].sockets.server_side_answer = None
     asking = asyncio.ensure_future(cluster[0].adapter.server_side_emit_with_ack(["x"], 1_000))
-    await wait_until(lambda: cluster[2].sockets.server_side, "the question")
+    await wait_until(lambda: cluster[2].sockets.server_side, "the request")
     await cluster[2].factory.close()
     assert await asking == [["B"]]
     cluster.nodes.pop()
 
 
 async def test_wrong_node_counts_only_cost_the_time_limit(cluster: Wired) -> None:
-    """A node that this one does not know yet answers all the same, and its answers are taken."""
-    stranger = await start_node(make_node("D", over(cluster.network.bus, OPTIONS)("D")))
-    sid = await stranger.connect()
-    await wait_until(lambda: cluster[0].adapter.server_count() == 4, "it is known")
+    """Responses of a node that the requester does not know yet are accepted."""
+    newcomer = await start_node(make_node("D", over(cluster.network.bus, OPTIONS)("D")))
+    sid = await newcomer.connect()
+    await wait_until(lambda: cluster[0].adapter.server_count() == 4, "the join")
     assert sid in {one.sid for one in await cluster[0].adapter.fetch_sockets(EVERYBODY, 20)}
-    await stranger.factory.close()
+    await newcomer.factory.close()
 
 
-async def test_outage_kills_nobody_and_joins_are_applied_after_it(cluster: Wired) -> None:
+async def test_no_node_is_declared_dead_in_an_outage_and_joins_apply_after_it(cluster: Wired) -> None:
     cluster.network.cut(0)
-    await wait_until(lambda: not cluster[0].factory.health().ready, "deafness, after `dead_after_s`")
+    await wait_until(lambda: not cluster[0].factory.health().ready, "the missing echo, after `dead_after_s`")
     joined = await cluster[1].connect("new")
     assert [node.adapter.server_count() for node in cluster] == [3, 3, 3]
     cluster.network.mend(0)
@@ -125,7 +125,7 @@ async def test_outage_kills_nobody_and_joins_are_applied_after_it(cluster: Wired
     assert all(node.neighbours.left == [] for node in cluster)
 
 
-async def test_loss_of_one_of_two_brokers_is_not_noticed(redundant: Wired) -> None:
+async def test_loss_of_one_of_two_brokers_goes_unnoticed(redundant: Wired) -> None:
     sids = [sid for node in redundant for sid in node.adapter.sids(EVERYBODY)]
     for turn, link in enumerate((0, 1, 0)):
         redundant.network.cut(link)
@@ -139,7 +139,7 @@ async def test_loss_of_one_of_two_brokers_is_not_noticed(redundant: Wired) -> No
     assert all(node.neighbours.left == [] for node in redundant)
 
 
-async def test_node_that_was_stopped_for_a_while_is_told_as_lost_and_found(cluster: Wired) -> None:
+async def test_paused_node_is_reported_as_left_and_joined(cluster: Wired) -> None:
     stopped = cluster[2].identity.node_id
     cluster.bus_of(2).pause()
     await wait_until(lambda: cluster[0].neighbours.left == [(stopped, "silent")], "its death")

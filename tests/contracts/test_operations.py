@@ -1,4 +1,4 @@
-"""Joins, leaves, disconnects, questions and server-side events on three nodes.
+"""Joins, leaves, disconnects, requests and server-side events on three nodes.
 
 Source: socket.io-cluster-adapter and socket.io-redis-adapter, `test/index.ts`, "socketsJoin" and after.
 """
@@ -25,12 +25,12 @@ async def test_join_all(cluster: Cluster) -> None:
         await wait_until(lambda node=node, sid=sid: node.rooms_of(sid) == {"new"}, "the socket is in the room")
 
 
-async def test_join_those_in_a_room_and_except(cluster: Cluster) -> None:
+async def test_join_sockets_of_a_room_except_another(cluster: Cluster) -> None:
     chosen = await cluster[1].connect("room")
     spared = await cluster[1].connect("room", "spared")
     other = await cluster[2].connect()
     await cluster[0].adapter.add_sockets(to("room", except_=("spared",)), ["new", "newer"])
-    await wait_until(lambda: cluster[1].rooms_of(chosen) == {"room", "new", "newer"}, "it joined")
+    await wait_until(lambda: cluster[1].rooms_of(chosen) == {"room", "new", "newer"}, "the join")
     await cluster.quiet()
     assert (cluster[1].rooms_of(spared), cluster[2].rooms_of(other)) == ({"room", "spared"}, set())
 
@@ -38,22 +38,22 @@ async def test_join_those_in_a_room_and_except(cluster: Cluster) -> None:
 async def test_join_one_remote_socket(cluster: Cluster) -> None:
     sids = await cluster.connect_each()
     await cluster[0].adapter.add_sockets(to(sids[1]), ["new"])
-    await wait_until(lambda: cluster[1].rooms_of(sids[1]) == {"new"}, "it joined")
+    await wait_until(lambda: cluster[1].rooms_of(sids[1]) == {"new"}, "the join")
     await cluster.quiet()
     assert cluster[2].rooms_of(sids[2]) == set()
 
 
-async def test_join_here_only(cluster: Cluster) -> None:
+async def test_join_on_this_node_only(cluster: Cluster) -> None:
     sids = await cluster.connect_each()
     await cluster[0].adapter.add_sockets(to(local=True), ["new"])
     await cluster.quiet()
     assert [node.rooms_of(sid) for node, sid in zip(cluster, sids, strict=True)] == [{"new"}, set(), set()]
 
 
-async def test_sockets_that_were_joined_from_elsewhere_hear_the_room(cluster: Cluster) -> None:
+async def test_sockets_joined_by_another_node_receive_room_messages(cluster: Cluster) -> None:
     sid = await cluster[1].connect()
     await cluster[0].adapter.add_sockets(to(sid), ["new"])
-    await wait_until(lambda: cluster[1].rooms_of(sid) == {"new"}, "it joined")
+    await wait_until(lambda: cluster[1].rooms_of(sid) == {"new"}, "the join")
     await cluster.quiet()
     await cluster[2].adapter.broadcast(event("x"), to("new"))
     await cluster.wait_received(event("x"), sid)
@@ -66,11 +66,11 @@ async def test_leave_all(cluster: Cluster) -> None:
         await wait_until(lambda node=node, sid=sid: node.rooms_of(sid) == {"kept"}, "the socket left")
 
 
-async def test_leave_those_in_a_room(cluster: Cluster) -> None:
+async def test_leave_sockets_of_a_room(cluster: Cluster) -> None:
     chosen = await cluster[1].connect("old", "chosen")
     other = await cluster[2].connect("old")
     await cluster[0].adapter.remove_sockets(to("chosen"), ["old"])
-    await wait_until(lambda: cluster[1].rooms_of(chosen) == {"chosen"}, "it left")
+    await wait_until(lambda: cluster[1].rooms_of(chosen) == {"chosen"}, "the leave")
     await cluster.quiet()
     assert cluster[2].rooms_of(other) == {"old"}
 
@@ -78,7 +78,7 @@ async def test_leave_those_in_a_room(cluster: Cluster) -> None:
 async def test_leave_one_remote_socket(cluster: Cluster) -> None:
     sids = await cluster.connect_each("old")
     await cluster[0].adapter.remove_sockets(to(sids[1]), ["old"])
-    await wait_until(lambda: cluster[1].rooms_of(sids[1]) == set(), "it left")
+    await wait_until(lambda: cluster[1].rooms_of(sids[1]) == set(), "the leave")
     await cluster.quiet()
     await cluster[0].adapter.broadcast(event("x"), to("old"))
     await cluster.wait_received(event("x"), sids[0], sids[2])
@@ -113,7 +113,7 @@ async def test_fetch_all_sockets(cluster: Cluster) -> None:
     assert remote.node_id == cluster[1].identity.node_id
 
 
-async def test_fetch_sockets_of_a_room_and_except(cluster: Cluster) -> None:
+async def test_fetch_sockets_of_a_room_except_another(cluster: Cluster) -> None:
     inside = await cluster[2].connect("room")
     await cluster[1].connect("room", "out")
     await cluster[0].connect()
@@ -142,7 +142,7 @@ async def test_fetch_in_a_namespace_that_other_nodes_do_not_serve(cluster: Clust
     assert await cluster[0].adapters["/alone"].server_side_emit_with_ack(["x"], 10) == []
 
 
-async def test_many_sockets_are_fetched_whole(cluster: Cluster) -> None:
+async def test_many_sockets_are_fetched_completely(cluster: Cluster) -> None:
     sids = [await cluster[1].connect("crowd") for _ in range(1_234)]
     found = await cluster[0].adapter.fetch_sockets(to("crowd"), 10)
     assert [one.sid for one in found] == sids
@@ -189,7 +189,7 @@ async def test_server_side_emit_stays_in_its_namespace(cluster: Cluster) -> None
 
 
 @pytest.mark.parametrize("name", ["a\0b", "\ud800"])
-async def test_join_of_an_impossible_name_changes_nothing(cluster: Cluster, name: str) -> None:
+async def test_join_with_an_invalid_name_changes_nothing(cluster: Cluster, name: str) -> None:
     sid = await cluster[0].connect()
     with pytest.raises(TopicError):
         cluster[0].adapter.add(sid, ["good", name])
@@ -198,7 +198,7 @@ async def test_join_of_an_impossible_name_changes_nothing(cluster: Cluster, name
     assert cluster[0].rooms_of(sid) == set()
 
 
-async def test_room_left_and_entered_again_at_once_is_heard(cluster: Cluster) -> None:
+async def test_room_left_and_joined_again_at_once_receives_messages(cluster: Cluster) -> None:
     sid = await cluster[1].connect()
     adapter = cluster[1].adapter
     for _ in range(5):
@@ -222,7 +222,7 @@ async def test_second_member_waits_for_the_barrier_of_the_first(cluster: Cluster
     await unawaited
 
 
-async def test_churn_loses_nothing_for_those_who_joined(cluster: Cluster) -> None:
+async def test_churn_loses_no_message_for_members(cluster: Cluster) -> None:
     adapter = cluster[1].adapter
     old = [await cluster[1].connect("room") for _ in range(30)]
     for turn in range(10):
@@ -233,7 +233,7 @@ async def test_churn_loses_nothing_for_those_who_joined(cluster: Cluster) -> Non
         await cluster.wait_received(event("turn", turn), *old)
 
 
-async def test_room_without_members_is_not_heard_any_more(cluster: Cluster) -> None:
+async def test_room_without_members_is_unsubscribed_from(cluster: Cluster) -> None:
     sid = await cluster[1].connect("room")
     cluster[1].adapter.remove(sid, "room")
     await cluster[0].adapter.broadcast(event("x"), to("room"))
@@ -245,7 +245,7 @@ async def test_all_nodes_are_counted(cluster: Cluster) -> None:
     assert [node.adapter.server_count() for node in cluster] == [3, 3, 3]
 
 
-async def test_node_that_says_goodbye_is_not_counted(cluster: Cluster) -> None:
+async def test_node_that_left_is_not_counted(cluster: Cluster) -> None:
     leaving = cluster[2]
     await leaving.factory.close()
     await wait_until(lambda: cluster[0].adapter.server_count() == 2, "the goodbye")

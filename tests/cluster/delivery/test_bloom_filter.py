@@ -1,4 +1,4 @@
-"""A set of topics in few bytes: everything in it is found, and little else."""
+"""The Bloom filter matches every topic in it, and few others."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,39 +9,39 @@ some_topics = st.lists(st.binary(max_size=40), max_size=50)
 
 
 @given(some_topics)
-def test_everything_that_was_put_in_is_found(topics: list[bytes]) -> None:
+def test_every_added_topic_matches(topics: list[bytes]) -> None:
     known = TopicBloomFilter(make_filter(topics))
-    for _ in range(2):  # looked up, and remembered
+    for _ in range(2):  # looked up, then cached
         assert all(topic in known for topic in topics)
 
 
-def test_about_one_other_in_a_hundred_is_found() -> None:
+def test_about_one_other_topic_in_a_hundred_matches() -> None:
     known = TopicBloomFilter(make_filter([b"zmqio/r//\0room-%d\0" % number for number in range(2_000)]))
     found = sum(b"zmqio/r//\0other-%d\0" % number in known for number in range(20_000))
     assert 20 < found < 400
 
 
-def test_nothing_is_in_an_empty_one() -> None:
+def test_empty_filter_matches_nothing() -> None:
     assert b"a" not in TopicBloomFilter(make_filter([]))
     assert b"a" not in TopicBloomFilter(b"")
 
 
-def test_twelve_bits_a_topic() -> None:
+def test_filter_takes_twelve_bits_per_topic() -> None:
     assert len(make_filter([b"%d" % number for number in range(5_000)])) == 7_500
     assert len(make_filter([b"one"])) == 8
 
 
-def test_bytes_are_those_of_the_description() -> None:
-    """Other implementations have to find the same: this pins the positions."""
+def test_format_is_fixed() -> None:
+    """Other implementations must compute the same positions."""
     assert make_filter([b"zmqio/a/\0"]).hex() == "0000000000920400"
 
 
 @given(st.binary(max_size=30), st.binary(max_size=20))
-def test_any_bytes_are_a_filter(bits: bytes, topic: bytes) -> None:
+def test_any_bytes_are_a_valid_filter(bits: bytes, topic: bytes) -> None:
     assert (topic in TopicBloomFilter(bits)) in (True, False)
 
 
-def test_more_topics_than_it_remembers_are_still_told_apart() -> None:
+def test_lookups_stay_correct_beyond_the_cache_size() -> None:
     known = TopicBloomFilter(make_filter([b"mine"]))
     for number in range(10_001):
         _ = b"%d" % number in known
@@ -49,7 +49,7 @@ def test_more_topics_than_it_remembers_are_still_told_apart() -> None:
 
 
 @given(some_topics, some_topics)
-def test_growing_filter_finds_what_was_in_it_and_what_came_later(first: list[bytes], later: list[bytes]) -> None:
+def test_growing_filter_matches_initial_and_later_topics(first: list[bytes], later: list[bytes]) -> None:
     growing = GrowingBloomFilter(first)
     for topic in later:
         growing.add(topic)

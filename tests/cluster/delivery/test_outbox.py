@@ -1,4 +1,4 @@
-"""What a node says: numbered without a hole, kept for who misses it, and waiting while no broker takes it."""
+"""Published messages are numbered without gaps, kept for replay, and wait while no broker accepts them."""
 
 from collections.abc import Collection
 
@@ -23,24 +23,24 @@ SIZE = len(T) + len(encode(Envelope(MessageId(ME, 1, 0), SMALL))) + MESSAGE_OVER
 
 
 class FakeBus:
-    """A bus of some links, each of which takes messages or not."""
+    """A bus with some links, each of which accepts messages or not."""
 
     brokers = "here and there"
 
     def __init__(self, links: int) -> None:
         self.connected_links: Collection[int] = range(links)
-        self.taking = set(range(links))
+        self.accepting = set(range(links))
         self.sent: list[tuple[int | None, bytes, Envelope]] = []
 
     def publish(self, topic: bytes, body: bytes, *, link: int | None = None) -> int:
-        taking = self.taking if link is None else self.taking & {link}
-        if taking:
+        accepting = self.accepting if link is None else self.accepting & {link}
+        if accepting:
             self.sent.append((link, topic, decode(body)))
-        return len(taking)
+        return len(accepting)
 
 
 class Stage:
-    """An outbox on such a bus."""
+    """An outbox on a `FakeBus`."""
 
     def __init__(self, links: int = 1, **options: int) -> None:
         self.now = 100.0
@@ -56,12 +56,12 @@ class Stage:
 
     @property
     def message_ids(self) -> list[tuple[int, int | None]]:
-        """(n, previous) of what was sent."""
+        """(n, previous) of the messages sent."""
         return [(envelope.id.n, envelope.id.previous) for _, _, envelope in self.bus.sent]
 
     @property
     def kept(self) -> list[int]:
-        """The numbers in the ring."""
+        """The numbers in the replay buffer."""
         page = self.outbox.page(0, lambda topic: True, 1e6)
         return [decode(row.body).id.n for row in page.messages]
 
@@ -70,7 +70,7 @@ def broadcast(text: str = "2[]", *, volatile: bool = False) -> Message:
     return m.BroadcastMessage("/", (), (), volatile, (text,))
 
 
-def test_published_messages_name_the_one_before_on_their_topic_and_are_kept() -> None:
+def test_published_messages_name_their_predecessor_on_the_topic_and_are_kept() -> None:
     stage = Stage()
     for topic in (T, U, T, T):
         stage.outbox.publish(topic, SMALL)
@@ -81,82 +81,82 @@ def test_published_messages_name_the_one_before_on_their_topic_and_are_kept() ->
 
 def test_one_of_two_links_is_enough() -> None:
     stage = Stage(links=2)
-    stage.bus.taking = {1}
+    stage.bus.accepting = {1}
     stage.outbox.publish(T, broadcast(volatile=True))
     stage.outbox.publish(T, SMALL, may_wait=False)
     assert (stage.kept, stage.outbox.buffer.unsent) == ([1, 2], 0)
 
 
-# While nothing is taken.
+# While no broker accepts messages.
 
 
-def test_message_that_no_broker_takes_waits_in_the_ring() -> None:
+def test_message_that_no_broker_accepts_waits_in_the_buffer() -> None:
     stage = Stage()
-    stage.bus.taking = set()
+    stage.bus.accepting = set()
     with capture_logs() as lines:
         stage.outbox.publish(T, SMALL)
         stage.outbox.publish(T, SMALL)
     assert (stage.bus.sent, stage.kept, stage.outbox.buffer.unsent) == ([], [1, 2], 2)
     assert stage.diagnostics.counters == {"message_queued": 2}
     assert [(line["event"], line["brokers"]) for line in lines] == [("message_queued", "here and there")]
-    stage.bus.taking = {0}
+    stage.bus.accepting = {0}
     stage.outbox.publish(T, SMALL)
     assert (stage.message_ids, stage.outbox.buffer.unsent) == ([(3, 2)], 0)
 
 
-def test_volatile_broadcast_is_dropped_and_leaves_no_gap() -> None:
+def test_volatile_broadcast_that_no_broker_accepts_is_dropped_and_leaves_no_gap() -> None:
     stage = Stage()
-    stage.bus.taking = set()
+    stage.bus.accepting = set()
     stage.outbox.publish(T, broadcast(volatile=True))
     assert (stage.kept, stage.diagnostics.counters) == ([], {"volatile_messages_dropped": 1})
-    stage.bus.taking = {0}
+    stage.bus.accepting = {0}
     stage.outbox.publish(T, broadcast(volatile=True))
     assert stage.message_ids == [(1, 0)]
 
 
-def test_overflow_is_an_error_with_its_numbers_and_leaves_no_gap() -> None:
+def test_overflow_raises_with_its_numbers_and_leaves_no_gap() -> None:
     stage = Stage(replay_ring_bytes=3 * SIZE)
     for _ in range(2):
         stage.outbox.publish(T, SMALL)
-    stage.bus.taking = set()
+    stage.bus.accepting = set()
     for _ in range(3):
-        stage.outbox.publish(T, SMALL)  # those that were sent make room
+        stage.outbox.publish(T, SMALL)  # the sent ones make room
     with pytest.raises(BusOverflowError) as raised:
         stage.outbox.publish(T, SMALL)
     assert (raised.value.waiting_messages, raised.value.limit_bytes) == (3, 3 * SIZE)
     assert stage.kept == [3, 4, 5]
     assert stage.diagnostics.counters["publish_failed"] == 1
-    stage.bus.taking = {0}
+    stage.bus.accepting = {0}
     stage.outbox.publish(T, SMALL)
     assert stage.message_ids[-1] == (6, 5)
 
 
-def test_message_that_is_larger_than_the_ring_cannot_wait() -> None:
+def test_message_larger_than_the_buffer_cannot_wait() -> None:
     stage = Stage(replay_ring_bytes=SIZE - 1)
     stage.outbox.publish(T, SMALL)
-    stage.bus.taking = set()
+    stage.bus.accepting = set()
     with pytest.raises(BusOverflowError):
         stage.outbox.publish(T, SMALL)
 
 
-def test_question_does_not_wait() -> None:
+def test_request_does_not_wait_for_a_broker() -> None:
     stage = Stage()
-    stage.bus.taking = set()
+    stage.bus.accepting = set()
     with pytest.raises(BusOverflowError):
         stage.outbox.publish(T, SMALL, may_wait=False)
     stage.bus.connected_links = ()
     with pytest.raises(BusUnavailableError, match="no broker is connected; tried: here and there"):
         stage.outbox.publish(T, SMALL, may_wait=False)
     assert stage.kept == []
-    stage.bus.taking = {0}
+    stage.bus.accepting = {0}
     stage.outbox.publish(T, SMALL, may_wait=False)
     assert (stage.message_ids, stage.kept) == ([(1, 0)], [1])
 
 
-def test_what_expires_before_a_broker_took_it_is_counted_and_told_once() -> None:
+def test_unsent_messages_that_expire_are_counted_and_logged_once() -> None:
     stage = Stage()
     stage.outbox.publish(T, SMALL)
-    stage.bus.taking = set()
+    stage.bus.accepting = set()
     for _ in range(2):
         stage.outbox.publish(T, SMALL)
     stage.now += 61
@@ -167,7 +167,7 @@ def test_what_expires_before_a_broker_took_it_is_counted_and_told_once() -> None
     assert stage.kept == []
 
 
-# What is refused.
+# Rejected messages.
 
 
 def test_message_that_is_too_large_leaves_no_gap() -> None:
@@ -188,7 +188,7 @@ def test_message_that_has_no_wire_form_leaves_no_gap() -> None:
     assert (stage.message_ids, stage.kept) == ([(1, 0)], [1])
 
 
-def test_nothing_is_published_after_shut_and_the_reason_is_told() -> None:
+def test_closed_outbox_publishes_nothing_and_gives_the_reason() -> None:
     stage = Stage()
     stage.outbox.close("over")
     for may_wait in (True, False):
@@ -200,7 +200,7 @@ def test_nothing_is_published_after_shut_and_the_reason_is_told() -> None:
 # Unsequenced messages.
 
 
-def test_what_is_told_shows_the_counter_and_is_not_kept() -> None:
+def test_unsequenced_message_carries_the_counter_and_is_not_kept() -> None:
     stage = Stage(links=2)
     stage.outbox.publish(T, SMALL)
     stage.outbox.send_unsequenced(T, m.Goodbye("x"), link=1)
@@ -208,9 +208,9 @@ def test_what_is_told_shows_the_counter_and_is_not_kept() -> None:
     assert stage.kept == [1]
 
 
-def test_what_is_told_and_not_taken_is_counted_by_its_kind() -> None:
+def test_unsequenced_messages_that_are_not_accepted_are_counted_by_type() -> None:
     stage = Stage(links=2)
-    stage.bus.taking = {1}
+    stage.bus.accepting = {1}
     stage.outbox.send_unsequenced(T, m.Goodbye("x"), link=0)
     stage.outbox.send_unsequenced(T, m.ReplayRequest(1, 0, 1.0, b""), link=0)
     stage.outbox.send_unsequenced(T, m.ReplayAnswer(1, 0, True, 0, (), ()), link=0)
@@ -221,37 +221,37 @@ def test_what_is_told_and_not_taken_is_counted_by_its_kind() -> None:
     }
 
 
-BEAT = m.Heartbeat(False, 1.0, False, "host", 1, 1)
+HEARTBEAT = m.Heartbeat(False, 1.0, False, "host", 1, 1)
 
 
 def waiting() -> Stage:
-    """Three messages in a ring for three, which no broker has taken; one takes messages again."""
+    """A full buffer of three messages that no broker has accepted; a broker now accepts messages again."""
     stage = Stage(replay_ring_bytes=3 * SIZE)
-    stage.bus.taking.clear()
+    stage.bus.accepting.clear()
     for _ in range(3):
         stage.outbox.publish(T, SMALL)
-    assert not stage.outbox.send_unsequenced(T, BEAT)
-    stage.bus.taking.add(0)
+    assert not stage.outbox.send_unsequenced(T, HEARTBEAT)
+    stage.bus.accepting.add(0)
     return stage
 
 
-def beat(stage: Stage, seconds: float) -> None:
-    """A heartbeat each second."""
+def send_heartbeats(stage: Stage, seconds: float) -> None:
+    """Send a heartbeat per second."""
     for _ in range(int(seconds)):
         stage.now += 1
-        stage.outbox.send_unsequenced(T, BEAT)
+        stage.outbox.send_unsequenced(T, HEARTBEAT)
 
 
-def test_what_waited_does_not_any_more_when_heartbeats_have_told_of_it_for_long_enough() -> None:
+def test_pending_messages_count_as_sent_once_heartbeats_have_announced_them_for_dead_after_s() -> None:
     stage = waiting()
-    stage.outbox.send_unsequenced(T, BEAT)
-    beat(stage, BusOptions().dead_after_s - 1)
+    stage.outbox.send_unsequenced(T, HEARTBEAT)
+    send_heartbeats(stage, BusOptions().dead_after_s - 1)
     assert stage.outbox.buffer.unsent == 3
-    beat(stage, 1)
+    send_heartbeats(stage, 1)
     assert stage.outbox.buffer.unsent == 0
     assert stage.kept == [1, 2, 3]
-    stage.bus.taking.clear()
-    stage.outbox.publish(T, SMALL)  # in place of the oldest, which was told of
+    stage.bus.accepting.clear()
+    stage.outbox.publish(T, SMALL)  # replaces the oldest, which counts as sent
     assert (stage.kept, stage.outbox.buffer.unsent) == ([2, 3, 4], 1)
     stage.now += 1e6
     with capture_logs() as lines:
@@ -259,24 +259,24 @@ def test_what_waited_does_not_any_more_when_heartbeats_have_told_of_it_for_long_
     assert [(line["event"], line["messages"]) for line in lines] == [("unsent_messages_expired", 1)]
 
 
-def test_a_lost_link_and_other_messages_make_it_wait_on() -> None:
-    """A broker that is there for a moment, perhaps for this node alone, has told nobody."""
+def test_lost_link_and_other_messages_do_not_announce_pending_messages() -> None:
+    """A broker that is connected only for a moment may have announced nothing to other nodes."""
     stage = waiting()
     for _ in range(10):
-        beat(stage, BusOptions().dead_after_s)
+        send_heartbeats(stage, BusOptions().dead_after_s)
         stage.outbox.link_lost()
     for _ in range(10):
         stage.now += 1
         stage.outbox.send_unsequenced(U, m.Goodbye("bye"))
     assert stage.outbox.buffer.unsent == 3
     with pytest.raises(BusOverflowError):
-        stage.bus.taking.clear()
+        stage.bus.accepting.clear()
         stage.outbox.publish(T, SMALL)
 
 
 @pytest.mark.parametrize("limit", [600, 5_000, 100_000])
 def test_page_fits_into_one_message_whatever_the_limit(limit: int) -> None:
-    """Be it all lost, or one message as large as it may be, or thousands of small ones."""
+    """Whether it reports losses, holds one message of the largest size, or thousands of small ones."""
     stage = Stage(max_message_bytes=limit, replay_ring_bytes=1 << 20)
     for number in range(2_000):
         stage.outbox.publish(b"zmqio/r//\0%d\0" % (number % 700), broadcast())

@@ -1,4 +1,4 @@
-"""One publisher by its links: which of them is sound, and why."""
+"""Which links of a publisher are gapless, and why."""
 
 from zmqio.cluster.delivery.publisher import NEVER, PublisherState, ReplayRequestState
 
@@ -6,7 +6,7 @@ BOTH = 0b11
 
 
 def received_by_both(n: int = 10) -> PublisherState:
-    """A living publisher whose two links are sound up to a number."""
+    """A live publisher whose two links are gapless up to a number."""
     publisher = PublisherState(received=0)
     publisher.mark_alive(0.0)
     for link in (0, 1):
@@ -17,19 +17,19 @@ def received_by_both(n: int = 10) -> PublisherState:
     return publisher
 
 
-def test_first_heartbeat_of_a_silent_publisher_makes_its_link_sound() -> None:
+def test_first_heartbeat_of_a_publisher_without_messages_makes_its_link_gapless() -> None:
     publisher = PublisherState(received=0)
     assert publisher.heartbeat(0, 0, 1, 0b01)
     assert publisher.gapless == 0b01
 
 
-def test_heartbeat_by_a_sound_link_says_that_nothing_is_missing_up_to_its_number() -> None:
+def test_heartbeat_by_a_gapless_link_confirms_everything_up_to_its_number() -> None:
     publisher = received_by_both()
     assert not publisher.heartbeat(0, 15, 1, BOTH)
     assert (publisher.received, publisher.gapless) == (15, BOTH)
 
 
-def test_new_generation_makes_its_link_unsound_until_its_number_is_heard_by_another() -> None:
+def test_link_with_a_new_generation_is_gapless_once_its_number_was_received_by_another() -> None:
     publisher = received_by_both()
     assert publisher.heartbeat(1, 12, 2, BOTH)
     assert (publisher.gapless, publisher.received, publisher.recheck_at) == (0b01, 10, 12)
@@ -38,22 +38,22 @@ def test_new_generation_makes_its_link_unsound_until_its_number_is_heard_by_anot
     assert (publisher.gapless, publisher.recheck_at) == (BOTH, NEVER)
 
 
-def test_heartbeat_of_an_older_generation_says_nothing() -> None:
+def test_heartbeat_of_an_older_generation_is_ignored() -> None:
     publisher = received_by_both()
     publisher.heartbeat(1, 10, 3, BOTH)
     assert not publisher.heartbeat(1, 99, 2, BOTH)
     assert (publisher.gapless, publisher.received, publisher.highest_known) == (BOTH, 10, 10)
 
 
-def test_message_by_an_unsound_link_is_remembered_as_the_one_to_watch_for() -> None:
+def test_deferred_message_sets_the_number_at_which_links_are_rechecked() -> None:
     publisher = received_by_both()
-    publisher.heartbeat(1, 10, 2, 0b01)  # this node itself is not ready there
+    publisher.heartbeat(1, 10, 2, 0b01)  # this node is not connected there
     assert publisher.gapless == 0b01
     publisher.defer(1, 14)
     assert (publisher.highest_known, publisher.recheck_at) == (14, 14)
 
 
-def test_link_that_is_not_ready_here_does_not_become_sound() -> None:
+def test_link_that_this_node_is_not_connected_to_does_not_become_gapless() -> None:
     publisher = received_by_both()
     publisher.gapless = 0b01
     publisher.link_connected(1)
@@ -63,7 +63,7 @@ def test_link_that_is_not_ready_here_does_not_become_sound() -> None:
     assert publisher.gapless == BOTH
 
 
-def test_renewed_link_becomes_sound_only_after_it_has_brought_something() -> None:
+def test_reconnected_link_becomes_gapless_only_after_something_arrived_by_it() -> None:
     publisher = received_by_both()
     publisher.gapless = 0b01
     publisher.link_connected(1)
@@ -74,14 +74,14 @@ def test_renewed_link_becomes_sound_only_after_it_has_brought_something() -> Non
     assert publisher.gapless == BOTH
 
 
-def test_link_whose_generation_was_never_told_does_not_catch_up() -> None:
+def test_link_of_unknown_generation_does_not_become_gapless() -> None:
     publisher = PublisherState(received=10, gapless=0b01)
     publisher.defer(1, 5)
     publisher.recheck_links(BOTH)
     assert publisher.gapless == 0b01
 
 
-def test_doubt_ends_with_an_answer_that_comes_by_the_link_and_not_before() -> None:
+def test_suspect_link_is_cleared_only_by_an_answer_that_arrives_by_it() -> None:
     publisher = received_by_both()
     publisher.mark_suspect(1, 7)
     assert publisher.gapless == 0b01
@@ -95,14 +95,14 @@ def test_doubt_ends_with_an_answer_that_comes_by_the_link_and_not_before() -> No
     assert publisher.gapless == BOTH
 
 
-def test_answer_to_a_question_from_before_the_doubt_does_not_end_it() -> None:
+def test_answer_to_a_request_from_before_the_suspicion_does_not_clear_the_link() -> None:
     publisher = received_by_both()
     publisher.mark_suspect(1, 7)
     publisher.mark_gapless(1, 10, 6, BOTH)
     assert publisher.gapless == 0b01
 
 
-def test_answer_from_a_connection_that_is_gone_does_not_make_the_new_one_sound() -> None:
+def test_answer_from_an_earlier_connection_does_not_make_the_new_one_gapless() -> None:
     publisher = received_by_both()
     publisher.heartbeat(1, 15, 2, BOTH)
     publisher.mark_gapless(1, 12, 7, BOTH)
@@ -112,7 +112,7 @@ def test_answer_from_a_connection_that_is_gone_does_not_make_the_new_one_sound()
     assert publisher.gapless == BOTH
 
 
-def test_doubt_ends_when_the_link_is_made_anew() -> None:
+def test_reconnecting_clears_a_suspect_link() -> None:
     publisher = received_by_both()
     publisher.mark_suspect(1, 7)
     publisher.link_connected(1)
@@ -121,14 +121,14 @@ def test_doubt_ends_when_the_link_is_made_anew() -> None:
     assert publisher.gapless == BOTH
 
 
-def test_answer_by_a_link_that_is_lost_meanwhile_does_not_make_it_sound() -> None:
+def test_answer_by_a_link_that_was_lost_does_not_make_it_gapless() -> None:
     publisher = received_by_both()
     publisher.gapless = 0b01
     publisher.mark_gapless(1, 10, 1, 0b01)
     assert publisher.gapless == 0b01
 
 
-def test_hole_is_worth_a_question_only_if_the_publisher_lives_and_has_not_answered_for_it() -> None:
+def test_gap_can_be_replayed_only_by_a_live_publisher_that_has_not_answered_for_it() -> None:
     publisher = received_by_both()
     publisher.answered_upto = 8
     assert publisher.can_replay(9)
@@ -137,7 +137,7 @@ def test_hole_is_worth_a_question_only_if_the_publisher_lives_and_has_not_answer
     assert not publisher.can_replay(9)
 
 
-def test_question_starts_again_when_the_publisher_comes_back() -> None:
+def test_request_restarts_when_the_publisher_returns() -> None:
     publisher = received_by_both()
     publisher.request = ReplayRequestState(3, 10, first_contact=False, due_at=50.0, sent_count=9)
     publisher.alive, publisher.gone_at = False, 40.0
@@ -146,14 +146,14 @@ def test_question_starts_again_when_the_publisher_comes_back() -> None:
     assert (publisher.request.due_at, publisher.request.sent_count) == (45.0, 0)
 
 
-def test_publisher_that_was_never_gone_is_not_asked_anew_by_each_heartbeat() -> None:
+def test_heartbeats_of_a_publisher_that_never_left_do_not_restart_its_request() -> None:
     publisher = received_by_both()
     publisher.request = ReplayRequestState(3, 10, first_contact=False, due_at=50.0, sent_count=9)
     publisher.mark_alive(45.0)
     assert (publisher.request.due_at, publisher.request.sent_count) == (50.0, 9)
 
 
-def test_settled_question_is_remembered_by_its_id() -> None:
+def test_id_of_the_last_closed_request_is_kept() -> None:
     publisher = received_by_both()
     publisher.close_request()
     assert publisher.last_answered_id == 0

@@ -1,4 +1,7 @@
-"""What a node does about what it misses, step by step; the promise as a whole is in `test_replay_machine`."""
+"""How a receiver detects and requests missing messages, step by step.
+
+`test_replay_machine` tests the guarantee as a whole.
+"""
 
 from zmqio.adapter.base import BusGap
 from zmqio.cluster.delivery.bloom_filter import TopicBloomFilter
@@ -19,7 +22,7 @@ KEEP_S = 60.0
 
 
 class Stage:
-    """A replay on two brokers that has met a publisher which has sent nothing yet."""
+    """A receiver on two brokers that knows one publisher, which has sent nothing yet."""
 
     def __init__(self, sessions_kept: int = 100) -> None:
         self.now = 1_000.0
@@ -49,17 +52,17 @@ class Stage:
         forgotten: int = 0,
         lost: tuple[LostRow, ...] = (),
     ) -> ReplayResult:
-        """The publisher answers with rows, number -> topic, just sent."""
+        """The publisher answers; `rows` are number -> topic of messages that were just sent."""
         rows = rows or {}
         messages = tuple(ReplayedRow(topic, b"", 0.0) for topic in rows.values())
         answer = ReplayAnswer(request_id, upto, complete, forgotten, lost, messages)
         return self.receiver.answer(link, P, answer, tuple(rows), self.now)
 
 
-# Without trouble.
+# Without failures.
 
 
-def test_each_message_is_delivered_once_whatever_link_is_first() -> None:
+def test_message_is_delivered_once_by_the_first_link_that_brings_it() -> None:
     stage = Stage()
     assert [stage.accept(0, 1), stage.accept(1, 1, 0), stage.accept(1, 2, 1), stage.accept(0, 2, 1)] == [
         True,
@@ -71,14 +74,14 @@ def test_each_message_is_delivered_once_whatever_link_is_first() -> None:
     assert stage.receiver.open_requests == 0
 
 
-def test_numbers_of_other_nodes_topics_are_not_missed() -> None:
+def test_numbers_used_on_other_topics_are_not_missed() -> None:
     stage = Stage()
     assert stage.accept(0, 3)
     assert stage.accept(0, 9, 0, U)
     assert stage.receiver.open_requests == 0
 
 
-def test_first_message_before_any_heartbeat_is_delivered_but_not_by_a_link_that_is_not_ready() -> None:
+def test_first_message_before_any_heartbeat_is_delivered_only_by_a_connected_link() -> None:
     stage = Stage()
     stage.receiver.link_lost(1)
     assert not stage.accept(1, 6, node_id=Q)
@@ -87,7 +90,7 @@ def test_first_message_before_any_heartbeat_is_delivered_but_not_by_a_link_that_
     assert stage.receiver.open_requests == 0
 
 
-def test_publisher_that_had_sent_before_the_first_meeting_is_asked_for_all_of_it() -> None:
+def test_new_publisher_is_asked_for_everything_it_sent_before_its_first_heartbeat() -> None:
     stage = Stage()
     stage.heartbeat(0, 40, node_id=Q)
     [request] = stage.requests()
@@ -97,23 +100,23 @@ def test_publisher_that_had_sent_before_the_first_meeting_is_asked_for_all_of_it
 # Links.
 
 
-def test_loss_of_one_of_two_links_costs_no_question() -> None:
+def test_loss_of_one_of_two_links_costs_no_request() -> None:
     stage = Stage()
     stage.receiver.link_lost(0)
     assert stage.accept(1, 1)
     stage.receiver.link_connected(0, stage.now)
-    assert not stage.accept(0, 2, 1)  # it may have a hole before it: the other link will bring it
+    assert not stage.accept(0, 2, 1)  # there may be a gap before it; the other link will deliver it
     assert stage.accept(1, 2, 1)
     assert stage.accept(0, 3, 2)
     assert stage.receiver.counts.requests == stage.receiver.open_requests == 0
 
 
-def test_loss_of_both_links_asks_and_delivers_what_the_answer_brings() -> None:
+def test_loss_of_both_links_sends_a_request_and_delivers_its_answer() -> None:
     stage = Stage()
     assert stage.accept(0, 1)
     for link in (0, 1):
         stage.receiver.link_lost(link)
-    assert stage.requests() == []  # there is no broker to ask by
+    assert stage.requests() == []  # no broker is connected
     stage.receiver.link_connected(0, stage.now)
     assert not stage.accept(0, 5, 4)
     [request] = stage.requests()
@@ -123,7 +126,7 @@ def test_loss_of_both_links_asks_and_delivers_what_the_answer_brings() -> None:
     assert stage.receiver.counts.replayed == 3
 
 
-def test_new_generation_of_the_only_link_is_asked_behind() -> None:
+def test_new_generation_of_the_only_link_sends_a_request() -> None:
     stage = Stage()
     stage.receiver.link_lost(1)
     assert stage.accept(0, 1)
@@ -133,7 +136,7 @@ def test_new_generation_of_the_only_link_is_asked_behind() -> None:
     assert request.after == 1
 
 
-def test_answer_in_pages_is_asked_on_until_it_is_complete() -> None:
+def test_incomplete_answer_is_followed_by_the_next_request() -> None:
     stage = Stage()
     stage.receiver.link_overrun(0, stage.now)
     stage.receiver.link_overrun(1, stage.now)
@@ -146,7 +149,7 @@ def test_answer_in_pages_is_asked_on_until_it_is_complete() -> None:
     assert stage.accept(0, 9, 8)
 
 
-def test_answer_that_comes_by_both_links_is_delivered_once_and_makes_both_sound() -> None:
+def test_answer_by_both_links_is_delivered_once_and_makes_both_gapless() -> None:
     stage = Stage()
     for link in (0, 1):
         stage.receiver.link_lost(link)
@@ -159,17 +162,17 @@ def test_answer_that_comes_by_both_links_is_delivered_once_and_makes_both_sound(
     assert stage.accept(0, 4, 3)
 
 
-def test_answers_to_nobodys_question_are_of_no_use() -> None:
+def test_unrequested_answers_are_ignored() -> None:
     stage = Stage()
     assert stage.answer(0, 99, 5, {5: T}) == ReplayResult()
     assert stage.receiver.answer(0, Q, ReplayAnswer(1, 5, True, 0, (), ()), (), stage.now) == ReplayResult()
     assert stage.accept(0, 1)
 
 
-# Doubt and holes.
+# Suspect links and gaps.
 
 
-def test_doubt_about_one_of_two_links_asks_and_only_an_answer_by_that_link_ends_it() -> None:
+def test_suspect_link_sends_a_request_and_only_an_answer_by_that_link_clears_it() -> None:
     stage = Stage()
     stage.receiver.link_overrun(0, stage.now)
     [request] = stage.requests()
@@ -180,8 +183,8 @@ def test_doubt_about_one_of_two_links_asks_and_only_an_answer_by_that_link_ends_
     assert stage.accept(0, 2, 1)
 
 
-def test_doubt_is_not_ended_by_the_answer_to_an_earlier_question() -> None:
-    """That answer may stand in front of the hole."""
+def test_answer_to_an_earlier_request_does_not_clear_a_suspect_link() -> None:
+    """That answer may have been sent before the gap."""
     stage = Stage()
     stage.receiver.link_lost(1)
     stage.heartbeat(0, 1, generation=2)
@@ -195,7 +198,7 @@ def test_doubt_is_not_ended_by_the_answer_to_an_earlier_question() -> None:
     assert stage.accept(0, 4, 2)
 
 
-def test_doubt_that_arose_during_a_question_is_asked_about_even_if_another_link_is_sound() -> None:
+def test_link_that_became_suspect_during_a_request_is_requested_again_beside_a_gapless_link() -> None:
     stage = Stage()
     stage.receiver.link_overrun(1, stage.now)
     [early] = stage.requests()
@@ -208,7 +211,7 @@ def test_doubt_that_arose_during_a_question_is_asked_about_even_if_another_link_
     assert stage.accept(1, 1)
 
 
-def test_hole_on_a_topic_is_asked_for_though_other_topics_were_heard_since() -> None:
+def test_gap_on_a_topic_is_requested_though_later_messages_of_other_topics_were_received() -> None:
     stage = Stage()
     assert stage.accept(0, 1)
     assert stage.accept(0, 3, 0, U)
@@ -218,7 +221,7 @@ def test_hole_on_a_topic_is_asked_for_though_other_topics_were_heard_since() -> 
     assert stage.answer(0, request.request_id, 4, {2: T, 3: U, 4: T}).rows == (0, 2)
 
 
-def test_hole_that_is_older_than_what_is_asked_already_is_asked_for_too() -> None:
+def test_gap_older_than_the_open_request_widens_the_request() -> None:
     stage = Stage()
     assert stage.accept(0, 1)
     assert stage.accept(0, 3, 0, U)
@@ -231,7 +234,7 @@ def test_hole_that_is_older_than_what_is_asked_already_is_asked_for_too() -> Non
     assert stage.answer(0, wide.request_id, 4, {2: T, 3: U, 4: T}).rows == (0, 2)
 
 
-def test_hole_that_was_answered_for_is_not_asked_for_again() -> None:
+def test_gap_that_an_answer_has_covered_is_not_requested_again() -> None:
     stage = Stage()
     stage.receiver.link_overrun(0, stage.now)
     [request] = stage.requests()
@@ -241,7 +244,7 @@ def test_hole_that_was_answered_for_is_not_asked_for_again() -> None:
     assert stage.receiver.open_requests == 0
 
 
-def test_question_about_a_hole_does_not_deliver_again_what_came_to_sessions_that_are_forgotten() -> None:
+def test_replay_of_a_gap_does_not_repeat_messages_to_forgotten_session_topics() -> None:
     stage = Stage(sessions_kept=2)
     assert stage.accept(0, 1)
     sessions = {n: b"s/mine/%d" % n for n in (2, 3, 4)}
@@ -252,10 +255,10 @@ def test_question_about_a_hole_does_not_deliver_again_what_came_to_sessions_that
     assert stage.answer(0, request.request_id, 7, rows).rows == (3, 4, 5)
 
 
-# What is lost.
+# Losses.
 
 
-def test_gap_counts_what_was_for_this_node_and_nothing_else() -> None:
+def test_gap_counts_only_messages_for_this_node() -> None:
     stage = Stage()
     assert stage.accept(0, 1)
     stage.now += 10
@@ -264,7 +267,7 @@ def test_gap_counts_what_was_for_this_node_and_nothing_else() -> None:
     stage.receiver.link_overrun(1, stage.now)
     *_, request = stage.requests()
     lost = (
-        LostRow(T, (1, 2, 3), 5.0),  # 1 was heard
+        LostRow(T, (1, 2, 3), 5.0),  # 1 was received
         LostRow(MY_SESSION, (4,), 5.0),
         LostRow(b"false positive", (5,), 5.0),
         LostRow(b"later", (6,), 5.0),  # older than the subscription
@@ -284,7 +287,7 @@ def test_forgotten_topics_make_the_count_unknown() -> None:
     assert gap.messages is None
 
 
-def test_what_was_lost_before_the_first_meeting_was_not_missed() -> None:
+def test_messages_lost_before_first_contact_are_no_gap() -> None:
     stage = Stage()
     stage.heartbeat(0, 40, node_id=Q)
     [request] = stage.requests()
@@ -292,7 +295,7 @@ def test_what_was_lost_before_the_first_meeting_was_not_missed() -> None:
     assert stage.receiver.answer(0, Q, answer, (), stage.now) == ReplayResult()
 
 
-def test_row_older_than_the_subscription_or_no_message_of_the_publisher_is_not_delivered() -> None:
+def test_row_that_predates_the_subscription_or_has_another_publisher_is_not_delivered() -> None:
     stage = Stage()
     stage.receiver.link_overrun(0, stage.now)
     [request] = stage.requests()
@@ -301,10 +304,10 @@ def test_row_older_than_the_subscription_or_no_message_of_the_publisher_is_not_d
     assert stage.receiver.answer(0, P, answer, (1, 0, 3), stage.now) == ReplayResult()
 
 
-# Asking, and giving up.
+# Repeating requests, and giving up.
 
 
-def test_question_is_sent_again_until_it_is_given_up_and_told() -> None:
+def test_request_is_repeated_until_it_is_given_up_and_reported() -> None:
     stage = Stage()
     stage.receiver.link_overrun(0, stage.now)
     stage.heartbeat(0, 7)
@@ -320,7 +323,7 @@ def test_question_is_sent_again_until_it_is_given_up_and_told() -> None:
     assert stage.accept(0, 8, 7)
 
 
-def test_new_generation_sends_an_open_question_again_at_once() -> None:
+def test_new_generation_repeats_an_open_request_at_once() -> None:
     stage = Stage()
     stage.receiver.link_overrun(0, stage.now)
     assert len(stage.requests()) == 1
@@ -328,7 +331,7 @@ def test_new_generation_sends_an_open_question_again_at_once() -> None:
     assert len(stage.requests()) == 1
 
 
-def test_what_is_missing_of_a_node_that_has_left_is_told_at_once() -> None:
+def test_messages_missing_from_a_node_that_left_are_reported_at_once() -> None:
     stage = Stage()
     stage.receiver.link_overrun(0, stage.now)
     stage.heartbeat(0, 7)
@@ -337,7 +340,7 @@ def test_what_is_missing_of_a_node_that_has_left_is_told_at_once() -> None:
     assert stage.receiver.node_left(Q, stage.now, died=False) is None
 
 
-def test_silent_node_is_not_asked_until_it_comes_back() -> None:
+def test_silent_node_is_not_asked_until_it_returns() -> None:
     stage = Stage()
     stage.receiver.link_overrun(0, stage.now)
     assert stage.receiver.node_left(P, stage.now, died=True) is None
@@ -348,7 +351,7 @@ def test_silent_node_is_not_asked_until_it_comes_back() -> None:
     assert request.after == 0
 
 
-def test_silent_node_that_does_not_come_back_is_given_up_when_nobody_keeps_its_messages_any_more() -> None:
+def test_silent_node_that_does_not_return_is_given_up_once_its_messages_have_expired() -> None:
     stage = Stage()
     stage.receiver.link_overrun(0, stage.now)
     stage.heartbeat(0, 7)
@@ -359,7 +362,7 @@ def test_silent_node_that_does_not_come_back_is_given_up_when_nobody_keeps_its_m
     assert stage.receiver.tick(stage.now) == [BusGap(P, 1, 7, None, "the node died")]
 
 
-def test_old_copy_of_a_gone_node_does_not_pass_as_new_until_it_is_forgotten() -> None:
+def test_late_copy_from_a_node_that_left_is_dropped_until_the_node_is_forgotten() -> None:
     stage = Stage()
     assert stage.accept(0, 1)
     stage.receiver.node_left(P, stage.now, died=False)
@@ -371,8 +374,8 @@ def test_old_copy_of_a_gone_node_does_not_pass_as_new_until_it_is_forgotten() ->
     assert stage.accept(1, 1)
 
 
-def test_publisher_that_does_not_live_is_taken_on_trust() -> None:
-    """What the broker still had of a node that has left cannot be asked for."""
+def test_messages_of_a_publisher_that_cannot_be_asked_are_delivered() -> None:
+    """A broker may still deliver messages of a node that has left."""
     stage = Stage()
     stage.receiver.node_left(P, stage.now, died=False)
     for link in (0, 1):

@@ -1,4 +1,4 @@
-"""Real nodes on a bus in memory: what is missed is repaired, and what cannot be is told."""
+"""Real nodes on a bus in memory: missed messages are replayed, and losses are reported."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -23,33 +23,33 @@ TOPICS = [ALL, *ROOMS]
 
 
 class Member:
-    """A node on the network that hears all rooms, and keeps the numbers that it hears."""
+    """A node that subscribes to all rooms, and records the numbers that it receives."""
 
     def __init__(self, network: MemoryNetwork, number: int, options: BusOptions) -> None:
         tag = f"tag{number}"
         self.node_id = NodeId(f"{tag}{number:011}")
         self.bus = network.bus(tag, max_message_bytes=options.max_message_bytes)
         self.events = NodeEventLog()
-        self.heard: list[tuple[NodeId, int]] = []
+        self.received: list[tuple[NodeId, int]] = []
         self.node = Node(Identity(self.node_id, NodeTag(tag)), self.bus, options, self.events)
         self.node.inbound.attach("/", self)
-        self._said = 0
+        self._published = 0
 
     def receive(self, message: Message, sender: NodeId) -> None:
         assert isinstance(message, m.FetchRooms)
-        self.heard.append((sender, message.request_id))
+        self.received.append((sender, message.request_id))
 
     def apply(self, request: PublishRequest) -> None:
-        raise AssertionError("nobody requests anything")
+        raise AssertionError("no publish request is expected")
 
-    def say(self, count: int) -> None:
-        """Publish so many numbers, each on the next topic."""
+    def publish(self, count: int) -> None:
+        """Publish the next `count` numbers, each on the next topic."""
         for _ in range(count):
-            self._said += 1
-            self.node.outbox.publish(TOPICS[self._said % len(TOPICS)], m.FetchRooms(self._said, "/"))
+            self._published += 1
+            self.node.outbox.publish(TOPICS[self._published % len(TOPICS)], m.FetchRooms(self._published, "/"))
 
     def numbers_of(self, sender: "Member") -> list[int]:
-        return [number for node_id, number in self.heard if node_id == sender.node_id]
+        return [number for node_id, number in self.received if node_id == sender.node_id]
 
     def counter(self, name: str) -> int:
         counters: dict[str, int] = self.node.health().details["counters"]
@@ -59,8 +59,8 @@ class Member:
         replay: dict[str, int] = self.node.health().details["replay"]
         return dict(replay)
 
-    async def has_heard(self, sender: "Member", upto: int) -> None:
-        """Wait for a number; every one before it must have come once and in order."""
+    async def has_received(self, sender: "Member", upto: int) -> None:
+        """Wait for a number; all numbers before it must have arrived once and in order."""
         await wait_until(lambda: upto in self.numbers_of(sender), f"{upto} of {sender.node_id}")
         assert self.numbers_of(sender) == list(range(1, upto + 1))
 
@@ -69,7 +69,7 @@ class Member:
 async def running(
     nodes: int = 2, links: int = 1, **options: float
 ) -> AsyncIterator[tuple[MemoryNetwork, list[Member]]]:
-    """Nodes that know each other."""
+    """Run nodes that know each other."""
     network = MemoryNetwork(links)
     chosen = BusOptions(heartbeat_s=0.02, dead_after_s=2.0, **options)  # type: ignore[arg-type]
     members = [Member(network, number, chosen) for number in range(1, nodes + 1)]
@@ -85,63 +85,63 @@ async def running(
 
 
 def carried(network: MemoryNetwork, member: Member) -> Callable[[], bool]:
-    """Whether something reaches a member after now."""
+    """Return a check whether a message has reached a member since this call."""
     before = network.delivered[member.bus.name]
     return lambda: network.delivered[member.bus.name] > before
 
 
-async def test_what_is_published_while_the_broker_is_gone_comes_once_and_in_order_across_topics() -> None:
+async def test_messages_published_during_an_outage_arrive_once_and_in_order_across_topics() -> None:
     async with running(nodes=3) as (network, (one, two, three)):
-        one.say(10)
+        one.publish(10)
         network.cut(0)
         await wait_until(lambda: not one.bus.connected_links, "the loss")
-        one.say(200)
-        two.say(5)
+        one.publish(200)
+        two.publish(5)
         network.mend(0)
-        await two.has_heard(one, 210)
-        await three.has_heard(one, 210)
-        await three.has_heard(two, 5)
-        one.say(1)
-        await three.has_heard(one, 211)
+        await two.has_received(one, 210)
+        await three.has_received(one, 210)
+        await three.has_received(two, 5)
+        one.publish(1)
+        await three.has_received(one, 211)
         assert two.counter("replayed_messages") >= 200
         assert one.counter("message_queued") == 200
         assert one.counter("replayed_messages_sent") >= 400
         assert [member.events.gaps for member in (one, two, three)] == [[], [], []]
 
 
-async def test_what_one_node_misses_alone_is_sent_again_to_it_alone() -> None:
+async def test_messages_that_one_node_misses_are_replayed_to_it_alone() -> None:
     async with running(nodes=3) as (_network, (one, two, three)):
         two.bus.link_down(0)
         await wait_until(lambda: not two.bus.connected_links, "the loss")
-        one.say(50)
-        await three.has_heard(one, 50)
+        one.publish(50)
+        await three.has_received(one, 50)
         two.bus.link_up(0)
-        await two.has_heard(one, 50)
+        await two.has_received(one, 50)
         assert three.counter("replayed_messages") == 0
         assert two.details()["open_requests"] == 0
 
 
-async def test_tail_that_was_published_in_the_outage_comes_without_another_message() -> None:
+async def test_last_messages_of_an_outage_arrive_without_a_later_message() -> None:
     async with running() as (_network, (one, two)):
         one.bus.link_down(0)
-        one.say(3)
+        one.publish(3)
         one.bus.link_up(0)
-        await two.has_heard(one, 3)
+        await two.has_received(one, 3)
 
 
-async def test_loss_of_one_of_two_brokers_costs_no_question() -> None:
+async def test_loss_of_one_of_two_brokers_costs_no_replay_request() -> None:
     async with running(links=2) as (network, (one, two)):
-        one.say(10)
-        await two.has_heard(one, 10)
-        questions = two.counter("replay_requests_sent")
+        one.publish(10)
+        await two.has_received(one, 10)
+        requests = two.counter("replay_requests_sent")
         network.cut(0)
         await wait_until(lambda: len(two.bus.connected_links) == 1, "the loss")
-        one.say(20)
+        one.publish(20)
         network.mend(0)
         await wait_until(lambda: len(two.bus.connected_links) == 2, "both")
-        one.say(20)
-        await two.has_heard(one, 50)
-        assert two.counter("replay_requests_sent") == questions
+        one.publish(20)
+        await two.has_received(one, 50)
+        assert two.counter("replay_requests_sent") == requests
 
 
 async def test_loss_of_both_brokers_one_after_the_other_loses_nothing() -> None:
@@ -149,50 +149,50 @@ async def test_loss_of_both_brokers_one_after_the_other_loses_nothing() -> None:
         for _ in range(5):
             for link in (0, 1):
                 network.cut(link)
-                one.say(7)
+                one.publish(7)
             for link in (1, 0):
                 network.mend(link)
-                one.say(7)
+                one.publish(7)
                 await wait_until(carried(network, two), "something")
-        one.say(1)
-        await two.has_heard(one, 141)
+        one.publish(1)
+        await two.has_received(one, 141)
         assert two.events.gaps == []
 
 
-async def test_what_a_full_queue_did_not_take_comes_when_it_takes_something_again() -> None:
+async def test_messages_rejected_by_a_full_queue_arrive_when_it_accepts_messages_again() -> None:
     async with running() as (_network, (one, two)):
-        one.say(5)
+        one.publish(5)
         one.bus.fill(0)
-        one.say(20)
+        one.publish(20)
         assert one.details()["ring_unsent_messages"] == 20
-        await two.has_heard(one, 25)
+        await two.has_received(one, 25)
         assert one.counter("message_queued") == 20
 
 
-async def test_full_queue_of_one_of_two_brokers_loses_nothing_when_the_other_goes() -> None:
+async def test_full_queue_to_one_of_two_brokers_loses_nothing_when_the_other_is_lost() -> None:
     async with running(links=2) as (network, (one, two)):
         one.bus.fill(0)
-        one.say(20)
+        one.publish(20)
         network.cut(1)
-        await two.has_heard(one, 20)
+        await two.has_received(one, 20)
         assert two.events.gaps == []
 
 
-async def test_messages_lost_to_a_tiny_ring_are_a_gap_with_their_exact_count() -> None:
+async def test_messages_dropped_from_a_tiny_buffer_are_a_gap_with_their_exact_count() -> None:
     async with running(nodes=3, replay_ring_bytes=3_000) as (_network, (one, two, three)):
-        one.say(10)
-        await two.has_heard(one, 10)
+        one.publish(10)
+        await two.has_received(one, 10)
         with capture_logs() as lines:
             two.bus.link_down(0)
             await wait_until(lambda: not two.bus.connected_links, "the loss")
-            one.say(100)
-            await three.has_heard(one, 110)
+            one.publish(100)
+            await three.has_received(one, 110)
             two.bus.link_up(0)
             await wait_until(lambda: 110 in two.numbers_of(one), "the newest")
-        heard = two.numbers_of(one)
+        received = two.numbers_of(one)
         kept = one.details()["ring_messages"]
         assert 0 < kept < 100
-        assert heard == [*range(1, 11), *range(111 - kept, 111)]
+        assert received == [*range(1, 11), *range(111 - kept, 111)]
         [gap] = two.events.gaps
         assert (gap.node_id, gap.first, gap.last, gap.messages) == (one.node_id, 11, 110, 100 - kept)
         assert (two.counter("bus_gaps"), two.counter("bus_gap_messages")) == (1, 100 - kept)
@@ -200,70 +200,70 @@ async def test_messages_lost_to_a_tiny_ring_are_a_gap_with_their_exact_count() -
         assert three.events.gaps == []
 
 
-async def test_gap_counts_the_topics_of_this_node_alone() -> None:
+async def test_gap_counts_only_topics_of_this_node() -> None:
     async with running(replay_ring_bytes=3_000) as (_network, (one, two)):
         two.node.unsubscribe(ROOMS)
         two.bus.link_down(0)
         await wait_until(lambda: not two.bus.connected_links, "the loss")
-        one.say(101)
+        one.publish(101)
         one.node.outbox.publish(ROOMS[0], m.FetchRooms(0, "/"))
         two.bus.link_up(0)
         await wait_until(lambda: two.events.gaps, "the gap")
-        await wait_until(lambda: two.details()["open_requests"] == 0, "the end of the repair")
+        await wait_until(lambda: two.details()["open_requests"] == 0, "the end of the replay")
         # Every fourth number is on the topic of all nodes.
         assert two.events.gaps[0].messages == 25 - len(two.numbers_of(one))
 
 
-async def test_copies_from_a_lying_network_are_counted_and_not_delivered() -> None:
+async def test_duplicate_messages_are_counted_and_not_delivered() -> None:
     async with running() as (network, (one, two)):
         network.faults.double = 1.0
-        one.say(20)
-        await two.has_heard(one, 20)
+        one.publish(20)
+        await two.has_received(one, 20)
         await wait_until(lambda: two.counter("duplicate_messages") == 20, "the copies")
 
 
-async def test_node_that_was_told_that_it_is_behind_asks_and_misses_nothing() -> None:
+async def test_link_overrun_requests_and_delivers_dropped_messages() -> None:
     async with running() as (network, (one, two)):
-        one.say(5)
-        await two.has_heard(one, 5)
+        one.publish(5)
+        await two.has_received(one, 5)
         two.node.inbound.link_overrun(0)
         network.faults.drop = lambda topic, body: topic in ROOMS  # the broker's queue to the others is full
-        one.say(10)
+        one.publish(10)
         network.faults.drop = lambda topic, body: False
-        one.say(1)
-        await two.has_heard(one, 16)
+        one.publish(1)
+        await two.has_received(one, 16)
         assert two.counter("link_overruns") == 1
 
 
-async def test_hole_without_a_word_is_found_by_the_next_message_on_its_topic() -> None:
+async def test_silent_gap_is_found_by_the_next_message_on_its_topic() -> None:
     async with running() as (network, (one, two)):
-        one.say(8)
-        await two.has_heard(one, 8)
+        one.publish(8)
+        await two.has_received(one, 8)
         network.faults.drop = lambda topic, body: topic in TOPICS and len(network.log) % 2 == 0
-        one.say(8)
+        one.publish(8)
         network.faults.drop = lambda topic, body: False
-        one.say(4)
+        one.publish(4)
         await wait_until(lambda: two.counter("link_gaps") and set(two.numbers_of(one)) == set(range(1, 21)), "all")
-        assert len(two.numbers_of(one)) == 20  # once; the order holds on each topic alone
+        assert len(two.numbers_of(one)) == 20  # each once; the order holds per topic only
 
 
-async def test_paused_node_gets_everything_when_it_goes_on() -> None:
+async def test_paused_node_receives_everything_when_it_resumes() -> None:
     async with running() as (_network, (one, two)):
         two.bus.pause()
-        one.say(30)
+        one.publish(30)
         two.bus.resume()
-        await two.has_heard(one, 30)
+        await two.has_received(one, 30)
 
 
-async def test_node_that_joins_late_misses_nothing_from_its_start_on_and_is_told_of_no_gap() -> None:
+async def test_node_that_joins_late_receives_everything_from_its_start_without_a_gap() -> None:
     async with running(replay_ring_bytes=3_000) as (network, (one, _two)):
-        one.say(500)
+        one.publish(500)
         late = Member(network, 9, BusOptions(heartbeat_s=0.02))
         await late.node.start()
         await late.node.subscribe(ROOMS)
-        await wait_until(lambda: one.node_id in late.node.peers, "the acquaintance")
-        await wait_until(lambda: late.details()["open_requests"] == 0, "the end of the first question")
-        one.say(20)
+        await wait_until(lambda: one.node_id in late.node.peers, "the join")
+        await wait_until(lambda: late.details()["open_requests"] == 0, "the end of the first request")
+        one.publish(20)
         await wait_until(lambda: 520 in late.numbers_of(one), "the newest")
         numbers = late.numbers_of(one)
         assert numbers == list(range(numbers[0], 521))
@@ -272,21 +272,21 @@ async def test_node_that_joins_late_misses_nothing_from_its_start_on_and_is_told
         await late.node.close()
 
 
-async def test_what_a_node_that_left_still_owed_is_told() -> None:
+async def test_messages_missing_from_a_node_that_left_are_reported_as_lost() -> None:
     async with running() as (network, (one, two)):
-        one.say(4)
-        await two.has_heard(one, 4)
-        network.faults.drop = lambda topic, body: topic.startswith(b"zmqio/u/")  # no question arrives
+        one.publish(4)
+        await two.has_received(one, 4)
+        network.faults.drop = lambda topic, body: topic.startswith(b"zmqio/u/")  # no replay request arrives
         two.node.inbound.link_overrun(0)
-        one.say(8)
-        await wait_until(lambda: two.counter("deferred_messages") == 8, "what is set aside")
+        one.publish(8)
+        await wait_until(lambda: two.counter("deferred_messages") == 8, "deferred messages")
         await one.node.close()
         await wait_until(lambda: two.events.gaps, "the gap")
         [gap] = two.events.gaps
         assert (gap.first, gap.last, gap.messages, gap.reason) == (5, 12, None, "the node has left")
 
 
-async def test_details_tell_how_full_the_ring_is() -> None:
+async def test_details_show_the_size_of_the_buffer() -> None:
     async with running() as (_network, (one, _two)):
         assert one.details() == {
             "ring_messages": 0,
@@ -294,7 +294,7 @@ async def test_details_tell_how_full_the_ring_is() -> None:
             "ring_unsent_messages": 0,
             "open_requests": 0,
         }
-        one.say(3)
+        one.publish(3)
         details = one.details()
         assert set(details) == {"ring_messages", "ring_bytes", "ring_unsent_messages", "open_requests"}
         assert (details["ring_messages"], details["ring_unsent_messages"]) == (3, 0)

@@ -1,4 +1,4 @@
-"""What a node keeps of what it sent, and what it says of the rest."""
+"""The replay buffer keeps recent messages, and accounts for those it has dropped."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -11,14 +11,14 @@ from zmqio.cluster.delivery.replay_buffer import MESSAGE_OVERHEAD_BYTES, ReplayB
 
 T, U = b"t", b"u"
 OF_ONE = len(T) + 9 + MESSAGE_OVERHEAD_BYTES
-"""Bytes of a message with a body of nine."""
+"""Size of a message with a body of 9 bytes."""
 WIDE = ReplayPageLimits(messages=1_000, size_bytes=1 << 20, scanned=1_000)
 
 
 def filled(
     buffer: ReplayBuffer, count: int, topic: bytes = T, *, sent: bool = True, at: float | None = None
 ) -> ReplayBuffer:
-    """Add messages of nine bytes, one a second; the first buffer's message has number 1, sent at second 1."""
+    """Add messages of 9 bytes, one per second; the first one has number 1 and was sent at second 1."""
     for n in range(next_number(buffer), next_number(buffer) + count):
         buffer.add(n, topic, b"%09d" % n, float(n) if at is None else at, sent=sent)
     return buffer
@@ -43,26 +43,26 @@ def lost(page: ReplayPage) -> dict[bytes, tuple[int, ...]]:
     return {row.topic: row.numbers for row in page.lost}
 
 
-# What is kept.
+# Kept messages.
 
 
-def test_oldest_goes_when_the_bytes_are_over_the_limit() -> None:
+def test_oldest_message_is_dropped_over_the_size_limit() -> None:
     buffer = filled(ReplayBuffer(3 * OF_ONE, 1e6), 5)
     assert (len(buffer), buffer.size_bytes) == (3, 3 * OF_ONE)
     assert numbers(all_of(buffer)) == [3, 4, 5]
 
 
-def test_message_over_the_whole_limit_is_not_kept_and_is_told_as_lost() -> None:
+def test_message_larger_than_the_buffer_is_not_kept_and_counts_as_lost() -> None:
     buffer = filled(ReplayBuffer(OF_ONE - 1, 1e6), 1)
     assert (len(buffer), buffer.size_bytes) == (0, 0)
     assert lost(all_of(buffer)) == {T: (1,)}
 
 
-def test_too_old_goes_by_the_next_message_and_by_expire() -> None:
+def test_old_messages_are_dropped_by_the_next_message_and_by_expire() -> None:
     buffer = ReplayBuffer(1 << 20, 10.0)
     buffer.add(1, T, b"1", 100.0, sent=True)
     buffer.add(2, T, b"2", 110.0, sent=True)
-    assert numbers(all_of(buffer)) == [1, 2]  # ten seconds is not too old yet
+    assert numbers(all_of(buffer)) == [1, 2]  # ten seconds are not too old yet
     buffer.add(3, T, b"3", 110.5, sent=True)
     assert numbers(all_of(buffer)) == [2, 3]
     buffer.expire(120.25)
@@ -71,7 +71,7 @@ def test_too_old_goes_by_the_next_message_and_by_expire() -> None:
     assert (len(buffer), buffer.size_bytes) == (0, 0)
 
 
-def test_number_that_is_not_the_next_is_refused() -> None:
+def test_number_that_is_not_the_next_is_rejected() -> None:
     buffer = filled(ReplayBuffer(1 << 20, 1e6), 2)
     for n in (1, 2, 4):
         with pytest.raises(ValueError, match=f"message {n} cannot be added: the next number is 3"):
@@ -79,10 +79,10 @@ def test_number_that_is_not_the_next_is_refused() -> None:
     assert numbers(all_of(buffer)) == [1, 2]
 
 
-# What no broker has taken.
+# Messages that no broker has accepted.
 
 
-def test_sent_ones_make_room_and_unsent_ones_do_not() -> None:
+def test_sent_messages_make_room_and_unsent_ones_do_not() -> None:
     buffer = filled(ReplayBuffer(3 * OF_ONE, 1e6), 3)
     for waiting in range(3):
         assert buffer.unsent == waiting
@@ -93,24 +93,24 @@ def test_sent_ones_make_room_and_unsent_ones_do_not() -> None:
     assert buffer.dropped_unsent == 0
 
 
-def test_what_is_larger_than_the_ring_has_no_room_even_in_an_empty_one() -> None:
+def test_message_larger_than_the_buffer_has_no_room_even_when_it_is_empty() -> None:
     assert ReplayBuffer(OF_ONE, 1e6).has_room(1 + 9)
     assert not ReplayBuffer(OF_ONE, 1e6).has_room(1 + 10)
 
 
-def test_unsent_ones_that_go_are_counted() -> None:
+def test_unsent_messages_that_expire_are_counted() -> None:
     buffer = filled(ReplayBuffer(1 << 20, 10.0), 2)
     filled(buffer, 3, sent=False)
-    buffer.expire(14.5)  # numbers 1 to 4 go, and of these 3 and 4 wait
+    buffer.expire(14.5)  # numbers 1 to 4 expire; 3 and 4 were unsent
     assert (buffer.dropped_unsent, buffer.unsent) == (2, 1)
 
 
-@pytest.mark.parametrize("take", [lambda buffer: filled(buffer, 1), lambda buffer: buffer.mark_all_sent()])
-def test_once_a_broker_takes_one_or_word_of_them_none_waits_any_more(
-    take: Callable[[ReplayBuffer], object],
+@pytest.mark.parametrize("send", [lambda buffer: filled(buffer, 1), lambda buffer: buffer.mark_all_sent()])
+def test_earlier_messages_count_as_sent_after_a_sent_one_and_after_mark_all_sent(
+    send: Callable[[ReplayBuffer], object],
 ) -> None:
     buffer = filled(ReplayBuffer(1 << 20, 10.0), 3, sent=False)
-    take(buffer)
+    send(buffer)
     assert buffer.unsent == 0
     buffer.expire(1e6)
     assert buffer.dropped_unsent == 0
@@ -119,7 +119,7 @@ def test_once_a_broker_takes_one_or_word_of_them_none_waits_any_more(
 # Pages.
 
 
-def test_page_has_what_is_wanted_behind_a_number_with_its_age() -> None:
+def test_page_contains_requested_topics_after_a_number_with_ages() -> None:
     buffer = filled(filled(ReplayBuffer(1 << 20, 1e6), 2), 2, U)
     page = buffer.page(1, lambda topic: topic == U, max_age_s=1e6, now=10.0)
     assert [(row.topic, row.body, row.age_s) for row in page.messages] == [
@@ -129,7 +129,7 @@ def test_page_has_what_is_wanted_behind_a_number_with_its_age() -> None:
     assert (page.upto, page.complete, page.forgotten, page.lost) == (4, True, 0, ())
 
 
-def test_nothing_behind_the_newest_is_a_complete_page() -> None:
+def test_page_after_the_newest_message_is_empty_and_complete() -> None:
     buffer = filled(ReplayBuffer(1 << 20, 1e6), 2)
     for after in (2, 3, 1 << 62):
         page = all_of(buffer, after)
@@ -137,7 +137,7 @@ def test_nothing_behind_the_newest_is_a_complete_page() -> None:
     assert all_of(ReplayBuffer(1 << 20, 1e6)) == ReplayPage(0, True, 0, (), ())
 
 
-def test_older_than_wanted_is_neither_sent_nor_missed() -> None:
+def test_messages_over_the_requested_age_are_neither_sent_nor_lost() -> None:
     buffer = filled(ReplayBuffer(3 * OF_ONE, 1e6), 5)
     page = buffer.page(0, lambda topic: True, max_age_s=95.0, now=100.0)
     assert numbers(page) == [5]
@@ -155,47 +155,47 @@ def test_older_than_wanted_is_neither_sent_nor_missed() -> None:
         (ReplayPageLimits(messages=100, size_bytes=1 << 20, scanned=4), 4),
     ],
 )
-def test_page_ends_at_the_first_limit_and_says_how_far_it_goes(limits: ReplayPageLimits, expected: int) -> None:
+def test_page_ends_at_the_first_limit_and_names_its_last_number(limits: ReplayPageLimits, expected: int) -> None:
     page = all_of(filled(ReplayBuffer(1 << 20, 1e6), 5), limits=limits)
     assert numbers(page) == list(range(1, expected + 1))
     assert (page.upto, page.complete) == (expected, False)
 
 
-def test_page_without_a_wanted_one_still_goes_on() -> None:
+def test_page_without_a_requested_message_still_advances() -> None:
     buffer = filled(ReplayBuffer(1 << 20, 1e6), 5)
     page = buffer.page(0, lambda topic: False, max_age_s=1e6, now=9.0, limits=ReplayPageLimits(scanned=4))
     assert (page.messages, page.upto, page.complete) == ((), 4, False)
 
 
-def test_first_one_over_the_size_limit_is_sent_alone() -> None:
+def test_first_message_over_the_size_limit_is_sent_alone() -> None:
     buffer = filled(ReplayBuffer(1 << 20, 1e6), 3)
     page = all_of(buffer, limits=ReplayPageLimits(size_bytes=1))
     assert (numbers(page), page.upto, page.complete) == ([1], 1, False)
 
 
-def test_first_one_over_the_size_limit_is_not_sent_with_what_is_lost() -> None:
+def test_first_message_over_the_size_limit_is_not_sent_together_with_losses() -> None:
     buffer = filled(ReplayBuffer(2 * OF_ONE, 1e6), 3)
     page = all_of(buffer, limits=ReplayPageLimits(size_bytes=1))
     assert (numbers(page), lost(page), page.upto, page.complete) == ([], {T: (1,)}, 1, False)
     assert numbers(all_of(buffer, page.upto, limits=ReplayPageLimits(size_bytes=1))) == [2]
 
 
-# What is gone.
+# Dropped messages.
 
 
-def test_lost_ones_are_named_exactly_by_topic_with_the_age_of_the_newest() -> None:
+def test_lost_messages_are_listed_by_topic_with_the_age_of_the_newest() -> None:
     buffer = filled(filled(filled(ReplayBuffer(2 * OF_ONE, 1e6), 2), 2, U), 2)
     page = all_of(buffer, 1, now=10.0)
     assert {row.topic: (row.numbers, row.newest_age_s) for row in page.lost} == {T: ((2,), 8.0), U: ((3, 4), 6.0)}
     assert (numbers(page), page.forgotten) == ([5, 6], 0)
 
 
-def test_what_was_lost_of_other_topics_is_not_named() -> None:
+def test_lost_messages_of_other_topics_are_not_listed() -> None:
     buffer = filled(filled(ReplayBuffer(OF_ONE, 1e6), 2), 2, U)
     assert lost(buffer.page(0, lambda topic: topic == U, max_age_s=1e6, now=9.0)) == {U: (3,)}
 
 
-def test_beyond_the_traces_only_the_number_of_all_messages_is_known() -> None:
+def test_losses_beyond_the_remembered_topics_are_only_counted() -> None:
     buffer = filled(ReplayBuffer(OF_ONE, 1e6, dropped_kept=3), 10)
     assert (lost(all_of(buffer)), all_of(buffer).forgotten) == ({T: (7, 8, 9)}, 6)
     assert all_of(buffer, 4).forgotten == 2
@@ -203,7 +203,7 @@ def test_beyond_the_traces_only_the_number_of_all_messages_is_known() -> None:
     assert lost(all_of(buffer, 8)) == {T: (9,)}
 
 
-def test_lost_ones_beyond_what_an_answer_holds_are_told_as_forgotten() -> None:
+def test_losses_that_do_not_fit_in_an_answer_are_reported_as_forgotten() -> None:
     buffer = filled(ReplayBuffer(OF_ONE, 1e6), 10)
     of_three = len(T) + 24 + 3 * 9
     page = all_of(buffer, 1, limits=ReplayPageLimits(lost_bytes=of_three))
@@ -215,7 +215,7 @@ def test_lost_ones_beyond_what_an_answer_holds_are_told_as_forgotten() -> None:
 @given(
     topics=st.lists(st.sampled_from([b"a", b"b", b"cc"]), max_size=60),
     kept=st.integers(0, 30),
-    traces=st.integers(0, 30),
+    dropped=st.integers(0, 30),
     after=st.integers(0, 70),
     wanted=st.sets(st.sampled_from([b"a", b"b", b"cc"])),
     limits=st.builds(
@@ -226,10 +226,10 @@ def test_lost_ones_beyond_what_an_answer_holds_are_told_as_forgotten() -> None:
         scanned=st.integers(1, 10),
     ),
 )
-def test_pages_give_each_wanted_message_once_or_name_it_or_count_it(
-    topics: list[bytes], kept: int, traces: int, after: int, wanted: set[bytes], limits: ReplayPageLimits
+def test_pages_send_list_or_count_each_requested_message_once(
+    topics: list[bytes], kept: int, dropped: int, after: int, wanted: set[bytes], limits: ReplayPageLimits
 ) -> None:
-    buffer = ReplayBuffer(kept * 210, 1e6, dropped_kept=traces)
+    buffer = ReplayBuffer(kept * 210, 1e6, dropped_kept=dropped)
     for n, topic in enumerate(topics, 1):
         buffer.add(n, topic, b"%d" % n, float(n), sent=True)
     found: list[int] = []

@@ -1,12 +1,12 @@
-"""The promise of replay, under everything that can happen to links, publishers and queues.
+"""The guarantee of replay, under everything that can happen to links, publishers and queues.
 
-Two publishers and one node on two brokers, wired as sockets are: what a publisher sends by a broker waits in its
-own queue, then in the broker's queue to the node; both keep their order, and lose what they hold when their
-connection is lost. Whatever happens, in the end the node has had every message on its topics once and in order, or
-has been told of it as lost. The network below decides nothing that real sockets do not.
+Two publishers and one node are on two brokers, wired like sockets: a message waits in the publisher's queue to a
+broker, then in the broker's queue to the node. Both queues keep their order, and lose their content when their
+connection is lost. Whatever happens, in the end the node has received every message on its topics once and in
+order, or has reported it as lost. The network below does nothing that real sockets do not do.
 
-Both machines together take about 15 s. Look deeper with so many times the examples:
-`ZMQIO_EXAMPLES=20 pytest tests/cluster/delivery/test_replay_machine.py`.
+Both machines together take about 15 s. `ZMQIO_EXAMPLES=20 pytest tests/cluster/delivery/test_replay_machine.py`
+runs 20 times as many examples.
 """
 
 import os
@@ -28,7 +28,7 @@ from zmqio.protocol.messages import MessageId, ReplayAnswer, ReplayRequest
 LINKS = (0, 1)
 PUBLISHERS = (NodeId("P"), NodeId("Q"))
 TOPICS = (b"t/a", b"t/b", b"t/c", b"t/d")
-MINE = TOPICS[:3]
+SUBSCRIBED = TOPICS[:3]
 LIMITS = ReplayPageLimits(messages=3, size_bytes=1_000, scanned=6)
 
 links = st.sampled_from(LINKS)
@@ -38,20 +38,20 @@ few = st.integers(0, 6)
 
 
 @dataclass
-class Data:
+class SentMessage:
     topic: bytes
     message_id: MessageId
 
 
 @dataclass
-class Beat:
+class SentHeartbeat:
     n: int
     generation: int
 
 
 @dataclass
 class Publisher:
-    """Sends, keeps and answers, as a node does."""
+    """Sends, keeps and replays messages, as a node does."""
 
     node_id: NodeId
     buffer: ReplayBuffer
@@ -71,22 +71,22 @@ class Publisher:
         message_id = self.sequencer.next_id(topic)
         by = self.connected - self.full
         for link in by:
-            self.queues[link].append(Data(topic, message_id))
+            self.queues[link].append(SentMessage(topic, message_id))
         self.buffer.add(message_id.n, topic, str(message_id.n).encode(), now, sent=bool(by))
         self.sent[topic].append(message_id.n)
 
-    def beat(self, link: int) -> None:
+    def heartbeat(self, link: int) -> None:
         if link in self.connected - self.full:
-            self.queues[link].append(Beat(self.n, self.generation[link]))
+            self.queues[link].append(SentHeartbeat(self.n, self.generation[link]))
 
-    def begin(self, link: int) -> None:
-        """A connection was made, or takes messages again: its first message tells so."""
+    def connect(self, link: int) -> None:
+        """Connect, or accept messages again: the first message announces it."""
         self.connected.add(link)
         self.full.discard(link)
         self.generation[link] += 1
-        self.beat(link)
+        self.heartbeat(link)
 
-    def lose(self, link: int) -> None:
+    def disconnect(self, link: int) -> None:
         self.connected.discard(link)
         self.full.discard(link)
         self.queues[link].clear()
@@ -100,7 +100,7 @@ class Publisher:
 
 
 class ReplayMachine(RuleBasedStateMachine):
-    """See the module."""
+    """See the docstring of the module."""
 
     buffer_bytes = 1 << 20
 
@@ -114,22 +114,22 @@ class ReplayMachine(RuleBasedStateMachine):
             for node_id in PUBLISHERS
         }
         self.receiver = Receiver(TopicSubscriptions(b"t/sessions/", self.now), 60.0)
-        self.receiver.subscriptions.add(MINE, self.now)
+        self.receiver.subscriptions.add(SUBSCRIBED, self.now)
         self.up: set[int] = set()
-        self.doubtful: dict[int, int] = {}
+        self.dropping: dict[int, int] = {}
         self.inbox: dict[int, deque[tuple[NodeId, object]]] = {link: deque() for link in LINKS}
-        self.got: dict[NodeId, list[tuple[int, bytes]]] = {node_id: [] for node_id in PUBLISHERS}
-        self.told = 0
+        self.delivered: dict[NodeId, list[tuple[int, bytes]]] = {node_id: [] for node_id in PUBLISHERS}
+        self.reported_lost = 0
         self.dropped = False
         for link in LINKS:
-            self.node_comes(link)
+            self.node_connects(link)
             for node_id in PUBLISHERS:
-                self.publishers[node_id].begin(link)
-                # What is lost before two nodes have met is not told.
+                self.publishers[node_id].connect(link)
+                # Losses before the first contact are not reported.
                 self.broker_forwards(node_id, link, 1)
             self.node_reads(link, 2)
 
-    # What publishers do.
+    # Publishers.
 
     @rule(node_id=publishers, topic=topics, times=few)
     def publish(self, node_id: NodeId, topic: bytes, times: int) -> None:
@@ -138,8 +138,8 @@ class ReplayMachine(RuleBasedStateMachine):
             self.publishers[node_id].publish(topic, self.now)
 
     @rule(node_id=publishers, link=links)
-    def beat(self, node_id: NodeId, link: int) -> None:
-        self.publishers[node_id].beat(link)
+    def heartbeat(self, node_id: NodeId, link: int) -> None:
+        self.publishers[node_id].heartbeat(link)
 
     @rule(node_id=publishers, link=links)
     def publisher_queue_is_full(self, node_id: NodeId, link: int) -> None:
@@ -147,60 +147,60 @@ class ReplayMachine(RuleBasedStateMachine):
             self.publishers[node_id].full.add(link)
 
     @rule(node_id=publishers, link=links)
-    def publisher_queue_takes_again(self, node_id: NodeId, link: int) -> None:
+    def publisher_queue_has_room_again(self, node_id: NodeId, link: int) -> None:
         if link in self.publishers[node_id].full:
-            self.publishers[node_id].begin(link)
+            self.publishers[node_id].connect(link)
 
-    # What connections do.
-
-    @rule(node_id=publishers, link=links)
-    def publisher_goes(self, node_id: NodeId, link: int) -> None:
-        self.publishers[node_id].lose(link)
+    # Connections.
 
     @rule(node_id=publishers, link=links)
-    def publisher_comes(self, node_id: NodeId, link: int) -> None:
+    def publisher_disconnects(self, node_id: NodeId, link: int) -> None:
+        self.publishers[node_id].disconnect(link)
+
+    @rule(node_id=publishers, link=links)
+    def publisher_connects(self, node_id: NodeId, link: int) -> None:
         if link not in self.publishers[node_id].connected:
-            self.publishers[node_id].begin(link)
+            self.publishers[node_id].connect(link)
 
     @rule(link=links)
-    def node_goes(self, link: int) -> None:
+    def node_disconnects(self, link: int) -> None:
         if link in self.up:
             self.up.discard(link)
             self.inbox[link].clear()
-            self.doubtful.pop(link, None)
+            self.dropping.pop(link, None)
             self.receiver.link_lost(link)
 
     @rule(link=links)
-    def node_comes(self, link: int) -> None:
+    def node_connects(self, link: int) -> None:
         if link not in self.up:
             self.up.add(link)
             self.receiver.link_connected(link, self.now)
 
     @rule(link=links)
     def broker_does_not_acknowledge(self, link: int) -> None:
-        """The node does not rely on it any more, though everything goes on coming by it."""
+        """The node no longer relies on the broker, though messages still arrive by it."""
         if link in self.up:
             self.receiver.link_lost(link)
             self.receiver.link_connected(link, self.now)
 
     @rule(link=links)
     def broker_dies(self, link: int) -> None:
-        self.node_goes(link)
+        self.node_disconnects(link)
         for publisher in self.publishers.values():
-            publisher.lose(link)
+            publisher.disconnect(link)
 
     @rule(link=links, count=few, sooner=few)
     def broker_drops(self, link: int, count: int, sooner: int) -> None:
-        """The queue to the node is full: it hears that it is behind some messages before the first hole.
+        """The queue to the node is full. The node learns of the overrun some messages before the first gap.
 
-        Among these may be an answer to what it had asked before.
+        An answer to an earlier request may be among these messages.
         """
-        if link in self.up and not self.doubtful.get(link):
+        if link in self.up and not self.dropping.get(link):
             inbox = self.inbox[link]
-            inbox.insert(max(0, len(inbox) - sooner), (PUBLISHERS[0], "behind"))
-            self.doubtful[link] = count
+            inbox.insert(max(0, len(inbox) - sooner), (PUBLISHERS[0], "overrun"))
+            self.dropping[link] = count
 
-    # What moves.
+    # Moving messages.
 
     @rule(node_id=publishers, link=links, count=few)
     def broker_forwards(self, node_id: NodeId, link: int, count: int) -> None:
@@ -209,12 +209,12 @@ class ReplayMachine(RuleBasedStateMachine):
             self.forward(node_id, link, queue.popleft())
 
     def forward(self, node_id: NodeId, link: int, item: object) -> None:
-        if isinstance(item, Data) and item.topic not in MINE:
+        if isinstance(item, SentMessage) and item.topic not in SUBSCRIBED:
             return
         if link not in self.up:
             return
-        if self.doubtful.get(link):
-            self.doubtful[link] -= 1
+        if self.dropping.get(link):
+            self.dropping[link] -= 1
             self.dropped = True
             return
         self.inbox[link].append((node_id, item))
@@ -227,30 +227,30 @@ class ReplayMachine(RuleBasedStateMachine):
 
     def read(self, link: int, node_id: NodeId, item: object) -> None:
         match item:
-            case Data():
+            case SentMessage():
                 if self.receiver.accept(link, item.topic, item.message_id, self.now):
-                    self.got[node_id].append((item.message_id.n, item.topic))
-            case Beat():
+                    self.delivered[node_id].append((item.message_id.n, item.topic))
+            case SentHeartbeat():
                 self.receiver.heartbeat(link, MessageId(node_id, item.n), item.generation, self.now)
             case ReplayAnswer():
                 numbers = [int(row.body) for row in item.messages]
                 result = self.receiver.answer(link, node_id, item, numbers, self.now)
-                self.got[node_id] += [(numbers[place], item.messages[place].topic) for place in result.rows]
+                self.delivered[node_id] += [(numbers[index], item.messages[index].topic) for index in result.rows]
                 if result.gap is not None:
                     assert result.gap.messages is not None
-                    self.told += result.gap.messages
-            case "behind":
+                    self.reported_lost += result.gap.messages
+            case "overrun":
                 self.receiver.link_overrun(link, self.now)
 
     @rule(node_id=publishers, link=links)
     def stale_copy(self, node_id: NodeId, link: int) -> None:
-        """A message that was delivered comes once more."""
-        if self.got[node_id]:
-            n, topic = self.got[node_id][len(self.got[node_id]) // 2]
+        """A delivered message arrives again."""
+        if self.delivered[node_id]:
+            n, topic = self.delivered[node_id][len(self.delivered[node_id]) // 2]
             assert not self.receiver.accept(link, topic, MessageId(node_id, n, 0), self.now)
 
     @rule()
-    def node_asks(self) -> None:
+    def node_sends_requests(self) -> None:
         self.now += 2.0
         for node_id, request in self.receiver.take_due_requests(self.now):
             if self.publishers[node_id].connected & self.up:
@@ -264,65 +264,65 @@ class ReplayMachine(RuleBasedStateMachine):
             for link in publisher.connected - publisher.full:
                 publisher.queues[link].append(answer)
 
-    # What must hold.
+    # Guarantees.
 
     @invariant()
-    def nothing_comes_twice_and_each_topic_is_in_order(self) -> None:
-        for node_id, got in getattr(self, "got", {}).items():
-            for topic in MINE:
-                numbers = [n for n, on in got if on == topic]
+    def no_duplicates_and_each_topic_is_in_order(self) -> None:
+        for node_id, delivered in getattr(self, "delivered", {}).items():
+            for topic in SUBSCRIBED:
+                numbers = [n for n, on in delivered if on == topic]
                 assert numbers == sorted(set(numbers)), (node_id, topic, numbers)
 
     @invariant()
     def rooms_do_not_overtake_each_other_unless_a_broker_dropped_messages(self) -> None:
         if not getattr(self, "dropped", True):
-            for node_id, got in self.got.items():
-                assert got == sorted(got), node_id
+            for node_id, delivered in self.delivered.items():
+                assert delivered == sorted(delivered), node_id
 
-    @precondition(lambda self: hasattr(self, "got"))
+    @precondition(lambda self: hasattr(self, "delivered"))
     @rule()
-    def all_comes_in_the_end(self) -> None:
-        self.calm_down()
+    def every_message_arrives_or_is_reported_lost(self) -> None:
+        self.run_until_idle()
         for node_id, publisher in self.publishers.items():
-            had = {n for n, _ in self.got[node_id]}
-            due = {n for topic in MINE for n in publisher.sent[topic]}
-            assert due - had == set(), f"{node_id} never came, and nobody told"
+            had = {n for n, _ in self.delivered[node_id]}
+            due = {n for topic in SUBSCRIBED for n in publisher.sent[topic]}
+            assert due - had == set(), f"{node_id} never arrived, and no loss was reported"
 
-    def calm_down(self) -> None:
-        """Everything is connected again, and goes on until nothing is left to do."""
+    def run_until_idle(self) -> None:
+        """Connect everything, and run until nothing is left to do."""
         for link in LINKS:
-            self.doubtful[link] = 0
-            self.node_comes(link)
+            self.dropping[link] = 0
+            self.node_connects(link)
             for node_id in PUBLISHERS:
-                self.publisher_comes(node_id, link)
-                self.publisher_queue_takes_again(node_id, link)
+                self.publisher_connects(node_id, link)
+                self.publisher_queue_has_room_again(node_id, link)
         for _ in range(200):
-            self.node_asks()
+            self.node_sends_requests()
             for node_id in PUBLISHERS:
                 while self.publishers[node_id].requests:
                     self.publisher_answers(node_id)
             for link in LINKS:
                 for node_id in PUBLISHERS:
-                    self.publishers[node_id].beat(link)
+                    self.publishers[node_id].heartbeat(link)
                     self.broker_forwards(node_id, link, 1_000)
                 self.node_reads(link, 1_000)
             if not self.receiver.open_requests:
                 return
-        raise AssertionError("it never calms down")
+        raise AssertionError("the machine never becomes idle")
 
 
 class TinyRingMachine(ReplayMachine):
-    """With a ring of three messages, most is lost; all of that has to be told, exactly."""
+    """With a buffer of three messages, most are lost. All losses must be reported, with their exact count."""
 
     buffer_bytes = 3 * 210
 
-    @precondition(lambda self: hasattr(self, "got"))
+    @precondition(lambda self: hasattr(self, "delivered"))
     @rule()
-    def all_comes_in_the_end(self) -> None:
-        self.calm_down()
-        had = sum(len(got) for got in self.got.values())
-        due = sum(len(publisher.sent[topic]) for publisher in self.publishers.values() for topic in MINE)
-        assert had + self.told == due
+    def every_message_arrives_or_is_reported_lost(self) -> None:
+        self.run_until_idle()
+        had = sum(len(delivered) for delivered in self.delivered.values())
+        due = sum(len(publisher.sent[topic]) for publisher in self.publishers.values() for topic in SUBSCRIBED)
+        assert had + self.reported_lost == due
 
 
 EXAMPLES = int(150 * float(os.environ.get("ZMQIO_EXAMPLES", "1")))

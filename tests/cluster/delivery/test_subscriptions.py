@@ -1,4 +1,4 @@
-"""The topics of a node, since when they are its own, and what was heard on them."""
+"""The topics of a node: when it subscribed to each, and the last numbers received."""
 
 from zmqio.cluster.delivery.bloom_filter import TopicBloomFilter
 from zmqio.cluster.delivery.subscriptions import TopicSubscriptions
@@ -17,7 +17,7 @@ def topics_in(subscriptions: TopicSubscriptions, *topics: bytes) -> list[bytes]:
     return [topic for topic in topics if topic in known]
 
 
-def test_topic_is_the_nodes_own_from_add_to_remove() -> None:
+def test_topic_has_a_state_from_add_to_remove() -> None:
     subscriptions = make()
     assert subscriptions.state_of(b"t") is None
     subscriptions.add([b"t"], 7.0)
@@ -28,7 +28,7 @@ def test_topic_is_the_nodes_own_from_add_to_remove() -> None:
     assert subscriptions.state_of(b"t") is None
 
 
-def test_topic_added_twice_keeps_what_is_known_of_it() -> None:
+def test_topic_added_twice_keeps_its_state() -> None:
     subscriptions = make()
     subscriptions.add([b"t"], 7.0)
     state = subscriptions.state_of(b"t")
@@ -36,7 +36,7 @@ def test_topic_added_twice_keeps_what_is_known_of_it() -> None:
     assert subscriptions.state_of(b"t") is state
 
 
-def test_topic_added_again_after_it_was_removed_begins_anew() -> None:
+def test_topic_added_again_after_removal_starts_with_an_empty_state() -> None:
     subscriptions = make()
     subscriptions.add([b"t"], 7.0)
     subscriptions.state_of(b"t").last[P] = 3  # type: ignore[union-attr]
@@ -47,7 +47,7 @@ def test_topic_added_again_after_it_was_removed_begins_anew() -> None:
     assert (state.since, state.last) == (9.0, {})
 
 
-def test_sessions_of_the_node_are_its_own_since_its_start() -> None:
+def test_session_topics_count_as_subscribed_since_the_start() -> None:
     subscriptions = make()
     state = subscriptions.state_of(MINE + b"/1")
     assert state is not None
@@ -56,7 +56,7 @@ def test_sessions_of_the_node_are_its_own_since_its_start() -> None:
     assert subscriptions.state_of(b"zmqio/s/other/1") is None
 
 
-def test_sessions_beyond_the_limit_are_forgotten_the_first_one_first() -> None:
+def test_oldest_session_topics_beyond_the_limit_are_forgotten() -> None:
     subscriptions = make(sessions_kept=2)
     for number in (1, 2):
         subscriptions.state_of(b"%b/%d" % (MINE, number)).last[P] = number  # type: ignore[union-attr]
@@ -65,7 +65,7 @@ def test_sessions_beyond_the_limit_are_forgotten_the_first_one_first() -> None:
     assert subscriptions.state_of(MINE + b"/1").last == {}  # type: ignore[union-attr]
 
 
-def test_filter_has_the_topics_and_follows_their_changes() -> None:
+def test_bloom_filter_follows_added_topics() -> None:
     subscriptions = make()
     assert topics_in(subscriptions, b"a", b"b") == []
     subscriptions.add([b"a"], 6.0)
@@ -74,7 +74,7 @@ def test_filter_has_the_topics_and_follows_their_changes() -> None:
     assert topics_in(subscriptions, b"a", b"b") == [b"a", b"b"]
 
 
-def test_filter_stays_right_and_small_while_rooms_come_and_go() -> None:
+def test_bloom_filter_stays_correct_and_small_while_rooms_come_and_go() -> None:
     subscriptions = make()
     for number in range(5_000):
         subscriptions.add([b"room-%d" % number], 6.0)
@@ -87,11 +87,11 @@ def test_filter_stays_right_and_small_while_rooms_come_and_go() -> None:
     assert len(topics_in(subscriptions, *(b"room-%d" % number for number in range(4_000)))) < 200
 
 
-def test_publisher_that_is_forgotten_is_forgotten_everywhere() -> None:
+def test_publisher_is_forgotten_on_all_topics() -> None:
     subscriptions = make()
     subscriptions.add([b"t"], 6.0)
     for topic in (b"t", MINE + b"/1"):
         subscriptions.state_of(topic).last.update({P: 3, Q: 4})  # type: ignore[union-attr]
-    subscriptions.forget(frozenset({P, NodeId("never heard")}))
+    subscriptions.forget(frozenset({P, NodeId("never seen")}))
     for topic in (b"t", MINE + b"/1"):
         assert subscriptions.state_of(topic).last == {Q: 4}  # type: ignore[union-attr]
