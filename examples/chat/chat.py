@@ -1,4 +1,4 @@
-"""The smallest chat: `zmqio broker`, then this app twice, and both rooms are one.
+"""A minimal chat. Start `zmqio broker`, then this app on two ports: both share one lobby.
 
 uvicorn chat:app --port 8000 --ws zmqio.uvicorn:WebSocketProtocol
 uvicorn chat:app --port 8001 --ws zmqio.uvicorn:WebSocketProtocol
@@ -25,7 +25,7 @@ async def chat_message(socket: zmqio.Socket, text: str) -> str:
 
 
 async def page(scope, receive, send):  # type: ignore[no-untyped-def]
-    """Any ASGI app can stand here: FastAPI, Starlette, Django."""
+    """Serve the page. Any ASGI app can take this place: FastAPI, Starlette, Django."""
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]})
     await send({"type": "http.response.body", "body": PAGE})
 

@@ -1,4 +1,4 @@
-"""An adapter of your own: count what each room is sent, and deliver as usual."""
+"""A custom adapter: it counts the broadcasts to each room and delivers them as usual."""
 
 from collections import Counter
 from typing import ClassVar

@@ -1,7 +1,7 @@
-"""Publish without zmqio: five lines of pyzmq.  python plain_pyzmq.py [tcp://127.0.0.1:5558]
+"""Publish without zmqio, in five lines of pyzmq.  python plain_pyzmq.py [tcp://127.0.0.1:5558]
 
-IMMEDIATE and SNDTIMEO make a missing broker an error (zmq.Again after 2 s) and LINGER gives what was sent 2 s to
-leave before the program ends. With ZeroMQ's defaults `send` returns at once and the message dies with the process.
+IMMEDIATE and SNDTIMEO turn a missing broker into an error (zmq.Again after 2 s). LINGER gives queued messages 2 s
+to be sent before the program exits. With ZeroMQ's defaults `send` succeeds and the message is lost at exit.
 """
 
 import json
@@ -17,9 +17,9 @@ with zmq.Context() as context, context.socket(zmq.PUSH) as push:
     push.set(zmq.IMMEDIATE, 1), push.set(zmq.SNDTIMEO, 2000), push.set(zmq.LINGER, 2000)
     push.connect(ingest)
     request = {"event": "news", "args": ["JSON from pyzmq"], "id": str(uuid.uuid4())}
-    push.send(b"zmqio/n//\0" + json.dumps(request).encode())  # to everybody in the namespace "/"
+    push.send(b"zmqio/n//\0" + json.dumps(request).encode())  # to all clients in the namespace "/"
 
-    # The same in msgpack, which can carry bytes, to the room "lobby" of the namespace "/".
+    # The same in msgpack, which can contain bytes, to the room "lobby" of the namespace "/".
     request = {
         "event": "news",
         "args": ["msgpack from pyzmq", b"\0\1\xff"],

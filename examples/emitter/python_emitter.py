@@ -1,9 +1,9 @@
-"""Publish from a synchronous web framework or task queue (Django, Flask, Celery): one Emitter for each process.
+"""Publish from a synchronous web framework or task queue (Django, Flask, Celery): one Emitter per process.
 
     python python_emitter.py [tcp://127.0.0.1:5555]
 
-Connecting is left to the first `emit`, so a module-level Emitter survives preloading and forking: each worker gets
-its own connection. A missing broker is an error here after 2 s; it is for the caller to decide what that means.
+An Emitter connects at its first `emit`. A module-level Emitter therefore survives preloading and forking: each
+worker has its own connection. A missing broker raises an error after 2 s.
 """
 
 import sys
@@ -14,11 +14,11 @@ emitter = zmqio.Emitter(sys.argv[1] if len(sys.argv) > 1 else "tcp://127.0.0.1:5
 
 
 def order_shipped(order: int, customer: str) -> bool:
-    """What a view or task would call once the database has the change; whether it was sent."""
+    """Send an event from a view or task after the database commit. Return whether it was sent."""
     try:
         emitter.to(f"customer-{customer}").emit("shipped", {"order": order})
     except zmqio.BusUnavailableError as error:
-        print(f"order {order}: nobody was told: {error}", file=sys.stderr)
+        print(f"order {order}: event not sent: {error}", file=sys.stderr)
         return False
     return True
 
@@ -27,5 +27,5 @@ if __name__ == "__main__":
     sent = order_shipped(1, "ada")
     if sent:
         emitter.except_("lobby").emit("news", "Emitter in Python")
-        emitter.flush()  # only where one wants to know that the broker has it
+        emitter.flush()  # optional: returns once the broker has received the events
     sys.exit(0 if sent else 1)

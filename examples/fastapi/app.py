@@ -1,10 +1,10 @@
-"""Socket.IO in a FastAPI app: `uvicorn app:app`. FastAPI's own lifespan, routes and docs stay as they are."""
+"""Socket.IO in a FastAPI app: `uvicorn app:app`. FastAPI's own lifespan, routes and docs keep working."""
 
 from fastapi import FastAPI
 
 import zmqio
 
-io = zmqio.Server()  # the broker's address, if any, comes from ZMQIO_ADAPTER
+io = zmqio.Server()  # reads the broker address from ZMQIO_ADAPTER, if it is set
 app = FastAPI()
 app.mount("/socket.io", io.asgi())
 

@@ -1,6 +1,6 @@
-"""The chat of examples/chat, with what is different in each node taken from the environment.
+"""The chat of examples/chat, with the settings of each node taken from the environment.
 
-ZMQIO_ADAPTER names the broker, ZMQIO_NODE_TAG the 4 characters with which this node's session ids begin.
+ZMQIO_ADAPTER is the broker address. ZMQIO_NODE_TAG has 4 characters, and this node's session ids begin with it.
 """
 
 from pathlib import Path

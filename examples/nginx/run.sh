@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# A broker, three nodes and nginx, all on loopback; Ctrl-C stops them. ./run.sh [address|tag|round-robin]
+# Start a broker, three nodes and nginx on loopback. Ctrl-C stops them. Usage: ./run.sh [address|tag|round-robin]
 set -euo pipefail
 cd "$(dirname "$0")"
 
 mode=${1:-tag}
 port=${PORT:-8080}             # nginx
-node_port=${NODE_PORT:-8001}   # the first node; the others follow
+node_port=${NODE_PORT:-8001}   # the first node; the others use the next ports
 broker_port=${BROKER_PORT:-5555}
 export ZMQIO_ADAPTER=tcp://127.0.0.1:$broker_port
-PATH=$PATH:/usr/sbin # where Debian has nginx
+PATH=$PATH:/usr/sbin # Debian installs nginx there
 
 pids=()
 folder=$(mktemp -d)
@@ -37,4 +37,4 @@ nginx -e stderr -g 'daemon off;' -c "$folder/nginx.conf" &
 pids+=($!)
 
 echo "Open http://127.0.0.1:$port in two windows (mode $mode, configuration in $folder/nginx.conf). Ctrl-C stops everything."
-wait -n # whichever ends first ends all
+wait -n # the first process that ends stops all others

@@ -1,16 +1,16 @@
 /* Publish from C.  make && ./publish [tcp://127.0.0.1:5558]
  *
- * ZMQ_IMMEDIATE and ZMQ_SNDTIMEO make a missing broker an error (EAGAIN after 2 s); ZMQ_LINGER gives what was sent 2 s
- * to leave in zmq_ctx_term. With ZeroMQ's defaults zmq_send succeeds and the message dies with the process.
+ * ZMQ_IMMEDIATE and ZMQ_SNDTIMEO turn a missing broker into an error (EAGAIN after 2 s). ZMQ_LINGER gives queued
+ * messages 2 s to be sent in zmq_ctx_term. With ZeroMQ's defaults zmq_send succeeds and the message is lost at exit.
  *
- * A real sender also puts a random "id" in each request if it pushes to two brokers, so that nodes take it once.
+ * A sender that pushes to two brokers also puts a random "id" in each request, so that nodes ignore the duplicate.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <zmq.h>
 
-/* A frame is topic and body in one. sizeof - 1, not strlen: a topic has NULs in it. */
+/* A frame is a topic followed by a body. Sizes are sizeof - 1, not strlen, because a topic contains NULs. */
 static int publish(void *push, const char *topic, size_t topic_size, const void *body, size_t body_size)
 {
     unsigned char frame[1024];
@@ -25,14 +25,14 @@ static int publish(void *push, const char *topic, size_t topic_size, const void 
 
 static int publish_both(void *push)
 {
-    /* JSON, to everybody in the namespace "/". */
+    /* JSON, to all clients in the namespace "/". */
     static const char to_all[] = "zmqio/n//\0";
     static const char json[] = "{\"event\": \"news\", \"args\": [\"JSON from C\"]}";
     if (publish(push, to_all, sizeof to_all - 1, json, sizeof json - 1) < 0)
         return -1;
 
-    /* msgpack, which can carry bytes, to the room "lobby" of the namespace "/". Written by hand to show that there is
-     * no magic in it: 0x80 + n is a map of n pairs, 0x90 + n a list, 0xa0 + n a text of n bytes, 0xc4 n bytes. */
+    /* msgpack, which can contain bytes, to the room "lobby" of the namespace "/". Written by hand: 0x80 + n is a map
+     * of n pairs, 0x90 + n a list of n items, 0xa0 + n a text of n bytes, and 0xc4 n bytes of binary data. */
     static const char to_lobby[] = "zmqio/r//\0lobby\0";
     static const char msgpack[] = "\x83"
                                   "\xa5" "event" "\xa4" "news"
@@ -54,7 +54,7 @@ int main(int argc, char **argv)
 
     int failed = zmq_connect(push, ingest) < 0 || publish_both(push) < 0;
     if (failed)
-        fprintf(stderr, "not sent: no broker at %s took it within 2 s (%s)\n", ingest, zmq_strerror(errno));
+        fprintf(stderr, "not sent: no broker at %s accepted it within 2 s (%s)\n", ingest, zmq_strerror(errno));
     zmq_close(push);
     zmq_ctx_term(context);
     return failed;

@@ -1,7 +1,7 @@
 // Publish from Node.js.  npm install && node publish.mjs [tcp://127.0.0.1:5558]
 //
-// `immediate` and `sendTimeout` make a missing broker an error (EAGAIN after 2 s), and `linger` gives what was sent
-// 2 s to leave before the program ends. With ZeroMQ's defaults `send` succeeds and the message dies with the process.
+// `immediate` and `sendTimeout` turn a missing broker into an error (EAGAIN after 2 s). `linger` gives queued messages
+// 2 s to be sent before the program exits. With ZeroMQ's defaults `send` succeeds and the message is lost at exit.
 import { randomUUID } from "node:crypto";
 import { encode } from "@msgpack/msgpack";
 import { Push } from "zeromq";
@@ -15,15 +15,15 @@ function frame(topic, body) {
 }
 
 try {
-  // JSON, to everybody in the namespace "/".
+  // JSON, to all clients in the namespace "/".
   const toAll = { event: "news", args: ["JSON from Node.js"], id: randomUUID() };
   await push.send(frame("zmqio/n//\0", JSON.stringify(toAll)));
 
-  // msgpack, which can carry bytes, to the room "lobby" of the namespace "/".
+  // msgpack, which can contain bytes, to the room "lobby" of the namespace "/".
   const args = ["msgpack from Node.js", Uint8Array.of(0, 1, 255)];
   await push.send(frame("zmqio/r//\0lobby\0", encode({ event: "news", args, rooms: ["lobby"], id: randomUUID() })));
 } catch (error) {
-  console.error(`not sent: no broker at ${ingest} took it within 2 s (${error.code})`);
+  console.error(`not sent: no broker at ${ingest} accepted it within 2 s (${error.code})`);
   process.exitCode = 1;
 } finally {
   push.close();
