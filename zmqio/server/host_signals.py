@@ -29,8 +29,8 @@ DEFAULT_HANDLERS = (None, signal.SIG_DFL, signal.SIG_IGN, signal.default_int_han
 LOOP_HANDLERS = "_signal_handlers"
 """Private attribute of asyncio's Unix event loops in Python 3.11 to 3.14: signal number -> `asyncio.Handle`.
 
-asyncio has no public way to read a signal handler, and to put it back. Where the attribute is missing, the host's
-handler cannot be held back: it then runs at once, beside the server's."""
+asyncio has no public way to read a signal handler and restore it. If the attribute is missing, the host's handler
+cannot be deferred and runs immediately, in addition to the server's."""
 
 SignalCallback = Callable[[int, FrameType | None], None]
 

@@ -1,6 +1,6 @@
 """All namespaces of a server by name, and the rules by which clients create more of them.
 
-Names that clients choose must not fill the memory, hence four limits. The name of a dynamic namespace has at most
+Names that clients choose must not fill the memory, hence three limits. The name of a dynamic namespace has at most
 `MAX_DYNAMIC_NAME` characters. At most `max_empty_child_namespaces` empty children are kept; beyond that, the
 longest empty are closed (with `cleanup_empty_child_namespaces`, all are closed at once). A client is in at most
 `max_namespaces_per_client` namespaces. A child with handlers of its own is never closed.

@@ -243,6 +243,8 @@ class Server(Registration, Operations):
     def health(self) -> Health:
         """Report whether this node runs, accepts clients and is connected to the other nodes.
 
+        Example: `assert io.health().ready, io.health().reasons`
+
         Returns:
             `ready`; the `reasons` if it is not ready; and `details`: counters and states by name.
         """
