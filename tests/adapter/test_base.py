@@ -27,13 +27,13 @@ def members(contract: type) -> dict[str, object]:
         (AdapterFactory, ClusterAdapterFactory),
     ],
 )
-def test_implementation_takes_what_its_contract_says(contract: type, implementation: type) -> None:
+def test_implementation_has_the_signatures_of_its_contract(contract: type, implementation: type) -> None:
     for name, method in members(contract).items():
         theirs = inspect.signature(getattr(implementation, name)).parameters
         ours = inspect.signature(method).parameters  # type: ignore[arg-type]
         assert [(p.name, p.kind) for p in ours.values()] == [(p.name, p.kind) for p in theirs.values()], name
 
 
-def test_contract_alone_is_no_adapter() -> None:
+def test_abstract_adapter_cannot_be_instantiated() -> None:
     with pytest.raises(TypeError, match="abstract"):
         Adapter()  # type: ignore[abstract]

@@ -30,7 +30,7 @@ def adapter(sockets: FakeSockets) -> LocalAdapter:
     return adapter
 
 
-async def test_join_is_done_at_once_for_free(adapter: LocalAdapter) -> None:
+async def test_join_completes_at_once_without_a_task(adapter: LocalAdapter) -> None:
     assert adapter.add(A, ["new"]) is DONE
     assert "new" in adapter.rooms_of(A)
 
@@ -59,7 +59,7 @@ async def test_packet_reaches_each_chosen_socket_once(adapter: LocalAdapter, soc
     assert dict(sockets.received) == {B: [event("x")], C: [event("x")]}
 
 
-async def test_nobody_to_reach_is_no_delivery(adapter: LocalAdapter, sockets: FakeSockets) -> None:
+async def test_target_without_sockets_delivers_nothing(adapter: LocalAdapter, sockets: FakeSockets) -> None:
     await adapter.broadcast(event("x"), to("nobody"))
     assert sockets.largest_delivery == 0
 
@@ -79,18 +79,20 @@ async def test_socket_that_leaves_during_a_delivery_does_not_disturb_it(adapter:
     assert set(sockets.received) == {A, B, C}
 
 
-async def test_acks_are_gathered(adapter: LocalAdapter, sockets: FakeSockets) -> None:
+async def test_acknowledgements_are_collected(adapter: LocalAdapter, sockets: FakeSockets) -> None:
     sockets.answers = {A: [1], B: [2], C: [3]}
     assert await adapter.broadcast_with_ack(ackable("x"), to("r"), 20) == [[1], [2]]
 
 
-async def test_acks_of_nobody(adapter: LocalAdapter) -> None:
+async def test_acknowledgements_of_no_sockets_are_empty(adapter: LocalAdapter) -> None:
     assert await adapter.broadcast_with_ack(ackable("x"), to("nobody"), 20) == []
 
 
-async def test_silent_clients_end_with_what_came(adapter: LocalAdapter, sockets: FakeSockets) -> None:
+async def test_timeout_error_holds_the_acknowledgements_that_arrived(
+    adapter: LocalAdapter, sockets: FakeSockets
+) -> None:
     sockets.answers = {B: [2]}
-    with pytest.raises(RequestTimeoutError, match="1 of 2 clients answered") as caught:
+    with pytest.raises(RequestTimeoutError, match="received 1 of 2 acknowledgements") as caught:
         await adapter.broadcast_with_ack(ackable("x"), to("r"), 0.01)
     assert (caught.value.responses, caught.value.expected, caught.value.missing) == ([[2]], 2, [])
 
@@ -113,7 +115,7 @@ async def test_sockets_are_moved_and_disconnected(adapter: LocalAdapter, sockets
     assert await adapter.rooms(20) == set()
 
 
-async def test_there_are_no_other_nodes(adapter: LocalAdapter, sockets: FakeSockets) -> None:
+async def test_operations_on_other_nodes_do_nothing(adapter: LocalAdapter, sockets: FakeSockets) -> None:
     await adapter.open()
     await adapter.server_side_emit(["x"])
     assert await adapter.server_side_emit_with_ack(["x"], 20) == []
@@ -123,7 +125,7 @@ async def test_there_are_no_other_nodes(adapter: LocalAdapter, sockets: FakeSock
     await adapter.close()
 
 
-async def test_impossible_room_changes_nothing(adapter: LocalAdapter, sockets: FakeSockets) -> None:
+async def test_invalid_room_name_changes_nothing(adapter: LocalAdapter, sockets: FakeSockets) -> None:
     with pytest.raises(TopicError):
         adapter.add(A, ["good", "\0"])
     with pytest.raises(TopicError):
@@ -131,7 +133,7 @@ async def test_impossible_room_changes_nothing(adapter: LocalAdapter, sockets: F
     assert sockets.room_events == []
 
 
-async def test_factory_makes_what_it_was_given(sockets: FakeSockets) -> None:
+async def test_factory_makes_the_given_adapter(sockets: FakeSockets) -> None:
     class Mine(LocalAdapter):
         pass
 
@@ -145,7 +147,7 @@ async def test_factory_makes_what_it_was_given(sockets: FakeSockets) -> None:
 
 
 MANY = 1_300
-"""More sockets than join, leave or are disconnected in one turn of the loop."""
+"""More sockets than join, leave or are disconnected in one iteration of the event loop."""
 
 
 def crowd() -> tuple[LocalAdapter, FakeSockets]:
@@ -156,7 +158,7 @@ def crowd() -> tuple[LocalAdapter, FakeSockets]:
     return adapter, sockets
 
 
-async def test_broadcast_right_behind_a_big_join_or_leave_sees_it() -> None:
+async def test_broadcast_right_after_a_large_join_or_leave_sees_its_result() -> None:
     adapter, sockets = crowd()
     everybody, new = Target(), Target(frozenset({"new"}))
     await asyncio.gather(
@@ -168,7 +170,7 @@ async def test_broadcast_right_behind_a_big_join_or_leave_sees_it() -> None:
     assert [sockets.received[str(number)] for number in range(MANY)] == [[event("joined")]] * MANY
 
 
-async def test_question_right_behind_a_big_join_sees_it() -> None:
+async def test_request_right_after_a_large_join_sees_its_result() -> None:
     adapter, _ = crowd()
     _, found, rooms = await asyncio.gather(
         adapter.add_sockets(Target(), ["new"]),
@@ -179,7 +181,7 @@ async def test_question_right_behind_a_big_join_sees_it() -> None:
     assert rooms == {"crowd", "new"}
 
 
-async def test_socket_that_leaves_during_a_big_join_is_out() -> None:
+async def test_socket_that_leaves_during_a_large_join_stays_out() -> None:
     adapter, _ = crowd()
     first, last, gone = Sid("0"), Sid(str(MANY - 1)), Sid(str(MANY - 2))
     joining = asyncio.create_task(adapter.add_sockets(Target(), ["new"]))
@@ -193,7 +195,7 @@ async def test_socket_that_leaves_during_a_big_join_is_out() -> None:
     assert set(adapter.rooms_of(gone)) == set()
 
 
-async def test_all_of_a_crowd_are_disconnected() -> None:
+async def test_all_sockets_of_a_large_room_are_disconnected() -> None:
     adapter, sockets = crowd()
     await adapter.disconnect_sockets(Target(), close=True)
     assert len(sockets.disconnected) == MANY

@@ -7,7 +7,7 @@ from zmqio.ids import Sid
 A, B, C = Sid("a"), Sid("b"), Sid("c")
 
 
-def test_first_in_and_last_out_are_reported() -> None:
+def test_first_and_last_member_of_a_room_are_reported() -> None:
     index = RoomIndex()
     assert index.add(A, ["r", "s"]) == (["r", "s"], ["r", "s"])
     assert index.add(B, ["r"]) == (["r"], [])
@@ -15,7 +15,7 @@ def test_first_in_and_last_out_are_reported() -> None:
     assert index.remove(B, ["r"]) == (["r"], ["r"])
 
 
-def test_joining_twice_and_leaving_what_one_is_not_in_change_nothing() -> None:
+def test_joining_twice_and_leaving_an_unjoined_room_change_nothing() -> None:
     index = RoomIndex()
     index.add(A, ["r"])
     assert index.add(A, ["r"]) == ([], [])
@@ -34,7 +34,7 @@ def test_remove_all_leaves_every_room_and_the_namespace() -> None:
     assert "r" not in index
 
 
-def test_socket_in_no_room_is_still_one_of_the_namespace() -> None:
+def test_socket_without_rooms_still_belongs_to_the_namespace() -> None:
     index = RoomIndex()
     index.add(A, ["r"])
     index.remove(A, ["r"])
@@ -51,7 +51,7 @@ def test_sid_in_two_rooms_is_selected_once_and_in_order() -> None:
     assert list(index.select(["r", "s"])) == [A, B, C]
 
 
-def test_except_takes_out_members_of_any_of_its_rooms() -> None:
+def test_except_excludes_members_of_any_of_its_rooms() -> None:
     index = RoomIndex()
     index.add(A, ["r", "x"])
     index.add(B, ["r", "y"])
@@ -61,7 +61,7 @@ def test_except_takes_out_members_of_any_of_its_rooms() -> None:
     assert list(index.select(["r"], ["nobody"])) == [A, B, C]
 
 
-def test_one_room_is_the_live_set() -> None:
+def test_selection_of_one_room_is_its_live_set() -> None:
     index = RoomIndex()
     index.add(A, ["r"])
     selected = index.select(["r"])
@@ -82,7 +82,7 @@ steps = st.lists(st.tuples(st.sampled_from(["add", "remove", "all"]), names, st.
 
 
 @given(steps, st.sets(names), st.sets(names))
-def test_it_agrees_with_plain_sets(
+def test_index_agrees_with_plain_sets(
     steps: list[tuple[str, str, list[str]]], rooms: set[str], out: set[str]
 ) -> None:
     index, model = RoomIndex(), dict[str, set[str]]()

@@ -63,14 +63,14 @@ class FakeSockets:
         self,
         sids: Collection[Sid],
         frames: AckableFrames,
-        answered: Callable[[list[Any]], None],
+        on_ack: Callable[[list[Any]], None],
         timeout_s: float,
     ) -> None:
         """Keep a packet for each socket and answer for those that do."""
         for number, sid in enumerate(sids):
             self.received[sid].append(frames.fill(number))
             if sid in self.answers:
-                answered(self.answers[sid])
+                on_ack(self.answers[sid])
 
     def encode(self, event: str, args: Sequence[Any]) -> Frames:
         """Encode as JSON."""

@@ -1,1 +1,1 @@
-"""Adapter layer: who is in which room, and how nodes tell each other. No zmq, no engineio."""
+"""The adapter contract, and the adapter of a single process. Imports neither zmq nor engineio."""

@@ -1,12 +1,12 @@
-"""The contracts of the adapter layer, to be read together.
+"""The contracts of the adapter layer.
 
-- `Adapter`       namespace -> here: who is in which room, and reach them on every node
-- `LocalSockets`  here -> namespace: the sockets of one namespace in this process
-- `Bus`           here -> transport: topics to and from the other nodes; names nothing of ZeroMQ
-- `BusEvents`     transport -> here: what a bus reports
+- `Adapter`: what a namespace asks of the adapter: keep its rooms, and reach the sockets in them on every node.
+- `LocalSockets`: what the adapter asks of the namespace: write to the sockets in this process.
+- `Bus`: what the cluster asks of the message bus: publish and subscribe. It names nothing of ZeroMQ.
+- `BusEvents`: what the bus reports to the cluster.
 
-An adapter serves one namespace. What a whole process shares (the way to the broker, who lives, whose answers
-are awaited) is held by the `AdapterFactory` that makes the adapters of all namespaces.
+An adapter serves one namespace. State that a whole process shares (the bus, the live nodes, the pending requests)
+is held by the `AdapterFactory`, which makes the adapters of all namespaces.
 
 Source: the method set is that of `socket.io-adapter` 2.5 (`addAll`, `broadcast`, `fetchSockets`, ...).
 """
@@ -38,7 +38,7 @@ __all__ = [
 
 
 class _Done:
-    """An awaitable that is done: costs no task, no future, no turn of the loop."""
+    """A completed awaitable: needs no task, no future and no iteration of the event loop."""
 
     def __await__(self) -> Generator[Any, None, None]:
         return
@@ -46,16 +46,18 @@ class _Done:
 
 
 DONE: Final[Awaitable[None]] = _Done()
+"""Returned by methods that are awaitable in a cluster and have nothing to wait for here."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """This run of this process.
+    """The identity of this process in the cluster.
 
     Attributes:
-        node_id: unique for each process start; begins with `tag`.
-        tag: first characters of every session id made here.
-        tag_is_configured: a configured tag that clashes is an error; a random one is drawn again.
+        node_id: unique for each start of a process; begins with `tag`.
+        tag: the first characters of every session id of this process.
+        tag_is_configured: whether the tag was configured. On a clash a configured tag is an error; a random tag is
+            drawn again.
     """
 
     node_id: NodeId
@@ -65,14 +67,14 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class TagClash:
-    """Another live node holds this node's tag, and has held it for longer: this one has to go.
+    """Another live node has used this node's tag for longer, so this node must leave.
 
     Attributes:
-        tag: the tag of both.
-        holder: the other node.
-        host: where it runs, for people to read.
-        pid: its process, for people to read.
-        tag_is_configured: whether *this* node's tag was configured; a random one can be drawn again.
+        tag: the tag of both nodes.
+        holder: node id of the other node.
+        host: host name of the other node, for messages.
+        pid: process id of the other node, for messages.
+        tag_is_configured: whether *this* node's tag was configured; a random tag can be drawn again.
     """
 
     tag: NodeTag
@@ -87,14 +89,14 @@ class TagClash:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Whom an operation reaches.
+    """The sockets that an operation reaches.
 
     Attributes:
-        rooms: members of any of these; empty means every socket of the namespace. A socket in two of the
-            rooms is reached once. A sid is the name of the room that its socket is always in.
-        except_: but no member of any of these.
-        local: only sockets of this process; nothing is published.
-        volatile: a client that cannot take it now does not get it at all.
+        rooms: members of any of these rooms; empty means every socket of the namespace. A socket in two of the
+            rooms is reached once. Every socket is also in a room named after its sid.
+        except_: members of any of these rooms are left out.
+        local: reach only sockets of this process; nothing is published.
+        volatile: drop the packet for a client that cannot receive it at once.
     """
 
     rooms: frozenset[str] = frozenset()
@@ -105,14 +107,14 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class SocketDescription:
-    """What other nodes may know of a socket: JSON-like values only.
+    """A socket as other nodes see it; all values are JSON-like.
 
     Attributes:
-        sid: its Socket.IO id.
+        sid: the Socket.IO id.
         handshake: headers, query, auth, address, time, ... (see `zmqio.Handshake`).
-        rooms: the rooms it is in, its own among them.
-        data: the application's own `socket.data`, as it was when asked.
-        node_id: the node that owns it.
+        rooms: the rooms of the socket, including the room named after its sid.
+        data: the application's `socket.data` at the time of the request.
+        node_id: the node that owns the socket.
     """
 
     sid: Sid
@@ -124,7 +126,7 @@ class SocketDescription:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Whether this node hears the others; `reasons` is empty exactly when `ready`."""
+    """Whether this node is connected to the others; `reasons` is empty if and only if `ready` is true."""
 
     ready: bool
     reasons: tuple[str, ...] = ()
@@ -133,14 +135,14 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class BusGap:
-    """Messages of another node that this node will not get any more.
+    """Messages of another node that are permanently lost to this node.
 
     Attributes:
         node_id: the publisher.
-        first: the first lost one, by the publisher's own counter.
-        last: the last one; the range includes both.
-        messages: how many of the range concerned this node's topics; None if that cannot be known.
-        reason: why they cannot be had any more, for people to read.
+        first: sequence number of the first lost message, by the publisher's counter.
+        last: sequence number of the last lost message, inclusive.
+        messages: how many messages in the range were on this node's topics; None if unknown.
+        reason: why the messages cannot be recovered, for logs.
     """
 
     node_id: NodeId
@@ -151,94 +153,96 @@ class BusGap:
 
 
 class LocalSockets(Protocol):
-    """The sockets of one namespace in this process, as far as an adapter needs them. Nothing here blocks."""
+    """The sockets of one namespace in this process, as an adapter sees them. No method blocks."""
 
     def deliver(self, sids: Collection[Sid], frames: Frames, *, volatile: bool = False) -> None:
-        """Write one encoded packet to each of `sids`; unknown ids are passed over."""
+        """Write one encoded packet to each of `sids`; unknown ids are ignored."""
 
     def deliver_with_ack(
-        self, sids: Collection[Sid], frames: AckableFrames, answered: Callable[[list[Any]], None], timeout_s: float
+        self, sids: Collection[Sid], frames: AckableFrames, on_ack: Callable[[list[Any]], None], timeout_s: float
     ) -> None:
-        """Write a packet that asks for an acknowledgement; `answered(args)` is called once a client answers.
+        """Write a packet that asks for an acknowledgement; call `on_ack(args)` for each client that acknowledges.
 
-        Unknown ids, and clients that go or stay silent for `timeout_s`, simply never answer.
+        There is no call for unknown ids, nor for clients that disconnect or do not acknowledge within `timeout_s`.
         """
 
     def encode(self, event: str, args: Sequence[Any]) -> Frames:
-        """Encode an event that came from an outside service, with this namespace's parser.
+        """Encode an event of an outside service with this namespace's parser.
 
         Raises:
-            PacketError: the values cannot be encoded.
+            PacketError: a value cannot be encoded.
         """
 
     def describe(self, sids: Collection[Sid]) -> list[SocketDescription]:
-        """Describe those of `sids` that are here."""
+        """Describe those of `sids` that are connected."""
 
     def disconnect(self, sids: Collection[Sid], *, close: bool) -> None:
-        """Disconnect sockets (`server namespace disconnect`); with `close` their whole connections."""
+        """Disconnect sockets (`server namespace disconnect`); with `close`, close their connections as well."""
 
     def server_side_event(self, args: Sequence[Any], respond: Callable[[list[Any]], None] | None) -> None:
-        """Hand an event from `server_side_emit` to the application; `respond(args)` answers it once."""
+        """Dispatch an event of `server_side_emit` to the application, which may call `respond(args)` once."""
 
     def room_event(self, event: str, room: str, sid: Sid | None) -> None:
         """Report `create-room`, `delete-room`, `join-room` or `leave-room`."""
 
 
 class Adapter(ABC):
-    """Rooms of one namespace, and the way to the sockets in them on every node.
+    """The rooms of one namespace, and operations on the sockets in them on every node.
 
-    Subclass `LocalAdapter` to change how this process delivers, or `ClusterAdapter` to change how nodes talk.
+    Subclass `LocalAdapter` to change how this process delivers, or `ClusterAdapter` to change what nodes exchange.
 
-    Whatever reaches other nodes does its work here first and raises BusError if it did not leave this process.
-    Questions do not wait for a node that dies: RequestTimeoutError names it in `missing` at once.
+    Every operation that reaches other nodes acts on local sockets first. It raises BusError if its message could
+    not leave this process. Requests do not wait for a node that dies: they raise RequestTimeoutError at once,
+    which names the node in `missing`.
     """
 
     @abstractmethod
     async def open(self) -> None:
-        """Begin to serve the namespace; called once, before its first socket."""
+        """Start to serve the namespace; called once, before its first socket connects."""
 
     @abstractmethod
     async def close(self) -> None:
-        """Stop serving the namespace; its sockets are gone already."""
+        """Stop serving the namespace; its sockets have already disconnected."""
 
     @abstractmethod
     def add(self, sid: Sid, rooms: Collection[str]) -> Awaitable[None]:
-        """Put a socket in rooms. It is in them at once *here*; when the awaitable is done, also for all nodes.
+        """Add a socket to rooms: in this process at once, for all nodes once the awaitable completes.
 
         Raises:
-            TopicError: a room name has a NUL in it (before anything has changed).
+            TopicError: a room name contains a NUL; nothing was changed.
         """
 
     @abstractmethod
     def remove(self, sid: Sid, room: str) -> None:
-        """Take a socket out of a room; nothing happens when it is not in it."""
+        """Remove a socket from a room; does nothing if the socket is not in the room."""
 
     @abstractmethod
     def remove_all(self, sid: Sid) -> None:
-        """Take a socket that disconnects out of all its rooms."""
+        """Remove a disconnecting socket from all its rooms."""
 
     @abstractmethod
     def rooms_of(self, sid: Sid) -> Collection[str]:
-        """The rooms of a socket of this process."""
+        """Return the rooms of a socket of this process."""
 
     @abstractmethod
     def sids(self, target: Target) -> Collection[Sid]:
-        """The sockets of this process that `target` reaches."""
+        """Return the sockets of this process that `target` reaches."""
 
     @abstractmethod
     async def broadcast(self, frames: Frames, target: Target) -> None:
-        """Send one encoded packet to all sockets that `target` reaches, here first, then on the other nodes.
+        """Send one encoded packet to all sockets that `target` reaches: local ones first, then on the other nodes.
 
         Raises:
-            BusError: it did not leave this process; local sockets have it all the same.
+            BusError: the packet did not leave this process; local sockets have received it.
         """
 
     @abstractmethod
     async def broadcast_with_ack(self, frames: AckableFrames, target: Target, timeout_s: float) -> list[list[Any]]:
-        """Send one packet and gather what the clients answer; one list of arguments a client.
+        """Send one packet and collect the acknowledgements: one list of arguments per client.
 
         Raises:
-            RequestTimeoutError: not all clients answered in `timeout_s`; it keeps the answers that came.
+            RequestTimeoutError: not all clients acknowledged within `timeout_s`; it holds the acknowledgements
+                that arrived.
         """
 
     @abstractmethod
@@ -246,20 +250,20 @@ class Adapter(ABC):
         """Describe the sockets that `target` reaches.
 
         Raises:
-            RequestTimeoutError: a live node did not answer; it keeps the answers that came and names the node.
+            RequestTimeoutError: a node did not respond; it holds the responses that arrived and names the node.
         """
 
     @abstractmethod
     async def add_sockets(self, target: Target, rooms: Collection[str]) -> None:
-        """Put the sockets that `target` reaches in rooms."""
+        """Add the sockets that `target` reaches to rooms."""
 
     @abstractmethod
     async def remove_sockets(self, target: Target, rooms: Collection[str]) -> None:
-        """Take the sockets that `target` reaches out of rooms."""
+        """Remove the sockets that `target` reaches from rooms."""
 
     @abstractmethod
     async def disconnect_sockets(self, target: Target, *, close: bool) -> None:
-        """Disconnect the sockets that `target` reaches; with `close` their whole connections."""
+        """Disconnect the sockets that `target` reaches; with `close`, close their connections as well."""
 
     @abstractmethod
     async def server_side_emit(self, args: Sequence[Any]) -> None:
@@ -267,138 +271,149 @@ class Adapter(ABC):
 
     @abstractmethod
     async def server_side_emit_with_ack(self, args: Sequence[Any], timeout_s: float) -> list[list[Any]]:
-        """Send an event to the application on all other nodes and gather one answer of each.
+        """Send an event to the application on all other nodes and collect one response from each.
 
         Raises:
-            RequestTimeoutError: a live node did not answer; it keeps the answers that came and names the node.
+            RequestTimeoutError: a node did not respond; it holds the responses that arrived and names the node.
         """
 
     @abstractmethod
     async def rooms(self, timeout_s: float) -> set[str]:
-        """All rooms of the namespace that have a member on any node."""
+        """Return all rooms of the namespace that have a member on any node."""
 
     @abstractmethod
     def server_count(self) -> int:
-        """How many live nodes there are, this one included."""
+        """Return the number of live nodes, including this one."""
 
 
 class MemberEvents(Protocol):
-    """Who comes and goes."""
+    """Changes in the membership of the cluster."""
 
     def node_joined(self, node_id: NodeId) -> None:
-        """Another node is there."""
+        """Another node has joined."""
 
     def node_left(self, node_id: NodeId, reason: str) -> None:
-        """Another node is gone: `goodbye`, or `silent` after `dead_after_s`."""
+        """Another node has left: reason `goodbye`, or `silent` if it sent nothing for `dead_after_s`."""
 
 
 class NodeEvents(MemberEvents, Protocol):
-    """What a cluster reports to the server that runs on it."""
+    """Events that a cluster reports to its server."""
 
     def bus_gap(self, gap: BusGap) -> None:
-        """Messages of another node are lost to this one; what comes after them is delivered."""
+        """Messages of another node are lost; later messages of that node are delivered."""
 
 
 @runtime_checkable
 class AdapterFactory(Protocol):
-    """Makes the adapter of each namespace and holds what they share."""
+    """Makes the adapter of each namespace and holds the state that all of them share."""
 
     def __call__(self, namespace: str, sockets: LocalSockets) -> Adapter:
         """Make the adapter of one namespace."""
 
     async def start(self, identity: Identity, events: NodeEvents) -> None:
-        """Begin to talk to other nodes; returns without waiting for a broker."""
+        """Start to communicate with other nodes; returns without waiting for a broker."""
 
     async def wait_for_tag_check(self, limit_s: float) -> TagClash | None:
-        """Wait until it is known whether another live node holds this node's tag; called before any id is made.
+        """Wait until it is known whether another live node uses this node's tag; called before the first session.
 
         Args:
-            limit_s: longest time to wait for a broker; without one nothing is known, and None is returned.
+            limit_s: longest time to wait for a broker; without a broker the result is None.
+
+        Returns:
+            The clash if this node must not use its tag, otherwise None.
         """
 
     async def close(self) -> None:
-        """Say goodbye and stop; it may be started again."""
+        """Say goodbye to the other nodes and stop; the factory may be started again."""
 
     def close_sync(self) -> None:
-        """Say goodbye without an event loop: at interpreter exit, when nobody called `close`."""
+        """Say goodbye without an event loop: at interpreter exit, if `close` was not called."""
 
     def health(self) -> Health:
-        """Whether this node hears the others."""
+        """Return whether this node is connected to the others."""
 
 
 class BusEvents(Protocol):
-    """What a bus reports; always called on the event loop, never inside a call to the bus."""
+    """Events that a bus reports: always on the event loop, never from within a call to the bus.
+
+    A link is the connection to one broker; `link` is the index of the broker.
+    """
 
     def message_received(self, link: int, topic: bytes, body: bytes) -> None:
-        """A message came; `link` is the index of the broker that it came through. Must not raise."""
+        """A message arrived through `link`."""
 
     def link_lost(self, link: int) -> None:
-        """The connection to a broker is gone, or it does not apply subscriptions in time: by this link not all
-        comes. (Messages may still come by it, and others may still get what is published.)
+        """A link lost its connection, or the broker did not apply subscriptions in time: messages may be missing.
+
+        Messages may still arrive through the link, and messages published on it may still reach other nodes.
         """
 
     def link_connected(self, link: int) -> None:
-        """A broker is connected and has applied every subscription of this node. What was published before, on any
-        connection to it, may be lost; what is published from within this call comes first.
+        """A broker is connected and has applied every subscription of this node.
+
+        Messages published before this call may be lost. Messages published during it are sent first.
         """
 
     def link_writable(self, link: int) -> None:
-        """A broker that did not take messages may take some again; it is tried with what is published by this one
-        link from within this call.
+        """A link that accepted no messages may accept some again.
+
+        To try, publish on this link alone during this call.
         """
 
     def link_overrun(self, link: int) -> None:
-        """So much came without a pause that the broker may have dropped messages to this node, from now on."""
+        """Messages arrived without a pause, so the broker's queue to this node may overflow and drop messages."""
 
 
 class Bus(Protocol):
-    """Topics to and from other nodes. Topics match by prefix; what is not connected loses what is published.
+    """Publish and subscribe between nodes. Topics match by prefix. A link that is not connected drops messages.
 
-    What one node publishes by one link reaches another by that link in order, without a hole, and once, as long as
-    neither's `lost`, `back`, `resumed` or `behind` says otherwise.
+    Each link delivers a node's messages to every other node in order, exactly once and without gaps, unless one of
+    the two nodes reports `link_lost`, `link_connected`, `link_writable` or `link_overrun`.
     """
 
     @property
     def brokers(self) -> str:
-        """The brokers' addresses, for people to read."""
+        """The addresses of the brokers, for messages."""
 
     @property
     def connected_links(self) -> Collection[int]:
-        """Indexes of the brokers that are connected and have applied every subscription."""
+        """The links whose broker is connected and has applied every subscription."""
 
     @property
     def problems(self) -> Sequence[str]:
-        """Of each broker that is not, why, for people to read."""
+        """Why each of the other links is not connected, for messages."""
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """What the bus dropped or failed at since its start, by name."""
+        """Messages dropped and failures since the start, by name."""
 
     async def start(self, events: BusEvents) -> None:
-        """Begin to connect; returns without waiting for a broker."""
+        """Start to connect; returns without waiting for a broker."""
 
     def publish(self, topic: bytes, body: bytes, *, link: int | None = None) -> int:
-        """Queue one message on every link that takes messages, or on one. Own subscriptions get it too.
+        """Queue a message on every link that accepts messages, or only on `link`; own subscriptions get it too.
 
         Returns:
-            On how many: 0 while no broker is connected, or all their queues are full. A link whose queue was full
-            gets nothing more until one has been taken that was published by it alone in answer to `resumed`.
+            The number of links that accepted the message: 0 if no broker is connected, or if all queues are full.
+            A link whose queue was full accepts no message until one that is published on it alone, during
+            `link_writable`, has been accepted.
 
         Raises:
-            MessageTooLargeError: topic and body are over the limit.
+            MessageTooLargeError: topic and body exceed the limit.
         """
 
     def subscribe(self, topics: Iterable[bytes]) -> Awaitable[None]:
-        """Subscribe at once; the awaitable is done when the brokers have applied it (the subscribe barrier).
+        """Subscribe at once; the awaitable completes when the brokers have applied it (the subscribe barrier).
 
-        While no broker is connected it is done at once, and applied when one comes. It never fails.
+        While no broker is connected, it completes at once; the subscription is applied on connecting. It never
+        fails.
         """
 
     def unsubscribe(self, topics: Iterable[bytes]) -> None:
-        """Take subscriptions back."""
+        """Cancel subscriptions."""
 
     async def close(self) -> None:
-        """Send what is queued (bounded in time) and stop."""
+        """Send the queued messages, within a time limit, and stop."""
 
     def close_sync(self) -> None:
-        """Send what is queued (bounded in time) and stop, without an event loop."""
+        """Do the same as `close`, without an event loop."""

@@ -1,6 +1,7 @@
-"""The adapter of one process: rooms and delivery here. Also the part of every other adapter that is here.
+"""The adapter of a single process: its rooms, and delivery to its sockets. Other adapters extend it.
 
-`deliver` is where what was emitted here and what came from other nodes meet. Nothing in this module can publish.
+Every packet passes `deliver`, whether it was emitted in this process or on another node. This module cannot
+publish.
 """
 
 import asyncio
@@ -29,17 +30,17 @@ from zmqio.protocol.topic import check_name
 __all__ = ["LocalAdapter", "LocalAdapterFactory"]
 
 SLICE_DISCONNECTS = 100
-"""Sockets disconnected in one turn of the loop: about 5 ms (the target is 10 ms)."""
+"""Sockets disconnected per iteration of the event loop: about 5 ms (the target is 10 ms)."""
 SLICE_DESCRIPTIONS = 300
-"""Sockets of this process described in one turn of the loop: about 3 ms, for nothing is packed."""
+"""Sockets of this process described per iteration of the event loop: about 3 ms, because nothing is packed."""
 
 
 class LocalAdapter(Adapter):
-    """Rooms of one namespace in this process.
+    """The rooms of one namespace in this process.
 
     Args:
-        namespace: its name, begins with `/`.
-        sockets: the sockets themselves.
+        namespace: its name, which begins with `/`.
+        sockets: the sockets of the namespace.
     """
 
     def __init__(self, namespace: str, sockets: LocalSockets) -> None:
@@ -52,44 +53,44 @@ class LocalAdapter(Adapter):
         return f"<{type(self).__name__} {self.namespace} sockets={len(self._index)}>"
 
     async def open(self) -> None:
-        """Nothing to open."""
+        """Do nothing; there is nothing to open."""
 
     async def close(self) -> None:
-        """Nothing to close."""
+        """Do nothing; there is nothing to close."""
 
     # Rooms.
 
     def add(self, sid: Sid, rooms: Collection[str]) -> Awaitable[None]:
-        """Put a socket in rooms: at once."""
+        """Add a socket to rooms at once."""
         self._operations.flush_for(sid)
         self._join_rooms(sid, rooms)
         return DONE
 
     def remove(self, sid: Sid, room: str) -> None:
-        """Take a socket out of a room."""
+        """Remove a socket from a room."""
         self._operations.flush_for(sid)
         self._leave_rooms(sid, (room,))
 
     def remove_all(self, sid: Sid) -> None:
-        """Take a socket that disconnects out of all its rooms."""
+        """Remove a disconnecting socket from all its rooms."""
         self._operations.discard(sid)
         self._leave_rooms(sid, None)
 
     def rooms_of(self, sid: Sid) -> Collection[str]:
-        """The rooms of a socket. A live view: not to be kept across an `await`."""
+        """Return the rooms of a socket. A live view: do not keep it across an `await`."""
         return self._index.rooms_of(sid)
 
     def sids(self, target: Target) -> Collection[Sid]:
-        """The sockets here that `target` reaches. Perhaps the live set: not to be kept across an `await`."""
+        """Return the local sockets that `target` reaches: perhaps a live set, not to be kept across an `await`."""
         return self._index.select(target.rooms, target.except_)
 
     # Operations.
 
     def deliver(self, frames: Frames, target: Target) -> None:
-        """Write one encoded packet to the sockets here that `target` reaches; override it to see all of them."""
+        """Write one encoded packet to the local sockets that `target` reaches. Override it to see every packet."""
         sids = self.sids(target)
         if sids:
-            # A copy: a client that is closed for being slow leaves its rooms while this goes on.
+            # A copy, because a client that is closed as too slow leaves its rooms during the iteration.
             self._sockets.deliver(tuple(sids), frames, volatile=target.volatile)
 
     async def broadcast(self, frames: Frames, target: Target) -> None:
@@ -97,68 +98,68 @@ class LocalAdapter(Adapter):
         await self._run_in_order(partial(self.deliver, frames, target))
 
     async def broadcast_with_ack(self, frames: AckableFrames, target: Target, timeout_s: float) -> list[list[Any]]:
-        """Send one packet and gather what the clients answer."""
+        """Send one packet and collect the acknowledgements."""
         await self._run_in_order()
         sids = tuple(self.sids(target))
-        answers: list[list[Any]] = []
+        acks: list[list[Any]] = []
         if not sids:
-            return answers
+            return acks
         complete = asyncio.get_running_loop().create_future()
 
-        def answered(args: list[Any]) -> None:
-            answers.append(args)
-            if len(answers) == len(sids) and not complete.done():
+        def on_ack(args: list[Any]) -> None:
+            acks.append(args)
+            if len(acks) == len(sids) and not complete.done():
                 complete.set_result(None)
 
-        self._sockets.deliver_with_ack(sids, frames, answered, timeout_s)
+        self._sockets.deliver_with_ack(sids, frames, on_ack, timeout_s)
         try:
             async with asyncio.timeout(timeout_s):
                 await complete
         except TimeoutError:
             raise RequestTimeoutError(
-                f"{len(answers)} of {len(sids)} clients answered within {timeout_s:g} s",
-                responses=answers,
+                f"received {len(acks)} of {len(sids)} acknowledgements within {timeout_s:g} s",
+                responses=acks,
                 expected=len(sids),
             ) from None
-        return answers
+        return acks
 
     async def fetch_sockets(self, target: Target, timeout_s: float) -> list[SocketDescription]:
         """Describe the sockets that `target` reaches."""
         return await self._describe_local(target)
 
     async def add_sockets(self, target: Target, rooms: Collection[str]) -> None:
-        """Put the sockets that `target` reaches in rooms."""
+        """Add the sockets that `target` reaches to rooms."""
         _check_rooms(rooms)
         await self._operations.run(self._join_operation(target, rooms))
 
     async def remove_sockets(self, target: Target, rooms: Collection[str]) -> None:
-        """Take the sockets that `target` reaches out of rooms."""
+        """Remove the sockets that `target` reaches from rooms."""
         await self._operations.run(self._leave_operation(target, rooms))
 
     async def disconnect_sockets(self, target: Target, *, close: bool) -> None:
-        """Disconnect the sockets that `target` reaches; with `close` their whole connections."""
+        """Disconnect the sockets that `target` reaches; with `close`, close their connections as well."""
         await self._operations.run(self._disconnect_operation(target, close=close))
 
     async def server_side_emit(self, args: Sequence[Any]) -> None:
-        """There are no other nodes."""
+        """Do nothing; there are no other nodes."""
 
     async def server_side_emit_with_ack(self, args: Sequence[Any], timeout_s: float) -> list[list[Any]]:
-        """There are no other nodes that could answer."""
+        """Return an empty list; there are no other nodes."""
         return []
 
     async def rooms(self, timeout_s: float) -> set[str]:
-        """All rooms of the namespace that have a member."""
+        """Return all rooms of the namespace that have a member."""
         await self._run_in_order()
         return set(self._index.rooms())
 
     def server_count(self) -> int:
-        """This node."""
+        """Return 1: this node."""
         return 1
 
     # For subclasses.
 
     async def _run_in_order(self, work: Callable[[], None] | None = None) -> None:
-        """Do `work` behind the room operations that are under way; returns when it is done."""
+        """Run `work` after the pending room operations; return once it has run."""
         if self._operations.busy:
             await self._operations.run(RoomOperation() if work is None else RoomOperation(then=work))
         elif work is not None:
@@ -175,7 +176,7 @@ class LocalAdapter(Adapter):
         return RoomOperation(partial(self.sids, target), act, slice_sockets=SLICE_DISCONNECTS)
 
     async def _describe_local(self, target: Target) -> list[SocketDescription]:
-        """Describe the sockets here, in slices; those that go meanwhile are left out."""
+        """Describe the local sockets in slices, without those that disconnect in the meantime."""
         await self._run_in_order()
         sids = tuple(self.sids(target))
         found = self._sockets.describe(sids[:SLICE_DESCRIPTIONS])
@@ -193,7 +194,7 @@ class LocalAdapter(Adapter):
             self._leave_rooms(sid, rooms)
 
     def _join_rooms(self, sid: Sid, rooms: Collection[str]) -> list[str]:
-        """Put a socket in rooms here; gives those that had no member here."""
+        """Add a socket to rooms of this process; return the rooms that had no member."""
         _check_rooms(rooms, sid)
         change = self._index.add(sid, rooms)
         created = set(change.edges)
@@ -204,7 +205,10 @@ class LocalAdapter(Adapter):
         return change.edges
 
     def _leave_rooms(self, sid: Sid, rooms: Collection[str] | None) -> list[str]:
-        """Take a socket out of rooms here (None: of all, for good); gives those that have no member here now."""
+        """Remove a socket from rooms of this process; return the rooms that now have no member.
+
+        With `rooms` None, remove it from all rooms and from the namespace.
+        """
         change = self._index.remove_all(sid) if rooms is None else self._index.remove(sid, rooms)
         deleted = set(change.edges)
         for room in change.rooms:
@@ -215,10 +219,11 @@ class LocalAdapter(Adapter):
 
 
 class LocalAdapterFactory:
-    """Makes adapters that know this process only.
+    """Makes adapters for a single process.
 
     Args:
-        adapter_class: a subclass of `LocalAdapter`, or any function `(namespace, sockets)` that makes an adapter.
+        adapter_class: a subclass of `LocalAdapter`, or any function `(namespace, sockets)` that returns an
+            adapter.
     """
 
     HEALTH: ClassVar = Health(ready=True)
@@ -234,19 +239,19 @@ class LocalAdapterFactory:
         return self._adapter_class(namespace, sockets)
 
     async def start(self, identity: Identity, events: NodeEvents) -> None:
-        """Nothing is shared, so nothing starts."""
+        """Do nothing; the adapters share no state."""
 
     async def wait_for_tag_check(self, limit_s: float) -> TagClash | None:
-        """Nobody else could hold the tag."""
+        """Return None: without other nodes no tag can clash."""
 
     async def close(self) -> None:
-        """Nothing is shared, so nothing stops."""
+        """Do nothing; the adapters share no state."""
 
     def close_sync(self) -> None:
-        """Nothing is shared, so nobody waits for a goodbye."""
+        """Do nothing; there are no other nodes to say goodbye to."""
 
     def health(self) -> Health:
-        """There are no other nodes that it could miss."""
+        """Return ready: there are no other nodes to be disconnected from."""
         return self.HEALTH
 
 

@@ -1,9 +1,10 @@
-"""What is done to the rooms of a namespace, one thing after the other: a big one in slices, the rest behind it.
+"""Queue that runs the room operations of one namespace in order; large ones in slices.
 
-While nothing waits, whatever concerns at most a slice of sockets happens at once. A bigger operation leaves the
-loop free between its slices, and then everything later waits for its turn: a broadcast right behind a join of ten
-thousand sockets reaches all of them. What one socket does itself (join, leave, disconnect) does not wait: it
-happens at once, after what the operation that is under way still had to do to that socket.
+An operation on at most one slice of sockets runs at once while the queue is empty. A larger one returns to the
+event loop between its slices, so that the loop stays responsive; all later operations wait for it. A broadcast
+right after a join of ten thousand sockets therefore reaches all of them. Changes to a single socket (join, leave,
+disconnect) do not wait: they happen at once, after the pending part of the current operation has been applied to
+that socket.
 """
 
 import asyncio
@@ -21,135 +22,137 @@ __all__ = ["SLICE_SOCKETS", "RoomOperation", "RoomOperationQueue"]
 log = structlog.get_logger(__name__)
 
 SLICE_SOCKETS = 500
-"""Sockets that join or leave in one turn of the loop: about 3 ms with two rooms (the target is 10 ms)."""
+"""Sockets that join or leave per iteration of the event loop: about 3 ms with two rooms (the target is 10 ms)."""
 
 
-def _nobody() -> Collection[Sid]:
+def _no_sids() -> Collection[Sid]:
     return ()
 
 
-def _nothing(_sids: Sequence[Sid] = ()) -> None:
+def _do_nothing(_sids: Sequence[Sid] = ()) -> None:
     """Do nothing."""
 
 
 @dataclass(slots=True)
 class RoomOperation:
-    """One thing to do.
+    """One operation on the sockets of a namespace.
 
     Attributes:
-        select: gives the sockets that it concerns, when its turn has come.
-        act: does it to a slice of them; never to one that has disconnected meanwhile.
-        then: what comes after the last slice, in the same turn.
-        slice_sockets: most sockets given to `act` at once.
+        select: returns the sockets to act on; called when the operation starts.
+        act: acts on a slice of the sockets; never on one that has disconnected in the meantime.
+        then: called after the last slice, in the same iteration of the event loop.
+        slice_sockets: most sockets per call of `act`.
+        done: set by `RoomOperationQueue.run` to wait for the end of the operation.
+        remaining: the sockets that `act` has not been called with; None before the operation starts.
     """
 
-    select: Callable[[], Collection[Sid]] = _nobody
-    act: Callable[[Sequence[Sid]], None] = _nothing
-    then: Callable[[], None] = _nothing
+    select: Callable[[], Collection[Sid]] = _no_sids
+    act: Callable[[Sequence[Sid]], None] = _do_nothing
+    then: Callable[[], None] = _do_nothing
     slice_sockets: int = SLICE_SOCKETS
     done: asyncio.Future[None] | None = None
-    waiting: dict[Sid, None] | None = None
+    remaining: dict[Sid, None] | None = None
 
 
 class RoomOperationQueue:
-    """The FIFO of one namespace.
+    """The FIFO queue of one namespace.
 
-    Bounded by the time that its largest operation takes: meanwhile each turn of the loop takes away more than the
-    bus brings in one.
+    Its length is bounded by the duration of its largest operation: in each iteration of the event loop it runs
+    more operations than the bus delivers.
     """
 
     def __init__(self) -> None:
-        self._works: deque[RoomOperation] = deque()
+        self._operations: deque[RoomOperation] = deque()
 
     @property
     def busy(self) -> bool:
-        """Whether something waits for its turn."""
-        return bool(self._works)
+        """Whether an operation is pending."""
+        return bool(self._operations)
 
-    def submit(self, work: RoomOperation) -> bool:
-        """Do it now if it is small and nothing waits, else in its turn; an error in its turn is logged.
+    def submit(self, operation: RoomOperation) -> bool:
+        """Run a small operation at once if none is pending; otherwise queue it. Errors of queued ones are logged.
 
         Returns:
-            Whether it is done.
+            Whether the operation is complete.
         """
-        if self._works:
-            self._works.append(work)
+        if self._operations:
+            self._operations.append(operation)
             return False
-        sids = tuple(work.select())
-        if len(sids) <= work.slice_sockets:
-            work.act(sids)
-            work.then()
+        sids = tuple(operation.select())
+        if len(sids) <= operation.slice_sockets:
+            operation.act(sids)
+            operation.then()
             return True
-        work.waiting = dict.fromkeys(sids)
-        self._works.append(work)
+        operation.remaining = dict.fromkeys(sids)
+        self._operations.append(operation)
         self._run_slice()
         return False
 
-    async def run(self, work: RoomOperation) -> None:
-        """As `submit`; returns when it is done, and raises what it raises."""
-        work.done = asyncio.get_running_loop().create_future()
-        if not self.submit(work):
-            await work.done
+    async def run(self, operation: RoomOperation) -> None:
+        """Submit an operation and wait until it is complete; raises what the operation raises."""
+        operation.done = asyncio.get_running_loop().create_future()
+        if not self.submit(operation):
+            await operation.done
 
     def flush_for(self, sid: Sid) -> None:
-        """Do now to one socket what the operation under way still has to do to it."""
-        if self._take_out(sid):
-            self._works[0].act((sid,))
+        """Apply the current operation to one socket now, if it has not been applied yet."""
+        if self._remove(sid):
+            self._operations[0].act((sid,))
 
     def discard(self, sid: Sid) -> None:
-        """The socket has disconnected: nothing more is done to it."""
-        self._take_out(sid)
+        """Leave a disconnected socket out of the current operation."""
+        self._remove(sid)
 
-    def _take_out(self, sid: Sid) -> bool:
-        waiting = self._works[0].waiting if self._works else None
-        if not waiting or sid not in waiting:
+    def _remove(self, sid: Sid) -> bool:
+        remaining = self._operations[0].remaining if self._operations else None
+        if not remaining or sid not in remaining:
             return False
-        del waiting[sid]
+        del remaining[sid]
         return True
 
     def _run_slice(self) -> None:
-        left = SLICE_SOCKETS
-        while self._works and left > 0:
-            left -= self._advance(self._works[0])
-        if self._works:
+        budget = SLICE_SOCKETS
+        while self._operations and budget > 0:
+            budget -= self._advance(self._operations[0])
+        if self._operations:
             asyncio.get_running_loop().call_soon(self._run_slice)
 
-    def _advance(self, work: RoomOperation) -> int:
-        """Do one slice of work, or end it.
+    def _advance(self, operation: RoomOperation) -> int:
+        """Run one slice of an operation, and complete the operation after the last one.
 
         Returns:
-            The share of a turn that it took, in sockets that join.
+            The cost of the slice, as a number of joining sockets.
         """
         error: Exception | None = None
-        share = 1
+        cost = 1
         try:
-            if work.waiting is None:
-                work.waiting = dict.fromkeys(work.select())
-            share += self._do_slice(work, work.waiting)
-            if work.waiting:
-                return share
-            work.then()
-        except Exception as caught:  # noqa: BLE001 - outer edge: it goes to whoever waits, or is logged; others go on
+            if operation.remaining is None:
+                operation.remaining = dict.fromkeys(operation.select())
+            cost += self._act_on_slice(operation, operation.remaining)
+            if operation.remaining:
+                return cost
+            operation.then()
+        except Exception as caught:  # noqa: BLE001 - outer edge: `run` raises it, or it is logged
             error = caught
-        self._works.popleft()
-        _settle(work, error)
-        return share
+        self._operations.popleft()
+        _complete(operation, error)
+        return cost
 
     @staticmethod
-    def _do_slice(work: RoomOperation, waiting: dict[Sid, None]) -> int:
-        some = tuple(islice(waiting, work.slice_sockets))
-        for sid in some:
-            del waiting[sid]
-        work.act(some)
-        return len(some) * SLICE_SOCKETS // work.slice_sockets
+    def _act_on_slice(operation: RoomOperation, remaining: dict[Sid, None]) -> int:
+        sids = tuple(islice(remaining, operation.slice_sockets))
+        for sid in sids:
+            del remaining[sid]
+        operation.act(sids)
+        return len(sids) * SLICE_SOCKETS // operation.slice_sockets
 
 
-def _settle(work: RoomOperation, error: Exception | None) -> None:
-    if work.done is None:
+def _complete(operation: RoomOperation, error: Exception | None) -> None:
+    if operation.done is None:
         if error is not None:
             log.error("room_operation_failed", exc_info=error)
-    elif not work.done.done():
+    elif not operation.done.done():
         if error is None:
-            work.done.set_result(None)
+            operation.done.set_result(None)
         else:
-            work.done.set_exception(error)
+            operation.done.set_exception(error)

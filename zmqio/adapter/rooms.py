@@ -1,7 +1,7 @@
-"""Which socket of this process is in which room: an index both ways.
+"""Index of the rooms of this process: the members of each room, and the rooms of each socket.
 
-Pure: knows sids and room names, no sockets, topics or clock. Says which rooms came to life here and which died
-out here, so that a cluster can subscribe and unsubscribe ("first in" and "last out").
+Pure: knows sids and room names; must not know sockets, topics or the clock. It reports which rooms got their first
+member and which lost their last one, so that a cluster can subscribe and unsubscribe.
 """
 
 from collections.abc import Collection, Iterable
@@ -11,16 +11,16 @@ from zmqio.ids import Sid
 
 __all__ = ["Change", "RoomIndex"]
 
-_NOBODY: dict[Sid, None] = {}
+_NO_SIDS: dict[Sid, None] = {}
 _NO_ROOMS: dict[str, None] = {}
 
 
 class Change(NamedTuple):
-    """What an operation did.
+    """The effect of an operation.
 
     Attributes:
-        rooms: the rooms that the socket entered (left), in the order of the call.
-        edges: those of them that became non-empty (empty) here.
+        rooms: rooms that the socket joined (left), in the order of the call.
+        edges: those of them that got their first member (lost their last member).
     """
 
     rooms: list[str]
@@ -28,10 +28,10 @@ class Change(NamedTuple):
 
 
 class RoomIndex:
-    """Rooms and their members. Both keep the order in which they came (a dict is an ordered set).
+    """Rooms and their members, both in the order in which they were added.
 
-    Every operation costs O(rooms named) or O(members reached). The memory is that of the memberships: a room
-    without members and a sid without an entry take nothing.
+    Every operation costs O(rooms named) or O(members reached). Memory is used for memberships only; a room without
+    members uses none.
     """
 
     __slots__ = ("_members", "_rooms_of")
@@ -41,13 +41,13 @@ class RoomIndex:
         self._rooms_of: dict[Sid, dict[str, None]] = {}
 
     def add(self, sid: Sid, rooms: Iterable[str]) -> Change:
-        """Put a socket in rooms; the ones it is in already are passed over."""
+        """Add a socket to rooms; those it is already in are ignored."""
         change = Change([], [])
-        mine = self._rooms_of.setdefault(sid, {})
+        own_rooms = self._rooms_of.setdefault(sid, {})
         for room in rooms:
-            if room in mine:
+            if room in own_rooms:
                 continue
-            mine[room] = None
+            own_rooms[room] = None
             change.rooms.append(room)
             members = self._members.get(room)
             if members is None:
@@ -58,64 +58,64 @@ class RoomIndex:
         return change
 
     def remove(self, sid: Sid, rooms: Iterable[str]) -> Change:
-        """Take a socket out of rooms; the ones it is not in are passed over.
+        """Remove a socket from rooms; those it is not in are ignored.
 
-        A socket that is in no room any more is still one of the namespace, until `remove_all`.
+        A socket that is no longer in any room still belongs to the namespace, until `remove_all`.
         """
         change = Change([], [])
-        mine = self._rooms_of.get(sid)
-        if mine is None:
+        own_rooms = self._rooms_of.get(sid)
+        if own_rooms is None:
             return change
         for room in rooms:
-            if room in mine:
-                del mine[room]
+            if room in own_rooms:
+                del own_rooms[room]
                 self._leave(sid, room, change)
         return change
 
     def remove_all(self, sid: Sid) -> Change:
-        """Take a socket out of every room, and out of the namespace."""
+        """Remove a socket from every room and from the namespace."""
         change = Change([], [])
         for room in self._rooms_of.pop(sid, {}):
             self._leave(sid, room, change)
         return change
 
     def rooms_of(self, sid: Sid) -> Collection[str]:
-        """The rooms of a socket. A live view: not to be kept across an `await`."""
+        """Return the rooms of a socket. A live view: do not keep it across an `await`."""
         return self._rooms_of.get(sid, _NO_ROOMS).keys()
 
     def rooms(self) -> Collection[str]:
-        """The rooms that have a member here. A live view: not to be kept across an `await`."""
+        """Return the rooms that have a member. A live view: do not keep it across an `await`."""
         return self._members.keys()
 
     def __contains__(self, room: str) -> bool:
         return room in self._members
 
     def __len__(self) -> int:
-        """How many sockets there are."""
+        """Return the number of sockets."""
         return len(self._rooms_of)
 
     def select(self, rooms: Collection[str], except_: Collection[str] = ()) -> Collection[Sid]:
-        """The members of any of `rooms` (none named: every socket) and of none of `except_`, each once.
+        """Return the members of any of `rooms` and of none of `except_`, each once; no `rooms` means all sockets.
 
-        One room, or none, without `except_` gives the live set itself, not a copy: whoever keeps it across an
-        `await`, or does anything that lets sockets join or leave while iterating, takes a copy first.
+        With at most one room and no `except_`, the result is the live set itself. Copy it before an `await`, and
+        before an iteration during which sockets may join or leave.
         """
         reached = self._reached(rooms)
         if not except_:
             return reached.keys()
-        out: dict[Sid, None] = {}
+        excluded: dict[Sid, None] = {}
         for room in except_:
-            out.update(self._members.get(room, _NOBODY))
-        return [sid for sid in reached if sid not in out] if out else reached.keys()
+            excluded.update(self._members.get(room, _NO_SIDS))
+        return [sid for sid in reached if sid not in excluded] if excluded else reached.keys()
 
     def _reached(self, rooms: Collection[str]) -> dict[Sid, dict[str, None]] | dict[Sid, None]:
         if not rooms:
             return self._rooms_of
         if len(rooms) == 1:
-            return self._members.get(next(iter(rooms)), _NOBODY)
+            return self._members.get(next(iter(rooms)), _NO_SIDS)
         reached: dict[Sid, None] = {}
         for room in rooms:
-            reached.update(self._members.get(room, _NOBODY))
+            reached.update(self._members.get(room, _NO_SIDS))
         return reached
 
     def _leave(self, sid: Sid, room: str, change: Change) -> None:

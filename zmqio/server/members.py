@@ -105,7 +105,7 @@ class NamespaceMembers:
         self,
         sids: Collection[Sid],
         frames: AckableFrames,
-        answered: Callable[[list[Any]], None],
+        on_ack: Callable[[list[Any]], None],
         timeout_s: float,
     ) -> None:
         """Write a packet that requests an acknowledgement.
@@ -113,13 +113,13 @@ class NamespaceMembers:
         Args:
             sids: the sockets to reach; ids that are not in this process are ignored.
             frames: the encoded packet, without its ack id.
-            answered: called with the arguments of each acknowledgement that arrives within `timeout_s`.
+            on_ack: called with the arguments of each acknowledgement that arrives within `timeout_s`.
             timeout_s: seconds after which acknowledgements are ignored.
         """
         sockets = [self.sockets[sid] for sid in sids if sid in self.sockets]
         ack_id = self.next_ack_id()
         for socket in sockets:
-            socket.expect_ack(ack_id, answered)
+            socket.expect_ack(ack_id, on_ack)
         self.deliver([socket.id for socket in sockets], frames.fill(ack_id))
         asyncio.get_running_loop().call_later(timeout_s, _forget_acks, sockets, ack_id)
 
