@@ -73,6 +73,7 @@ class EngineOptions:
         cors_credentials: whether browsers may send cookies from other origins (default True).
         cookie: name of a cookie that carries the Engine.IO id, or a mapping with its `name` and attributes. None
             (default): no cookie.
+        direct_writes: whether broadcasts are written to WebSockets' file descriptors on uvloop (default True).
     """
 
     ping_interval_s: float = 25.0
@@ -89,6 +90,7 @@ class EngineOptions:
     cors_allowed_origins: str | Sequence[str] | Callable[[str], bool] | None = None
     cors_credentials: bool = True
     cookie: str | Mapping[str, str | bool] | None = None
+    direct_writes: bool = True
 
     def __post_init__(self) -> None:
         _positive(self, "ping_interval_s", "ping_timeout_s", "upgrade_timeout_s", "max_payload_bytes")

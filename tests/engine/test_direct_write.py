@@ -115,7 +115,7 @@ def test_broken_connection_is_left_to_its_transport(clients: list[Client]) -> No
 def test_lane_that_closed_meanwhile_finishes_nothing(clients: list[Client]) -> None:
     clients[0].open()
     clients[0].direct_writer.close()
-    clients[0].direct_writer.finish(b"rest", 1)
+    clients[0].direct_writer.write_rest(b"rest", 1)
     assert clients[0].direct == []
     assert os.fstat(clients[0].ours.fileno())  # it is the connection's, not the direct writer's
 

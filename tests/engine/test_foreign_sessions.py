@@ -17,7 +17,7 @@ from zmqio.ids import NodeTag
 SID = "ther" + "x" * 16
 ALONE_BODY = (
     '{"code":1,"message":"Session ID unknown","node":"ther",'
-    '"reason":"it was not made by this process, which has no adapter to ask others"}'
+    '"reason":"session was not created by this process and no adapter is configured"}'
 )
 
 MINE, OTHER = NodeTag("ther"), NodeTag("tag2")
@@ -95,7 +95,7 @@ async def test_request_that_was_passed_on_is_never_passed_on_again() -> None:
 
         for method in ("GET", "POST"):
             answer = await FakeHttp(passed_on, method, f"EIO=4&transport=polling&sid={SID}")
-            assert (answer.status, '"node":"ther","reason":"this node has no such' in answer.text) == (400, True)
+            assert (answer.status, '"node":"ther","reason":"session has ended' in answer.text) == (400, True)
         socket = FakeWebSocket(passed_on, f"EIO=4&transport=websocket&sid={SID}")
         await socket.ended()
         assert socket.refusal.status == 400
@@ -109,7 +109,7 @@ async def test_process_without_others_says_so_in_the_answer_and_in_the_log() -> 
                 assert (await host.get(SID)).text == ALONE_BODY
         lines = [line for line in logs if line["event"] == "session_unknown"]
         assert lines[0]["node_tag"] == "ther"
-        assert lines[0]["reason"] == "it was not made by this process, which has no adapter to ask others"
+        assert lines[0]["reason"] == "session was not created by this process and no adapter is configured"
         assert len(lines) == 10
         assert host.engine.counters["sessions_unknown"] == 50
 

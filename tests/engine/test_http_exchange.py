@@ -82,7 +82,7 @@ async def test_refusal_is_json_with_its_status() -> None:
 
 
 async def test_answer_of_another_node_is_passed_on_as_it_is() -> None:
-    answer = await _answer(lambda exchange: exchange.pass_on(413, [(b"x-made-by", b"owner")], b"body"))
+    answer = await _answer(lambda exchange: exchange.send_response(413, [(b"x-made-by", b"owner")], b"body"))
     assert (answer.status, answer.headers, answer.body) == (413, {"x-made-by": "owner"}, b"body")
     assert answer.complete
 

@@ -13,7 +13,7 @@ from tests.support.timing import wait_until
 
 UNKNOWN = (
     '{"code":1,"message":"Session ID unknown","node":"node",'
-    '"reason":"this node has no such session: it has ended, or the node was started again"}'
+    '"reason":"session has ended, or its node was restarted"}'
 )
 BAD_REQUEST = '{"code":3,"message":"Bad request"}'
 

@@ -13,7 +13,7 @@ from tests.support.engine import EngineUnderTest
 from tests.support.timing import wait_until
 
 UNKNOWN_SID = (
-    '{"code":1,"message":"Session ID unknown","reason":"it is no session id of zmqio: those have 20 characters"}'
+    '{"code":1,"message":"Session ID unknown","reason":"not a session id of zmqio, which has 20 characters"}'
 )
 
 
@@ -345,10 +345,10 @@ async def test_handshake_that_is_under_way_when_it_stops_accepting_is_refused() 
 
 async def test_emptied_waits_for_the_last_session() -> None:
     async with EngineUnderTest() as host:
-        await host.engine.emptied()
+        await host.engine.wait_until_empty()
         _, first = await host.open_polling()
         _, second = await host.open_polling()
-        emptied = asyncio.ensure_future(host.engine.emptied())
+        emptied = asyncio.ensure_future(host.engine.wait_until_empty())
         first.session.end("transport close")
         for _ in range(3):
             await asyncio.sleep(0)

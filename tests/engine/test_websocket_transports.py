@@ -10,7 +10,7 @@ from zmqio.engine.websocket_transports import close_websocket
 
 
 class FakeWire:
-    """Implements `FastWire`: keeps what is written, and pauses when it is told to."""
+    """A `DirectWire` that records writes and pauses on demand."""
 
     fd = -1
 
@@ -23,8 +23,9 @@ class FakeWire:
         self.pauses_after: int | None = None
         self._usable = usable
 
-    def open(self, listener: Any) -> Any:
+    def open(self, listener: Any, *, direct_writes: bool) -> Any:
         self.listener = listener
+        self.direct_writes = direct_writes
         return self.write if self._usable else None
 
     def listen(self, sink: Any) -> None:

@@ -48,7 +48,7 @@ async def test_session_writes_directly_and_compression_is_not_negotiated() -> No
         await socket.recv()
         session = host.connections[0].session
         assert isinstance(session.transport, DirectWebSocketTransport)
-        assert session.direct_writer.direct is not None
+        assert session.direct_writer.write_frames is not None
         assert socket.response is not None
         assert "sec-websocket-extensions" not in socket.response.headers
 
@@ -71,6 +71,24 @@ def test_broadcasts_bypass_the_transport_on_uvloop_until_the_connection_is_full(
             got = [str(await socket.recv()).rstrip("x") for _ in range(sent)]
             assert got == [f"4{number}" for number in range(sent)]
             await wait_until(lambda: session.direct_writer.fd != NO_FD, "the direct writer to open again")
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(asyncio.wait_for(work(), 120))
+
+
+def test_direct_writes_can_be_switched_off() -> None:
+    async def work() -> None:
+        async with (
+            run_engine("uvicorn-fast", direct_writes=False) as host,
+            connect(host.websocket_url()) as socket,
+        ):
+            await socket.recv()
+            writer = host.connections[0].session.direct_writer
+            assert writer.fd == NO_FD
+            assert writer.write_frames is not None  # still without a detour through ASGI
+            for number in range(3):
+                broadcast_frames([writer], host.engine.prepare([f"{number}"]), volatile=False)
+            assert [await socket.recv() for _ in range(3)] == ["40", "41", "42"]
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(asyncio.wait_for(work(), 120))

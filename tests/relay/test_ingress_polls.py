@@ -162,7 +162,7 @@ async def test_body_over_the_limit_is_refused_by_the_ingress(size: int) -> None:
     ("failure", "status", "text"),
     [
         (MessageTooLargeError(900, 500), 413, "Body over the limit of 500 bytes for one message between nodes"),
-        (BusUnavailableError("no broker"), 503, "its node cannot be reached: no broker is connected"),
+        (BusUnavailableError("no broker"), 503, "node of the session cannot be reached: no broker is connected"),
         (EnvelopeError("HttpRequest.query"), 400, "Bad request"),
     ],
 )

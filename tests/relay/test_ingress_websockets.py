@@ -112,7 +112,7 @@ async def test_refusal_of_the_owner_reaches_the_client() -> None:
 @pytest.mark.parametrize(
     ("failure", "status", "text"),
     [
-        (BusUnavailableError("no broker"), 503, "its node cannot be reached: no broker is connected"),
+        (BusUnavailableError("no broker"), 503, "node of the session cannot be reached: no broker is connected"),
         (EnvelopeError("StreamOpen.query"), 400, "Bad request"),
     ],
 )

@@ -55,7 +55,7 @@ class Stand:
         else:
             await send({"type": "http.response.start", "status": 200, "headers": []})
             await send({"type": "http.response.body", "body": query.encode()})
-            scope["extensions"]["zmqio.relayed"].may_come_back(lambda: self.undone.append(query))
+            scope["extensions"]["zmqio.relayed"].on_undelivered(lambda: self.undone.append(query))
 
     async def _echo(self, receive: Any, send: Any) -> None:
         await receive()

@@ -76,7 +76,7 @@ async def test_session_unknown_to_its_owner_is_refused_there_and_forwarded_once(
         refused = await nodes[0].get(sid)
         assert (refused.status, json.loads(refused.body)["reason"]) == (
             400,
-            "this node has no such session: it has ended, or the node was started again",
+            "session has ended, or its node was restarted",
         )
         socket = nodes[0].websocket(sid)
         await socket.ended()

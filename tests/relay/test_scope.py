@@ -16,7 +16,7 @@ HEADERS = {"origin": "http://a", "host": "b", "user-agent": "long", "cookie": "s
 
 
 class Back:
-    def may_come_back(self, undo: object) -> None:
+    def on_undelivered(self, undo: object) -> None:
         pass
 
 

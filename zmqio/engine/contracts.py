@@ -1,7 +1,7 @@
-"""The contracts around a session, to be read together.
+"""The contracts on both sides of a session.
 
-- `ConnectionEvents`  session -> the layer above: what a connection reports
-- `Transport`            session -> its transport: where packets leave the process
+- `ConnectionEvents`: what a session reports to the layer above.
+- `Transport`: how a session's packets leave the process.
 """
 
 from collections.abc import Awaitable
@@ -15,45 +15,45 @@ TransportName = Literal["polling", "websocket"]
 
 
 class ConnectionEvents(Protocol):
-    """What a session reports to the layer above; one object for each connection."""
+    """Receives the events of one connection; each connection has its own object."""
 
     def message(self, data: str | bytes) -> Awaitable[None] | None:
-        """Take one Engine.IO message; called in the client's order.
+        """Handle one Engine.IO message; called in the order in which the client sent them.
 
         Returns:
-            None, or an awaitable: the engine reads no more from this client until it is done (inbound
-            back-pressure). It has to end soon after `closed`.
+            None, or an awaitable. The engine reads nothing more from this client until it completes (inbound
+            back-pressure). It must complete soon after `closed`.
         """
 
     def closed(self, reason: str) -> None:
-        """The session has ended: called exactly once, from the event loop and never inside another call."""
+        """Handle the end of the session; called exactly once, by the event loop and never inside another call."""
 
 
 class Transport(Protocol):
-    """Where the packets of a session leave the process: a poll, or a WebSocket."""
+    """How the packets of a session leave the process: in answers to polls, or over a WebSocket."""
 
     @property
     def ready(self) -> bool:
-        """Whether a packet would leave now rather than wait."""
+        """Whether a packet would be sent now rather than buffered."""
 
     @property
     def empty(self) -> bool:
-        """Whether all that it has taken has left the process; when that comes true, it calls `Session.drained`."""
+        """Whether every accepted packet has left the process. On becoming so, it calls `Session.drained`."""
 
     def offer(self, prepared: Prepared) -> bool:
-        """Take a packet past the session's buffer, in which nothing waits; False if it has to wait."""
+        """Send packets past the session's send buffer, which is empty; return False if they must be buffered."""
 
     def flush(self) -> None:
-        """Begin to send what waits; called whenever something was added."""
+        """Begin to send the session's buffered packets; called after packets were added."""
 
     def begin_close(self) -> None:
-        """The session is about to end: add what the protocol sends last."""
+        """Append the packet with which the protocol closes; the session ends once everything is sent."""
 
     def end(self, *, farewell: Prepared, code: int, abort: bool) -> None:
-        """The session has ended: release whoever waits for it, and nothing leaves any more.
+        """Release waiting requests and send nothing further: the session has ended.
 
         Args:
-            farewell: what a waiting poll is answered with.
+            farewell: the answer to a waiting poll.
             code: the code of a WebSocket's Close frame.
-            abort: the client does not read: do not try to reach it.
+            abort: the client does not read; do not try to reach it.
         """

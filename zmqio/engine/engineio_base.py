@@ -1,6 +1,6 @@
-"""What the engine takes from python-engineio: options, the registry of sessions, CORS and cookie rules.
+"""The base of the engine: python-engineio's options, registry of sessions, CORS and cookie rules.
 
-Every use of the base class is here or in `session`, and tests/engine/test_engineio_base.py watches each.
+All uses of python-engineio are here and in `session`; tests/engine/test_engineio_base.py checks each of them.
 """
 
 import logging
@@ -26,11 +26,11 @@ log = structlog.get_logger(__name__)
 
 
 class EngineioServer(AsyncServer):  # type: ignore[misc]  # engineio has no annotations
-    """python-engineio's server with our options, our ids, and none of its tasks, queues and log lines.
+    """python-engineio's server with zmqio's options and ids, without its tasks, queues and log lines.
 
     Args:
         options: limits and features.
-        tag: begins every session id.
+        tag: the node tag, with which every session id begins.
     """
 
     def __init__(self, options: EngineOptions, tag: NodeTag) -> None:
@@ -53,30 +53,30 @@ class EngineioServer(AsyncServer):  # type: ignore[misc]  # engineio has no anno
 
     @property
     def sessions(self) -> Mapping[EngineSid, "Session"]:
-        """The sessions that have not ended, by id."""
+        """Open sessions by id."""
         sessions: Mapping[EngineSid, Session] = self.sockets
         return sessions
 
     def generate_id(self) -> EngineSid:
-        """Make a session id that names this node."""
+        """Create a session id that begins with the tag of this node."""
         return make_engine_sid(self._tag)
 
     def create_queue(self, *args: object, **kwargs: object) -> None:
-        """Nothing: a session makes its buffer when something has to wait (57 B against 3.3 KB)."""
+        """Create no queue: a session creates its send buffer when it needs one (57 B against 3.3 KB)."""
 
     async def disconnect(self, sid: EngineSid | None = None) -> None:
-        """End one session or all, as python-engineio calls it; see `Session.close_soon`."""
+        """End one session, or all; python-engineio's name for `Session.close_soon`."""
         for session in list(self.sessions.values()):
             if sid in (None, session.sid):
                 session.close_soon("forced close")
 
     def offered(self, transport_name: TransportName) -> list[str]:
-        """The transports that a session may move to."""
+        """The transports to which a session may upgrade."""
         can_upgrade = self.allow_upgrades and transport_name == "polling" and "websocket" in self.transports
         return ["websocket"] if can_upgrade else []
 
     def check_origin(self, request: ClientRequest, environ: dict[str, str]) -> Refusal | None:
-        """Refuse an origin that may not use this server; on WebSockets browsers do not ask for themselves."""
+        """Refuse an origin that may not use this server. Browsers do not enforce CORS on WebSockets."""
         origin = request.headers.get("origin")
         if origin is None or self.cors_allowed_origins == []:
             return None
@@ -85,20 +85,23 @@ class EngineioServer(AsyncServer):  # type: ignore[misc]  # engineio has no anno
             return None
         if not self.counters["origins_refused"]:
             log.warning(
-                "origin_refused", origin=origin, option="cors_allowed_origins", note="further ones are counted"
+                "origin_refused",
+                origin=origin,
+                option="cors_allowed_origins",
+                note="further refusals are only counted",
             )
         self.counters["origins_refused"] += 1
         return FORBIDDEN
 
     def headers_for(self, environ: dict[str, str]) -> Headers:
-        """What CORS adds to every answer."""
+        """The CORS headers of every response."""
         if "HTTP_ORIGIN" not in environ:
             return ()
         headers: list[tuple[str, str]] = self._cors_headers(environ)
         return [*headers, ("Vary", "Origin")] if headers else ()
 
     def cookie_headers(self, sid: EngineSid) -> Headers:
-        """The cookie that carries the session id, if there is to be one."""
+        """The header that sets the session cookie, if the option `cookie` is set."""
         if not self.cookie:
             return ()
         attributes = cookie_attributes(self.cookie)
@@ -106,13 +109,13 @@ class EngineioServer(AsyncServer):  # type: ignore[misc]  # engineio has no anno
 
 
 def cors_origins(options: EngineOptions) -> Any:
-    """As python-engineio takes it: a list, text, a function, or None."""
+    """The allowed origins in python-engineio's form: a list, a string, a function, or None."""
     origins = options.cors_allowed_origins
     return origins if origins is None or isinstance(origins, str) or callable(origins) else list(origins)
 
 
 def cors_environ(request: ClientRequest) -> dict[str, str]:
-    """What python-engineio's CORS rules read, in the form of a WSGI environment."""
+    """The part of a request that python-engineio's CORS rules read, as a WSGI environment."""
     environ = {"REQUEST_METHOD": request.method, "wsgi.url_scheme": "https" if request.secure else "http"}
     for name in ("origin", "host", "x-forwarded-proto", "x-forwarded-host", "access-control-request-headers"):
         if name in request.headers:
@@ -121,7 +124,7 @@ def cors_environ(request: ClientRequest) -> dict[str, str]:
 
 
 def cookie_attributes(cookie: str | Mapping[str, str | bool]) -> dict[str, str | bool]:
-    """The attributes of the session cookie, `name` among them; what is False is left out.
+    """The attributes of the session cookie, including `name`; those set to False are left out.
 
     Source: engine.io 6: `{ name: "io", path: "/", httpOnly: true, sameSite: "lax" }`.
     """
@@ -133,7 +136,7 @@ def cookie_attributes(cookie: str | Mapping[str, str | bool]) -> dict[str, str |
 
 
 def _silent_logger() -> logging.Logger:
-    """A logger that says nothing: what matters is logged here, and python-engineio's would log payloads."""
+    """A logger without output. python-engineio would log payloads; zmqio logs what matters itself."""
     logger = logging.getLogger("zmqio.engine.engineio")
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())

@@ -1,6 +1,9 @@
-"""Requests for sessions that are not here: carried to their owner, or answered at once with what is wrong.
+"""Requests for sessions that this process does not have: forwarded to the owner of the session, or refused.
 
-Knows the contract of whoever carries them; must not know the bus.
+A refusal has the body of the JavaScript server (`{"code":1,"message":"Session ID unknown"}`), extended by the node
+tag in the session id and by the reason.
+
+Knows the contract of the forwarder; must not know the bus.
 """
 
 from collections import Counter
@@ -26,35 +29,35 @@ __all__ = [
     "why_unknown",
 ]
 
-ALONE = "it was not made by this process, which has no adapter to ask others"
-ENDED = "this node has no such session: it has ended, or the node was started again"
-MALFORMED = "it is no session id of zmqio: those have 20 characters"
-NO_BUS = "its node cannot be reached: no broker is connected"
+ALONE = "session was not created by this process and no adapter is configured"
+ENDED = "session has ended, or its node was restarted"
+MALFORMED = "not a session id of zmqio, which has 20 characters"
+NO_BUS = "node of the session cannot be reached: no broker is connected"
 NO_NODE = "no live node has this tag"
 
 
 class SessionForwarder(Protocol):
-    """Carries requests to the nodes that own their sessions."""
+    """Forwards requests to the nodes that own their sessions."""
 
     async def poll(self, sid: str, exchange: Exchange) -> Refusal | None:
-        """Answer a GET or POST for the owner of `sid`; else what to answer: there is no owner, or it is gone."""
+        """Let the owner of `sid` answer a GET or POST; return the refusal if there is no owner."""
 
     async def websocket(
         self, sid: str, request: ClientRequest, scope: Mapping[str, Any], receive: Receive, send: Send
     ) -> Refusal | None:
-        """Serve a WebSocket for the owner of `sid`, to its end; else what to answer to its opening request."""
+        """Let the owner of `sid` serve a WebSocket to its end; return the refusal if there is no owner."""
 
 
 class UnknownSessions:
-    """The requests that one node gets for sessions of others.
+    """Handles the requests for sessions that this node does not have.
 
     Args:
-        tag: of this node.
-        counters: `sessions_unknown` is counted there.
-        notices: the log for what clients can cause as often as they like.
+        tag: the tag of this node.
+        counters: counts `sessions_unknown`.
+        notices: the rate-limited log for events that clients can cause at will.
 
     Attributes:
-        forwarder: who carries them; None in a process that is alone.
+        forwarder: forwards requests to other nodes; None without an adapter.
     """
 
     def __init__(self, tag: NodeTag, counters: Counter[str], notices: LimitedLog) -> None:
@@ -64,43 +67,43 @@ class UnknownSessions:
         self._notices = notices
 
     async def poll(self, sid: str, exchange: Exchange) -> None:
-        """Answer a polling request."""
+        """Forward or refuse a polling request."""
         forwarder = self.forwarder
         refusal = self._refuse_at_once(sid, relayed=exchange.relayed is not None)
         if refusal is None and forwarder is not None:
             refusal = await forwarder.poll(sid, exchange)
         if refusal is not None:
-            self._note(refusal)
+            self._report(refusal)
             await exchange.refuse(refusal)
 
     async def websocket(
         self, sid: str, request: ClientRequest, scope: Mapping[str, Any], receive: Receive, send: Send
     ) -> None:
-        """Serve a WebSocket, or refuse it."""
+        """Forward or refuse a WebSocket."""
         forwarder = self.forwarder
         refusal = self._refuse_at_once(sid, relayed=RELAYED in (scope.get("extensions") or {}))
         if refusal is None and forwarder is not None:
             refusal = await forwarder.websocket(sid, request, scope, receive, send)
         if refusal is not None:
-            self._note(refusal)
+            self._report(refusal)
             await websocket.refuse(refusal, scope, receive, send)
 
     def _refuse_at_once(self, sid: str, *, relayed: bool) -> Refusal | None:
         reason = why_unknown(sid, self._tag, alone=self.forwarder is None, relayed=relayed)
         return None if reason is None else unknown_sid(sid, reason)
 
-    def _note(self, refusal: Refusal) -> None:
+    def _report(self, refusal: Refusal) -> None:
         if refusal.message == UNKNOWN_SID.message:
             self._counters["sessions_unknown"] += 1
             facts = dict(refusal.details)
             tag = facts.get("node")
-            # A session of this node has ended a moment ago, as sessions do: nothing to mend.
-            tell = self._notices.info if tag == self._tag else self._notices.warning
-            tell("session_unknown", node_tag=tag, reason=facts["reason"])
+            # Not a fault: one of this node's own sessions has just ended.
+            notice = self._notices.info if tag == self._tag else self._notices.warning
+            notice("session_unknown", node_tag=tag, reason=facts["reason"])
 
 
 def unknown_sid(sid: str, reason: str, status: int = UNKNOWN_SID.status) -> Refusal:
-    """What to answer to a request for the session `sid`, of which only the tag is told."""
+    """The refusal of a request for the session `sid`; it reveals nothing of the id but the tag."""
     if not is_sid_shaped(sid):
         return Refusal(UNKNOWN_SID.code, UNKNOWN_SID.message, status, (("reason", MALFORMED),))
     details = (("node", str(tag_of(sid))), ("reason", reason))
@@ -108,13 +111,13 @@ def unknown_sid(sid: str, reason: str, status: int = UNKNOWN_SID.status) -> Refu
 
 
 def why_unknown(sid: str, tag: NodeTag, *, alone: bool, relayed: bool) -> str | None:
-    """Why nobody has to be asked for the session `sid`, which is not here; None if its owner has to be.
+    """Why a request for the session `sid` is refused at once; None if it is to be forwarded to the owner.
 
     Args:
-        sid: as the client sent it.
-        tag: of this node.
-        alone: whether this node cannot ask others.
-        relayed: whether another node has asked: who is asked never asks on.
+        sid: as sent by the client.
+        tag: the tag of this node.
+        alone: whether no adapter is configured.
+        relayed: whether another node forwarded the request; it is never forwarded twice.
     """
     if not is_sid_shaped(sid):
         return MALFORMED

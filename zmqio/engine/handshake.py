@@ -1,4 +1,4 @@
-"""What a client asks for with an HTTP request, and what the protocol says to it. Pure.
+"""Read a client's HTTP request, check it against the protocol, and build the open packet. Pure.
 
 Source: Engine.IO protocol v4, "Handshake"; the order of the checks and the error bodies are those of engine.io 6
 (`Server.verify`, `abortRequest`).
@@ -35,13 +35,13 @@ PROTOCOL_VERSION = "4"
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An error answer.
+    """An error response.
 
     Attributes:
-        code: the number by which clients know the error.
+        code: the error number of the protocol.
         message: its fixed text.
         status: the HTTP status.
-        details: names and values for people, behind what the JavaScript server writes.
+        details: names and values for people, after the fields that the JavaScript server writes.
     """
 
     code: int
@@ -51,7 +51,7 @@ class Refusal:
 
     @property
     def body(self) -> bytes:
-        """The JSON body, as the JavaScript server writes it."""
+        """The JSON body; it begins with the fields of the JavaScript server."""
         fields = {"code": self.code, "message": self.message, **dict(self.details)}
         return json.dumps(fields, separators=(",", ":")).encode()
 
@@ -68,16 +68,16 @@ SHUTTING_DOWN = Refusal(3, "Server shutting down", 503)
 
 @dataclass(frozen=True, slots=True)
 class ClientRequest:
-    """One HTTP request, a WebSocket's opening request included.
+    """One HTTP request, or the opening request of a WebSocket.
 
     Attributes:
         method: `GET`, `POST`, ...
         path: decoded, without the query.
-        query: as it was sent, without the question mark.
-        headers: lower-case names; repeated ones are joined by ", ".
-        address: the client's host, or "" when the server does not know it.
-        secure: whether it came over TLS (as the ASGI server sees it).
-        time: when it came, in seconds since 1970.
+        query: as sent, without the question mark.
+        headers: by lower-case name; values of a repeated header are joined by ", ".
+        address: the client's host; "" if the ASGI server does not know it.
+        secure: whether it came over TLS, according to the ASGI server.
+        time: time of arrival, in seconds since 1970.
         http_version: `1.1`, `2`, ...
     """
 
@@ -92,7 +92,7 @@ class ClientRequest:
 
     @property
     def parameters(self) -> dict[str, str]:
-        """The query as a mapping; of a repeated name the last counts."""
+        """The query as a mapping; the last value of a repeated name counts."""
         return dict(parse_qsl(self.query, keep_blank_values=True))
 
 
@@ -111,14 +111,14 @@ def read_request(scope: Mapping[str, Any]) -> ClientRequest:
 
 
 def check_transport(parameters: Mapping[str, str], transports: Sequence[str]) -> Refusal | None:
-    """Check what every request has to name: a transport that is offered."""
+    """Check that a request names one of the enabled transports."""
     if parameters.get("transport") not in transports:
         return UNKNOWN_TRANSPORT
     return JSONP_UNSUPPORTED if "j" in parameters else None
 
 
 def check_handshake(method: str, parameters: Mapping[str, str], *, websocket: bool) -> Refusal | None:
-    """Check a request without a session id: it asks for a new session."""
+    """Check a request without a session id, which asks for a new session."""
     if method != "GET":
         return BAD_HANDSHAKE_METHOD
     if (parameters["transport"] == "websocket") != websocket:
@@ -129,14 +129,14 @@ def check_handshake(method: str, parameters: Mapping[str, str], *, websocket: bo
 def check_session_request(
     parameters: Mapping[str, str], transport_name: str, *, websocket: bool
 ) -> Refusal | None:
-    """Check a request for a session that exists: no HTTP request once it has left polling, no other version."""
+    """Check a request for an open session: its version, and that HTTP is used only while the session polls."""
     if not websocket and parameters["transport"] != transport_name:
         return BAD_REQUEST
     return None if parameters.get("EIO") == PROTOCOL_VERSION else BAD_REQUEST
 
 
 def open_packet(sid: EngineSid, upgrades: Sequence[str], options: EngineOptions) -> str:
-    """Make the packet that opens a session. Times are whole milliseconds, so 0.3 s is 300."""
+    """Build the packet that opens a session. Times are rounded to milliseconds."""
     fields = {
         "sid": sid,
         "upgrades": list(upgrades),

@@ -22,11 +22,11 @@ T = TypeVar("T")
 
 
 class HeartbeatSchedule(Generic[T]):
-    """Due times of pings and of their answers.
+    """When each session is pinged next, and until when its pong is due. Pure: the caller passes the time.
 
     Args:
-        interval_s: seconds from the handshake, or from an answer, to the next ping.
-        timeout_s: seconds that a client may take to answer.
+        interval_s: seconds from the handshake, or from a pong, to the next ping.
+        timeout_s: seconds from a ping until its pong is overdue.
     """
 
     def __init__(self, interval_s: float, timeout_s: float) -> None:
@@ -39,10 +39,10 @@ class HeartbeatSchedule(Generic[T]):
         return len(self._pings) + len(self._answers)
 
     def schedule(self, member: T, now_s: float) -> float:
-        """Ping `member` one interval from now; it owes no answer until then. New members begin so, too.
+        """Schedule a ping of a new or known member in one interval; no pong is due until then.
 
         Returns:
-            when that will be.
+            the time of the ping.
         """
         self._answers.pop(member, None)
         due_s = self._pings[member] = now_s + self._interval_s
@@ -50,76 +50,76 @@ class HeartbeatSchedule(Generic[T]):
         return due_s
 
     def extend(self, member: T, now_s: float) -> None:
-        """Give a member that owes an answer its whole time again; does nothing for others."""
+        """Restart the time-out of a member whose pong is due; does nothing for others."""
         if member in self._answers:
             self._answers[member] = now_s + self._timeout_s
             self._answers.move_to_end(member)
 
     def remove(self, member: T) -> None:
-        """Forget a member; does nothing when it is not known."""
+        """Forget a member; does nothing if it is unknown."""
         self._pings.pop(member, None)
         self._answers.pop(member, None)
 
     def take_due(self, now_s: float, most: int) -> list[T]:
-        """Take at most `most` members that are to be pinged now; each owes an answer from now on."""
+        """Return at most `most` members whose ping is due, and start their time-outs."""
         due = _take(self._pings, now_s, most)
         for member in due:
             self._answers[member] = now_s + self._timeout_s
         return due
 
     def take_expired(self, now_s: float, most: int) -> list[T]:
-        """Take at most `most` members whose answer did not come in time; they are forgotten."""
+        """Remove and return at most `most` members whose pong is overdue."""
         return _take(self._answers, now_s, most)
 
     def next_s(self) -> float | None:
-        """When something is due next, or None when there is nobody."""
+        """The next due time; None without members."""
         heads = [next(iter(queue.values())) for queue in (self._pings, self._answers) if queue]
         return min(heads, default=None)
 
 
 class Heartbeat(Generic[T]):
-    """Calls `ping` and `expire` at the times that a wheel gives.
+    """Calls `ping` and `expire` at the times of a schedule, with one timer.
 
     Args:
-        wheel: the due times.
-        ping: called with each member that is to be pinged.
-        expire: called with each member that did not answer in time; it is forgotten already.
+        schedule: the due times.
+        ping: called with each member whose ping is due.
+        expire: called with each member whose pong is overdue; the schedule has already forgotten it.
     """
 
     def __init__(
-        self, wheel: HeartbeatSchedule[T], ping: Callable[[T], None], expire: Callable[[T], None]
+        self, schedule: HeartbeatSchedule[T], ping: Callable[[T], None], expire: Callable[[T], None]
     ) -> None:
-        self._wheel = wheel
+        self._schedule = schedule
         self._ping = ping
         self._expire = expire
         self._timer: asyncio.TimerHandle | None = None
-        self._timer_s = 0.0  # kept here: a uvloop handle that is due at once has no `when()`
+        self._timer_s = 0.0  # uvloop's handles have no `when()` if they are due at once
 
     def begin(self, member: T) -> None:
-        """The handshake is done, or an answer has come: ping one interval from now."""
+        """Schedule a ping in one interval: after the handshake, and after each pong."""
         loop = asyncio.get_running_loop()
-        due_s = self._wheel.schedule(member, loop.time())
+        due_s = self._schedule.schedule(member, loop.time())
         if self._timer is not None and due_s < self._timer_s:
             self.stop()
         if self._timer is None:
             self._arm(loop)
 
     def extend(self, member: T) -> None:
-        """The client was heard while it owed an answer: give it its time again."""
-        self._wheel.extend(member, asyncio.get_running_loop().time())
+        """Restart the time-out of a member whose pong is due; it has sent something else."""
+        self._schedule.extend(member, asyncio.get_running_loop().time())
 
     def forget(self, member: T) -> None:
-        """The session has ended."""
-        self._wheel.remove(member)
+        """Forget a member; its session has ended."""
+        self._schedule.remove(member)
 
     def stop(self) -> None:
-        """Stop the timer; nothing is called any more."""
+        """Stop the timer; `ping` and `expire` are no longer called."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def _arm(self, loop: asyncio.AbstractEventLoop) -> None:
-        at = self._wheel.next_s()
+        at = self._schedule.next_s()
         if at is None:
             self._timer = None
             return
@@ -130,9 +130,9 @@ class Heartbeat(Generic[T]):
         loop = asyncio.get_running_loop()
         now = loop.time()
         try:
-            for member in self._wheel.take_expired(now, BATCH):
+            for member in self._schedule.take_expired(now, BATCH):
                 self._expire(member)
-            for member in self._wheel.take_due(now, BATCH):
+            for member in self._schedule.take_due(now, BATCH):
                 self._ping(member)
         finally:
             self._arm(loop)

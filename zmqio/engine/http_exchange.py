@@ -50,7 +50,7 @@ class ClientGoneError(Exception):
 class Relayed(Protocol):
     """A request that came by way of another node."""
 
-    def may_come_back(self, undo: Callable[[], None]) -> None:
+    def on_undelivered(self, undo: Callable[[], None]) -> None:
         """Call `undo` if it turns out that the answer, which has left, did not reach the client."""
 
 
@@ -110,9 +110,9 @@ class Exchange:
         Raises:
             OSError: the ASGI server knows that the client has gone (many drop the answer silently).
         """
-        await self.pass_on(status, header_fields(body, content_type, (*headers, *self._cors_headers)), body)
+        await self.send_response(status, header_fields(body, content_type, (*headers, *self._cors_headers)), body)
 
-    async def pass_on(self, status: int, fields: list[tuple[bytes, bytes]], body: bytes) -> None:
+    async def send_response(self, status: int, fields: list[tuple[bytes, bytes]], body: bytes) -> None:
         """Send an answer that is complete, as `answer` does."""
         await self._send({"type": "http.response.start", "status": status, "headers": fields})
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
@@ -139,7 +139,7 @@ class Exchange:
     async def answer_preflight(self) -> None:
         """Answer a CORS preflight; the CORS headers are the answer."""
         fields = [(name.encode(), value.encode("latin-1")) for name, value in self._cors_headers]
-        await self.pass_on(204, fields, b"")
+        await self.send_response(204, fields, b"")
 
 
 def header_fields(body: bytes, content_type: str, headers: Headers) -> list[tuple[bytes, bytes]]:

@@ -16,7 +16,7 @@ __all__ = [
     "CLOSE",
     "NOOP",
     "PING",
-    "PROBE_ANSWER",
+    "PROBE_RESPONSE",
     "SEPARATOR",
     "Prepared",
     "decode_payload",
@@ -28,22 +28,21 @@ SEPARATOR = "\x1e"
 _SEPARATOR_BYTES = b"\x1e"
 _TEXT_FRAME = 0x81  # FIN and opcode 1
 _BINARY_FRAME = 0x82  # FIN and opcode 2
-_SHORT_BYTES = 125  # the largest payload whose length stands in the second byte of a frame
+_SHORT_BYTES = 125  # the largest payload whose length fits in the second byte of a frame
 _PACKET_TYPES = frozenset("0123456")
 
 
 class Prepared:
     """The Engine.IO messages of one Socket.IO packet, encoded at most once for each kind of transport.
 
-    Each form is made when it is first asked for, and is shared by all recipients; a form of one transport
-    never stands in for another's.
+    Each form is encoded on first use and shared by all recipients. Each transport has a form of its own.
 
     Args:
         packets: whole Engine.IO packets: text with its type digit, or the bytes of a binary message.
 
     Attributes:
-        packets: as given; one WebSocket message each.
-        ws_frames: the complete, unmasked WebSocket frames of all packets, to be written as they are.
+        packets: as given; each is one WebSocket message.
+        ws_frames: the complete, unmasked WebSocket frames of all packets.
         polling: the records of all packets for a polling body, UTF-8, joined by the separator; binary is base64.
         size_bytes: sum of the packets' sizes (UTF-8) as WebSocket messages.
     """
@@ -65,11 +64,11 @@ class Prepared:
 
     @property
     def packet_count(self) -> int:
-        """How many Engine.IO packets these are."""
+        """The number of Engine.IO packets."""
         return len(self.packets)
 
     def __getattr__(self, name: str) -> Any:
-        # An empty slot ends here, once: after that, reading it is a plain attribute load (the fan-out path).
+        # Called once for each empty slot. Afterwards, reading it is a plain attribute load (the fan-out path).
         make = _FORMS.get(name)
         if make is None:
             raise AttributeError(name)
@@ -96,40 +95,42 @@ def encode_frame(packet: str | bytes) -> bytes:
 
 
 def utf8_size(text: str) -> int:
-    """How many bytes `text` has in UTF-8."""
+    """The size of `text` in UTF-8, in bytes."""
     return len(text) if text.isascii() else len(text.encode())
 
 
 def decode_payload(body: str, max_packets: int) -> Iterator[str | bytes]:
     """Decode a polling body packet by packet: text with its type digit, or the bytes of a binary message.
 
-    What stands before a malformed packet has been yielded when the error comes, as in the JavaScript server.
+    Packets before a malformed one are yielded before the error is raised, as in the JavaScript server.
 
     Raises:
-        PacketError: an empty or unknown packet, base64 that is none, or more than `max_packets` packets
-            (in that case before the first is yielded).
+        PacketError: a packet is empty, of unknown type, or malformed base64. Or the body has more than
+            `max_packets` packets; then none is yielded.
     """
     records = body.split(SEPARATOR, max_packets)
     if len(records) > max_packets:
-        raise PacketError(f"a polling body with more than {max_packets} packets (max_payload_packets)")
+        raise PacketError(
+            f"polling body has more than {max_packets} packets; raise max_payload_packets to accept it"
+        )
     return map(decode_packet, records)
 
 
 def decode_packet(record: str) -> str | bytes:
-    """Decode one packet that came as text.
+    """Decode one packet of a polling body.
 
     Raises:
-        PacketError: it is empty, of an unknown type, or its base64 is malformed.
+        PacketError: it is empty, of unknown type, or malformed base64.
     """
     kind = record[:1]
     if kind in _PACKET_TYPES:
         return record
     if kind != "b":
-        raise PacketError(f"an Engine.IO packet of unknown type {kind!r}")
+        raise PacketError(f"Engine.IO packet has the unknown type {kind!r}")
     try:
         return binascii.a2b_base64(record[1:], strict_mode=True)
     except ValueError as error:
-        raise PacketError("a binary packet with malformed base64") from error
+        raise PacketError("binary packet has malformed base64") from error
 
 
 def _ws_frames(packets: tuple[str | bytes, ...]) -> bytes:
@@ -153,6 +154,6 @@ def _size_bytes(packets: tuple[str | bytes, ...]) -> int:
 _FORMS = {"ws_frames": _ws_frames, "polling": _polling, "size_bytes": _size_bytes}
 
 PING = Prepared(["2"])
-PROBE_ANSWER = Prepared(["3probe"])
+PROBE_RESPONSE = Prepared(["3probe"])
 CLOSE = Prepared(["1"])
 NOOP = Prepared(["6"])

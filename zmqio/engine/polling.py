@@ -95,7 +95,7 @@ class PollingTransport:
         """End a waiting GET with a noop, so that the client can move on to its new transport."""
         self._release_with(NOOP)
 
-    def end_poll_soon(self) -> None:
+    def end_poll_after_probe(self) -> None:
         """A probe has come: end a waiting GET in a moment, if the upgrade does not come first."""
         asyncio.get_running_loop().call_later(UPGRADING_POLL_S, self.end_poll)
 
@@ -175,7 +175,7 @@ class PollingTransport:
             raise
         self._was_answered()
         if exchange.relayed is not None and taken:
-            exchange.relayed.may_come_back(partial(self._take_back, taken, self._answers))
+            exchange.relayed.on_undelivered(partial(self._take_back, taken, self._answers))
 
     def _take_back(self, taken: list[Prepared], answers: int) -> None:
         """An answer did not reach the client: put its packets back, if nothing has overtaken them."""
@@ -208,7 +208,7 @@ class PollingTransport:
             for packet in decode_payload(body.decode(), self._options.max_payload_packets):
                 pending = self._session.received(packet)
                 if pending is not None:
-                    await self._session.settle(pending)
+                    await self._session.await_handled(pending)
         except (PacketError, UnicodeDecodeError) as error:
             self._session.notices.info("payload_malformed", sid=self._session.sid, error=str(error))
             self._session.end("parse error")

@@ -108,7 +108,7 @@ class Engine(EngineioServer):
         """Answer handshakes with 503 from now on; the sessions that are there are served as before."""
         self._is_accepting = False
 
-    async def emptied(self) -> None:
+    async def wait_until_empty(self) -> None:
         """Wait until no session is left."""
         while self.sockets:
             self._emptied.clear()
@@ -144,7 +144,7 @@ class Engine(EngineioServer):
 
     # For sessions (`SessionOwner`).
 
-    def forget(self, session: Session) -> None:
+    def session_closed(self, session: Session) -> None:
         """A session has ended."""
         self.counters["closed"] += 1
         self.sockets.pop(session.sid, None)
@@ -152,15 +152,15 @@ class Engine(EngineioServer):
         if not self.sockets:
             self._emptied.set()
 
-    def leaves(self, session: Session) -> None:
+    def session_closing(self, session: Session) -> None:
         """A session only has to send what waits, in a time of its own."""
         self._heartbeat.forget(session)
 
-    def answered(self, session: Session) -> None:
+    def pong_received(self, session: Session) -> None:
         """A client has answered its ping."""
         self._heartbeat.begin(session)
 
-    def heard(self, session: Session) -> None:
+    def extend_pong_deadline(self, session: Session) -> None:
         """A client that owes an answer has sent something else."""
         self._heartbeat.extend(session)
 

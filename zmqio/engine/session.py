@@ -39,16 +39,16 @@ class SessionOwner(Protocol):
     counters: Counter[str]
     notices: LimitedLog
 
-    def forget(self, session: "Session") -> None:
+    def session_closed(self, session: "Session") -> None:
         """The session has ended; no request will find it any more."""
 
-    def leaves(self, session: "Session") -> None:
+    def session_closing(self, session: "Session") -> None:
         """The session is about to end: it is not pinged any more, and owes no answer."""
 
-    def answered(self, session: "Session") -> None:
+    def pong_received(self, session: "Session") -> None:
         """The client has answered a ping: schedule the next."""
 
-    def heard(self, session: "Session") -> None:
+    def extend_pong_deadline(self, session: "Session") -> None:
         """The client owes an answer to a ping, and something else came from it."""
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
@@ -119,7 +119,7 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
             prepared: from `Engine.prepare`; may be shared with other sessions.
             volatile: drop it if the client cannot take it now.
         """
-        direct = self.direct_writer.direct
+        direct = self.direct_writer.write_frames
         if direct is not None:
             direct(prepared.ws_frames)
         elif not self.closing:
@@ -136,7 +136,7 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
         self.direct_writer.close()
         self._close_reason = reason
         self._close_timer = asyncio.get_running_loop().call_later(CLOSE_LIMIT_S, self.end, reason)
-        self._owner.leaves(self)
+        self._owner.session_closing(self)
         self.transport.begin_close()
         self.transport.flush()
         self.drained()
@@ -155,7 +155,7 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
         loop = asyncio.get_running_loop()
         if self.probe_limit is not None:
             self.probe_limit.reschedule(loop.time())
-        self._owner.forget(self)
+        self._owner.session_closed(self)
         self.transport.end(farewell=farewell, code=code, abort=abort)
         loop.call_soon(self._report_closed, self._close_reason or reason)
 
@@ -173,20 +173,20 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
         """Take one packet: text with its type digit, or a binary message.
 
         Returns:
-            what `ConnectionEvents.message` returned: await it with `settle` before the next packet.
+            what `ConnectionEvents.message` returned: await it with `await_handled` before the next packet.
         """
         if self.closing:
             return None
         if self._may_extend and packet != "3":
             self._may_extend = False
-            self._owner.heard(self)
+            self._owner.extend_pong_deadline(self)
         if not isinstance(packet, str):
             return self._message(packet)
         if packet[:1] == "4":
             return self._message(packet[1:])
         return self._control(packet)
 
-    async def settle(self, pending: Awaitable[None]) -> None:
+    async def await_handled(self, pending: Awaitable[None]) -> None:
         """Await what `received` returned; an error is logged, and the session goes on."""
         try:
             await pending
@@ -311,7 +311,7 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
         match packet[:1]:
             case "3":
                 self._may_extend = False
-                self._owner.answered(self)
+                self._owner.pong_received(self)
             case "1":
                 # "close pending poll request" with a noop (engine.io, polling transport)
                 self.end("transport close", farewell=NOOP)

@@ -12,7 +12,7 @@ from typing import Any
 
 from zmqio.engine.http_exchange import Send
 from zmqio.engine.long_poll import Receive
-from zmqio.engine.packets import PROBE_ANSWER
+from zmqio.engine.packets import PROBE_RESPONSE
 from zmqio.engine.polling import PollingTransport
 from zmqio.engine.session import Session, SessionOwner
 from zmqio.engine.websocket import attach, data_of, read_until_closed
@@ -71,5 +71,5 @@ async def _exchange_probe(transport: PollingTransport, receive: Receive, send: S
             return True
         if packet != PROBE:
             return False
-        await send({"type": "websocket.send", "text": PROBE_ANSWER.packets[0]})
-        transport.end_poll_soon()
+        await send({"type": "websocket.send", "text": PROBE_RESPONSE.packets[0]})
+        transport.end_poll_after_probe()

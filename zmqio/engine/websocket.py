@@ -105,7 +105,7 @@ async def read_until_closed(session: Session, receive: Receive, wire: DirectWire
                 session.end("transport close")
                 return
             if pending is not None:
-                await session.settle(pending)
+                await session.await_handled(pending)
     except asyncio.CancelledError:
         session.end("transport close")
         if not session.aborted:

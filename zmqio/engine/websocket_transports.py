@@ -54,8 +54,13 @@ class DirectWire(Protocol):
 
     fd: int
 
-    def open(self, listener: WireListener) -> Frames | None:
-        """Begin; returns what writes frames, or None if this connection cannot."""
+    def open(self, listener: WireListener, *, direct_writes: bool) -> Frames | None:
+        """Begin; return the function that writes frames, or None if this connection is closing.
+
+        Args:
+            listener: is notified of changes of the connection.
+            direct_writes: offer the file descriptor, if frames may be written to it.
+        """
 
     def listen(self, sink: Callable[[str | bytes], Awaitable[None] | None]) -> None:
         """Hand whole messages to `sink` rather than to ASGI `receive()`, if none waits there.
@@ -163,7 +168,7 @@ class DirectWebSocketTransport:
 
     def open(self) -> bool:
         """Take the connection; False if it cannot be written to directly."""
-        self._write = self._wire.open(self)
+        self._write = self._wire.open(self, direct_writes=self._owner.options.direct_writes)
         return self._write is not None
 
     @property

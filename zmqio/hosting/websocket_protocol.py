@@ -40,7 +40,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     # `DirectWire`.
 
-    def open(self, listener: WireListener) -> Frames | None:
+    def open(self, listener: WireListener, *, direct_writes: bool) -> Frames | None:
         """Serve an accepted WebSocket directly; None if it is closing."""
         if self.close_sent or self.transport.is_closing():
             return None
@@ -51,7 +51,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._extensions.pop(EXTENSION, None)
         # Some 3 KB of headers, which uvicorn reads only during the handshake.
         self.request = self.response = None  # type: ignore[assignment]
-        self.fd = open_direct_fd(self.transport)
+        self.fd = open_direct_fd(self.transport) if direct_writes else NO_FD
         if self.fd != NO_FD and self.transport.get_write_buffer_size():
             self.pause_writing()  # the transport has notified only the HTTP protocol before it
         return self.transport.write

@@ -155,7 +155,7 @@ class IngressPolls:
     @staticmethod
     async def _write(outcome: Outcome | None, exchange: Exchange) -> Refusal | None:
         if isinstance(outcome, HttpResponse):
-            await exchange.pass_on(outcome.status, split_fields(outcome.headers), outcome.body)
+            await exchange.send_response(outcome.status, split_fields(outcome.headers), outcome.body)
         elif isinstance(outcome, Prepared):
             await exchange.answer_text(outcome.polling)
         else:

@@ -44,7 +44,7 @@ class OwnerPoll:
         self._disconnected = asyncio.get_running_loop().create_future()
         self._start: dict[str, Any] = {}
 
-    def may_come_back(self, undo: Callable[[], None]) -> None:
+    def on_undelivered(self, undo: Callable[[], None]) -> None:
         """Keep `undo`, in case the response does not reach the client."""
         self.undo = undo
 

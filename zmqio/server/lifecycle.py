@@ -230,7 +230,7 @@ class ServerLifecycle:
     async def _close(self, runtime: Runtime, drain: Drain | None, caller: "asyncio.Task[Any] | None") -> None:
         try:
             if drain is not None:
-                await drain.run(REASON, runtime.engine.emptied())
+                await drain.run(REASON, runtime.engine.wait_until_empty())
                 self._drain = None
                 log.info("drain_ended", clients_left=len(runtime.engine.sessions))
             relay, self._relay = self._relay, None
