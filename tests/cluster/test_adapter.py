@@ -75,7 +75,7 @@ async def cluster() -> AsyncIterator[Cluster]:
 
 async def with_peer(cluster: Cluster, *sids: NodeId) -> None:
     for node_id in sids or (PEER,):
-        cluster.stage.beat(node_id)
+        cluster.stage.peer_heartbeat(node_id)
     await wait_until(lambda: cluster.adapter.server_count() == 1 + len(sids or (PEER,)), "the peer")
 
 
@@ -232,7 +232,7 @@ async def test_received_messages_are_never_published(cluster: Cluster) -> None:
         m.DisconnectSockets("/", (), (), True),
     )
     for message in messages:
-        cluster.stage.say(message, NAMESPACE)
+        cluster.stage.peer_sends(message, NAMESPACE)
     await cluster.all_received()
     assert cluster.sockets.received[OWN] == [event("x")]
     assert ("join-room", "new", OWN) in cluster.sockets.room_events
@@ -248,11 +248,11 @@ def request(**fields: object) -> bytes:
 
 async def test_publish_requests_apply_to_local_sockets_only(cluster: Cluster) -> None:
     await cluster.adapter.add(OTHER, (OTHER, "out"))
-    say = cluster.stage.network.inject
-    say(NAMESPACE, request(event="news", args=[1, {"a": 2}], **{"except": ["out"]}))
-    say(NAMESPACE, request(op="join", names=["a", "b"], rooms=[OWN]))
-    say(NAMESPACE, request(op="leave", names=["a"]))
-    say(NAMESPACE, request(op="disconnect", rooms=["out"], close=True))
+    inject = cluster.stage.network.inject
+    inject(NAMESPACE, request(event="news", args=[1, {"a": 2}], **{"except": ["out"]}))
+    inject(NAMESPACE, request(op="join", names=["a", "b"], rooms=[OWN]))
+    inject(NAMESPACE, request(op="leave", names=["a"]))
+    inject(NAMESPACE, request(op="disconnect", rooms=["out"], close=True))
     await cluster.all_received()
     assert dict(cluster.sockets.received) == {OWN: [('2["news", 1, {"a": 2}]',)]}
     assert set(cluster.adapter.rooms_of(OWN)) == {OWN, "b"}
@@ -292,7 +292,7 @@ async def test_messages_behind_a_large_join_from_the_bus_see_its_effect(cluster:
         m.DisconnectSockets("/", (crowd[0],), (), True),
         m.FetchRooms(7, "/"),
     ):
-        cluster.stage.say(message, NAMESPACE)
+        cluster.stage.peer_sends(message, NAMESPACE)
     answers = cluster.stage.sent
     await wait_until(lambda: answers(m.Response), "the answer to the last")
     assert all(cluster.sockets.received[sid] == [event("joined")] for sid in crowd)

@@ -43,7 +43,7 @@ async def test_own_messages_that_come_back_are_dropped(stage: NodeStage) -> None
     receiver = RecordingReceiver()
     stage.node.inbound.attach("/", receiver)
     stage.node.outbox.publish(ALL, m.JoinRooms("/", (), (), ("x",)))
-    stage.say(m.JoinRooms("/", (), (), ("y",)))
+    stage.peer_sends(m.JoinRooms("/", (), (), ("y",)))
     await wait_until(lambda: receiver.received, "the message of the peer")
     assert receiver.received == [(m.JoinRooms("/", (), (), ("y",)), PEER)]
 
@@ -52,10 +52,10 @@ async def test_message_through_two_brokers_is_received_once() -> None:
     stage = await NodeStage(links=2).ready()
     receiver = RecordingReceiver()
     stage.node.inbound.attach("/", receiver)
-    stage.beat()
+    stage.peer_heartbeat()
     await wait_until(lambda: PEER in stage.node.peers, "the peer")
     for number in range(5):
-        stage.say(m.FetchRooms(number, "/"))
+        stage.peer_sends(m.FetchRooms(number, "/"))
     await wait_until(lambda: len(receiver.received) == 5, "all messages")
     counters = stage.node.health
     await wait_until(lambda: counters().details["counters"]["duplicate_messages"] == 5, "their duplicates")
@@ -65,12 +65,12 @@ async def test_message_through_two_brokers_is_received_once() -> None:
 
 
 async def test_requests_for_a_namespace_that_is_not_served_get_empty_responses(stage: NodeStage) -> None:
-    stage.say(m.FetchSockets(1, "/none", (), ()))
-    stage.say(m.FetchRooms(2, "/none"))
-    stage.say(m.ServerSideEmit("/none", NO_VALUES, 3))
-    stage.say(m.ServerSideEmit("/none", NO_VALUES, None))
-    stage.say(m.BroadcastMessage("/none", (), (), False, ("2[]",)))
-    stage.say(m.AckedBroadcast(4, "/none", (), (), 1.0, ackable("x")))
+    stage.peer_sends(m.FetchSockets(1, "/none", (), ()))
+    stage.peer_sends(m.FetchRooms(2, "/none"))
+    stage.peer_sends(m.ServerSideEmit("/none", NO_VALUES, 3))
+    stage.peer_sends(m.ServerSideEmit("/none", NO_VALUES, None))
+    stage.peer_sends(m.BroadcastMessage("/none", (), (), False, ("2[]",)))
+    stage.peer_sends(m.AckedBroadcast(4, "/none", (), (), 1.0, ackable("x")))
     await wait_until(lambda: stage.sent(m.AckCount), "the responses")
     inbox = inbox_topic("zmqio", PEER)
     assert [(topic, envelope.message) for topic, envelope in stage.sent(m.Response)] == [
@@ -83,7 +83,7 @@ async def test_detached_namespace_is_no_longer_served(stage: NodeStage) -> None:
     receiver = RecordingReceiver()
     stage.node.inbound.attach("/", receiver)
     stage.node.inbound.detach("/")
-    stage.say(m.FetchRooms(1, "/"))
+    stage.peer_sends(m.FetchRooms(1, "/"))
     await wait_until(lambda: stage.sent(m.Response), "the empty response")
     assert receiver.received == []
 
@@ -101,10 +101,10 @@ async def test_publish_request_reaches_only_its_namespace(stage: NodeStage) -> N
 async def test_failing_and_malformed_messages_do_not_stop_the_node(stage: NodeStage) -> None:
     receiver = RecordingReceiver()
     stage.node.inbound.attach("/", receiver)
-    stage.say(m.LeaveRooms("/", (), (), ("the receiver raises",)))
-    stage.say(m.Response(1, b"\xc1", last=True), inbox_topic("zmqio", ME))
+    stage.peer_sends(m.LeaveRooms("/", (), (), ("the receiver raises",)))
+    stage.peer_sends(m.Response(1, b"\xc1", last=True), inbox_topic("zmqio", ME))
     stage.network.inject(ALL, b"\xc1")
-    stage.say(m.FetchRooms(1, "/"))
+    stage.peer_sends(m.FetchRooms(1, "/"))
     await wait_until(lambda: receiver.received, "the message behind them")
     assert stage.node.diagnostics.counters["bus_message_failed"] == 2
     assert stage.node.diagnostics.counters["bus_malformed_message"] == 1
@@ -116,7 +116,7 @@ async def test_closed_node_drops_messages_and_notices_its_goodbye(stage: NodeSta
     await stage.node.close()
     (_, body) = stage.network.log[-1]
     stage.node.inbound.message_received(7, ALL, body)
-    stage.say(m.FetchRooms(1, "/"))
+    stage.peer_sends(m.FetchRooms(1, "/"))
     await asyncio.sleep(0)
     assert stage.node.inbound.goodbye_echoes.links == {0, 7}
     assert receiver.received == []

@@ -44,24 +44,24 @@ async def stage() -> AsyncIterator[NodeStage]:
 
 
 async def meet(stage: NodeStage, node_id: NodeId = PEER) -> None:
-    stage.beat(node_id)
+    stage.peer_heartbeat(node_id)
     await wait_until(lambda: node_id in stage.node.peers, "the peer")
 
 
 async def test_messages_reach_the_handler_with_their_sender(stage: NodeStage) -> None:
     handler = RecordingHandler()
     stage.node.unicast.attach(handler)
-    stage.say(HttpCancel(1), MY_INBOX)
-    stage.say(m.FetchRooms(1, "/"), ALL)
-    stage.say(HttpCancel(2), MY_INBOX)
+    stage.peer_sends(HttpCancel(1), MY_INBOX)
+    stage.peer_sends(m.FetchRooms(1, "/"), ALL)
+    stage.peer_sends(HttpCancel(2), MY_INBOX)
     await wait_until(lambda: len(handler.seen) == 2, "both")
     assert handler.seen == [(PEER, HttpCancel(1)), (PEER, HttpCancel(2))]
 
 
 async def test_messages_received_before_a_handler_is_attached_are_kept(stage: NodeStage) -> None:
-    stage.say(HttpCancel(1), MY_INBOX)
-    stage.say(HttpCancel(2), MY_INBOX)
-    stage.say(m.FetchRooms(3, "/"))
+    stage.peer_sends(HttpCancel(1), MY_INBOX)
+    stage.peer_sends(HttpCancel(2), MY_INBOX)
+    stage.peer_sends(m.FetchRooms(3, "/"))
     await wait_until(lambda: stage.sent(m.Response), "the response to the last message")
     handler = RecordingHandler()
     stage.node.unicast.attach(handler)
@@ -88,7 +88,7 @@ async def test_message_that_cannot_be_sent_raises() -> None:
 async def test_owner_is_the_live_node_whose_id_begins_with_the_tag(stage: NodeStage) -> None:
     await meet(stage)
     assert await stage.node.unicast.find(TAG2) == PEER
-    stage.say(m.Goodbye("bye"), previous=None)
+    stage.peer_sends(m.Goodbye("bye"), previous=None)
     await wait_until(lambda: PEER not in stage.node.peers, "the goodbye")
 
 
@@ -103,7 +103,7 @@ async def test_handler_learns_of_nodes_that_left(stage: NodeStage) -> None:
     handler = RecordingHandler()
     stage.node.unicast.attach(handler)
     await meet(stage)
-    stage.say(m.Goodbye("bye"), previous=None)
+    stage.peer_sends(m.Goodbye("bye"), previous=None)
     await wait_until(lambda: handler.seen, "the goodbye")
     assert handler.seen == [(PEER, "goodbye")]
     assert stage.events.seen == [("joined", PEER), ("left", PEER, "goodbye")]

@@ -158,8 +158,8 @@ async def test_server_side_emit_reaches_the_other_nodes(cluster: Cluster) -> Non
     for node in (cluster[1], cluster[2]):
         await wait_until(lambda node=node: node.sockets.server_side, "the event")
     await cluster.quiet()
-    heard = [["hello", 1, b"\x00", None]]
-    assert [node.sockets.server_side for node in cluster] == [[], heard, heard]
+    event_args = [["hello", 1, b"\x00", None]]
+    assert [node.sockets.server_side for node in cluster] == [[], event_args, event_args]
 
 
 async def test_server_side_emit_with_acks(cluster: Cluster) -> None:

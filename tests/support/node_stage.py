@@ -14,15 +14,15 @@ from zmqio.protocol.messages import Envelope, Message, MessageId
 from zmqio.protocol.publish import BodyKind, classify
 from zmqio.protocol.topic import all_topic, inbox_topic
 
-__all__ = ["ALL", "ME", "NAMESAKE", "OPTIONS", "PEER", "NodeEventLog", "NodeStage"]
+__all__ = ["ALL", "ME", "OPTIONS", "PEER", "SAME_TAG", "NodeEventLog", "NodeStage"]
 
-ME, PEER, NAMESAKE = NodeId("tag1AAAAAAAAAAA"), NodeId("tag2BBBBBBBBBBB"), NodeId("tag1CCCCCCCCCCC")
+ME, PEER, SAME_TAG = NodeId("tag1AAAAAAAAAAA"), NodeId("tag2BBBBBBBBBBB"), NodeId("tag1CCCCCCCCCCC")
 ALL = all_topic("zmqio")
 OPTIONS = BusOptions(heartbeat_s=0.02, dead_after_s=0.4)
 
 
 class NodeEventLog:
-    """Keeps what a node tells of others."""
+    """Records the events of a node about other nodes."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, ...]] = []
@@ -39,7 +39,7 @@ class NodeEventLog:
 
 
 class NodeStage:
-    """One real node, and a network to play the others on."""
+    """One real node on a network on which the test plays its peers."""
 
     def __init__(self, links: int = 1, options: BusOptions = OPTIONS, *, configured: bool = False) -> None:
         self.network = MemoryNetwork(links)
@@ -49,7 +49,7 @@ class NodeStage:
         self._n: Counter[NodeId] = Counter()
 
     def sent(self, kind: type[Message]) -> list[tuple[bytes, Envelope]]:
-        """What the node published of a kind."""
+        """The messages of one type that the node published, with their topics."""
         decoded = [
             (topic, decode(body)) for topic, body in self.network.log if classify(body) is BodyKind.ENVELOPE
         ]
@@ -59,21 +59,23 @@ class NodeStage:
             if isinstance(envelope.message, kind) and envelope.id.node_id == ME
         ]
 
-    def say(self, message: Message, topic: bytes = ALL, sender: NodeId = PEER, previous: int | None = 0) -> None:
-        """Another node says something."""
+    def peer_sends(
+        self, message: Message, topic: bytes = ALL, sender: NodeId = PEER, previous: int | None = 0
+    ) -> None:
+        """Publish a message as another node."""
         if previous is not None:
             self._n[sender] += 1
         self.network.inject(topic, encode(Envelope(MessageId(sender, self._n[sender], previous), message)))
 
-    def beat(
+    def peer_heartbeat(
         self, sender: NodeId = PEER, *, to_me: bool = False, started_at: float = 1.0, hello: bool = False
     ) -> None:
-        """Another node shows that it lives."""
+        """Publish a heartbeat as another node."""
         topic = inbox_topic("zmqio", ME) if to_me else ALL
-        self.say(m.Heartbeat(hello, started_at, False, "far", 7, 1), topic, sender, None)
+        self.peer_sends(m.Heartbeat(hello, started_at, False, "far", 7, 1), topic, sender, None)
 
     async def ready(self) -> "NodeStage":
-        """Wait until the node hears itself."""
+        """Start the node and wait until its heartbeats come back."""
         await self.node.start()
-        await wait_until(lambda: self.node.health().ready, "the own echo")
+        await wait_until(lambda: self.node.health().ready, "the echo")
         return self

@@ -63,7 +63,7 @@ class ReplayCounts:
     Attributes:
         duplicates: messages that had been received before.
         deferred: messages that arrived by a link with a possible gap. Another link or an answer delivers them.
-        link_gaps: gaps that were found on links taken for gapless.
+        link_gaps: gaps that were found on links that counted as gapless.
         requests: replay requests sent.
         replayed: messages delivered from answers.
         gaps: losses reported.
