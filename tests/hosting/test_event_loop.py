@@ -2,8 +2,6 @@
 
 import asyncio
 
-import pytest
-
 from zmqio.hosting.event_loop import run
 
 
@@ -16,10 +14,7 @@ def test_coroutine_runs_on_the_event_loop_that_uvicorn_would_choose() -> None:
         seen.append(type(asyncio.get_running_loop()))
 
     run(work())
-    config = uvicorn.Config(app="", log_config=None)
-    if not hasattr(config, "get_loop_factory"):  # uvicorn 0.35
-        pytest.skip("this uvicorn does not tell which loop it would choose")
-    factory = config.get_loop_factory()
+    factory = uvicorn.Config(app="", log_config=None).get_loop_factory()
     assert factory is not None
     loop = factory()
     loop.close()

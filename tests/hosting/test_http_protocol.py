@@ -129,7 +129,7 @@ async def test_client_that_goes_away_while_its_poll_waits_loses_nothing() -> Non
     async with polling() as polls:
         await polls.begin()
         polls.connection.drop()
-        await wait_until(lambda: not polls.session.transport.ready, "the poll to be given up")
+        await wait_until(lambda: not polls.session.transport.ready, "the poll to end")
         await wait_until(lambda: polls.host.engine.active_requests == 0, "the request to end")
         polls.host.emit("a")
         async with open_connection(polls.host.port) as other:

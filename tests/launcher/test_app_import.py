@@ -1,4 +1,4 @@
-"""Importing the app, and what is said when that fails."""
+"""Importing the app, and the errors when that fails."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from zmqio.launcher.app_import import AppImportError, check_app_name, import_app
 
 @pytest.fixture
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
-    """The name of a new module with the text of the parameter."""
+    """Create a module with the text of the parameter; return its name."""
     monkeypatch.syspath_prepend(str(tmp_path))
     name = f"app_{tmp_path.name.replace('-', '_')}"
     (tmp_path / f"{name}.py").write_text(request.param)
@@ -18,23 +18,23 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixt
 
 
 @pytest.mark.parametrize("module", ["class holder:\n    def app(scope, receive, send): ...\n"], indirect=True)
-def test_app_is_found(module: str) -> None:
+def test_app_is_imported(module: str) -> None:
     assert callable(import_app(f"{module}:holder.app"))
 
 
 @pytest.mark.parametrize("app", ["chat", "chat:", ":app", "a b:app", "chat:app()", 7])
-def test_what_is_no_name_is_refused(app: object) -> None:
+def test_name_of_another_form_is_rejected(app: object) -> None:
     with pytest.raises(ConfigError, match="module:attribute"):
         check_app_name(app)
 
 
-def test_missing_module_is_named() -> None:
+def test_missing_module_is_named_in_the_error() -> None:
     with pytest.raises(ServeError, match="no module named 'no_such_module'"):
         import_app("no_such_module.sub:app")
 
 
 @pytest.mark.parametrize("module", ["x = 1"], indirect=True)
-def test_missing_attribute_is_named_and_what_is_no_app_too(module: str) -> None:
+def test_missing_attribute_and_type_of_a_non_app_are_named_in_the_error(module: str) -> None:
     with pytest.raises(ServeError, match="has no attribute 'app'"):
         import_app(f"{module}:app")
     with pytest.raises(ServeError, match="int is not an ASGI app"):
@@ -42,7 +42,7 @@ def test_missing_attribute_is_named_and_what_is_no_app_too(module: str) -> None:
 
 
 @pytest.mark.parametrize("module", ["import no_such_module_inside", "1 / 0", "def broken("], indirect=True)
-def test_error_of_the_module_itself_keeps_its_traceback(module: str) -> None:
+def test_error_in_the_module_keeps_its_traceback(module: str) -> None:
     with pytest.raises(AppImportError, match="cannot import app") as error:
         import_app(f"{module}:app")
     assert f"{module}.py" in error.value.traceback

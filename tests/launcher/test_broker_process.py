@@ -1,4 +1,4 @@
-"""The broker of a server's own: a real process."""
+"""The broker that a server starts for itself, as a real process."""
 
 import asyncio
 import stat
@@ -16,7 +16,7 @@ from zmqio.launcher.broker_process import BrokerProcess
 HELLO = {"op": "hello", "version": 1}
 
 
-async def test_it_answers_on_a_private_path_is_started_again_and_leaves_nothing() -> None:
+async def test_broker_listens_on_a_private_path_is_restarted_and_leaves_no_files() -> None:
     broker = BrokerProcess("json", "error")
     folder = Path(broker.address.removeprefix("ipc://")).parent
     try:
@@ -36,10 +36,10 @@ async def test_it_answers_on_a_private_path_is_started_again_and_leaves_nothing(
     finally:
         await broker.stop()
     assert not folder.exists()
-    await wait_until(lambda: not psutil.pid_exists(second["pid"]), "its end")
+    await wait_until(lambda: not psutil.pid_exists(second["pid"]), "its exit")
 
 
-async def test_broker_that_cannot_start_is_given_up() -> None:
+async def test_gives_up_a_broker_that_cannot_start() -> None:
     broker = BrokerProcess("json", "no such level")
     try:
         await broker.start()
@@ -49,7 +49,7 @@ async def test_broker_that_cannot_start_is_given_up() -> None:
         await broker.stop()
 
 
-async def test_long_folder_of_temporary_files_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_long_temporary_folder_is_avoided(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     deep = tmp_path / ("d" * 60) / ("e" * 60)
     deep.mkdir(parents=True)
     monkeypatch.setattr("tempfile.tempdir", str(deep))
@@ -73,7 +73,7 @@ asyncio.run(main())
 """
 
 
-async def test_nothing_is_left_of_it_when_its_server_is_killed() -> None:
+async def test_broker_removes_its_folder_when_the_server_is_killed() -> None:
     parent = await asyncio.create_subprocess_exec(sys.executable, "-c", PARENT, stdout=asyncio.subprocess.PIPE)
     try:
         assert parent.stdout is not None
@@ -83,4 +83,4 @@ async def test_nothing_is_left_of_it_when_its_server_is_killed() -> None:
     finally:
         parent.kill()
         await parent.wait()
-    await wait_until(lambda: not folder.exists(), "its folder is gone")
+    await wait_until(lambda: not folder.exists(), "its folder to be removed")

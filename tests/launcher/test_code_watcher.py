@@ -1,4 +1,4 @@
-"""Changed code is noticed, with real files."""
+"""Changes of code are detected, with real files."""
 
 import asyncio
 from pathlib import Path
@@ -7,7 +7,7 @@ from tests.support.timing import wait_until
 from zmqio.launcher.code_watcher import watch_code
 
 
-async def test_changed_python_file_is_noticed_and_another_is_not(tmp_path: Path) -> None:
+async def test_changes_of_python_files_only_are_reported(tmp_path: Path) -> None:
     changes: list[bool] = []
     (tmp_path / "app.py").write_text("x = 0")
     watching = asyncio.ensure_future(watch_code(lambda: changes.append(True), tmp_path))
@@ -15,7 +15,7 @@ async def test_changed_python_file_is_noticed_and_another_is_not(tmp_path: Path)
         count = 0
 
         def noticed() -> bool:
-            """Change it until that is noticed: nothing tells when the watch has begun."""
+            """Change files until a change is reported: nothing shows when the watch has begun."""
             nonlocal count
             count += 1
             (tmp_path / "notes.txt").write_text(str(count))

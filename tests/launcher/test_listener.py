@@ -1,4 +1,4 @@
-"""Where a server listens."""
+"""Addresses and listening sockets of a server."""
 
 import socket
 import sys
@@ -26,17 +26,17 @@ from zmqio.launcher.listener import (
         ("unix:/run/app.sock", BindAddress(path="/run/app.sock")),
     ],
 )
-def test_addresses(text: str, bind: BindAddress) -> None:
+def test_addresses_are_parsed(text: str, bind: BindAddress) -> None:
     assert parse_bind(text) == bind
 
 
 @pytest.mark.parametrize("text", ["", "8000", ":8000", "127.0.0.1", "h:65536", "h:x", "::1:80", "[h]:80", "unix:"])
-def test_what_is_none_is_refused(text: str) -> None:
+def test_text_of_another_form_is_rejected(text: str) -> None:
     with pytest.raises(ConfigError, match="host:port"):
         parse_bind(text)
 
 
-def test_port_in_use_is_told_in_one_line() -> None:
+def test_port_in_use_is_reported_with_the_address() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(ServeError, match=f"cannot listen on 127.0.0.1:{port}: Address already in use"):
@@ -44,7 +44,7 @@ def test_port_in_use_is_told_in_one_line() -> None:
 
 
 @pytest.mark.parametrize(("first", "second"), [(1, 2), (2, 1), (2, 2)])
-def test_port_of_a_group_is_in_use_for_others(first: int, second: int) -> None:
+def test_port_of_a_group_is_in_use_for_another_group(first: int, second: int) -> None:
     group = listen_group(BindAddress(host="127.0.0.1"), first)
     port = group[0].getsockname()[1]
     with pytest.raises(ServeError, match=f"cannot listen on 127.0.0.1:{port}: Address already in use"):
@@ -56,7 +56,7 @@ def test_port_of_a_group_is_in_use_for_others(first: int, second: int) -> None:
 
 
 @pytest.mark.parametrize("kind", ["tcp", "unix"])
-def test_every_connection_waits_at_one_of_a_group(kind: str, tmp_path: Path) -> None:
+def test_every_connection_is_queued_at_one_socket_of_a_group(kind: str, tmp_path: Path) -> None:
     group = listen_group(
         BindAddress(path=str(tmp_path / "s")) if kind == "unix" else BindAddress(host="127.0.0.1"), 3
     )
@@ -79,20 +79,20 @@ def test_every_connection_waits_at_one_of_a_group(kind: str, tmp_path: Path) -> 
         end.close()
 
 
-def test_one_is_no_group() -> None:
+def test_single_listener_does_not_share_its_port() -> None:
     (listener,) = listen_group(BindAddress(host="127.0.0.1"), 1)
     with listener:
         assert listener.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT) == 0
 
 
-def test_url_has_the_real_port() -> None:
+def test_url_has_the_actual_port() -> None:
     with listen(BindAddress(host="127.0.0.1")) as listener:
         port = listener.getsockname()[1]
         assert listener_url(listener, tls=False) == f"http://127.0.0.1:{port}"
         assert listener_url(listener, tls=True) == f"https://127.0.0.1:{port}"
 
 
-def test_unix_socket_of_a_dead_server_is_taken_over_and_of_a_living_one_is_not(tmp_path: Path) -> None:
+def test_unix_socket_is_taken_over_only_from_a_dead_server(tmp_path: Path) -> None:
     bind = BindAddress(path=str(tmp_path / "app.sock"))
     with listen(bind), pytest.raises(ServeError, match="in use"):
         listen(bind)
@@ -102,7 +102,7 @@ def test_unix_socket_of_a_dead_server_is_taken_over_and_of_a_living_one_is_not(t
         assert not Path(bind.path).exists()
 
 
-def test_file_that_is_no_socket_stays(tmp_path: Path) -> None:
+def test_file_that_is_not_a_socket_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "precious"
     path.write_text("data")
     with pytest.raises(ServeError):

@@ -1,4 +1,4 @@
-"""Options that cannot work are refused in words."""
+"""Defaults of the options, and errors for those that cannot work."""
 
 from typing import Any
 
@@ -29,20 +29,20 @@ from zmqio.launcher.options import ServeOptions, acceptor_count, check_tls, work
         ({"log_level": "loud"}, "log_level='loud'"),
     ],
 )
-def test_option_that_cannot_work(options: dict[str, Any], message: str) -> None:
+def test_option_that_cannot_work_is_rejected(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError) as error:
         ServeOptions(**{"app": "chat:app", **options})
     assert message in str(error.value)
     assert "\n" not in str(error.value)
 
 
-def test_stickiness_is_by_sid_and_with_tls_by_address_unless_said_otherwise() -> None:
+def test_stickiness_defaults_to_sid_and_with_tls_to_address() -> None:
     assert ServeOptions("chat:app").stickiness == "sid"
     assert ServeOptions("chat:app", ssl_certfile="x").stickiness == "address"
     assert ServeOptions("chat:app", ssl_certfile="x", sticky="none").stickiness == "none"
 
 
-def test_workers() -> None:
+def test_number_of_workers() -> None:
     assert worker_count(ServeOptions("chat:app", workers=3)) == 3
     assert worker_count(ServeOptions("chat:app")) >= 1
     assert worker_count(ServeOptions("chat:app", reload=True)) == 1
@@ -50,20 +50,20 @@ def test_workers() -> None:
 
 
 @pytest.mark.parametrize(("workers", "acceptors"), [(1, 1), (2, 1), (3, 2), (4, 2), (7, 4), (64, 32)])
-def test_one_acceptor_for_every_two_workers_begun(workers: int, acceptors: int) -> None:
+def test_default_is_one_acceptor_for_two_workers(workers: int, acceptors: int) -> None:
     assert acceptor_count(ServeOptions("chat:app", workers=workers)) == acceptors
 
 
-def test_acceptors_as_they_are_asked_for() -> None:
+def test_given_number_of_acceptors_is_used() -> None:
     assert acceptor_count(ServeOptions("chat:app", workers=8, acceptors=1)) == 1
     assert acceptor_count(ServeOptions("chat:app", workers=1, acceptors=2)) == 2
 
 
-def test_worker_may_take_its_drain_and_some_more_to_end() -> None:
+def test_stop_timeout_is_the_drain_plus_a_margin() -> None:
     assert ServeOptions("chat:app", drain_s=30).stop_timeout_s == 50
 
 
-def test_certificate_that_is_none_is_found_before_anything_starts(tmp_path: Any) -> None:
+def test_invalid_certificate_is_rejected(tmp_path: Any) -> None:
     (tmp_path / "cert.pem").write_text("no certificate")
     with pytest.raises(ConfigError, match=r"cannot load .*cert\.pem for TLS"):
         check_tls(ServeOptions("chat:app", ssl_certfile=str(tmp_path / "cert.pem")))

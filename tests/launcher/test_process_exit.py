@@ -1,4 +1,4 @@
-"""How processes are ended. With real, tiny ones."""
+"""Stopping real, tiny processes."""
 
 import asyncio
 import signal
@@ -10,7 +10,9 @@ import pytest
 from tests.support.timing import LIMIT_S
 from zmqio.launcher.process_exit import describe_exit, stop_process
 
-DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(600)"
+IGNORES_SIGTERM = (
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(600)"
+)
 
 
 async def start(program: str) -> Process:
@@ -20,20 +22,20 @@ async def start(program: str) -> Process:
     return process
 
 
-async def test_process_that_listens_ends_by_itself() -> None:
+async def test_process_exits_after_sigterm() -> None:
     process = await start("import time; print(1, flush=True); time.sleep(600)")
     assert await stop_process(process, LIMIT_S)
     assert process.returncode == -signal.SIGTERM
     assert await stop_process(process, LIMIT_S)
 
 
-async def test_process_that_does_not_listen_is_killed() -> None:
-    process = await start(DEAF)
+async def test_process_that_ignores_sigterm_is_killed() -> None:
+    process = await start(IGNORES_SIGTERM)
     assert not await stop_process(process, 0.05)
     assert process.returncode == -signal.SIGKILL
 
 
-async def test_process_that_somebody_stopped_hears_it_too() -> None:
+async def test_suspended_process_is_stopped() -> None:
     process = await start("import time; print(1, flush=True); time.sleep(600)")
     process.send_signal(signal.SIGSTOP)
     assert await stop_process(process, LIMIT_S)
@@ -43,5 +45,5 @@ async def test_process_that_somebody_stopped_hears_it_too() -> None:
     ("code", "words"),
     [(None, "still running"), (0, "exit code 0"), (-9, "killed by SIGKILL"), (-99, "killed by signal 99")],
 )
-def test_ending_in_words(code: int | None, words: str) -> None:
+def test_exit_codes_are_described(code: int | None, words: str) -> None:
     assert describe_exit(code) == words

@@ -1,11 +1,11 @@
-"""The limit of open files."""
+"""Raising the limit of open files."""
 
 import resource
 
 from zmqio.launcher.rlimits import raise_open_files_limit
 
 
-def test_limit_is_as_high_as_it_may_be() -> None:
+def test_soft_limit_is_raised_to_the_hard_limit() -> None:
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(before[0], 256), before[1]))

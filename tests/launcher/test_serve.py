@@ -1,4 +1,4 @@
-"""`zmqio.serve` as a function."""
+"""Errors of `zmqio.serve`."""
 
 import subprocess
 import sys
@@ -11,17 +11,17 @@ from tests.support.cluster import process_environment
 from tests.support.timing import LIMIT_S
 
 
-def test_unknown_option_is_refused() -> None:
+def test_unknown_option_is_rejected() -> None:
     with pytest.raises(zmqio.ConfigError, match="wrokers"):
         zmqio.serve("chat:app", wrokers=2)
 
 
-def test_app_itself_is_refused_with_the_reason() -> None:
+def test_app_object_is_rejected_with_the_reason() -> None:
     with pytest.raises(zmqio.ConfigError, match="every worker is a new process"):
         zmqio.serve(zmqio.Server().asgi())  # type: ignore[arg-type]
 
 
-def test_call_without_a_guard_is_told_what_to_do(tmp_path: Path) -> None:
+def test_call_without_a_main_guard_is_rejected_with_the_remedy(tmp_path: Path) -> None:
     program = tmp_path / "unguarded.py"
     program.write_text(
         "import zmqio\napp = zmqio.Server().asgi()\nzmqio.serve('unguarded:app', bind='127.0.0.1:0')\n"

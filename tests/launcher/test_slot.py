@@ -1,4 +1,4 @@
-"""A slot, with workers that only remember what is done to them."""
+"""A slot with workers that only record what is done to them."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ from zmqio.launcher.worker.messages import WorkerFailed
 
 
 class Worker:
-    """What a slot sees of a worker."""
+    """A worker as a slot sees it."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -49,7 +49,7 @@ class Worker:
 
 
 class Starter:
-    """Starts workers that do as told at once."""
+    """Starts workers that become ready, exit or fail at once."""
 
     def __init__(self, does: str) -> None:
         self.does = does
@@ -58,9 +58,9 @@ class Starter:
     async def __call__(self, _slot: int) -> Any:
         worker = Worker(len(self.workers))
         self.workers.append(worker)
-        if self.does in ("serve", "serve and end"):
+        if self.does in ("serve", "serve and exit"):
             worker.get_ready()
-        if self.does in ("end", "serve and end"):
+        if self.does in ("exit", "serve and exit"):
             worker.exit()
         if self.does == "fail":
             worker.exit("the app is broken")
@@ -79,24 +79,24 @@ async def kept(starter: Starter, **options: Any) -> AsyncIterator[tuple[WorkerSl
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_worker_that_ends_by_itself_is_followed_by_another() -> None:
+async def test_worker_that_exits_by_itself_is_restarted() -> None:
     starter = Starter("serve")
     with capture_logs() as logs:
         async with kept(starter):
             starter.workers[0].exit()
-            await wait_until(lambda: len(starter.workers) == 2, "another")
+            await wait_until(lambda: len(starter.workers) == 2, "its successor")
     assert ("worker_exited", "killed by SIGSEGV") in [(line["event"], line.get("exit_status")) for line in logs]
 
 
 @pytest.mark.parametrize(
     ("does", "count", "words"),
     [
-        ("end", MAX_FAILED_STARTS, "before they were ready; last time: killed by SIGSEGV"),
+        ("exit", MAX_FAILED_STARTS, "before they were ready; last time: killed by SIGSEGV"),
         ("fail", MAX_FAILED_STARTS, "last time: the app is broken"),
-        ("serve and end", MAX_EXITS, "soon after they were ready"),
+        ("serve and exit", MAX_EXITS, "soon after they were ready"),
     ],
 )
-async def test_crash_loop_is_given_up_in_words(does: str, count: int, words: str) -> None:
+async def test_crash_loop_ends_with_an_explanation(does: str, count: int, words: str) -> None:
     starter = Starter(does)
     async with kept(starter) as (_slot, task):
         with pytest.raises(ServeError, match=words):
@@ -104,7 +104,7 @@ async def test_crash_loop_is_given_up_in_words(does: str, count: int, words: str
     assert len(starter.workers) == count
 
 
-async def test_exchange_stops_the_old_worker_when_the_new_one_is_ready() -> None:
+async def test_replace_stops_the_old_worker_once_the_new_one_is_ready() -> None:
     starter = Starter("serve")
     async with kept(starter) as (slot, task):
         starter.does = "wait"
@@ -119,10 +119,10 @@ async def test_exchange_stops_the_old_worker_when_the_new_one_is_ready() -> None
         assert not task.done()
         starter.does = "serve"
         new.exit()
-        await wait_until(lambda: len(starter.workers) == 3, "the new one is kept like the old one")
+        await wait_until(lambda: len(starter.workers) == 3, "a successor of the new one")
 
 
-async def test_new_worker_that_ends_is_followed_while_the_old_one_still_drains() -> None:
+async def test_new_worker_that_exits_is_restarted_while_the_old_one_drains() -> None:
     starter = Starter("serve")
     async with kept(starter) as (slot, _task):
         old = starter.workers[0]
@@ -130,14 +130,14 @@ async def test_new_worker_that_ends_is_followed_while_the_old_one_still_drains()
         replacement = asyncio.ensure_future(slot.replace())
         await wait_until(lambda: old.stopped, "the old one drains")
         starter.workers[1].exit()
-        await wait_until(lambda: len(starter.workers) == 3, "the new one's follower")
+        await wait_until(lambda: len(starter.workers) == 3, "a successor of the new one")
         assert not replacement.done()
         old.drains.set()
         assert await replacement
         assert len(starter.workers) == 3
 
 
-async def test_old_worker_stays_when_the_new_one_does_not_get_ready() -> None:
+async def test_old_worker_stays_when_the_new_one_does_not_become_ready() -> None:
     starter = Starter("serve")
     async with kept(starter) as (slot, _task):
         starter.does = "fail"
@@ -148,10 +148,10 @@ async def test_old_worker_stays_when_the_new_one_does_not_get_ready() -> None:
         assert starter.workers[0].stopped
 
 
-async def test_while_developing_a_broken_worker_waits_for_the_next_change() -> None:
+async def test_with_restart_on_change_only_a_broken_worker_stays_down_until_replaced() -> None:
     starter = Starter("fail")
     async with kept(starter, restart_on_change_only=True) as (slot, task):
-        assert not await slot.replace()  # a change that did not help
+        assert not await slot.replace()  # a change of the code that did not help
         starter.does = "serve"
         assert await slot.replace()
         assert not task.done()

@@ -1,4 +1,4 @@
-"""The supervisor in this process, its workers and broker as real ones; what clients see is in tests/e2e."""
+"""The supervisor in this process with real workers and a real broker; tests/e2e has the clients."""
 
 import asyncio
 import os
@@ -24,15 +24,17 @@ def events(logs: Logs) -> list[object]:
 
 
 @pytest.mark.parametrize("acceptors", [1, 2])
-async def test_signals_roll_and_stop_and_nothing_is_left(acceptors: int) -> None:
+async def test_signals_restart_the_workers_and_stop_everything(acceptors: int) -> None:
     before = set(psutil.Process().children())
     options = ServeOptions("tests.support.serve_app:app", workers=1, acceptors=acceptors, log_level="error")
     listeners = listen_group(BindAddress(host="127.0.0.1"), acceptors)
     with capture_logs() as logs:
         running = asyncio.ensure_future(Supervisor(options, listeners, str(ROOT)).run())
-        await wait_until(lambda: "server_started" in events(logs) or running.done(), "it serves")
+        await wait_until(lambda: "server_started" in events(logs) or running.done(), "the start")
         os.kill(os.getpid(), signal.SIGHUP)
-        await wait_until(lambda: "rolling_restart_completed" in events(logs) or running.done(), "it has rolled")
+        await wait_until(
+            lambda: "rolling_restart_completed" in events(logs) or running.done(), "the rolling restart"
+        )
         os.kill(os.getpid(), signal.SIGTERM)
         await running
     assert events(logs).count("worker_started") == 2
@@ -46,7 +48,7 @@ async def test_signals_roll_and_stop_and_nothing_is_left(acceptors: int) -> None
     assert not Path(str(serving["broker"]).removeprefix("ipc://")).parent.exists()
 
 
-async def test_app_that_cannot_be_served_ends_it(tmp_path: Path) -> None:
+async def test_app_that_cannot_be_served_ends_the_server(tmp_path: Path) -> None:
     before = set(psutil.Process().children())
     options = ServeOptions("no_such_module:app", workers=2, log_level="error")
     with pytest.raises(ServeError, match="no module named 'no_such_module'"):

@@ -1,4 +1,4 @@
-"""Tags of workers."""
+"""Node tags of workers."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from zmqio.launcher.tags import TagSource
 
 
 @pytest.mark.parametrize("prefix", ["", "a", "_9"])
-def test_tags_are_valid_begin_with_the_prefix_and_do_not_come_again(prefix: str) -> None:
+def test_tags_are_valid_unique_and_begin_with_the_prefix(prefix: str) -> None:
     source = TagSource(prefix)
     tags = [source.new_tag() for _ in range(900)]
     assert len(set(tags)) == len(tags)
@@ -18,6 +18,6 @@ def test_tags_are_valid_begin_with_the_prefix_and_do_not_come_again(prefix: str)
 
 
 @pytest.mark.parametrize("prefix", ["abc", "ä", "a b", "\n"])
-def test_prefix_that_leaves_no_room_is_refused(prefix: str) -> None:
+def test_invalid_prefix_is_rejected(prefix: str) -> None:
     with pytest.raises(ConfigError, match="at most 2 characters"):
         TagSource(prefix)

@@ -1,4 +1,4 @@
-"""All workers of a server, as real processes."""
+"""The worker pool with real processes."""
 
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,11 @@ NO_BROKER = "ipc:///tmp/zmqio-no-broker-is-here"
 
 
 class Dispatcher:
-    """What a pool tells; the rest of a `Dispatcher` it does not use.
+    """Records the calls of a worker pool: the part of `ConnectionDispatcher` that it uses.
 
     Attributes:
-        workers: those that connections can be given to.
-        heard: what it was told, in order.
+        workers: the available ones.
+        calls: in order.
     """
 
     def __init__(self) -> None:
@@ -46,14 +46,14 @@ def make(options: ServeOptions, folder: Path = ROOT) -> tuple[WorkerPool, Dispat
     return WorkerPool(options, NO_BROKER, str(folder), dispatcher), dispatcher
 
 
-async def test_workers_can_be_chosen_when_they_are_ready_and_no_more_when_they_stop() -> None:
+async def test_dispatcher_learns_of_ready_retired_and_stopping_workers() -> None:
     pool, dispatcher = make(ServeOptions("tests.support.serve_app:app", node_tag="x-", log_level="error"))
     try:
         workers = [await pool.start(slot) for slot in (1, 2)]
         assert not dispatcher.workers
         await pool.wait_first_ready()
         assert dispatcher.workers
-        await wait_until(lambda: all(worker.ready_or_exited.is_set() for worker in workers), "both are ready")
+        await wait_until(lambda: all(worker.ready_or_exited.is_set() for worker in workers), "both to be ready")
         assert set(dispatcher.workers) == set(workers)
         assert [worker.tag[:2] for worker in workers] == ["x-", "x-"]
         assert workers[0].tag != workers[1].tag
@@ -67,7 +67,7 @@ async def test_workers_can_be_chosen_when_they_are_ready_and_no_more_when_they_s
     assert all(worker.exited.is_set() for worker in workers)
 
 
-async def test_app_that_cannot_be_served_ends_the_first_wait_and_its_traceback_is_told_once(
+async def test_app_that_cannot_be_served_fails_the_first_wait_and_its_traceback_is_printed_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "broken_app.py").write_text("1 / 0")
@@ -76,28 +76,28 @@ async def test_app_that_cannot_be_served_ends_the_first_wait_and_its_traceback_i
         workers = [await pool.start(slot) for slot in (1, 2)]
         with pytest.raises(ServeError, match="cannot import app 'broken_app:app': ZeroDivisionError"):
             await pool.wait_first_ready()
-        await wait_until(lambda: all(worker.exited.is_set() for worker in workers), "both have ended")
+        await wait_until(lambda: all(worker.exited.is_set() for worker in workers), "both to exit")
     finally:
         await pool.stop()
     assert capsys.readouterr().err.count("Traceback") == 1
 
 
-async def test_later_failures_and_those_while_developing_are_only_told(tmp_path: Path) -> None:
+async def test_later_failures_and_those_with_reload_are_only_logged(tmp_path: Path) -> None:
     (tmp_path / "broken_app.py").write_text("1 / 0")
     pool, _ = make(ServeOptions("broken_app:app", reload=True, log_level="error"), tmp_path)
     with capture_logs() as logs:
         try:
             worker = await pool.start(1)
-            await wait_until(worker.exited.is_set, "its end")
+            await wait_until(worker.exited.is_set, "its exit")
         finally:
             await pool.stop()
     assert [line["reason"] for line in logs if line["event"] == "worker_failed"]
 
 
-async def test_kill_waits_for_nobody() -> None:
+async def test_kill_ends_a_worker_without_its_drain() -> None:
     pool, _ = make(ServeOptions("tests.support.serve_app:app", drain_s=LIMIT_S, log_level="error"))
     worker = await pool.start(1)
     pool.kill()
-    await wait_until(worker.exited.is_set, "its end")
+    await wait_until(worker.exited.is_set, "its exit")
     await pool.stop()
     assert worker.exit_status == "killed by SIGKILL"

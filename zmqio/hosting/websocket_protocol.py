@@ -146,7 +146,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._detach()
         if self._abort_timer is not None:
             self._abort_timer.cancel()
-        self.writable.set()  # releases a pending `send`; uvicorn 0.35 does not
+        self.writable.set()  # releases a pending `send`; uvicorn 0.36 does not
         super().connection_lost(exc)
 
     @property

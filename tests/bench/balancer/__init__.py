@@ -1,1 +1,1 @@
-"""What a balancer costs: `zmqio serve` beside nginx."""
+"""Benchmark of balancers: `zmqio serve` and nginx."""

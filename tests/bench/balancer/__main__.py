@@ -1,6 +1,6 @@
-"""Compare the balancer of `zmqio serve` with nginx: short HTTP connections to the same trivial workers.
+"""Compare the balancer of `zmqio serve` with nginx by short HTTP connections to the same trivial workers.
 
-`python -m tests.bench.balancer [--workers 2] [--acceptors 1] [--connections 2000] [--rounds 7]`; a minute.
+`python -m tests.bench.balancer [--workers 2] [--acceptors 1] [--connections 2000] [--rounds 7]`; takes a minute.
 """
 
 import argparse
@@ -27,7 +27,7 @@ WARM_UP = 200
 
 
 def main() -> None:
-    """Run, and print the report."""
+    """Run the benchmark and print the report."""
     arguments = _parse()
     results, noise = Results(), Noise()
     with ExitStack() as stack:
@@ -75,13 +75,13 @@ def _render(results: Results, noise: Noise, arguments: argparse.Namespace) -> st
 
 
 def _verdict(results: Results, arguments: argparse.Namespace) -> str:
-    """Whether the acceptors can keep all workers busy that do next to nothing."""
+    """Say whether the acceptors can keep all workers busy, even trivial ones."""
     balancer, workers = (statistics.median(results.runs(column, ZMQIO)) for column in COLUMNS[1:])
     feeds = workers / balancer
     acceptors = _acceptors(arguments)
-    enough = "as many as there are, or more" if feeds * acceptors >= arguments.workers else "FEWER THAN THERE ARE"
+    enough = "enough" if feeds * acceptors >= arguments.workers else "TOO FEW"
     return (
-        f"{ZMQIO}: one acceptor feeds {feeds:.1f} of these workers ({workers:.0f} us / {balancer:.0f} us); "
+        f"{ZMQIO}: one acceptor keeps {feeds:.1f} of these workers busy ({workers:.0f} us / {balancer:.0f} us); "
         f"acceptors x that = {acceptors} x {feeds:.1f} = {acceptors * feeds:.1f} of {arguments.workers}: {enough}"
     )
 

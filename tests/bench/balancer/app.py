@@ -1,4 +1,4 @@
-"""The application behind every balancer, and `python -m tests.bench.balancer.app PORT` for one worker of it."""
+"""The application behind every balancer; `python -m tests.bench.balancer.app PORT` runs one worker of it."""
 
 import socket
 import sys
@@ -11,7 +11,7 @@ __all__ = ["app"]
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
-    """Answer two bytes."""
+    """Answer every request with two bytes."""
     if scope["type"] != "http":
         raise NotImplementedError(scope["type"])
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})

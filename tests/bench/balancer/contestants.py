@@ -1,7 +1,8 @@
-"""The balancers that are compared, each with the same number of the same workers, all on one core.
+"""The balancers to compare, each with equally many workers of the same kind, all on one core.
 
-`direct` is no balancer: clients connect to one worker. nginx runs as one process without a master, as a plain
-proxy: once as Debian's defaults are (a new connection to the worker for each request), once with kept ones.
+`direct` has no balancer: clients connect to one worker. nginx runs as a plain proxy in one process without a
+master, once with Debian's defaults (a new connection to the worker for each request) and once with keep-alive
+connections.
 """
 
 import sys
@@ -53,12 +54,12 @@ http {{
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """A balancer with its workers, running.
+    """A running balancer with its workers.
 
     Attributes:
-        name: as in the report.
+        name: its name in the report.
         server: the process that clients connect to.
-        backends: the worker processes, where they were started from here.
+        backends: the worker processes, if this process has started them.
     """
 
     name: str
@@ -66,11 +67,11 @@ class Contestant:
     backends: tuple[ServerProcess, ...] = ()
 
     def balancer_cpu_s(self) -> float:
-        """CPU so far of the process that clients connect to, and of `zmqio serve`'s acceptors."""
+        """CPU time so far of the process that clients connect to and of the acceptors of `zmqio serve`."""
         return self.server.cpu_s() + sum(map(_cpu_s, self._children(ACCEPTOR)))
 
     def workers_cpu_s(self) -> float:
-        """CPU of the workers so far."""
+        """CPU time so far of the workers."""
         return sum(backend.cpu_s() for backend in self.backends) + sum(map(_cpu_s, self._children(WORKER)))
 
     def _children(self, module: str) -> list[int]:
@@ -81,7 +82,7 @@ class Contestant:
 
 @contextmanager
 def running(name: str, workers: int, acceptors: str) -> Iterator[Contestant]:
-    """Start one of `CONTESTANTS`; acceptors as of `zmqio serve`."""
+    """Run one of `CONTESTANTS`; `acceptors` is the option of `zmqio serve`."""
     with ExitStack() as stack:
         if name == ZMQIO:
             yield Contestant(name, stack.enter_context(_zmqio(workers, acceptors)))
@@ -91,7 +92,7 @@ def running(name: str, workers: int, acceptors: str) -> Iterator[Contestant]:
             yield Contestant(name, backends[0])
             return
         folder = stack.enter_context(TemporaryDirectory(prefix="zmqio-bench-"))
-        server = stack.enter_context(_nginx(Path(folder), backends, keeps=name == NGINX_KEPT))
+        server = stack.enter_context(_nginx(Path(folder), backends, keep_alive=name == NGINX_KEPT))
         yield Contestant(name, server, backends)
 
 
@@ -108,12 +109,14 @@ def _backend() -> ServerProcess:
     return ServerProcess([sys.executable, "-m", "tests.bench.balancer.app", str(port)], port, {})
 
 
-def _nginx(folder: Path, backends: Sequence[ServerProcess], *, keeps: bool) -> ServerProcess:
+def _nginx(folder: Path, backends: Sequence[ServerProcess], *, keep_alive: bool) -> ServerProcess:
     port = free_port()
     servers = " ".join(f"server 127.0.0.1:{backend.port};" for backend in backends)
     configuration = folder / "nginx.conf"
     configuration.write_text(
-        NGINX_CONF.format(folder=folder, port=port, servers=servers, keepalive="keepalive 32;" if keeps else "")
+        NGINX_CONF.format(
+            folder=folder, port=port, servers=servers, keepalive="keepalive 32;" if keep_alive else ""
+        )
     )
     return ServerProcess([require("nginx"), "-c", str(configuration), "-p", str(folder)], port, {})
 

@@ -1,6 +1,6 @@
-"""Short HTTP connections: connect, one GET, read to the end, close; a fixed number of them at a time.
+"""Short HTTP connections, a fixed number at a time: connect, send one GET, read to the end, close.
 
-One Python thread over epoll: about 30 us of CPU a connection, less than any server here takes for it.
+One thread with epoll takes about 30 us of CPU per connection, less than any of the servers.
 """
 
 import errno
@@ -15,14 +15,14 @@ RUN_LIMIT_S = 60.0
 
 
 class LoadError(Exception):
-    """An answer was wrong, or none came."""
+    """An answer was wrong or missing."""
 
 
 def run_load(port: int, connections: int, at_a_time: int) -> float:
-    """Make connections to 127.0.0.1 and check every answer; returns the seconds that it took.
+    """Open connections to 127.0.0.1 and check every answer; return the seconds taken.
 
     Raises:
-        LoadError: a connection failed or was not answered with 200.
+        LoadError: a connection failed, or an answer was not the expected one.
     """
     poller = select.epoll()
     running: dict[int, _Connection] = {}
@@ -39,7 +39,7 @@ def run_load(port: int, connections: int, at_a_time: int) -> float:
                 del running[fd]
                 finished += 1
         if time.monotonic() > ends_at:
-            raise LoadError(f"{finished} of {connections} connections in {RUN_LIMIT_S:g} s")
+            raise LoadError(f"only {finished} of {connections} connections finished within {RUN_LIMIT_S:g} s")
     return time.perf_counter() - begun
 
 
@@ -55,7 +55,7 @@ class _Connection:
             raise LoadError(f"cannot connect: {errno.errorcode[code]}")
 
     def step(self, poller: select.epoll) -> bool:
-        """Go on; whether it is finished."""
+        """Take the next step; return whether the connection is finished."""
         try:
             if not self._has_sent:
                 self._socket.send(REQUEST)
@@ -69,7 +69,7 @@ class _Connection:
         if data:
             return False
         if not self._answer.startswith(b"HTTP/1.1 200") or not self._answer.endswith(b"ok"):
-            raise LoadError(f"a wrong answer: {self._answer[:200]!r}")
+            raise LoadError(f"unexpected answer: {self._answer[:200]!r}")
         poller.unregister(self.fd)
         self._socket.close()
         return True

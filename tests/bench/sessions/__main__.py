@@ -1,7 +1,8 @@
-"""Is a session lost to balancing? Official clients, half polling only and half upgrading, through every way in.
+"""Check that balancing loses no session: official clients through every kind of balancer.
 
-Each client sends numbered messages that are acknowledged and reach a partner; the server and the clients check
-that each came once and in order. Prints a table and ends with 1 if anything is wrong.
+Half of the clients only poll. Each client sends numbered messages that are acknowledged and reach a partner. The
+server and the clients check that each message arrives once and in order. Prints a table; the exit code is 1 if
+anything is wrong.
 """
 
 import argparse
@@ -24,7 +25,7 @@ COLUMNS = {
     "unknown_sessions": "Session ID unknown",
     "lost": "lost",
     "doubled": "doubled",
-    "disorder": "late",
+    "disorder": "out of order",
     "reconnects": "reconnects",
     "refused": "refused",
     "not_upgraded": "not upgraded",
@@ -33,7 +34,7 @@ Scenario = Callable[[Target, SessionLoad, Plan], Awaitable[Outcome]]
 
 
 def main() -> int:
-    """Run the chosen targets one after the other; the exit code."""
+    """Run the chosen targets one after the other; return the exit code."""
     arguments = _parse()
     plan = Plan(arguments.clients, arguments.messages, arguments.pace_ms)
     scenario: Scenario = talk
@@ -77,18 +78,20 @@ def _packages() -> str:
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.sessions", description=__doc__)
-    parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"of {', '.join(TARGETS)}; none: all of them")
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"any of {', '.join(TARGETS)}; default: all")
     parser.add_argument("--clients", type=_even, default=500)
-    parser.add_argument("--messages", type=int, default=50, help="of each client")
+    parser.add_argument("--messages", type=int, default=50, help="per client")
     parser.add_argument("--pace-ms", type=int, default=50, help="mean pause of a client between two messages")
     parser.add_argument("--processes", type=int, default=2, help="Node.js processes for the clients")
     group = parser.add_mutually_exclusive_group()
-    group.add_argument("--kill-worker", action="store_true", help="SIGKILL one server process in the middle")
-    group.add_argument("--rolling", action="store_true", help="SIGHUP for `zmqio serve` under load (serve-* only)")
+    group.add_argument("--kill-worker", action="store_true", help="kill one server process half-way")
+    group.add_argument(
+        "--rolling", action="store_true", help="send SIGHUP to `zmqio serve` under load (serve-* only)"
+    )
     arguments = parser.parse_args()
     unknown = sorted(set(arguments.targets) - set(TARGETS))
     if unknown:
-        parser.error(f"unknown {', '.join(unknown)}; there are {', '.join(TARGETS)}")
+        parser.error(f"unknown target {', '.join(unknown)}; choose from {', '.join(TARGETS)}")
     arguments.targets = arguments.targets or list(TARGETS)
     if arguments.rolling:
         arguments.targets = [name for name in arguments.targets if name.startswith("serve-")]
@@ -100,7 +103,7 @@ def _parse() -> argparse.Namespace:
 def _even(text: str) -> int:
     count = int(text)
     if count < 2 or count % 2:
-        raise argparse.ArgumentTypeError("clients come in pairs")
+        raise argparse.ArgumentTypeError(f"{text} is not an even number of clients")
     return count
 
 

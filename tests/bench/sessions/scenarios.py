@@ -1,4 +1,4 @@
-"""What happens to the server while clients talk, and what they may have seen of it afterwards."""
+"""Events at the server during a load, and the faults that the clients may have seen."""
 
 import os
 import signal
@@ -12,13 +12,13 @@ from tests.support.session_targets import Target
 __all__ = ["Outcome", "Plan", "kill_worker", "rolling_restart", "talk"]
 
 NEVER = ("lost", "doubled", "disorder")
-"""Wrong for every client, whatever happens to its server."""
+"""Faults for every client, whatever happens to its server."""
 AT_REST = (*NEVER, "unknown_sessions", "reconnects", "refused", "not_upgraded")
-"""Wrong for a client whose server process lives."""
+"""Faults for a client whose server process keeps running."""
 
 
-MOST_WORDS = 10
-"""Of a run, about single messages."""
+MAX_MESSAGE_FAULTS = 10
+"""Faults of single messages that the outcome of a run lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,8 @@ class Plan:
     """The size of a run.
 
     Attributes:
-        clients: how many; an even number, half of which only polls.
-        messages: of each client.
+        clients: an even number, half of which only poll.
+        messages: per client.
         pace_ms: mean pause of a client between two messages, in milliseconds.
     """
 
@@ -38,11 +38,11 @@ class Plan:
 
 @dataclass(slots=True)
 class Outcome:
-    """How a run went.
+    """The outcome of a run.
 
     Attributes:
         sums: over all clients.
-        faults: what is wrong, in words; empty when nothing is.
+        faults: descriptions of what is wrong; empty if nothing is.
     """
 
     sums: Counter[str]
@@ -50,16 +50,16 @@ class Outcome:
 
 
 async def talk(_target: Target, load: SessionLoad, plan: Plan) -> Outcome:
-    """Nothing happens: nobody may see anything."""
+    """Nothing happens, and no client may see a fault."""
     await load.talk(Talk(plan.messages, pace_ms=plan.pace_ms))
     return _judge(await load.ended(), plan)
 
 
 async def kill_worker(target: Target, load: SessionLoad, plan: Plan) -> Outcome:
-    """SIGKILL for the server process with the most clients, when half of the messages are acknowledged.
+    """Kill the server process with the most clients once half of the messages are acknowledged.
 
-    Its clients have to be on others in the end. Where all of a client's requests go to its own process nobody else
-    may notice; else (no stickiness) requests die that were only passing through.
+    Its clients must end up on other processes. If all requests of a client reach its own process, no other client
+    may notice. Without stickiness, requests of other clients that pass through the process fail, too.
     """
     await load.talk(Talk(plan.messages, pace_ms=plan.pace_ms))
     await load.wait_acked(plan.clients * plan.messages // 2)
@@ -69,15 +69,15 @@ async def kill_worker(target: Target, load: SessionLoad, plan: Plan) -> Outcome:
     seen = await load.ended()
     outcome = _judge(seen, plan, moved=hit if target.sticky else {one.client for one in seen})
     stayed = [one.client for one in seen if one.client in hit and one.homes[-1] == victim]
-    outcome.faults += [f"{len(stayed)} clients did not get away from the killed process"] if stayed else []
+    outcome.faults += [f"{len(stayed)} clients stayed with the killed process"] if stayed else []
     outcome.sums["killed_clients"] = len(hit)
     return outcome
 
 
 async def rolling_restart(target: Target, load: SessionLoad, plan: Plan) -> Outcome:
-    """SIGHUP for `zmqio serve`; clients talk until nobody is on an old worker any more.
+    """Send SIGHUP to `zmqio serve`; clients talk until all are on new workers.
 
-    Everybody has to come back by itself, and no message between two that are connected may be missing.
+    All clients must reconnect by themselves, and no message between two connected clients may be missing.
     """
     assert target.serve_pid is not None, "only `zmqio serve` restarts its workers"
     await load.talk(Talk(None, pace_ms=plan.pace_ms))
@@ -92,12 +92,12 @@ async def rolling_restart(target: Target, load: SessionLoad, plan: Plan) -> Outc
 
 
 def _judge(seen: Sequence[Seen], plan: Plan | None, moved: Collection[int] = ()) -> Outcome:
-    """Sum up, and say what is wrong; clients in `moved` may have lost their connection, but no message."""
+    """Sum up and list the faults. Clients in `moved` may have lost their connection, but no message."""
     outcome = Outcome(summary(seen))
     others = summary([one for one in seen if one.client not in moved] or seen[:0])
     outcome.faults += [f"{outcome.sums[name]} {name}" for name in NEVER if outcome.sums[name]]
     outcome.faults += [f"{others[name]} {name}" for name in AT_REST if name not in NEVER and others[name]]
-    outcome.faults += [words for one in seen for words in one.wrong][:MOST_WORDS]
+    outcome.faults += [fault for one in seen for fault in one.wrong][:MAX_MESSAGE_FAULTS]
     if plan is not None and outcome.sums["acked"] != plan.clients * plan.messages:
         outcome.faults.append(f"{outcome.sums['acked']} of {plan.clients * plan.messages} messages acknowledged")
     return outcome

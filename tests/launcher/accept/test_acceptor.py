@@ -1,4 +1,4 @@
-"""An acceptor in this process with a supervisor and workers that are plain sockets; and its program."""
+"""An acceptor in this process, with plain sockets as its supervisor and workers; and the acceptor program."""
 
 import asyncio
 import socket
@@ -30,7 +30,7 @@ ONE, TWO = NodeTag("one1"), NodeTag("two2")
 
 
 class Worker:
-    """The worker's end of a link; keeps what it is given."""
+    """The worker's end of a link; keeps the received sockets."""
 
     def __init__(self, link: socket.socket) -> None:
         self.link = link
@@ -49,7 +49,7 @@ class Worker:
         asyncio.get_running_loop().remove_reader(self.link.fileno())
 
     def end(self) -> None:
-        """Be gone, as a process that was killed."""
+        """Close everything, as a killed process does."""
         if self.link.fileno() >= 0:
             self.stop_reading()
             self.link.close()
@@ -81,7 +81,7 @@ class Host:
         return self.workers[-1]
 
     def client(self, tag: NodeTag | None = None) -> socket.socket:
-        """A client with a new session, or of the worker with that tag."""
+        """Connect a client with a new session, or with one of the worker with this tag."""
         client = socket.create_connection(self.address)
         sid = "" if tag is None else f"?sid={make_engine_sid(tag)}"
         client.sendall(f"GET /{sid} HTTP/1.1\r\n\r\n".encode())
@@ -120,90 +120,90 @@ async def test_new_sessions_are_spread_and_known_ones_reach_their_owner() -> Non
         one, two = h.add(1, ONE), h.add(2, TWO)
         for _ in range(4):
             h.client()
-        await wait_until(lambda: len(one.received) == len(two.received) == 2, "they are spread")
+        await wait_until(lambda: len(one.received) == len(two.received) == 2, "an even spread")
         for _ in range(3):
             h.client(TWO)
-        await wait_until(lambda: len(two.received) == 5, "they reach their owner")
+        await wait_until(lambda: len(two.received) == 5, "all to reach their owner")
 
 
-async def test_without_a_worker_connections_wait_until_there_is_one() -> None:
+async def test_connections_wait_until_a_worker_is_available() -> None:
     async with host() as h:
         h.client()
         one = h.add(1, ONE)
-        await wait_until(lambda: len(one.received) == 1, "it is given")
+        await wait_until(lambda: len(one.received) == 1, "the connection")
         h.send(RemoveWorker(ONE))
-        await wait_until(lambda: one.saw_end, "it gets no more")
+        await wait_until(lambda: one.saw_end, "the end of its link")
         h.client()
         two = h.add(1, TWO)
-        await wait_until(lambda: len(two.received) == 1, "it has waited")
+        await wait_until(lambda: len(two.received) == 1, "the waiting connection")
 
 
-async def test_retired_worker_gets_its_own_sessions_only() -> None:
+async def test_retired_worker_gets_only_its_own_sessions() -> None:
     async with host() as h:
         one, two = h.add(1, ONE), h.add(2, TWO)
         h.send(RetireWorker(ONE))
         for tag in (None, None, ONE, None):
             h.client(tag)
-        await wait_until(lambda: (len(one.received), len(two.received)) == (1, 3), "so it is")
+        await wait_until(lambda: (len(one.received), len(two.received)) == (1, 3), "one and three connections")
 
 
-async def test_worker_that_stops_is_left_and_sees_the_end() -> None:
+async def test_stopping_worker_gets_no_more_connections_and_sees_the_end_of_its_link() -> None:
     async with host() as h:
         one, two = h.add(1, ONE), h.add(2, TWO)
         one.link.sendall(encode_worker_message(WorkerStopping()))
-        await wait_until(lambda: one.saw_end, "nothing more comes")
+        await wait_until(lambda: one.saw_end, "the end of its link")
         for tag in (None, ONE):
             h.client(tag)
-        await wait_until(lambda: len(two.received) == 2, "the other gets all")
+        await wait_until(lambda: len(two.received) == 2, "both connections")
         one.end()
         h.send(RemoveWorker(ONE))
         three = h.add(3, NodeTag("thr3"))
         h.client()
-        await wait_until(lambda: three.received, "its end was expected")
+        await wait_until(lambda: three.received, "the connection")
         await h.wait_message(b"ready\n")
         assert b"lost" not in h.messages
 
 
-async def test_worker_that_is_killed_is_left_and_told_and_can_be_linked_again() -> None:
+async def test_killed_worker_is_reported_and_can_be_linked_again() -> None:
     async with host() as h:
         one, two = h.add(1, ONE), h.add(2, TWO)
         h.client(ONE)
-        await wait_until(lambda: one.received, "it works")
+        await wait_until(lambda: one.received, "the connection")
         one.end()
         await h.wait_message(b"lost one1\n")
         h.client(ONE)
-        await wait_until(lambda: len(two.received) == 1, "the other gets it")
+        await wait_until(lambda: len(two.received) == 1, "the connection")
         again = h.add(1, ONE)
         h.client(ONE)
-        await wait_until(lambda: again.received, "it is back")
+        await wait_until(lambda: again.received, "the connection over the new link")
 
 
-async def test_worker_whose_link_was_lost_on_the_way_is_told() -> None:
+async def test_link_that_cannot_be_received_is_reported() -> None:
     async with host() as h:
         with capture_logs() as logs:
-            h.send(AddWorker(1, ONE))  # as it comes where no file can be opened
+            h.send(AddWorker(1, ONE))  # without the socket, as when no file can be opened
             await h.wait_message(b"lost one1\n")
     assert [line["event"] for line in logs] == ["worker_link_dropped"]
 
 
-async def test_closed_it_accepts_no_more_and_counts_at_the_end() -> None:
+async def test_stop_message_ends_accepting_and_counters_are_sent_at_the_end() -> None:
     async with host() as h:
         one = h.add(1, ONE)
         client = h.client()
-        await wait_until(lambda: one.received, "it is given")
+        await wait_until(lambda: one.received, "the connection")
         h.send(StopAccepting())
         h.send(RemoveWorker(ONE))
-        await wait_until(lambda: one.saw_end, "both are heard")
+        await wait_until(lambda: one.saw_end, "the end of its link")
         assert not is_listening(h.address)
         assert not h.running.done()
         h.supervisor.shutdown(socket.SHUT_WR)
         await h.running
         await h.wait_message(b'counted {"connections_accepted": 1, "connections_passed": 1}\n')
-        one.received[0].sendall(b"still there")
-        assert client.recv(100) == b"still there"
+        one.received[0].sendall(b"still open")
+        assert client.recv(100) == b"still open"
 
 
-async def test_it_ends_without_its_supervisor() -> None:
+async def test_acceptor_exits_when_the_supervisor_is_gone() -> None:
     with capture_logs() as logs:
         async with host() as h:
             h.supervisor.shutdown(socket.SHUT_WR)
@@ -220,7 +220,7 @@ def is_listening(address: Any) -> bool:
     return True
 
 
-def test_program_serves_what_it_inherits_and_ends_with_its_parent() -> None:
+def test_program_uses_inherited_sockets_and_exits_with_its_parent() -> None:
     ours, theirs = socket.socketpair()
     ours.settimeout(LIMIT_S)
     listener = listen(BindAddress(host="127.0.0.1"))

@@ -1,4 +1,4 @@
-"""The supervisor's end of a link to an acceptor, against a plain socket."""
+"""The supervisor's end of a link to an acceptor, with a plain socket as the acceptor."""
 
 import socket
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ def link() -> Iterator[tuple[AcceptorLink, socket.socket, list[AcceptorMessage]]
     made.close()
 
 
-async def test_order_takes_a_socket_along_which_is_closed_here() -> None:
+async def test_message_carries_a_socket_that_is_closed_here() -> None:
     with link() as (made, theirs, _):
         passed, other = socket.socketpair()
         assert made.send_message(AddWorker(1, TAG), passed)
@@ -47,17 +47,17 @@ async def test_order_takes_a_socket_along_which_is_closed_here() -> None:
             assert other.recv(1) == b"x"
 
 
-async def test_notes_are_heard_and_the_last_ones_too() -> None:
+async def test_messages_are_received_including_the_last_ones() -> None:
     with link() as (made, theirs, received):
         theirs.sendall(encode_message(AcceptorReady()) + encode_message(WorkerLinkLost(TAG)) + b"coun")
-        await wait_until(lambda: len(received) == 2, "both")
+        await wait_until(lambda: len(received) == 2, "two messages")
         theirs.sendall(b'ted {"connections_accepted": 7}\n')
         theirs.close()
         made.read_remaining()
         assert received == [AcceptorReady(), WorkerLinkLost(TAG), AcceptorCounters({"connections_accepted": 7})]
 
 
-async def test_orders_wait_for_an_acceptor_that_reads_none_up_to_a_bound_and_in_order() -> None:
+async def test_messages_for_an_acceptor_that_does_not_read_are_queued_in_order_up_to_a_limit() -> None:
     with link() as (made, theirs, _):
         count = 0
         while made.send_message(AddWorker(count, TAG)):
@@ -75,11 +75,11 @@ async def test_orders_wait_for_an_acceptor_that_reads_none_up_to_a_bound_and_in_
                 return False
             return True
 
-        await wait_until(ended, "the end")
+        await wait_until(ended, "the end of the link")
         assert bytes(received) == b"".join(encode_message(AddWorker(slot, TAG)) for slot in range(count))
 
 
-async def test_acceptor_that_is_gone_takes_orders_in_silence_and_their_sockets_are_closed() -> None:
+async def test_messages_to_a_dead_acceptor_are_dropped_and_their_sockets_closed() -> None:
     with link() as (made, theirs, _):
         theirs.close()
         for _ in range(3):
@@ -91,10 +91,10 @@ async def test_acceptor_that_is_gone_takes_orders_in_silence_and_their_sockets_a
         assert made.send_message(StopAccepting())
 
 
-async def test_closing_closes_what_waits() -> None:
+async def test_close_closes_queued_sockets() -> None:
     with link() as (made, _theirs, _):
         ends = []
-        for _ in range(1_000):  # more than fit into the socket
+        for _ in range(1_000):  # more than the socket buffers
             passed, other = socket.socketpair()
             ends.append(other)
             assert made.send_message(AddWorker(1, TAG), passed)
@@ -105,8 +105,8 @@ async def test_closing_closes_what_waits() -> None:
             end.close()
 
 
-async def test_rubbish_breaks_the_link_and_is_told() -> None:
+async def test_malformed_message_breaks_the_link_and_is_logged() -> None:
     with capture_logs() as logs, link() as (_made, theirs, _heard):
         theirs.sendall(b"what?\n")
-        await wait_until(lambda: logs, "it is told")
+        await wait_until(lambda: logs, "the log line")
     assert [line["event"] for line in logs] == ["acceptor_message_malformed"]

@@ -1,4 +1,4 @@
-"""Several acceptors as real processes, before workers that only keep what they are given."""
+"""Several acceptors as real processes, with workers that only keep their sockets."""
 
 import asyncio
 import contextlib
@@ -28,8 +28,8 @@ class Host:
     """Two acceptors.
 
     Attributes:
-        logs: what was logged.
-        running: ends with an error.
+        logs: the log lines.
+        running: the running pool; fails with its error.
     """
 
     def __init__(self, logs: Logs, **options: Any) -> None:
@@ -50,13 +50,14 @@ class Host:
         return [line for line in self.logs if line["event"] == event]
 
     async def deliver(self, worker: PlayedWorker, count: int, *, new: bool = True) -> None:
-        """Make that many connections, and wait until they reach the worker over its links."""
+        """Open `count` connections, each of which must reach the worker over one of its links."""
         for _ in range(count):
             with socket.create_connection(self.address) as client:
                 query = "" if new else f"?sid={make_engine_sid(worker.tag)}"
                 client.sendall(f"GET /{query} HTTP/1.1\r\n\r\n".encode())
                 await wait_until(
-                    lambda: any(worker.receives(link)() for link in worker.received), f"it reaches {worker.tag}"
+                    lambda: any(worker.receives(link)() for link in worker.received),
+                    f"a connection at {worker.tag}",
                 )
 
 
@@ -74,7 +75,7 @@ async def host(**options: Any) -> AsyncIterator[Host]:
                 worker.close()
 
 
-async def test_every_acceptor_is_linked_to_every_worker_and_counts_are_summed() -> None:
+async def test_every_acceptor_is_linked_to_every_worker_and_counters_are_summed() -> None:
     async with host() as h:
         before = h.add(1, "one1")
         await h.pool.wait_ready()
@@ -85,8 +86,8 @@ async def test_every_acceptor_is_linked_to_every_worker_and_counts_are_summed() 
             await h.deliver(worker, 8, new=False)
         h.pool.close()
         with pytest.raises(ConnectionRefusedError):
-            for _ in range(1_000):  # until both have heard it
-                with contextlib.suppress(ConnectionResetError):  # it met the end of the socket
+            for _ in range(1_000):  # until both have handled the message
+                with contextlib.suppress(ConnectionResetError):  # accepted just before the socket was closed
                     socket.create_connection(h.address).close()
                 await asyncio.sleep(0.01)
         h.running.cancel()
@@ -95,7 +96,7 @@ async def test_every_acceptor_is_linked_to_every_worker_and_counts_are_summed() 
         assert not h.lines("acceptor_exited")
 
 
-async def test_retired_and_removed_workers_are_told_to_all() -> None:
+async def test_all_acceptors_learn_of_retired_and_removed_workers() -> None:
     async with host() as h:
         await h.pool.wait_ready()
         old, new = h.add(1, "old1"), h.add(1, "new1")
@@ -106,16 +107,16 @@ async def test_retired_and_removed_workers_are_told_to_all() -> None:
         for link in old.received:
             link.setblocking(True)
             link.settimeout(LIMIT_S)
-            assert link.recv(1) == b""  # nothing more comes
+            assert link.recv(1) == b""  # no further connections
 
 
-async def test_acceptor_that_is_killed_is_followed_by_one_that_knows_what_it_knew() -> None:
+async def test_killed_acceptor_is_replaced_by_one_with_the_same_workers() -> None:
     async with host() as h:
         retired, worker = h.add(1, "ret1"), h.add(2, "two2")
         h.pool.retire(retired)
         await h.pool.wait_ready()
         psutil.Process(h.lines("acceptor_started")[0]["pid"]).kill()
-        await h.deliver(worker, 8)  # half of them wait for the next one, in the socket that stays open
+        await h.deliver(worker, 8)  # half of them wait for the successor in the socket that stays open
         await h.deliver(retired, 4, new=False)
         (ended,) = h.lines("acceptor_exited")
         assert ended["exit_status"] == f"killed by {signal.SIGKILL.name}"
@@ -123,19 +124,19 @@ async def test_acceptor_that_is_killed_is_followed_by_one_that_knows_what_it_kne
         assert len(worker.received) == 3
 
 
-async def test_link_that_is_lost_is_made_again_while_the_worker_lives() -> None:
+async def test_lost_link_is_created_again_while_the_worker_runs() -> None:
     async with host() as h:
         dead, worker = h.add(1, "one1"), h.add(2, "two2")
         await h.pool.wait_ready()
         dead.accepts = False
         for end in (*dead.received, *worker.received):
             end.close()
-        await wait_until(lambda: len(worker.received) == 4, "there are new ones")
+        await wait_until(lambda: len(worker.received) == 4, "new links")
         worker.received = worker.received[2:]
         await h.deliver(worker, 4, new=False)
 
 
-async def test_acceptors_that_end_again_and_again_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_acceptors_that_keep_exiting_end_the_pool(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", "/nowhere")
     monkeypatch.setenv("PYTHONHOME", "/nowhere")  # no Python starts
     async with host() as h:
@@ -144,7 +145,7 @@ async def test_acceptors_that_end_again_and_again_end_it(monkeypatch: pytest.Mon
         assert len(h.lines("acceptor_exited")) >= MAX_FAILED_STARTS
 
 
-async def test_acceptor_that_cannot_end_is_killed_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_acceptor_that_does_not_exit_in_time_is_killed_and_logged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("zmqio.launcher.accept.acceptor_pool.STOP_TIMEOUT_S", 0.0)
     async with host() as h:
         await h.pool.wait_ready()

@@ -1,4 +1,4 @@
-"""A real acceptor process, seen from its supervisor."""
+"""A real acceptor process as its supervisor sees it."""
 
 import signal
 import socket
@@ -18,7 +18,7 @@ TAG = NodeTag("tag1")
 
 
 class Observer:
-    """Notes what it hears, in order."""
+    """Records notifications in order."""
 
     def __init__(self) -> None:
         self.events: list[str] = []
@@ -45,7 +45,7 @@ async def started() -> AsyncIterator[tuple[AcceptorProcess, Observer, socket.soc
             await acceptor.stop(LIMIT_S)
 
 
-async def test_life_of_an_acceptor() -> None:
+async def test_acceptor_passes_connections_reports_lost_links_and_stops() -> None:
     async with started() as (acceptor, observer, listener):
         assert acceptor.number == 3
         theirs, ours = socket.socketpair()
@@ -56,7 +56,7 @@ async def test_life_of_an_acceptor() -> None:
             _, fds, _, _ = socket.recv_fds(ours, 1, 1)
             with socket.socket(fileno=fds[0]) as connection:
                 assert connection.recv(100) == b"GET / HTTP/1.1\r\n\r\n"
-        await wait_until(lambda: len(observer.events) == 2, "it tells")
+        await wait_until(lambda: len(observer.events) == 2, "both messages")
         assert observer.events == ["ready", "lost tag1"]
         assert acceptor.was_ready
         acceptor.send(StopAccepting())
@@ -65,17 +65,17 @@ async def test_life_of_an_acceptor() -> None:
         assert acceptor.exit_status == "exit code 0"
 
 
-async def test_acceptor_that_is_killed_has_counted_nothing() -> None:
+async def test_killed_acceptor_has_no_counters() -> None:
     async with started() as (acceptor, _, _listener):
         psutil.Process(acceptor.pid).kill()
-        await wait_until(acceptor.exited.is_set, "its end")
+        await wait_until(acceptor.exited.is_set, "its exit")
         assert acceptor.exit_status == f"killed by {signal.SIGKILL.name}"
         assert acceptor.counters == {}
-        acceptor.send(StopAccepting())  # nobody is there any more
+        acceptor.send(StopAccepting())  # the process has exited
 
 
-async def test_stopped_process_can_be_ended_too() -> None:
+async def test_suspended_acceptor_can_be_stopped() -> None:
     async with started() as (acceptor, _, _listener):
-        await wait_until(lambda: acceptor.was_ready, "it is ready")
+        await wait_until(lambda: acceptor.was_ready, "it to be ready")
         psutil.Process(acceptor.pid).suspend()
         assert await acceptor.stop(LIMIT_S)

@@ -1,4 +1,4 @@
-"""The balancer with real sockets and workers that only keep what they get."""
+"""The balancer with real sockets and workers that only keep them."""
 
 import asyncio
 import socket
@@ -20,11 +20,11 @@ from zmqio.launcher.routing.worker_choice import Sticky, WorkerChoice
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 SHORT_S = 0.05
-"""A limit that is reached, where a test is about reaching it."""
+"""A time limit for tests in which it expires."""
 
 
 class Worker:
-    """Keeps the connections that it is given."""
+    """Keeps the connections passed to it."""
 
     def __init__(self, slot: int) -> None:
         self.slot = slot
@@ -58,7 +58,7 @@ class Host:
         self.clients: list[socket.socket] = []
 
     async def client(self, data: bytes = b"") -> socket.socket:
-        """A connected client that has sent `data`."""
+        """Connect a client and send `data`."""
         client = socket.socket(self.family)
         client.setblocking(False)
         self.clients.append(client)
@@ -91,7 +91,7 @@ async def host(sticky: Sticky = "sid", bind: BindAddress | None = None, **option
 
 
 async def read(client: socket.socket) -> bytes:
-    """All that a client is sent until its connection is closed."""
+    """Read all that a client is sent until its connection is closed."""
     answer = b""
     while data := await asyncio.wait_for(asyncio.get_running_loop().sock_recv(client, 65536), LIMIT_S):
         answer += data
@@ -128,7 +128,7 @@ async def test_new_sessions_are_spread() -> None:
 
 
 @pytest.mark.parametrize("kind", ["tcp", "unix"])
-async def test_head_that_comes_byte_by_byte_is_handed_over_once_and_as_it_was(kind: str, tmp_path: Path) -> None:
+async def test_head_that_arrives_byte_by_byte_is_passed_on_once_and_unchanged(kind: str, tmp_path: Path) -> None:
     bind = BindAddress(path=str(tmp_path / "s")) if kind == "unix" else None
     async with host(bind=bind) as h:
         data = poll(h.workers[2])
@@ -145,7 +145,7 @@ async def test_head_that_comes_byte_by_byte_is_handed_over_once_and_as_it_was(ki
 
 
 @pytest.mark.parametrize("part", [b"", b"GET / HTT", GET[:-1]])
-async def test_head_that_is_never_complete_is_cut_off(part: bytes) -> None:
+async def test_incomplete_head_is_answered_408_after_the_time_limit(part: bytes) -> None:
     async with host(head_limit_s=SHORT_S) as h:
         clients = [await h.client(part) for _ in range(3)]
         for client in clients:
@@ -156,7 +156,7 @@ async def test_head_that_is_never_complete_is_cut_off(part: bytes) -> None:
         assert h.balancer.pending_heads == 0
 
 
-async def test_cuts_are_told_at_a_bounded_rate() -> None:
+async def test_timed_out_heads_are_logged_at_a_limited_rate() -> None:
     with capture_logs() as logs:
         async with host(head_limit_s=SHORT_S) as h:
             for client in [await h.client(b"GET") for _ in range(40)]:
@@ -166,16 +166,16 @@ async def test_cuts_are_told_at_a_bounded_rate() -> None:
     assert lines[0]["reason"] == "heads_timed_out"
 
 
-async def test_slow_heads_do_not_hold_up_others() -> None:
+async def test_slow_heads_do_not_delay_other_connections() -> None:
     async with host() as h:
         for _ in range(50):
             await h.client(b"GET / HTTP/1.1\r\n")
         await h.client(GET)
         await h.given(1)
-        await wait_until(lambda: h.balancer.pending_heads == 50, "the others wait")
+        await wait_until(lambda: h.balancer.pending_heads == 50, "the other connections to wait")
 
 
-async def test_too_long_a_head_is_refused() -> None:
+async def test_head_that_is_too_long_is_answered_431() -> None:
     async with host() as h:
         client = await h.client(b"GET / HTTP/1.1\r\n" + b"x" * (MAX_HEAD_BYTES - 16))
         assert (await read(client)).startswith(b"HTTP/1.1 431 ")
@@ -183,16 +183,16 @@ async def test_too_long_a_head_is_refused() -> None:
 
 
 @pytest.mark.parametrize("part", [b"", b"GET / HTTP/1.1\r\n"])
-async def test_client_that_leaves_early_is_forgotten(part: bytes) -> None:
+async def test_client_that_disconnects_early_is_dropped(part: bytes) -> None:
     async with host() as h:
         client = await h.client(part)
-        await wait_until(lambda: h.balancer.pending_heads == 1, "it waits")
+        await wait_until(lambda: h.balancer.pending_heads == 1, "the connection to wait")
         client.close()
-        await wait_until(lambda: h.balancer.counters["connections_abandoned"] == 1, "it was noticed")
+        await wait_until(lambda: h.balancer.counters["connections_abandoned"] == 1, "the disconnect")
         assert h.balancer.pending_heads == 0
 
 
-async def test_half_closed_client_with_a_whole_request_is_handed_over() -> None:
+async def test_half_closed_client_with_a_complete_request_is_passed_on() -> None:
     async with host() as h:
         client = await h.client(GET)
         client.shutdown(socket.SHUT_WR)
@@ -200,7 +200,7 @@ async def test_half_closed_client_with_a_whole_request_is_handed_over() -> None:
         assert connection.recv(65536) == GET
 
 
-async def test_without_heads_nothing_is_waited_for() -> None:
+async def test_connections_are_passed_on_at_once_when_heads_are_not_read() -> None:
     async with host("none", reads_heads=False) as h:
         for _ in range(3):
             await h.client()
@@ -208,7 +208,7 @@ async def test_without_heads_nothing_is_waited_for() -> None:
         assert [len(worker.received) for worker in h.workers] == [1, 1, 1]
 
 
-async def test_address_in_the_header_of_a_trusted_proxy_counts() -> None:
+async def test_forwarded_address_of_a_trusted_proxy_selects_the_worker() -> None:
     async with host("address") as h:
         for number in range(30):
             forwarded = f"GET / HTTP/1.1\r\nX-Forwarded-For: 10.0.0.{number}\r\n\r\n".encode()
@@ -224,7 +224,7 @@ async def test_address_in_the_header_of_a_trusted_proxy_counts() -> None:
         assert all(len(slots) == 1 for slots in seen.values())
 
 
-async def test_broken_worker_is_passed_over() -> None:
+async def test_broken_worker_is_skipped() -> None:
     async with host() as h:
         h.workers[0].broken = h.workers[1].broken = True
         await h.client(poll(h.workers[0]))
@@ -233,11 +233,11 @@ async def test_broken_worker_is_passed_over() -> None:
         assert list(h.choice) != h.workers
 
 
-@pytest.mark.parametrize("why", ["nobody is there", "the owner takes no more"])
-async def test_what_nobody_takes_is_answered_503(why: str) -> None:
+@pytest.mark.parametrize("why", ["no worker", "full worker"])
+async def test_connection_that_no_worker_accepts_is_answered_503(why: str) -> None:
     async with host() as h:
         for worker in h.workers:
-            if why == "nobody is there":
+            if why == "no worker":
                 h.choice.remove(worker)
             worker.full = True
         client = await h.client(poll(h.workers[0]))
@@ -245,7 +245,7 @@ async def test_what_nobody_takes_is_answered_503(why: str) -> None:
         assert h.balancer.counters["connections_rejected"] == 1
 
 
-async def test_paused_it_leaves_connections_in_the_kernel_and_takes_them_later() -> None:
+async def test_connections_wait_in_the_kernel_while_paused() -> None:
     async with host() as h:
         h.balancer.pause()
         await h.client(GET)
@@ -256,12 +256,12 @@ async def test_paused_it_leaves_connections_in_the_kernel_and_takes_them_later()
         await h.given(1)
 
 
-async def test_closed_it_listens_no_more_and_drops_half_heads() -> None:
+async def test_close_stops_listening_and_drops_incomplete_heads() -> None:
     async with host() as h:
         client = await h.client(b"GET")
-        await wait_until(lambda: h.balancer.pending_heads == 1, "it waits")
+        await wait_until(lambda: h.balancer.pending_heads == 1, "the connection to wait")
         h.balancer.close()
-        with pytest.raises(ConnectionResetError):  # closed with bytes unread
+        with pytest.raises(ConnectionResetError):  # closed with unread bytes
             await read(client)
         with pytest.raises(ConnectionRefusedError):
             await h.client()

@@ -1,4 +1,4 @@
-"""A balancer in this process as what stands before the workers."""
+"""The dispatcher in this process, with workers that only keep their sockets."""
 
 import asyncio
 import socket
@@ -11,7 +11,7 @@ from zmqio.launcher.listener import BindAddress, listen
 from zmqio.launcher.options import ServeOptions
 
 
-async def test_it_accepts_while_a_worker_takes_new_ones() -> None:
+async def test_dispatcher_accepts_while_a_worker_accepts_new_sessions() -> None:
     listener = listen(BindAddress(host="127.0.0.1"))
     address = listener.getsockname()
     dispatcher = InProcessDispatcher(ServeOptions("chat:app"), listener)
@@ -26,13 +26,13 @@ async def test_it_accepts_while_a_worker_takes_new_ones() -> None:
     await asyncio.gather(dispatcher.run(), dispatcher.wait_ready())
     connect()
     dispatcher.add(workers[0])
-    await wait_until(lambda: one.received, "the first takes it")
+    await wait_until(lambda: one.received, "the connection at the first worker")
     dispatcher.retire(workers[0])
     connect()
     await asyncio.sleep(0.01)
     assert dispatcher.counters["connections_accepted"] == 1
     dispatcher.add(workers[1])
-    await wait_until(lambda: two.received, "the second takes what has waited")
+    await wait_until(lambda: two.received, "the waiting connection at the second worker")
     dispatcher.remove(workers[1])
     connect()
     await asyncio.sleep(0.01)

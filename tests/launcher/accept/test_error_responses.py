@@ -1,4 +1,4 @@
-"""Answers without a worker."""
+"""Error responses that need no worker."""
 
 import socket
 
@@ -11,7 +11,7 @@ from zmqio.launcher.accept.error_responses import (
 )
 
 
-def test_answers_are_whole_and_close() -> None:
+def test_responses_are_complete_and_close_the_connection() -> None:
     for answer, status in ((HEAD_TIMED_OUT, b"408"), (HEAD_TOO_LARGE, b"431"), (NO_WORKER, b"503")):
         head, _, body = answer.partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 " + status)
@@ -19,7 +19,7 @@ def test_answers_are_whole_and_close() -> None:
         assert b"connection: close" in head
 
 
-def test_answer_arrives_although_bytes_were_unread() -> None:
+def test_response_arrives_despite_unread_bytes() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         client = socket.create_connection(listener.getsockname())
         connection, _ = listener.accept()
@@ -31,14 +31,14 @@ def test_answer_arrives_although_bytes_were_unread() -> None:
             assert client.recv(10_000) == b""
 
 
-def test_client_that_has_gone_is_no_error() -> None:
+def test_disconnected_client_is_not_an_error() -> None:
     ours, theirs = socket.socketpair()
     theirs.close()
     respond_and_close(ours, NO_WORKER)
     assert ours.fileno() == -1
 
 
-def test_end_behind_unread_bytes_is_seen() -> None:
+def test_half_close_behind_unread_bytes_is_detected() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         client = socket.create_connection(listener.getsockname())
         connection, _ = listener.accept()

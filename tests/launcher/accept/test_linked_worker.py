@@ -1,4 +1,4 @@
-"""A worker as an acceptor sees it, against a plain socket."""
+"""A worker as an acceptor sees it, with a plain socket as the worker."""
 
 import socket
 from collections.abc import Iterator
@@ -11,16 +11,16 @@ from zmqio.launcher.worker.messages import FD_MARKER, ConnectionsClosed, WorkerS
 
 
 class Observer:
-    """Notes what it hears, in order."""
+    """Records notifications in order."""
 
     def __init__(self) -> None:
         self.events: list[str] = []
 
     def worker_stopping(self, _: LinkedWorker) -> None:
-        self.events.append("no more")
+        self.events.append("stopping")
 
     def worker_link_ended(self, _: LinkedWorker) -> None:
-        self.events.append("ended")
+        self.events.append("exited")
 
 
 @contextmanager
@@ -33,7 +33,7 @@ def linked() -> Iterator[tuple[LinkedWorker, socket.socket, Observer]]:
     worker.close()
 
 
-async def test_connections_that_it_still_has_are_counted() -> None:
+async def test_open_connections_are_counted() -> None:
     with linked() as (worker, theirs, _):
         for _ in range(3):
             passed, client = socket.socketpair()
@@ -41,15 +41,15 @@ async def test_connections_that_it_still_has_are_counted() -> None:
             assert worker.pass_socket(passed)
         assert worker.connections == 3
         theirs.sendall(encode_worker_message(ConnectionsClosed(2)))
-        await wait_until(lambda: worker.connections == 1, "two have ended")
+        await wait_until(lambda: worker.connections == 1, "two to be closed")
 
 
-async def test_worker_that_stops_gets_no_more_and_what_it_was_given_before_its_end() -> None:
+async def test_stopping_worker_gets_the_connections_sent_before_but_no_more() -> None:
     with linked() as (worker, theirs, observer):
         passed, client = socket.socketpair()
         worker.pass_socket(passed)
         theirs.sendall(encode_worker_message(WorkerStopping()))
-        await wait_until(lambda: worker.is_leaving, "it is heard")
+        await wait_until(lambda: worker.is_leaving, "the message")
         late, other = socket.socketpair()
         with client, late, other:
             assert not worker.pass_socket(late)
@@ -58,20 +58,20 @@ async def test_worker_that_stops_gets_no_more_and_what_it_was_given_before_its_e
         socket.socket(fileno=fds[0]).close()
         assert theirs.recv(1) == b""
         theirs.close()
-        await wait_until(lambda: "ended" in observer.events, "its end")
-        assert observer.events == ["no more", "ended"]
+        await wait_until(lambda: "exited" in observer.events, "its exit")
+        assert observer.events == ["stopping", "exited"]
 
 
-async def test_worker_that_is_gone_is_told_once_and_what_waits_for_it_is_closed() -> None:
+async def test_dead_worker_is_reported_once_and_its_queued_connections_are_closed() -> None:
     with linked() as (worker, theirs, observer):
         clients = []
-        for _ in range(1_000):  # more than fit into the socket
+        for _ in range(1_000):  # more than the socket buffers
             passed, client = socket.socketpair()
             worker.pass_socket(passed)
             clients.append(client)
         theirs.close()
-        await wait_until(lambda: observer.events, "its end")
-        assert observer.events == ["ended"]
+        await wait_until(lambda: observer.events, "its exit")
+        assert observer.events == ["exited"]
         assert worker.broken
         assert not worker.is_leaving
         assert clients[-1].recv(1) == b""

@@ -1,4 +1,4 @@
-"""An acceptor's end of its link, against a plain socket."""
+"""The acceptor's end of its link, with a plain socket as the supervisor."""
 
 import socket
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ TAG = NodeTag("tag1")
 
 
 class Acceptor:
-    """What a link tells its acceptor."""
+    """Records what a link reports."""
 
     def __init__(self) -> None:
         self.messages: list[SupervisorMessage] = []
@@ -51,7 +51,7 @@ def link() -> Iterator[tuple[SupervisorLink, socket.socket, Acceptor]]:
         end.close()
 
 
-async def test_orders_come_in_their_order_each_worker_with_its_own_link() -> None:
+async def test_messages_arrive_in_order_each_worker_with_its_own_link() -> None:
     with link() as (_made, theirs, acceptor):
         others = []
         for slot in range(50):
@@ -61,7 +61,7 @@ async def test_orders_come_in_their_order_each_worker_with_its_own_link() -> Non
             socket.send_fds(theirs, [encode_message(AddWorker(slot, TAG))], [one.fileno()])
             one.close()
         theirs.sendall(encode_message(StopAccepting()))
-        await wait_until(lambda: StopAccepting() in acceptor.messages, "all are heard")
+        await wait_until(lambda: StopAccepting() in acceptor.messages, "all messages")
         assert acceptor.messages == [
             *(o for slot in range(50) for o in (RetireWorker(TAG), AddWorker(slot, TAG))),
             StopAccepting(),
@@ -73,27 +73,27 @@ async def test_orders_come_in_their_order_each_worker_with_its_own_link() -> Non
             other.close()
 
 
-async def test_worker_whose_link_came_to_nothing_is_heard_without_one() -> None:
+async def test_worker_whose_link_cannot_be_received_arrives_without_one() -> None:
     with link() as (_made, theirs, acceptor):
-        theirs.sendall(encode_message(AddWorker(1, TAG)))  # as it comes where no file can be opened
-        await wait_until(lambda: acceptor.messages, "it is heard")
+        theirs.sendall(encode_message(AddWorker(1, TAG)))  # without the socket, as when no file can be opened
+        await wait_until(lambda: acceptor.messages, "the message")
         assert acceptor.links == []
 
 
-async def test_notes_go_out_and_nobody_waits_for_a_supervisor_that_is_gone() -> None:
+async def test_messages_are_sent_and_dropped_once_the_supervisor_is_gone() -> None:
     with link() as (made, theirs, acceptor):
         made.send(AcceptorReady())
         made.send(WorkerLinkLost(TAG))
         assert theirs.recv(100) == b"ready\nlost tag1\n"
         theirs.close()
         made.send(AcceptorReady())
-        await wait_until(lambda: acceptor.ends == 1, "the end is told")
+        await wait_until(lambda: acceptor.ends == 1, "the end of the link")
         made.close()
         assert acceptor.ends == 1
 
 
-async def test_rubbish_ends_it_and_is_told() -> None:
+async def test_malformed_message_ends_the_link_and_is_logged() -> None:
     with capture_logs() as logs, link() as (_made, theirs, acceptor):
         theirs.sendall(b"what?\n")
-        await wait_until(lambda: acceptor.ends == 1, "it has ended")
+        await wait_until(lambda: acceptor.ends == 1, "the end of the link")
     assert [line["event"] for line in logs] == ["supervisor_message_malformed"]

@@ -1,4 +1,4 @@
-"""What both links share, against a plain socket: what is offered arrives, waits, or is still the caller's."""
+"""The base of both links, with a plain peer: what is sent arrives, waits, or stays with the caller."""
 
 import socket
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ class Received:
 
 def decode(data: bytes) -> list[str]:
     if b"?" in data:
-        raise ValueError("a question")
+        raise ValueError("unexpected")
     return data.decode().split()
 
 
@@ -47,18 +47,18 @@ def link() -> Iterator[tuple[FdPassingLink[str], socket.socket, Received]]:
 
 
 def fill(made: FdPassingLink[str]) -> list[socket.socket]:
-    """Offer sockets until no more wait; returns their other ends."""
+    """Send sockets until no more are queued; return their other ends."""
     others = []
     while True:
         attached, other = socket.socketpair()
         others.append(other)
         if not made.send(b"x" * 1000, attached):
-            assert attached.fileno() >= 0  # still the caller's
+            assert attached.fileno() >= 0  # stays with the caller
             attached.close()
             return others
 
 
-async def test_line_goes_alone_or_with_a_socket() -> None:
+async def test_line_is_sent_with_or_without_a_socket() -> None:
     with link() as (made, theirs, _):
         attached, other = socket.socketpair()
         assert made.send(b"alone")
@@ -70,12 +70,12 @@ async def test_line_goes_alone_or_with_a_socket() -> None:
         other.close()
 
 
-async def test_sockets_that_wait_are_closed_when_the_other_end_goes() -> None:
+async def test_queued_sockets_are_closed_when_the_peer_is_gone() -> None:
     with link() as (made, theirs, received):
         others = fill(made)
         assert len(others) > MAX_PENDING
         theirs.close()
-        await wait_until(lambda: received.ends == 1, "the end is told")
+        await wait_until(lambda: received.ends == 1, "the end of the link")
         assert made.broken
         assert made.is_closed
         for other in others:
@@ -85,7 +85,7 @@ async def test_sockets_that_wait_are_closed_when_the_other_end_goes() -> None:
         assert received.ends == 1
 
 
-async def test_nothing_is_taken_behind_the_finish() -> None:
+async def test_nothing_is_accepted_after_finish() -> None:
     with link() as (made, theirs, _):
         assert made.send(b"last")
         made.finish()
@@ -95,7 +95,7 @@ async def test_nothing_is_taken_behind_the_finish() -> None:
         assert theirs.recv(100) == b""
 
 
-async def test_what_is_said_is_heard_before_the_end() -> None:
+async def test_messages_are_received_before_the_end() -> None:
     with link() as (made, theirs, received):
         theirs.sendall(b"a b")
         theirs.close()
@@ -103,9 +103,9 @@ async def test_what_is_said_is_heard_before_the_end() -> None:
         assert (received.messages, received.ends, made.broken) == (["a", "b"], 1, True)
 
 
-async def test_rubbish_ends_the_link_and_is_told_with_what_it_was() -> None:
+async def test_malformed_message_ends_the_link_and_is_logged() -> None:
     with capture_logs() as logs, link() as (made, theirs, received):
         theirs.sendall(b"what?")
-        await wait_until(lambda: received.ends == 1, "the end")
+        await wait_until(lambda: received.ends == 1, "the end of the link")
         assert made.broken
-    assert [(line["event"], line["error"]) for line in logs] == [("malformed", "a question")]
+    assert [(line["event"], line["error"]) for line in logs] == [("malformed", "unexpected")]

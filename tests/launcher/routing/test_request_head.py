@@ -1,4 +1,4 @@
-"""What is read from request heads, and that rubbish is survived."""
+"""Facts extracted from request heads; no input is an error."""
 
 from urllib.parse import quote
 
@@ -25,11 +25,11 @@ def sid_of(target: str) -> str | None:
         f"http://host:80/socket.io/?EIO=4&sid={SID}",
         f"/socket.io/?sid={''.join(f'%{ord(c):02x}' for c in SID)}",
         f"/socket.io/?%73id={SID}",
-        f"/socket.io/?sid=first&sid={SID}",  # the engine reads the last one too
+        f"/socket.io/?sid=first&sid={SID}",  # the engine uses the last one, too
         f"/socket.io/?x=1?&sid={SID}",
     ],
 )
-def test_sid_is_found_wherever_it_stands(target: str) -> None:
+def test_sid_is_found_anywhere_in_the_query(target: str) -> None:
     assert sid_of(target) == SID
 
 
@@ -37,7 +37,7 @@ def test_sid_is_found_wherever_it_stands(target: str) -> None:
     "target",
     ["/", "/socket.io/?EIO=4", "/?sid=", f"/?xsid={SID}", f"/sid={SID}", f"/#?sid={SID}", f"/?x=sid%3D{SID}", "*"],
 )
-def test_no_sid_is_none(target: str) -> None:
+def test_request_without_a_sid_has_none(target: str) -> None:
     assert sid_of(target) is None
 
 
@@ -48,7 +48,7 @@ def test_sid_is_what_the_engine_would_read(value: str) -> None:
 
 @pytest.mark.parametrize("line_end", [b"\r\n", b"\n"])
 @pytest.mark.parametrize("before", [b"", b"\r\n", b"\r\n\r\n", b"\n"])
-def test_head_ends_at_the_empty_line_and_not_before_the_request(line_end: bytes, before: bytes) -> None:
+def test_head_ends_at_the_first_empty_line_after_the_request_line(line_end: bytes, before: bytes) -> None:
     head = before + b"GET / HTTP/1.1" + line_end + b"Host: x" + line_end + line_end
     data = head + b"the body\r\n\r\n"
     assert head_end(data, len(data)) == len(head)
@@ -57,7 +57,7 @@ def test_head_ends_at_the_empty_line_and_not_before_the_request(line_end: bytes,
 
 
 @given(st.binary(max_size=200), st.lists(st.integers(1, 40)))
-def test_head_that_comes_in_pieces_ends_where_it_would_end_in_one(data: bytes, pieces: list[int]) -> None:
+def test_end_of_a_head_does_not_depend_on_its_pieces(data: bytes, pieces: list[int]) -> None:
     whole = head_end(data, len(data))
     size = seen = 0
     for piece in (*pieces, len(data)):
@@ -69,11 +69,11 @@ def test_head_that_comes_in_pieces_ends_where_it_would_end_in_one(data: bytes, p
     assert end == whole
 
 
-def test_only_the_first_bytes_count() -> None:
+def test_bytes_beyond_the_given_size_are_ignored() -> None:
     assert head_end(bytearray(b"GET / HTTP/1.1\r\n\r\n" + bytes(MAX_HEAD_BYTES)), 17) is None
 
 
-def test_forwarded_addresses_are_all_found_in_order() -> None:
+def test_all_forwarded_addresses_are_found_in_order() -> None:
     head = (
         b"GET / HTTP/1.1\r\nx-FORWARDED-for: 1.2.3.4, 5.6.7.8\r\nHost: x\r\nX-Forwarded-For:9.9.9.9\r\n"
         b"Not-X-Forwarded-For: 8.8.8.8\r\n\r\n"
@@ -82,13 +82,13 @@ def test_forwarded_addresses_are_all_found_in_order() -> None:
 
 
 @given(st.binary(max_size=300))
-def test_rubbish_is_no_error(data: bytes) -> None:
+def test_any_bytes_can_be_parsed(data: bytes) -> None:
     assert isinstance(parse_head(data), RequestHead)
 
 
 @given(
     st.lists(st.sampled_from([b"GET", b" ", b"/?sid=", b"%", b"%zz", b"&", b"=", b"\r\n", b"\xff", b"sid", b"?"]))
 )
-def test_rubbish_of_the_right_words_is_no_error(parts: list[bytes]) -> None:
+def test_any_mix_of_meaningful_tokens_can_be_parsed(parts: list[bytes]) -> None:
     head = parse_head(b"".join(parts))
     assert head.sid is None or isinstance(head.sid, str)

@@ -1,4 +1,4 @@
-"""Whose word about the client's address is believed."""
+"""Which address counts as the client's."""
 
 import pytest
 from hypothesis import given
@@ -17,11 +17,11 @@ LOCAL = TrustedProxies("127.0.0.1, ::1,10.0.0.0/8")
         ("::1", ["1.2.3.4"], "1.2.3.4"),
         ("10.9.9.9", ["1.2.3.4"], "1.2.3.4"),
         ("::ffff:10.9.9.9", ["1.2.3.4"], "1.2.3.4"),
-        ("9.9.9.9", ["1.2.3.4"], "9.9.9.9"),  # a stranger's word
+        ("9.9.9.9", ["1.2.3.4"], "9.9.9.9"),  # not a trusted peer
         ("127.0.0.1", [], "127.0.0.1"),
-        ("127.0.0.1", ["6.6.6.6, 1.2.3.4"], "1.2.3.4"),  # what a client wrote itself comes first
+        ("127.0.0.1", ["6.6.6.6, 1.2.3.4"], "1.2.3.4"),  # the first entry was written by the client
         ("127.0.0.1", ["6.6.6.6", "1.2.3.4, 10.0.0.1"], "1.2.3.4"),
-        ("127.0.0.1", ["10.0.0.2, 10.0.0.1"], "10.0.0.2"),  # all of them are proxies
+        ("127.0.0.1", ["10.0.0.2, 10.0.0.1"], "10.0.0.2"),  # all are trusted proxies
         ("127.0.0.1", ["1.2.3.4:5678"], "1.2.3.4"),
         ("127.0.0.1", ["[2001:db8::1]:5678"], "2001:db8::1"),
         ("127.0.0.1", ["2001:db8::1"], "2001:db8::1"),
@@ -35,20 +35,20 @@ def test_client_address(peer: str | None, forwarded: list[str], client: str | No
 
 
 @pytest.mark.parametrize("peer", [None, "9.9.9.9"])
-def test_star_trusts_everybody_and_takes_the_first(peer: str | None) -> None:
+def test_star_trusts_every_peer_and_takes_the_first_address(peer: str | None) -> None:
     assert TrustedProxies("*").client_address(peer, ["1.2.3.4, 5.6.7.8", "9.9.9.9"]) == "1.2.3.4"
 
 
-def test_nobody_is_trusted_where_nobody_is_named() -> None:
+def test_empty_list_trusts_no_peer() -> None:
     assert TrustedProxies("").client_address("127.0.0.1", ["1.2.3.4"]) == "127.0.0.1"
 
 
 @given(st.lists(st.text(max_size=20), max_size=4), st.sampled_from(["*", "127.0.0.1"]))
-def test_rubbish_gives_the_peer_or_an_address(forwarded: list[str], trusted: str) -> None:
+def test_any_header_yields_the_peer_or_an_address(forwarded: list[str], trusted: str) -> None:
     found = TrustedProxies(trusted).client_address("127.0.0.1", forwarded)
     assert found is not None
 
 
-def test_what_is_no_address_is_refused_in_words() -> None:
+def test_entry_that_is_not_an_address_is_rejected() -> None:
     with pytest.raises(ConfigError, match=r"'localhost' must be an address .* a network"):
         TrustedProxies("127.0.0.1,localhost")

@@ -1,4 +1,4 @@
-"""Which worker gets a connection."""
+"""Which worker a connection is passed to."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class Worker:
     connections: int = 0
 
 
-def crew(sticky: Sticky, count: int = 3) -> tuple[WorkerChoice[Worker], list[Worker]]:
+def make_choice(sticky: Sticky, count: int = 3) -> tuple[WorkerChoice[Worker], list[Worker]]:
     choice: WorkerChoice[Worker] = WorkerChoice(sticky)
     workers = [Worker(slot, NodeTag(f"tag{slot}")) for slot in range(count)]
     for worker in workers:
@@ -26,7 +26,7 @@ def crew(sticky: Sticky, count: int = 3) -> tuple[WorkerChoice[Worker], list[Wor
 
 @pytest.mark.parametrize("sticky", ["sid", "address"])
 def test_known_session_goes_to_its_owner_however_busy(sticky: Sticky) -> None:
-    choice, workers = crew(sticky)
+    choice, workers = make_choice(sticky)
     for worker in workers:
         worker.connections = 1_000
         for _ in range(3):
@@ -34,21 +34,21 @@ def test_known_session_goes_to_its_owner_however_busy(sticky: Sticky) -> None:
 
 
 @pytest.mark.parametrize("sid", [None, "gone" + "x" * 16, "tag1", "tag1" + "x" * 15, "\xff" * 20])
-def test_new_or_unknown_session_goes_to_the_fewest_connections(sid: str | None) -> None:
-    choice, workers = crew("sid")
+def test_new_or_unknown_session_goes_to_the_worker_with_the_fewest_connections(sid: str | None) -> None:
+    choice, workers = make_choice("sid")
     workers[0].connections, workers[1].connections, workers[2].connections = 5, 9, 4
     assert choice.pick(sid, None) is workers[2]
 
 
-def test_equals_get_equally_many_in_turn() -> None:
-    choice, workers = crew("sid")
+def test_equally_loaded_workers_are_chosen_in_turn() -> None:
+    choice, workers = make_choice("sid")
     picked = [choice.pick(None, None) for _ in range(9)]
     assert Counter(worker.slot for worker in picked if worker) == {0: 3, 1: 3, 2: 3}
     assert picked[:3] == workers
 
 
-def test_address_has_one_worker_and_addresses_are_spread() -> None:
-    choice, _ = crew("address", 4)
+def test_each_address_maps_to_one_worker_and_addresses_are_spread() -> None:
+    choice, _ = make_choice("address", 4)
     addresses = [f"10.0.{n % 7}.{n}" for n in range(400)]
     first = {address: choice.pick(None, address) for address in addresses}
     assert {address: choice.pick(None, address) for address in addresses} == first
@@ -57,34 +57,34 @@ def test_address_has_one_worker_and_addresses_are_spread() -> None:
     assert min(spread.values()) > 50
 
 
-def test_when_a_worker_goes_only_its_addresses_move_and_its_follower_gets_them_back() -> None:
-    choice, workers = crew("address", 4)
+def test_only_the_addresses_of_a_removed_worker_move_and_its_successor_gets_them_back() -> None:
+    choice, workers = make_choice("address", 4)
     addresses = [f"10.0.0.{n}" for n in range(200)]
     before = {address: choice.pick(None, address) for address in addresses}
     choice.remove(workers[1])
     without = {address: choice.pick(None, address) for address in addresses}
     assert all(without[a] is before[a] for a in addresses if before[a] is not workers[1])
     assert workers[1] not in without.values()
-    follower = Worker(workers[1].slot, NodeTag("next"))
-    choice.add(follower)
+    successor = Worker(workers[1].slot, NodeTag("next"))
+    choice.add(successor)
     after = {address: choice.pick(None, address) for address in addresses}
-    assert [a for a in addresses if after[a] is follower] == [a for a in addresses if before[a] is workers[1]]
+    assert [a for a in addresses if after[a] is successor] == [a for a in addresses if before[a] is workers[1]]
 
 
-def test_without_an_address_the_address_rule_spreads() -> None:
-    choice, workers = crew("address")
+def test_clients_without_an_address_are_spread() -> None:
+    choice, workers = make_choice("address")
     assert {choice.pick(None, None) for _ in range(3)} == set(workers)
 
 
-def test_none_goes_round_whatever_is_said() -> None:
-    choice, workers = crew("none")
+def test_none_chooses_in_turn_whatever_the_request() -> None:
+    choice, workers = make_choice("none")
     workers[0].connections = 99
     sid = make_engine_sid(workers[2].tag)
     assert [choice.pick(sid, "1.2.3.4") for _ in range(4)] == [*workers, workers[0]]
 
 
 def test_retired_worker_keeps_its_sessions_and_gets_no_new_one() -> None:
-    choice, workers = crew("sid", 2)
+    choice, workers = make_choice("sid", 2)
     choice.retire(workers[0])
     assert {choice.pick(None, None) for _ in range(4)} == {workers[1]}
     assert choice.pick(make_engine_sid(workers[0].tag), None) is workers[0]
@@ -92,8 +92,8 @@ def test_retired_worker_keeps_its_sessions_and_gets_no_new_one() -> None:
     assert choice.pick(make_engine_sid(workers[0].tag), None) is workers[1]
 
 
-def test_nobody_is_left() -> None:
-    choice, workers = crew("sid", 1)
+def test_without_workers_none_is_chosen() -> None:
+    choice, workers = make_choice("sid", 1)
     assert choice.accepts_sessions
     choice.remove(workers[0])
     choice.remove(workers[0])
@@ -101,15 +101,15 @@ def test_nobody_is_left() -> None:
     assert choice.pick(None, None) is None
 
 
-def test_follower_with_the_same_tag_is_not_removed_with_the_one_before() -> None:
-    choice, workers = crew("sid", 1)
-    follower = Worker(0, workers[0].tag)
-    choice.add(follower)
+def test_successor_with_the_same_tag_survives_the_removal_of_its_predecessor() -> None:
+    choice, workers = make_choice("sid", 1)
+    successor = Worker(0, workers[0].tag)
+    choice.add(successor)
     choice.remove(workers[0])
-    assert choice.pick(make_engine_sid(follower.tag), None) is follower
+    assert choice.pick(make_engine_sid(successor.tag), None) is successor
 
 
-def test_first_of_equals_is_the_one_after_the_slot_that_was_named() -> None:
+def test_turn_begins_behind_the_given_slot() -> None:
     choice: WorkerChoice[Worker] = WorkerChoice("sid", after_slot=1)
     for slot in range(4):
         choice.add(Worker(slot, NodeTag(f"tag{slot}")))

@@ -1,4 +1,4 @@
-"""The balancer's end of a link, against a plain socket."""
+"""The sending end of a link, with a plain socket as the worker."""
 
 import asyncio
 import socket
@@ -29,18 +29,18 @@ def link() -> Iterator[tuple[WorkerLink, socket.socket, list[WorkerMessage]]]:
 
 
 def connection() -> tuple[socket.socket, socket.socket]:
-    """A connection, and its client's end."""
+    """Create a connection; return its two ends."""
     return socket.socketpair()
 
 
 def receive(end: socket.socket) -> socket.socket | None:
-    """The next connection that was handed over; None at the end."""
+    """Receive the next socket; None at the end."""
     data, fds, _, _ = socket.recv_fds(end, 1, 1)
     assert data in (FD_MARKER, b"")
     return socket.socket(fileno=fds[0]) if fds else None
 
 
-async def test_connection_that_is_given_is_the_same_one_and_closed_here() -> None:
+async def test_passed_socket_is_the_same_connection_and_closed_here() -> None:
     with link() as (made, theirs, _):
         given, client = connection()
         assert made.pass_socket(given)
@@ -53,26 +53,26 @@ async def test_connection_that_is_given_is_the_same_one_and_closed_here() -> Non
         assert made.passed == 1
 
 
-async def test_reports_are_heard() -> None:
+async def test_messages_are_received_in_any_pieces() -> None:
     with link() as (made, theirs, received):
         theirs.sendall(
             encode_worker_message(WorkerReady()) + encode_worker_message(ConnectionsClosed(2)) + b"clos"
         )
-        await wait_until(lambda: len(received) == 2, "both")
+        await wait_until(lambda: len(received) == 2, "two messages")
         theirs.sendall(b"ed 7\n")
-        await wait_until(lambda: len(received) == 3, "the third")
+        await wait_until(lambda: len(received) == 3, "the third message")
         assert received == [WorkerReady(), ConnectionsClosed(2), ConnectionsClosed(7)]
         assert not made.broken
 
 
-async def test_worker_that_takes_none_has_them_wait_up_to_a_bound_and_in_order() -> None:
+async def test_sockets_for_a_worker_that_does_not_read_are_queued_in_order_up_to_a_limit() -> None:
     with link() as (made, theirs, _):
         clients = []
         while True:
             given, client = connection()
             clients.append(client)
             if not made.pass_socket(given):
-                assert given.fileno() >= 0  # still the caller's
+                assert given.fileno() >= 0  # stays with the caller
                 given.close()
                 break
         count = made.passed
@@ -97,12 +97,12 @@ async def test_worker_that_takes_none_has_them_wait_up_to_a_bound_and_in_order()
             arrived += 1
         theirs.setblocking(True)
         await asyncio.sleep(0.01)
-        assert receive(theirs) is None  # the end comes behind all of them
+        assert receive(theirs) is None  # the end follows all of them
         for client in clients:
             client.close()
 
 
-async def test_worker_that_is_gone_breaks_the_link() -> None:
+async def test_link_to_a_dead_worker_is_broken() -> None:
     with link() as (made, theirs, _):
         theirs.close()
         given, client = connection()
@@ -112,7 +112,7 @@ async def test_worker_that_is_gone_breaks_the_link() -> None:
             assert not made.pass_socket(given)
 
 
-async def test_end_of_the_worker_is_heard_without_giving() -> None:
+async def test_last_messages_of_a_dead_worker_are_received() -> None:
     with link() as (made, theirs, received):
         theirs.sendall(encode_worker_message(ConnectionsClosed(1)))
         theirs.close()
@@ -121,14 +121,14 @@ async def test_end_of_the_worker_is_heard_without_giving() -> None:
         assert made.broken
 
 
-async def test_rubbish_breaks_the_link_and_is_told() -> None:
+async def test_malformed_message_breaks_the_link_and_is_logged() -> None:
     with capture_logs() as logs, link() as (made, theirs, _):
         theirs.sendall(b"what?\n")
-        await wait_until(lambda: made.broken, "it is broken")
+        await wait_until(lambda: made.broken, "the link to break")
     assert [line["event"] for line in logs] == ["worker_message_malformed"]
 
 
-async def test_closing_closes_what_waits() -> None:
+async def test_close_closes_queued_sockets() -> None:
     with link() as (made, _theirs, _):
         clients = []
         for _ in range(MAX_PENDING):

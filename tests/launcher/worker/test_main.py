@@ -1,4 +1,4 @@
-"""The worker program itself; how it behaves is in test_worker_process and tests/e2e."""
+"""The worker program; test_process and tests/e2e have its behaviour as a child."""
 
 import signal
 import socket
@@ -26,7 +26,7 @@ COMMAND = [sys.executable, "-m", "zmqio.launcher.worker.main"]
 
 @contextmanager
 def worker(app: str, *, receives_links: bool = False) -> Iterator[tuple["subprocess.Popen[str]", socket.socket]]:
-    """A running one and its parent's end; killed at the end if it still runs."""
+    """Run a worker; yield its process and the parent's end of the link."""
     ours, theirs = socket.socketpair()
     with theirs:
         logs = {"log_format": "json", "log_level": "warning"}
@@ -49,16 +49,16 @@ def worker(app: str, *, receives_links: bool = False) -> Iterator[tuple["subproc
             process.kill()
 
 
-def test_it_ends_with_its_parent() -> None:
+def test_worker_exits_with_its_parent() -> None:
     with worker("tests.support.serve_app:app") as (process, link):
         assert link.recv(100) == encode_worker_message(WorkerReady())
         link.close()
         _, errors = process.communicate(timeout=LIMIT_S)
-    assert process.returncode == -signal.SIGTERM  # as uvicorn ends when it was told to
+    assert process.returncode == -signal.SIGTERM  # as uvicorn exits after SIGTERM
     assert "parent_lost" in errors
 
 
-def test_reason_is_told_on_standard_error_where_no_parent_is_left() -> None:
+def test_failure_is_written_to_standard_error_when_the_parent_is_gone() -> None:
     with worker("no_such_module:app") as (process, link):
         link.close()
         _, errors = process.communicate(timeout=LIMIT_S)
@@ -67,7 +67,7 @@ def test_reason_is_told_on_standard_error_where_no_parent_is_left() -> None:
 
 
 def get(connection: socket.socket) -> None:
-    """Ask once; the whole answer is read, in however many pieces it comes."""
+    """Send one request and read the whole answer."""
     connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     with HTTPResponse(connection) as response:
         response.begin()
@@ -76,7 +76,7 @@ def get(connection: socket.socket) -> None:
 
 
 def ask(link: socket.socket) -> socket.socket:
-    """A connection with one answered request, given over a link."""
+    """Pass a connection over a link and have one request answered."""
     ours, theirs = socket.socketpair()
     ours.settimeout(LIMIT_S)
     with theirs:
@@ -86,7 +86,7 @@ def ask(link: socket.socket) -> socket.socket:
 
 
 def acceptor(control: socket.socket) -> socket.socket:
-    """The acceptor's end of a new link."""
+    """Link a new acceptor; return its end of the link."""
     ours, theirs = socket.socketpair()
     ours.settimeout(LIMIT_S)
     with theirs:
@@ -94,7 +94,7 @@ def acceptor(control: socket.socket) -> socket.socket:
     return ours
 
 
-def test_each_acceptor_hears_of_its_own_connections_and_its_end_ends_none() -> None:
+def test_each_acceptor_gets_reports_of_its_own_connections_which_outlive_it() -> None:
     with worker("tests.support.serve_app:app", receives_links=True) as (process, control):
         assert control.recv(100) == encode_worker_message(WorkerReady())
         first, second = acceptor(control), acceptor(control)
@@ -109,12 +109,12 @@ def test_each_acceptor_hears_of_its_own_connections_and_its_end_ends_none() -> N
             get(here)
             process.send_signal(signal.SIGTERM)
             assert control.recv(100) == encode_worker_message(WorkerStopping())
-            last = acceptor(control)  # was on its way
+            last = acceptor(control)  # in transit
             control.shutdown(socket.SHUT_WR)
             for link in (second, third, last):
                 with link:
                     assert link.recv(100) == encode_worker_message(WorkerStopping())
-                    ask(link).close()  # was on its way, too
+                    ask(link).close()  # in transit, too
                     link.shutdown(socket.SHUT_WR)
         process.communicate(timeout=LIMIT_S)
     assert process.returncode == -signal.SIGTERM

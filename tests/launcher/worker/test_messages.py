@@ -39,7 +39,7 @@ def test_exact_wire_text() -> None:
     )
 
 
-def test_end_of_a_long_traceback_is_kept() -> None:
+def test_long_traceback_keeps_its_end() -> None:
     (found,) = WorkerMessageReader().feed(encode_worker_message(WorkerFailed("why", "x" * 100_000 + "the end")))
     assert isinstance(found, WorkerFailed)
     assert found.traceback.endswith("the end")

@@ -1,4 +1,4 @@
-"""A worker's end of its link, against a plain socket."""
+"""The worker's end of its link, with a plain socket as the parent."""
 
 import asyncio
 import socket
@@ -17,7 +17,7 @@ from zmqio.launcher.worker.parent_link import ParentLink
 
 
 class Worker:
-    """What a link tells its worker."""
+    """Records what a link reports."""
 
     def __init__(self) -> None:
         self.received: list[socket.socket] = []
@@ -44,13 +44,13 @@ def link() -> Iterator[tuple[ParentLink, socket.socket, Worker]]:
         connection.close()
 
 
-async def test_connections_are_taken_and_not_inherited_by_children() -> None:
+async def test_received_sockets_are_not_inheritable() -> None:
     with link() as (_made, theirs, worker):
         ends = [socket.socketpair() for _ in range(100)]
         for given, _ in ends:
             socket.send_fds(theirs, [FD_MARKER], [given.fileno()])
             given.close()
-        await wait_until(lambda: len(worker.received) == 100, "all are taken")
+        await wait_until(lambda: len(worker.received) == 100, "all sockets")
         assert not any(connection.get_inheritable() for connection in worker.received)
         worker.received[99].send(b"x")
         assert ends[99][1].recv(1) == b"x"
@@ -58,20 +58,20 @@ async def test_connections_are_taken_and_not_inherited_by_children() -> None:
             client.close()
 
 
-async def test_connection_that_came_to_nothing_is_counted() -> None:
+async def test_socket_that_cannot_be_received_is_counted() -> None:
     with link() as (_made, theirs, worker):
-        theirs.send(FD_MARKER)  # as it comes where no file can be opened
-        await wait_until(lambda: worker.dropped == 1, "it is counted")
+        theirs.send(FD_MARKER)  # without the socket, as when no file can be opened
+        await wait_until(lambda: worker.dropped == 1, "the dropped socket")
 
 
-async def test_end_unasked_is_the_parents_end() -> None:
+async def test_unexpected_end_is_reported() -> None:
     with link() as (made, theirs, worker):
         theirs.close()
-        await wait_until(lambda: worker.ends == 1, "it is told")
-        await made.finish()  # and nobody is waited for
+        await wait_until(lambda: worker.ends == 1, "the log line")
+        await made.finish()  # returns at once
 
 
-async def test_finishing_takes_what_is_on_its_way() -> None:
+async def test_sockets_in_transit_are_received_while_finishing() -> None:
     with link() as (made, theirs, worker):
         finishing = asyncio.ensure_future(made.finish())
         await asyncio.sleep(0)
@@ -86,7 +86,7 @@ async def test_finishing_takes_what_is_on_its_way() -> None:
         client.close()
 
 
-async def test_reports_wait_for_a_parent_that_does_not_read_and_become_one() -> None:
+async def test_reports_to_a_parent_that_does_not_read_are_merged() -> None:
     with link() as (made, theirs, _worker):
         made.send(WorkerReady())
         for _ in range(100_000):
@@ -99,13 +99,13 @@ async def test_reports_wait_for_a_parent_that_does_not_read_and_become_one() -> 
                 found.extend(reader.feed(theirs.recv(1 << 16)))
             return sum(message.count for message in found if isinstance(message, ConnectionsClosed))
 
-        await wait_until(lambda: total() >= 100_000, "all are told")
+        await wait_until(lambda: total() >= 100_000, "all closed connections")
         assert total() == 100_000
         assert found[0] == WorkerReady()
         assert len(found) < 50_000
 
 
-async def test_nothing_is_told_before_it_opens() -> None:
+async def test_nothing_is_sent_before_open() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         made = ParentLink(ours, on_socket=lambda _: None, on_dropped=lambda: None, on_end=lambda: None)

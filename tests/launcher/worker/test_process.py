@@ -1,4 +1,4 @@
-"""A real worker process, seen from its supervisor."""
+"""A real worker process as its supervisor sees it."""
 
 import json
 import signal
@@ -17,7 +17,7 @@ from zmqio.launcher.worker.spec import WORKER_SPEC_VARIABLE, WorkerSpec
 
 
 class Observer:
-    """Notes what it hears, in order."""
+    """Records notifications in order."""
 
     def __init__(self) -> None:
         self.events: list[str] = []
@@ -26,13 +26,13 @@ class Observer:
         self.events.append("ready")
 
     def worker_retired(self, _: WorkerProcess) -> None:
-        self.events.append("no new")
+        self.events.append("retired")
 
     def worker_stopping(self, _: WorkerProcess) -> None:
-        self.events.append("no more")
+        self.events.append("stopping")
 
     def worker_exited(self, _: WorkerProcess) -> None:
-        self.events.append("ended")
+        self.events.append("exited")
 
 
 async def start(app: str, folder: Path = ROOT) -> tuple[WorkerProcess, Observer]:
@@ -46,7 +46,7 @@ async def start(app: str, folder: Path = ROOT) -> tuple[WorkerProcess, Observer]
 
 
 def ask(worker: WorkerProcess, close: bool) -> socket.socket:
-    """A connection with one request, given to the worker."""
+    """Pass a connection with one request to the worker; return the client's end."""
     ours, theirs = socket.socketpair()
     keep = "close" if close else "keep-alive"
     ours.sendall(f"GET / HTTP/1.1\r\nHost: x\r\nConnection: {keep}\r\n\r\n".encode())
@@ -69,37 +69,37 @@ async def answer(client: socket.socket) -> bytes:
     return bytes(received)
 
 
-async def test_life_of_a_worker() -> None:
+async def test_worker_is_ready_serves_and_stops() -> None:
     worker, observer = await start("tests.support.serve_app:app")
     try:
-        await wait_until(worker.ready_or_exited.is_set, "it is ready")
+        await wait_until(worker.ready_or_exited.is_set, "it to be ready")
         assert worker.was_ready
         assert observer.events == ["ready"]
         kept, closed = ask(worker, close=False), ask(worker, close=True)
         for client in (kept, closed):
             body = (await answer(client)).partition(b"\r\n\r\n")[2]
             assert json.loads(body)["pid"] == worker.pid
-        await wait_until(lambda: worker.connections == 1, "the connection that was closed is counted off")
+        await wait_until(lambda: worker.connections == 1, "the closed connection to be reported")
         kept.close()
         closed.close()
-        await wait_until(lambda: worker.connections == 0, "the other too")
+        await wait_until(lambda: worker.connections == 0, "the other one, too")
         worker.retire()
     finally:
         assert await worker.stop(LIMIT_S)
-    assert observer.events == ["ready", "no new", "no more", "no more", "ended"]
+    assert observer.events == ["ready", "retired", "stopping", "stopping", "exited"]
     with socket.socket() as late:
         assert not worker.pass_socket(late)
 
 
-async def test_worker_that_is_killed_is_broken() -> None:
+async def test_killed_worker_is_broken_and_has_exited() -> None:
     worker, observer = await start("tests.support.serve_app:app")
-    await wait_until(worker.ready_or_exited.is_set, "it is ready")
+    await wait_until(worker.ready_or_exited.is_set, "it to be ready")
     worker.send_signal(signal.SIGKILL)
-    await wait_until(worker.exited.is_set, "its end")
+    await wait_until(worker.exited.is_set, "its exit")
     assert worker.exit_status == f"killed by {signal.SIGKILL.name}"
     assert worker.broken
-    assert observer.events == ["ready", "no more", "ended"]
-    worker.send_signal(signal.SIGTERM)  # nobody is there any more
+    assert observer.events == ["ready", "stopping", "exited"]
+    worker.send_signal(signal.SIGTERM)  # the process has exited
 
 
 @pytest.mark.parametrize(
@@ -115,13 +115,13 @@ async def test_worker_that_is_killed_is_broken() -> None:
         ),
     ],
 )
-async def test_worker_that_cannot_serve_says_why(tmp_path: Path, text: str, reason: str) -> None:
+async def test_worker_that_cannot_serve_reports_the_reason(tmp_path: Path, text: str, reason: str) -> None:
     (tmp_path / "broken_app.py").write_text(text)
     worker, observer = await start("broken_app:app", tmp_path)
-    await wait_until(worker.exited.is_set, "its end")
+    await wait_until(worker.exited.is_set, "its exit")
     assert worker.failure is not None
     assert reason in worker.failure.reason
     assert not worker.was_ready
-    assert observer.events == ["no more", "ended"]
+    assert observer.events == ["stopping", "exited"]
     if "1 / 0" in text:
         assert "broken_app.py" in worker.failure.traceback
