@@ -1,7 +1,6 @@
 """`open_direct_fd`: the promises of uvloop's transports on which direct writes rely, and where it is not used."""
 
 import asyncio
-import functools
 import os
 import socket
 from collections.abc import Awaitable, Callable
@@ -180,9 +179,11 @@ def test_connections_of_an_unsupported_uvloop_are_written_through_their_transpor
         protocol.transport.abort()
         await protocol.lost.wait()
 
-    fresh = functools.cache(direct_fd._direct_transports.__wrapped__)
-    monkeypatch.setattr(direct_fd, "_direct_transports", fresh)
     monkeypatch.setattr(direct_fd, "version", lambda _package: "0.24.0")
-    with capture_logs() as logs:
-        _run(work, "tcp", uvloop.new_event_loop)
+    direct_fd.direct_transports.cache_clear()
+    try:
+        with capture_logs() as logs:
+            _run(work, "tcp", uvloop.new_event_loop)
+    finally:
+        direct_fd.direct_transports.cache_clear()
     assert [(line["event"], line["version"]) for line in logs] == [("uvloop_unsupported", "0.24.0")]

@@ -19,7 +19,7 @@ import structlog
 
 from zmqio.engine.direct_write import NO_FD
 
-__all__ = ["is_supported_uvloop", "open_direct_fd"]
+__all__ = ["direct_transports", "is_supported_uvloop", "open_direct_fd"]
 
 log = structlog.get_logger(__name__)
 
@@ -33,7 +33,7 @@ def open_direct_fd(transport: asyncio.Transport) -> int:
     Returns:
         -1, with the transport unchanged, under TLS, on another event loop, or with an unsupported uvloop.
     """
-    if type(transport) not in _direct_transports():
+    if type(transport) not in direct_transports():
         return NO_FD
     transport.set_write_buffer_limits(high=0)
     return int(transport.get_extra_info("socket").fileno())
@@ -46,8 +46,8 @@ def is_supported_uvloop(release: str) -> bool:
 
 
 @cache
-def _direct_transports() -> tuple[Any, ...]:
-    """Return the transport classes without TLS of a supported uvloop."""
+def direct_transports() -> tuple[Any, ...]:
+    """Return the transport classes without TLS if the installed uvloop is supported; log once if it is not."""
     try:
         from uvloop.loop import TCPTransport, UnixTransport  # type: ignore[attr-defined]
     except ImportError:  # not available on every platform
