@@ -1,9 +1,9 @@
-"""What one emit costs the sender: `Emitter` against a plain pyzmq PUSH loop, into the same broker process.
+"""Measure what an emit costs its sender: `Emitter` against a plain pyzmq PUSH loop, into the same broker.
 
     PYTHONPATH=.:broker python tests/bench/emitter/emit_cost.py [--count 20000] [--rounds 5]
 
-CPU is that of the whole sending process, libzmq's thread included. Ways take turns, so that a busy machine
-hurts them alike; figures are the median of the rounds.
+CPU time is that of the whole sending process, including libzmq's thread. The variants run in turn, so that a busy
+machine affects all of them; figures are medians of the rounds.
 """
 
 import argparse
@@ -25,7 +25,7 @@ TOPIC = b"zmqio/r//\0lobby\0"
 
 
 def plain(ingest: str, count: int, encode: Callable[[], bytes]) -> None:
-    """The least that a careful sender does."""
+    """Send with pyzmq alone, with the options of a careful sender."""
     with zmq.Context() as context, context.socket(zmq.PUSH) as push:
         push.set(zmq.IMMEDIATE, 1), push.set(zmq.SNDTIMEO, 2000), push.set(zmq.LINGER, 2000)
         push.set(zmq.SNDHWM, 10_000)
@@ -35,7 +35,7 @@ def plain(ingest: str, count: int, encode: Callable[[], bytes]) -> None:
 
 
 def encode_dict() -> bytes:
-    """What a plain sender with an id does for each message."""
+    """Encode a request with an id, as a plain sender would for each message."""
     request = {"event": "news", "args": [PAYLOAD], "rooms": ["lobby"], "id": uuid.uuid4().hex}
     return TOPIC + bytes(msgpack.packb(request))
 
@@ -71,33 +71,33 @@ def main() -> None:
     with BrokerProcess() as broker:
         address, ingest, count = broker.address, broker.endpoint("ingest"), options.count
         frame = encode_dict()
-        ways: dict[str, Callable[[], None]] = {
-            "pyzmq PUSH, frame made before": lambda: plain(ingest, count, lambda: frame),
+        variants: dict[str, Callable[[], None]] = {
+            "pyzmq PUSH, frame encoded once": lambda: plain(ingest, count, lambda: frame),
             "pyzmq PUSH, dict and uuid4 packed": lambda: plain(ingest, count, encode_dict),
-            "Emitter, operator kept": lambda: with_emitter(address, count),
+            "Emitter, operator reused": lambda: with_emitter(address, count),
             "Emitter, emitter.to(...).emit": lambda: with_chain(address, count),
-            "AsyncEmitter, operator kept": lambda: with_async(address, count),
+            "AsyncEmitter, operator reused": lambda: with_async(address, count),
         }
-        for way in ways.values():
-            way()  # warm up
-        figures: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+        for variant in variants.values():
+            variant()  # warm up
+        figures: dict[str, list[tuple[float, float]]] = {name: [] for name in variants}
         for _ in range(options.rounds):
-            for name, way in ways.items():
-                figures[name].append(measure(way, count))
+            for name, variant in variants.items():
+                figures[name].append(measure(variant, count))
     versions = f"Python {platform.python_version()}, pyzmq {zmq.__version__}, libzmq {zmq.zmq_version()}"
     print(f"{platform.machine()}, {versions}")
     print(f"{count} emits of {len(frame)} B a round, {options.rounds} rounds, medians\n")
-    print(f"{'way':36} {'emits/s':>10} {'CPU us':>8} {'worst':>8}")
+    print(f"{'variant':36} {'emits/s':>10} {'CPU us':>8} {'worst':>8}")
     for name, measured in figures.items():
         rate = statistics.median(rate for rate, _ in measured)
         cpu = [cpu_us for _, cpu_us in measured]
         print(f"{name:36} {rate:>10,.0f} {statistics.median(cpu):>8.1f} {max(cpu):>8.1f}")
 
 
-def measure(way: Callable[[], None], count: int) -> tuple[float, float]:
-    """(emits per second until all have left, CPU microseconds each)."""
+def measure(variant: Callable[[], None], count: int) -> tuple[float, float]:
+    """Return emits per second, until all are sent, and CPU microseconds for each."""
     began_s, cpu_began_s = time.perf_counter(), time.process_time()
-    way()
+    variant()
     return count / (time.perf_counter() - began_s), 1e6 * (time.process_time() - cpu_began_s) / count
 
 
