@@ -186,8 +186,9 @@ async def test_peer_that_sends_no_handshake_is_refused(monkeypatch):
 async def test_peer_that_violates_the_protocol_later_is_dropped():
     async with connected_to_played_peer() as (end, _, record):
         await wait_until(lambda: record.changes == ["up"], "up")
-        end.sendall(b"\xff\xff")
+        end.sendall(b"\xff" * 9)
         await wait_until(lambda: record.changes == ["up", "down"], "down")
+        assert str(zmtp.MAX_FRAME_BYTES) in record.reasons[0]
 
 
 async def test_failed_send_is_reported_later_and_nothing_more_is_sent():
