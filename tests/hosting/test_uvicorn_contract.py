@@ -1,6 +1,9 @@
 """The guard for uvicorn's names: each one removed in turn, and what is served then."""
 
+import asyncio
+import socket
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -9,8 +12,11 @@ from structlog.testing import capture_logs
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
+from websockets.asyncio.client import connect
 from websockets.server import ServerProtocol
 
+from tests.support.timing import LIMIT_S, wait_until
+from zmqio.engine.websocket import EXTENSION
 from zmqio.exceptions import ServeError
 from zmqio.hosting import accepted_server, server
 from zmqio.hosting.accepted_server import AcceptedServer
@@ -125,3 +131,26 @@ def test_every_overridden_name_is_listed() -> None:
 def test_server_without_the_state_of_its_lifespan_is_refused() -> None:
     with pytest.raises(ServeError, match=r"it has no Server\.lifespan\.state"):
         require_lifespan_state(uvicorn.Server(uvicorn.Config(app, log_config=None)))
+
+
+async def test_plain_classes_carry_an_application(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def echo(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "websocket":
+            raise NotImplementedError(scope["type"])
+        assert EXTENSION not in scope["extensions"]
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] == "websocket.receive":
+            await send({"type": "websocket.send", "text": message["text"]})
+
+    monkeypatch.setitem(METHODS[WebSocketsSansIOProtocol], "no_such_method", "nothing")  # type: ignore[arg-type]
+    listener = socket.create_server(("127.0.0.1", 0))
+    host = uvicorn.Server(make_config(echo))
+    host.capture_signals = nullcontext  # type: ignore[method-assign, assignment]
+    task = asyncio.ensure_future(host.serve(sockets=[listener]))
+    await wait_until(lambda: host.started, "uvicorn to start")
+    async with connect(f"ws://127.0.0.1:{listener.getsockname()[1]}/") as client:
+        await client.send("hello")
+        assert await client.recv() == "hello"
+    host.should_exit = True
+    await asyncio.wait_for(task, LIMIT_S)
