@@ -10,6 +10,8 @@ import pytest_asyncio
 from tests.support.broker import BrokerProcess
 from tests.support.clients import SocketClient
 from tests.support.cluster import Cluster
+from tests.support.cluster_nodes import ClusterNode, running_nodes
+from tests.support.cluster_stage import ClusterStage
 from tests.support.js_clients import JsClients
 from tests.support.node_config import NodeConfig
 from tests.support.npm import node_modules, require_node
@@ -45,6 +47,20 @@ async def cluster(broker: BrokerProcess) -> AsyncIterator[Cluster]:
     """Three node processes that know of each other."""
     async with Cluster(broker.address, NODES) as nodes:
         yield nodes
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def nodes(broker: BrokerProcess) -> AsyncIterator[list[ClusterNode]]:
+    """Three node processes that do what the tests of one module command, with random tags."""
+    async with running_nodes(broker.address) as processes:
+        yield processes
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def stage(nodes: list[ClusterNode], js: JsClients) -> AsyncIterator[ClusterStage]:
+    """The three nodes, without clients at first."""
+    async with ClusterStage(nodes, js) as made:
+        yield made
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -5,34 +5,16 @@ sockets are in tests/contracts/test_broadcast.py.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 
-from tests.support.broker import BrokerProcess
-from tests.support.cluster_nodes import ClusterNode, NodeFailed, running_nodes
+from tests.support.cluster_nodes import ClusterNode, NodeFailed
 from tests.support.cluster_stage import ClusterStage
-from tests.support.js_clients import JsClients
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 ARGS = (1, "2", b"\x00\xff\x1e", {"deep": [None, True, {"bytes": b"3"}]})
 MEGABYTE = 1_000_000
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def nodes(broker: BrokerProcess) -> AsyncIterator[list[ClusterNode]]:
-    """Three nodes."""
-    async with running_nodes(broker.address) as processes:
-        yield processes
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def stage(nodes: list[ClusterNode], js: JsClients) -> AsyncIterator[ClusterStage]:
-    """The three nodes, without clients at first."""
-    async with ClusterStage(nodes, js) as made:
-        yield made
 
 
 async def test_all_clients(stage: ClusterStage) -> None:

@@ -1,19 +1,17 @@
 """Who belongs to the cluster: node tags that clash, and a node of another wire version."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import msgpack
 import pytest
-import pytest_asyncio
 import zmq
 
 import zmqio
 from tests.support.broker import BrokerProcess
 from tests.support.broker_peers import connected
-from tests.support.cluster_nodes import NAMES, ClusterNode, running_nodes, wait_counts
+from tests.support.cluster_nodes import NAMES, ClusterNode, wait_counts
 from tests.support.cluster_stage import ClusterStage
-from tests.support.js_clients import JsClients
 from tests.support.node_config import NodeConfig
 from tests.support.timing import LIMIT_S, wait_until
 from zmqio.exceptions import ConfigError
@@ -25,20 +23,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 FOREIGN_VERSION = 9
 FOREIGNER = "fakeAAAAAAAAAAA"
 HEARTBEAT = 1
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def nodes(broker: BrokerProcess) -> AsyncIterator[list[ClusterNode]]:
-    """Three nodes with random tags."""
-    async with running_nodes(broker.address) as processes:
-        yield processes
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def stage(nodes: list[ClusterNode], js: JsClients) -> AsyncIterator[ClusterStage]:
-    """The three nodes, without clients at first."""
-    async with ClusterStage(nodes, js) as made:
-        yield made
 
 
 def tag_of(node: ClusterNode) -> str:

@@ -4,31 +4,12 @@ Three node processes, a broker, JavaScript clients.
 Source: @socket.io/cluster-adapter and @socket.io/redis-adapter, `test/index.ts`, "socketsJoin" and after.
 """
 
-from collections.abc import AsyncIterator
-
 import pytest
-import pytest_asyncio
 
-from tests.support.broker import BrokerProcess
-from tests.support.cluster_nodes import ClusterNode, NodeFailed, running_nodes, wait_rooms
+from tests.support.cluster_nodes import ClusterNode, NodeFailed, wait_rooms
 from tests.support.cluster_stage import ClusterStage
-from tests.support.js_clients import JsClients
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def nodes(broker: BrokerProcess) -> AsyncIterator[list[ClusterNode]]:
-    """Three nodes."""
-    async with running_nodes(broker.address) as processes:
-        yield processes
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def stage(nodes: list[ClusterNode], js: JsClients) -> AsyncIterator[ClusterStage]:
-    """The three nodes, without clients at first."""
-    async with ClusterStage(nodes, js) as made:
-        yield made
 
 
 async def hears(node: ClusterNode) -> list[list[object]]:
