@@ -1,4 +1,4 @@
-"""`broadcast_frames`: straight into descriptors where writers are open, by the session's own way elsewhere."""
+"""`broadcast_frames` writes to descriptors where direct writes are open, and through the session elsewhere."""
 
 import os
 import socket

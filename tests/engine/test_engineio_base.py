@@ -1,4 +1,4 @@
-"""What the engine uses of python-engineio: a test for each seam, so that a version that moves one is noticed."""
+"""The seams to python-engineio: a test for each, so that an incompatible version is noticed."""
 
 import inspect
 import logging
@@ -76,7 +76,7 @@ def test_origins_are_none_text_or_a_list(given: Any, expected: Any) -> None:
     assert cors_origins(EngineOptions(cors_allowed_origins=given)) == expected
 
 
-def test_function_of_the_origin_is_handed_on() -> None:
+def test_function_of_the_origin_reaches_the_base_class() -> None:
     def allowed(origin: str) -> bool:
         return origin == "http://a"
 

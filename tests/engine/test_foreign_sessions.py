@@ -1,4 +1,4 @@
-"""Requests for sessions that are not here: who is asked, what is answered, what is logged and counted."""
+"""Requests for sessions of other nodes: forwarding, refusals, the log and the counter."""
 
 import json
 from collections.abc import Mapping
@@ -23,8 +23,8 @@ ALONE_BODY = (
 MINE, OTHER = NodeTag("ther"), NodeTag("tag2")
 
 
-class Carrier:
-    """A `Foreign` that answers by itself, or says what to answer."""
+class FakeForwarder:
+    """A `SessionForwarder` that answers by itself, or returns a given refusal."""
 
     def __init__(self, refusal: Refusal | None = None) -> None:
         self.refusal = refusal
@@ -47,21 +47,21 @@ class Carrier:
         return self.refusal
 
 
-async def test_carrier_answers_for_sessions_of_others() -> None:
+async def test_forwarder_answers_for_sessions_of_other_nodes() -> None:
     async with EngineUnderTest() as host:
-        host.engine.unknown_sessions.forwarder = carrier = Carrier()
+        host.engine.unknown_sessions.forwarder = forwarder = FakeForwarder()
         assert (await host.get(SID)).text == "from elsewhere"
         assert (await host.post(SID, "40")).text == "from elsewhere"
         socket = host.websocket(SID)
         await socket.ended()
         assert socket.accepted
-        assert carrier.asked == [f"GET {SID}", f"POST {SID}", f"WEBSOCKET {SID}"]
+        assert forwarder.asked == [f"GET {SID}", f"POST {SID}", f"WEBSOCKET {SID}"]
         assert host.engine.counters["sessions_unknown"] == 0
 
 
-async def test_what_the_carrier_cannot_serve_is_refused_as_it_says() -> None:
+async def test_refusal_of_the_forwarder_is_sent_to_the_client() -> None:
     async with EngineUnderTest() as host:
-        host.engine.unknown_sessions.forwarder = Carrier(unknown_sid(SID, NO_NODE, 503))
+        host.engine.unknown_sessions.forwarder = FakeForwarder(unknown_sid(SID, NO_NODE, 503))
         answer = await host.get(SID, headers={"origin": "http://x", "host": "x"})
         assert (answer.status, answer.body) == (503, unknown_sid(SID, NO_NODE).body)
         assert answer.headers["access-control-allow-origin"] == "http://x"
@@ -69,25 +69,25 @@ async def test_what_the_carrier_cannot_serve_is_refused_as_it_says() -> None:
         await socket.ended()
         assert (socket.refusal.status, socket.refusal.body) == (503, unknown_sid(SID, NO_NODE).body)
         assert host.engine.counters["sessions_unknown"] == 2
-        host.engine.unknown_sessions.forwarder = Carrier(BAD_REQUEST)
+        host.engine.unknown_sessions.forwarder = FakeForwarder(BAD_REQUEST)
         assert (await host.get(SID)).text == '{"code":3,"message":"Bad request"}'
         assert host.engine.counters["sessions_unknown"] == 2
 
 
-async def test_own_and_malformed_ids_are_nobody_elses() -> None:
+async def test_own_and_malformed_ids_are_never_forwarded() -> None:
     async with EngineUnderTest() as host:
-        host.engine.unknown_sessions.forwarder = carrier = Carrier()
+        host.engine.unknown_sessions.forwarder = forwarder = FakeForwarder()
         for sid in ("node" + "x" * 16, "nobody", "x" * 21):
             assert (await host.get(sid)).status == 400
             socket = host.websocket(sid)
             await socket.ended()
             assert socket.refusal.status == 400
-        assert carrier.asked == []
+        assert forwarder.asked == []
 
 
-async def test_request_that_was_passed_on_is_never_passed_on_again() -> None:
+async def test_forwarded_request_is_never_forwarded_again() -> None:
     async with EngineUnderTest() as host:
-        host.engine.unknown_sessions.forwarder = carrier = Carrier()
+        host.engine.unknown_sessions.forwarder = forwarder = FakeForwarder()
 
         async def passed_on(scope: dict[str, Any], receive: Any, send: Any) -> None:
             scope.setdefault("extensions", {})["zmqio.relayed"] = object()
@@ -99,10 +99,10 @@ async def test_request_that_was_passed_on_is_never_passed_on_again() -> None:
         socket = FakeWebSocket(passed_on, f"EIO=4&transport=websocket&sid={SID}")
         await socket.ended()
         assert socket.refusal.status == 400
-        assert carrier.asked == []
+        assert forwarder.asked == []
 
 
-async def test_process_without_others_says_so_in_the_answer_and_in_the_log() -> None:
+async def test_process_without_adapter_gives_the_reason_in_answer_and_log() -> None:
     async with EngineUnderTest() as host:
         with capture_logs() as logs:
             for _ in range(50):
@@ -124,12 +124,12 @@ def test_body_is_that_of_the_javascript_server_and_more() -> None:
     assert unknown_sid(SID, NO_NODE, 503).status == 503
 
 
-def test_of_the_session_id_only_the_tag_is_told() -> None:
+def test_refusal_reveals_only_the_tag_of_the_session_id() -> None:
     assert SID[4:] not in unknown_sid(SID, NO_NODE).body.decode()
 
 
 @pytest.mark.parametrize("sid", ["", "short", SID + "x", "therabcdefghijklmno\n", '"}' * 10, "\0" * 20])
-def test_what_is_no_session_id_is_not_repeated(sid: str) -> None:
+def test_malformed_session_id_is_not_repeated(sid: str) -> None:
     refusal = unknown_sid(sid, NO_NODE)
     assert json.loads(refusal.body) == {"code": 1, "message": "Session ID unknown", "reason": MALFORMED}
 
@@ -145,7 +145,7 @@ def test_what_is_no_session_id_is_not_repeated(sid: str) -> None:
         (SID, OTHER, False, False, None),
     ],
 )
-def test_only_the_owner_of_another_nodes_session_is_asked(
+def test_only_requests_for_sessions_of_other_nodes_are_forwarded(
     sid: str, tag: NodeTag, alone: bool, relayed: bool, reason: str | None
 ) -> None:
     assert why_unknown(sid, tag, alone=alone, relayed=relayed) == reason

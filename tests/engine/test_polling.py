@@ -1,4 +1,4 @@
-"""The polling transport: GETs that wait, POSTs that bring packets, and what is refused."""
+"""The polling transport: waiting GETs, POSTs with packets, and refusals."""
 
 import asyncio
 import gzip

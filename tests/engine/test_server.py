@@ -265,7 +265,7 @@ async def test_close_does_not_wait_for_ever_for_a_handler_that_hangs(monkeypatch
     await wait_until(lambda: connection.messages, "the message")
     with capture_logs() as logs:
         await host.engine.close()
-    assert [entry["event"] for entry in logs] == ["requests_still_open"]
+    assert [entry["event"] for entry in logs] == ["requests_abandoned"]
     assert connection.reasons == ["server shutting down"]
     gate.set()
     await post
@@ -343,7 +343,7 @@ async def test_handshake_that_is_under_way_when_it_stops_accepting_is_refused() 
         assert host.connections == []
 
 
-async def test_emptied_waits_for_the_last_session() -> None:
+async def test_wait_until_empty_waits_for_the_last_session() -> None:
     async with EngineUnderTest() as host:
         await host.engine.wait_until_empty()
         _, first = await host.open_polling()
@@ -354,4 +354,4 @@ async def test_emptied_waits_for_the_last_session() -> None:
             await asyncio.sleep(0)
         assert not emptied.done()
         second.session.end("transport close")
-        await wait_until(emptied.done, "nobody to be left")
+        await wait_until(emptied.done, "the last session to end")

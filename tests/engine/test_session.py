@@ -26,7 +26,7 @@ async def test_polling_client_over_the_byte_bound_is_closed_counted_and_logged_o
             for _ in range(30):
                 host.emit("x" * 9)
         assert await _reason(connection) == "slow client"
-        assert host.engine.counters["slow_clients"] == 1
+        assert host.engine.counters["clients_dropped"] == 1
         assert [entry for entry in logs if entry["event"] == "client_dropped"] == [
             {
                 "event": "client_dropped",
@@ -90,7 +90,7 @@ async def test_volatile_packet_is_never_buffered_for_an_absent_poll() -> None:
         sid, connection = await host.open_polling()
         host.emit("lost", volatile=True)
         assert connection.session.buffered_bytes == 0
-        assert host.engine.counters["volatile_dropped"] == 1
+        assert host.engine.counters["volatile_messages_dropped"] == 1
         host.emit("kept")
         assert (await host.get(sid)).text == "4kept"
 
@@ -223,9 +223,9 @@ async def test_message_that_fails_is_logged_and_the_session_goes_on() -> None:
         sid, connection = await host.open_polling()
         with capture_logs() as logs:
             assert (await host.post(sid, "4now\x1e4later\x1e4fine")).text == "ok"
-        assert [entry["event"] for entry in logs] == ["message_failed", "message_failed"]
+        assert [entry["event"] for entry in logs] == ["message_handler_failed", "message_handler_failed"]
         assert connection.messages == ["now", "later", "fine"]
-        assert host.engine.counters["message_failures"] == 2
+        assert host.engine.counters["messages_failed"] == 2
 
 
 # Heartbeat.
@@ -330,7 +330,7 @@ async def test_websocket_message_over_max_payload_closes_with_1009(message: str 
             socket.send(message)
             await socket.ended()
         assert (socket.close_code, await _reason(connection)) == (1009, "transport error")
-        assert [entry["option"] for entry in logs if entry["event"] == "packet_too_large"] == ["max_payload_bytes"]
+        assert [entry["option"] for entry in logs if entry["event"] == "packet_rejected"] == ["max_payload_bytes"]
         assert connection.messages == []
 
 

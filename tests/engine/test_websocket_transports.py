@@ -1,4 +1,4 @@
-"""Where the packets of a WebSocket leave, with a wire and a `send` that are made by hand."""
+"""The transports of a WebSocket session, with a fake wire and a fake `send`."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""One HTTP request under ASGI: read its body within a limit, answer it once.
+"""One HTTP request under ASGI: reads its body within a limit and answers it once.
 
 Knows ASGI messages, CORS and compression; must not know sessions or packets.
 
@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 RELAYED = "zmqio.relayed"
-"""Key of the `Relayed` in `scope["extensions"]` of a request that another node has passed on."""
+"""Key in `scope["extensions"]` of the `Relayed` of a request that another node forwarded."""
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Headers = Sequence[tuple[str, str]]
@@ -35,23 +35,23 @@ Headers = Sequence[tuple[str, str]]
 POLL_TYPE = "text/plain; charset=UTF-8"
 ERROR_TYPE = "application/json"
 
-# Larger bodies are compressed in a thread: about 20 ms for 1 MB would hold the loop.
+# Larger bodies are compressed in a thread: 1 MB would block the event loop for about 20 ms.
 COMPRESS_INLINE_BYTES = 1 << 16
 
 
 class BodyTooLargeError(Exception):
-    """The request body is over the limit; what came of it was dropped."""
+    """The request body is over the limit; the part received was dropped."""
 
 
 class ClientGoneError(Exception):
-    """The client went away in the middle of its request body."""
+    """The client disconnected before the end of its request body."""
 
 
 class Relayed(Protocol):
-    """A request that came by way of another node."""
+    """A request that another node forwarded."""
 
     def on_undelivered(self, undo: Callable[[], None]) -> None:
-        """Call `undo` if it turns out that the answer, which has left, did not reach the client."""
+        """Call `undo` if the answer, which was sent, turns out not to have reached the client."""
 
 
 class Exchange:
@@ -61,8 +61,8 @@ class Exchange:
         request: the request.
         receive: of ASGI.
         send: of ASGI.
-        cors_headers: what CORS adds to every answer.
-        relayed: the way back, if another node has passed the request on.
+        cors_headers: the CORS headers of every response.
+        relayed: set if another node forwarded the request.
     """
 
     __slots__ = ("_cors_headers", "_send", "receive", "relayed", "request")
@@ -85,8 +85,8 @@ class Exchange:
         """Read the whole request body.
 
         Raises:
-            BodyTooLargeError: it has, or announces, more than `limit_bytes`.
-            ClientGoneError: it ends too early.
+            BodyTooLargeError: it has, or its Content-Length announces, more than `limit_bytes`.
+            ClientGoneError: the client disconnects before its end.
         """
         announced = self.request.headers.get("content-length", "")
         if announced.isdecimal() and int(announced) > limit_bytes:
@@ -108,12 +108,12 @@ class Exchange:
         """Send the whole answer.
 
         Raises:
-            OSError: the ASGI server knows that the client has gone (many drop the answer silently).
+            OSError: the ASGI server reports that the client has disconnected. Many drop the answer silently.
         """
         await self.send_response(status, header_fields(body, content_type, (*headers, *self._cors_headers)), body)
 
     async def send_response(self, status: int, fields: list[tuple[bytes, bytes]], body: bytes) -> None:
-        """Send an answer that is complete, as `answer` does."""
+        """Send a response whose headers are complete; raises like `answer`."""
         await self._send({"type": "http.response.start", "status": status, "headers": fields})
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
@@ -122,34 +122,34 @@ class Exchange:
         await self.answer(200, body, POLL_TYPE, headers)
 
     async def answer_ok(self) -> None:
-        """Answer a POST whose packets were accepted."""
+        """Answer a POST whose packets were handled."""
         # "text/html is required instead of text/plain to avoid an unwanted download dialog" (engine.io)
         await self.answer(200, b"ok", "text/html")
 
     async def refuse(self, refusal: Refusal) -> None:
         """Answer with an error.
 
-        A server that shuts down gives up the connection as well: who tries again over a new one can be led
-        elsewhere by a balancer, and over this one cannot. (HTTP/2 has no such header.)
+        A server that is shutting down also closes the connection, so that a balancer can route the client's retry
+        to another server. HTTP/2 has no such header.
         """
         parting = refusal.status == HTTPStatus.SERVICE_UNAVAILABLE and self.request.http_version.startswith("1")
         headers = (("connection", "close"),) if parting else ()
         await self.answer(refusal.status, refusal.body, ERROR_TYPE, headers)
 
     async def answer_preflight(self) -> None:
-        """Answer a CORS preflight; the CORS headers are the answer."""
+        """Answer a CORS preflight with the CORS headers."""
         fields = [(name.encode(), value.encode("latin-1")) for name, value in self._cors_headers]
         await self.send_response(204, fields, b"")
 
 
 def header_fields(body: bytes, content_type: str, headers: Headers) -> list[tuple[bytes, bytes]]:
-    """The header fields of an answer with that body."""
+    """The header fields of a response with `body`."""
     every = [("content-type", content_type), ("content-length", str(len(body))), ("cache-control", "no-store")]
     return [(name.encode(), value.encode("latin-1")) for name, value in (*every, *headers)]
 
 
 async def compress(body: bytes, encoding: str, compressor: Callable[[bytes], bytes]) -> tuple[bytes, Headers]:
-    """Compress a body; a large one in a thread. Returns it with the headers that say so."""
+    """Compress a body, a large one in a thread; return it and the headers that announce it."""
     if len(body) > COMPRESS_INLINE_BYTES:
         packed = await asyncio.to_thread(compressor, body)
     else:
@@ -158,7 +158,7 @@ async def compress(body: bytes, encoding: str, compressor: Callable[[bytes], byt
 
 
 def accepted_encoding(header: str, offered: Sequence[str]) -> str | None:
-    """The first of `offered` that an Accept-Encoding header takes, or None.
+    """The first of `offered` that an Accept-Encoding header accepts, or None.
 
     Source: RFC 9110, section 12.5.3: `q=0` means "not acceptable".
     """

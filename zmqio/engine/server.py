@@ -1,8 +1,8 @@
-"""The Engine.IO server: finds the session of each request, makes new ones, and ends them all.
+"""The Engine.IO server: finds the session of each request, opens new sessions, and closes them all.
 
-Built on python-engineio by subclassing: its options, its registry of sessions, its CORS and cookie rules. What it
-gets wrong against the official protocol is replaced by the modules beside this one. Everything runs on one event
-loop; nothing here is thread-safe.
+A subclass of python-engineio's server, of which it uses the options, the registry of sessions, and the CORS and
+cookie rules. Where python-engineio departs from the official protocol, the modules of this package replace it.
+Everything runs on one event loop; nothing is thread-safe.
 
 Source: Engine.IO protocol v4 (https://github.com/socketio/engine.io-protocol); engine.io 6 where it is silent.
 """
@@ -44,9 +44,9 @@ __all__ = ["Accept", "ClientRequest", "ConnectionEvents", "Engine", "Prepared", 
 log = structlog.get_logger(__name__)
 
 Accept = Callable[[Session, ClientRequest], ConnectionEvents]
-"""Called when a handshake has succeeded, before the client hears of it. It must not block."""
+"""Called after a successful handshake, before the client receives the open packet. It must not block."""
 
-# Longest time that `close` waits for requests that are still open.
+# Longest time for which `close` waits for open requests.
 CLOSE_WAIT_S = 5.0
 
 
@@ -55,14 +55,14 @@ class Engine(EngineioServer):
 
     Args:
         options: limits and features.
-        tag: begins every session id.
-        accept: makes the events object of each new connection.
+        tag: the node tag, with which every session id begins.
+        accept: creates the `ConnectionEvents` of each new connection.
 
     Attributes:
-        counters: what happened how often: `handshakes`, `slow_clients`, `volatile_dropped`, `packets_too_large`,
-            `packets_malformed`, `message_failures`, `origins_refused`, `sessions_unknown`, `closed`.
-        notices: the log for what clients can cause as often as they like.
-        unknown_sessions: requests for sessions that are not here.
+        counters: `sessions_opened`, `sessions_closed`, `clients_dropped`, `volatile_messages_dropped`,
+            `packets_rejected`, `packets_malformed`, `messages_failed`, `origins_refused`, `sessions_unknown`.
+        notices: the rate-limited log for events that clients can cause at will.
+        unknown_sessions: handles requests for sessions that this process does not have.
     """
 
     def __init__(self, options: EngineOptions, tag: NodeTag, accept: Accept) -> None:
@@ -71,26 +71,26 @@ class Engine(EngineioServer):
         self.unknown_sessions = UnknownSessions(tag, self.counters, self.notices)
         self._accept = accept
         self._heartbeat: Heartbeat[Session] = Heartbeat(
-            HeartbeatSchedule(options.ping_interval_s, options.ping_timeout_s), Session.ping, _end_silent
+            HeartbeatSchedule(options.ping_interval_s, options.ping_timeout_s), Session.ping, _end_without_pong
         )
         self._jobs: set[asyncio.Task[None]] = set()
         self._requests = 0
-        self._idle = asyncio.Event()
-        self._emptied = asyncio.Event()
+        self._idle_event = asyncio.Event()
+        self._empty_event = asyncio.Event()
         self._is_accepting = True
         self._is_closing = False
 
     @property
     def active_requests(self) -> int:
-        """How many requests are being served, WebSockets included."""
+        """Number of requests being served, including WebSockets."""
         return self._requests
 
     def prepare(self, frames: Sequence[str | bytes], /) -> Prepared:
-        """Prepare Engine.IO messages for `Session.write`; each transport's form is encoded at most once."""
+        """Prepare Engine.IO messages for `Session.write`. Each transport's form is encoded at most once."""
         return Prepared.of_messages(frames)
 
     async def handle(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
-        """Serve one ASGI `http` or `websocket` scope, whatever its path."""
+        """Serve one ASGI `http` or `websocket` scope, on any path."""
         self._requests += 1
         try:
             if scope["type"] == "websocket":
@@ -98,74 +98,74 @@ class Engine(EngineioServer):
             else:
                 await self._handle_http(scope, receive, send)
         except OSError:
-            pass  # the client went away while it was answered; its session has its own ways to notice
+            pass  # the client disconnected during the response; its session notices by itself
         finally:
             self._request_ended()
 
     handle_request = handle
 
     def stop_accepting(self) -> None:
-        """Answer handshakes with 503 from now on; the sessions that are there are served as before."""
+        """Refuse handshakes with 503 from now on; open sessions are still served."""
         self._is_accepting = False
 
     async def wait_until_empty(self) -> None:
-        """Wait until no session is left."""
+        """Wait until no session is open."""
         while self.sockets:
-            self._emptied.clear()
-            await self._emptied.wait()
+            self._empty_event.clear()
+            await self._empty_event.wait()
 
     async def close(self, reason: str = "server shutting down") -> None:
-        """End all sessions with `reason` and wait up to 5 s for open requests; new ones are answered with 503.
+        """End all sessions with `reason` and wait up to 5 s for open requests; new requests are refused with 503.
 
-        A WebSocket client that is being sent something gets it, if it takes it within that time.
+        WebSocket clients receive their buffered packets if they take them within that time.
         """
         self._is_accepting = False
         self._is_closing = True
         for session in list(self.sockets.values()):
             session.close_soon(reason)
             if not session.transport.ready and session.transport.empty:
-                session.end(reason)  # nothing will fetch what waits for it
+                session.end(reason)  # no request will fetch its packets
         self._heartbeat.stop()
         try:
             async with asyncio.timeout(CLOSE_WAIT_S):
                 await self._wait_until_idle()
         except TimeoutError:
-            log.warning("requests_still_open", count=self._requests, limit_s=CLOSE_WAIT_S)
+            log.warning("requests_abandoned", count=self._requests, limit_s=CLOSE_WAIT_S)
         for session in list(self.sockets.values()):
             session.end(reason, abort=True)
         for job in list(self._jobs):
             job.cancel()
         await asyncio.gather(*self._jobs, return_exceptions=True)
-        await asyncio.sleep(0)  # `ConnectionEvents.closed` is called from the loop
+        await asyncio.sleep(0)  # the loop calls `ConnectionEvents.closed`
 
     async def shutdown(self) -> None:
-        """Close, as python-engineio calls it."""
+        """Close; python-engineio's name for `close`."""
         await self.close()
 
     # For sessions (`SessionOwner`).
 
     def session_closed(self, session: Session) -> None:
-        """A session has ended."""
-        self.counters["closed"] += 1
+        """Remove a session that has ended."""
+        self.counters["sessions_closed"] += 1
         self.sockets.pop(session.sid, None)
         self._heartbeat.forget(session)
         if not self.sockets:
-            self._emptied.set()
+            self._empty_event.set()
 
     def session_closing(self, session: Session) -> None:
-        """A session only has to send what waits, in a time of its own."""
+        """Stop the heartbeat of a session that is closing; it has a time-out of its own."""
         self._heartbeat.forget(session)
 
     def pong_received(self, session: Session) -> None:
-        """A client has answered its ping."""
+        """Schedule the next ping: the client has answered the last."""
         self._heartbeat.begin(session)
 
     def extend_pong_deadline(self, session: Session) -> None:
-        """A client that owes an answer has sent something else."""
+        """Restart the time-out of a due pong: the client has sent something else."""
         self._heartbeat.extend(session)
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-        """Run a short job."""
+        """Run a short job; `close` cancels it if it still runs."""
         job = asyncio.get_running_loop().create_task(coroutine)
         self._jobs.add(job)
         job.add_done_callback(self._jobs.discard)
@@ -224,7 +224,7 @@ class Engine(EngineioServer):
             await exchange.refuse(refusal or BAD_REQUEST)
             return
         transport = session.transport
-        assert isinstance(transport, PollingTransport)  # it was made for polling
+        assert isinstance(transport, PollingTransport)  # opened for polling
         await transport.get(exchange, self.cookie_headers(session.sid))
 
     async def _poll(self, session: Session, exchange: Exchange, parameters: Mapping[str, str]) -> None:
@@ -241,14 +241,14 @@ class Engine(EngineioServer):
     def _request_ended(self) -> None:
         self._requests -= 1
         if not self._requests:
-            self._idle.set()
+            self._idle_event.set()
 
     async def _open_websocket(
         self, request: ClientRequest, scope: Mapping[str, Any], receive: Receive, send: Send
     ) -> None:
         if not await websocket.accept(receive, send):
             return
-        # It may have begun to shut down while the client was told.
+        # The server may have begun to shut down during `accept`.
         session = self._open(request, "websocket") if self._is_accepting else None
         if session is None:
             await send({"type": "websocket.close", "code": 1011 if self._is_accepting else 1013})
@@ -275,7 +275,7 @@ class Engine(EngineioServer):
             session.upgrading = False
 
     def _open(self, request: ClientRequest, transport_name: TransportName) -> Session | None:
-        """Make a session; None if the layer above failed to accept it."""
+        """Open a session; return None if `accept` failed."""
         session = Session(self, self.generate_id(), transport_name)
         session.transport = PollingTransport(session, self.options)
         session.append(Prepared([open_packet(session.sid, self.offered(transport_name), self.options)]))
@@ -287,15 +287,15 @@ class Engine(EngineioServer):
             del self.sockets[session.sid]
             return None
         session.connected = True
-        self.counters["handshakes"] += 1
+        self.counters["sessions_opened"] += 1
         self._heartbeat.begin(session)
         return session
 
     async def _wait_until_idle(self) -> None:
         while self._requests:
-            self._idle.clear()
-            await self._idle.wait()
+            self._idle_event.clear()
+            await self._idle_event.wait()
 
 
-def _end_silent(session: Session) -> None:
+def _end_without_pong(session: Session) -> None:
     session.end("ping timeout")

@@ -1,8 +1,8 @@
-"""One Engine.IO session: what waits for its client, its heartbeat, and how it ends.
+"""One Engine.IO session: its send buffer, its heartbeat and its end.
 
-Knows packets and its transport (where packets leave the process); must not know HTTP, ASGI or Socket.IO.
+Knows packets and the contract of transports; must not know HTTP, ASGI or Socket.IO.
 
-Source: Engine.IO protocol v4; reasons and the order of steps on closing are those of engine.io 6 (`Socket`).
+Source: Engine.IO protocol v4. Close reasons and the order of closing steps are those of engine.io 6 (`Socket`).
 """
 
 import asyncio
@@ -26,50 +26,50 @@ __all__ = ["Session", "SessionOwner"]
 
 log = structlog.get_logger(__name__)
 
-# How long a client may take to fetch what waits for it, and the CLOSE packet, after `close_soon`.
+# How long a client may take after `close_soon` to fetch its buffered packets and the CLOSE packet.
 # Source: engine.io, polling transport: `closeTimeout = 30 * 1000`.
 CLOSE_LIMIT_S = 30.0
-_UTF8_MOST_BYTES = 4  # of one character
+_UTF8_MOST_BYTES = 4  # most bytes of one character
 
 
 class SessionOwner(Protocol):
-    """What a session needs of the engine."""
+    """The part of the engine that a session uses."""
 
     options: EngineOptions
     counters: Counter[str]
     notices: LimitedLog
 
     def session_closed(self, session: "Session") -> None:
-        """The session has ended; no request will find it any more."""
+        """Remove a session that has ended; requests no longer find it."""
 
     def session_closing(self, session: "Session") -> None:
-        """The session is about to end: it is not pinged any more, and owes no answer."""
+        """Stop the heartbeat of a session that is closing."""
 
     def pong_received(self, session: "Session") -> None:
-        """The client has answered a ping: schedule the next."""
+        """Schedule the next ping: the client has answered the last."""
 
     def extend_pong_deadline(self, session: "Session") -> None:
-        """The client owes an answer to a ping, and something else came from it."""
+        """Restart the time-out of a due pong: the client has sent something else."""
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-        """Run a short job; the engine awaits or cancels it when it closes."""
+        """Run a short job; the engine cancels it on closing if it still runs."""
 
 
 class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
-    """One connection of one client, whatever its transport; nothing here blocks.
+    """One connection of one client over any transport. No method blocks.
 
     Args:
         owner: the engine.
-        sid: its id.
-        transport_name: what it begins with.
+        sid: the session id.
+        transport_name: the first transport.
 
     Attributes:
-        sid: its id.
-        transport_name: `polling` or `websocket`, as it is now.
-        closed: it has ended; what is written is dropped.
-        closing: it is about to end; what is written is dropped.
-        aborted: it was ended without a goodbye.
-        upgrading: a WebSocket probe is going on.
+        sid: the session id.
+        transport_name: the current transport, `polling` or `websocket`.
+        closed: the session has ended; writes are dropped.
+        closing: the session is about to end, or has ended; writes are dropped.
+        aborted: the session ended without a close packet or Close frame.
+        upgrading: a WebSocket probe is in progress.
         direct_writer: writes broadcasts to the client; open on the direct path while nothing is buffered and the
             client's connection accepts data.
     """
@@ -96,39 +96,40 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
 
     @property
     def notices(self) -> LimitedLog:
-        """The log for what clients can cause as often as they like."""
+        """The rate-limited log for events that clients can cause at will."""
         return self._owner.notices
 
     @property
     def buffered_bytes(self) -> int:
-        """Bytes that wait for the client."""
+        """Bytes buffered for the client."""
         return 0 if self._send_buffer is None else self._send_buffer.size_bytes
 
     @property
     def buffered(self) -> bool:
-        """Whether anything waits for the client."""
+        """Whether packets are buffered for the client."""
         return self._send_buffer is not None
 
     def write(self, prepared: Prepared, *, volatile: bool = False) -> None:
-        """Send packets, or let them wait until the client takes them.
+        """Send packets, or buffer them until the client takes them.
 
-        Never blocks and never raises for a client that has gone. A client for which more waits than
-        `session_buffer_bytes` or `session_buffer_packets` is closed with `slow client`; one piece always fits.
+        Never blocks, and never raises if the client has disconnected. If more than `session_buffer_bytes` or
+        `session_buffer_packets` are buffered, the session ends with the reason `slow client`. A single item is
+        accepted whatever its size.
 
         Args:
             prepared: from `Engine.prepare`; may be shared with other sessions.
-            volatile: drop it if the client cannot take it now.
+            volatile: drop the packets if the client cannot take them now.
         """
-        direct = self.direct_writer.write_frames
-        if direct is not None:
-            direct(prepared.ws_frames)
+        write_frames = self.direct_writer.write_frames
+        if write_frames is not None:
+            write_frames(prepared.ws_frames)
         elif not self.closing:
             self._queue(prepared, volatile)
 
     def close_soon(self, reason: str = "forced close") -> None:
-        """Send what waits, say goodbye, and end with `reason`.
+        """Send the buffered packets and the protocol's close packet, then end with `reason`.
 
-        A client that does not fetch it within 30 s loses it. Nothing that it sends is taken any more.
+        Packets that the client does not take within 30 s are lost. Everything that it still sends is ignored.
         """
         if self.closing:
             return
@@ -142,7 +143,7 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
         self.drained()
 
     def end(self, reason: str, *, farewell: Prepared = CLOSE, code: int = 1000, abort: bool = False) -> None:
-        """End now; what still waits is lost. The second call does nothing."""
+        """End now; buffered packets are lost. A second call does nothing."""
         if self.closed:
             return
         self.closed = self.closing = True
@@ -159,10 +160,10 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
         self.transport.end(farewell=farewell, code=code, abort=abort)
         loop.call_soon(self._report_closed, self._close_reason or reason)
 
-    # What the client sends.
+    # Input from the client.
 
     def received_frame(self, data: str | bytes) -> Awaitable[None] | None:
-        """Take one WebSocket message; see `received`. One over `max_payload_bytes` ends the session."""
+        """Handle one WebSocket message; see `received`. A message over `max_payload_bytes` ends the session."""
         limit = self._owner.options.max_payload_bytes
         if len(data) * _UTF8_MOST_BYTES > limit and _size(data) > limit:
             self._end_too_large(limit)
@@ -170,10 +171,10 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
         return self.received(data)
 
     def received(self, packet: str | bytes) -> Awaitable[None] | None:
-        """Take one packet: text with its type digit, or a binary message.
+        """Handle one packet: text with its type digit, or a binary message.
 
         Returns:
-            what `ConnectionEvents.message` returned: await it with `await_handled` before the next packet.
+            the result of `ConnectionEvents.message`; await it with `await_handled` before the next packet.
         """
         if self.closing:
             return None
@@ -187,21 +188,21 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
         return self._control(packet)
 
     async def await_handled(self, pending: Awaitable[None]) -> None:
-        """Await what `received` returned; an error is logged, and the session goes on."""
+        """Await the result of `received`; an error is logged, and the session continues."""
         try:
             await pending
         except Exception:  # noqa: BLE001 - the edge to the application
             self._log_failure()
 
-    # For the engine and the outlets.
+    # For the engine and the transports.
 
     def ping(self) -> None:
-        """Send a ping; the client owes an answer from now on."""
+        """Send a ping; a pong is due from now on."""
         self._may_extend = True
         self.write(PING)
 
     def next_to_send(self) -> Prepared | None:
-        """Take what has waited longest, or None."""
+        """Remove and return the oldest buffered packets; None if there are none."""
         if self._send_buffer is None:
             return None
         prepared = self._send_buffer.pop()
@@ -209,7 +210,7 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
         return prepared
 
     def take_for_poll(self) -> list[Prepared]:
-        """Take what goes into one polling body; empty when nothing waits."""
+        """Remove and return the packets of one polling body; empty if nothing is buffered."""
         if self._send_buffer is None:
             return []
         options = self._owner.options
@@ -218,41 +219,41 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
         return taken
 
     def put_back(self, taken: Sequence[Prepared]) -> None:
-        """Put what could not be sent to the front again."""
+        """Put unsent packets back to the front."""
         if taken and not self.closed:
             self._send_buffer = self._send_buffer or SendBuffer()
             self._send_buffer.put_back(taken)
             self.transport.flush()
 
     def append(self, prepared: Prepared) -> None:
-        """Let a packet wait, whatever the bounds."""
+        """Buffer packets, whatever the limits."""
         if self._send_buffer is None:
             self._send_buffer = SendBuffer()
         self._send_buffer.append(prepared)
 
     def drained(self) -> None:
-        """A session that is about to end ends now, if nothing waits for its client any more."""
+        """End a closing session if everything has been sent to its client."""
         if self._close_reason is None or self.closed:
             return
         if self._send_buffer is None and self.transport.empty:
             self.end(self._close_reason)
 
     def upgrade_to(self, transport: Transport) -> None:
-        """Go on over a WebSocket: what waits leaves through it first."""
+        """Continue over a WebSocket; buffered packets are sent through it first."""
         self.transport_name = "websocket"
         self.upgraded = True
         self.transport = transport
         transport.flush()
         self.drained()
 
-    # python-engineio's own interface, for callers of the base class.
+    # The interface of python-engineio, for callers of the base class.
 
     async def send(self, pkt: Any) -> None:
         """Send an `engineio.packet.Packet`."""
         self.write(Prepared([pkt.data if isinstance(pkt.data, bytes) else pkt.encode()]))
 
     async def close(self, wait: bool = True, abort: bool = False, reason: str | None = None) -> None:
-        """Close as `close_soon` does, or at once with `abort`."""
+        """Close like `close_soon`; with `abort`, at once."""
         if abort:
             self.end(reason or "forced close")
         else:
@@ -260,18 +261,18 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
 
     def _queue(self, prepared: Prepared, volatile: bool) -> None:
         if volatile and not self.transport.ready:
-            self._owner.counters["volatile_dropped"] += 1
+            self._owner.counters["volatile_messages_dropped"] += 1
             return
-        had_some = self._send_buffer is not None
-        if not had_some and self.transport.offer(prepared):
+        was_buffering = self._send_buffer is not None
+        if not was_buffering and self.transport.offer(prepared):
             return
         self.append(prepared)
-        if had_some and self._is_over_bounds():
+        if was_buffering and self._exceeds_limits():
             self._drop_slow_client()
         else:
             self.transport.flush()
 
-    def _is_over_bounds(self) -> bool:
+    def _exceeds_limits(self) -> bool:
         send_buffer, options = self._send_buffer, self._owner.options
         return send_buffer is not None and (
             send_buffer.size_bytes > options.session_buffer_bytes
@@ -280,10 +281,10 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
 
     def _drop_slow_client(self) -> None:
         options, send_buffer = self._owner.options, self._send_buffer
-        assert send_buffer is not None  # it is what is over the bounds
+        assert send_buffer is not None  # it is over the limits
         bytes_are_over = send_buffer.size_bytes > options.session_buffer_bytes
         option = "session_buffer_bytes" if bytes_are_over else "session_buffer_packets"
-        self._owner.counters["slow_clients"] += 1
+        self._owner.counters["clients_dropped"] += 1
         self.notices.warning(
             "client_dropped",
             sid=self.sid,
@@ -296,8 +297,8 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
         self.end("slow client", abort=True)
 
     def _end_too_large(self, limit: int) -> None:
-        self._owner.counters["packets_too_large"] += 1
-        self.notices.info("packet_too_large", sid=self.sid, limit=limit, option="max_payload_bytes")
+        self._owner.counters["packets_rejected"] += 1
+        self.notices.info("packet_rejected", sid=self.sid, limit=limit, option="max_payload_bytes")
         self.end("transport error", code=1009)
 
     def _message(self, data: str | bytes) -> Awaitable[None] | None:
@@ -319,7 +320,7 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
                 # "invalid heartbeat direction" (engine.io): only the server pings
                 self.end("transport error")
             case "0" | "5" | "6":
-                pass  # no meaning here; the JavaScript server passes over them, too
+                pass  # meaningless from a client; the JavaScript server ignores them, too
             case _:
                 return self._base64_or_error(packet)
         return None
@@ -340,8 +341,8 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
             self._send_buffer = None
 
     def _log_failure(self) -> None:
-        self._owner.counters["message_failures"] += 1
-        log.exception("message_failed", sid=self.sid)
+        self._owner.counters["messages_failed"] += 1
+        log.exception("message_handler_failed", sid=self.sid)
 
 
 def _size(data: str | bytes) -> int:

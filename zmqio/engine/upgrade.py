@@ -1,7 +1,7 @@
-"""A WebSocket for a session that polls: the probe, then the move, within a time limit.
+"""The upgrade of a polling session to a WebSocket: the probe, then the switch, within a time limit.
 
-Until the client says `upgrade`, everything goes on over polling; then what still waits leaves through the
-WebSocket first, so that nothing is lost, doubled or overtaken.
+Until the client sends `upgrade`, polling continues. Buffered packets are then sent through the WebSocket first, so
+that no packet is lost, duplicated or reordered.
 
 Source: Engine.IO protocol v4, "Upgrade"; engine.io 6, `Socket._maybeUpgrade`.
 """
@@ -27,10 +27,10 @@ UPGRADE = "5"
 async def serve_upgrade(
     session: Session, owner: SessionOwner, scope: Mapping[str, Any], receive: Receive, send: Send
 ) -> None:
-    """Serve an accepted WebSocket of a session that polls: probe, move, then read it until it is closed.
+    """Serve an accepted WebSocket of a polling session: probe it, switch to it, and read it until it closes.
 
-    A client that does not come through within `upgrade_timeout_s`, or says something else, loses the WebSocket
-    and goes on polling.
+    If the client does not complete the upgrade within `upgrade_timeout_s`, or sends anything else, the WebSocket
+    is closed and polling continues.
     """
     if await _probe(session, owner, receive, send):
         wire = attach(session, owner, scope, send)
@@ -45,23 +45,23 @@ async def _probe(session: Session, owner: SessionOwner, receive: Receive, send: 
     session.upgrading = True
     try:
         async with asyncio.timeout(owner.options.upgrade_timeout_s) as session.probe_limit:
-            asked = await _exchange_probe(transport, receive, send)
+            upgrade_requested = await _exchange_probe(transport, receive, send)
     except TimeoutError:
-        asked = False
+        upgrade_requested = False
         owner.notices.info("upgrade_timed_out", sid=session.sid, limit_s=owner.options.upgrade_timeout_s)
     except OSError:
-        asked = False
+        upgrade_requested = False
     finally:
         session.upgrading = False
         session.probe_limit = None
-    if not asked or session.closed:
+    if not upgrade_requested or session.closed:
         return False
     transport.refuse_poll()
     return True
 
 
 async def _exchange_probe(transport: PollingTransport, receive: Receive, send: Send) -> bool:
-    """Answer probes until the client asks for the upgrade; False for anything else."""
+    """Answer probes until the client requests the upgrade; return False on any other message."""
     while True:
         message = await receive()
         if message["type"] != "websocket.receive":

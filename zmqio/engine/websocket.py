@@ -1,6 +1,6 @@
-"""The life of one WebSocket: accept it, read it, or refuse it. One coroutine, which sleeps while nothing comes.
+"""Accept, read or refuse one WebSocket, in one coroutine that sleeps while no message arrives.
 
-Knows ASGI WebSocket messages and sessions; must not know how sessions are found.
+Knows ASGI WebSocket messages and sessions; must not know the registry of sessions.
 
 Source: ASGI specification, "HTTP & WebSocket ASGI Message Format" 2.4.
 """
@@ -28,13 +28,13 @@ __all__ = [
 ]
 
 EXTENSION = "zmqio.fast_websocket"
-"""Key of the wire in `scope["extensions"]`."""
+"""Key in `scope["extensions"]` of the `DirectWire`, if the server has one."""
 PENDING = "zmqio.pending"
-"""Type of the event that a wire puts in the way of `receive()`; see `DirectWire.listen`."""
+"""Type of the event with which a `DirectWire` pauses `receive()`; see `DirectWire.listen`."""
 
 
 async def accept(receive: Receive, send: Send) -> bool:
-    """Accept the WebSocket; False if the client has gone already."""
+    """Accept the WebSocket; return False if the client has already disconnected."""
     message = await receive()
     if message["type"] != "websocket.connect":
         return False
@@ -45,7 +45,7 @@ async def accept(receive: Receive, send: Send) -> bool:
 async def turn_away(receive: Receive, send: Send) -> None:
     """Accept the WebSocket and close it at once.
 
-    So the JavaScript server answers a second WebSocket of a session (`Server.onWebSocket`).
+    The JavaScript server does so for a second WebSocket of a session (`Server.onWebSocket`).
     """
     if await accept(receive, send):
         await send({"type": "websocket.close", "code": 1000})
@@ -57,23 +57,23 @@ async def refuse(refusal: Refusal, scope: Mapping[str, Any], receive: Receive, s
 
 
 async def answer(status: int, body: bytes, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
-    """Answer the opening request with JSON, or with 403 and no body where the ASGI server can do no better."""
+    """Answer the opening request with JSON; with 403 and no body if the ASGI server supports only that."""
     await receive()
     if "websocket.http.response" not in (scope.get("extensions") or {}):
         await send({"type": "websocket.close"})
         return
-    headers = [(b"content-type", b"application/json")]  # uvicorn 0.35 adds a length of its own
+    headers = [(b"content-type", b"application/json")]  # uvicorn 0.35 adds the length itself
     await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": body})
 
 
 def attach(session: Session, owner: SessionOwner, scope: Mapping[str, Any], send: Send) -> DirectWire | None:
-    """Make the accepted WebSocket the session's transport; returns the wire if it is on the fast path."""
+    """Make the accepted WebSocket the session's transport; return the wire if it writes directly."""
     wire: DirectWire | None = (scope.get("extensions") or {}).get(EXTENSION)
     if wire is not None:
-        fast = DirectWebSocketTransport(session, owner, wire, send)
-        if fast.open():
-            session.upgrade_to(fast)
+        direct = DirectWebSocketTransport(session, owner, wire, send)
+        if direct.open():
+            session.upgrade_to(direct)
             return wire
     session.upgrade_to(AsgiWebSocketTransport(session, owner, send))
     return None
@@ -87,9 +87,9 @@ def data_of(message: Mapping[str, Any]) -> str | bytes:
 
 
 async def read_until_closed(session: Session, receive: Receive, wire: DirectWire | None) -> None:
-    """Hand every message to the session, in order, until the WebSocket is closed; then the session ends.
+    """Pass every message to the session in order until the WebSocket closes; then end the session.
 
-    While an awaitable that a message left behind is not done, nothing more is read.
+    Nothing more is read until the awaitable that a message returned completes.
     """
     try:
         while True:

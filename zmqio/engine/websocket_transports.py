@@ -1,11 +1,10 @@
-"""Where the packets of a WebSocket session leave: through ASGI, or straight into the connection.
+"""The transports of a WebSocket session: through ASGI, or directly into the connection.
 
-- `AsgiWebSocketTransport` works under every ASGI server: a short job sends what waits, and there is none while
-  nothing does.
-- `DirectWebSocketTransport` opens the session's direct writer: frames that were encoded once for all clients go
-  straight into the connection; the session's bounded send buffer holds what the connection does not take.
+- `AsgiWebSocketTransport` works under every ASGI server. A short job sends the buffered packets.
+- `DirectWebSocketTransport` opens the session's direct writer: frames that were encoded once for all clients are
+  written directly into the connection. Packets that it does not accept wait in the session's send buffer.
 
-Knows sessions and the wire's contract; must not know uvicorn.
+Knows sessions and declares the contract `DirectWire`; must not know uvicorn.
 """
 
 import asyncio
@@ -27,29 +26,29 @@ __all__ = [
     "message_of",
 ]
 
-# Longest time that a client may take for the closing handshake before its connection is let go.
+# Longest time for a client to complete the closing handshake; after that, its connection is dropped.
 CLOSE_HANDSHAKE_S = 10.0
 
 
 class WireListener(Protocol):
-    """What a wire reports."""
+    """Receives the events of a `DirectWire`."""
 
     def paused(self) -> None:
-        """The connection takes no more: write nothing until `resumed`."""
+        """Write nothing until `resumed`: the connection is full."""
 
     def resumed(self) -> None:
-        """The connection takes frames again."""
+        """Write again: the connection accepts frames."""
 
     def lost(self) -> None:
-        """The connection is gone, or is being closed: write nothing any more."""
+        """Write no more: the connection is closed or closing."""
 
 
 class DirectWire(Protocol):
-    """A WebSocket connection that takes encoded frames; `uvicorn_ws` has one.
+    """A WebSocket connection that accepts encoded frames; `hosting.websocket_protocol` implements it.
 
     Attributes:
-        fd: descriptor that frames may be written to, past what `open` returns, while the wire is not paused; -1 if
-            there is none. Known after `open`.
+        fd: file descriptor to which frames may be written while the wire is not paused; otherwise -1. Set by
+            `open`.
     """
 
     fd: int
@@ -63,24 +62,24 @@ class DirectWire(Protocol):
         """
 
     def listen(self, sink: Callable[[str | bytes], Awaitable[None] | None]) -> None:
-        """Hand whole messages to `sink` rather than to ASGI `receive()`, if none waits there.
+        """Pass whole messages to `sink` instead of ASGI `receive()`, unless `receive()` still has earlier ones.
 
-        When `sink` returns an awaitable, the wire stops doing so and puts `{"type": PENDING, "awaitable": ...}`
-        in the way of `receive()`, and what comes later behind it.
+        When `sink` returns an awaitable, the wire stops passing messages. `receive()` then returns
+        `{"type": PENDING, "awaitable": ...}`, followed by later messages.
         """
 
     def abort(self) -> None:
         """Drop the connection at once."""
 
     def abort_in(self, delay_s: float) -> None:
-        """Drop the connection if it is still there after that time."""
+        """Drop the connection after `delay_s` seconds, unless it is closed by then."""
 
 
 class AsgiWebSocketTransport:
-    """Packets leave as `websocket.send` events.
+    """Sends packets as `websocket.send` events.
 
     Args:
-        session: whose transport it is.
+        session: the session that it serves.
         owner: runs the sending job.
         send: of ASGI.
     """
@@ -97,28 +96,28 @@ class AsgiWebSocketTransport:
 
     @property
     def ready(self) -> bool:
-        """Whether nothing waits for the connection."""
+        """Whether no packet is being sent."""
         return self._sender is None
 
     @property
     def empty(self) -> bool:
-        """Whether the ASGI server has taken everything."""
+        """Whether the ASGI server has accepted every packet."""
         return self._sender is None
 
     def offer(self, prepared: Prepared) -> bool:
-        """Send at once if nothing is being sent."""
+        """Send at once unless a packet is being sent."""
         if self._sender is not None or self._ended:
             return False
         self._sender = run_eagerly(self._send_from(prepared), self._owner.spawn)
         return True
 
     def flush(self) -> None:
-        """Send what waits, unless that is being done."""
+        """Send the buffered packets, unless that is in progress."""
         if self._sender is None and not self._ended and self._session.buffered:
             self._sender = run_eagerly(self._send_from(self._session.next_to_send()), self._owner.spawn)
 
     def begin_close(self) -> None:
-        """Nothing: the Close frame says it."""
+        """Do nothing: `end` sends the Close frame."""
 
     def end(self, *, farewell: Prepared, code: int, abort: bool) -> None:
         """Stop sending and close the WebSocket; `abort` leaves that to the ASGI server."""
@@ -138,7 +137,7 @@ class AsgiWebSocketTransport:
                     await self._send(message_of(packet))
                 prepared = self._session.next_to_send()
         except Exception as error:  # noqa: BLE001 - the edge to the ASGI server
-            # OSError is the specified "the client has gone"; some servers complain in other ways.
+            # ASGI specifies OSError for a disconnected client; some servers raise other errors.
             self._ended = True
             self._session.end("transport close" if isinstance(error, OSError) else "transport error")
             return
@@ -147,10 +146,10 @@ class AsgiWebSocketTransport:
 
 
 class DirectWebSocketTransport:
-    """Packets leave as frames, written into the connection.
+    """Writes packets as frames into the connection.
 
     Args:
-        session: whose transport it is.
+        session: the session that it serves.
         owner: runs the closing job.
         wire: the connection.
         send: of ASGI, for closing.
@@ -167,26 +166,26 @@ class DirectWebSocketTransport:
         self._write: Frames | None = None
 
     def open(self) -> bool:
-        """Take the connection; False if it cannot be written to directly."""
+        """Open the wire; return False if it cannot be written to directly."""
         self._write = self._wire.open(self, direct_writes=self._owner.options.direct_writes)
         return self._write is not None
 
     @property
     def ready(self) -> bool:
-        """Whether the connection takes frames."""
+        """Whether the connection accepts frames."""
         return not (self._is_paused or self._is_lost)
 
     @property
     def empty(self) -> bool:
-        """Whether the connection has less to send than makes it pause, or is gone."""
+        """Whether the connection is below its high-water mark, or lost."""
         return self._is_lost or not self._is_paused
 
     def offer(self, prepared: Prepared) -> bool:
-        """False: what the connection takes is written directly by the session."""
+        """Always False: the session writes directly while the connection accepts frames."""
         return False
 
     def flush(self) -> None:
-        """Write what waits as far as the connection takes it; then let the session write directly."""
+        """Write buffered packets while the connection accepts them; then let the session write directly."""
         session, write = self._session, self._write
         if write is None:
             return
@@ -199,10 +198,10 @@ class DirectWebSocketTransport:
             write(prepared.ws_frames)
 
     def begin_close(self) -> None:
-        """Nothing: the Close frame says it."""
+        """Do nothing: `end` sends the Close frame."""
 
     def end(self, *, farewell: Prepared, code: int, abort: bool) -> None:
-        """Close the WebSocket behind what its connection still has to send; `abort` drops both."""
+        """Close the WebSocket after the frames that its connection still has to send; `abort` drops them."""
         self._write = None
         if abort or self._is_lost:
             self._wire.abort()
@@ -210,37 +209,37 @@ class DirectWebSocketTransport:
             self._owner.spawn(close_websocket(self._send, code))
             self._wire.abort_in(CLOSE_HANDSHAKE_S)
 
-    # From the wire.
+    # `WireListener`.
 
     def paused(self) -> None:
-        """The connection takes no more."""
+        """Stop direct writes: the connection is full."""
         self._is_paused = True
         self._session.direct_writer.close()
 
     def resumed(self) -> None:
-        """The connection takes frames again: first what waited."""
+        """Write the buffered packets: the connection accepts frames again."""
         self._is_paused = False
         self.flush()
         self._session.drained()
 
     def lost(self) -> None:
-        """The connection is gone: who waits until it has sent everything waits in vain."""
+        """Stop direct writes: the connection is lost. A closing session ends."""
         self._is_lost = True
         self._session.direct_writer.close()
         asyncio.get_running_loop().call_soon(self._session.drained)
 
 
 async def close_websocket(send: Send, code: int) -> None:
-    """Send a Close frame; a connection that has gone, or does not take it in 10 s, is left alone."""
+    """Send a Close frame; give up after 10 s, or if the connection is lost."""
     try:
         async with asyncio.timeout(CLOSE_HANDSHAKE_S):
             await send({"type": "websocket.close", "code": code})
     except (OSError, RuntimeError, TimeoutError):
-        pass  # gone already: that is what closing is for
+        pass  # already closed, or about to be dropped
 
 
 def message_of(packet: str | bytes) -> dict[str, Any]:
-    """The `websocket.send` message of a text or of bytes."""
+    """The `websocket.send` message of one packet."""
     if isinstance(packet, str):
         return {"type": "websocket.send", "text": packet}
     return {"type": "websocket.send", "bytes": packet}
