@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import subprocess
+import sys
 
 import pytest
 import structlog
@@ -240,3 +242,9 @@ async def test_close_sync_in_a_forked_child_does_not_affect_the_parent():
             assert status == 0
             bus.publish(ALL, b"x")
             await wait_until(lambda: recorded.bodies == [b"x"], "the message")
+
+
+def test_node_does_not_import_libzmq():
+    """Its threads and its 2 MB are not needed to speak ZMTP."""
+    code = "import sys, zmqio.zeromq.adapter; sys.exit('zmq' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
