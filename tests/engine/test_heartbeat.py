@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.timing import wait_until
-from zmqio.engine.heartbeat import BATCH, Heartbeat, HeartbeatSchedule
+from zmqio.engine.heartbeat import BATCH, HeartbeatSchedule, HeartbeatTimer
 
 
 def test_ping_is_due_exactly_one_interval_after_the_handshake() -> None:
@@ -105,10 +105,10 @@ def test_nobody_is_pinged_early_or_expired_within_the_limit(steps: list[tuple[in
     assert schedule.next_s() == min([*ping_at.values(), *owed_until.values()], default=None)
 
 
-def _heartbeat(interval_s: float, timeout_s: float) -> tuple[Heartbeat[int], list[int], list[int]]:
+def _heartbeat(interval_s: float, timeout_s: float) -> tuple[HeartbeatTimer[int], list[int], list[int]]:
     pinged: list[int] = []
     expired: list[int] = []
-    return Heartbeat(HeartbeatSchedule(interval_s, timeout_s), pinged.append, expired.append), pinged, expired
+    return HeartbeatTimer(HeartbeatSchedule(interval_s, timeout_s), pinged.append, expired.append), pinged, expired
 
 
 async def test_member_is_pinged_then_expired_when_it_does_not_answer() -> None:
@@ -173,7 +173,7 @@ async def test_one_ping_that_fails_does_not_stop_the_others() -> None:
         if member == 1:
             heartbeat.forget(1)
 
-    heartbeat: Heartbeat[int] = Heartbeat(HeartbeatSchedule(0.005, 3600), ping, pinged.append)
+    heartbeat: HeartbeatTimer[int] = HeartbeatTimer(HeartbeatSchedule(0.005, 3600), ping, pinged.append)
     heartbeat.begin(1)
     heartbeat.begin(2)
     await wait_until(lambda: pinged == [1, 2], "both pings")
@@ -185,7 +185,7 @@ def test_timer_that_is_due_at_once_does_no_harm_under_uvloop() -> None:
     pinged: list[str] = []
 
     async def run() -> None:
-        heartbeat = Heartbeat(HeartbeatSchedule[str](0.000_001, 10.0), pinged.append, lambda member: None)
+        heartbeat = HeartbeatTimer(HeartbeatSchedule[str](0.000_001, 10.0), pinged.append, lambda member: None)
         for _ in range(100):
             heartbeat.begin("a")
             heartbeat.begin("b")

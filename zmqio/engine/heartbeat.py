@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-__all__ = ["Heartbeat", "HeartbeatSchedule"]
+__all__ = ["HeartbeatSchedule", "HeartbeatTimer"]
 
 # Most pings and most expiries handled in one turn of the event loop.
 BATCH = 200
@@ -77,7 +77,7 @@ class HeartbeatSchedule(Generic[T]):
         return min(heads, default=None)
 
 
-class Heartbeat(Generic[T]):
+class HeartbeatTimer(Generic[T]):
     """Calls `ping` and `expire` at the times of a schedule, with one timer.
 
     Args:

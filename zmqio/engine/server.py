@@ -29,7 +29,7 @@ from zmqio.engine.handshake import (
     open_packet,
     read_request,
 )
-from zmqio.engine.heartbeat import Heartbeat, HeartbeatSchedule
+from zmqio.engine.heartbeat import HeartbeatSchedule, HeartbeatTimer
 from zmqio.engine.http_exchange import RELAYED, Exchange, Send
 from zmqio.engine.long_poll import Receive
 from zmqio.engine.packets import Prepared
@@ -70,7 +70,7 @@ class Engine(EngineioServer):
         self.notices = LimitedLog(log)
         self.unknown_sessions = UnknownSessions(tag, self.counters, self.notices)
         self._accept = accept
-        self._heartbeat: Heartbeat[Session] = Heartbeat(
+        self._heartbeat: HeartbeatTimer[Session] = HeartbeatTimer(
             HeartbeatSchedule(options.ping_interval_s, options.ping_timeout_s), Session.ping, _end_without_pong
         )
         self._jobs: set[asyncio.Task[None]] = set()
