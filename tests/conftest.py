@@ -24,7 +24,21 @@ settings.register_profile("ci", max_examples=200, **_COMMON)
 _in_ci = os.environ.get("CI", "").lower() not in ("", "0", "false", "no")
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if _in_ci else "fast"))
 
-_STARTERS = frozenset({"subprocess", "BrokerProcess", "NodeProcess", "ServeProcess"})
+_STARTERS = frozenset(
+    {
+        "subprocess",
+        "AcceptorPool",
+        "AcceptorProcess",
+        "BrokerProcess",
+        "DemoProcess",
+        "NodeProcess",
+        "ServeProcess",
+        "Supervisor",
+        "WorkerPool",
+        "WorkerProcess",
+        "WorkerSlot",
+    }
+)
 """A test module that has one of these names starts processes."""
 _EXEMPT = "tests/test_layout.py"  # asks git, and takes a second
 

@@ -202,4 +202,4 @@ async def test_session_of_a_restarted_node_with_the_same_tag_is_refused_by_it(br
             async with httpx.AsyncClient(timeout=LIMIT_S) as http:
                 refused = await http.get(f"{other.url}/socket.io/?{BASE}&sid={sid}")
             assert refused.status_code == 400
-            assert refused.json()["reason"].startswith("this node has no such session")
+            assert refused.json()["reason"].startswith("session has ended, or its node was restarted")

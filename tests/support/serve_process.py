@@ -119,10 +119,10 @@ class ServeProcess:
         os.kill(self.pid, number)
 
     async def wait(self) -> int:
-        """Wait for its end; its exit code."""
+        """Wait for its end, which may come after several starts of a worker; its exit code."""
         assert self._process is not None
         try:
-            return await asyncio.to_thread(self._process.wait, LIMIT_S)
+            return await asyncio.to_thread(self._process.wait, 3 * LIMIT_S)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"it does not end:\n{self.log_text()}") from None
 
