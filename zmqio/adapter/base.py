@@ -340,7 +340,7 @@ class BusEvents(Protocol):
     """
 
     def message_received(self, link: int, topic: bytes, body: bytes) -> None:
-        """A message arrived through `link`."""
+        """A message arrived through `link`. Must not raise."""
 
     def link_lost(self, link: int) -> None:
         """A link lost its connection, or the broker did not apply subscriptions in time: messages may be missing.
