@@ -1,6 +1,7 @@
 """Logging of the zmqio commands: structlog on standard error, as console lines on a terminal and JSON otherwise.
 
-Only entry points use this module. The library logs through the configuration of the application.
+Only entry points use this module. The library logs through the configuration of the application. Lines that nobody
+reads, or that a full disk does not take, are lost: the process goes on.
 """
 
 import logging
@@ -8,6 +9,9 @@ import sys
 from typing import Any
 
 import structlog
+
+from zmqio.log_stream import LogStream
+from zmqio.log_text import traceback_text
 
 __all__ = ["LEVELS", "configure_logs"]
 
@@ -29,22 +33,25 @@ def configure_logs(log_format: str, level: str, **facts: Any) -> None:
         structlog.stdlib.add_log_level,
         _add_facts(facts),
         structlog.processors.TimeStamper(fmt="%H:%M:%S" if console else "iso", utc=not console),
-        *([] if console else [structlog.processors.format_exc_info]),
+        _show_error,
     ]
     renderer: Any = (
-        structlog.dev.ConsoleRenderer(colors=on_terminal) if console else structlog.processors.JSONRenderer()
+        structlog.dev.ConsoleRenderer(colors=on_terminal, exception_formatter=structlog.dev.plain_traceback)
+        if console
+        else structlog.processors.JSONRenderer()
     )
+    stream: Any = _LossyLog([*shared, renderer])
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(_level_number(level)),
         # One write per line: the processes of `zmqio serve` share their standard error.
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(stream),
     )
-    _configure_stdlib(shared, renderer, level)
+    _configure_stdlib(shared, renderer, level, stream)
 
 
-def _configure_stdlib(shared: list[Any], renderer: Any, level: str) -> None:
-    handler = logging.StreamHandler(sys.stderr)
+def _configure_stdlib(shared: list[Any], renderer: Any, level: str, stream: Any) -> None:
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -54,6 +61,47 @@ def _configure_stdlib(shared: list[Any], renderer: Any, level: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(max(_level_number(level), logging.WARNING))  # uvicorn's INFO lines repeat ours
+
+
+class _LossyLog(LogStream):
+    """Loses lines that cannot be written, and reports their number when one can be written again.
+
+    Args:
+        processors: make a line of an event.
+    """
+
+    def __init__(self, processors: list[Any]) -> None:
+        super().__init__(lambda: sys.stderr)
+        self._processors = processors
+        self._lost = 0
+
+    def write(self, text: str) -> int:
+        try:
+            written = super().write(text)
+            if self._lost:
+                super().write(self._lost_line())
+        except (OSError, ValueError):
+            self._lost += 1
+            return 0
+        self._lost = 0
+        return written
+
+    def _lost_line(self) -> str:
+        line: Any = {"event": "log_lines_lost", "count": self._lost}
+        for process in self._processors:
+            line = process(None, "warning", line)
+        return f"{line}\n"
+
+
+def _show_error(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+    """Turn an error into a traceback without the values of variables. The library has done so for its own."""
+    error = event.pop("exc_info", None)
+    if isinstance(error, tuple):
+        error = error[1]
+    elif error is True:
+        error = sys.exc_info()[1]
+    text = event.pop("traceback", None) or (traceback_text(error) if isinstance(error, BaseException) else None)
+    return event if text is None else {**event, "exception": text}
 
 
 def _add_facts(facts: dict[str, Any]) -> Any:

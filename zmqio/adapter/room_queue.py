@@ -13,13 +13,12 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-import structlog
-
 from zmqio.ids import Sid
+from zmqio.logger import get_logger
 
 __all__ = ["SLICE_SOCKETS", "RoomOperation", "RoomOperationQueue"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 SLICE_SOCKETS = 500
 """Sockets that join or leave per iteration of the event loop: about 3 ms with two rooms (the target is 10 ms)."""

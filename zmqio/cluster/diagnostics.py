@@ -7,13 +7,12 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-import structlog
-
 from zmqio.log_limit import LimitedLog
+from zmqio.logger import get_logger
 
 __all__ = ["Diagnostics"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 LOG_INTERVAL_S = 10.0
 WARNING_BURST = 5

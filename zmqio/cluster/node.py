@@ -8,8 +8,6 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
 from typing import Any
 
-import structlog
-
 from zmqio.adapter.base import Bus, BusGap, Health, Identity, NodeEvents, TagClash
 from zmqio.cluster.decoder import MessageDecoder
 from zmqio.cluster.delivery.outbox import Outbox
@@ -21,11 +19,12 @@ from zmqio.cluster.requests.waiting import PendingResponses
 from zmqio.cluster.unicast import Unicast
 from zmqio.config import BusOptions
 from zmqio.ids import NodeId
+from zmqio.logger import get_logger
 from zmqio.protocol.topic import all_topic, inbox_topic, owner_prefix
 
 __all__ = ["Node"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 DELIVERY_TICK_S = 0.25
 STOPPED = "this node has stopped"

@@ -11,19 +11,18 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from typing import Protocol
 
-import structlog
-
 from zmqio.adapter.base import Identity, TagClash
 from zmqio.cluster.diagnostics import Diagnostics
 from zmqio.cluster.membership import Membership
 from zmqio.config import BusOptions
 from zmqio.ids import NodeId
+from zmqio.logger import get_logger
 from zmqio.protocol.messages import Goodbye, Heartbeat
 from zmqio.protocol.topic import all_topic, inbox_topic
 
 __all__ = ["Presence"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 CHECKS_PER_HEARTBEAT = 10
 """A death is noticed at most a tenth of `heartbeat_s` late."""

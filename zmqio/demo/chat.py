@@ -10,15 +10,14 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from typing import Any
 
-import structlog
-
 from zmqio.exceptions import BusError, RequestTimeoutError, ServerClosedError
+from zmqio.logger import get_logger
 from zmqio.server.server import Server
 from zmqio.server.socket import Socket
 
 __all__ = ["Chat"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 LOBBY = "lobby"
 HISTORY_MESSAGES = 20

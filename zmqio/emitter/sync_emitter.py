@@ -11,19 +11,18 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
-import structlog
-
 from zmqio.config import DEFAULT_ADDRESS, BusOptions, split_addresses
 from zmqio.emitter.frames import RequestFrames, flush_pauses_s, flush_timeout
 from zmqio.emitter.operator import BroadcastOperator
 from zmqio.exceptions import BusUnavailableError
+from zmqio.logger import get_logger
 from zmqio.protocol.publish import PublishRequest
 from zmqio.zeromq.echo_inbox import EchoInbox
 from zmqio.zeromq.push import Push
 
 __all__ = ["Emitter"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 DEFAULTS = BusOptions()
 # Any priority: multiprocessing requires one for finalizers that are not bound to an object.

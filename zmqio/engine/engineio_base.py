@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import structlog
 from engineio.async_server import AsyncServer
 
 from zmqio.config import EngineOptions
@@ -16,13 +15,14 @@ from zmqio.engine.contracts import TransportName
 from zmqio.engine.handshake import FORBIDDEN, ClientRequest, Refusal
 from zmqio.engine.http_exchange import Headers
 from zmqio.ids import EngineSid, NodeTag, make_engine_sid
+from zmqio.logger import get_logger
 
 if TYPE_CHECKING:
     from zmqio.engine.session import Session
 
 __all__ = ["EngineioServer", "cookie_attributes", "cors_environ", "cors_origins"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class EngineioServer(AsyncServer):  # type: ignore[misc]  # engineio has no annotations

@@ -11,8 +11,6 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
-import structlog
-
 from zmqio.config import EngineOptions
 from zmqio.engine import websocket
 from zmqio.engine.contracts import ConnectionEvents, TransportName
@@ -38,10 +36,11 @@ from zmqio.engine.session import Session
 from zmqio.engine.upgrade import serve_upgrade
 from zmqio.ids import NodeTag
 from zmqio.log_limit import LimitedLog
+from zmqio.logger import get_logger
 
 __all__ = ["Accept", "ClientRequest", "ConnectionEvents", "Engine", "Prepared", "Session"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 Accept = Callable[[Session, ClientRequest], ConnectionEvents]
 """Called after a successful handshake, before the client receives the open packet. It must not block."""

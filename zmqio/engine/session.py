@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Awaitable, Coroutine, Sequence
 from typing import Any, Protocol
 
-import structlog
 from engineio.async_socket import AsyncSocket
 
 from zmqio.config import EngineOptions
@@ -21,10 +20,11 @@ from zmqio.engine.send_buffer import SendBuffer
 from zmqio.exceptions import PacketError
 from zmqio.ids import EngineSid
 from zmqio.log_limit import LimitedLog
+from zmqio.logger import get_logger
 
 __all__ = ["Session", "SessionOwner"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 # How long a client may take after `close_soon` to fetch its buffered packets and the CLOSE packet.
 # Source: engine.io, polling transport: `closeTimeout = 30 * 1000`.

@@ -11,17 +11,17 @@ import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import structlog
 import uvicorn
 from uvicorn.server import ServerState
 
 from zmqio.hosting.options import HttpOptions
 from zmqio.hosting.server import freeze_heap, make_config
 from zmqio.hosting.uvicorn_contract import require_lifespan_state, require_server
+from zmqio.logger import get_logger
 
 __all__ = ["AcceptedServer", "ConnectionSource"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 TLS_HANDSHAKE_TIMEOUT_S = 10.0
 """Seconds that a TLS handshake may take; after that the connection is closed."""

@@ -15,13 +15,12 @@ from functools import cache
 from importlib.metadata import version
 from typing import Any
 
-import structlog
-
 from zmqio.engine.direct_write import NO_FD
+from zmqio.logger import get_logger
 
 __all__ = ["direct_transports", "is_supported_uvloop", "open_direct_fd"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 SUPPORTED_UVLOOP = ((0, 17), (0, 23))
 """First and last minor version whose source was checked, and whose transports pass `test_direct_fd`."""

@@ -14,7 +14,6 @@ from functools import cache
 from operator import attrgetter
 from typing import Any, TypeAlias
 
-import structlog
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -23,6 +22,7 @@ from uvicorn.server import ServerState
 from zmqio.exceptions import ServeError
 from zmqio.hosting.http_protocol import HttpProtocol
 from zmqio.hosting.websocket_protocol import WebSocketProtocol
+from zmqio.logger import get_logger
 
 __all__ = [
     "ATTRIBUTES",
@@ -34,7 +34,7 @@ __all__ = [
     "require_server",
 ]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 Names: TypeAlias = Mapping[type, Mapping[str, str]]
 

@@ -8,15 +8,14 @@ import tempfile
 from asyncio.subprocess import PIPE, Process
 from pathlib import Path
 
-import structlog
-
 from zmqio.exceptions import ServeError
 from zmqio.launcher.process_exit import describe_exit, stop_process
 from zmqio.launcher.restarts import RestartPolicy
+from zmqio.logger import get_logger
 
 __all__ = ["BrokerProcess"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 STOP_TIMEOUT_S = 5.0
 """Seconds between SIGTERM and SIGKILL."""

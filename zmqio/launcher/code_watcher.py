@@ -3,13 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import structlog
-
 from zmqio.exceptions import ConfigError
+from zmqio.logger import get_logger
 
 __all__ = ["watch_code"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 MAX_FILES_LOGGED = 3
 """Changed files that a log line names; of more, it gives the number."""

@@ -6,8 +6,6 @@ from pathlib import Path
 from socket import socket
 from typing import Any
 
-import structlog
-
 from zmqio.config import address_from_environment
 from zmqio.exceptions import ConfigError
 from zmqio.hosting.event_loop import run as run_on_loop
@@ -15,11 +13,12 @@ from zmqio.launcher.listener import listen_group, parse_bind, remove_socket_file
 from zmqio.launcher.options import ServeOptions, acceptor_count, check_tls
 from zmqio.launcher.rlimits import raise_open_files_limit
 from zmqio.launcher.supervisor import Supervisor
+from zmqio.logger import get_logger
 from zmqio.logs import configure_logs
 
 __all__ = ["serve"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _WORKER_MODULE = "zmqio.launcher.worker.main"
 

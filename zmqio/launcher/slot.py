@@ -3,15 +3,14 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-import structlog
-
 from zmqio.exceptions import ServeError
 from zmqio.launcher.restarts import RestartPolicy
 from zmqio.launcher.worker.process import WorkerProcess
+from zmqio.logger import get_logger
 
 __all__ = ["READY_TIMEOUT_S", "WorkerSlot"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 READY_TIMEOUT_S = 60.0
 """Seconds that a replacement may take until it is ready; after that the old worker stays."""

@@ -11,8 +11,6 @@ from contextlib import asynccontextmanager
 from socket import socket
 from typing import Any
 
-import structlog
-
 from zmqio.launcher.accept.acceptor_pool import AcceptorPool
 from zmqio.launcher.accept.dispatcher import ConnectionDispatcher, InProcessDispatcher
 from zmqio.launcher.broker_process import BrokerProcess
@@ -21,10 +19,11 @@ from zmqio.launcher.listener import listener_url
 from zmqio.launcher.options import ServeOptions, worker_count
 from zmqio.launcher.slot import WorkerSlot
 from zmqio.launcher.worker_pool import WorkerPool
+from zmqio.logger import get_logger
 
 __all__ = ["Supervisor"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

@@ -5,8 +5,6 @@ import signal
 import sys
 from dataclasses import asdict
 
-import structlog
-
 from zmqio.exceptions import ServeError
 from zmqio.hosting.options import HttpOptions
 from zmqio.launcher.accept.dispatcher import ConnectionDispatcher
@@ -14,10 +12,11 @@ from zmqio.launcher.options import ServeOptions, acceptor_count
 from zmqio.launcher.tags import TagSource
 from zmqio.launcher.worker.process import WorkerProcess
 from zmqio.launcher.worker.spec import WORKER_SPEC_VARIABLE, WorkerSpec
+from zmqio.logger import get_logger
 
 __all__ = ["WorkerPool"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class WorkerPool:

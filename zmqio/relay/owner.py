@@ -10,11 +10,10 @@ from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping
 from functools import partial
 from typing import Any
 
-import structlog
-
 from zmqio.engine.http_exchange import Send
 from zmqio.engine.long_poll import Receive
 from zmqio.ids import NodeId
+from zmqio.logger import get_logger
 from zmqio.protocol.relay_messages import HttpRequest, StreamClose, StreamCredit, StreamData, StreamOpen
 from zmqio.relay.ingress_polls import SendTo
 from zmqio.relay.owner_poll import OwnerPoll
@@ -22,7 +21,7 @@ from zmqio.relay.owner_websocket import OwnerWebSocket
 
 __all__ = ["OwnerRelay", "ResponseUndoLog", "ServeAsgi"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 RESPONSES_KEPT = 1_000
 BYTES_KEPT = 8 << 20

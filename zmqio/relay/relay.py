@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from itertools import count
 from typing import Any
 
-import structlog
-
 from zmqio.cluster.unicast import NodeMessenger, NodeMessengerFactory
 from zmqio.config import EngineOptions
 from zmqio.engine.foreign_sessions import NO_NODE, unknown_sid
@@ -20,6 +18,7 @@ from zmqio.engine.long_poll import Receive
 from zmqio.engine.server import Engine
 from zmqio.exceptions import BusError
 from zmqio.ids import NodeId, tag_of
+from zmqio.logger import get_logger
 from zmqio.protocol import relay_messages as r
 from zmqio.relay.ingress_polls import IngressPolls
 from zmqio.relay.ingress_websockets import IngressWebSockets
@@ -28,7 +27,7 @@ from zmqio.relay.stream import DROP
 
 __all__ = ["Relay", "join_nodes"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class Relay:

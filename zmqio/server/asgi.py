@@ -6,17 +6,16 @@ Source: https://asgi.readthedocs.io/en/latest/specs/ (HTTP, WebSocket, lifespan)
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeAlias
 
-import structlog
-
 from zmqio.client import CLIENT_JS, CLIENT_JS_NAME
 from zmqio.engine.server import Engine
 from zmqio.exceptions import ServerClosedError
+from zmqio.logger import get_logger
 from zmqio.server.asgi_responses import Receive, Scope, Send, respond_to_get, respond_with_error
 from zmqio.server.health_app import HealthApp
 
 __all__ = ["AsgiApp", "AsgiCallable", "AsgiHost"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 AsgiCallable: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
 

@@ -9,10 +9,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import structlog
-
 from zmqio.engine.server import ClientRequest, Session
 from zmqio.exceptions import PacketError
+from zmqio.logger import get_logger
 from zmqio.protocol.packet import Packet, PacketType
 from zmqio.server.handshake import Handshake
 from zmqio.server.namespace import Namespace
@@ -21,7 +20,7 @@ from zmqio.server.socket import Socket
 
 __all__ = ["Client"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 FindNamespace = Callable[[str, Any], Awaitable[Namespace | None]]
 

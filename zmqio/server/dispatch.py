@@ -6,8 +6,7 @@ The order is that of the JavaScript server: catch-all listeners, the socket's ow
 from collections.abc import Sequence
 from typing import Any
 
-import structlog
-
+from zmqio.logger import get_logger
 from zmqio.protocol.packet import Packet, PacketType
 from zmqio.server.handlers import LIFECYCLE_EVENTS, Handler, call, result_args
 from zmqio.server.registry import Registry
@@ -16,7 +15,7 @@ from zmqio.server.socket import Socket
 
 __all__ = ["EventDispatcher"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class EventDispatcher:

@@ -10,14 +10,13 @@ import os
 import weakref
 from typing import Any, cast
 
-import structlog
-
 from zmqio.adapter.base import AdapterFactory, Health, Identity
 from zmqio.adapter.local import LocalAdapterFactory
 from zmqio.config import EngineOptions, ServerOptions
 from zmqio.engine.server import ClientRequest, Engine, Session
 from zmqio.exceptions import ConfigError, ServerClosedError
 from zmqio.ids import NodeTag, make_node_id, make_node_tag
+from zmqio.logger import get_logger
 from zmqio.protocol.parser import Parser
 from zmqio.relay.relay import Relay, join_nodes
 from zmqio.server.client import Client
@@ -31,7 +30,7 @@ from zmqio.server.workers import warn_of_workers
 
 __all__ = ["ServerLifecycle"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 TAG_CHECK_LIMIT_S = 0.5
 """Longest time that a start waits for a broker to learn whether the node tag is free. Without a broker the start

@@ -4,14 +4,13 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-import structlog
-
 from zmqio.ids import Sid
+from zmqio.logger import get_logger
 from zmqio.server.handlers import Handlers, result_args
 
 __all__ = ["ROOM_EVENTS", "Listeners"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -5,12 +5,11 @@ import itertools
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-import structlog
-
 from zmqio.adapter.base import SocketDescription
 from zmqio.engine.direct_write import DirectWriter
 from zmqio.exceptions import PacketError
 from zmqio.ids import Sid
+from zmqio.logger import get_logger
 from zmqio.protocol.packet import AckableFrames, Frames, Packet, PacketType
 from zmqio.server.runtime import Runtime
 from zmqio.server.socket import Socket
@@ -18,7 +17,7 @@ from zmqio.server.targeting import check_event
 
 __all__ = ["NamespaceMembers"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 RoomEvent = Callable[[str, str, Sid | None], None]
 ServerSideEvent = Callable[[Sequence[Any], Callable[[list[Any]], None] | None], None]

@@ -9,11 +9,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import structlog
-
 from zmqio.adapter.base import Adapter, LocalSockets
 from zmqio.exceptions import ConnectRefused
 from zmqio.ids import Sid, make_sid
+from zmqio.logger import get_logger
 from zmqio.protocol.packet import Packet, PacketType
 from zmqio.server.dispatch import EventDispatcher
 from zmqio.server.handshake import Handshake
@@ -25,7 +24,7 @@ from zmqio.server.socket import ClientConnection, Socket
 
 __all__ = ["Namespace"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class Namespace(Registration, Operations):

@@ -11,10 +11,9 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 from weakref import WeakValueDictionary
 
-import structlog
-
 from zmqio.config import ServerOptions
 from zmqio.exceptions import ProtocolError
+from zmqio.logger import get_logger
 from zmqio.protocol.packet import check_namespace
 from zmqio.protocol.topic import check_name
 from zmqio.server.namespace import Namespace
@@ -22,7 +21,7 @@ from zmqio.server.parent import ChildNamespace, ParentNamespace, Rule
 
 __all__ = ["MAX_DYNAMIC_NAME", "Namespaces"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 MAX_DYNAMIC_NAME = 255
 """Most characters of a name that a client chose: room for a path with ids; 1,000 such namespaces take 1 MB."""

@@ -9,15 +9,14 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-import structlog
-
 from zmqio.adapter.base import BusGap
 from zmqio.ids import NodeId
+from zmqio.logger import get_logger
 from zmqio.server.tasks import Tasks
 
 __all__ = ["NodeListeners"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

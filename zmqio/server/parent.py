@@ -11,10 +11,9 @@ import re
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, TypeAlias
 
-import structlog
-
 from zmqio.adapter.base import Target
 from zmqio.exceptions import BusError
+from zmqio.logger import get_logger
 from zmqio.server.broadcast import Broadcast
 from zmqio.server.namespace import Namespace
 from zmqio.server.registry import Registration, Registry
@@ -22,7 +21,7 @@ from zmqio.server.targeting import Targeting
 
 __all__ = ["ChildNamespace", "ParentBroadcast", "ParentNamespace", "Rule"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 Rule: TypeAlias = re.Pattern[str] | Callable[[str, Any], bool | Awaitable[bool]]
 """A pattern that is searched for in the name, or a function `(name, auth)`."""

@@ -5,13 +5,12 @@ import threading
 from collections import Counter
 from dataclasses import dataclass, field
 
-import structlog
-
 from zmqio.adapter.base import Identity
 from zmqio.config import ServerOptions
 from zmqio.engine.direct_write import DirectWriter, broadcast_frames
 from zmqio.engine.server import Engine, Prepared
 from zmqio.log_limit import LimitedLog
+from zmqio.logger import get_logger
 from zmqio.protocol.packet import Packet
 from zmqio.protocol.parser import Parser
 from zmqio.server.fanout import FanOut
@@ -19,7 +18,7 @@ from zmqio.server.tasks import Tasks
 
 __all__ = ["Runtime"]
 
-log = structlog.get_logger("zmqio.server")
+log = get_logger("zmqio.server")
 
 
 @dataclass(slots=True)

@@ -9,13 +9,12 @@ from enum import Enum
 from functools import partial
 from typing import Any, Protocol
 
-import structlog
-
 from zmqio.adapter.base import Adapter, SocketDescription
 from zmqio.engine.direct_write import DirectWriter
 from zmqio.engine.server import Prepared
 from zmqio.exceptions import SocketGoneError
 from zmqio.ids import NodeId, Sid
+from zmqio.logger import get_logger
 from zmqio.protocol.packet import Packet, PacketType
 from zmqio.server.acks import PendingAcks, ack_value
 from zmqio.server.broadcast import Broadcast
@@ -28,7 +27,7 @@ from zmqio.server.targeting import check_event
 
 __all__ = ["ClientConnection", "PacketHandler", "Socket", "SocketNamespace"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 MAX_QUEUED_PACKETS = 10_000
 """Packets that may be queued while the connect handler runs; the same as the default of `session_buffer_packets`.

@@ -8,13 +8,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
-import structlog
-
 from zmqio.ids import Sid
+from zmqio.logger import get_logger
 
 __all__ = ["ListenerMixin", "SocketListeners"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 SocketMiddleware = Callable[[str, list[Any]], Awaitable[None] | None]

@@ -8,11 +8,11 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-import structlog
+from zmqio.logger import get_logger
 
 __all__ = ["Tasks"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class Tasks:

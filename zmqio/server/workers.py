@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path, PurePath
 
-import structlog
+from zmqio.logger import get_logger
 
 __all__ = ["WorkerHost", "Workers", "find_workers", "warn_of_workers"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 EFFECT = (
     "requests of one client reach different workers, which respond to long-polling with 'Session ID unknown' "

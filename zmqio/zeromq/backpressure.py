@@ -11,13 +11,12 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
 
-import structlog
-
 from zmqio.log_limit import LogLimit
+from zmqio.logger import get_logger
 
 __all__ = ["Backpressure", "LinkSender"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 RETRY_S = 0.02
 

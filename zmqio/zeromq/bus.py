@@ -10,12 +10,11 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Collection, Iterable, Sequence
 
-import structlog
-
 from zmqio.adapter.base import BusEvents
 from zmqio.config import BusOptions
 from zmqio.exceptions import ConfigError, MessageTooLargeError
 from zmqio.log_limit import LogLimit
+from zmqio.logger import get_logger
 from zmqio.zeromq.backpressure import Backpressure
 from zmqio.zeromq.final_flush import FinalFlush
 from zmqio.zeromq.link import BrokerLink, LinkOptions, LinkState
@@ -23,7 +22,7 @@ from zmqio.zeromq.subscribe_barrier import SubscribeBarrier
 
 __all__ = ["ZmqBus"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 LINGER_S = 1.0
 

@@ -20,9 +20,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import structlog
-
 from zmqio.exceptions import ZmtpError
+from zmqio.logger import get_logger
 from zmqio.protocol.zmtp import GREETING, PING, Conversation, Message, SocketType
 from zmqio.zeromq.dialer import Dialer
 from zmqio.zeromq.final_flush import FinalFlush
@@ -30,7 +29,7 @@ from zmqio.zeromq.resolver import HostResolver
 
 __all__ = ["REFUSED_RETRY_S", "ZmtpConnection", "ZmtpConnectionEvents"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 READ_BYTES = 1 << 16
 LAGGING_BYTES = READ_BYTES // 4

@@ -3,13 +3,12 @@
 import asyncio
 from collections.abc import Callable
 
-import structlog
-
 from zmqio.log_limit import LogLimit
+from zmqio.logger import get_logger
 
 __all__ = ["LinkLog"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 FIRST_REMINDER_S = 5.0
 REMINDER_S = 60.0

@@ -11,15 +11,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgpack
-import structlog
 
+from zmqio.logger import get_logger
 from zmqio.protocol.zmtp import Message, SocketType, frame
 from zmqio.zeromq.connection import ZmtpConnection, ZmtpConnectionEvents
 from zmqio.zeromq.resolver import HostResolver
 
 __all__ = ["PROTOCOL_VERSION", "VersionCheck"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 PROTOCOL_VERSION = 1
 

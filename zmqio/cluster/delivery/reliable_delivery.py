@@ -5,8 +5,6 @@ The shell around `ReplayBuffer` and `Receiver`: it sends, counts and logs what t
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-import structlog
-
 from zmqio.adapter.base import BusGap, Identity
 from zmqio.cluster.delivery.bloom_filter import TopicBloomFilter
 from zmqio.cluster.delivery.inbound_queue import InboundQueue
@@ -17,13 +15,14 @@ from zmqio.cluster.delivery.subscriptions import TopicSubscriptions
 from zmqio.cluster.diagnostics import Diagnostics
 from zmqio.config import BusOptions
 from zmqio.ids import NodeId, tag_of
+from zmqio.logger import get_logger
 from zmqio.protocol.envelope import peek_message_id
 from zmqio.protocol.messages import MessageId, ReplayAnswer, ReplayRequest
 from zmqio.protocol.topic import all_topic, inbox_topic, owner_prefix
 
 __all__ = ["Arrival", "ReliableDelivery"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 Arrival = tuple[bytes, bytes]
 """(topic, body) of a message."""

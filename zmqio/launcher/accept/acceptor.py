@@ -9,8 +9,6 @@ import asyncio
 import os
 import socket
 
-import structlog
-
 from zmqio.hosting.event_loop import run as run_on_loop
 from zmqio.ids import NodeTag
 from zmqio.launcher.accept.acceptor_messages import (
@@ -30,11 +28,12 @@ from zmqio.launcher.rlimits import raise_open_files_limit
 from zmqio.launcher.routing.trusted_proxies import TrustedProxies
 from zmqio.launcher.routing.worker_choice import WorkerChoice
 from zmqio.launcher.worker.spec import ACCEPTOR_SPEC_VARIABLE, AcceptorSpec
+from zmqio.logger import get_logger
 from zmqio.logs import configure_logs
 
 __all__ = ["Acceptor", "main"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class Acceptor:

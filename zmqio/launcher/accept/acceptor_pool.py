@@ -10,8 +10,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-import structlog
-
 from zmqio.exceptions import ServeError
 from zmqio.ids import NodeTag
 from zmqio.launcher.accept.acceptor_messages import AddWorker, RemoveWorker, RetireWorker, StopAccepting
@@ -20,10 +18,11 @@ from zmqio.launcher.options import ServeOptions, worker_count
 from zmqio.launcher.restarts import RestartPolicy
 from zmqio.launcher.worker.process import WorkerProcess
 from zmqio.launcher.worker.spec import AcceptorSpec
+from zmqio.logger import get_logger
 
 __all__ = ["AcceptorPool"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 STOP_TIMEOUT_S = 5.0
 """Seconds that an acceptor may take to exit; after that it is killed."""

@@ -14,8 +14,6 @@ import socket
 from collections import Counter, OrderedDict
 from typing import Any, Protocol, TypeVar
 
-import structlog
-
 from zmqio.launcher.accept.error_responses import (
     HEAD_TIMED_OUT,
     HEAD_TOO_LARGE,
@@ -27,10 +25,11 @@ from zmqio.launcher.routing.request_head import MAX_HEAD_BYTES, RequestHead, hea
 from zmqio.launcher.routing.trusted_proxies import TrustedProxies
 from zmqio.launcher.routing.worker_choice import Candidate, WorkerChoice
 from zmqio.log_limit import LimitedLog
+from zmqio.logger import get_logger
 
 __all__ = ["BalancedWorker", "Balancer"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 MAX_ACCEPTS_PER_TURN = 64
 """Connections accepted in one turn of the event loop, so that pending ones get their turn."""

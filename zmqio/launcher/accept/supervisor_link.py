@@ -7,8 +7,6 @@ import struct
 from collections import deque
 from collections.abc import Callable
 
-import structlog
-
 from zmqio.launcher.accept.acceptor_messages import (
     AcceptorMessage,
     AddWorker,
@@ -17,10 +15,11 @@ from zmqio.launcher.accept.acceptor_messages import (
     encode_message,
 )
 from zmqio.launcher.ipc.line_reader import LineReader
+from zmqio.logger import get_logger
 
 __all__ = ["SupervisorLink"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _READ_BYTES = 1 << 16
 _FD_SPACE = socket.CMSG_LEN(struct.calcsize("i"))

@@ -8,11 +8,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-import structlog
+from zmqio.logger import get_logger
 
 __all__ = ["FdPassingLink"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _READ_BYTES = 1 << 16
 

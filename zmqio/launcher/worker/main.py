@@ -12,8 +12,6 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import structlog
-
 from zmqio.exceptions import ServeError
 from zmqio.hosting.accepted_server import AcceptedServer
 from zmqio.hosting.event_loop import run as run_on_loop
@@ -23,11 +21,12 @@ from zmqio.launcher.rlimits import raise_open_files_limit
 from zmqio.launcher.worker.messages import WorkerFailed, WorkerReady, encode_worker_message
 from zmqio.launcher.worker.parent_link import ParentLink
 from zmqio.launcher.worker.spec import WORKER_SPEC_VARIABLE, WorkerSpec
+from zmqio.logger import get_logger
 from zmqio.logs import configure_logs
 
 __all__ = ["main"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 FAILED_EXIT_CODE = 3
 """Exit code of a worker that has reported why it cannot serve."""

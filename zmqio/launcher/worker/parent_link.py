@@ -9,18 +9,17 @@ import socket
 import struct
 from collections.abc import Callable
 
-import structlog
-
 from zmqio.launcher.worker.messages import (
     ConnectionsClosed,
     WorkerMessage,
     WorkerStopping,
     encode_worker_message,
 )
+from zmqio.logger import get_logger
 
 __all__ = ["ParentLink"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 MAX_SOCKETS_PER_TURN = 64
 """Sockets received in one turn of the event loop, so that open connections get their turn."""
