@@ -45,3 +45,26 @@ def test_limited_log_has_a_separate_limit_for_each_event() -> None:
         ("b", 1, "warning"),
         ("a", 4, "info"),
     ]
+
+
+def test_each_subject_has_a_limit_of_its_own_and_all_together_have_another() -> None:
+    now = [0.0]
+    limited = LimitedLog(structlog.get_logger(), interval_s=10, burst=2, clock=lambda: now[0])
+    with capture_logs() as logs:
+        for _ in range(3):
+            for number in range(10):
+                limited.error("handler_failed", subject=f"event {number}", number=number)
+        now[0] = 10.0
+        limited.error("handler_failed", subject="event 0", number=0)
+        limited.error("handler_failed", subject="event 9", number=9)
+    assert [entry["number"] for entry in logs] == [*range(10), 0, 9]
+    assert [entry["times"] for entry in logs] == [1] * 10 + [3, 3]
+
+
+def test_subjects_that_clients_invent_share_a_limit() -> None:
+    limited = LimitedLog(structlog.get_logger(), burst=1, clock=lambda: 0.0)
+    with capture_logs() as logs:
+        for number in range(10_000):
+            limited.debug("event_rejected", subject=f"{number}")
+        limited.debug("event_rejected", subject="x" * 10_000)
+    assert len(logs) == 5

@@ -79,3 +79,29 @@ async def test_catch_all_listeners_receive_events_without_a_handler() -> None:
     client.message('2["unknown",1,2]')
     await stand.settle()
     assert received == [("unknown", (1, 2))]
+
+
+async def test_failures_are_logged_at_most_ten_times_per_event_and_all_are_counted() -> None:
+    stand = Stand()
+    stand.of("/").on("a", lambda socket: 1 / 0)
+    stand.of("/").on("b", lambda socket: 1 / 0)
+    client, _ = await stand.connected()
+    with capture_logs() as logs:
+        for _ in range(60):
+            client.message('2["a"]')
+        client.message('2["b"]')
+        await stand.settle()
+    failed = [entry["event_name"] for entry in logs if entry["event"] == "handler_failed"]
+    assert failed == ["a"] * 10 + ["b"]
+    assert stand.runtime.counters["handlers_failed"] == 61
+
+
+async def test_events_without_a_handler_are_counted_and_logged_at_a_limited_rate() -> None:
+    stand = Stand()
+    client, _ = await stand.connected()
+    with capture_logs() as logs:
+        for number in range(60):
+            client.message(f'2["unknown {number}"]')
+        await stand.settle()
+    assert [entry["event"] for entry in logs] == ["event_unhandled"] * 10
+    assert stand.runtime.counters["events_unhandled"] == 60

@@ -281,8 +281,8 @@ class Engine(EngineioServer):
         self.sockets[session.sid] = session
         try:
             session.events = self._accept(session, request)
-        except Exception:
-            log.exception("accept_failed", sid=session.sid)
+        except Exception:  # noqa: BLE001 - the layer above; logged with its traceback
+            self.notices.error("accept_failed", sid=session.sid, exc_info=True)
             del self.sockets[session.sid]
             return None
         session.connected = True

@@ -20,11 +20,9 @@ from zmqio.engine.send_buffer import SendBuffer
 from zmqio.exceptions import PacketError
 from zmqio.ids import EngineSid
 from zmqio.log_limit import LimitedLog
-from zmqio.logger import get_logger
 
 __all__ = ["Session", "SessionOwner"]
 
-log = get_logger(__name__)
 
 # How long a client may take after `close_soon` to fetch its buffered packets and the CLOSE packet.
 # Source: engine.io, polling transport: `closeTimeout = 30 * 1000`.
@@ -342,7 +340,7 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
 
     def _log_failure(self) -> None:
         self._owner.counters["messages_failed"] += 1
-        log.exception("message_handler_failed", sid=self.sid)
+        self.notices.error("message_handler_failed", sid=self.sid, exc_info=True)
 
 
 def _size(data: str | bytes) -> int:

@@ -11,7 +11,6 @@ from typing import Any
 
 from zmqio.engine.server import ClientRequest, Session
 from zmqio.exceptions import PacketError
-from zmqio.logger import get_logger
 from zmqio.protocol.packet import Packet, PacketType
 from zmqio.server.handshake import Handshake
 from zmqio.server.namespace import Namespace
@@ -20,7 +19,6 @@ from zmqio.server.socket import Socket
 
 __all__ = ["Client"]
 
-log = get_logger(__name__)
 
 FindNamespace = Callable[[str, Any], Awaitable[Namespace | None]]
 
@@ -116,7 +114,9 @@ class Client:
         if packet.type is PacketType.CONNECT and socket is None and packet.namespace not in self._entering:
             self._enter(packet)
         elif socket is None and packet.namespace in self._left:
-            log.debug("late_packet_ignored", engine_sid=self._session.sid, namespace=packet.namespace)
+            self._runtime.notices.debug(
+                "late_packet_ignored", engine_sid=self._session.sid, namespace=packet.namespace
+            )
         elif socket is None or not socket.connected:
             self._reject(packet)
         elif packet.type is PacketType.DISCONNECT:

@@ -6,7 +6,6 @@ The order is that of the JavaScript server: catch-all listeners, the socket's ow
 from collections.abc import Sequence
 from typing import Any
 
-from zmqio.logger import get_logger
 from zmqio.protocol.packet import Packet, PacketType
 from zmqio.server.handlers import LIFECYCLE_EVENTS, Handler, call, result_args
 from zmqio.server.registry import Registry
@@ -14,8 +13,6 @@ from zmqio.server.runtime import Runtime
 from zmqio.server.socket import Socket
 
 __all__ = ["EventDispatcher"]
-
-log = get_logger(__name__)
 
 
 class EventDispatcher:
@@ -57,9 +54,16 @@ class EventDispatcher:
         try:
             for middleware in tuple(listeners.middleware):
                 await call(middleware, event, args)
-        except Exception:
+        except Exception:  # noqa: BLE001 - the application's middleware; logged with its traceback
             self._runtime.counters["events_rejected"] += 1
-            log.debug("event_rejected", event_name=event, namespace=self._namespace, sid=socket.id, exc_info=True)
+            self._runtime.notices.debug(
+                "event_rejected",
+                subject=self._subject(event),
+                event_name=event,
+                namespace=self._namespace,
+                sid=socket.id,
+                exc_info=True,
+            )
             return False
         return True
 
@@ -73,7 +77,10 @@ class EventDispatcher:
     async def _call_handler(self, socket: Socket, event: str, args: list[Any], ack_id: int | None) -> None:
         handler = None if event in LIFECYCLE_EVENTS else self._registry.handlers.get(event)
         if handler is None:
-            log.debug("event_unhandled", event_name=event, namespace=self._namespace, sid=socket.id)
+            self._runtime.counters["events_unhandled"] += 1
+            self._runtime.notices.debug(
+                "event_unhandled", event_name=event, namespace=self._namespace, sid=socket.id
+            )
         elif not handler.accepts(len(args) + 1):
             self._report_mismatch(handler, event, args, socket)
         else:
@@ -92,12 +99,25 @@ class EventDispatcher:
 
     def _report_failure(self, event: str, socket: Socket, error: Exception) -> None:
         self._runtime.counters["handlers_failed"] += 1
-        log.error("handler_failed", event_name=event, namespace=self._namespace, sid=socket.id, exc_info=error)
+        self._runtime.notices.error(
+            "handler_failed",
+            subject=self._subject(event),
+            event_name=event,
+            namespace=self._namespace,
+            sid=socket.id,
+            exc_info=error,
+        )
+
+    def _subject(self, event: str) -> str:
+        """Return the subject of the log's rate limit. Events without a handler share one: clients name them."""
+        known = event in LIFECYCLE_EVENTS or self._registry.handlers.get(event) is not None
+        return f"{self._namespace} {event}" if known else self._namespace
 
     def _report_mismatch(self, handler: Handler, event: str, args: list[Any], socket: Socket) -> None:
         self._runtime.counters["events_mismatched"] += 1
         self._runtime.notices.warning(
             "event_arguments_mismatched",
+            subject=self._subject(event),
             event_name=event,
             namespace=self._namespace,
             sid=socket.id,

@@ -5,12 +5,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from zmqio.ids import Sid
+from zmqio.log_limit import LimitedLog
 from zmqio.logger import get_logger
 from zmqio.server.handlers import Handlers, result_args
 
 __all__ = ["ROOM_EVENTS", "Listeners"]
 
-log = get_logger(__name__)
+log = LimitedLog(get_logger(__name__))
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -67,7 +68,13 @@ class Listeners:
             try:
                 function(room) if sid is None else function(room, sid)
             except Exception:
-                log.exception("room_listener_failed", event_name=event, namespace=self._namespace)
+                log.error(
+                    "room_listener_failed",
+                    subject=event,
+                    event_name=event,
+                    namespace=self._namespace,
+                    exc_info=True,
+                )
 
     async def server_side_event(self, args: Sequence[Any], respond: Callable[[list[Any]], None] | None) -> None:
         """Run the function for an event of another node, and respond with its result if a response is expected."""
@@ -85,7 +92,14 @@ class Listeners:
         try:
             result = await handler.call(*values)
         except Exception:
-            log.exception("handler_failed", event_name=event, namespace=self._namespace, server_side=True)
+            log.error(
+                "handler_failed",
+                subject=event,
+                event_name=event,
+                namespace=self._namespace,
+                server_side=True,
+                exc_info=True,
+            )
             return
         if respond is not None:
             respond(result_args(result))

@@ -12,7 +12,6 @@ from typing import Any
 from zmqio.adapter.base import Adapter, LocalSockets
 from zmqio.exceptions import ConnectRefused
 from zmqio.ids import Sid, make_sid
-from zmqio.logger import get_logger
 from zmqio.protocol.packet import Packet, PacketType
 from zmqio.server.dispatch import EventDispatcher
 from zmqio.server.handshake import Handshake
@@ -23,8 +22,6 @@ from zmqio.server.runtime import Runtime
 from zmqio.server.socket import ClientConnection, Socket
 
 __all__ = ["Namespace"]
-
-log = get_logger(__name__)
 
 
 class Namespace(Registration, Operations):
@@ -172,13 +169,24 @@ class Namespace(Registration, Operations):
             await step
         except ConnectRefused as refusal:
             return refusal
-        except Exception:
+        except Exception:  # noqa: BLE001 - the application's function; logged with its traceback
             if socket.gone_reason:  # a client that has disconnected cannot be refused
-                log.debug(
-                    "connect_handler_failed", namespace=self.name, sid=socket.id, disconnected=True, exc_info=True
+                self.runtime.notices.debug(
+                    "connect_handler_failed",
+                    namespace=self.name,
+                    sid=socket.id,
+                    disconnected=True,
+                    exc_info=True,
                 )
                 return None
-            log.exception("connect_handler_failed", namespace=self.name, sid=socket.id)
+            self.runtime.counters["connect_handlers_failed"] += 1
+            self.runtime.notices.error(
+                "connect_handler_failed",
+                subject=self.name,
+                namespace=self.name,
+                sid=socket.id,
+                exc_info=True,
+            )
             return ConnectRefused("Internal server error")
         return None
 
@@ -203,7 +211,7 @@ class Namespace(Registration, Operations):
             await handler.call(*handler.usable((socket, socket.handshake.auth)))
 
     def _refuse(self, socket: Socket, refusal: ConnectRefused) -> None:
-        log.debug("connect_refused", namespace=self.name, sid=socket.id, reason=refusal.message)
+        self.runtime.notices.debug("connect_refused", namespace=self.name, sid=socket.id, reason=refusal.message)
         if socket.connected:  # the connect handler awaited an acknowledgement, so the client is already connected
             socket.disconnect_nowait(close=False)
             return

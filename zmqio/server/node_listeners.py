@@ -11,12 +11,13 @@ from typing import Any, TypeVar
 
 from zmqio.adapter.base import BusGap
 from zmqio.ids import NodeId
+from zmqio.log_limit import LimitedLog
 from zmqio.logger import get_logger
 from zmqio.server.tasks import Tasks
 
 __all__ = ["NodeListeners"]
 
-log = get_logger(__name__)
+log = LimitedLog(get_logger(__name__))
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -72,7 +73,7 @@ class NodeListeners:
             try:
                 result = function(*args)
             except Exception:
-                log.exception("node_listener_failed", event_name=event)
+                log.error("node_listener_failed", subject=event, event_name=event, exc_info=True)
                 continue
             if inspect.isawaitable(result):
                 self._tasks.spawn(_finish(event, result))
@@ -82,4 +83,4 @@ async def _finish(event: str, result: Awaitable[Any]) -> None:
     try:
         await result
     except Exception:
-        log.exception("node_listener_failed", event_name=event)
+        log.error("node_listener_failed", subject=event, event_name=event, exc_info=True)

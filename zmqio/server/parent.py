@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from zmqio.adapter.base import Target
 from zmqio.exceptions import BusError
+from zmqio.log_limit import LimitedLog
 from zmqio.logger import get_logger
 from zmqio.server.broadcast import Broadcast
 from zmqio.server.namespace import Namespace
@@ -21,7 +22,7 @@ from zmqio.server.targeting import Targeting
 
 __all__ = ["ChildNamespace", "ParentBroadcast", "ParentNamespace", "Rule"]
 
-log = get_logger(__name__)
+log = LimitedLog(get_logger(__name__))
 
 Rule: TypeAlias = re.Pattern[str] | Callable[[str, Any], bool | Awaitable[bool]]
 """A pattern that is searched for in the name, or a function `(name, auth)`."""
@@ -98,7 +99,13 @@ class ParentNamespace(Registration):
             decision = self._rule(name, auth)
             return bool(await decision if inspect.isawaitable(decision) else decision)
         except Exception:
-            log.exception("namespace_rule_failed", rule=repr(self._rule), namespace=name)
+            log.error(
+                "namespace_rule_failed",
+                subject=repr(self._rule),
+                rule=repr(self._rule),
+                namespace=name,
+                exc_info=True,
+            )
             return False
 
     def broadcast(self) -> "ParentBroadcast":

@@ -9,11 +9,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from zmqio.ids import Sid
+from zmqio.log_limit import LimitedLog
 from zmqio.logger import get_logger
 
 __all__ = ["ListenerMixin", "SocketListeners"]
 
-log = get_logger(__name__)
+log = LimitedLog(get_logger(__name__))
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 SocketMiddleware = Callable[[str, list[Any]], Awaitable[None] | None]
@@ -41,7 +42,7 @@ class SocketListeners:
             try:
                 listener(event, *args)
             except Exception:
-                log.exception("outgoing_listener_failed", event_name=event, sid=sid)
+                log.error("outgoing_listener_failed", subject=event, event_name=event, sid=sid, exc_info=True)
 
 
 class ListenerMixin(ABC):

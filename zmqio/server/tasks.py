@@ -8,11 +8,12 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
+from zmqio.log_limit import LimitedLog
 from zmqio.logger import get_logger
 
 __all__ = ["Tasks"]
 
-log = get_logger(__name__)
+log = LimitedLog(get_logger(__name__))
 
 
 class Tasks:

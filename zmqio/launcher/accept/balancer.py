@@ -233,7 +233,7 @@ class Balancer:
             self.counters[counter] += 1
             pending.connection.close()
 
-    def _reject(self, connection: socket.socket, counter: str, response: bytes, **facts: object) -> None:
+    def _reject(self, connection: socket.socket, counter: str, response: bytes, **facts: Any) -> None:
         self.counters[counter] += 1
         self._limited_log.warning("connection_rejected", reason=counter, total=self.counters[counter], **facts)
         respond_and_close(connection, response)
