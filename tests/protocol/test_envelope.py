@@ -38,11 +38,11 @@ def test_golden_envelopes_in_both_directions(vector):
     assert decode(vector["body"]) == envelope_of(vector)
 
 
-def test_there_is_a_golden_vector_of_every_message():
+def test_every_message_has_a_golden_vector():
     assert {vector["message"] for vector in vectors.load("envelopes")} == {make.__name__ for make in MESSAGES}
 
 
-def test_text_and_binary_frames_are_told_apart():
+def test_text_and_binary_frames_are_distinguished():
     for frames in (("2[]",), (b"2[]",), ("51-[]", b"x")):
         assert (
             decode(encode(Envelope(MESSAGE_ID, m.BroadcastMessage("/", (), (), False, frames)))).message.frames
@@ -50,7 +50,7 @@ def test_text_and_binary_frames_are_told_apart():
         )
 
 
-def test_another_version_is_named():
+def test_error_names_another_version():
     with pytest.raises(VersionError, match="wire version 2 is not supported") as caught:
         decode(msgpack.packb([2, "whatever", None, {}, []]))
     assert (caught.value.version, caught.value.supported) == (2, 1)
@@ -60,7 +60,7 @@ def test_fields_of_a_later_release_are_ignored():
     assert decode(msgpack.packb([*BROADCAST, {"new": 1}, None])) == decode(msgpack.packb(BROADCAST))
 
 
-def test_whole_seconds_may_be_an_integer():
+def test_seconds_may_be_an_integer():
     body = msgpack.packb([1, 1, "node", 0, None, True, 1_700_000_000, False, "host", 1, 0])
     assert type(decode(body).message.started_at) is float
 
@@ -78,29 +78,29 @@ def test_whole_seconds_may_be_an_integer():
         (2, "x" * 65, "node_id"),
         (2, "a\0", "node_id"),
         (2, b"node", "node_id"),
-        (3, -1, "n has"),
-        (3, None, "n has"),
-        (3, True, "n has"),
-        (3, 2**63, "n has"),
-        (4, "3", "previous has"),
-        (4, 1.0, "previous has"),
-        (5, b"/", "BroadcastMessage.namespace has to be a text"),
+        (3, -1, "n must"),
+        (3, None, "n must"),
+        (3, True, "n must"),
+        (3, 2**63, "n must"),
+        (4, "3", "previous must"),
+        (4, 1.0, "previous must"),
+        (5, b"/", "BroadcastMessage.namespace must be a string"),
         (5, "/\0", "BroadcastMessage.namespace"),
-        (6, "lobby", "BroadcastMessage.rooms has to be a list of texts"),
+        (6, "lobby", "BroadcastMessage.rooms must be a list of strings"),
         (6, [1], "BroadcastMessage.rooms"),
         (6, [b"a"], "BroadcastMessage.rooms"),
         (6, ["a\0"], "BroadcastMessage.rooms"),
         (6, {"a": 1}, "BroadcastMessage.rooms"),
         (6, None, "BroadcastMessage.rooms"),
         (7, [None], "BroadcastMessage.except_"),
-        (8, 1, "BroadcastMessage.volatile has to be true or false"),
-        (9, [], "BroadcastMessage.frames has to be a list"),
+        (8, 1, "BroadcastMessage.volatile must be true or false"),
+        (9, [], "BroadcastMessage.frames must be a list"),
         (9, "2[]", "BroadcastMessage.frames"),
         (9, [1], "BroadcastMessage.frames"),
         (9, ["2[]", "text"], "BroadcastMessage.frames"),
     ],
 )
-def test_wrong_field_is_named(place, value, text):
+def test_error_names_the_invalid_field(place, value, text):
     fields = list(BROADCAST)
     fields[place] = value
     with pytest.raises(EnvelopeError, match=text):
@@ -111,26 +111,28 @@ def test_wrong_field_is_named(place, value, text):
     "frames",
     [None, [], ["2", "[]"], ["2", b"[]", []], [1, 1, []], ["2", "[]", ["text"]], ["2", "[]", None]],
 )
-def test_wrong_head_and_tail_are_refused(frames):
-    with pytest.raises(EnvelopeError, match=r"AckedBroadcast\.frames has to be a list of head, tail"):
+def test_invalid_head_and_tail_are_refused(frames):
+    with pytest.raises(EnvelopeError, match=r"AckedBroadcast\.frames must be a list of head, tail"):
         decode(msgpack.packb([1, 4, "node", 7, 3, 1, "/", [], [], 5.0, frames]))
 
 
 @pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf"), "5", True, None])
-def test_time_that_is_none_is_refused(seconds):
+def test_invalid_time_is_refused(seconds):
     with pytest.raises(EnvelopeError, match=r"AckedBroadcast\.timeout_s"):
         decode(msgpack.packb([1, 4, "node", 7, 3, 1, "/", [], [], seconds, ["2", "[]", []]]))
 
 
-@pytest.mark.parametrize(("frames", "text"), [(["a", 1], "texts and binary"), ("a", "texts"), (None, "texts")])
-def test_stream_takes_texts_and_binary_only(frames, text):
-    with pytest.raises(EnvelopeError, match=rf"StreamData\.frames has to be a list of {text}"):
+@pytest.mark.parametrize(
+    ("frames", "text"), [(["a", 1], "strings and binary"), ("a", "strings"), (None, "strings")]
+)
+def test_stream_frames_are_strings_and_binary_only(frames, text):
+    with pytest.raises(EnvelopeError, match=rf"StreamData\.frames must be a list of {text}"):
         decode(msgpack.packb([1, 26, "node", 7, 3, 1, True, 0, frames]))
 
 
 @pytest.mark.parametrize("headers", [["origin"], ["a", "b", "c"], [1, 2], {"a": "b"}, ["a", "b\0"]])
-def test_headers_are_names_and_values_by_turns(headers):
-    with pytest.raises(EnvelopeError, match=r"HttpResponse\.headers has to be a list"):
+def test_headers_are_alternating_names_and_values(headers):
+    with pytest.raises(EnvelopeError, match=r"HttpResponse\.headers must be a list"):
         decode(msgpack.packb([1, 21, "node", 7, 3, 1, 200, headers, b""]))
 
 
@@ -144,7 +146,7 @@ def test_missing_field_is_refused(count):
     "body",
     [b"", b"\xc1", b"\x91" * 100_000, msgpack.packb(BROADCAST) + b"x", b"{}", b"\x80", b"\xdd\xff\xff\xff\xff"],
 )
-def test_body_that_is_no_envelope_is_refused(body):
+def test_body_that_is_not_an_envelope_is_refused(body):
     with pytest.raises(EnvelopeError):
         decode(body)
 
@@ -153,14 +155,14 @@ def test_body_that_is_no_envelope_is_refused(body):
     ("message_id", "message", "text"),
     [
         (MessageId(NodeId(""), 1, 0), m.Goodbye(""), "node_id"),
-        (MessageId(NodeId("n"), -1, 0), m.Goodbye(""), "n has"),
+        (MessageId(NodeId("n"), -1, 0), m.Goodbye(""), "n must"),
         (MESSAGE_ID, m.BroadcastMessage("/", ("a\0",), (), False, ("2",)), "BroadcastMessage.rooms"),
         (MESSAGE_ID, m.JoinRooms("/", (), (), ("\ud800",)), "lone surrogate"),
         (MESSAGE_ID, m.AckCount(-1, 0), "AckCount.request_id"),
         (MESSAGE_ID, m.BroadcastMessage("/", (), (), False, ()), "BroadcastMessage.frames"),
     ],
 )
-def test_what_others_would_refuse_is_not_sent(message_id, message, text):
+def test_message_that_other_nodes_would_refuse_is_not_encoded(message_id, message, text):
     with pytest.raises(EnvelopeError, match=text):
         encode(Envelope(message_id, message))
 
@@ -229,12 +231,12 @@ envelopes = st.builds(Envelope, message_ids, st.one_of(*MESSAGES.values()))
 
 
 @given(envelopes)
-def test_envelopes_come_back(envelope):
+def test_envelopes_round_trip(envelope):
     assert decode(encode(envelope)) == envelope
 
 
 @given(envelopes)
-def test_stamp_is_read_without_decoding(envelope):
+def test_message_id_is_read_without_decoding(envelope):
     message_id = envelope.id
     peeked = peek_message_id(encode(envelope))
     short = len(message_id.node_id.encode()) <= 31
@@ -242,7 +244,7 @@ def test_stamp_is_read_without_decoding(envelope):
 
 
 @given(st.binary(max_size=30))
-def test_rubbish_has_no_stamp_or_any_but_raises_nothing(body):
+def test_peeking_at_arbitrary_bytes_raises_nothing(body):
     peek_message_id(body)
     peek_message_id(b"\x95\x01\x03\xa1" + body)
 
@@ -250,16 +252,16 @@ def test_rubbish_has_no_stamp_or_any_but_raises_nothing(body):
 @pytest.mark.parametrize(
     ("place", "value", "text"),
     [
-        (9, None, r"ReplayAnswer\.lost has to be a list of rows"),
+        (9, None, r"ReplayAnswer\.lost must be a list of rows"),
         (9, [[b"t", [1]]], r"ReplayAnswer\.lost"),
         (9, [[b"t", [-1], 0.5]], r"ReplayAnswer\.lost"),
-        (9, [["t", [1], 0.5]], r"ReplayAnswer\.lost has to be a list of \[topic, numbers, seconds\]"),
+        (9, [["t", [1], 0.5]], r"ReplayAnswer\.lost must be a list of \[topic, numbers, seconds\]"),
         (10, [[b"t", b"b", -1.0]], r"ReplayAnswer\.messages"),
-        (10, [[b"t", "b", 1.0]], r"ReplayAnswer\.messages has to be a list of \[topic, body, seconds\]"),
+        (10, [[b"t", "b", 1.0]], r"ReplayAnswer\.messages must be a list of \[topic, body, seconds\]"),
         (10, [b"tbs"], r"ReplayAnswer\.messages"),
     ],
 )
-def test_wrong_rows_of_a_replay_are_named(place, value, text):
+def test_error_names_the_invalid_rows_of_a_replay(place, value, text):
     fields = [1, 15, "node", 7, None, 1, 2, True, 0, [], []]
     decode(msgpack.packb(fields))
     fields[place] = value
@@ -267,13 +269,13 @@ def test_wrong_rows_of_a_replay_are_named(place, value, text):
         decode(msgpack.packb(fields))
 
 
-def test_every_message_takes_part_in_the_round_trip():
+def test_round_trip_covers_every_message():
     assert len(MESSAGES) == len(m.MessageType)
     assert all(dataclasses.is_dataclass(make) for make in MESSAGES)
 
 
 @given(st.binary())
-def test_rubbish_raises_only_envelope_errors(body):
+def test_arbitrary_input_raises_only_envelope_errors(body):
     with contextlib.suppress(EnvelopeError):
         decode(body)
 
@@ -286,7 +288,7 @@ wire_values = st.recursive(
 
 
 @given(st.integers(0, 30), st.lists(wire_values, max_size=10))
-def test_rubbish_behind_a_good_beginning_raises_only_envelope_errors(kind, fields):
+def test_arbitrary_fields_after_a_valid_head_raise_only_envelope_errors(kind, fields):
     with contextlib.suppress(EnvelopeError):
         decode(msgpack.packb([1, kind, "node", 1, None, *fields], unicode_errors="replace"))
 

@@ -18,7 +18,7 @@ def test_tuples_are_lists_and_keys_are_written_as_json_does():
 
 
 @pytest.mark.parametrize("binary", [b"\x01", bytearray(b"\x01"), memoryview(b"\x01")])
-def test_binary_leaves_a_numbered_placeholder(binary):
+def test_binary_becomes_a_numbered_placeholder(binary):
     text, attachments = encode_json(["a", binary, [b"\x02"]])
     assert text == '["a",{"_placeholder":true,"num":0},[{"_placeholder":true,"num":1}]]'
     assert attachments == (b"\x01", b"\x02")
@@ -38,20 +38,20 @@ def test_enum_members_are_written_as_their_values():
 
 
 @pytest.mark.parametrize("value", [{1, 2}, object(), 1j, range(3)])
-def test_value_without_a_json_form_is_refused_by_its_type(value):
+def test_error_names_the_type_of_a_value_without_a_json_form(value):
     for data in (value, [b"binary", value]):
         with pytest.raises(PacketError, match=f"type '{type(value).__name__}' cannot be sent"):
             encode_json(data)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-def test_nan_and_infinity_are_refused_by_name(value):
+def test_nan_and_infinity_are_refused(value):
     for data in ([value], [b"binary", value], {value: 1}):
         with pytest.raises(PacketError, match="NaN and Infinity"):
             encode_json(data)
 
 
-def test_keys_of_another_type_are_refused_by_their_type():
+def test_error_names_the_type_of_an_invalid_key():
     with pytest.raises(PacketError, match="not tuple"):
         encode_json({(1, 2): 3})
 
@@ -65,7 +65,7 @@ def test_value_that_contains_itself_is_refused():
         encode_json([b"binary", value])
 
 
-def test_integer_too_long_to_write_is_refused():
+def test_integer_over_the_digit_limit_is_refused():
     with pytest.raises(PacketError, match="cannot be sent"):
         encode_json(10**5000)
 
@@ -88,7 +88,7 @@ def test_integer_too_long_to_write_is_refused():
         '"\n"',
     ],
 )
-def test_what_is_not_one_json_value_is_refused(text):
+def test_text_that_is_not_one_json_value_is_refused(text):
     with pytest.raises(PacketError, match="not JSON"):
         decode_json(text)
 
@@ -98,13 +98,13 @@ def test_depth_bomb_is_refused():
         decode_json("[" * 500_000)
 
 
-def test_value_is_read_from_the_given_place_to_the_end():
+def test_value_is_decoded_from_the_given_start_to_the_end():
     assert decode_json('2["a"] \n', 1) == ["a"]
 
 
 @pytest.mark.parametrize("number", [1, -1, None, "0", True, 0.0])
-def test_placeholder_that_names_no_attachment_is_refused(number):
-    with pytest.raises(PacketError, match="names none of the 1 attachments"):
+def test_placeholder_without_an_attachment_is_refused(number):
+    with pytest.raises(PacketError, match="matches none of the 1 attachments"):
         fill_placeholders([{"_placeholder": True, "num": number}], [b""])
 
 
@@ -116,7 +116,7 @@ def test_placeholders_are_filled_at_any_depth_and_more_than_once():
 
 
 @given(strategies.nested(strategies.json_scalars | strategies.any_text))
-def test_values_come_back(value):
+def test_values_round_trip(value):
     text, attachments = encode_json(value)
     text.encode()
     assert attachments == ()
@@ -124,7 +124,7 @@ def test_values_come_back(value):
 
 
 @given(strategies.values)
-def test_values_with_binary_come_back(value):
+def test_values_with_binary_round_trip(value):
     text, attachments = encode_json([value])
     data = decode_json(text)
     fill_placeholders(data, list(attachments))

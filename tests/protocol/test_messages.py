@@ -7,7 +7,7 @@ from zmqio.ids import NodeId
 from zmqio.protocol.messages import Goodbye, Message, MessageId, MessageType
 
 
-def test_numbers_on_the_wire_never_change():
+def test_wire_numbers_never_change():
     assert {kind.name: int(kind) for kind in MessageType} == {
         "HEARTBEAT": 1,
         "GOODBYE": 2,
@@ -36,15 +36,15 @@ def test_numbers_on_the_wire_never_change():
     }
 
 
-def test_every_number_has_its_message():
+def test_every_wire_number_has_a_message():
     numbered = {kind.name.replace("_", "").lower() for kind in MessageType}
     assert {message.__name__.removesuffix("Message").lower() for message in get_args(Message)} == numbered
 
 
-def test_messages_cannot_be_changed():
+def test_messages_are_immutable():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Goodbye("bye").reason = "other"  # type: ignore[misc]
 
 
-def test_stamp_without_previous_is_unstamped():
+def test_message_id_without_previous_is_unsequenced():
     assert MessageId(NodeId("n"), 5).previous is None

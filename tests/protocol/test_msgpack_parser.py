@@ -26,12 +26,12 @@ def test_golden_packets_in_both_directions(vector):
 
 
 @pytest.mark.parametrize("ack_id", [0, 127, 300, 2**53 - 1])
-def test_filled_hole_is_what_encoding_with_the_id_gives(ack_id):
+def test_filled_frames_equal_those_encoded_with_the_id(ack_id):
     frames = PARSER.encode_ackable(Packet(EVENT, "/", ["a", b"x"]))
     assert frames.fill(ack_id) == PARSER.encode(Packet(EVENT, "/", ["a", b"x"], ack_id))
 
 
-def test_only_an_event_has_a_hole():
+def test_only_an_event_is_ackable():
     with pytest.raises(PacketError, match="not ACK"):
         PARSER.encode_ackable(Packet(PacketType.ACK, "/", []))
 
@@ -41,14 +41,14 @@ def test_fields_that_the_javascript_client_adds_are_ignored():
     assert decode(frame) == Packet(EVENT, "/", ["a"])
 
 
-def test_undefined_is_nothing():
+def test_undefined_is_decoded_as_none():
     undefined = msgpack.ExtType(0, b"\0")
     assert decode(msgpack.packb({"type": 0, "nsp": "/", "data": undefined, "id": undefined})) == Packet(
         PacketType.CONNECT
     )
 
 
-def test_typed_array_of_node_is_bytes():
+def test_typed_array_of_node_js_is_decoded_as_bytes():
     frame = msgpack.packb({"type": 2, "nsp": "/", "data": ["a", msgpack.ExtType(0, b"\x01\x02")]})
     assert decode(frame).data == ["a", b"\x01\x02"]
 
@@ -90,7 +90,7 @@ def test_trailing_bytes_and_depth_bombs_are_refused():
             decode(frame)
 
 
-def test_integer_beyond_64_bits_goes_as_the_float_that_javascript_would_read():
+def test_integer_beyond_64_bits_is_encoded_as_a_float():
     assert decode(PARSER.encode(Packet(EVENT, "/", ["a", 2**70]))[0]).data == ["a", float(2**70)]
     with pytest.raises(PacketError, match="too large"):
         PARSER.encode(Packet(EVENT, "/", ["a", 10**400]))
@@ -100,7 +100,7 @@ def test_lone_surrogate_becomes_a_question_mark():
     assert decode(PARSER.encode(Packet(EVENT, "/", ["a", "x\ud800"]))[0]).data == ["a", "x?"]
 
 
-def test_values_without_a_form_are_refused_by_their_type():
+def test_error_names_the_type_of_an_unsupported_value():
     with pytest.raises(PacketError, match="type 'set' cannot be sent"):
         PARSER.encode(Packet(EVENT, "/", ["a", {1}]))
     with pytest.raises(PacketError, match="namespace"):
@@ -127,12 +127,12 @@ small_values = strategies.nested(
     st.lists(small_values, max_size=3),
     st.none() | st.integers(0, 2**53 - 1),
 )
-def test_events_come_back(namespace, name, args, ack_id):
+def test_events_round_trip(namespace, name, args, ack_id):
     packet = Packet(EVENT, namespace, [name, *args], ack_id)
     assert decode(PARSER.encode(packet)[0]) == packet
 
 
 @given(st.binary() | small_values.map(msgpack.packb))
-def test_rubbish_raises_only_packet_errors(frame):
+def test_arbitrary_input_raises_only_packet_errors(frame):
     with contextlib.suppress(PacketError):
         decode(frame)

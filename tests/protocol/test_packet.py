@@ -4,7 +4,7 @@ from zmqio.exceptions import PacketError
 from zmqio.protocol.packet import AckableFrames, PacketType, check_data, check_namespace
 
 
-def test_text_hole_takes_decimal_digits():
+def test_id_after_a_string_is_written_in_decimal_digits():
     frames = AckableFrames("51-/chat,", '["a",{"_placeholder":true,"num":0}]', (b"\x01",))
     assert frames.fill(120) == ('51-/chat,120["a",{"_placeholder":true,"num":0}]', b"\x01")
 
@@ -12,11 +12,11 @@ def test_text_hole_takes_decimal_digits():
 @pytest.mark.parametrize(
     ("ack_id", "written"), [(0, b"\x00"), (127, b"\x7f"), (128, b"\xcc\x80"), (65536, b"\xce\0\x01\0\0")]
 )
-def test_binary_hole_takes_a_msgpack_unsigned_integer(ack_id, written):
+def test_id_after_bytes_is_a_msgpack_unsigned_integer(ack_id, written):
     assert AckableFrames(b"head", b"tail").fill(ack_id) == (b"head" + written + b"tail",)
 
 
-def test_filling_leaves_the_frames_as_they_were():
+def test_fill_does_not_change_the_ackable_frames():
     frames = AckableFrames("2", '["a"]')
     assert [frames.fill(1), frames.fill(2)] == [('21["a"]',), ('22["a"]',)]
 
@@ -37,7 +37,7 @@ def test_filling_leaves_the_frames_as_they_were():
         (PacketType.CONNECT_ERROR, {"message": "no"}),
     ],
 )
-def test_payload_of_its_type_is_accepted(kind, data):
+def test_valid_payload_is_accepted(kind, data):
     check_data(kind, data)
 
 
@@ -50,15 +50,15 @@ def test_payload_of_its_type_is_accepted(kind, data):
         (PacketType.EVENT, [True], "not a list that begins with True"),
         (PacketType.EVENT, ["disconnect"], "not a list that begins with 'disconnect'"),
         (PacketType.ACK, {}, "packet carries a list, not a value of type 'dict'"),
-        (PacketType.CONNECT_ERROR, None, "an object or a text, not nothing"),
+        (PacketType.CONNECT_ERROR, None, "an object or a string, not nothing"),
     ],
 )
-def test_payload_of_another_type_is_refused_with_what_is_due(kind, data, text):
+def test_error_names_the_expected_payload(kind, data, text):
     with pytest.raises(PacketError, match=text):
         check_data(kind, data)
 
 
 @pytest.mark.parametrize("namespace", ["", "chat", "/a,b", "/\ud800"])
-def test_namespace_that_no_packet_can_name_is_refused(namespace):
+def test_invalid_namespace_is_refused(namespace):
     with pytest.raises(PacketError, match="namespace"):
         check_namespace(namespace)

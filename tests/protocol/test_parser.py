@@ -37,17 +37,17 @@ def test_malformed_text_is_refused(vector):
         PARSER.decoder().add(vector["text"])
 
 
-def test_ack_id_fills_the_hole_of_a_broadcast():
+def test_ack_id_is_filled_into_a_broadcast():
     frames = PARSER.encode_ackable(Packet(EVENT, "/chat", ["foo", b"\x01"]))
     assert frames.fill(7) == ('51-/chat,7["foo",{"_placeholder":true,"num":0}]', b"\x01")
 
 
-def test_only_an_event_has_a_hole():
+def test_only_an_event_is_ackable():
     with pytest.raises(PacketError, match="not ACK"):
         PARSER.encode_ackable(Packet(PacketType.ACK, "/", []))
 
 
-def test_binary_type_without_binary_values_is_written_as_the_plain_type():
+def test_binary_type_without_binary_values_is_encoded_as_the_plain_type():
     assert PARSER.encode(Packet(PacketType.BINARY_EVENT, "/", ["a"])) == ('2["a"]',)
     assert PARSER.encode(Packet(PacketType.BINARY_ACK, "/", [], 1)) == ("31[]",)
 
@@ -58,7 +58,7 @@ def test_binary_in_connect_is_refused():
 
 
 @pytest.mark.parametrize("namespace", ["chat", "", "/a,b", "/\ud800"])
-def test_namespace_that_cannot_be_written_is_refused(namespace):
+def test_invalid_namespace_is_refused(namespace):
     with pytest.raises(PacketError, match="namespace"):
         PARSER.encode(Packet(EVENT, namespace, ["a"]))
 
@@ -82,7 +82,7 @@ def test_number_that_javascript_cannot_hold_is_refused(digits):
         PARSER.decoder().add(f'5{digits}-["a"]')
 
 
-def test_decoder_tells_that_a_packet_waits_for_its_attachments():
+def test_decoder_is_pending_until_the_last_attachment():
     decoder = PARSER.decoder()
     assert decoder.add('52-["a",{"_placeholder":true,"num":1},{"_placeholder":true,"num":0}]') is None
     assert decoder.pending
@@ -92,14 +92,14 @@ def test_decoder_tells_that_a_packet_waits_for_its_attachments():
     assert not decoder.pending
 
 
-def test_text_while_attachments_are_due_is_refused():
+def test_text_in_place_of_an_attachment_is_refused():
     decoder = PARSER.decoder()
     decoder.add('51-["a"]')
     with pytest.raises(PacketError, match="waits for 1 binary"):
         decoder.add('2["a"]')
 
 
-def test_binary_that_nobody_waits_for_is_refused():
+def test_unexpected_attachment_is_refused():
     with pytest.raises(PacketError, match="no packet waits"):
         PARSER.decoder().add(b"x")
 
@@ -107,7 +107,7 @@ def test_binary_that_nobody_waits_for_is_refused():
 def test_placeholder_out_of_range_is_refused():
     decoder = PARSER.decoder()
     decoder.add('51-["a",{"_placeholder":true,"num":1}]')
-    with pytest.raises(PacketError, match="names none"):
+    with pytest.raises(PacketError, match="matches none"):
         decoder.add(b"x")
 
 
@@ -116,7 +116,7 @@ def test_depth_bomb_is_refused():
         PARSER.decoder().add("2" + "[" * 200_000)
 
 
-def test_one_decoder_takes_packet_after_packet():
+def test_decoder_decodes_one_packet_after_another():
     decoder = PARSER.decoder()
     frames = ['2["a"]', '51-["b",{"_placeholder":true,"num":0}]', b"x", '2["c"]']
     names = [packet.data[0] for frame in frames if (packet := decoder.add(frame))]
@@ -134,19 +134,19 @@ ROOMY = JsonParser(max_attachments=100)
 
 
 @given(packets)
-def test_events_come_back(packet):
+def test_events_round_trip(packet):
     decoder = ROOMY.decoder()
     assert [decoder.add(frame) for frame in ROOMY.encode(packet)][-1] == packet
 
 
 @given(packets, st.integers(min_value=0, max_value=2**53 - 1))
-def test_filled_hole_is_what_encoding_with_the_id_gives(packet, ack_id):
+def test_filled_frames_equal_those_encoded_with_the_id(packet, ack_id):
     with_id = Packet(packet.type, packet.namespace, packet.data, ack_id)
     assert ROOMY.encode_ackable(packet).fill(ack_id) == ROOMY.encode(with_id)
 
 
 @given(st.lists(st.text() | st.text(alphabet='0123456789-/,[]{}"a') | st.binary(max_size=5), max_size=4))
-def test_rubbish_raises_only_packet_errors(frames):
+def test_arbitrary_input_raises_only_packet_errors(frames):
     decoder = PARSER.decoder()
     with contextlib.suppress(PacketError):
         for frame in frames:

@@ -45,7 +45,7 @@ def test_join_names_the_rooms_to_join():
     )
 
 
-def test_binary_travels_in_msgpack():
+def test_binary_arguments_round_trip_in_msgpack():
     request = PublishRequest(event="news", args=(b"\x01", 2**70))
     assert decode_request(encode_request(request)) == request
 
@@ -55,35 +55,38 @@ def test_binary_travels_in_msgpack():
     [
         (
             {"event": "a", "rooms": "lobby"},
-            "field 'rooms' has a value of type 'str'; it has to be a list of texts",
+            "field 'rooms' has a value of type 'str'; it must be a list of strings",
         ),
-        ({"event": "a", "rooms": [1]}, "field 'rooms' has a value of type 'list'; it has to be a list of texts"),
-        ({"event": "a", "rooms": []}, "field 'rooms' is an empty list; name a room, or leave the field out"),
-        ({"event": "a", "room": "lobby"}, "field 'room' is not one of 'emit'; these are: args, event, except, id"),
-        ({"op": "join", "names": ["x"], "event": "a"}, "field 'event' is not one of 'join'"),
+        ({"event": "a", "rooms": [1]}, "field 'rooms' has a value of type 'list'; it must be a list of strings"),
+        ({"event": "a", "rooms": []}, "field 'rooms' is an empty list; name a room or omit the field"),
+        (
+            {"event": "a", "room": "lobby"},
+            "field 'room' is unknown for 'emit'; known fields: args, event, except, id",
+        ),
+        ({"op": "join", "names": ["x"], "event": "a"}, "field 'event' is unknown for 'join'"),
         ({"args": []}, "field 'event' is missing"),
-        ({"op": "leave"}, "field 'names' is missing: the list of rooms to leave"),
-        ({"event": None}, "field 'event' has a value of type 'NoneType'; it has to be a text"),
-        ({"event": "connect"}, "a name that Socket.IO keeps for itself"),
-        ({"event": "a", "args": 5}, "field 'args' has a value of type 'int'; it has to be a list of arguments"),
-        ({"event": "a", "namespace": "chat"}, "field 'namespace': namespace 'chat' has to begin with '/'"),
+        ({"op": "leave"}, "field 'names' is missing: list the rooms to leave"),
+        ({"event": None}, "field 'event' has a value of type 'NoneType'; it must be a string"),
+        ({"event": "connect"}, "which is reserved by Socket.IO"),
+        ({"event": "a", "args": 5}, "field 'args' has a value of type 'int'; it must be a list of arguments"),
+        ({"event": "a", "namespace": "chat"}, "field 'namespace': namespace 'chat' must begin with '/'"),
         ({"event": "a", "except": ["a\0b"]}, "field 'except': .*NUL"),
-        ({"op": "dance"}, "field 'op' has a value of type 'str'; it has to be one of 'emit', 'join'"),
+        ({"op": "dance"}, "field 'op' has a value of type 'str'; it must be one of 'emit', 'join'"),
         ({"op": ["join"]}, "field 'op' has a value of type 'list'"),
         (
             {"event": "a", "id": 5},
-            "field 'id' has a value of type 'int'; it has to be a text of 1 to 128 characters",
+            "field 'id' has a value of type 'int'; it must be a string of 1 to 128 characters",
         ),
         ({"event": "a", "id": "x" * 129}, "field 'id'"),
-        ({"event": "a", "n": 1}, "'source' and 'n' go together"),
+        ({"event": "a", "n": 1}, "'source' and 'n' belong together"),
         (
             {"event": "a", "source": "s", "n": True},
-            "field 'n' has a value of type 'bool'; it has to be a whole number",
+            "field 'n' has a value of type 'bool'; it must be an integer",
         ),
-        ({"op": "disconnect", "close": 1}, "field 'close' has a value of type 'int'; it has to be true or false"),
+        ({"op": "disconnect", "close": 1}, "field 'close' has a value of type 'int'; it must be true or false"),
     ],
 )
-def test_refusal_names_the_field_and_what_is_expected(fields, text):
+def test_error_names_the_field_and_the_expected_type(fields, text):
     for body in (msgpack.packb(fields), json.dumps(fields).encode()):
         with pytest.raises(PublishRequestError, match=text):
             decode_request(body)
@@ -93,7 +96,7 @@ def test_refusal_names_the_field_and_what_is_expected(fields, text):
     "body",
     [b"{\xff}", b'{"event": "a"} x', b"\x81", b"\x80\x80", b"\x81\x01\x02", b"{" * 100_000, b"\x81\xa1a" * 50_000],
 )
-def test_body_that_is_not_one_whole_map_is_refused(body):
+def test_body_that_is_not_one_complete_map_is_refused(body):
     with pytest.raises(PublishRequestError):
         decode_request(body)
 
@@ -101,7 +104,7 @@ def test_body_that_is_not_one_whole_map_is_refused(body):
 def test_request_that_nodes_would_refuse_is_not_encoded():
     with pytest.raises(PublishRequestError, match="'event' is missing"):
         encode_request(PublishRequest())
-    with pytest.raises(PublishRequestError, match="field 'names' is not one of 'disconnect'"):
+    with pytest.raises(PublishRequestError, match="field 'names' is unknown for 'disconnect'"):
         encode_request(PublishRequest(op=DISCONNECT, names=("a",)))
     with pytest.raises(PacketError, match="type 'set' cannot be sent"):
         encode_request(PublishRequest(event="a", args=({1},)))
@@ -117,14 +120,14 @@ def test_request_that_nodes_would_refuse_is_not_encoded():
         (msgpack.packb(dict.fromkeys(map(str, range(20)))), BodyKind.REQUEST),
         (msgpack.packb(dict.fromkeys(map(str, range(70_000)))), BodyKind.REQUEST),
         (b"{}", BodyKind.REQUEST),
-        (b"", BodyKind.RUBBISH),
-        (b"[1]", BodyKind.RUBBISH),
-        (b" {}", BodyKind.RUBBISH),
-        (b"\xff", BodyKind.RUBBISH),
-        (b"\x00", BodyKind.RUBBISH),
+        (b"", BodyKind.MALFORMED),
+        (b"[1]", BodyKind.MALFORMED),
+        (b" {}", BodyKind.MALFORMED),
+        (b"\xff", BodyKind.MALFORMED),
+        (b"\x00", BodyKind.MALFORMED),
     ],
 )
-def test_first_byte_tells_what_a_body_is(body, kind):
+def test_first_byte_decides_the_kind_of_a_body(body, kind):
     assert classify(body) is kind
 
 
@@ -164,7 +167,7 @@ all_requests = st.one_of(
 
 
 @given(all_requests)
-def test_requests_come_back(request):
+def test_requests_round_trip(request):
     assert decode_request(encode_request(request)) == request
 
 
@@ -175,6 +178,6 @@ field_values = strategies.json_values | st.sampled_from(["emit", "join", ["a"], 
 
 
 @given(st.binary() | st.dictionaries(field_names, field_values).map(lambda fields: json.dumps(fields).encode()))
-def test_rubbish_raises_only_publish_request_errors(body):
+def test_arbitrary_input_raises_only_publish_request_errors(body):
     with contextlib.suppress(PublishRequestError):
         decode_request(body)

@@ -1,4 +1,4 @@
-"""What two nodes say about a client's request; the forms on the wire are tested with those of all messages."""
+"""Messages of the relay. Their wire format is tested together with that of all messages."""
 
 import dataclasses
 from typing import get_args
@@ -9,15 +9,15 @@ from zmqio.protocol.messages import Message
 from zmqio.protocol.relay_messages import RelayMessage, StreamData
 
 
-def test_they_are_messages_like_the_others():
+def test_relay_messages_are_bus_messages():
     assert set(get_args(RelayMessage)) < set(get_args(Message))
 
 
-def test_they_cannot_be_changed():
+def test_relay_messages_are_immutable():
     with pytest.raises(dataclasses.FrozenInstanceError):
         StreamData(1, True, 0, ("2probe",)).seq = 1  # type: ignore[misc]
 
 
-def test_each_names_its_request_or_its_stream_first():
+def test_first_field_is_the_request_or_stream_id():
     for make in get_args(RelayMessage):
         assert dataclasses.fields(make)[0].name in ("request_id", "stream_id")

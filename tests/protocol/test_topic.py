@@ -29,13 +29,13 @@ def test_golden_topics_in_both_directions(vector):
     assert topics.parse(vector["topic"]) == Topic("zmqio", kind, **parts)
 
 
-def test_owner_hears_all_topics_of_its_session_ids():
+def test_owner_prefix_matches_all_topics_of_its_session_ids():
     prefix = topics.owner_prefix("zmqio", NodeTag("abcd"))
     assert prefix == b"zmqio/s/abcd"
     assert topics.room_topic("zmqio", "/", SID).startswith(prefix)
 
 
-def test_room_does_not_match_one_whose_name_it_begins():
+def test_room_topic_does_not_match_a_longer_room_name():
     assert not topics.room_topic("z", "/", "room-10").startswith(topics.room_topic("z", "/", "room-1"))
 
 
@@ -61,7 +61,7 @@ def test_prefix_with_slash_or_nul_is_refused(prefix):
 
 @pytest.mark.parametrize("body", [b"", b"\x9a\0\0", b"{}", b"\0zmqio/n//\0"])
 @pytest.mark.parametrize("topic", [vector["topic"] for vector in vectors.load("topics")])
-def test_frame_is_split_behind_the_last_nul_of_its_topic(topic, body):
+def test_frame_is_split_after_the_last_nul_of_its_topic(topic, body):
     assert topics.split(topic + body) == (topic, body)
 
 
@@ -100,7 +100,7 @@ def test_frame_without_a_topic_is_refused(frame):
         b"zmqio/n//\xff\0",
     ],
 )
-def test_topic_that_nobody_would_build_is_refused(topic):
+def test_topic_in_another_form_is_refused(topic):
     with pytest.raises(TopicError):
         topics.parse(topic)
 
@@ -131,12 +131,12 @@ NAMESPACE, ROOM, SOCKET = (
         (b"\xff/n//c\0", "/c", (), False),
     ],
 )
-def test_topic_covers_a_target_when_all_whom_it_concerns_hear_it(topic, namespace, rooms, covered):
+def test_topic_covers_a_target_if_all_its_nodes_subscribe(topic, namespace, rooms, covered):
     assert topics.covers(topic, namespace, rooms) is covered
 
 
 @given(st.text(alphabet="abcz-_.", min_size=1), strategies.names, strategies.rooms)
-def test_topics_come_back(prefix, namespace, room):
+def test_topics_round_trip(prefix, namespace, room):
     room_topic = topics.room_topic(prefix, namespace, room)
     parsed = topics.parse(room_topic)
     assert (parsed.prefix, parsed.namespace, parsed.room) == (prefix, namespace, room)
@@ -153,7 +153,7 @@ def test_no_topic_is_a_prefix_of_another(namespace, room, other_namespace, other
 
 
 @given(st.binary() | st.binary().map(lambda tail: b"zmqio/r/" + tail))
-def test_rubbish_raises_only_topic_errors(frame):
+def test_arbitrary_input_raises_only_topic_errors(frame):
     with contextlib.suppress(TopicError):
         topic, body = topics.split(frame)
         assert topic + body == frame

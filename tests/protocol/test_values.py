@@ -17,15 +17,15 @@ def test_plain_values_are_plain_msgpack():
     )
 
 
-def test_tuples_come_back_as_lists_and_views_as_bytes():
+def test_tuples_become_lists_and_views_become_bytes():
     assert unpack_values(pack_values((1, (2,), bytearray(b"a"), memoryview(b"b")))) == [1, [2], b"a", b"b"]
 
 
-def test_keys_become_what_json_makes_of_them():
+def test_keys_are_converted_as_in_json():
     assert plain({1: "a", False: "b", None: "c", 1.5: "d"}) == {"1": "a", "false": "b", "null": "c", "1.5": "d"}
 
 
-def test_enum_members_come_back_as_their_values():
+def test_enum_members_become_their_values():
     colors = enum.IntEnum("Color", "RED"), enum.StrEnum("Name", "BLUE")
     assert unpack_values(pack_values([colors[0].RED, colors[1].BLUE, {colors[1].BLUE: 1}])) == [
         1,
@@ -46,17 +46,17 @@ def test_integer_beyond_64_bits_is_an_extension(number, extension):
     assert unpack_values(extension) == number
 
 
-def test_lone_surrogate_survives():
+def test_lone_surrogate_is_preserved():
     assert unpack_values(pack_values(["\ud800é"])) == ["\ud800é"]
 
 
 @pytest.mark.parametrize("value", [{1}, object(), 1j, range(3)])
-def test_value_that_is_not_json_like_is_refused_by_its_type(value):
+def test_error_names_the_type_of_a_value_that_is_not_json_like(value):
     with pytest.raises(PacketError, match=f"type '{type(value).__name__}' cannot be sent"):
         pack_values([{"a": value}])
 
 
-def test_key_that_is_not_json_like_is_refused_by_its_type():
+def test_error_names_the_type_of_a_key_that_is_not_json_like():
     with pytest.raises(PacketError, match="key of type 'bytes'"):
         pack_values({b"a": 1})
 
@@ -77,7 +77,7 @@ def test_value_that_contains_itself_is_refused():
         pack_values(value)
 
 
-def test_timestamp_of_a_foreign_packer_becomes_unix_seconds():
+def test_timestamp_of_another_packer_becomes_unix_seconds():
     assert unpack_values(msgpack.packb([msgpack.Timestamp(1_700_000_000, 500_000_000)])) == [1_700_000_000.5]
 
 
@@ -95,17 +95,17 @@ def test_timestamp_of_a_foreign_packer_becomes_unix_seconds():
         b"\xdd\xff\xff\xff\xff",
     ],
 )
-def test_what_is_not_one_json_like_value_is_refused(packed):
+def test_bytes_that_are_not_one_json_like_value_are_refused(packed):
     with pytest.raises(EnvelopeError, match="not msgpack of a JSON-like value"):
         unpack_values(packed)
 
 
 @given(strategies.nested(strategies.json_scalars | st.binary(max_size=9) | strategies.any_text))
-def test_values_come_back(value):
+def test_values_round_trip(value):
     assert unpack_values(pack_values(value)) == value
 
 
 @given(st.binary())
-def test_rubbish_raises_only_envelope_errors(packed):
+def test_arbitrary_input_raises_only_envelope_errors(packed):
     with contextlib.suppress(EnvelopeError):
         unpack_values(packed)

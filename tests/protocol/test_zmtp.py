@@ -1,4 +1,4 @@
-"""Tests of `zmqio.protocol.zmtp`, by rfc.zeromq.org/spec/23; that libzmq agrees is in test_zmq_connection."""
+"""Tests of `zmqio.protocol.zmtp` by rfc.zeromq.org/spec/23; `test_connection` tests it against libzmq."""
 
 import contextlib
 
@@ -15,7 +15,7 @@ READY_OF_AN_XSUB = READY_OF_AN_XPUB.replace(b"XPUB", b"XSUB")
 
 
 def ready(socket_type: SocketType = SocketType.SUB) -> Conversation:
-    """A conversation behind its handshake."""
+    """A conversation after its handshake."""
     conversation = Conversation(socket_type)
     assert conversation.feed(GREETING) == []
     conversation.take_answers()
@@ -35,7 +35,7 @@ def test_greeting_is_64_bytes_of_version_3_0_without_security():
     assert GREETING[32:] == bytes(32)
 
 
-def test_the_greeting_is_answered_with_what_this_end_is():
+def test_greeting_is_answered_with_a_ready_command():
     conversation = Conversation(SocketType.SUB)
     conversation.feed(GREETING)
     assert conversation.take_answers() == b"\x04\x19\x05READY\x0bSocket-Type\x00\x00\x00\x03SUB"
@@ -43,7 +43,7 @@ def test_the_greeting_is_answered_with_what_this_end_is():
     assert not conversation.is_ready
 
 
-def test_names_of_properties_are_the_same_in_capitals_and_others_are_passed_over():
+def test_property_names_are_not_case_sensitive_and_unknown_ones_are_ignored():
     conversation = Conversation(SocketType.PUB)
     conversation.feed(GREETING)
     properties = b"\x08Identity\x00\x00\x00\x00" + b"\x0bSOCKET-TYPE\x00\x00\x00\x03SUB"
@@ -64,7 +64,7 @@ def test_subscriptions_are_messages():
     assert zmtp.cancellation(b"topic") == b"\x00\x06\x00topic"
 
 
-def test_publisher_hears_subscriptions_and_cancellations():
+def test_publisher_receives_subscriptions_and_cancellations():
     conversation = ready(SocketType.PUB)
     said = zmtp.subscription(b"") + zmtp.subscription(b"room") + zmtp.cancellation(b"room")
     assert conversation.feed(said) == [b"\x01", b"\x01room", b"\x00room"]
@@ -79,11 +79,11 @@ def test_ping_is_answered_with_its_context_and_a_pong_is_not():
     assert command(b"PING", b"\x00\x00") == zmtp.PING
 
 
-def test_commands_that_are_not_known_are_passed_over():
+def test_unknown_commands_are_ignored():
     assert ready().feed(command(b"FUTURE", b"1") + b"\x04\x00" + zmtp.frame(b"x")) == [b"x"]
 
 
-def test_message_of_several_frames_comes_whole_with_commands_nowhere_in_it():
+def test_multi_frame_message_is_complete_and_must_not_contain_commands():
     conversation = ready()
     assert conversation.feed(b"\x01\x01a\x01\x01b") == []
     assert conversation.feed(b"\x00\x01c" + zmtp.frame(b"d")) == [(b"a", b"b", b"c"), b"d"]
@@ -96,7 +96,7 @@ MESSAGES = st.lists(st.binary(max_size=40) | st.integers(250, 600).map(bytes), m
 
 
 @given(MESSAGES, st.data())
-def test_pieces_of_any_size_make_the_same_messages(messages, data):
+def test_messages_do_not_depend_on_how_the_bytes_are_split(messages, data):
     stream = GREETING + READY_OF_AN_XPUB + b"".join(map(zmtp.frame, messages))
     conversation = Conversation(SocketType.SUB)
     heard = []
@@ -110,31 +110,31 @@ def test_pieces_of_any_size_make_the_same_messages(messages, data):
 @pytest.mark.parametrize(
     ("said", "reason"),
     [
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "is no ZeroMQ peer: it begins with b'HTTP/1.1 400"),
-        (b"\x16\x03\x01\x02\x00", "is no ZeroMQ peer"),
-        (b"\xff" + bytes(9), "is no ZeroMQ peer"),
-        (GREETING[:10] + b"\x01", "speaks ZMTP 1, .* 3 is needed"),
-        (GREETING.replace(b"NULL\0", b"CURVE"), "asks for the mechanism b'CURVE'"),
-        (GREETING + command(b"ERROR", b"\x03why"), "refuses this end: 'why'"),
-        (GREETING + command(b"HELLO", b""), "the command b'HELLO' before it was ready"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "is not a ZeroMQ peer: its data begin with b'HTTP/1.1 400"),
+        (b"\x16\x03\x01\x02\x00", "is not a ZeroMQ peer"),
+        (b"\xff" + bytes(9), "is not a ZeroMQ peer"),
+        (GREETING[:10] + b"\x01", "speaks ZMTP 1, .* 3 is required"),
+        (GREETING.replace(b"NULL\0", b"CURVE"), "requires the mechanism b'CURVE'"),
+        (GREETING + command(b"ERROR", b"\x03why"), "refused the connection: 'why'"),
+        (GREETING + command(b"HELLO", b""), "the command b'HELLO' before its READY command"),
         (GREETING + command(b"READY", b"\x0bSocket-Type\x00\x00\x00\x04PULL"), "is a PULL socket"),
         (GREETING + command(b"READY", b""), "is a nameless socket"),
-        (GREETING + command(b"READY", b"\x0bSocket-Type\x00\x00\x00\x09XPUB"), "cut short"),
-        (GREETING + command(b"READY", b"\xff"), "cut short"),
-        (GREETING + zmtp.frame(b"early"), "sent a message before it was ready"),
-        (GREETING + READY_OF_AN_XPUB + b"\x02" + b"\xff" * 8, "begins a frame of 18446744073709551615 bytes"),
-        (GREETING + READY_OF_AN_XPUB + b"\x48\x00", "sent a frame with the flags 0x48"),
-        (GREETING + READY_OF_AN_XPUB + b"\x05\x00", "sent a frame with the flags 0x05"),
+        (GREETING + command(b"READY", b"\x0bSocket-Type\x00\x00\x00\x09XPUB"), "truncated"),
+        (GREETING + command(b"READY", b"\xff"), "truncated"),
+        (GREETING + zmtp.frame(b"early"), "sent a message before its READY command"),
+        (GREETING + READY_OF_AN_XPUB + b"\x02" + b"\xff" * 8, "announced a frame of 18446744073709551615 bytes"),
+        (GREETING + READY_OF_AN_XPUB + b"\x48\x00", "sent a frame with invalid flags 0x48"),
+        (GREETING + READY_OF_AN_XPUB + b"\x05\x00", "sent a frame with invalid flags 0x05"),
     ],
 )
-def test_what_is_no_such_peer_is_told(said, reason):
+def test_error_names_the_protocol_violation(said, reason):
     with pytest.raises(ZmtpError, match=reason):
         Conversation(SocketType.SUB).feed(said)
 
 
 @pytest.mark.parametrize("begin", [b"", GREETING, GREETING + READY_OF_AN_XPUB])
 @given(st.binary(max_size=200))
-def test_rubbish_raises_nothing_else(begin, rubbish):
+def test_arbitrary_bytes_raise_only_zmtp_errors(begin, rubbish):
     conversation = Conversation(SocketType.SUB)
     if begin:
         conversation.feed(begin)

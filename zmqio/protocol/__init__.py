@@ -1,1 +1,1 @@
-"""Wire protocol: bytes and values. Pure: no asyncio, zmq, engineio, logging or clock."""
+"""Wire formats: conversion between bytes and values. Pure: no asyncio, zmq, engineio, logging or clock."""

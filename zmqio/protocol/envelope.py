@@ -1,8 +1,8 @@
-"""The wire form of messages between nodes: a msgpack array `[version, type, node_id, n, previous, ...]`.
+"""Wire format of messages between nodes: a msgpack array `[version, type, node_id, n, previous, ...]`.
 
-The fields of the message follow, in the order of its dataclass in `zmqio.protocol.messages`. Encoding and
-decoding check the same rules, so a node cannot send what the others would refuse. Fields behind the known
-ones are ignored: a later release may add some without a new version.
+The fields of the message follow, in the order of its dataclass in `zmqio.protocol.messages`. Encoding checks the
+same rules as decoding, so a node cannot send a message that other nodes would refuse. Additional fields at the end
+are ignored, so a later release may add fields without a new version.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ from zmqio.protocol.packet import AckableFrames, Frames
 __all__ = ["WIRE_VERSION", "decode", "encode", "peek_message_id"]
 
 WIRE_VERSION = 1
-"""A node speaks exactly one version."""
+"""The wire version of this release; a node supports exactly one."""
 
 MAX_NODE_ID_LENGTH = 64
 MAX_COUNTER = 2**63 - 1
@@ -33,7 +33,7 @@ def encode(envelope: Envelope) -> bytes:
     """Encode a message for the bus.
 
     Raises:
-        EnvelopeError: a field has a value that the other nodes would refuse; the text names it.
+        EnvelopeError: other nodes would refuse the value of a field; the text names the field.
     """
     message_id, message = envelope
     layout = _LAYOUT_OF[type(message)]
@@ -46,7 +46,7 @@ def encode(envelope: Envelope) -> bytes:
     try:
         packed: bytes = msgpack.packb(row) if is_plain else msgpack.packb(row, default=_write_ackable)
     except UnicodeEncodeError as error:
-        raise EnvelopeError(f"{layout.name}: a name has no UTF-8 form (a lone surrogate)") from error
+        raise EnvelopeError(f"{layout.name}: a name cannot be encoded as UTF-8 (lone surrogate)") from error
     return packed
 
 
@@ -54,8 +54,8 @@ def decode(body: bytes) -> Envelope:
     """Decode a message from the bus.
 
     Raises:
-        VersionError: it has another wire version.
-        EnvelopeError: it is no such message; the text names the field, never its value.
+        VersionError: the message has another wire version.
+        EnvelopeError: the message is malformed; the text names the field, never its value.
     """
     try:
         values = msgpack.unpackb(body)
@@ -74,10 +74,10 @@ def decode(body: bytes) -> Envelope:
 
 
 def peek_message_id(body: bytes) -> tuple[bytes, int] | None:
-    """Read sender and number of a message without decoding it: a tenth of the cost.
+    """Read the sender and the sequence number of a message without decoding it, at a tenth of the cost.
 
     Returns:
-        (node id as UTF-8, n), or None for what is no message of this version, or is packed in an unusual way.
+        (node id as UTF-8, n); None if the body is not a message of this version, or is packed unusually.
     """
     # Array header (one byte, or three), version, type, a text of at most 31 bytes, an unsigned integer.
     try:
@@ -100,13 +100,13 @@ _UINT_BYTES = {0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8}
 
 
 class _FieldError(Exception):
-    """Says what was expected; its receiver knows the name of the field."""
+    """Holds the expected type; the code that catches it knows the name of the field."""
 
 
 _Row = TypeVar("_Row", m.ReplayedRow, m.LostRow)
 
 Reader = Callable[[Any], Any]
-"""Checks one field and gives its value, or raises _FieldError."""
+"""Checks one field and returns its value; raises _FieldError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,29 +121,28 @@ class _Layout:
 
 def _read_layout(values: Any) -> _Layout:
     if type(values) is not list or len(values) < _HEADER_END or type(values[0]) is not int:
-        raise EnvelopeError("the body is not an array of a version, a type and a message id")
+        raise EnvelopeError("the body is not an array that begins with a version, a type and a message id")
     if values[0] != WIRE_VERSION:
         raise VersionError(values[0], WIRE_VERSION)
     layout = _LAYOUTS.get(values[1]) if type(values[1]) is int else None
     if layout is None:
-        raise EnvelopeError(f"message type {values[1]!r:.20} is unknown here")
+        raise EnvelopeError(f"message type {values[1]!r:.20} is unknown to this release")
     return layout
 
 
 def _check_message_id(node_id: Any, n: Any, previous: Any) -> None:
     if type(node_id) is not str or not 0 < len(node_id) <= MAX_NODE_ID_LENGTH or "\0" in node_id:
-        raise EnvelopeError(f"node_id has to be a text of 1 to {MAX_NODE_ID_LENGTH} characters without NUL")
+        raise EnvelopeError(f"node_id must be a string of 1 to {MAX_NODE_ID_LENGTH} characters without NUL")
     if type(n) is not int or not 0 <= n <= MAX_COUNTER:
-        raise EnvelopeError("n has to be a whole number from 0 to 2**63-1")
+        raise EnvelopeError("n must be an integer from 0 to 2**63-1")
     if previous is not None and (type(previous) is not int or not 0 <= previous <= MAX_COUNTER):
-        raise EnvelopeError("previous has to be a whole number from 0 to 2**63-1, or nil")
+        raise EnvelopeError("previous must be an integer from 0 to 2**63-1, or nil")
 
 
 def _are_texts(namespace: Any, rooms: Any, except_: Any, volatile: Any, frames: Any) -> bool:
-    """Whether these are good fields of a broadcast of one text frame, as nearly all are.
+    """Return whether these are valid fields of a broadcast with one text frame, as nearly all broadcasts are.
 
-    One call where the readers below take seven. What is not so, or not good, goes through them, and they tell
-    what is wrong.
+    One call in place of the seven readers below. All other fields pass through the readers, which name the error.
     """
     if (
         type(namespace) is not str
@@ -156,7 +155,7 @@ def _are_texts(namespace: Any, rooms: Any, except_: Any, volatile: Any, frames: 
     ):
         return False
     try:
-        # Looks at the type of every name and for a NUL.
+        # One join checks the type of every name, and the result for a NUL.
         return "\0" not in "".join((namespace, *rooms, *except_))
     except TypeError:
         return False
@@ -164,11 +163,11 @@ def _are_texts(namespace: Any, rooms: Any, except_: Any, volatile: Any, frames: 
 
 def _read_fields(layout: _Layout, values: Sequence[Any]) -> list[Any]:
     if len(values) < len(layout.readers):
-        raise EnvelopeError(f"{layout.name} has {len(values)} fields where {len(layout.readers)} are due")
+        raise EnvelopeError(f"{layout.name} has {len(values)} fields; {len(layout.readers)} are required")
     try:
         return list(map(call, layout.readers, values))
     except _FieldError as error:
-        raise EnvelopeError(f"{layout.name}.{_first_wrong(layout, values)} has to be {error}") from error
+        raise EnvelopeError(f"{layout.name}.{_first_wrong(layout, values)} must be {error}") from error
 
 
 def _first_wrong(layout: _Layout, values: Sequence[Any]) -> str:
@@ -182,7 +181,7 @@ def _first_wrong(layout: _Layout, values: Sequence[Any]) -> str:
 
 def _counter(value: Any) -> int:
     if type(value) is not int or not 0 <= value <= MAX_COUNTER:
-        raise _FieldError("a whole number from 0 to 2**63-1")
+        raise _FieldError("an integer from 0 to 2**63-1")
     return value
 
 
@@ -197,27 +196,27 @@ def _flag(value: Any) -> bool:
 
 
 def _seconds(value: Any) -> float:
-    # A foreign packer may write 5.0 as the integer 5.
+    # Packers of other languages may write 5.0 as the integer 5.
     if type(value) not in _NUMBERS or not isfinite(value) or value < 0:
-        raise _FieldError("a number of seconds from 0 on")
+        raise _FieldError("a non-negative number of seconds")
     return float(value)
 
 
 def _text(value: Any) -> str:
     if type(value) is not str or "\0" in value:
-        raise _FieldError("a text without NUL")
+        raise _FieldError("a string without NUL")
     return value
 
 
 def _names(value: Any) -> tuple[str, ...]:
     if type(value) in _LISTS:
         try:
-            # One call looks at the type of every item and for a NUL.
+            # One join checks the type of every item, and the result for a NUL.
             if not value or "\0" not in "".join(value):
                 return tuple(value)
         except TypeError:
             pass
-    raise _FieldError("a list of texts without NUL")
+    raise _FieldError("a list of strings without NUL")
 
 
 def _raw(value: Any) -> bytes:
@@ -230,19 +229,19 @@ def _frames(value: Any) -> Frames:
     is_list = type(value) in _LISTS and len(value) > 0
     if is_list and type(value[0]) in _TEXT_OR_BYTES and (len(value) == 1 or _all_bytes(value[1:])):
         return tuple(value)
-    raise _FieldError("a list of a text or binary, then binary only")
+    raise _FieldError("a list of one string or binary value, then binary values only")
 
 
 def _mixed(value: Any) -> tuple[str | bytes, ...]:
     if type(value) in _LISTS and set(map(type, value)) <= _TEXT_OR_BYTES:
         return tuple(value)
-    raise _FieldError("a list of texts and binary")
+    raise _FieldError("a list of strings and binary values")
 
 
 def _pairs(value: Any) -> tuple[str, ...]:
     names = _names(value)
     if len(names) % 2:
-        raise _FieldError("a list of names and values by turns")
+        raise _FieldError("a list of alternating names and values")
     return names
 
 
@@ -280,7 +279,7 @@ def _lost(value: Any) -> tuple[m.LostRow, ...]:
 
 
 def _rows(value: Any, make: type[_Row]) -> tuple[_Row, ...]:
-    """Rows of three, of which the last is an age in seconds."""
+    """Read rows of three values, the last of which is an age in seconds."""
     if type(value) not in _LISTS or not all(type(row) in (list, make) and len(row) == 3 for row in value):
         raise _FieldError("a list of rows of three values")
     for row in value:
@@ -292,7 +291,7 @@ def _all_bytes(values: Sequence[Any]) -> bool:
     return set(map(type, values)) <= _BYTES
 
 
-_ACKABLE = "a list of head, tail (both texts or both binary) and a list of binary"
+_ACKABLE = "a list of head, tail (both strings or both binary) and a list of binary values"
 _LISTS = frozenset({list, tuple})
 _NUMBERS = frozenset({int, float})
 _TEXT_OR_BYTES = frozenset({str, bytes})

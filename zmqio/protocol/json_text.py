@@ -1,7 +1,7 @@
-"""JSON text as Socket.IO uses it: binary values leave placeholders, and both directions are strict.
+"""JSON text of Socket.IO packets: placeholders stand for binary values, and both directions are strict.
 
-Strict means what `JSON.parse` of JavaScript takes: no NaN, no Infinity. Text that is made here can always be
-written as UTF-8.
+Strict means the JSON that JavaScript's `JSON.parse` accepts: no NaN, no Infinity. The encoded text is always valid
+UTF-8.
 
 Source: https://github.com/socketio/socket.io-protocol, "Packet encoding"; RFC 8259.
 """
@@ -16,21 +16,21 @@ __all__ = ["decode_json", "encode_json", "fill_placeholders"]
 
 
 class _BinaryFoundError(Exception):
-    """The value has binary in it, so that it needs the encoder that collects attachments."""
+    """The value contains binary, so it needs the encoder that collects attachments."""
 
 
 def encode_json(value: Any) -> tuple[str, tuple[bytes, ...]]:
     """Encode a value in one pass; each binary value becomes `{"_placeholder":true,"num":n}`.
 
-    Tuples are written as lists, keys as `json.dumps` writes them. A lone surrogate is written as an escape
-    (and with it everything that is not ASCII), because it has no UTF-8 form.
+    Tuples are encoded as lists, keys as `json.dumps` encodes them. A text with a lone surrogate, which UTF-8
+    cannot encode, is written in ASCII with escapes.
 
     Returns:
         The text, and the binary values in the order of their numbers.
 
     Raises:
-        PacketError: it holds a value that JSON has no form for (the text names its type), NaN or Infinity, or
-            is nested too deeply or contains itself.
+        PacketError: a value has no JSON form (the text names its type), is NaN or Infinity, is nested too deeply,
+            or contains itself.
     """
     try:
         text, attachments = _PLAIN.encode(value), ()
@@ -42,25 +42,25 @@ def encode_json(value: Any) -> tuple[str, tuple[bytes, ...]]:
 
 
 def decode_json(text: str, start: int = 0) -> Any:
-    """Decode the JSON value that begins exactly at `start` and ends the text, white space aside.
+    """Decode the JSON value that begins exactly at `start`; only white space may follow it.
 
     Raises:
-        PacketError: it is not one JSON value, or is nested too deeply.
+        PacketError: the text is not one JSON value, or is nested too deeply.
     """
     try:
         value, end = _DECODER.raw_decode(text, start)
     except (ValueError, RecursionError) as error:
         raise PacketError(f"the payload is not JSON: {error}") from error
     if end != len(text) and text[end:].strip(" \t\r\n"):
-        raise PacketError(f"the payload is not JSON: something follows it at character {end}")
+        raise PacketError(f"the payload is not JSON: unexpected text at character {end}")
     return value
 
 
 def fill_placeholders(data: Any, attachments: list[bytes]) -> None:
-    """Put attachments in the place of their placeholders, anywhere inside a list.
+    """Replace the placeholders anywhere inside a list with their attachments.
 
     Raises:
-        PacketError: a placeholder has no number, or one that no attachment has.
+        PacketError: a placeholder has no number, or there is no attachment with its number.
     """
     containers = [data]
     while containers:
@@ -75,7 +75,7 @@ def fill_placeholders(data: Any, attachments: list[bytes]) -> None:
 def _attachment(number: Any, attachments: list[bytes]) -> bytes:
     if type(number) is int and 0 <= number < len(attachments):
         return attachments[number]
-    raise PacketError(f"placeholder {number!r:.40} names none of the {len(attachments)} attachments")
+    raise PacketError(f"placeholder {number!r:.40} matches none of the {len(attachments)} attachments")
 
 
 def _encode_with_binary(value: Any) -> tuple[str, tuple[bytes, ...]]:
@@ -110,7 +110,7 @@ def _is_utf8(text: str) -> bool:
 
 
 def _encoder(default: Callable[[Any], Any], *, ensure_ascii: bool) -> JSONEncoder:
-    # A value that contains itself ends in RecursionError all the same; looking for it first costs time.
+    # A value that contains itself raises RecursionError anyway, so the slower check is off.
     return JSONEncoder(
         separators=(",", ":"),
         ensure_ascii=ensure_ascii,
@@ -139,7 +139,7 @@ def _encoding_error(error: Exception) -> PacketError:
     if isinstance(error, RecursionError):
         return PacketError("a value is nested too deeply, or contains itself")
     if "Out of range float" in str(error):
-        return PacketError("NaN and Infinity have no JSON form; send None, or a text")
+        return PacketError("NaN and Infinity have no JSON form; send None or a string")
     return PacketError(f"a value cannot be sent: {error}")
 
 

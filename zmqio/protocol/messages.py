@@ -1,8 +1,7 @@
-"""What nodes say to each other, as values: one frozen dataclass for each message, and the id of each.
+"""The messages between nodes: one frozen dataclass per message type, and the id that every message carries.
 
-Those about a client's request at a node that does not own its session are in `zmqio.protocol.relay_messages`.
-Their form on the wire is made in `zmqio.protocol.envelope`. The fields travel in the order in which they
-stand here, so a field may only be added at the end, and never moved.
+The messages of the relay are in `zmqio.protocol.relay_messages`; the wire format is in `zmqio.protocol.envelope`.
+Fields are encoded in the order in which they are declared, so a new field may only be added at the end.
 """
 
 from dataclasses import dataclass
@@ -39,7 +38,7 @@ __all__ = [
 
 
 class MessageType(IntEnum):
-    """The numbers on the wire: never changed, never used again."""
+    """Message types by their number on the wire. A number is never changed and never reused."""
 
     HEARTBEAT = 1
     GOODBYE = 2
@@ -67,15 +66,16 @@ class MessageType(IntEnum):
     STREAM_CLOSE = 28
 
 
-# Every message makes one MessageId and one Envelope: as tuples they cost half of what frozen dataclasses do.
+# Every message creates one MessageId and one Envelope; tuples cost half as much as frozen dataclasses.
 class MessageId(NamedTuple):
-    """Who sent a message, and its place among all that this node sent.
+    """The sender of a message, and its sequence number.
 
     Attributes:
         node_id: the sender; 1 to 64 characters.
-        n: one counter for each run of a node. Of an unsequenced message: the counter as it stands.
-        previous: n of the sender's last message on the same topic, 0 if there was none. None marks an
-            unsequenced message (heartbeat, goodbye): it is not counted and never replayed.
+        n: the sequence number: one counter per run of a node, for all topics. An unsequenced message carries the
+            current value of the counter.
+        previous: n of the sender's previous message on the same topic, 0 if there was none. None marks an
+            unsequenced message (such as a heartbeat): it is not counted and never replayed.
     """
 
     node_id: NodeId
@@ -85,16 +85,17 @@ class MessageId(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """I live.
+    """The sender is alive.
 
     Attributes:
-        hello: the first one, or an answer is wanted at once.
-        started_at: Unix seconds of the process start.
+        hello: whether this is the sender's first heartbeat, or requests a heartbeat in return at once.
+        started_at: start time of the process, in Unix seconds.
         tag_is_configured: see `zmqio.adapter.base.Identity`.
-        host: name of the machine, for people to read.
-        pid: process id, for people to read.
-        generation: how often the way to the broker that this came by was made anew, or was full, so that what its
-            sender had sent by it may be lost. A new one is told before anything else passes that way.
+        host: host name, for messages.
+        pid: process id, for messages.
+        generation: how many times the sender's link to this broker was connected, or its queue was full. A new
+            value means that earlier messages on this link may be lost; it is sent before any other message on the
+            link.
     """
 
     hello: bool
@@ -107,21 +108,21 @@ class Heartbeat:
 
 @dataclass(frozen=True, slots=True)
 class Goodbye:
-    """I leave; `reason` is for people to read."""
+    """The sender leaves the cluster; `reason` is for logs."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class BroadcastMessage:
-    """An encoded packet for the sockets of a namespace that `rooms` and `except_` choose.
+    """An encoded packet for the sockets of a namespace that `rooms` and `except_` select.
 
     Attributes:
-        namespace: whose sockets.
-        rooms: members of any of these; empty for all. This and `except_` mean the same in every message.
-        except_: but no member of any of these.
-        volatile: a client that cannot take it now does not get it.
-        frames: the packet, as its parser encoded it; opaque.
+        namespace: the namespace.
+        rooms: members of any of these rooms; empty for all sockets. The same in every message.
+        except_: members of any of these rooms are left out. The same in every message.
+        volatile: drop the packet for a client that cannot receive it at once.
+        frames: the packet as encoded by the parser; opaque to nodes.
     """
 
     namespace: str
@@ -135,16 +136,16 @@ class BroadcastMessage:
 class AckedBroadcast:
     """A packet that asks each client for an acknowledgement.
 
-    A node tells the sender's inbox with `AckCount` how many clients it asked, then each answer with
-    `AckResponse`.
+    Each node reports to the sender's inbox how many clients it asks (`AckCount`), then sends each acknowledgement
+    (`AckResponse`).
 
     Attributes:
-        request_id: unique for the sender; answers carry it.
+        request_id: unique per sender; responses carry it.
         namespace: see `BroadcastMessage`.
         rooms: see `BroadcastMessage`.
         except_: see `BroadcastMessage`.
-        timeout_s: seconds after which nobody waits for an answer any more.
-        frames: the packet; each node fills in ack ids of its own.
+        timeout_s: seconds after which the sender ignores acknowledgements.
+        frames: the packet; each node fills in its own ack ids.
     """
 
     request_id: int
@@ -157,7 +158,7 @@ class AckedBroadcast:
 
 @dataclass(frozen=True, slots=True)
 class JoinRooms:
-    """Put the chosen sockets in the rooms `names`."""
+    """Add the selected sockets to the rooms `names`."""
 
     namespace: str
     rooms: tuple[str, ...]
@@ -167,7 +168,7 @@ class JoinRooms:
 
 @dataclass(frozen=True, slots=True)
 class LeaveRooms:
-    """Take the chosen sockets out of the rooms `names`."""
+    """Remove the selected sockets from the rooms `names`."""
 
     namespace: str
     rooms: tuple[str, ...]
@@ -177,7 +178,7 @@ class LeaveRooms:
 
 @dataclass(frozen=True, slots=True)
 class DisconnectSockets:
-    """Disconnect the chosen sockets; with `close` their whole connections."""
+    """Disconnect the selected sockets; with `close`, close their connections as well."""
 
     namespace: str
     rooms: tuple[str, ...]
@@ -190,9 +191,9 @@ class ServerSideEmit:
     """An event for the application on the other nodes.
 
     Attributes:
-        namespace: where it was emitted.
-        args: event name and arguments, by `pack_values`.
-        request_id: None when no answer is wanted; else one `Response` of each node is.
+        namespace: the namespace of the event.
+        args: event name and arguments, packed by `pack_values`.
+        request_id: requests one `Response` from each node; None requests no response.
     """
 
     namespace: str
@@ -202,7 +203,7 @@ class ServerSideEmit:
 
 @dataclass(frozen=True, slots=True)
 class FetchSockets:
-    """Describe the chosen sockets, in `Response` messages to the sender's inbox."""
+    """Request descriptions of the selected sockets, in `Response` messages to the sender's inbox."""
 
     request_id: int
     namespace: str
@@ -212,7 +213,7 @@ class FetchSockets:
 
 @dataclass(frozen=True, slots=True)
 class FetchRooms:
-    """Name your rooms that have a member, in `Response` messages to the sender's inbox."""
+    """Request the rooms that have a member, in `Response` messages to the sender's inbox."""
 
     request_id: int
     namespace: str
@@ -220,12 +221,12 @@ class FetchRooms:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A part of an answer, in the asker's inbox.
+    """One batch of a response, sent to the requester's inbox.
 
     Attributes:
-        request_id: of the request.
-        part: the values, by `pack_values`.
-        last: whether this node has now said everything.
+        request_id: id of the request.
+        part: a list of rows, packed by `pack_values`.
+        last: whether this batch completes the node's response.
     """
 
     request_id: int
@@ -235,7 +236,7 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class AckCount:
-    """How many clients of this node were asked by an `AckedBroadcast`; comes before their answers."""
+    """How many clients of this node an `AckedBroadcast` asks; sent before their acknowledgements."""
 
     request_id: int
     expected: int
@@ -243,7 +244,7 @@ class AckCount:
 
 @dataclass(frozen=True, slots=True)
 class AckResponse:
-    """What one client answered to an `AckedBroadcast`: its list of arguments, by `pack_values`."""
+    """The acknowledgement of one client for an `AckedBroadcast`: its arguments, packed by `pack_values`."""
 
     request_id: int
     args: bytes
@@ -251,14 +252,14 @@ class AckResponse:
 
 @dataclass(frozen=True, slots=True)
 class ReplayRequest:
-    """Send me again what you sent after a number, on my topics. Unsequenced, to the publisher's inbox.
+    """Request a publisher's messages after a sequence number again. Unsequenced, sent to the publisher's inbox.
 
     Attributes:
-        request_id: unique for the sender; the answer carries it.
-        after: the highest n that needs no repeating.
-        max_age_s: seconds; nothing older concerns the sender.
-        topics: a Bloom filter of the sender's topics, without its inbox, its sessions and the topic of all nodes:
-            those are its own by their names.
+        request_id: unique per sender; the answer carries it.
+        after: messages up to this n need not be replayed.
+        max_age_s: messages older than this many seconds need not be replayed.
+        topics: a Bloom filter of the sender's topics. Its inbox, the topics of its sessions and the topic of all
+            nodes are left out, because their names show that the sender subscribes to them.
     """
 
     request_id: int
@@ -282,11 +283,11 @@ class ReplayedRow(NamedTuple):
 
 
 class LostRow(NamedTuple):
-    """Messages of one topic that cannot be sent again.
+    """Messages of one topic that cannot be replayed.
 
     Attributes:
-        topic: theirs.
-        numbers: their n.
+        topic: the topic.
+        numbers: the n of each message.
         newest_age_s: seconds since the newest of them was sent.
     """
 
@@ -297,15 +298,15 @@ class LostRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ReplayAnswer:
-    """What a publisher still has. Unsequenced, to the asker's inbox.
+    """A publisher's answer to a `ReplayRequest`. Unsequenced, sent to the requester's inbox.
 
     Attributes:
-        request_id: of the request.
-        upto: with this, the asker has been told of all its messages up to this n.
-        complete: `upto` is the newest: whatever follows on this way follows without a hole.
-        forgotten: how many messages of any topic are so old that not even their topics are known any more.
-        lost: what is not kept any more.
-        messages: what is, in order.
+        request_id: id of the request.
+        upto: this answer accounts for all of the requester's messages up to this n.
+        complete: whether `upto` is the newest n, so that later messages on this link follow without a gap.
+        forgotten: number of messages, of any topic, that are so old that their topics are no longer known.
+        lost: messages that are no longer in the replay buffer.
+        messages: the replayed messages, in order.
     """
 
     request_id: int
@@ -337,7 +338,7 @@ Message: TypeAlias = (
 
 
 class Envelope(NamedTuple):
-    """One message between nodes: what is said, and who says it when."""
+    """One message between nodes, with its id."""
 
     id: MessageId
     message: Message

@@ -1,8 +1,8 @@
-"""The msgpack parser: one binary frame a packet, binary values inside it.
+"""The msgpack parser: one binary frame per packet, which contains the binary values.
 
-Speaks with `socket.io-msgpack-parser` on the other side. What differs from the JSON parser: NaN and Infinity
-are sent as they are; a lone surrogate becomes `?`. A JavaScript `Date`, and a typed array sent by Node, both
-arrive as bytes (send a number or a text instead): that packer gives both the same extension type.
+Compatible with `socket.io-msgpack-parser` on the client. Unlike the JSON parser, it sends NaN and Infinity
+unchanged and replaces a lone surrogate with `?`. A JavaScript `Date`, and a typed array sent by Node.js, both
+arrive as bytes, because that parser gives them the same extension type; send a number or a string instead.
 
 Source: npm socket.io-msgpack-parser 3.0 and its notepack.io 2.2; the payload rules are those of `JsonParser`.
 """
@@ -33,7 +33,7 @@ _UNIX_SECONDS = 1
 
 
 class MsgpackParser:
-    """Give it to both sides, as `parser` on the JavaScript client. See `Parser` for the methods."""
+    """Use it on both sides: as `parser` of the server and of the JavaScript client. See `Parser`."""
 
     def encode(self, packet: Packet) -> Frames:
         """Encode one packet as one binary frame."""
@@ -43,11 +43,11 @@ class MsgpackParser:
         return (_pack(fields),)
 
     def encode_ackable(self, packet: Packet) -> AckableFrames:
-        """Encode an EVENT so that the msgpack integer of its ack id completes it."""
+        """Encode an EVENT so that appending its ack id, as a msgpack integer, completes it."""
         if packet.type not in {PacketType.EVENT, PacketType.BINARY_EVENT}:
-            raise PacketError(f"only an EVENT asks for an acknowledgement, not {packet.type.name}")
+            raise PacketError(f"only an EVENT can request an acknowledgement, not {packet.type.name}")
         fields = _fields(packet)
-        # A map with one entry more: its size is the low half of the first byte.
+        # Add one map entry: the size of the map is the low half of the first byte.
         packed = _pack(fields)
         return AckableFrames(bytes((packed[0] + 1,)) + packed[1:] + _ID_KEY, b"")
 
@@ -63,18 +63,18 @@ class _MsgpackDecoder:
 
     def add(self, data: str | bytes) -> Packet | None:
         if isinstance(data, str):
-            raise PacketError("text came, but with the msgpack parser every packet is binary")
+            raise PacketError("received text, but with the msgpack parser every packet is binary")
         fields = _unpack(data)
         if type(fields) is not dict:
-            raise PacketError("a packet has to be a msgpack map")
+            raise PacketError("a packet must be a msgpack map")
         kind, namespace, ack_id = fields.get("type"), fields.get("nsp"), fields.get("id")
         if type(kind) is not int or not PacketType.CONNECT <= kind <= PacketType.CONNECT_ERROR:
             raise PacketError(f"packet type {kind!r:.40} is not one of 0 to 4")
         if type(namespace) is not str:
-            raise PacketError(f"a packet names its namespace with a text, not {namespace!r:.40}")
+            raise PacketError(f"the namespace of a packet must be a string, not {namespace!r:.40}")
         check_namespace(namespace)
         if ack_id is not None and (type(ack_id) is not int or not 0 <= ack_id <= MAX_ACK_ID):
-            raise PacketError(f"ack id {ack_id!r:.40} is not a whole number from 0 to {MAX_ACK_ID}")
+            raise PacketError(f"ack id {ack_id!r:.40} is not an integer from 0 to {MAX_ACK_ID}")
         check_data(PacketType(kind), fields.get("data"))
         return Packet(PacketType(kind), namespace, fields.get("data"), ack_id)
 
@@ -102,7 +102,7 @@ def _pack(fields: dict[str, Any]) -> bytes:
 
 def _packb(fields: dict[str, Any], unicode_errors: str | None = None) -> bytes:
     try:
-        # JavaScript has no integers beyond 64 bits: they go as the float that JSON.parse would make of them.
+        # Integers beyond 64 bits are sent as floats, which JSON.parse in JavaScript would also return.
         packed: bytes = msgpack.packb(fields, default=float, unicode_errors=unicode_errors)
     except UnicodeEncodeError:
         raise
@@ -120,5 +120,5 @@ def _unpack(data: bytes) -> Any:
 
 def _read_extension(code: int, data: bytes) -> bytes | None:
     if code != _NOTEPACK_CODE:
-        raise PacketError(f"extension type {code} is unknown here")
+        raise PacketError(f"extension type {code} is unknown")
     return None if data == _UNDEFINED else data

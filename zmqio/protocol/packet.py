@@ -1,6 +1,6 @@
-"""The Socket.IO packet as a value, and the shapes that it takes once it is encoded.
+"""The Socket.IO packet as a value, and the forms of an encoded packet.
 
-Knows no parser: `zmqio.protocol.parser` turns a `Packet` into `Frames` and back.
+Must not know any parser: `zmqio.protocol.parser` turns a `Packet` into `Frames` and back.
 
 Source: https://github.com/socketio/socket.io-protocol (version 5), "Packet encoding".
 """
@@ -26,13 +26,13 @@ __all__ = [
 ]
 
 Frames: TypeAlias = tuple[str | bytes, ...]
-"""One encoded packet: first the header (text; bytes with a binary parser), then its binary attachments in
-order. Each is one Engine.IO message."""
+"""One encoded packet: the header (a string, or bytes with a binary parser), then its binary attachments in order.
+Each is one Engine.IO message."""
 
 RESERVED_EVENTS = frozenset(
     {"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"}
 )
-"""Names that no client may use for an event.
+"""Event names that clients may not use.
 
 Source: socket.io-parser 4.2 `RESERVED_EVENTS`.
 """
@@ -42,7 +42,7 @@ MAX_ACK_ID = 2**53 - 1
 
 
 class PacketType(IntEnum):
-    """What a packet is. The numbers are on the wire."""
+    """Packet types. The numbers are part of the wire format."""
 
     CONNECT = 0
     DISCONNECT = 1
@@ -58,13 +58,12 @@ class Packet:
     """One Socket.IO packet.
 
     Attributes:
-        type: what it is. A parser chooses between EVENT and BINARY_EVENT (ACK and BINARY_ACK) itself, and
-            gives a decoded binary packet back as EVENT (ACK) with its attachments in place, as the JS parser
-            does.
+        type: the packet type. A parser chooses between EVENT and BINARY_EVENT (ACK and BINARY_ACK) itself. Like
+            the JavaScript parser, it returns a decoded binary packet as EVENT (ACK) with its attachments in place.
         namespace: begins with `/`.
-        data: EVENT: list of the event name and its arguments; ACK: list of arguments; CONNECT: an object or
+        data: EVENT: a list of the event name and its arguments; ACK: a list of arguments; CONNECT: an object or
             None; CONNECT_ERROR: an object or a string; DISCONNECT: None.
-        id: the acknowledgement id; None when none is asked for. 0 is a valid id.
+        id: the acknowledgement id; None requests no acknowledgement. 0 is a valid id.
     """
 
     type: PacketType
@@ -75,15 +74,14 @@ class Packet:
 
 @dataclass(frozen=True, slots=True)
 class AckableFrames:
-    """An encoded EVENT with a hole for its acknowledgement id.
+    """An encoded EVENT without its acknowledgement id.
 
-    Each node fills in an id of its own without parsing user data. Three plain fields, so that it travels in
-    an envelope as it is.
+    Each node fills in its own id without parsing user data. The three plain fields fit in a message between nodes.
 
     Attributes:
-        head: what precedes the id. Text: the id is written in decimal digits. Bytes (a msgpack parser): it is
-            written as a msgpack unsigned integer.
-        tail: what follows the id; of the type of `head`.
+        head: the part before the id. After a string the id is written in decimal digits, after bytes (msgpack
+            parser) as a msgpack unsigned integer.
+        tail: the part after the id; of the same type as `head`.
         attachments: binary attachments in order, as in `Frames`.
     """
 
@@ -92,38 +90,40 @@ class AckableFrames:
     attachments: tuple[bytes, ...] = ()
 
     def fill(self, ack_id: int) -> Frames:
-        """Write `ack_id` (0 to `MAX_ACK_ID`) into the hole."""
+        """Return the packet with `ack_id` (0 to `MAX_ACK_ID`)."""
         if isinstance(self.head, str):
             return (f"{self.head}{ack_id}{self.tail!s}", *self.attachments)
-        hole: bytes = msgpack.packb(ack_id)
-        return (b"".join((self.head, hole, self.tail)), *self.attachments)  # type: ignore[arg-type]
+        packed_id: bytes = msgpack.packb(ack_id)
+        return (b"".join((self.head, packed_id, self.tail)), *self.attachments)  # type: ignore[arg-type]
 
 
 def check_data(kind: PacketType, data: Any) -> None:
-    """Check that `data` is what a packet of this type may carry; None means that it carries none.
+    """Check that a packet of this type may carry `data`; None means no data.
 
     Source: socket.io-parser 4.2 `isDataValid`.
 
     Raises:
-        PacketError: it is not.
+        PacketError: a packet of this type cannot carry `data`.
     """
     if not _RULES[kind](data):
         raise PacketError(f"a {kind.name} packet carries {_EXPECTED[kind]}, not {_describe(data)}")
 
 
 def check_namespace(namespace: str) -> None:
-    """Check that a packet can name this namespace: it begins with `/`, and has no `,` and no lone surrogate.
+    """Check that a packet can name this namespace: it begins with `/`, without a `,` or a lone surrogate.
 
     Raises:
-        PacketError: it cannot.
+        PacketError: the name is invalid.
     """
     if namespace[:1] != "/" or "," in namespace:
-        raise PacketError(f"namespace {namespace!r:.80} has to begin with '/' and must not have a ',' in it")
+        raise PacketError(f"namespace {namespace!r:.80} must begin with '/' and must not contain ','")
     if not namespace.isascii():
         try:
             namespace.encode()
         except UnicodeEncodeError as error:
-            raise PacketError(f"namespace {namespace!r:.80} has no UTF-8 form") from error
+            raise PacketError(
+                f"namespace {namespace!r:.80} cannot be encoded as UTF-8 (lone surrogate)"
+            ) from error
 
 
 def _is_event(data: Any) -> bool:
@@ -154,7 +154,7 @@ _EXPECTED = {
     PacketType.DISCONNECT: "nothing",
     PacketType.EVENT: _EVENT_EXPECTED,
     PacketType.ACK: "a list",
-    PacketType.CONNECT_ERROR: "an object or a text",
+    PacketType.CONNECT_ERROR: "an object or a string",
     PacketType.BINARY_EVENT: _EVENT_EXPECTED,
     PacketType.BINARY_ACK: "a list",
 }

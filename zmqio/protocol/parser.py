@@ -1,11 +1,11 @@
-"""Packets to frames and back: the contract of a parser, and the default one (JSON text).
+"""Encoding and decoding of packets: the contract of a parser, and the default parser (JSON text).
 
-Knows packets and bytes; not what they mean to a client, and no connection.
+Knows packets and bytes; must not know clients or connections.
 
-Source: https://github.com/socketio/socket.io-protocol (version 5); the rules for what is refused are those
-of socket.io-parser 4.2. Where that takes a text only because of how JavaScript turns texts into numbers (an
-empty packet as CONNECT, "1e1" as a number of attachments, a space as an ack id), takes an ack id that it
-cannot hold, or takes an EVENT, ACK or CONNECT_ERROR without a payload, this parser refuses it.
+Source: https://github.com/socketio/socket.io-protocol (version 5). Malformed packets are refused by the rules of
+socket.io-parser 4.2, and also in three cases that it accepts. It accepts texts that only JavaScript converts to
+numbers (an empty packet as CONNECT, "1e1" attachments, a space as an ack id), ack ids beyond its number range, and
+an EVENT, ACK or CONNECT_ERROR without a payload.
 """
 
 import re
@@ -30,35 +30,35 @@ MAX_ATTACHMENTS = 10
 
 
 class Decoder(Protocol):
-    """Puts the packets of one connection together. After an error it is of no use: close the connection."""
+    """Assembles the packets of one connection. After an error it is unusable: close the connection."""
 
     @property
     def pending(self) -> bool:
-        """Whether a packet waits for binary attachments."""
+        """Whether a packet is waiting for binary attachments."""
 
     def add(self, data: str | bytes) -> Packet | None:
-        """Take one Engine.IO message; give the packet that it completes, if any.
+        """Add one Engine.IO message; return the packet that it completes, if any.
 
         Raises:
-            PacketError: the message breaks a rule.
+            PacketError: the message is malformed, or not expected now.
         """
 
 
 class Parser(Protocol):
-    """Encodes packets, and makes a decoder for each connection. It has no state of its own."""
+    """Encodes packets, and makes a decoder for each connection. It has no state."""
 
     def encode(self, packet: Packet) -> Frames:
         """Encode one packet.
 
         Raises:
-            PacketError: a value cannot be sent; the text names its type.
+            PacketError: a value cannot be encoded; the text names its type.
         """
 
     def encode_ackable(self, packet: Packet) -> AckableFrames:
-        """Encode an EVENT with a hole for its ack id; `packet.id` is not looked at.
+        """Encode an EVENT without its ack id; `packet.id` is ignored.
 
         Raises:
-            PacketError: a value cannot be sent, or the packet is not an EVENT.
+            PacketError: a value cannot be encoded, or the packet is not an EVENT.
         """
 
     def decoder(self) -> Decoder:
@@ -66,11 +66,11 @@ class Parser(Protocol):
 
 
 class JsonParser:
-    """The default parser: JSON text, with binary values as attachments behind it.
+    """The default parser: JSON text, followed by binary values as attachments.
 
     Args:
-        max_attachments: most attachments of one packet. A packet with more is refused in both directions,
-            because the JavaScript client (4.2.6 and later) drops its connection on it.
+        max_attachments: most attachments per packet. A packet with more is refused in both directions, because it
+            makes the JavaScript client (4.2.6 and later) drop its connection.
     """
 
     def __init__(self, max_attachments: int = MAX_ATTACHMENTS) -> None:
@@ -83,9 +83,9 @@ class JsonParser:
         return (f"{_head(packet, len(attachments))}{ack_id}{payload}", *attachments)
 
     def encode_ackable(self, packet: Packet) -> AckableFrames:
-        """Encode an EVENT with a hole for its ack id. See `Parser.encode_ackable`."""
+        """Encode an EVENT without its ack id. See `Parser.encode_ackable`."""
         if packet.type not in {PacketType.EVENT, PacketType.BINARY_EVENT}:
-            raise PacketError(f"only an EVENT asks for an acknowledgement, not {packet.type.name}")
+            raise PacketError(f"only an EVENT can request an acknowledgement, not {packet.type.name}")
         payload, attachments = self._payload(packet)
         return AckableFrames(_head(packet, len(attachments)), payload, attachments)
 
@@ -107,7 +107,7 @@ class JsonParser:
         if count > self._max_attachments:
             raise PacketError(
                 f"{count} binary values in one packet are over the limit of {self._max_attachments}; "
-                "send fewer, or join them"
+                "send fewer, or join them into one"
             )
 
 
@@ -125,16 +125,16 @@ class _JsonDecoder:
     def add(self, data: str | bytes) -> Packet | None:
         if isinstance(data, str):
             if self._waiting is not None:
-                raise PacketError(f"text came while a packet waits for {self._missing} binary attachments")
+                raise PacketError(f"received text while a packet waits for {self._missing} binary attachments")
             return self._add_text(data)
         if self._waiting is None:
-            raise PacketError("a binary attachment came, but no packet waits for one")
+            raise PacketError("received a binary attachment while no packet waits for one")
         return self._add_attachment(self._waiting, data)
 
     def _add_text(self, text: str) -> Packet | None:
         header = _HEADER.match(text)
         if header is None:
-            raise PacketError(f"{text[:20]!r} is not the beginning of a packet")
+            raise PacketError(f"{text[:20]!r} does not begin a packet")
         plain, binary, count, namespace, ack_id = header.groups()
         kind = _TYPES[plain or binary]
         data = _decode_payload(kind, text, header.end())
@@ -145,7 +145,7 @@ class _JsonDecoder:
         return None
 
     def _parse_count(self, digits: str) -> int:
-        # The length first: int() of a long text is slow.
+        # Check the length first, because int() of a long string is slow.
         count = int(digits) if len(digits) < 10 else self._max_attachments + 1
         if count < 1:
             raise PacketError("a binary packet announces no attachments")
@@ -174,7 +174,7 @@ _TYPES = {
     "2": PacketType.EVENT,
     "3": PacketType.ACK,
     "4": PacketType.CONNECT_ERROR,
-    # Decoded as JavaScript does it: the packet is an EVENT or ACK once its attachments are in place.
+    # As in JavaScript, the packet becomes an EVENT or ACK once its attachments are in place.
     "5": PacketType.EVENT,
     "6": PacketType.ACK,
 }

@@ -1,23 +1,23 @@
-"""Requests from outside services: a msgpack map, or JSON text that starts with `{`.
+"""Publish requests of external services: a msgpack map, or JSON text that starts with `{`.
 
     {"event": "news", "args": [1, {"a": 2}], "rooms": ["lobby"]}
 
-| field | of | what |
+| field | operations | meaning |
 |---|---|---|
-| `op` | | `emit` (the default), `join`, `leave` or `disconnect` |
-| `namespace` | all | begins with `/`, which is the default |
-| `rooms` | all | the sockets in any of these rooms (a session id is a room); left out: the whole namespace |
-| `except` | all | but none in any of these rooms |
-| `id` | all | a text of 1 to 128 characters; nodes take a second request with the same one for a copy |
-| `source`, `n` | all | the sender's name and counter, together: nodes keep such requests in order |
-| `event` | emit | its name, required |
-| `args` | emit | list of its arguments; binary only in msgpack, because JSON has no form for it |
-| `volatile` | emit | clients that cannot take it now do not get it |
-| `names` | join, leave | the rooms to put the sockets in, or take them out of; required |
-| `close` | disconnect | their whole connections too |
+| `op` | | `emit` (default), `join`, `leave` or `disconnect` |
+| `namespace` | all | begins with `/`; default `/` |
+| `rooms` | all | members of any of these rooms (a session id is a room); default: the whole namespace |
+| `except` | all | members of any of these rooms are left out |
+| `id` | all | a string of 1 to 128 characters; nodes drop later requests with the same id as duplicates |
+| `source`, `n` | all | the sender's name and counter, given together: nodes keep such requests in order |
+| `event` | emit | the name of the event; required |
+| `args` | emit | list of arguments; binary values in msgpack only, because JSON has no form for them |
+| `volatile` | emit | drop the event for clients that cannot receive it at once |
+| `names` | join, leave | the rooms to join or leave; required |
+| `close` | disconnect | close the connections as well |
 
-An unknown field is refused rather than ignored, and so is an empty list of rooms: a slip of the pen must not
-reach everybody.
+An unknown field is refused rather than ignored, and so is an empty list of rooms, so that a typing error does not
+reach every client.
 """
 
 from collections.abc import Callable
@@ -38,15 +38,15 @@ MAX_COUNTER = 2**63 - 1
 
 
 class BodyKind(IntEnum):
-    """What the first byte of a body on the bus says that it is."""
+    """The kind of a body on the bus, as its first byte shows."""
 
-    RUBBISH = 0
+    MALFORMED = 0
     ENVELOPE = 1
     REQUEST = 2
 
 
 class Operation(StrEnum):
-    """What a request wants."""
+    """The operation of a request."""
 
     EMIT = "emit"
     JOIN = "join"
@@ -56,7 +56,7 @@ class Operation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PublishRequest:
-    """One request. The fields are those of the table above; `()` and None stand for left out."""
+    """One request, with the fields of the table above; `()` and None stand for absent fields."""
 
     op: Operation = Operation.EMIT
     namespace: str = "/"
@@ -73,35 +73,35 @@ class PublishRequest:
 
 
 def classify(body: bytes) -> BodyKind:
-    """Tell a message between nodes from a request and from rubbish, by the first byte alone."""
-    return _KINDS[body[0]] if body else BodyKind.RUBBISH
+    """Return the kind of a body on the bus, by its first byte alone."""
+    return _KINDS[body[0]] if body else BodyKind.MALFORMED
 
 
 def decode_request(body: bytes) -> PublishRequest:
     """Decode a request in either form.
 
     Raises:
-        PublishRequestError: the text names the field, the type of its value, and what it has to be.
+        PublishRequestError: the request is malformed; the text names the field, its type and the expected type.
     """
     fields = _parse(body)
     if type(fields) is not dict:
-        raise PublishRequestError(f"a request has to be a map of fields, not {type(fields).__name__!r}")
+        raise PublishRequestError(f"a request must be a map of fields, not {type(fields).__name__!r}")
     op = _operation(fields.get("op", "emit"))
     for name in fields:
         if name not in _ALLOWED[op]:
             raise PublishRequestError(
-                f"field {name!r:.60} is not one of '{op}'; these are: {', '.join(sorted(_ALLOWED[op]))}"
+                f"field {name!r:.60} is unknown for '{op}'; known fields: {', '.join(sorted(_ALLOWED[op]))}"
             )
     values: dict[str, Any] = {_attribute(name): _READERS[name](name, value) for name, value in fields.items()}
     return _complete(PublishRequest(**values))
 
 
 def encode_request(request: PublishRequest) -> bytes:
-    """Encode a request as a msgpack map; fields with their default value are left out.
+    """Encode a request as a msgpack map, without the fields that have their default value.
 
     Raises:
-        PublishRequestError: a node would refuse it; the text is that of `decode_request`.
-        PacketError: an argument cannot be sent; the text names its type.
+        PublishRequestError: a node would refuse the request, with the same text as `decode_request`.
+        PacketError: an argument cannot be encoded; the text names its type.
     """
     given = ((name, getattr(request, _attribute(name))) for name in _READERS)
     fields = {name: value for name, value in given if value != getattr(_DEFAULTS, _attribute(name))}
@@ -120,22 +120,22 @@ def _attribute(name: str) -> str:
 
 def _parse(body: bytes) -> Any:
     if not body or _KINDS[body[0]] is not BodyKind.REQUEST:
-        raise PublishRequestError("a request has to be a msgpack map, or JSON text that starts with '{'")
+        raise PublishRequestError("a request must be a msgpack map, or JSON text that starts with '{'")
     try:
         return decode_json(body.decode()) if body.startswith(b"{") else unpack_values(body)
     except UnicodeDecodeError as error:
-        raise PublishRequestError(f"JSON has to be UTF-8: {error.reason}") from error
+        raise PublishRequestError(f"JSON must be UTF-8: {error.reason}") from error
     except (PacketError, EnvelopeError) as error:
-        raise PublishRequestError(f"a request has to be one whole map: {error}") from error
+        raise PublishRequestError(f"a request must be one complete map: {error}") from error
 
 
 def _complete(request: PublishRequest) -> PublishRequest:
     if request.op is Operation.EMIT and request.event is None:
-        raise PublishRequestError("field 'event' is missing: a text, the name of the event to emit")
+        raise PublishRequestError("field 'event' is missing: name the event to emit")
     if request.op in {Operation.JOIN, Operation.LEAVE} and not request.names:
-        raise PublishRequestError(f"field 'names' is missing: the list of rooms to {request.op}")
+        raise PublishRequestError(f"field 'names' is missing: list the rooms to {request.op}")
     if (request.source is None) != (request.n is None):
-        raise PublishRequestError("fields 'source' and 'n' go together: give both, or none")
+        raise PublishRequestError("fields 'source' and 'n' belong together: give both or neither")
     return request
 
 
@@ -151,9 +151,9 @@ def _read_operation(name: str, value: Any) -> Operation:
 
 def _event(name: str, value: Any) -> str:
     if type(value) is not str:
-        raise _wrong(name, value, "a text")
+        raise _wrong(name, value, "a string")
     if value in RESERVED_EVENTS:
-        raise PublishRequestError(f"field 'event' is {value!r}, a name that Socket.IO keeps for itself")
+        raise PublishRequestError(f"field 'event' is {value!r}, which is reserved by Socket.IO")
     return value
 
 
@@ -165,7 +165,7 @@ def _args(name: str, value: Any) -> tuple[Any, ...]:
 
 def _rooms(name: str, value: Any) -> tuple[str, ...]:
     if type(value) is not list or not all(type(room) is str for room in value):
-        raise _wrong(name, value, "a list of texts")
+        raise _wrong(name, value, "a list of strings")
     for room in value:
         _check(name, check_name, room)
     return tuple(value)
@@ -174,13 +174,13 @@ def _rooms(name: str, value: Any) -> tuple[str, ...]:
 def _some_rooms(name: str, value: Any) -> tuple[str, ...]:
     rooms = _rooms(name, value)
     if not rooms:
-        raise PublishRequestError(f"field {name!r} is an empty list; name a room, or leave the field out")
+        raise PublishRequestError(f"field {name!r} is an empty list; name a room or omit the field")
     return rooms
 
 
 def _namespace(name: str, value: Any) -> str:
     if type(value) is not str:
-        raise _wrong(name, value, "a text that begins with '/'")
+        raise _wrong(name, value, "a string that begins with '/'")
     _check(name, check_name, value)
     _check(name, check_namespace, value)
     return value
@@ -194,13 +194,13 @@ def _flag(name: str, value: Any) -> bool:
 
 def _label(name: str, value: Any) -> str:
     if type(value) is not str or not 0 < len(value) <= MAX_ID_LENGTH:
-        raise _wrong(name, value, f"a text of 1 to {MAX_ID_LENGTH} characters")
+        raise _wrong(name, value, f"a string of 1 to {MAX_ID_LENGTH} characters")
     return value
 
 
 def _counter(name: str, value: Any) -> int:
     if type(value) is not int or not 0 <= value <= MAX_COUNTER:
-        raise _wrong(name, value, "a whole number from 0 to 2**63-1")
+        raise _wrong(name, value, "an integer from 0 to 2**63-1")
     return value
 
 
@@ -213,7 +213,7 @@ def _check(name: str, check: Callable[[str], None], value: str) -> None:
 
 def _wrong(name: str, value: Any, expected: str) -> PublishRequestError:
     return PublishRequestError(
-        f"field {name!r} has a value of type {type(value).__name__!r}; it has to be {expected}"
+        f"field {name!r} has a value of type {type(value).__name__!r}; it must be {expected}"
     )
 
 
@@ -246,7 +246,7 @@ def _kind_of(first_byte: int) -> BodyKind:
         return BodyKind.ENVELOPE
     if 0x80 <= first_byte <= 0x8F or first_byte in {0xDE, 0xDF, ord("{")}:
         return BodyKind.REQUEST
-    return BodyKind.RUBBISH
+    return BodyKind.MALFORMED
 
 
 _KINDS = tuple(_kind_of(first_byte) for first_byte in range(256))

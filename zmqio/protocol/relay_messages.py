@@ -1,11 +1,11 @@
-"""What nodes say to each other about a client's request that has come to another node than its session's owner.
+"""The messages of the relay: a client's request reached one node, and another node owns its session.
 
-Two nodes take part: the *owner* of the session, and the node that the client has reached (the *relay*). All of
-these go to the inbox of one of the two. For the rest the rules of `zmqio.protocol.messages` hold.
+The node that the client has reached is the *ingress*; the node of the session is the *owner*. Every message goes
+to the inbox of one of the two. The rules of `zmqio.protocol.messages` apply.
 
-| who says it | polls | WebSockets |
+| sender | polls | WebSockets |
 |---|---|---|
-| relay | `HttpRequest`, `HttpCancel` | `StreamOpen` |
+| ingress | `HttpRequest`, `HttpCancel` | `StreamOpen` |
 | owner | `HttpResponse` | `StreamAccept`, `StreamRefuse` |
 | both | | `StreamData`, `StreamCredit`, `StreamClose` |
 """
@@ -32,14 +32,14 @@ class HttpRequest:
     """A client's polling request for a session of the receiving node.
 
     Attributes:
-        request_id: unique for the sender, among its streams too; the answer carries it.
+        request_id: unique per sender, across its streams as well; the response carries it.
         method: `GET` or `POST`.
-        query: as the client sent it, without the question mark.
-        headers: what the owner needs of them: name, value, name, value, ...; names are lower case.
-        address: the client's host, or "".
-        secure: whether it came over TLS.
-        body: of the request.
-        whole: false if the client went away in the middle of the body.
+        query: the query string as the client sent it, without the question mark.
+        headers: the headers that the owner needs: name, value, name, value, ...; names are lower case.
+        address: the client's host; empty if unknown.
+        secure: whether the client connected over TLS.
+        body: the request body.
+        whole: false if the client disconnected before the end of the body.
     """
 
     request_id: int
@@ -54,7 +54,7 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """The whole answer to an `HttpRequest`; `headers` as there."""
+    """The complete response to an `HttpRequest`; `headers` in the same form."""
 
     request_id: int
     status: int
@@ -64,18 +64,18 @@ class HttpResponse:
 
 @dataclass(frozen=True, slots=True)
 class HttpCancel:
-    """The client has gone before it had the answer: what was to go to it stays in its session."""
+    """The client disconnected before it had the response, whose packets stay in the session."""
 
     request_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class StreamOpen:
-    """A client's WebSocket for a session of the receiving node; the fields as in `HttpRequest`.
+    """A client's WebSocket for a session of the receiving node; other fields as in `HttpRequest`.
 
     Attributes:
-        stream_id: as `request_id`.
-        window_bytes: how much the owner may send beyond what the relay has handed on.
+        stream_id: like `request_id`.
+        window_bytes: most bytes that the owner may have in flight to the ingress.
     """
 
     stream_id: int
@@ -88,7 +88,7 @@ class StreamOpen:
 
 @dataclass(frozen=True, slots=True)
 class StreamAccept:
-    """The owner takes the WebSocket; `window_bytes` is how much the relay may send beyond what was taken."""
+    """The owner accepts the WebSocket; the ingress may have `window_bytes` in flight to the owner."""
 
     stream_id: int
     window_bytes: int
@@ -96,7 +96,7 @@ class StreamAccept:
 
 @dataclass(frozen=True, slots=True)
 class StreamRefuse:
-    """The owner answers the opening request with an error; `body` is JSON."""
+    """The owner refuses the WebSocket; `status` and the JSON `body` are the response to its opening request."""
 
     stream_id: int
     status: int
@@ -108,10 +108,10 @@ class StreamData:
     """WebSocket messages, in order.
 
     Attributes:
-        stream_id: of the `StreamOpen`.
-        down: towards the client; else from it. So two nodes may give their streams the same ids.
-        seq: numbers the `StreamData` of one stream and direction from 0; one that is missing breaks the stream.
-        frames: one text or binary each.
+        stream_id: id of the `StreamOpen`.
+        down: true towards the client, false from it. Therefore two nodes may use the same stream ids.
+        seq: counts the `StreamData` of one stream and direction from 0; a missing number closes the stream.
+        frames: one string or binary value per WebSocket message.
     """
 
     stream_id: int
@@ -122,9 +122,9 @@ class StreamData:
 
 @dataclass(frozen=True, slots=True)
 class StreamCredit:
-    """How many bytes of the other end's messages were handed on since the beginning of the stream.
+    """How many bytes of the other end's messages were consumed since the stream began.
 
-    `down` is the direction of this message, so that of the bytes is the other.
+    `down` is the direction of this message; the consumed bytes came the other way.
     """
 
     stream_id: int
@@ -134,13 +134,13 @@ class StreamCredit:
 
 @dataclass(frozen=True, slots=True)
 class StreamClose:
-    """The WebSocket is closed, behind everything sent before. It is never answered.
+    """The WebSocket is closed after all messages sent before. A close is never answered.
 
     Attributes:
-        stream_id: of the `StreamOpen`.
+        stream_id: id of the `StreamOpen`.
         down: as in `StreamData`.
-        code: of the WebSocket's Close frame; 1006: drop the connection, without one.
-        reason: for people to read.
+        code: close code of the Close frame; 1006 means: drop the connection without a Close frame.
+        reason: for logs.
     """
 
     stream_id: int

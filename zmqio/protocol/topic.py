@@ -1,13 +1,14 @@
-"""Topics: what the broker matches a message by, always by *prefix*.
+"""Topics of the bus. The broker matches a message's topic against subscriptions by *prefix*.
 
-A topic is `<prefix>/<kind>/` and then NUL-terminated names, so that a subscription to `room-1` does not match
-`room-10`. Names are UTF-8 and may have anything in them but a NUL: a `/` or a space means nothing here.
+A topic is `<prefix>/<kind>/`, followed by NUL-terminated names, so that a subscription to `room-1` does not match
+`room-10`. Names are UTF-8 and may contain any character except NUL; a `/` in a name has no special meaning.
 
-| topic | kind | who subscribes |
+| topic | kind | subscribers |
 |---|---|---|
-| `<prefix>/n/<namespace>\\0` | NAMESPACE | every node that has the namespace |
-| `<prefix>/r/<namespace>\\0<room>\\0` | ROOM | nodes with at least one member |
-| `<prefix>/s/<sid>\\0<namespace>\\0` | SOCKET | the owner, by `owner_prefix`; nodes with a room so named |
+| `<prefix>/n/<namespace>\\0` | NAMESPACE | every node that serves the namespace |
+| `<prefix>/r/<namespace>\\0<room>\\0` | ROOM | nodes with at least one member of the room |
+| `<prefix>/s/<sid>\\0<namespace>\\0` | SOCKET | the node that owns the session, by `owner_prefix`; nodes with a
+room of that name |
 | `<prefix>/u/<node_id>\\0` | INBOX | that node |
 | `<prefix>/a/\\0` | ALL | every node |
 """
@@ -37,7 +38,7 @@ __all__ = [
 
 
 class TopicKind(StrEnum):
-    """The kinds of topic; the letters are on the wire."""
+    """Kinds of topics. The letters are part of the wire format."""
 
     NAMESPACE = "n"
     ROOM = "r"
@@ -51,11 +52,11 @@ class Topic:
     """A parsed topic.
 
     Attributes:
-        prefix: keeps applications that share a broker apart.
-        kind: decides which of the others are set.
-        namespace: of NAMESPACE, ROOM and SOCKET.
-        room: of ROOM and SOCKET (there it has the shape of a session id).
-        node_id: of INBOX.
+        prefix: separates applications that share a broker.
+        kind: decides which of the following fields are set.
+        namespace: set for NAMESPACE, ROOM and SOCKET.
+        room: set for ROOM and SOCKET; for SOCKET it has the form of a session id.
+        node_id: set for INBOX.
     """
 
     prefix: str
@@ -66,16 +67,16 @@ class Topic:
 
 
 def namespace_topic(prefix: str, namespace: str) -> bytes:
-    """The topic of all sockets of a namespace. Raises TopicError on a name that cannot be in a topic."""
+    """Return the topic of all sockets of a namespace. Raises TopicError for an invalid name."""
     return _build(prefix, "n", namespace)
 
 
 @lru_cache(maxsize=8_192)
 def room_topic(prefix: str, namespace: str, room: str) -> bytes:
-    """The topic of one room. A name with the shape of a session id goes to the node that the id names.
+    """Return the topic of one room. A room name in the form of a session id is routed to the session's owner.
 
     Raises:
-        TopicError: a name has a NUL or a lone surrogate in it.
+        TopicError: a name contains a NUL or a lone surrogate.
     """
     if is_sid_shaped(room):
         return _build(prefix, "s", room, namespace)
@@ -83,49 +84,49 @@ def room_topic(prefix: str, namespace: str, room: str) -> bytes:
 
 
 def owner_prefix(prefix: str, tag: NodeTag) -> bytes:
-    """What a node subscribes to for all its sockets: a prefix of their topics, not a topic."""
+    """Return the subscription of a node for all its sockets: a prefix of their topics, not a topic."""
     return f"{prefix}/s/{tag}".encode()
 
 
 def inbox_topic(prefix: str, node_id: NodeId) -> bytes:
-    """The topic that one node alone subscribes to. Raises TopicError on an id that cannot be in a topic."""
+    """Return the topic to which only that node subscribes. Raises TopicError for an invalid id."""
     return _build(prefix, "u", node_id)
 
 
 def all_topic(prefix: str) -> bytes:
-    """The topic that every node subscribes to."""
+    """Return the topic to which every node subscribes."""
     return _build(prefix, "a", "")
 
 
 def check_name(name: str) -> None:
-    """Check that a namespace or room can be named in a topic.
+    """Check that a namespace or room name can be part of a topic.
 
     Raises:
-        TopicError: it has a NUL or a lone surrogate in it.
+        TopicError: the name contains a NUL or a lone surrogate.
     """
     if "\0" in name or not name.isascii():
         _build("", "", name)
 
 
 def split(frame: bytes) -> tuple[bytes, bytes]:
-    """Split a message of one frame into its topic and its body; the body is copied once.
+    """Split a single-frame message into topic and body; the body is copied once.
 
     Raises:
-        TopicError: no topic begins the frame.
+        TopicError: the frame does not begin with a topic.
     """
     found = _match_topic(frame)
     if found is None:
-        what = "has no end" if _match_beginning(frame) else "does not begin with a topic"
-        raise TopicError(f"what begins with {frame[:40]!r} {what}")
+        problem = "has a topic without an end" if _match_beginning(frame) else "does not begin with a topic"
+        raise TopicError(f"message {frame[:40]!r} {problem}")
     end = found.end()
     return frame[:end], frame[end:]
 
 
 def parse(topic: bytes) -> Topic:
-    """Parse a whole topic. Only what the functions above build is one (a room of a sid's shape is on `s`).
+    """Parse a topic, in exactly the form that the functions above build.
 
     Raises:
-        TopicError: it is not a topic.
+        TopicError: the bytes are not a topic.
     """
     try:
         prefix, kind, names = topic.decode().split("/", 2)
@@ -133,23 +134,23 @@ def parse(topic: bytes) -> Topic:
     except ValueError as error:
         raise TopicError(f"{topic[:80]!r} is not a topic") from error
     if _rebuild(parsed) != topic:
-        raise TopicError(f"{topic[:80]!r} is not how this topic is written")
+        raise TopicError(f"{topic[:80]!r} is not the canonical form of its topic")
     return parsed
 
 
 def covers(topic: bytes, namespace: str, rooms: Collection[str]) -> bool:
-    """Whether all nodes that a body concerns subscribe to the topic that it came by.
+    """Return whether all nodes that a body addresses subscribe to the topic of its message.
 
-    The body is the truth and the topic only routes. A body that its topic does not cover is still good here,
-    but other nodes may have missed it: its sender is wrong.
+    The body decides the recipients; the topic only routes. A message whose topic does not cover its body is still
+    valid, but other nodes may have missed it because of a fault of its sender.
 
     Args:
-        topic: what the message came by.
-        namespace: of the body.
-        rooms: target rooms of the body; empty for the whole namespace.
+        topic: topic of the message.
+        namespace: namespace in the body.
+        rooms: target rooms in the body; empty for the whole namespace.
 
     Raises:
-        TopicError: a name has a NUL or a lone surrogate in it (decoded bodies have none).
+        TopicError: a name contains a NUL or a lone surrogate (decoded bodies contain neither).
     """
     prefix = topic[: max(topic.find(b"/"), 0)].decode(errors="replace")
     if len(rooms) == 1 and topic == room_topic(prefix, namespace, *rooms):
@@ -157,7 +158,7 @@ def covers(topic: bytes, namespace: str, rooms: Collection[str]) -> bool:
     return topic in {namespace_topic(prefix, namespace), all_topic(prefix)}
 
 
-# Two of the five kinds have two names. Possessive: what has no end is found out in one pass, however long it is.
+# Two of the five kinds have two names. Possessive quantifiers: a topic without an end fails in one pass.
 _match_topic = re.compile(rb"[^/]++/(?:[nua]/[^\0]*+\0|[rs]/[^\0]*+\0[^\0]*+\0)").match
 _match_beginning = re.compile(rb"[^/]++/[nuars]/").match
 
@@ -165,11 +166,13 @@ _match_beginning = re.compile(rb"[^/]++/[nuars]/").match
 def _build(prefix: str, kind: str, *names: str) -> bytes:
     text = "\0".join(names)
     if text.count("\0") != len(names) - 1 or "\0" in prefix or "/" in prefix:
-        raise TopicError(f"{(prefix, *names)!r:.120}: a name must not have a NUL in it, a prefix no '/' either")
+        raise TopicError(
+            f"{(prefix, *names)!r:.120}: a name must not contain a NUL, and a prefix must not contain '/' either"
+        )
     try:
         return f"{prefix}/{kind}/{text}\0".encode()
     except UnicodeEncodeError as error:
-        raise TopicError(f"{names!r:.80}: a name has no UTF-8 form (a lone surrogate)") from error
+        raise TopicError(f"{names!r:.80}: a name cannot be encoded as UTF-8 (lone surrogate)") from error
 
 
 def _read(prefix: str, kind: TopicKind, names: list[str]) -> Topic:
@@ -184,7 +187,7 @@ def _read(prefix: str, kind: TopicKind, names: list[str]) -> Topic:
             return Topic(prefix, kind, node_id=NodeId(node_id))
         case TopicKind.ALL, [_]:
             return Topic(prefix, kind)
-    raise ValueError("it has not the names of its kind")
+    raise ValueError("wrong number of names for this kind of topic")
 
 
 def _rebuild(topic: Topic) -> bytes | None:

@@ -1,6 +1,7 @@
-"""JSON-like values in msgpack: what applications hand from node to node (arguments, answers, descriptions).
+"""JSON-like values in msgpack: the application data that nodes exchange (arguments, responses, descriptions).
 
-JSON-like is None, bool, int of any size, float, str, bytes, lists and dicts with text keys. Never pickle.
+JSON-like values are None, bool, int of any size, float, str, bytes, lists, and dicts with string keys. Pickle is
+never used.
 
 Source: https://github.com/msgpack/msgpack/blob/master/spec.md
 """
@@ -14,20 +15,20 @@ from zmqio.exceptions import EnvelopeError, PacketError
 __all__ = ["BIG_INT_CODE", "pack_values", "plain", "unpack_values"]
 
 BIG_INT_CODE = 1
-"""Extension type of an integer beyond 64 bits: two's complement, big-endian, as short as it can be."""
+"""Extension type of an integer beyond 64 bits: two's complement, big-endian, as short as possible."""
 
 _UNIX_SECONDS = 1
-"""msgpack-python: give the timestamp extension as a float."""
+"""msgpack-python: decode the timestamp extension as a float."""
 
 
 def pack_values(value: Any) -> bytes:
-    """Pack one JSON-like value (a list of arguments, say).
+    """Pack one JSON-like value, such as a list of arguments.
 
-    Tuples are packed as lists, keys become what `json.dumps` makes of them, bytearray and memoryview bytes.
-    A lone surrogate in a text survives the way to a Python node.
+    Tuples are packed as lists, bytearray and memoryview as bytes, and keys as `json.dumps` encodes them. A lone
+    surrogate in a string is preserved.
 
     Raises:
-        PacketError: a value is not JSON-like (the text names its type), or is nested too deeply.
+        PacketError: a value is not JSON-like (the text names its type), is nested too deeply, or contains itself.
     """
     flat = plain(value)
     try:
@@ -37,10 +38,10 @@ def pack_values(value: Any) -> bytes:
 
 
 def unpack_values(packed: bytes) -> Any:
-    """Unpack what `pack_values` packed. A timestamp from a foreign packer becomes a float (Unix seconds).
+    """Unpack a value of `pack_values`. A timestamp of another packer becomes a float (Unix seconds).
 
     Raises:
-        EnvelopeError: these bytes are not one JSON-like value.
+        EnvelopeError: the bytes are not one JSON-like value.
     """
     try:
         return msgpack.unpackb(
@@ -51,10 +52,10 @@ def unpack_values(packed: bytes) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """Copy a JSON-like value so that it has only lists, dicts with text keys, bytes and scalars.
+    """Copy a JSON-like value, so that the copy contains only lists, dicts with string keys, bytes and scalars.
 
     Raises:
-        PacketError: a value is not JSON-like (the text names its type), or is nested too deeply.
+        PacketError: a value is not JSON-like (the text names its type), is nested too deeply, or contains itself.
     """
     try:
         return _plain(value)
@@ -113,5 +114,5 @@ def _write_extension(value: int) -> msgpack.ExtType:
 
 def _read_extension(code: int, data: bytes) -> int:
     if code != BIG_INT_CODE:
-        raise EnvelopeError(f"extension type {code} is unknown here")
+        raise EnvelopeError(f"extension type {code} is unknown")
     return int.from_bytes(data, "big", signed=True)

@@ -1,8 +1,8 @@
-"""ZMTP 3.0, the wire protocol of ZeroMQ: the end of a publisher or subscriber that connects. Bytes in, bytes out.
+"""ZMTP 3.0, the wire protocol of ZeroMQ, for a publisher or subscriber that connects. Bytes in, messages out.
 
-Both ends send a greeting of 64 bytes, then each a READY command that names its kind of socket (mechanism NULL: no
-security). From then on frames: one byte of flags, the size in one byte or eight, the body. With heartbeats (PING
-and PONG) as libzmq has had them since 4.2; every later one speaks 3.0 with a peer that says so.
+Both ends send a greeting of 64 bytes, then a READY command that names their socket type (mechanism NULL, without
+security). All further data are frames: one byte of flags, the size in one or eight bytes, the body. Heartbeats
+(PING and PONG) follow libzmq 4.2. Later versions of libzmq use ZMTP 3.0 with a peer that announces it.
 
 Source: rfc.zeromq.org/spec/23 (ZMTP 3.0), /spec/37 (3.1) for the heartbeats.
 """
@@ -14,29 +14,29 @@ from zmqio.exceptions import ZmtpError
 __all__ = ["GREETING", "PING", "Conversation", "Message", "SocketType", "cancellation", "frame", "subscription"]
 
 Message = bytes | tuple[bytes, ...]
-"""One message: its only frame, or all its frames where there are several."""
+"""One message: its only frame, or a tuple of its frames if there are several."""
 
 MORE, LONG, COMMAND = 1, 2, 4
 SHORT_LIMIT = 255
 SHORT_HEADER = 2
 LONG_HEADER = 9
-"""Bytes of the header of a frame that has more than `SHORT_LIMIT` bytes."""
+"""Header size of a frame with more than `SHORT_LIMIT` bytes."""
 
 MAJOR_VERSION = 3
 _SIGNATURE = b"\xff" + bytes(8) + b"\x7f"
 _MECHANISM = b"NULL".ljust(20, b"\0")
 GREETING = _SIGNATURE + bytes((MAJOR_VERSION, 0)) + _MECHANISM + bytes(32)
-"""What each end sends first: version 3.0, no security, and that it is no server."""
+"""The first bytes that each end sends: version 3.0, mechanism NULL, not a server."""
 _MAJOR = len(_SIGNATURE)
 _MECHANISM_AT = slice(_MAJOR + 2, _MAJOR + 22)
 MAX_FRAME_BYTES = 1 << 31
 MAX_PING_CONTEXT_BYTES = 16
 SHOWN_BYTES = 24
-"""So much of what a stranger says is shown in an error."""
+"""Most bytes of unexpected data shown in an error."""
 
 
 class SocketType(StrEnum):
-    """What a connecting end says that it is."""
+    """Socket types of a connecting end."""
 
     PUB = "PUB"
     SUB = "SUB"
@@ -51,7 +51,7 @@ _PEERS = {
 
 
 def frame(body: bytes) -> bytes:
-    """A message of one frame, as it is on the wire."""
+    """Encode a single-frame message."""
     size = len(body)
     if size <= SHORT_LIMIT:
         return bytes((0, size)) + body
@@ -59,12 +59,12 @@ def frame(body: bytes) -> bytes:
 
 
 def subscription(topic: bytes) -> bytes:
-    """The message by which a subscriber asks for all that begins with `topic`."""
+    """Encode a subscription to all topics that begin with `topic`."""
     return frame(b"\x01" + topic)
 
 
 def cancellation(topic: bytes) -> bytes:
-    """The message by which a subscriber takes a subscription back."""
+    """Encode the cancellation of a subscription."""
     return frame(b"\x00" + topic)
 
 
@@ -74,19 +74,19 @@ def _command(name: bytes, data: bytes) -> bytes:
 
 
 PING = _command(b"PING", bytes(2))
-"""The command that has to be answered; its time to live of 0 asks the peer to expect nothing."""
+"""The heartbeat command, which requires a PONG. Its time to live of 0 sets no time-out at the peer."""
 
 
 class Conversation:
-    """What the peer says over one connection; send `GREETING` first.
+    """The protocol state of one connection; send `GREETING` first.
 
-    What comes is bounded by `MAX_FRAME_BYTES` alone: brokers refuse what is over their own limit.
+    Received frames are limited by `MAX_FRAME_BYTES` only: brokers refuse messages beyond their own limit.
 
     Args:
-        socket_type: what this end is.
+        socket_type: socket type of this end.
 
     Attributes:
-        is_ready: whether both ends have shaken hands; messages may be sent from then on.
+        is_ready: whether the handshake is complete, so that messages may be sent.
     """
 
     def __init__(self, socket_type: SocketType) -> None:
@@ -99,14 +99,14 @@ class Conversation:
         self._answers = b""
 
     def feed(self, data: bytes) -> list[Message]:
-        """Take what came.
+        """Process received bytes.
 
         Returns:
-            The messages that are whole now; to a publisher: subscriptions (0x01 and the topic) and cancellations
-            (0x00).
+            The messages that are now complete. A publisher receives subscriptions (0x01, then the topic) and
+            cancellations (0x00, then the topic).
 
         Raises:
-            ZmtpError: this is no such peer; the connection is of no use any more.
+            ZmtpError: the peer violates the protocol; close the connection.
         """
         if self._rest:
             self._rest += data
@@ -119,22 +119,22 @@ class Conversation:
         return self._take_frames(data) if data else []
 
     def take_answers(self) -> bytes:
-        """What has to be sent to the peer now."""
+        """Return the bytes that must be sent to the peer now."""
         answers, self._answers = self._answers, b""
         return answers
 
     def _take_greeting(self, data: bytes) -> bytes:
-        """What follows the greeting; nothing while it is not whole. A stranger is told by its first bytes."""
+        """Return the bytes after the greeting; none while it is incomplete. Another protocol fails early."""
         if data[0] != _SIGNATURE[0] or data[_MAJOR - 1 : _MAJOR] not in {b"", _SIGNATURE[-1:]}:
-            raise ZmtpError(f"is no ZeroMQ peer: it begins with {data[:SHOWN_BYTES]!r}")
+            raise ZmtpError(f"is not a ZeroMQ peer: its data begin with {data[:SHOWN_BYTES]!r}")
         if len(data) > _MAJOR and data[_MAJOR] < MAJOR_VERSION:
-            raise ZmtpError(f"speaks ZMTP {data[_MAJOR]}, which is from before 2012; {MAJOR_VERSION} is needed")
+            raise ZmtpError(f"speaks ZMTP {data[_MAJOR]}, from before 2012; version {MAJOR_VERSION} is required")
         if len(data) < len(GREETING):
             self._rest += data
             return b""
         if data[_MECHANISM_AT] != _MECHANISM:
             mechanism = data[_MECHANISM_AT].rstrip(b"\0")
-            raise ZmtpError(f"asks for the mechanism {mechanism!r}; only NULL is spoken here")
+            raise ZmtpError(f"requires the mechanism {mechanism!r}; only NULL is supported")
         self._greeted = True
         name = self._type.encode()
         self._answers += _command(b"READY", b"\x0bSocket-Type" + len(name).to_bytes(4, "big") + name)
@@ -167,13 +167,13 @@ class Conversation:
         return messages
 
     def _take(self, flags: int, body: bytes, messages: list[Message]) -> None:
-        """Take a frame that is not simply a message."""
+        """Process a command, a frame of a multi-frame message, or an invalid frame."""
         if flags & ~(MORE | LONG | COMMAND) or (flags & COMMAND and (flags & MORE or self._parts)):
-            raise ZmtpError(f"sent a frame with the flags {flags:#04x}")
+            raise ZmtpError(f"sent a frame with invalid flags {flags:#04x}")
         if flags & COMMAND:
             self._take_command(body)
         elif not self.is_ready:
-            raise ZmtpError("sent a message before it was ready")
+            raise ZmtpError("sent a message before its READY command")
         elif flags & MORE:
             self._parts.append(body)
         else:
@@ -184,7 +184,7 @@ class Conversation:
         end = 1 + body[0] if body else 0
         name, data = body[1:end], body[end:]
         if name == b"ERROR":
-            raise ZmtpError(f"refuses this end: {data[1:].decode('latin-1')!r}")
+            raise ZmtpError(f"refused the connection: {data[1:].decode('latin-1')!r}")
         if not self.is_ready:
             self._shake_hands(name, data)
         elif name == b"PING":
@@ -192,31 +192,30 @@ class Conversation:
 
     def _shake_hands(self, name: bytes, data: bytes) -> None:
         if name != b"READY":
-            raise ZmtpError(f"sent the command {name[:SHOWN_BYTES]!r} before it was ready")
+            raise ZmtpError(f"sent the command {name[:SHOWN_BYTES]!r} before its READY command")
         peer = _properties(data).get(b"socket-type", b"")
         if peer not in _PEERS[self._type]:
-            raise ZmtpError(
-                f"is a {peer.decode('latin-1') or 'nameless'} socket, which a {self._type} does not fit"
-            )
+            name_of_peer = peer.decode("latin-1") or "nameless"
+            raise ZmtpError(f"is a {name_of_peer} socket, which cannot connect to a {self._type} socket")
         self.is_ready = True
 
 
 def _checked_size(eight_bytes: bytes) -> int:
     size = int.from_bytes(eight_bytes, "big")
     if size > MAX_FRAME_BYTES:
-        raise ZmtpError(f"begins a frame of {size} bytes; {MAX_FRAME_BYTES} at most are taken")
+        raise ZmtpError(f"announced a frame of {size} bytes; the limit is {MAX_FRAME_BYTES} bytes")
     return size
 
 
 def _properties(data: bytes) -> dict[bytes, bytes]:
-    """The properties of a READY command; their names mean the same in capitals."""
+    """Parse the properties of a READY command; their names are not case-sensitive."""
     properties: dict[bytes, bytes] = {}
     at = 0
     while at < len(data):
         value_at = at + 1 + data[at] + 4
         size = int.from_bytes(data[value_at - 4 : value_at], "big")
         if value_at + size > len(data):
-            raise ZmtpError("sent a READY command whose properties are cut short")
+            raise ZmtpError("sent a READY command with truncated properties")
         properties[data[at + 1 : value_at - 4].lower()] = data[value_at : value_at + size]
         at = value_at + size
     return properties
