@@ -68,5 +68,8 @@ class Acknowledger:
             self._publisher.send(topic + self._epoch)
             self.acknowledged += 1
         elif self._logs_subscriptions:
-            event = "subscription_added" if frame.startswith(_SUBSCRIBE) else "subscription_removed"
-            log.debug(event, topic=repr(frame[1:_LOGGED_TOPIC_BYTES]))
+            topic_text = repr(frame[1:_LOGGED_TOPIC_BYTES])
+            if frame.startswith(_SUBSCRIBE):
+                log.debug("subscription_added", topic=topic_text)
+            else:
+                log.debug("subscription_removed", topic=topic_text)

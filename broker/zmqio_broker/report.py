@@ -19,12 +19,18 @@ log = structlog.get_logger(__name__)
 
 # On these endpoints a disconnect may mean a message over the limit. On control, nodes connect only briefly.
 _SENDER_ROLES = ("publish", "ingest")
-_HINTS = {
-    "peers_rejected": "these connections ended before the handshake: the peer does not speak ZeroMQ (ZMTP 3), "
-    "uses a socket type that does not fit, or gave up while this process was busy or suspended",
-    "accept_failed": "connections could not be accepted; check the limit of open files (ulimit -n)",
-    "control_requests_rejected": "the response told each sender what was wrong",
-    "peers_disconnected": "a peer stopped, its connection was lost, or it sent a message over --max-message-bytes",
+_EVENTS = {  # event -> level, hint
+    "peers_rejected": (
+        "warning",
+        "these connections ended before the handshake: the peer does not speak ZeroMQ (ZMTP 3), uses a socket "
+        "type that does not fit, or gave up while this process was busy or suspended",
+    ),
+    "accept_failed": ("warning", "connections could not be accepted; check the limit of open files (ulimit -n)"),
+    "control_requests_rejected": ("warning", "the response told each sender what was wrong"),
+    "peers_disconnected": (
+        "info",
+        "a peer stopped, its connection was lost, or it sent a message over --max-message-bytes",
+    ),
 }
 _LOGGED_STATISTICS = (
     "frames_in",
@@ -78,10 +84,11 @@ class Reporter:
         self._logged[key] = total
         self._quiet_until[key] = now + REPORT_INTERVAL_S
         event, role = key
-        facts: dict[str, object] = {"endpoint": role, "count": growth, "total": total, "hint": _HINTS[event]}
+        level, hint = _EVENTS[event]
+        facts: dict[str, object] = {"endpoint": role, "count": growth, "total": total, "hint": hint}
         if event == "control_requests_rejected":
             facts["reason"] = statistics["control_last_rejection"]
-        (log.info if event == "peers_disconnected" else log.warning)(event, **facts)
+        getattr(log, level)(event, **facts)
 
     def _log_statistics(self, statistics: Statistics) -> None:
         current = (statistics["frames_in"], statistics["subscription_changes"])

@@ -56,10 +56,10 @@ class Cluster:
 
     async def all_received(self) -> None:
         """Wait until everything sent so far was received."""
-        before = self.stage.node.diagnostics.counters["bus_malformed_message"]
+        before = self.stage.node.diagnostics.counters["bus_message_malformed"]
         self.stage.network.inject(ALL, b"\xc1")
         await wait_until(
-            lambda: self.stage.node.diagnostics.counters["bus_malformed_message"] > before, "the marker"
+            lambda: self.stage.node.diagnostics.counters["bus_message_malformed"] > before, "the marker"
         )
 
 

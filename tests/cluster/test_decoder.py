@@ -66,7 +66,7 @@ def test_message_between_nodes_is_decoded(setup: Setup) -> None:
 )
 def test_malformed_message_is_counted_and_dropped(setup: Setup, malformed: bytes) -> None:
     assert setup.decoder.decode(NEWS, malformed) is None
-    assert setup.counters == {"bus_malformed_message": 1}
+    assert setup.counters == {"bus_message_malformed": 1}
 
 
 def test_publish_request_is_decoded(setup: Setup) -> None:

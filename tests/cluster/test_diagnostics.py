@@ -8,13 +8,13 @@ def test_every_occurrence_is_counted_but_few_are_logged() -> None:
     diagnostics = Diagnostics(lambda: now[0], interval_s=10)
     with capture_logs() as lines:
         for _ in range(1_000):
-            diagnostics.report("bus_malformed_message", bytes=3)
+            diagnostics.report("bus_message_malformed", bytes=3)
         now[0] = 10.0
-        diagnostics.report("bus_malformed_message", bytes=4)
-    assert diagnostics.counters == {"bus_malformed_message": 1_001}
+        diagnostics.report("bus_message_malformed", bytes=4)
+    assert diagnostics.counters == {"bus_message_malformed": 1_001}
     assert [(line["event"], line["times"], line["bytes"]) for line in lines] == [
-        ("bus_malformed_message", 1, 3),
-        ("bus_malformed_message", 1_000, 4),
+        ("bus_message_malformed", 1, 3),
+        ("bus_message_malformed", 1_000, 4),
     ]
 
 

@@ -114,7 +114,7 @@ async def test_node_of_another_version_is_told_of_once_and_disturbs_nobody(
         for node in nodes:
             await node.wait_state(
                 "it has met the foreigner",
-                lambda state: state["health_details"]["counters"].get("version_mismatches", 0) >= 300,
+                lambda state: state["health_details"]["counters"]["bus"].get("version_mismatches", 0) >= 300,
             )
     for client in clients:
         assert await client.wait_for("news", 100) == [[n] for n in range(100)]

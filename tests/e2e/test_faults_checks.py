@@ -60,7 +60,7 @@ def judged(arrivals: Arrivals, *, refused: tuple[tuple[int, int], ...] = (), **f
 def states(**counters: int) -> dict[int, dict[str, Any]]:
     """Of three nodes that are well; the counters are those of node 0."""
     return {
-        node: {"nodes_left": [], "gaps": [], "health_details": {"counters": {} if node else counters}}
+        node: {"nodes_left": [], "gaps": [], "health_details": {"counters": {"bus": {} if node else counters}}}
         for node in range(NODES)
     }
 

@@ -45,7 +45,7 @@ TIMES = 100
 MAX_MESSAGE_BYTES = 8 << 20
 MAX_PAYLOAD_BYTES = 1_000_000
 COUNTERS = (
-    "bus_malformed_message",
+    "bus_message_malformed",
     "publish_request_rejected",
     "version_mismatches",
     "message_topic_mismatched",
@@ -131,7 +131,7 @@ class RubbishSender:
 
     async def _counted(self) -> list[int]:
         states = [await node.state() for node in self._cluster.nodes]
-        counters = [state["health_details"]["counters"] for state in states]
+        counters = [state["health_details"]["counters"]["bus"] for state in states]
         return [sum(found.get(name, 0) for name in COUNTERS) for found in counters]
 
 
@@ -171,7 +171,7 @@ async def test_messages_that_are_none_are_all_counted_and_few_are_logged(
     told = await sender.send(role, counted_rubbish(), TIMES)
     assert told.counted == [TIMES * len(counted_rubbish())] * len(cluster.nodes)
     for node in cluster.nodes:
-        assert all(node.log_lines(event) for event in ("bus_malformed_message", "publish_request_rejected"))
+        assert all(node.log_lines(event) for event in ("bus_message_malformed", "publish_request_rejected"))
     assert told.most_lines_of_a_kind <= LINES_A_KIND
     told = await sender.send(role, list(bus_rubbish().values()), TIMES)
     assert told.most_lines_of_a_kind <= LINES_A_KIND

@@ -67,7 +67,7 @@ async def test_layer_above_that_fails_refuses_the_handshake() -> None:
             socket = host.websocket()
             await socket.ended()
         assert socket.close_code == 1011
-        assert [entry["event"] for entry in logs] == ["accept_failed", "accept_failed"]
+        assert [entry["event"] for entry in logs] == ["session_open_failed", "session_open_failed"]
         assert dict(host.engine.sessions) == {}
 
 

@@ -18,6 +18,7 @@ from zmqio.cluster.factory import ClusterAdapterFactory
 from zmqio.exceptions import ServerClosedError
 from zmqio.server import host_signals
 from zmqio.server.server import Server
+from zmqio.server.socket import Socket
 from zmqio.stop_requests import REPEAT_AFTER_S
 
 
@@ -250,12 +251,39 @@ async def test_health_counts_relayed_requests() -> None:
             await http(one.engine.handle, "POST", f"EIO=4&transport=polling&sid={sid}", body=b"40")
         ).text == "ok"
         assert (await http(one.engine.handle, "GET", f"EIO=4&transport=polling&sid={sid}")).text.startswith("40{")
-        assert one.health().details["relay"] == {"polls_forwarded": 2}
-        assert two.health().details["relay"] == {"polls_served": 2}
-        assert one.health().details["relay_requests_open"] == one.health().details["sessions_unknown"] == 0
+        first, second = one.health().details, two.health().details
+        assert first["counters"]["relay"] == {"polls_forwarded": 2}
+        assert second["counters"]["relay"] == {"polls_served": 2}
+        assert first["counters"]["engine"] == {}
+        assert second["counters"]["engine"] == {"sessions_opened": 1}
+        assert first["counters"]["bus"]["bus_gaps"] == 0
+        assert first["relay_requests_open"] == 0
 
 
 async def test_single_process_counts_unknown_sessions() -> None:
     async with Server(None) as io:
         assert (await http(io.engine.handle, "GET", f"EIO=4&transport=polling&sid={'x' * 20}")).status == 400
-        assert io.health().details == {"sessions": 0, "sessions_unknown": 1}
+        assert io.health().details == {
+            "sessions": 0,
+            "counters": {"engine": {"sessions_unknown": 1}, "server": {}},
+        }
+
+
+async def test_health_shows_the_counters_of_the_server() -> None:
+    async with Server(None) as io:
+        io.on("fail", _fail)
+        opened = await http(io.engine.handle, "GET", "EIO=4&transport=polling")
+        sid = opened.text.split('"')[3]
+        query = f"EIO=4&transport=polling&sid={sid}"
+        await http(io.engine.handle, "POST", query, body=b"40")
+        assert (await http(io.engine.handle, "GET", query)).text.startswith("40{")
+        await http(io.engine.handle, "POST", query, body=b'42["fail"]')
+        await wait_until(lambda: "handlers_failed" in io.health().details["counters"]["server"], "the failure")
+        await http(io.engine.handle, "POST", query, body=b"4nonsense")
+        counters = io.health().details["counters"]
+        assert counters["server"] == {"handlers_failed": 1, "packets_malformed": 1}
+        assert counters["engine"]["sessions_opened"] == 1
+
+
+async def _fail(socket: Socket) -> None:
+    raise ValueError("as a test wants it")

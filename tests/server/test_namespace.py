@@ -306,7 +306,7 @@ async def test_disconnect_handler_runs_when_the_connect_handler_fails_after_a_di
     with capture_logs() as logs:
         await stand.settle()
     assert calls == ["ping timeout"]
-    assert [entry["log_level"] for entry in logs if entry["event"] == "connect_handler_failed"] == ["debug"]
+    assert [entry["log_level"] for entry in logs if entry["event"] == "connect_handler_interrupted"] == ["debug"]
 
 
 async def test_refused_client_leaves_rooms_that_middleware_joined() -> None:

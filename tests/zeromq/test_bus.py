@@ -170,8 +170,8 @@ async def test_malformed_messages_are_counted_logged_once_and_dropped():
                 bus.publish(b"malformed", b"%d" % number)
             bus.publish(ALL, b"good")
             await wait_until(lambda: recorded.messages, "the good message")
-            assert bus.counters["bus_malformed_messages"] == 20
-    assert [line["event"] for line in lines].count("bus_malformed_message") == 1
+            assert bus.counters["bus_message_malformed"] == 20
+    assert [line["event"] for line in lines].count("bus_message_malformed") == 1
 
 
 async def test_close_releases_waiters():

@@ -330,7 +330,7 @@ class ClusterAdapter(LocalAdapter):
             try:
                 answers += [read(answer) for answer in unpack_values(batch)]
             except (ValueError, TypeError) as error:
-                self._node.diagnostics.report("bus_malformed_message", namespace=self.namespace, reason=str(error))
+                self._node.diagnostics.report("bus_message_malformed", namespace=self.namespace, reason=str(error))
         return answers
 
     # Topics.

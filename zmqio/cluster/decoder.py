@@ -69,7 +69,7 @@ class MessageDecoder:
             return self._decode_envelope(topic, body)
         if kind is BodyKind.REQUEST:
             return self._decode_request(topic, body)
-        self._diagnostics.report("bus_malformed_message", topic=_show(topic), bytes=len(body))
+        self._diagnostics.report("bus_message_malformed", topic=_show(topic), bytes=len(body))
         return None
 
     def _decode_envelope(self, topic: bytes, body: bytes) -> Envelope | None:
@@ -80,7 +80,7 @@ class MessageDecoder:
             return None
         except EnvelopeError as error:
             self._diagnostics.report(
-                "bus_malformed_message", topic=_show(topic), bytes=len(body), reason=str(error)
+                "bus_message_malformed", topic=_show(topic), bytes=len(body), reason=str(error)
             )
             return None
         message = envelope.message

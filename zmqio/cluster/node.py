@@ -5,6 +5,7 @@ Owns the bus, its tasks and the parts of a node. The messages themselves pass th
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
 from typing import Any
 
@@ -180,10 +181,17 @@ class Node:
             "ready_brokers": self._presence.ready_links(),
             "broker_problems": problems,
             "replay": self._delivery.details(),
-            "counters": {**self.diagnostics.counters, **self._delivery.counters(), **self._bus.counters},
+            "counters": {"bus": self._counters()},
             "ignored_responses": dict(self.responses.requests.ignored),
         }
         return Health(not reasons, tuple(reasons), details)
+
+    def _counters(self) -> dict[str, int]:
+        """Add up the counters of the parts: some names are counted by more than one of them."""
+        counters = Counter(self.diagnostics.counters)
+        counters.update(self._delivery.counters())
+        counters.update(self._bus.counters)
+        return dict(counters)
 
     # `PresenceListener`.
 

@@ -98,8 +98,10 @@ class UnknownSessions:
             facts = dict(refusal.details)
             tag = facts.get("node")
             # Not a fault: one of this node's own sessions has just ended.
-            notice = self._notices.info if tag == self._tag else self._notices.warning
-            notice("session_unknown", node_tag=tag, reason=facts["reason"])
+            if tag == self._tag:
+                self._notices.info("session_unknown", node_tag=tag, reason=facts["reason"])
+            else:
+                self._notices.warning("session_unknown", node_tag=tag, reason=facts["reason"])
 
 
 def unknown_sid(sid: str, reason: str, status: int = UNKNOWN_SID.status) -> Refusal:

@@ -282,7 +282,7 @@ class Engine(EngineioServer):
         try:
             session.events = self._accept(session, request)
         except Exception:  # noqa: BLE001 - the layer above; logged with its traceback
-            self.notices.error("accept_failed", sid=session.sid, exc_info=True)
+            self.notices.error("session_open_failed", sid=session.sid, exc_info=True)
             del self.sockets[session.sid]
             return None
         session.connected = True

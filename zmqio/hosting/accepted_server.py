@@ -117,7 +117,7 @@ class ConnectionSource:
             )
         except OSError as error:  # the client has disconnected, or does not speak TLS
             connection.close()
-            log.debug("connection_setup_failed", error=str(error))
+            log.debug("connection_setup_abandoned", error=str(error))
 
     def _make_protocol(self) -> asyncio.Protocol:
         return self._server.make_protocol(self._state)

@@ -154,18 +154,21 @@ class ServerLifecycle:
         if self._runtime is None:
             return Health(ready=False, reasons=("the server has stopped" if self._closed else NOT_STARTED,))
         health = self._factory.health()
-        details = {**health.details, **self._health_details(self._runtime)}
+        details = {**health.details, **self._health_details(self._runtime, health)}
         if self._closing is None:
             return Health(health.ready, health.reasons, details)
         return Health(ready=False, reasons=("the server is shutting down", *health.reasons), details=details)
 
-    def _health_details(self, runtime: Runtime) -> dict[str, Any]:
-        details: dict[str, Any] = {
-            "sessions": len(runtime.engine.sessions),
-            "sessions_unknown": runtime.engine.counters["sessions_unknown"],
+    def _health_details(self, runtime: Runtime, node: Health) -> dict[str, Any]:
+        counters = {
+            **node.details.get("counters", {}),
+            "engine": dict(runtime.engine.counters),
+            "server": dict(runtime.counters),
         }
+        details: dict[str, Any] = {"sessions": len(runtime.engine.sessions), "counters": counters}
         if self._relay is not None:
-            details |= {"relay": dict(self._relay.counters), "relay_requests_open": self._relay.open_requests}
+            counters["relay"] = dict(self._relay.counters)
+            details["relay_requests_open"] = self._relay.open_requests
         return details
 
     async def _start(self) -> None:

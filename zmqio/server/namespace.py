@@ -172,11 +172,7 @@ class Namespace(Registration, Operations):
         except Exception:  # noqa: BLE001 - the application's function; logged with its traceback
             if socket.gone_reason:  # a client that has disconnected cannot be refused
                 self.runtime.notices.debug(
-                    "connect_handler_failed",
-                    namespace=self.name,
-                    sid=socket.id,
-                    disconnected=True,
-                    exc_info=True,
+                    "connect_handler_interrupted", namespace=self.name, sid=socket.id, exc_info=True
                 )
                 return None
             self.runtime.counters["connect_handlers_failed"] += 1

@@ -246,7 +246,8 @@ class Server(Registration, Operations):
         Example: `assert io.health().ready, io.health().reasons`
 
         Returns:
-            `ready`; the `reasons` if it is not ready; and `details`: counters and states by name.
+            `ready`; the `reasons` if it is not ready; and `details`: states by name, and `counters` by part
+            (docs/reference/events.md lists all of them).
         """
         return self._lifecycle.health()
 

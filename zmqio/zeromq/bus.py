@@ -37,9 +37,9 @@ class ZmqBus:
         options: limits and times.
 
     Attributes:
-        counters: since the start: `bus_malformed_messages` (received and dropped), `bus_queue_overflows` (times
-            that the queue to a broker became full), `bus_barrier_timeouts` (joins for which a broker did not
-            acknowledge within `barrier_timeout_s`) and `broker_losses` (times that a ready link was lost).
+        counters: since the start: `bus_message_malformed` (messages dropped as malformed), `bus_queue_overflows`
+            (times that the queue to a broker became full), `bus_barrier_timeouts` (joins for which a broker did
+            not acknowledge within `barrier_timeout_s`) and `broker_losses` (times that a ready link was lost).
 
     Raises:
         ConfigError: there is no address, or one is named twice (which would only duplicate its messages).
@@ -135,9 +135,9 @@ class ZmqBus:
 
     def link_malformed(self, link: int, reason: str) -> None:
         """Count and log a malformed message."""
-        self.counters["bus_malformed_messages"] += 1
+        self.counters["bus_message_malformed"] += 1
         if times := self._malformed_log_limit.record(time.monotonic()):
-            log.warning("bus_malformed_message", link=link, reason=reason, times=times)
+            log.warning("bus_message_malformed", link=link, reason=reason, times=times)
 
     def link_lost(self, link: int) -> None:
         """Stop sending to a lost broker."""

@@ -14,7 +14,7 @@ from typing import Any
 from tests.bench.soak.checks import Tally
 from tests.bench.soak.load import MEMBERS, ROOMS, room_of
 
-__all__ = ["NOTICED_WITHIN_S", "Evidence", "Findings", "examine", "told_by"]
+__all__ = ["NOTICED_WITHIN_S", "Evidence", "Findings", "bus_counters", "examine", "told_by"]
 
 NOTICED_WITHIN_S = 5.0
 """Longest time until a dead node is noticed, by the promise."""
@@ -111,9 +111,15 @@ def examine(evidence: Evidence) -> Findings:
     return findings
 
 
+def bus_counters(state: Mapping[str, Any]) -> Mapping[str, int]:
+    """The counters of a node's bus. Trees before 0.2 show them without those of other parts."""
+    counters: Mapping[str, Any] = state["health_details"].get("counters", {})
+    return counters.get("bus", counters)
+
+
 def told_by(state: Mapping[str, Any]) -> int:
     """How many messages a node says are gone: its counter `bus_gap_messages`, or else all of `bus_gap*`."""
-    counters: Mapping[str, int] = state["health_details"].get("counters", {})
+    counters = bus_counters(state)
     gaps = {name: count for name, count in counters.items() if name.startswith("bus_gap")}
     of_messages = {name: count for name, count in gaps.items() if "message" in name}
     return sum((of_messages or gaps).values())

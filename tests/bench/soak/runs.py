@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 
 from tests.bench.soak.faults import Fault
-from tests.bench.soak.judge import NOTICED_WITHIN_S, Evidence, Findings, examine
+from tests.bench.soak.judge import NOTICED_WITHIN_S, Evidence, Findings, bus_counters, examine
 from tests.bench.soak.load import MEMBERS, room_of
 from tests.bench.soak.stage import NAMES, Stage
 
@@ -148,7 +148,7 @@ def _add_logs(outcome: Outcome, stage: Stage, evidence: Evidence) -> None:
     for node in stage.nodes:
         outcome.warnings += node.warnings()
     for index, state in evidence.states.items():
-        outcome.counters.update(state["health_details"].get("counters", {}))
+        outcome.counters.update(bus_counters(state))
         outcome.errors.update(state["errors"])
         if state["gaps"]:
             outcome.gaps[NAMES[index]] = state["gaps"]

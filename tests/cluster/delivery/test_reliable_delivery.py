@@ -52,7 +52,7 @@ class Member:
         return [number for node_id, number in self.received if node_id == sender.node_id]
 
     def counter(self, name: str) -> int:
-        counters: dict[str, int] = self.node.health().details["counters"]
+        counters: dict[str, int] = self.node.health().details["counters"]["bus"]
         return counters.get(name, 0)
 
     def details(self) -> dict[str, int]:
@@ -196,7 +196,7 @@ async def test_messages_dropped_from_a_tiny_buffer_are_a_gap_with_their_exact_co
         [gap] = two.events.gaps
         assert (gap.node_id, gap.first, gap.last, gap.messages) == (one.node_id, 11, 110, 100 - kept)
         assert (two.counter("bus_gaps"), two.counter("bus_gap_messages")) == (1, 100 - kept)
-        assert [line["messages"] for line in lines if line["event"] == "bus_gap"] == [100 - kept]
+        assert [line["messages"] for line in lines if line["event"] == "bus_gap_detected"] == [100 - kept]
         assert three.events.gaps == []
 
 

@@ -190,7 +190,7 @@ class ReliableDelivery:
 
     def _report_gap(self, gap: BusGap) -> None:
         log.error(
-            "bus_gap",
+            "bus_gap_detected",
             peer=gap.node_id,
             first=gap.first,
             last=gap.last,

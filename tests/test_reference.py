@@ -1,0 +1,99 @@
+"""The reference page lists every log event, counter and health detail that the code has, and nothing else."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.public_names import read_names
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "reference" / "events.md"
+NAMES = read_names(ROOT, ("zmqio", "broker"))
+EVENT = re.compile(r"[a-z]+(_[a-z0-9]+)+")
+IRREGULAR_VERBS = {"left", "lost", "sent", "taken"}
+LASTING_STATES = {
+    "broker_connecting": "the attempts last until `broker_connected`",
+    "broker_unreachable": "a reminder, logged again every minute",
+    "server_stopping": "lasts until `server_stopped`",
+}
+"""Events that name a state, not an act of the past."""
+
+
+def tables(section: str) -> Iterator[list[list[str]]]:
+    """The tables below a heading of the second level, as rows of cells. The first cell is a name."""
+    text = PAGE.read_text().split(f"\n## {section}\n")[1].split("\n## ")[0]
+    for block in re.split(r"\n\n+", text):
+        lines = [line for line in block.splitlines() if line.startswith("| `")]
+        if lines:
+            yield [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+
+
+def rows(section: str) -> list[list[str]]:
+    return [row for table in tables(section) for row in table]
+
+
+def listed(section: str) -> set[str]:
+    return {row[0].strip("`") for row in rows(section)}
+
+
+def test_every_name_is_a_literal() -> None:
+    assert NAMES.offences == []
+
+
+def test_log_events_are_those_of_the_code() -> None:
+    on_page = {row[0].strip("`"): row[1] for row in rows("Log events")}
+    in_code = {event: ", ".join(sorted(levels)) for event, levels in NAMES.events.items()}
+    assert on_page == in_code
+
+
+def test_counters_are_those_of_the_code() -> None:
+    assert listed("Counters") == NAMES.counters
+
+
+def test_health_details_are_those_of_the_code() -> None:
+    assert listed("Health details") == NAMES.details
+
+
+@pytest.mark.parametrize("section", ["Log events", "Counters", "Health details"])
+def test_tables_are_sorted_and_complete(section: str) -> None:
+    for table in tables(section):
+        names = [row[0] for row in table]
+        assert names == sorted(set(names))
+    unfinished = [row[0] for row in rows(section) for cell in row if not cell]
+    assert unfinished == []
+
+
+def test_each_event_has_one_row() -> None:
+    names = [row[0] for row in rows("Log events")]
+    assert len(names) == len(set(names))
+
+
+def test_warnings_and_errors_say_what_to_do() -> None:
+    silent = [row[0] for row in rows("Log events") if row[1] in ("warning", "error") and row[3] == "-"]
+    assert silent == []
+
+
+def test_events_name_a_thing_and_what_happened_to_it() -> None:
+    unusual = {
+        event
+        for event in NAMES.events
+        if not EVENT.fullmatch(event)
+        or not any(word.endswith("ed") or word in IRREGULAR_VERBS for word in event.split("_")[1:])
+    }
+    assert unusual == set(LASTING_STATES)
+
+
+def test_no_two_names_have_the_same_words() -> None:
+    names = [*NAMES.events, *(NAMES.counters - NAMES.events.keys())]
+    by_words: dict[frozenset[str], list[str]] = {}
+    for name in names:
+        by_words.setdefault(frozenset(name.split("_")), []).append(name)
+    assert [same for same in by_words.values() if len(same) > 1] == []
+
+
+def test_renamed_names_lead_to_names_that_exist() -> None:
+    known = NAMES.events.keys() | NAMES.counters | NAMES.details
+    new = {name for row in rows("Renamed in this release") for name in re.findall(r"`(\w+)`", row[1])}
+    assert new - known == set()
