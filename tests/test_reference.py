@@ -16,9 +16,10 @@ IRREGULAR_VERBS = {"left", "lost", "sent", "taken"}
 LASTING_STATES = {
     "broker_connecting": "the attempts last until `broker_connected`",
     "broker_unreachable": "a reminder, logged again every minute",
+    "session_unknown": "says what a client's request is about, not what happened",
     "server_stopping": "lasts until `server_stopped`",
 }
-"""Events that name a state, not an act of the past."""
+"""Events that name a state, not what happened."""
 
 
 def tables(section: str) -> Iterator[list[list[str]]]:
@@ -42,6 +43,26 @@ def test_every_name_is_a_literal() -> None:
     assert NAMES.offences == []
 
 
+def test_a_name_that_is_not_a_literal_is_an_offence(tmp_path: Path) -> None:
+    module = tmp_path / "zmqio" / "sample.py"
+    module.parent.mkdir()
+    module.write_text(
+        "log.info('node_started')\n"
+        "log.info(f'{what}_started')\n"
+        "(log.info if quiet else log.warning)('node_stopped')\n"
+        "self._diagnostics.report('publish_failed', reason=reason)\n"
+        "self._diagnostics.count(kind)\n"
+        "self.counters[kind] += 1\n"
+        "self.counters['nodes_died'] += 1\n"
+        "def details(self): return {'nodes': 1, key: 2}\n"
+    )
+    names = read_names(tmp_path, ["zmqio"])
+    assert names.events == {"node_started": {"info"}, "publish_failed": {"warning"}}
+    assert names.counters == {"publish_failed", "nodes_died"}
+    assert names.details == {"nodes"}
+    assert [offence.split(":")[1] for offence in names.offences] == ["2", "3", "3", "5", "6", "8"]
+
+
 def test_log_events_are_those_of_the_code() -> None:
     on_page = {row[0].strip("`"): row[1] for row in rows("Log events")}
     in_code = {event: ", ".join(sorted(levels)) for event, levels in NAMES.events.items()}
@@ -59,7 +80,7 @@ def test_health_details_are_those_of_the_code() -> None:
 @pytest.mark.parametrize("section", ["Log events", "Counters", "Health details"])
 def test_tables_are_sorted_and_complete(section: str) -> None:
     for table in tables(section):
-        names = [row[0] for row in table]
+        names = [row[0].strip("`") for row in table]
         assert names == sorted(set(names))
     unfinished = [row[0] for row in rows(section) for cell in row if not cell]
     assert unfinished == []

@@ -14,6 +14,8 @@ LEVELS = {"debug": "debug", "info": "info", "warning": "warning", "error": "erro
 LOG_NAMES = ("log", "notices", "_notices")
 EVENT_KEYWORDS = {"malformed_event": "error"}
 """Parameters that take an event, and the level at which the event is logged."""
+RAW_LINES = {"zmqio/logs.py": "warning"}
+"""Modules that write lines as dicts with the key `event`, and the level of these lines."""
 FORWARDERS = {
     "zmqio/log_limit.py": "LimitedLog passes the events of its callers to the log",
     "zmqio/cluster/diagnostics.py": "Diagnostics passes the events and counters of its callers on",
@@ -102,6 +104,13 @@ class _Reader(ast.NodeVisitor):
             self._names.events.setdefault(node.value, set()).add(level)
         else:
             self._offend(node, f"an event that is not a literal: {ast.unparse(node)}")
+
+    def visit_Dict(self, node: ast.Dict) -> None:
+        if self._path in RAW_LINES:
+            for key, value in zip(node.keys, node.values, strict=True):
+                if isinstance(key, ast.Constant) and key.value == "event":
+                    self._add_event(value, RAW_LINES[self._path])
+        self.generic_visit(node)
 
     # Tables: `_EVENTS = {event: (level, ...)}` and `..._COUNTERS = {anything: counter}`.
 
