@@ -89,12 +89,12 @@ def test_integer_over_the_digit_limit_is_refused():
     ],
 )
 def test_text_that_is_not_one_json_value_is_refused(text):
-    with pytest.raises(PacketError, match="not JSON"):
+    with pytest.raises(PacketError, match=r"not JSON|too large|nested more"):
         decode_json(text)
 
 
 def test_depth_bomb_is_refused():
-    with pytest.raises(PacketError, match="not JSON"):
+    with pytest.raises(PacketError, match=r"not JSON|too large|nested more"):
         decode_json("[" * 500_000)
 
 

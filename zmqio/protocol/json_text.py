@@ -11,6 +11,17 @@ from json import JSONDecoder, JSONEncoder
 from typing import Any, NoReturn
 
 from zmqio.exceptions import PacketError
+from zmqio.protocol.value_limits import (
+    MAX_DEPTH,
+    MAX_INT_DIGITS,
+    check_depth,
+    check_text_depth,
+    check_value,
+    finite_float,
+    finite_int,
+    has_long_number,
+    may_be_deep,
+)
 
 __all__ = ["decode_json", "encode_json", "fill_placeholders"]
 
@@ -38,6 +49,8 @@ def encode_json(value: Any) -> tuple[str, tuple[bytes, ...]]:
         return _encode_with_binary(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise _encoding_error(error) from error
+    if len(text) > MAX_DEPTH:
+        _check_sendable(text, value)
     return (text, attachments) if _is_utf8(text) else (_PLAIN_ASCII.encode(value), attachments)
 
 
@@ -45,14 +58,22 @@ def decode_json(text: str, start: int = 0) -> Any:
     """Decode the JSON value that begins exactly at `start`; only white space may follow it.
 
     Raises:
-        PacketError: the text is not one JSON value, or is nested too deeply.
+        PacketError: the text is not one JSON value, or breaks the rule of `value_limits` (depth, size of numbers).
     """
+    deep = len(text) > MAX_DEPTH and may_be_deep(text)
+    if deep:
+        check_text_depth(text)
+    decoder = _CAREFUL_DECODER if len(text) >= MAX_INT_DIGITS and has_long_number(text) else _DECODER
     try:
-        value, end = _DECODER.raw_decode(text, start)
+        value, end = decoder.raw_decode(text, start)
+    except PacketError:
+        raise
     except (ValueError, RecursionError) as error:
         raise PacketError(f"the payload is not JSON: {error}") from error
     if end != len(text) and text[end:].strip(" \t\r\n"):
         raise PacketError(f"the payload is not JSON: unexpected text at character {end}")
+    if deep:
+        check_depth(value)
     return value
 
 
@@ -96,7 +117,16 @@ def _collect(value: Any, *, ensure_ascii: bool) -> tuple[str, tuple[bytes, ...]]
         text = _encoder(pull_out, ensure_ascii=ensure_ascii).encode(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise _encoding_error(error) from error
+    if len(text) > MAX_DEPTH:
+        _check_sendable(text, value)
     return text, tuple(attachments)
+
+
+def _check_sendable(text: str, value: Any) -> None:
+    if may_be_deep(text):
+        check_depth(value)
+    if len(text) >= MAX_INT_DIGITS and has_long_number(text):
+        check_value(value, keys=False)
 
 
 def _is_utf8(text: str) -> bool:
@@ -149,4 +179,5 @@ def _refuse_constant(name: str) -> NoReturn:
 
 _PLAIN = _encoder(_refuse_or_note_binary, ensure_ascii=False)
 _PLAIN_ASCII = _encoder(_refuse, ensure_ascii=True)
-_DECODER = JSONDecoder(parse_constant=_refuse_constant)
+_DECODER = JSONDecoder(parse_constant=_refuse_constant, parse_float=finite_float)
+_CAREFUL_DECODER = JSONDecoder(parse_constant=_refuse_constant, parse_float=finite_float, parse_int=finite_int)

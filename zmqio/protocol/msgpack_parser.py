@@ -1,8 +1,9 @@
 """The msgpack parser: one binary frame per packet, which contains the binary values.
 
-Compatible with `socket.io-msgpack-parser` on the client. Unlike the JSON parser, it sends NaN and Infinity
-unchanged and replaces a lone surrogate with `?`. A JavaScript `Date`, and a typed array sent by Node.js, both
-arrive as bytes, because that parser gives them the same extension type; send a number or a string instead.
+Compatible with `socket.io-msgpack-parser` on the client. Unlike the JSON parser, it replaces a lone surrogate
+with `?`. Values follow the same rule (`value_limits`), so NaN and Infinity are neither sent nor taken. A
+JavaScript `Date`, and a typed array sent by Node.js, both arrive as bytes, because that parser gives them the same
+extension type; send a number or a string instead.
 
 Source: npm socket.io-msgpack-parser 3.0 and its notepack.io 2.2; the payload rules are those of `JsonParser`.
 """
@@ -22,6 +23,7 @@ from zmqio.protocol.packet import (
     check_namespace,
 )
 from zmqio.protocol.parser import Decoder
+from zmqio.protocol.value_limits import check_packed
 from zmqio.protocol.values import plain
 
 __all__ = ["MsgpackParser"]
@@ -67,6 +69,7 @@ class _MsgpackDecoder:
         fields = _unpack(data)
         if type(fields) is not dict:
             raise PacketError("a packet must be a msgpack map")
+        check_packed(data, fields.get("data"))
         kind, namespace, ack_id = fields.get("type"), fields.get("nsp"), fields.get("id")
         if type(kind) is not int or not PacketType.CONNECT <= kind <= PacketType.CONNECT_ERROR:
             raise PacketError(f"packet type {kind!r:.40} is not one of 0 to 4")
@@ -95,9 +98,11 @@ def _fields(packet: Packet) -> dict[str, Any]:
 
 def _pack(fields: dict[str, Any]) -> bytes:
     try:
-        return _packb(fields)
+        packed = _packb(fields)
     except UnicodeEncodeError:
-        return _packb(fields, unicode_errors="replace")
+        packed = _packb(fields, unicode_errors="replace")
+    check_packed(packed, fields.get("data"))
+    return packed
 
 
 def _packb(fields: dict[str, Any], unicode_errors: str | None = None) -> bytes:

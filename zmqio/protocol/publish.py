@@ -29,6 +29,7 @@ from zmqio.exceptions import EnvelopeError, PacketError, ProtocolError, PublishR
 from zmqio.protocol.json_text import decode_json
 from zmqio.protocol.packet import RESERVED_EVENTS, check_namespace
 from zmqio.protocol.topic import check_name
+from zmqio.protocol.value_limits import check_packed
 from zmqio.protocol.values import pack_values, unpack_values
 
 __all__ = ["BodyKind", "Operation", "PublishRequest", "classify", "decode_request", "encode_request"]
@@ -122,11 +123,15 @@ def _parse(body: bytes) -> Any:
     if not body or _KINDS[body[0]] is not BodyKind.REQUEST:
         raise PublishRequestError("a request must be a msgpack map, or JSON text that starts with '{'")
     try:
-        return decode_json(body.decode()) if body.startswith(b"{") else unpack_values(body)
+        if body.startswith(b"{"):
+            return decode_json(body.decode())
+        fields = unpack_values(body)
+        check_packed(body, fields)
     except UnicodeDecodeError as error:
         raise PublishRequestError(f"JSON must be UTF-8: {error.reason}") from error
     except (PacketError, EnvelopeError) as error:
         raise PublishRequestError(f"a request must be one complete map: {error}") from error
+    return fields
 
 
 def _complete(request: PublishRequest) -> PublishRequest:
