@@ -86,6 +86,14 @@ def test_tables_are_sorted_and_complete(section: str) -> None:
     assert unfinished == []
 
 
+def test_key_values_are_those_of_the_code() -> None:
+    unlisted_keys = {"exc_info", "subject", "*"}  # not shown under these names
+    for event, _, _, _, cell in rows("Log events"):
+        on_page, in_code = set(re.findall(r"`(\w+)`", cell)) - {"times"}, NAMES.keys[event.strip("`")]
+        assert in_code - unlisted_keys - {"times"} <= on_page, event
+        assert on_page <= in_code or "*" in in_code, event
+
+
 def test_each_event_has_one_row() -> None:
     names = [row[0] for row in rows("Log events")]
     assert len(names) == len(set(names))

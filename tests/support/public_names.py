@@ -35,12 +35,14 @@ class PublicNames:
 
     Attributes:
         events: event -> levels at which it is logged.
+        keys: event -> names of its key-values; `*` if some of them are not literals.
         counters: names of counters.
         details: keys of `Health.details`, also of nested mappings.
         offences: places with a name that is not a literal.
     """
 
     events: dict[str, set[str]] = field(default_factory=dict)
+    keys: dict[str, set[str]] = field(default_factory=dict)
     counters: set[str] = field(default_factory=set)
     details: set[str] = field(default_factory=set)
     offences: list[str] = field(default_factory=list)
@@ -95,13 +97,14 @@ class _Reader(ast.NodeVisitor):
 
     def _event(self, call: ast.Call, level: str) -> None:
         if call.args:
-            self._add_event(call.args[0], level)
+            self._add_event(call.args[0], level, {keyword.arg or "*" for keyword in call.keywords})
         else:
             self._offend(call, "no event")
 
-    def _add_event(self, node: ast.expr, level: str) -> None:
+    def _add_event(self, node: ast.expr, level: str, keys: Iterable[str] = ("*",)) -> None:
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             self._names.events.setdefault(node.value, set()).add(level)
+            self._names.keys.setdefault(node.value, set()).update(keys)
         else:
             self._offend(node, f"an event that is not a literal: {ast.unparse(node)}")
 

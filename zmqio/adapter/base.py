@@ -126,7 +126,13 @@ class SocketDescription:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Whether this node is connected to the others; `reasons` is empty if and only if `ready` is true."""
+    """Whether this node is connected to the others.
+
+    Attributes:
+        ready: whether it is.
+        reasons: why not; empty if and only if `ready` is true.
+        details: states by name, and under `counters` a mapping of counters by part.
+    """
 
     ready: bool
     reasons: tuple[str, ...] = ()
