@@ -1,1 +1,1 @@
-"""CPU of the broker per message, against a bare C program around `zmq_proxy` in the same run."""
+"""CPU of the broker per message, compared with a bare C program around `zmq_proxy` in the same run."""

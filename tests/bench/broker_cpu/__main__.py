@@ -1,7 +1,8 @@
-"""Measure CPU per message of the broker process against bare C proxies, alternating in one run.
+"""Measure the CPU per message of the broker process next to bare C proxies, alternating in one run.
 
-Run it with `python -m tests.bench.broker_cpu`; it needs gcc and the headers of libzmq. Measured: user and system
-time of all threads of the broker process, divided by the messages published. 64-byte messages at a fixed rate.
+Run it with `python -m tests.bench.broker_cpu`; it requires gcc and the headers of libzmq. The measure is the user
+and system time of all threads of the broker process, divided by the published messages: 64 bytes each, at a fixed
+rate.
 """
 
 import argparse
@@ -22,15 +23,16 @@ from tests.support.ports import free_port_block
 
 HERE = Path(__file__).parent
 MESSAGE_BYTES = 64
-# (subscribers, messages a second): the same 200,000 deliveries a second, well below where queues begin to fill.
+# (subscribers, messages per second): both give 200,000 deliveries per second, well below the rate that fills
+# queues.
 LOADS = ((1, 200_000), (8, 25_000))
 TARGETS = {1: 1.2, 8: 1.1}
-OURS = "zmqio broker"
+ZMQIO_BROKER = "zmqio broker"
 
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A running proxy: its process and its two addresses."""
+    """A running proxy: its process id and its two addresses."""
 
     pid: int
     publish: str
@@ -50,7 +52,7 @@ def main() -> None:
 
 
 def build(folder: Path) -> dict[str, Path | None]:
-    """Compile the load and the bare proxies; kinds of proxy by name (None: ours)."""
+    """Compile the load and the bare proxies. Return their binaries by name; None is the zmqio broker."""
     compile_c("load", folder / "load", ["-lzmq"])
     compile_c("bare_proxy", folder / "bare_system", ["-lzmq"])
     kinds: dict[str, Path | None] = {}
@@ -58,7 +60,7 @@ def build(folder: Path) -> dict[str, Path | None]:
     if bundled is not None:
         compile_c("bare_proxy", folder / "bare_bundled", [str(bundled), f"-Wl,-rpath,{bundled.parent}"])
         kinds["C proxy, libzmq of pyzmq"] = folder / "bare_bundled"
-    kinds[OURS] = None
+    kinds[ZMQIO_BROKER] = None
     kinds["C proxy, libzmq of the system"] = folder / "bare_system"
     return kinds
 
@@ -68,7 +70,7 @@ def compile_c(source: str, target: Path, libraries: list[str]) -> None:
 
 
 def bundled_library() -> Path | None:
-    """The libzmq inside the pyzmq wheel: what our broker runs on, so the fair floor."""
+    """Return the libzmq inside the pyzmq wheel. The broker uses it, so it gives the fair floor."""
     folder = Path(zmq.__file__).parents[1] / "pyzmq.libs"
     return next(iter(sorted(folder.glob("libzmq*.so*"))), None)
 
@@ -79,7 +81,7 @@ def measure_load(
     costs: dict[str, list[float]] = {name: [] for name in kinds}
     lost = dict.fromkeys(kinds, 0)
     for turn in range(options.rounds):
-        # Every other round backwards, so that a neighbour that comes and goes favours none of them.
+        # Every other round runs in reverse order, so that temporary load of other processes favours none.
         for name, binary in list(kinds.items())[:: 1 if turn % 2 else -1]:
             with running(binary) as proxy:
                 cost, missing = measure_once(proxy, load, subscribers, rate, options.seconds)
@@ -89,7 +91,7 @@ def measure_load(
 
 
 def measure_once(proxy: Proxy, load: Path, subscribers: int, rate: int, seconds: float) -> tuple[float, int]:
-    """Microseconds of CPU for one message, and how many deliveries were missing."""
+    """Return the microseconds of CPU per message and the number of missing deliveries."""
     command = [load, proxy.publish, proxy.subscribe, str(subscribers), str(rate), str(seconds), str(MESSAGE_BYTES)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin and process.stdout
@@ -103,14 +105,14 @@ def measure_once(proxy: Proxy, load: Path, subscribers: int, rate: int, seconds:
 
 
 def cpu_ns(pid: int) -> int:
-    """CPU time of all threads; schedstat counts in nanoseconds, where stat has ticks of 10 ms."""
+    """Return the CPU time of all threads. schedstat counts nanoseconds; stat has ticks of 10 ms only."""
     tasks = Path(f"/proc/{pid}/task")
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks.iterdir())
 
 
 @contextmanager
 def running(binary: Path | None) -> Iterator[Proxy]:
-    """Start a proxy: ours, or the bare one in `binary`."""
+    """Start the bare proxy in `binary`, or the zmqio broker if it is None."""
     if binary is None:
         with BrokerProcess() as broker:
             yield Proxy(broker.pid, broker.endpoint("publish"), broker.endpoint("subscribe"))
@@ -150,12 +152,12 @@ def print_heading(kinds: dict[str, Path | None], options: argparse.Namespace) ->
 
 
 def print_table(subscribers: int, rate: int, costs: dict[str, list[float]], lost: dict[str, int]) -> None:
-    print(f"\n{subscribers} subscriber(s), {rate} messages/s of {MESSAGE_BYTES} bytes; us of CPU a message")
-    print(f"{'':32}{'median':>8}{'min':>8}{'max':>8}{'lost':>8}{'ours is':>10}")
-    ours = statistics.median(costs[OURS])
+    print(f"\n{subscribers} subscriber(s), {rate} messages/s of {MESSAGE_BYTES} bytes; us of CPU per message")
+    print(f"{'':32}{'median':>8}{'min':>8}{'max':>8}{'lost':>8}{'broker is':>10}")
+    broker = statistics.median(costs[ZMQIO_BROKER])
     for name, values in costs.items():
         middle = statistics.median(values)
-        ratio = "" if name == OURS else f"{ours / middle:.2f}x"
+        ratio = "" if name == ZMQIO_BROKER else f"{broker / middle:.2f}x"
         print(f"{name:32}{middle:8.3f}{min(values):8.3f}{max(values):8.3f}{lost[name]:8d}{ratio:>10}")
     print(f"target: at most {TARGETS[subscribers]}x of the C proxy on the same libzmq")
     sys.stdout.flush()

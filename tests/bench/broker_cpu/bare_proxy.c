@@ -1,8 +1,8 @@
-/* The floor: XSUB and XPUB joined by zmq_proxy, and nothing else.
+/* The floor: XSUB and XPUB connected by zmq_proxy, and nothing else.
  *
  * Usage: bare_proxy PUBLISH_ADDRESS SUBSCRIBE_ADDRESS
- * Prints the version of libzmq once both are bound. The queues are those of our broker, so that both drop (or not)
- * under the same load.
+ * Prints the version of libzmq once both are bound. The queue limits resemble those of the zmqio broker, so that both
+ * drop messages under the same load, or neither does.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,9 +11,9 @@
 static void *bound (void *context, int type, const char *address, int send_queue)
 {
     void *socket = zmq_socket (context, type);
-    int unbounded = 0;
+    int unlimited = 0;
     zmq_setsockopt (socket, ZMQ_SNDHWM, &send_queue, sizeof send_queue);
-    zmq_setsockopt (socket, ZMQ_RCVHWM, &unbounded, sizeof unbounded);
+    zmq_setsockopt (socket, ZMQ_RCVHWM, &unlimited, sizeof unlimited);
     if (zmq_bind (socket, address) != 0) {
         fprintf (stderr, "cannot bind %s: %s\n", address, zmq_strerror (zmq_errno ()));
         exit (1);

@@ -1,8 +1,8 @@
-/* A lean load: one publisher at a fixed rate and N subscribers in one process.
+/* A cheap load: one publisher at a fixed rate and N subscribers in one process.
  *
  * Usage: load PUBLISH_ADDRESS SUBSCRIBE_ADDRESS SUBSCRIBERS MESSAGES_PER_SECOND SECONDS MESSAGE_BYTES
- * Prints "ready" once every subscriber has had a message, waits for a line on standard input, sends, waits until all
- * has arrived or nothing came for a second, and prints "<sent> <received>".
+ * Prints "ready" once every subscriber has received a message, then waits for a line on standard input. Sends, waits
+ * until a second has passed without a message, and prints "<sent> <received>".
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -11,19 +11,19 @@
 #include <time.h>
 #include <zmq.h>
 
-#define MOST_SUBSCRIBERS 64
-#define MOST_BYTES 65536
+#define MAX_SUBSCRIBERS 64
+#define MAX_BYTES 65536
 #define TICK_NS 1000000L
-/* Of 10 ms each. */
-#define MOST_TRIES 1000
+/* 10 ms each. */
+#define MAX_ATTEMPTS 1000
 
-static void *subscribers[MOST_SUBSCRIBERS];
+static void *subscribers[MAX_SUBSCRIBERS];
 static int subscriber_count;
 static volatile long received;
 
 static void drain (void)
 {
-    static char body[MOST_BYTES];
+    static char body[MAX_BYTES];
     for (int i = 0; i < subscriber_count; i++)
         while (zmq_recv (subscribers[i], body, sizeof body, ZMQ_DONTWAIT) >= 0)
             if (body[1] == 'm')
@@ -32,11 +32,11 @@ static void drain (void)
 
 static void *read_all (void *unused)
 {
-    zmq_pollitem_t items[MOST_SUBSCRIBERS];
+    zmq_pollitem_t items[MAX_SUBSCRIBERS];
     for (int i = 0; i < subscriber_count; i++)
         items[i] = (zmq_pollitem_t){subscribers[i], 0, ZMQ_POLLIN, 0};
     long idle_since = received;
-    /* One second without a message after the sender has finished ends the run. */
+    /* The run ends after one second without a message. */
     while (zmq_poll (items, subscriber_count, 1000) > 0 || idle_since != received) {
         idle_since = received;
         drain ();
@@ -47,23 +47,23 @@ static void *read_all (void *unused)
 static void *connected (void *context, int type, const char *address)
 {
     void *socket = zmq_socket (context, type);
-    int unbounded = 0;
-    zmq_setsockopt (socket, ZMQ_SNDHWM, &unbounded, sizeof unbounded);
-    zmq_setsockopt (socket, ZMQ_RCVHWM, &unbounded, sizeof unbounded);
-    zmq_setsockopt (socket, ZMQ_LINGER, &unbounded, sizeof unbounded);
+    int unlimited = 0;
+    zmq_setsockopt (socket, ZMQ_SNDHWM, &unlimited, sizeof unlimited);
+    zmq_setsockopt (socket, ZMQ_RCVHWM, &unlimited, sizeof unlimited);
+    zmq_setsockopt (socket, ZMQ_LINGER, &unlimited, sizeof unlimited);
     zmq_connect (socket, address);
     return socket;
 }
 
 static void wait_for_paths (void *publisher)
 {
-    static char body[MOST_BYTES];
+    static char body[MAX_BYTES];
     for (int i = 0; i < subscriber_count; i++) {
         zmq_pollitem_t item = {subscribers[i], 0, ZMQ_POLLIN, 0};
-        int tries = 0;
+        int attempts = 0;
         while (zmq_poll (&item, 1, 10) == 0) {
             zmq_send (publisher, "tp", 2, 0);
-            if (++tries > MOST_TRIES)
+            if (++attempts > MAX_ATTEMPTS)
                 exit (1);
         }
         while (zmq_recv (subscribers[i], body, sizeof body, ZMQ_DONTWAIT) >= 0)
@@ -73,7 +73,7 @@ static void wait_for_paths (void *publisher)
 
 static long send_paced (void *publisher, long rate, double seconds, size_t bytes)
 {
-    static char body[MOST_BYTES];
+    static char body[MAX_BYTES];
     memset (body, 'x', sizeof body);
     memcpy (body, "tm", 2);
     long ticks = (long) (seconds * 1e9 / TICK_NS), sent = 0;
@@ -98,7 +98,7 @@ int main (int count, char **arguments)
     if (count != 7)
         return 2;
     subscriber_count = atoi (arguments[3]);
-    if (subscriber_count < 1 || subscriber_count > MOST_SUBSCRIBERS)
+    if (subscriber_count < 1 || subscriber_count > MAX_SUBSCRIBERS)
         return 2;
     void *context = zmq_ctx_new ();
     void *publisher = connected (context, ZMQ_PUB, arguments[1]);
