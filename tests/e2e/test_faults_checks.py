@@ -88,7 +88,7 @@ def test_perfect_run_holds():
 def test_one_lost_message_is_found():
     arrivals = perfect_arrivals()
     del arrivals[3][30]
-    assert judged(arrivals).broken == ["1 lost", "untold: 1 at node 0"]
+    assert judged(arrivals).broken == ["1 lost", "unreported: 1 at node 0"]
 
 
 def test_lost_last_message_is_found():
@@ -100,7 +100,7 @@ def test_lost_last_message_is_found():
 def test_message_that_comes_twice_is_found():
     arrivals = perfect_arrivals()
     arrivals[5].append(arrivals[5][30])
-    assert judged(arrivals).broken == ["1 doubled"]
+    assert judged(arrivals).broken == ["1 duplicated"]
 
 
 def test_message_that_is_overtaken_in_another_room_is_found_and_is_none_within_its_room():
@@ -143,8 +143,8 @@ def test_refused_message_is_owed_to_clients_of_the_emitting_node():
     ("counters", "broken"),
     [
         ({"bus_gaps": 1, "bus_gap_messages": 1}, []),
-        ({"bus_gaps": 1, "bus_gap_messages": 2}, ["more told than missed at node 0"]),
-        ({}, ["untold: 1 at node 0"]),
+        ({"bus_gaps": 1, "bus_gap_messages": 2}, ["more reported than missed at node 0"]),
+        ({}, ["unreported: 1 at node 0"]),
     ],
 )
 def test_loss_that_is_allowed_has_to_be_told_exactly(counters: dict[str, int], broken: list[str]):
@@ -153,7 +153,7 @@ def test_loss_that_is_allowed_has_to_be_told_exactly(counters: dict[str, int], b
     assert findings.broken == broken
 
 
-@pytest.mark.parametrize(("ahead", "broken"), [(0, []), (1, ["1 missed outside of the gaps that were told"])])
+@pytest.mark.parametrize(("ahead", "broken"), [(0, []), (1, ["1 missed outside the reported gaps"])])
 def test_loss_has_to_be_in_the_range_that_was_told(ahead: int, broken: list[str]):
     arrivals = perfect_arrivals()
     emitter, number = foreign(arrivals)
@@ -190,7 +190,7 @@ def test_living_node_that_is_taken_for_dead_is_found():
 
 def test_death_that_nobody_notices_is_found():
     alive = {node: state for node, state in states().items() if node != 2}
-    assert judged(perfect_arrivals(), states=alive, killed_ns={2: 1}).broken == ["death not noticed"]
+    assert judged(perfect_arrivals(), states=alive, killed_ns={2: 1}).broken == ["death not detected"]
 
 
 def test_client_that_joined_is_owed_what_was_emitted_after_the_acknowledgement():

@@ -21,7 +21,7 @@ async def test_node_that_was_away_for_longer_than_the_ring_keeps_says_exactly_wh
         node_block(2.5, away_s=0.2), Setup(bus={"replay_ring_bytes": TINY_RING_BYTES}), may_lose=True
     )
     assert outcome.findings.missed[2] > 0
-    assert outcome.findings.told[2] > 0
+    assert outcome.findings.reported[2] > 0
 
 
 async def test_killed_node_is_noticed_and_costs_the_others_nothing():

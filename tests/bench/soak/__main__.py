@@ -1,8 +1,8 @@
-"""Decide whether the promise holds: real nodes, real brokers, real faults, and clients that check every message.
+"""Check the guarantees under faults: real nodes and brokers, and clients that check every message.
 
-`python -m tests.bench.soak [--only node-kill,...] [--rate 5000] [--seconds S] [--quick]` runs one scenario after
-the other, about 25 seconds each; `--minutes M [--seed N]` lets chance choose, in rounds of about a minute.
-The exit code is 1 if anything was lost, doubled, overtaken or untold, or a living node taken for dead.
+`python -m tests.bench.soak [--only node-kill,...] [--rate 5000] [--seconds S] [--quick]` runs the scenarios one by
+one, about 25 seconds each. `--minutes M [--seed N]` runs random faults in rounds of about a minute. The exit code
+is 1 if a message was lost, duplicated, overtaken or not reported, or if a live node was considered dead.
 """
 
 import argparse
@@ -22,11 +22,11 @@ from tests.bench.soak.runs import FULL, QUICK, Outcome, Plan, run_fault
 
 BROKEN = 1
 STOPPED = 2
-MOST_MINUTES = 120
+MAX_MINUTES = 120
 
 
 def main() -> int:
-    """Run what the command line asks for, and print the report."""
+    """Run the scenarios of the command line, and print the report."""
     arguments = _parse()
     plan = _plan(arguments)
     print(heading(plan, " ".join(["python -m tests.bench.soak", *sys.argv[1:]])))
@@ -51,14 +51,14 @@ def _faults(arguments: argparse.Namespace) -> Iterator[Fault]:
 
 
 def _run(fault: Fault, plan: Plan, no_refusals: bool) -> bool | None:
-    """Whether the promise held; None if the scenario cannot be run here."""
+    """Return whether the guarantees held; None if this machine cannot run the scenario."""
     try:
         outcome = asyncio.run(_stoppable(fault, plan))
     except NotPermittedError as error:
-        print(f"{fault.name:<{NAME_WIDTH}}  SKIPPED: no network namespaces here: {error}", flush=True)
+        print(f"{fault.name:<{NAME_WIDTH}}  SKIPPED: cannot create network namespaces: {error}", flush=True)
         return None
     except (AssertionError, OSError) as error:
-        print(f"{fault.name:<{NAME_WIDTH}}  FAILED, the harness could not judge: {error}", flush=True)
+        print(f"{fault.name:<{NAME_WIDTH}}  FAILED in the harness: {error}", flush=True)
         return False
     print(row(fault.name, outcome))
     print("".join(f"    {line}\n" for line in details(outcome)), end="", flush=True)
@@ -66,7 +66,7 @@ def _run(fault: Fault, plan: Plan, no_refusals: bool) -> bool | None:
 
 
 async def _stoppable(fault: Fault, plan: Plan) -> Outcome:
-    """SIGTERM takes the stage down too: no process and no namespace is left behind."""
+    """Run a fault; SIGINT and SIGTERM clean up, so that no process and no namespace is left behind."""
     task = asyncio.current_task()
     assert task is not None
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -87,20 +87,18 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.soak", description=__doc__)
     names = list(FAULTS)
     parser.add_argument("--only", type=_list_of(names), default=names, metavar="SCENARIOS", help=", ".join(names))
-    parser.add_argument("--rate", type=float, help="messages a second of all nodes together")
-    parser.add_argument("--seconds", type=float, help="load before and after the fault, together")
-    parser.add_argument("--quick", action="store_true", help="2,000 messages a second, shorter")
-    parser.add_argument("--no-refusals", action="store_true", help="a message that an emit refused is broken, too")
-    parser.add_argument("--minutes", type=_minutes, help="faults by chance, for about so long")
-    parser.add_argument(
-        "--seed", type=int, default=random.randrange(10_000), help="of the chance; the report tells"
-    )
+    parser.add_argument("--rate", type=float, help="messages per second, all nodes together")
+    parser.add_argument("--seconds", type=float, help="total seconds of load before and after the fault")
+    parser.add_argument("--quick", action="store_true", help="2,000 messages per second, shorter")
+    parser.add_argument("--no-refusals", action="store_true", help="treat refused emits as failures")
+    parser.add_argument("--minutes", type=_minutes, help="run random faults for about so many minutes")
+    parser.add_argument("--seed", type=int, default=random.randrange(10_000), help="seed of the random faults")
     return parser.parse_args()
 
 
 def _minutes(text: str) -> float:
-    if not 0 < float(text) <= MOST_MINUTES:
-        raise argparse.ArgumentTypeError(f"from 0 to {MOST_MINUTES}")
+    if not 0 < float(text) <= MAX_MINUTES:
+        raise argparse.ArgumentTypeError(f"must be more than 0 and at most {MAX_MINUTES}")
     return float(text)
 
 
@@ -109,7 +107,7 @@ def _list_of(known: list[str]) -> Callable[[str], list[str]]:
         names = text.split(",")
         unknown = sorted(set(names) - set(known))
         if unknown:
-            raise argparse.ArgumentTypeError(f"unknown {', '.join(unknown)}; there are {', '.join(known)}")
+            raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}; choose from {', '.join(known)}")
         return names
 
     return parse

@@ -1,4 +1,4 @@
-"""The faults as coroutines on a stage: each does its harm, undoes it and returns; the load goes on meanwhile."""
+"""The faults, as coroutines on a stage: each causes a fault and removes it while the load continues."""
 
 import asyncio
 import random
@@ -28,30 +28,30 @@ __all__ = [
 Action: TypeAlias = Callable[[Stage], Awaitable[None]]
 
 NOTICE_LIMIT_S = 10.0
-"""Longest wait for the others to notice a death; who needs more has failed long before."""
+"""Longest wait for other nodes to detect a dead node. The limit of the guarantee is shorter."""
 POLL_S = 0.1
 
 
 def nothing(s: float) -> Action:
-    """No fault, for that long."""
+    """No fault, for `s` seconds."""
     return lambda stage: asyncio.sleep(s)
 
 
 def broker_kill(away_s: float, *, times: int = 1, between_s: float = 0.0) -> Action:
-    """SIGKILL for the first broker, which is started again after `away_s` seconds."""
+    """Kill the first broker (SIGKILL), and start it again after `away_s` seconds."""
 
     async def act(stage: Stage) -> None:
         for turn in range(times):
             if turn:
                 await asyncio.sleep(between_s)
-            async with _away(stage):
+            async with _killed_broker(stage):
                 await asyncio.sleep(away_s)
 
     return act
 
 
 def broker_stop(s: float) -> Action:
-    """SIGSTOP for the first broker, and SIGCONT."""
+    """Suspend the first broker for `s` seconds (SIGSTOP, SIGCONT)."""
 
     async def act(stage: Stage) -> None:
         stage.brokers[0].pause()
@@ -64,7 +64,7 @@ def broker_stop(s: float) -> Action:
 
 
 def node_stop(s: float, *, index: int = 2) -> Action:
-    """SIGSTOP for a node, and SIGCONT."""
+    """Suspend a node for `s` seconds (SIGSTOP, SIGCONT)."""
 
     async def act(stage: Stage) -> None:
         stage.nodes[index].send_signal(signal.SIGSTOP)
@@ -77,7 +77,7 @@ def node_stop(s: float, *, index: int = 2) -> Action:
 
 
 def node_stall(s: float, *, index: int = 2) -> Action:
-    """Block the loop of a node."""
+    """Block the event loop of a node for `s` seconds."""
 
     async def act(stage: Stage) -> None:
         await stage.nodes[index].do("block", s=s)
@@ -87,13 +87,13 @@ def node_stall(s: float, *, index: int = 2) -> Action:
 
 
 def node_block(s: float, *, away_s: float = 0.5, index: int = 2) -> Action:
-    """Block the loop of a node; a second later the broker is killed, and back before the loop is free again."""
+    """Block the event loop of a node. Meanwhile, kill the broker and start it again."""
 
     async def act(stage: Stage) -> None:
         ends_at = asyncio.get_running_loop().time() + s
         await stage.nodes[index].do("block", s=s)
         await asyncio.sleep(min(1.0, s / 4))
-        async with _away(stage):
+        async with _killed_broker(stage):
             await asyncio.sleep(away_s)
         await asyncio.sleep(max(ends_at - asyncio.get_running_loop().time(), 0))
 
@@ -101,7 +101,7 @@ def node_block(s: float, *, away_s: float = 0.5, index: int = 2) -> Action:
 
 
 def node_kill(*, index: int = 2) -> Action:
-    """SIGKILL for a node; until the others have noticed."""
+    """Kill a node (SIGKILL), and wait until the others have detected its death."""
 
     async def act(stage: Stage) -> None:
         victim = stage.nodes[index]
@@ -118,7 +118,7 @@ def node_kill(*, index: int = 2) -> Action:
 
 
 def relay_mode(command: str, s: float, *, times: int = 1, between_s: float = 0.0) -> Action:
-    """Let the relay do something to its connections for a while; see `Relay` for the commands."""
+    """Apply a command to the connections of the relay for `s` seconds; see `Relay` for the commands."""
 
     async def act(stage: Stage) -> None:
         assert stage.relay is not None
@@ -147,10 +147,10 @@ def link_down(s: float) -> Action:
 
 
 def join_churn(away_s: float, *, around_s: float = 1.5, pause_s: float = 0.04, seed: int = 1) -> Action:
-    """Clients join and leave rooms all the time, while the broker is killed and started again.
+    """Let clients join and leave rooms continuously, while the broker is killed and started again.
 
-    Every fourth join is kept: from its acknowledgement on all must come. The others leave after a moment; of these
-    rooms nothing is demanded, but nothing may come twice or overtaken.
+    Every fourth join is kept: all messages after its acknowledgement are expected. Clients leave the other rooms
+    after a moment. Messages of these rooms may be missing, but not duplicated or overtaken.
     """
 
     async def act(stage: Stage) -> None:
@@ -158,20 +158,20 @@ def join_churn(away_s: float, *, around_s: float = 1.5, pause_s: float = 0.04, s
         try:
             await asyncio.sleep(around_s)
             before = len(stage.kept)
-            async with _away(stage):
+            async with _killed_broker(stage):
                 await asyncio.sleep(away_s)
-            meanwhile = len(stage.kept) - before
+            during_outage = len(stage.kept) - before
             await asyncio.sleep(around_s)
         finally:
             churning.cancel()
             await asyncio.gather(churning, return_exceptions=True)
-        stage.notes.append(f"{len(stage.kept)} joins were kept, {meanwhile} of them made without a broker")
+        stage.notes.append(f"{len(stage.kept)} joins were kept, {during_outage} of them made without a broker")
 
     return act
 
 
 KEPT_JOINS = 16
-"""Each adds 250 deliveries a second at 5,000 messages a second; half of the load that there is without them."""
+"""Each adds 250 deliveries per second at 5,000 messages per second; all of them half of the base load."""
 STAY_S = 0.3
 
 
@@ -195,7 +195,7 @@ async def _churn(stage: Stage, chance: random.Random, pause_s: float) -> None:
 
 
 @asynccontextmanager
-async def _away(stage: Stage):  # type: ignore[no-untyped-def]
+async def _killed_broker(stage: Stage):  # type: ignore[no-untyped-def]
     broker = stage.brokers[0]
     await asyncio.to_thread(broker.kill)
     try:

@@ -1,4 +1,4 @@
-"""Faults by chance, from a seed: what happens, for how long, and what at the same time."""
+"""Random faults from a seed: which ones, how long, and which at the same time."""
 
 import asyncio
 import random
@@ -12,19 +12,19 @@ from tests.bench.soak.stage import Setup, Stage
 __all__ = ["ROUND_S", "random_fault"]
 
 ROUND_S = 45.0
-"""Faults begin for so long; the last may take 10 s more, and the ring keeps 60 s."""
+"""Time in which faults begin. The last may take 10 s more; the replay buffer keeps 60 s."""
 PAUSE_S = (1.0, 4.0)
 TOGETHER = 0.3
-"""How often two things happen at once."""
+"""Probability of two faults at once, and of a node fault in place of a network fault."""
 
 Maker = Callable[[random.Random], tuple[str, Action]]
 
 
 def random_fault(seed: int, round_: int) -> Fault:
-    """One round: a cluster of its own, one or two brokers, and things that happen to it.
+    """Return one round: a new cluster with one or two brokers, and random faults.
 
-    Nothing lasts so long that a node may be taken for dead, or that a ring of the default size is too small: so
-    all has to hold.
+    No fault lasts long enough for a node to be considered dead, or for the default replay buffer to overflow.
+    Therefore all guarantees must hold.
     """
     chance = random.Random(f"{seed}/{round_}")
     setup = Setup(brokers=chance.choice((1, 2)), way="relay")
@@ -37,11 +37,11 @@ def _play(chance: random.Random) -> Action:
         ends_at = loop.time() + ROUND_S
         began_at = loop.time()
         while loop.time() < ends_at:
-            makers = [chance.choice(OF_THE_WAY)]
+            makers = [chance.choice(NETWORK_FAULTS)]
             if chance.random() < TOGETHER:
-                makers.append(chance.choice(OF_A_NODE))
+                makers.append(chance.choice(NODE_FAULTS))
             elif chance.random() < TOGETHER:
-                makers = [chance.choice(OF_A_NODE)]
+                makers = [chance.choice(NODE_FAULTS)]
             parts = [maker(chance) for maker in makers]
             words = " and ".join(text for text, _ in parts)
             stage.notes.append(f"{loop.time() - began_at:5.1f} s: {words}")
@@ -58,7 +58,7 @@ def _killed(chance: random.Random) -> tuple[str, Action]:
 
 def _paused(chance: random.Random) -> tuple[str, Action]:
     s = round(chance.uniform(0.5, 10), 1)
-    return f"broker stopped for {s} s", actions.broker_stop(s)
+    return f"broker suspended for {s} s", actions.broker_stop(s)
 
 
 def _cut(chance: random.Random) -> tuple[str, Action]:
@@ -73,12 +73,12 @@ def _stalled(chance: random.Random) -> tuple[str, Action]:
 
 def _slow(chance: random.Random) -> tuple[str, Action]:
     s, delay_s = round(chance.uniform(1, 5), 1), round(chance.uniform(0.02, 0.3), 2)
-    return f"connections {delay_s} s late for {s} s", actions.relay_mode(f"delay {delay_s}", s)
+    return f"connections delayed by {delay_s} s for {s} s", actions.relay_mode(f"delay {delay_s}", s)
 
 
 def _node_stopped(chance: random.Random) -> tuple[str, Action]:
     s, index = round(chance.uniform(0.2, 3), 1), chance.randrange(3)
-    return f"node {index} stopped for {s} s", actions.node_stop(s, index=index)
+    return f"node {index} suspended for {s} s", actions.node_stop(s, index=index)
 
 
 def _node_blocked(chance: random.Random) -> tuple[str, Action]:
@@ -86,5 +86,5 @@ def _node_blocked(chance: random.Random) -> tuple[str, Action]:
     return f"node {index} blocked for {s} s", actions.node_stall(s, index=index)
 
 
-OF_THE_WAY: tuple[Maker, ...] = (_killed, _paused, _cut, _stalled, _slow)
-OF_A_NODE: tuple[Maker, ...] = (_node_stopped, _node_blocked)
+NETWORK_FAULTS: tuple[Maker, ...] = (_killed, _paused, _cut, _stalled, _slow)
+NODE_FAULTS: tuple[Maker, ...] = (_node_stopped, _node_blocked)

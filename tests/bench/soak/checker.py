@@ -1,4 +1,4 @@
-"""The checker process: all clients, read in turn, commanded over a pipe.
+"""The checker process: reads all clients in turn and takes commands from a pipe.
 
 `python -m tests.bench.soak.checker FD`: FD is one end of a `multiprocessing.Pipe`. A command is a tuple that
 begins with a word; each is answered once:
@@ -24,14 +24,14 @@ from tests.bench.soak.load import NODES
 __all__ = ["Checker"]
 
 TICK_S = 0.001
-"""Between two rounds: what comes meanwhile is read at once. A delay is known to this and no better."""
+"""Pause between two rounds of reading. Delays are measured to this precision."""
 
 
 class Checker:
-    """Runs until it has reported, or the harness is gone.
+    """Runs until it has reported, or the harness has died.
 
     Args:
-        pipe: where commands come from.
+        pipe: source of the commands.
     """
 
     def __init__(self, pipe: "Connection[Any, Any]") -> None:
@@ -78,7 +78,7 @@ class Checker:
 
 
 def main() -> None:
-    """Check until the harness has the report."""
+    """Check messages until the harness has received the report."""
     with contextlib.suppress(EOFError):  # the harness is gone: nobody wants the report
         Checker(Connection(int(sys.argv[1]))).run()
 

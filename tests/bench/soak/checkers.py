@@ -1,4 +1,4 @@
-"""The checker process, as the harness holds it."""
+"""The harness's handle of the checker process."""
 
 import asyncio
 import subprocess
@@ -15,7 +15,7 @@ __all__ = ["CheckerProcess"]
 
 
 class CheckerProcess:
-    """Runs while the `async with` block does; commands are those of `Checker`."""
+    """The checker process. It runs during the `async with` block; for the commands see `Checker`."""
 
     def __init__(self) -> None:
         self._pipe, theirs = Pipe()
@@ -41,24 +41,24 @@ class CheckerProcess:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """Process id."""
         return self._process.pid
 
     async def connect(self, clients: list[tuple[int, int, frozenset[int]]], capacity: int, base_ns: int) -> None:
-        """Connect (client, port, rooms) each, and wait until they are in their rooms."""
+        """Connect the clients (client, port, rooms), and wait until they are in their rooms."""
         assert await self._ask("connect", clients, capacity, base_ns) == len(clients)
 
     async def change(self, client: int, room: int, *, joins: bool) -> None:
-        """Let a client join or leave; returns before the node has acknowledged."""
+        """Make a client join or leave a room. Returns before the node has acknowledged."""
         await self._ask("change", client, room, joins)
 
     async def progress(self) -> dict[int, list[int]]:
-        """Messages of each emitter that came so far, of each client."""
+        """Return the number of messages received so far, by client and emitter."""
         counts: dict[int, list[int]] = await self._ask("progress")
         return counts
 
     async def report(self) -> dict[int, Tally]:
-        """What each client has seen; the process ends."""
+        """Return the tally of each client. The process exits."""
         tallies: dict[int, Tally] = await self._ask("report")
         return tallies
 
@@ -69,5 +69,5 @@ class CheckerProcess:
     def _exchange(self, command: tuple[Any, ...]) -> Any:
         self._pipe.send(command)
         if not self._pipe.poll(LIMIT_S):
-            raise AssertionError(f"the checker does not answer {command[0]!r}")
+            raise AssertionError(f"the checker does not respond to {command[0]!r}")
         return self._pipe.recv()

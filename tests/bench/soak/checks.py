@@ -1,4 +1,4 @@
-"""What one client checks of each message that comes: once, and in the emitter's order across its rooms. Pure.
+"""The checks of one client: every message arrives once, in the emitter's order across rooms. Pure.
 
 Written for the cost: 12,000 messages a second are checked in Python, on a machine that nodes and brokers share.
 """
@@ -10,7 +10,7 @@ from tests.bench.soak.load import HEAD, ROOMS, room_of
 
 __all__ = ["Check", "Tally"]
 
-# Where the parts of a message are, after HEAD; see `load.Message.text`.
+# Positions of the parts of a message after HEAD; see `load.Message.text`.
 START = len(HEAD)
 EMITTER, NUMBER, ROOM, TIME = (slice(START + at, START + to) for at, to in ((0, 1), (1, 9), (9, 11), (11, 30)))
 EXAMPLES_KEPT = 20
@@ -18,26 +18,26 @@ EXAMPLES_KEPT = 20
 
 @dataclass(slots=True)
 class Tally:
-    """What one client has seen; travels to the harness at the end.
+    """The results of one client, sent to the harness at the end.
 
     Attributes:
-        seen: of each emitter one byte for each number: 1 if that message has come.
-        doubled: messages that came again.
-        overtaken: messages that came after a later one of the same emitter.
-        overtaken_in_room: those of them whose room had a later one too.
-        strays: messages of rooms in which this client never was, or that are not what their number says.
-        counts: messages of each emitter that came, doublings left out.
-        delays_us: from the emit to here, of each.
-        emitted_ms: when each was emitted, since `base_ns`.
+        seen: for each emitter, one byte per number: 1 if that message was received.
+        duplicated: messages received again.
+        overtaken: messages received after a later message of the same emitter.
+        overtaken_in_room: overtaken messages whose later message was in the same room.
+        strays: messages of rooms that this client never joined, or with the wrong content for their number.
+        counts: messages received from each emitter, without duplicates.
+        delays_us: time from the emit to the reception of each message.
+        emitted_ms: time of each emit, since `base_ns`.
         acked: (room, joined, time of the acknowledgement in ns) of each later join or leave.
-        closed: why the connection ended, if it did.
-        examples: the first few that came wrong, for people to read.
+        closed: reason why the connection ended, if it did.
+        examples: descriptions of the first few errors.
     """
 
     base_ns: int
     seen: list[bytearray]
     counts: list[int]
-    doubled: int = 0
+    duplicated: int = 0
     overtaken: int = 0
     overtaken_in_room: int = 0
     strays: int = 0
@@ -49,16 +49,16 @@ class Tally:
 
 
 class Check:
-    """Of one client.
+    """Checks the messages of one client.
 
     Args:
-        rooms: what it is in.
-        emitters: how many there are.
-        capacity: numbers that an emitter may use.
-        base_ns: times in the tally are counted from here.
+        rooms: the client's rooms.
+        emitters: number of emitters.
+        capacity: most messages per emitter.
+        base_ns: zero of the times in the tally.
 
     Attributes:
-        tally: what has come so far.
+        tally: the results so far.
     """
 
     def __init__(self, rooms: frozenset[int], *, emitters: int, capacity: int, base_ns: int) -> None:
@@ -68,17 +68,17 @@ class Check:
         self._highest_in_room = [-1] * (emitters * ROOMS)
 
     def may_come(self, room: int) -> None:
-        """It is about to join a room: messages of it are no strays from now on."""
+        """Accept messages of a room that the client is about to join."""
         self._rooms.add(room)
 
     def message(self, packet: bytes, now_ns: int) -> None:
-        """Check one packet that begins with HEAD, which came at `now_ns`."""
+        """Check one packet that begins with HEAD, received at `now_ns`."""
         emitter, number, room = int(packet[EMITTER]), int(packet[NUMBER]), int(packet[ROOM])
         tally = self.tally
         seen = tally.seen[emitter]
         if seen[number]:
-            tally.doubled += 1
-            self._wrong("doubled", emitter, number, room)
+            tally.duplicated += 1
+            self._wrong("duplicated", emitter, number, room)
             return
         seen[number] = 1
         tally.counts[emitter] += 1

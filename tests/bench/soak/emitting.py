@@ -1,4 +1,4 @@
-"""The emitting half of a node: a fixed rate in small slices, from the node's own loop."""
+"""The emitting part of a node: a fixed rate in small slices, on the node's own event loop."""
 
 import asyncio
 import time
@@ -13,7 +13,7 @@ __all__ = ["Emitting"]
 
 SLICE_S = 0.01
 LARGEST_SLICE = 2
-"""Slices of messages at once, at most: what a slow moment delayed is made up for gently, and not all of it."""
+"""Most slices of messages at once, so that delayed messages are caught up slowly, and not all of them."""
 
 
 class Emitting:
@@ -22,11 +22,11 @@ class Emitting:
     Args:
         io: the server.
         emitter: index of this node.
-        ledger: notes every message.
+        ledger: records every message.
 
     Attributes:
-        count: messages so far.
-        errors: emits that raised, by the name of the error.
+        count: emitted messages.
+        errors: emits that raised, by error name.
     """
 
     def __init__(self, io: Server, emitter: int, ledger: Ledger) -> None:
@@ -39,23 +39,23 @@ class Emitting:
         self.errors: Counter[str] = Counter()
 
     def start(self, per_second: float) -> None:
-        """Begin, or change the rate."""
+        """Start emitting, or change the rate."""
         self.stop()
         self._task = asyncio.get_running_loop().create_task(self._run(per_second))
 
     def stop(self) -> None:
-        """Emit nothing more."""
+        """Stop emitting."""
         if self._task is not None:
             self._task.cancel()
             self._task = None
 
     async def _run(self, per_second: float) -> None:
         loop = asyncio.get_running_loop()
-        a_slice = per_second * SLICE_S
+        slice_messages = per_second * SLICE_S
         due, last_s = 0.0, loop.time()
         while self.count < self._ledger.capacity:
             now_s = loop.time()
-            due = min(due + (now_s - last_s) * per_second, LARGEST_SLICE * a_slice)
+            due = min(due + (now_s - last_s) * per_second, LARGEST_SLICE * slice_messages)
             last_s = now_s
             while due >= 1 and self.count < self._ledger.capacity:
                 due -= 1

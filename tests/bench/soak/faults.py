@@ -11,7 +11,7 @@ __all__ = ["FAULTS", "Fault"]
 DIRECT = Setup()
 RELAY = Setup(way="relay")
 TINY_RING_BYTES = 100_000
-"""About 500 messages, 0.3 s of one node at the full rate: much less than the node is away."""
+"""About 500 messages, 0.3 s of one node at the full rate: much less than the node is blocked."""
 
 TINY = Setup(bus={"replay_ring_bytes": TINY_RING_BYTES})
 
@@ -21,11 +21,11 @@ class Fault:
     """One scenario.
 
     Attributes:
-        name: for `--only`.
-        act: what happens.
-        setup: on what.
-        may_lose: whether messages may be missing where a gap was told.
-        may_die: whether a node is cut off for as long as it takes to be taken for dead.
+        name: name for `--only`.
+        act: the fault.
+        setup: the cluster.
+        may_lose: whether messages in a reported gap may be missing.
+        may_die: whether a node is unreachable for long enough to be considered dead.
     """
 
     name: str

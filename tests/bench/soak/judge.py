@@ -1,8 +1,8 @@
-"""What the evidence says: lost, doubled, overtaken, told. Pure: no process, no clock.
+"""Judges the results of a run: lost, duplicated, overtaken and reported messages. Pure: no process, no clock.
 
-A message is *owed* to a client that is in its room, from the join's acknowledgement on. It is *lost* if it never
-came. Not counted as lost, but apart: what was *refused* (the emit raised BusError) to clients of other nodes, and
-what a killed node emitted after the last of its messages that came.
+A message is *expected* by a client that is in its room, from the acknowledgement of the join on. It is *lost* if
+it is never received. Two kinds of missing messages are counted separately: *refused* ones at clients of other
+nodes (the emit raised BusError), and those that a killed node emitted after its last received message.
 """
 
 from array import array
@@ -14,28 +14,28 @@ from typing import Any
 from tests.bench.soak.checks import Tally
 from tests.bench.soak.load import MEMBERS, ROOMS, room_of
 
-__all__ = ["NOTICED_WITHIN_S", "Evidence", "Findings", "bus_counters", "examine", "told_by"]
+__all__ = ["NOTICED_WITHIN_S", "Evidence", "Findings", "bus_counters", "examine", "reported_by"]
 
 NOTICED_WITHIN_S = 5.0
-"""Longest time until a dead node is noticed, by the promise."""
+"""Guaranteed time to detect a dead node, in seconds."""
 EXAMPLES_KEPT = 5
 
 
 @dataclass(slots=True)
 class Evidence:
-    """What was left when all was quiet.
+    """The results of a run, collected after all messages have arrived.
 
     Attributes:
-        ledgers: of each emitter, see `Ledger`.
-        tallies: of each client.
-        states: of each living node, by its index: `SoakApp.state`.
-        node_ids: of all nodes, by index.
-        killed_ns: when a node was killed, by its index.
+        ledgers: the ledger of each emitter, see `Ledger`.
+        tallies: the tally of each client.
+        states: `SoakApp.state` of each live node, by its index.
+        node_ids: ids of all nodes, by index.
+        killed_ns: times at which nodes were killed, by index.
         kept: (client, room) of each later join that was kept to the end.
-        window_ns: begin and end of the fault.
-        may_lose: whether messages may be missing where a gap was told.
-        may_die: whether a node was cut off for so long that others may take it for dead.
-        noticed_within_s: longest time until a dead node is noticed; None for any.
+        window_ns: start and end of the fault.
+        may_lose: whether messages in a reported gap may be missing.
+        may_die: whether a node was unreachable for long enough to be considered dead.
+        noticed_within_s: longest time to detect a dead node; None for no limit.
     """
 
     ledgers: Sequence["array[int]"]
@@ -52,27 +52,28 @@ class Evidence:
 
 @dataclass(slots=True)
 class Findings:
-    """The verdict, and the figures behind it; counts are deliveries unless said otherwise.
+    """The verdict and its figures. Counts are deliveries unless stated otherwise.
 
     Attributes:
-        emitted: messages.
+        emitted: emitted messages.
         refused: messages whose emit raised.
-        came, missing: deliveries that were owed and came, or did not, by why they may not: `lost` if there is no
-            excuse, `refused` at clients of other nodes, `cut off` if they are the last of a killed node.
-        delivered: deliveries, owed or not.
-        doubled, overtaken, overtaken_in_room, strays: what was wrong with them.
-        missed: of each node, how many *messages* are lost to at least one of its clients.
-        excused: of each node, how many *messages* did not come that were refused or cut off: a gap may count them.
-        told: of each node, how many messages its gap counters say are gone.
-        outside: of each node, how many messages are missed that are in no range that a gap told; only of nodes
-            that were told of gaps. The first emit of a node has n = 1: nodes under test stamp nothing else.
-        lost_between_s: first and last lost message, seconds after the begin of the fault.
-        delays_us, window_delays_us: sorted; the second of messages emitted during the fault.
-        false_deaths: "one lost three" for each death declared that was none.
-        noticed_s: seconds until each living node had noticed the death of a killed one.
-        closed: clients whose connection ended though their node lives.
-        examples: the first few messages that came wrong.
-        broken: why the promise does not hold; empty if it does.
+        came, missing: expected deliveries that were received, or were not. By kind: `refused` at clients of other
+            nodes, `cut off` for the last messages of a killed node, and `lost` for all others.
+        delivered: deliveries, expected or not.
+        duplicated, overtaken, overtaken_in_room, strays: wrong deliveries, see `Tally`.
+        missed: for each node, the number of *messages* lost to at least one of its clients.
+        excused: for each node, the number of missing *messages* that were refused or cut off. A gap may count
+            them.
+        reported: for each node, the number of lost messages that its gap counters report.
+        outside: for each node with gaps, the number of missed messages outside the ranges of these gaps. The first
+            emit of a node has n = 1, because nodes under test send nothing else with a number.
+        lost_between_s: times of the first and last lost message, in seconds after the start of the fault.
+        delays_us, window_delays_us: sorted delays of all messages, and of those emitted during the fault.
+        false_deaths: "one lost three" for each live node declared dead.
+        noticed_s: seconds until each live node detected the death of a killed one.
+        closed: clients whose connection ended although their node is alive.
+        examples: the first few wrong messages.
+        broken: reasons why the guarantees do not hold; empty if they do.
     """
 
     emitted: int = 0
@@ -80,13 +81,13 @@ class Findings:
     came: Counter[str] = field(default_factory=Counter)
     missing: Counter[str] = field(default_factory=Counter)
     delivered: int = 0
-    doubled: int = 0
+    duplicated: int = 0
     overtaken: int = 0
     overtaken_in_room: int = 0
     strays: int = 0
     missed: dict[int, int] = field(default_factory=dict)
     excused: dict[int, int] = field(default_factory=dict)
-    told: dict[int, int] = field(default_factory=dict)
+    reported: dict[int, int] = field(default_factory=dict)
     outside: dict[int, int] = field(default_factory=dict)
     lost_between_s: tuple[float, float] | None = None
     delays_us: list[int] = field(default_factory=list)
@@ -99,26 +100,26 @@ class Findings:
 
 
 def examine(evidence: Evidence) -> Findings:
-    """Compare what came with what was owed."""
+    """Compare the received with the expected messages."""
     findings = Findings()
     findings.emitted = sum(len(ledger) for ledger in evidence.ledgers)
     findings.refused = sum(at_ns < 0 for ledger in evidence.ledgers for at_ns in ledger)
     _count_missing(evidence, findings)
     _add_tallies(evidence, findings)
     _judge_deaths(evidence, findings)
-    findings.told = {node: told_by(state) for node, state in evidence.states.items()}
+    findings.reported = {node: reported_by(state) for node, state in evidence.states.items()}
     findings.broken = _reasons(evidence, findings)
     return findings
 
 
 def bus_counters(state: Mapping[str, Any]) -> Mapping[str, int]:
-    """The counters of a node's bus. Trees before 0.2 show them without those of other parts."""
+    """Return the counters of a node's bus. Trees before 0.2 show them without those of other parts."""
     counters: Mapping[str, Any] = state["health_details"].get("counters", {})
     return counters.get("bus", counters)
 
 
-def told_by(state: Mapping[str, Any]) -> int:
-    """How many messages a node says are gone: its counter `bus_gap_messages`, or else all of `bus_gap*`."""
+def reported_by(state: Mapping[str, Any]) -> int:
+    """Return the number of lost messages that a node reports: `bus_gap_messages`, or the sum of all `bus_gap*`."""
     counters = bus_counters(state)
     gaps = {name: count for name, count in counters.items() if name.startswith("bus_gap")}
     of_messages = {name: count for name, count in gaps.items() if "message" in name}
@@ -146,7 +147,7 @@ def _count_missing(evidence: Evidence, findings: Findings) -> None:
 
 
 def _missing(evidence: Evidence, findings: Findings) -> Iterator[tuple[int, int, int, str]]:
-    """Count what was owed and came; (node, emitter, number, fate) of what did not come, for each client."""
+    """Count the expected deliveries. Yield (node, emitter, number, fate) of each missing one."""
     for emitter, ledger in enumerate(evidence.ledgers):
         numbers = _by_room(emitter, len(ledger))
         for client, tally in evidence.tallies.items():
@@ -158,7 +159,7 @@ def _missing(evidence: Evidence, findings: Findings) -> Iterator[tuple[int, int,
                 for number in numbers[room]:
                     if abs(ledger[number]) < from_ns:
                         continue
-                    # Refused or not: the clients of the emitting node itself are always owed it.
+                    # Clients of the emitting node itself expect the message even if it was refused.
                     refused = ledger[number] < 0 and node != emitter
                     cut_off = emitter in evidence.killed_ns and number > last_seen
                     fate = "refused" if refused else "cut off" if cut_off else "lost"
@@ -170,14 +171,14 @@ def _missing(evidence: Evidence, findings: Findings) -> Iterator[tuple[int, int,
 
 
 def _in_gaps(evidence: Evidence, gaps: Sequence[Mapping[str, Any]]) -> set[tuple[int, int]]:
-    """(emitter, number) of all that gaps say is gone."""
-    gone: set[tuple[int, int]] = set()
+    """Return (emitter, number) of all messages in the gaps."""
+    lost: set[tuple[int, int]] = set()
     for gap in gaps:
         emitter = evidence.node_ids.index(gap["node_id"])
         # A refused emit has no number on the bus.
         sent = [number for number, at_ns in enumerate(evidence.ledgers[emitter]) if at_ns >= 0]
-        gone.update((emitter, number) for number in sent[max(gap["first"] - 1, 0) : gap["last"]])
-    return gone
+        lost.update((emitter, number) for number in sent[max(gap["first"] - 1, 0) : gap["last"]])
+    return lost
 
 
 def _by_room(emitter: int, count: int) -> list[list[int]]:
@@ -188,7 +189,7 @@ def _by_room(emitter: int, count: int) -> list[list[int]]:
 
 
 def _stays(evidence: Evidence, client: int) -> list[tuple[int, int]]:
-    """Rooms, and from when on their messages are owed."""
+    """Return (room, time from which its messages are expected) for each room of a client."""
     stays = [(room, 0) for room in MEMBERS[client][1]]
     acked = {room: at_ns for room, joined, at_ns in evidence.tallies[client].acked if joined}
     return stays + [(room, acked[room]) for who, room in evidence.kept if who == client and room in acked]
@@ -198,7 +199,7 @@ def _add_tallies(evidence: Evidence, findings: Findings) -> None:
     counts: Counter[str] = Counter()
     begin_ms, end_ms = ((at - _base_ns(evidence)) // 1_000_000 for at in evidence.window_ns)
     for client, tally in evidence.tallies.items():
-        for name in ("doubled", "overtaken", "overtaken_in_room", "strays"):
+        for name in ("duplicated", "overtaken", "overtaken_in_room", "strays"):
             counts[name] += getattr(tally, name)
         findings.delivered += sum(tally.counts)
         findings.delays_us += tally.delays_us
@@ -210,7 +211,7 @@ def _add_tallies(evidence: Evidence, findings: Findings) -> None:
         findings.examples += [f"client {client}: {example}" for example in tally.examples]
         if tally.closed and MEMBERS[client][0] in evidence.states:
             findings.closed.append(f"client {client}: {tally.closed}")
-    findings.doubled, findings.overtaken = counts["doubled"], counts["overtaken"]
+    findings.duplicated, findings.overtaken = counts["duplicated"], counts["overtaken"]
     findings.overtaken_in_room, findings.strays = counts["overtaken_in_room"], counts["strays"]
     findings.delays_us.sort()
     findings.window_delays_us.sort()
@@ -235,24 +236,29 @@ def _judge_deaths(evidence: Evidence, findings: Findings) -> None:
 
 def _reasons(evidence: Evidence, findings: Findings) -> list[str]:
     reasons = []
-    # Within the ring everything comes, in the order across rooms; past it the loss is told, and rooms keep order.
-    told_gap = evidence.may_lose and any(findings.told.values())
-    untold = {
-        node: count - findings.told[node] for node, count in findings.missed.items() if count > findings.told[node]
+    # Within the replay buffer all messages arrive in order across rooms. Beyond it, losses are reported and each
+    # room keeps its order.
+    reported_gap = evidence.may_lose and any(findings.reported.values())
+    unreported = {
+        node: count - findings.reported[node]
+        for node, count in findings.missed.items()
+        if count > findings.reported[node]
     }
     if findings.missing["lost"] and not evidence.may_lose:
         reasons.append(f"{findings.missing['lost']} lost")
-    if untold:
-        reasons.append("untold: " + ", ".join(f"{count} at node {node}" for node, count in untold.items()))
+    if unreported:
+        reasons.append("unreported: " + ", ".join(f"{count} at node {node}" for node, count in unreported.items()))
     if overtold := [
-        node for node in findings.told if findings.told[node] > findings.missed[node] + findings.excused[node]
+        node
+        for node in findings.reported
+        if findings.reported[node] > findings.missed[node] + findings.excused[node]
     ]:
-        reasons.append(f"more told than missed at node {', '.join(map(str, overtold))}")
+        reasons.append(f"more reported than missed at node {', '.join(map(str, overtold))}")
     if outside := sum(findings.outside.values()):
-        reasons.append(f"{outside} missed outside of the gaps that were told")
-    if findings.doubled:
-        reasons.append(f"{findings.doubled} doubled")
-    overtaken = findings.overtaken_in_room if told_gap else findings.overtaken
+        reasons.append(f"{outside} missed outside the reported gaps")
+    if findings.duplicated:
+        reasons.append(f"{findings.duplicated} duplicated")
+    overtaken = findings.overtaken_in_room if reported_gap else findings.overtaken
     if overtaken:
         reasons.append(f"{overtaken} overtaken")
     if findings.strays:
@@ -264,20 +270,20 @@ def _reasons(evidence: Evidence, findings: Findings) -> list[str]:
 
 def _reasons_of_processes(evidence: Evidence, findings: Findings) -> list[str]:
     reasons = []
-    owed_notices = len(evidence.killed_ns) * len(evidence.states)
-    if len(findings.noticed_s) < owed_notices:
-        reasons.append("death not noticed")
+    expected_detections = len(evidence.killed_ns) * len(evidence.states)
+    if len(findings.noticed_s) < expected_detections:
+        reasons.append("death not detected")
     elif evidence.noticed_within_s and max(findings.noticed_s, default=0.0) > evidence.noticed_within_s:
-        reasons.append(f"death noticed after {max(findings.noticed_s):.1f} s")
+        reasons.append(f"death detected after {max(findings.noticed_s):.1f} s")
     if findings.closed:
         reasons.append(f"{len(findings.closed)} clients dropped")
-    unanswered = [
+    unacknowledged = [
         (client, room)
         for client, room in evidence.kept
         if not any(joined and where == room for where, joined, _ in evidence.tallies[client].acked)
     ]
-    if unanswered:
-        reasons.append(f"{len(unanswered)} joins not acknowledged")
+    if unacknowledged:
+        reasons.append(f"{len(unacknowledged)} joins not acknowledged")
     if not findings.emitted or not findings.delivered:
         reasons.append("nothing was measured")
     return reasons

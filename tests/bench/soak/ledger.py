@@ -1,6 +1,6 @@
-"""What an emitter has emitted, in a file that outlives its process: a killed node can still be asked.
+"""The messages that an emitter has emitted, in a file that outlives its process.
 
-Eight bytes for each number: the time of the emit in nanoseconds, 0 for none yet, negative for one that raised.
+Eight bytes per message: the time of the emit in nanoseconds; 0 if not emitted yet; negative if the emit raised.
 """
 
 import mmap
@@ -13,11 +13,11 @@ ENTRY_BYTES = 8
 
 
 class Ledger:
-    """Written by one emitter, while it emits.
+    """The ledger of one emitter, written while it emits.
 
     Args:
-        path: of the file, which is made.
-        capacity: most messages; the emitter stops there.
+        path: path of the file, which is created.
+        capacity: most messages; the emitter stops when it is reached.
     """
 
     def __init__(self, path: Path, capacity: int) -> None:
@@ -27,16 +27,16 @@ class Ledger:
         self.capacity = capacity
 
     def emitted(self, number: int, at_ns: int) -> None:
-        """Note a message, before it is emitted."""
+        """Record a message before it is emitted."""
         self._entries[number] = at_ns
 
     def refused(self, number: int) -> None:
-        """The emit raised."""
+        """Record that the emit raised."""
         self._entries[number] = -self._entries[number]
 
 
 def read_ledger(path: Path) -> "array[int]":
-    """The entries up to the last one that is not 0."""
+    """Return the entries up to the last one that is not 0."""
     entries = array("q", path.read_bytes())
     count = len(entries)
     while count and not entries[count - 1]:

@@ -1,6 +1,6 @@
-"""One raw Socket.IO client on a WebSocket, for a process that reads many in turn: once made, it never waits.
+"""A raw Socket.IO client on a WebSocket, for a process that reads many in turn. It blocks only while it connects.
 
-Speaks as much Engine.IO and Socket.IO as it needs: events, acknowledgements, pings. No frames of 64 KiB or more.
+It supports events, acknowledgements and pings, and no frames of 64 KiB or more.
 """
 
 import base64
@@ -23,22 +23,22 @@ MASKED, NO_MASK = 0x80, bytes(4)
 
 
 class Listener:
-    """Connected, and in its rooms, when it has been made.
+    """A client that is connected and in its rooms after construction.
 
     Args:
-        port: of the node, on 127.0.0.1.
-        rooms: what it joins.
-        check: gets every message.
+        port: port of the node on 127.0.0.1.
+        rooms: rooms to join.
+        check: checks every message.
 
     Attributes:
-        tally: that of the check.
+        tally: the results of the check.
     """
 
     def __init__(self, port: int, rooms: frozenset[int], check: Check) -> None:
         self._check = check
         self.tally = check.tally
-        self._asked: dict[int, tuple[int, bool]] = {}
-        self._next_ask = 0
+        self._requests: dict[int, tuple[int, bool]] = {}
+        self._next_ack_id = 0
         self._buffer = b""
         self._others: list[bytes] = []
         self._socket = socket.create_connection(("127.0.0.1", port), LIMIT_S)
@@ -47,21 +47,21 @@ class Listener:
         self._socket.setblocking(False)
 
     def fileno(self) -> int:
-        """For a poll."""
+        """Return the file descriptor, for polling."""
         return self._socket.fileno()
 
     def change(self, room: int, *, joins: bool) -> None:
-        """Join or leave a room; the acknowledgement goes to `Tally.acked`."""
+        """Join or leave a room; the acknowledgement is recorded in `Tally.acked`."""
         self._check.may_come(room)
-        self._asked[self._next_ask] = (room, joins)
-        self._ask(("join" if joins else "leave"), room)
+        self._requests[self._next_ack_id] = (room, joins)
+        self._request(("join" if joins else "leave"), room)
 
     def close(self) -> None:
-        """Drop the connection."""
+        """Close the connection."""
         self._socket.close()
 
     def read(self) -> bool:
-        """Take what has come; False when the connection has ended."""
+        """Read received data. Return False if the connection has ended."""
         try:
             data = self._socket.recv(READ_BYTES)
         except BlockingIOError:
@@ -89,7 +89,7 @@ class Listener:
             raise OSError(f"no WebSocket: {head[:80]!r}")
         self._send(b"40")
         self._wait_for(b"40")
-        self._ask("join", *sorted(rooms))
+        self._request("join", *sorted(rooms))
         self._wait_for(b"430")
 
     def _wait(self) -> bytes:
@@ -104,9 +104,9 @@ class Listener:
             self._take(self._wait(), 0)
         self._others.clear()
 
-    def _ask(self, event: str, *rooms: int) -> None:
-        self._send(f"42{self._next_ask}{json.dumps([event, *map(room_name, rooms)])}".encode())
-        self._next_ask += 1
+    def _request(self, event: str, *rooms: int) -> None:
+        self._send(f"42{self._next_ack_id}{json.dumps([event, *map(room_name, rooms)])}".encode())
+        self._next_ack_id += 1
 
     def _send(self, text: bytes) -> None:
         size = len(text)
@@ -114,7 +114,7 @@ class Listener:
         self._socket.sendall(head + NO_MASK + text)
 
     def _take(self, data: bytes, now_ns: int) -> None:
-        """Take whole frames; a node never masks, and these are all under 64 KiB."""
+        """Parse complete frames. Nodes do not mask, and all frames are under 64 KiB."""
         buffer = self._buffer + data if self._buffer else data
         at, end = 0, len(buffer)
         while end - at >= 2:
@@ -140,10 +140,10 @@ class Listener:
         elif packet == b"2":
             self._send(b"3")
         elif packet.startswith(b"43") and now_ns:
-            self._answered(int(packet[2 : packet.index(b"[")]), now_ns)
+            self._acknowledged(int(packet[2 : packet.index(b"[")]), now_ns)
         else:
             self._others.append(packet)
 
-    def _answered(self, ask: int, now_ns: int) -> None:
-        room, joins = self._asked.pop(ask)
+    def _acknowledged(self, ack_id: int, now_ns: int) -> None:
+        room, joins = self._requests.pop(ack_id)
         self.tally.acked.append((room, joins, now_ns))

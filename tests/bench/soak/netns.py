@@ -1,6 +1,6 @@
-"""A network namespace of its own for one process, and the link to it; made with iproute2, needs to be root.
+"""A network namespace for one process, and the link to it. Uses iproute2 and requires root.
 
-Only the process's way to other addresses changes: a listening socket that it inherits stays where it was made.
+Only new connections of the process use the namespace; an inherited listening socket stays in its own.
 """
 
 import os
@@ -14,16 +14,16 @@ COMMAND_LIMIT_S = 10
 
 
 class NotPermittedError(Exception):
-    """This machine does not let us make network namespaces."""
+    """This machine does not allow network namespaces."""
 
 
 class Namespace:
-    """Exists while the `with` block runs.
+    """A network namespace that exists during the `with` block.
 
     Attributes:
-        here: address of the end of the link on our side.
-        there: address of the end inside.
-        command: words in front of a command that shall run inside.
+        here: address of the outer end of the link.
+        there: address of the inner end of the link.
+        command: prefix of a command to run inside.
 
     Raises:
         NotPermittedError: on entering.
@@ -33,7 +33,7 @@ class Namespace:
         number = os.getpid() % 16_000
         self._name = f"soak-{number}"
         self._outside, self._inside = f"soak{number}a", f"soak{number}b"
-        # A /30 of its own for each process of ours: 10.231.x.y, y a multiple of 4.
+        # A separate /30 for each harness process: 10.231.x.y, y a multiple of 4.
         third, fourth = number // 64, number % 64 * 4
         self.here, self.there = (f"10.231.{third}.{fourth + host}" for host in (1, 2))
         self.command = ["ip", "netns", "exec", self._name]
@@ -56,7 +56,7 @@ class Namespace:
         self._remove()
 
     def link(self, state: str) -> None:
-        """Take the link `down`, or `up` again: the end inside, so that our address stays."""
+        """Set the link `down` or `up`: its inner end, so that the outer address stays."""
         _ip("-n", self._name, "link", "set", self._inside, state)
 
     def _connect(self) -> None:

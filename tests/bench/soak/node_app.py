@@ -1,8 +1,8 @@
 """A node under test: its clients join and leave rooms, and it emits on command.
 
-`python -m tests.bench.soak.node_app CONFIG FD`, as `tests.support.node_app`; who it is and where its ledger lies
-comes in the environment, see `SoakNode`. A GET of `/test/` gives the state, a POST runs one command:
-`{"op": "emit", "per_second": ...}`, `{"op": "stop"}`, `{"op": "block", "s": ...}`.
+`python -m tests.bench.soak.node_app CONFIG FD`, like `tests.support.node_app`. Its emitter index and ledger path
+come from the environment, see `SoakNode`. GET `/test/` returns the state, POST runs one command: `{"op": "emit",
+"per_second": ...}`, `{"op": "stop"}`, `{"op": "block", "s": ...}`.
 """
 
 import asyncio
@@ -32,11 +32,11 @@ CAPACITY_VARIABLE = "SOAK_CAPACITY"
 
 GAPS_KEPT = 10_000
 GAP_FACTS = ("node_id", "first", "last", "messages", "reason")
-"""Of the product's `BusGap`."""
+"""Fields of zmqio's `BusGap`."""
 
 
 class SoakApp:
-    """The handlers of one node, and what the harness may ask of it."""
+    """The handlers of one node, its state and its commands."""
 
     def __init__(self, io: Server) -> None:
         self._io = io
@@ -47,11 +47,11 @@ class SoakApp:
         io.on_node("left")(self._node_left)
         io.on("join")(self.join)
         io.on("leave")(self.leave)
-        if hasattr(io, "on_bus_gap"):  # a tree that cannot tell gaps yet is judged too
+        if hasattr(io, "on_bus_gap"):  # older releases without gap reports can be tested too
             io.on_bus_gap(self._gap)
 
     async def join(self, socket: Socket, *rooms: str) -> None:
-        """Enter rooms; acknowledged once every node's messages reach them."""
+        """Join rooms. Acknowledged once messages of every node reach the client."""
         await socket.join(*rooms)
 
     async def leave(self, socket: Socket, *rooms: str) -> None:
@@ -59,19 +59,19 @@ class SoakApp:
         await socket.leave(*rooms)
 
     def command(self, command: dict[str, Any]) -> None:
-        """Do what the harness says."""
+        """Run a command of the harness."""
         if command["op"] == "emit":
             self.emitting.start(command["per_second"])
         elif command["op"] == "stop":
             self.emitting.stop()
         elif command["op"] == "block":
-            # After the answer has left: who commands must not be blocked too.
+            # After the response has been sent, so that the harness is not blocked too.
             asyncio.get_running_loop().call_later(0.05, time.sleep, command["s"])
         else:
             raise ValueError(command)
 
     def state(self) -> dict[str, Any]:
-        """What the harness looks at."""
+        """Return the state for the harness."""
         health = self._io.health()
         running = self._io.running
         return {
@@ -95,7 +95,7 @@ class SoakApp:
 
 
 class _Control:
-    """An ASGI app: state by GET, commands by POST; knows no lifespan."""
+    """An ASGI app: GET returns the state, POST runs a command. It has no lifespan."""
 
     def __init__(self, app: SoakApp) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""The node processes under test, as the harness holds them."""
+"""The harness's handles of the node processes under test."""
 
 import asyncio
 import json
@@ -27,15 +27,15 @@ class SoakNode(NodeProcess):
     """One node process.
 
     Args:
-        config: what it runs.
-        index: its number, and that of its messages.
-        folder: for its ledger.
-        capacity: most messages that it can emit.
-        before: words in front of its command, for example `ip netns exec NAME`.
+        config: the configuration of the node.
+        index: index of the node and its messages.
+        folder: folder for its ledger.
+        capacity: most messages to emit.
+        before: prefix of its command, for example `ip netns exec NAME`.
 
     Attributes:
         node_id: known once `learn_id` has run.
-        killed_ns: when it was killed, if it was.
+        killed_ns: time at which it was killed, or None.
     """
 
     module: ClassVar[str] = "tests.bench.soak.node_app"
@@ -52,11 +52,11 @@ class SoakNode(NodeProcess):
         self._ledger = folder / f"ledger-{index}"
 
     def command(self, fd: int) -> list[str]:
-        """The program of a node under test, in its namespace."""
+        """Return the command of the node, in its namespace."""
         return [*self._before, *super().command(fd)]
 
     def environment(self) -> dict[str, str]:
-        """Where its ledger is, and who it is."""
+        """Return its environment, with its ledger and index."""
         return super().environment() | {
             EMITTER_VARIABLE: str(self.index),
             LEDGER_VARIABLE: str(self._ledger),
@@ -64,7 +64,7 @@ class SoakNode(NodeProcess):
         }
 
     async def learn_id(self) -> None:
-        """Note its node id."""
+        """Read its node id."""
         self.node_id = (await self.state())["node_id"]
 
     async def do(self, op: str, **facts: Any) -> None:
@@ -72,25 +72,25 @@ class SoakNode(NodeProcess):
         await asyncio.to_thread(self._post, json.dumps({"op": op, **facts}).encode())
 
     async def end(self) -> None:
-        """Kill it, stopped or not, and drop its log: how a node ends well is tested elsewhere."""
+        """Kill it, suspended or not, and drop its log. A graceful stop is tested elsewhere."""
         await self.stop(signal.SIGKILL)
         await self.close()
 
     def send_signal(self, number: signal.Signals) -> None:
-        """SIGSTOP, SIGCONT or SIGKILL."""
+        """Send SIGSTOP, SIGCONT or SIGKILL."""
         assert self._process is not None
         self._process.send_signal(number)
 
     def resident_mb(self) -> float:
-        """Memory that it has in use."""
+        """Return its resident memory in MB."""
         return float(psutil.Process(self.pid).memory_info().rss) / 1e6
 
     def ledger(self) -> "array[int]":
-        """What it has emitted; also of a node that was killed."""
+        """Return its emitted messages, even after it was killed."""
         return read_ledger(self._ledger)
 
     def warnings(self) -> Counter[str]:
-        """How many log lines above INFO there are of each event."""
+        """Count its log lines above INFO by event."""
         lines = self.log_lines()
         return Counter(line["event"] for line in lines if line.get("level", "info") not in QUIET_LEVELS)
 

@@ -1,4 +1,4 @@
-"""A TCP relay in a process of its own, cheap enough for the whole load, with faults on command.
+"""A TCP relay in a separate process, cheap enough for the whole load, with faults on command.
 
 `python -m tests.bench.soak.relay BROKER_PORT RELAY_PORT`: four ports that lead to the four of a broker. Commands
 are lines on standard input, each answered with `ok`:
@@ -24,16 +24,16 @@ HOST = "127.0.0.1"
 PORTS = 4
 CHUNK_BYTES = 1 << 18
 TICK_S = 0.001
-"""Between two rounds: chunks gather meanwhile, which is what makes the relay cheap. Adds that much of delay."""
+"""Pause between two rounds. Data accumulates in it, which makes the relay cheap and adds this delay."""
 
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 QUEUE_BYTES = 64 << 20
-"""What may wait in one direction of a connection; beyond it the source is not read: as a line does."""
+"""Most bytes queued in one direction of a connection. Beyond that, the source is not read, as on a real line."""
 
 
 @dataclass(eq=False, slots=True)
 class Side:
-    """One direction: what is read from `source` is written to `sink`."""
+    """One direction: data read from `source` is written to `sink`."""
 
     source: socket.socket
     sink: socket.socket
@@ -43,11 +43,11 @@ class Side:
 
 
 class Relay:
-    """Carries until standard input ends.
+    """Forwards data until standard input ends.
 
     Args:
         broker_port: base port of the broker.
-        port: own base port.
+        port: base port of the relay.
     """
 
     def __init__(self, broker_port: int, port: int) -> None:
@@ -61,7 +61,7 @@ class Relay:
         self._delay_s = 0.0
 
     def run(self) -> None:
-        """Carry, and obey."""
+        """Forward data and run commands."""
         self._selector.register(sys.stdin, selectors.EVENT_READ)
         print("ready", flush=True)
         while True:
@@ -151,7 +151,7 @@ def _reset(end: socket.socket) -> None:
 
 
 def main() -> None:
-    """Carry until the harness closes standard input."""
+    """Forward data until the harness closes standard input."""
     Relay(int(sys.argv[1]), int(sys.argv[2])).run()
 
 

@@ -1,4 +1,4 @@
-"""The relay process, as the harness holds it."""
+"""The harness's handle of the relay process."""
 
 import asyncio
 import subprocess
@@ -15,13 +15,13 @@ LOOPBACK = "127.0.0.1"
 
 
 class RelayProcess:
-    """Leads to one broker while the `async with` block runs; see `Relay` for the commands.
+    """A relay to one broker during the `async with` block; for the commands see `Relay`.
 
     Args:
         broker_address: `tcp://host:port`.
 
     Attributes:
-        address: give it to nodes in place of the broker's.
+        address: address for nodes, in place of the broker's.
     """
 
     def __init__(self, broker_address: str) -> None:
@@ -49,7 +49,7 @@ class RelayProcess:
         self._process.communicate()
 
     async def do(self, command: str) -> None:
-        """`cut`, `stall`, `delay SECONDS` or `go`; returns when it is in force."""
+        """`cut`, `stall`, `delay SECONDS` or `go`; returns when it is in effect."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{command}\n")
         await self._answer("ok")

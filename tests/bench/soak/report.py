@@ -17,9 +17,9 @@ COLUMNS = (
     ("refused", 9),
     ("delivered", 11),
     ("lost", 9),
-    ("doubled", 9),
+    ("duplicated", 9),
     ("overtaken", 11),
-    ("missed/told", 15),
+    ("missed/reported", 15),
     ("false deaths", 14),
     ("max ms", 9),
     ("p50", 7),
@@ -36,13 +36,13 @@ versions: zmqio {zmqio}, Python {python}, pyzmq {pyzmq}, libzmq {libzmq}
 command:  {command}
 load:     {rate:g} messages/s of 100 B in all, from 3 nodes to 20 rooms; 12 clients in 4 rooms each
 
-emitted, refused (the emit raised BusError): messages. delivered, lost, doubled, overtaken: at clients.
-missed/told: messages that clients of a node lost, and that the node said were gone, of all nodes.
-ms: from the emit to the client; * of what was emitted during the fault. cpu: all that was busy / this run's."""
+emitted, refused (the emit raised BusError): messages. delivered, lost, duplicated, overtaken: at clients.
+missed/reported: messages lost to clients of a node, and lost messages that the node reported, over all nodes.
+ms: from the emit to the client; *: of messages emitted during the fault. cpu: all processes / this run."""
 
 
 def heading(plan: Plan, command: str) -> str:
-    """Machine, versions, command, and how to read the table."""
+    """Return machine, versions, command, and how to read the table."""
     return HEADING.format(
         machine=describe_machine(),
         zmqio=zmqio.__version__,
@@ -55,23 +55,23 @@ def heading(plan: Plan, command: str) -> str:
 
 
 def table_head() -> str:
-    """The line above the rows."""
+    """Return the head of the table."""
     return (
         "\n" + "scenario".ljust(NAME_WIDTH) + "".join(f"{name:>{width}}" for name, width in COLUMNS) + "  verdict"
     )
 
 
 def row(name: str, outcome: Outcome) -> str:
-    """One line."""
+    """Return the row of one scenario."""
     f = outcome.findings
     values = (
         str(f.emitted),
         str(f.refused),
         str(f.delivered),
         str(f.missing["lost"]),
-        str(f.doubled),
+        str(f.duplicated),
         str(f.overtaken),
-        f"{sum(f.missed.values())}/{sum(f.told.values())}",
+        f"{sum(f.missed.values())}/{sum(f.reported.values())}",
         str(len(f.false_deaths)),
         _ms(f.delays_us, 1.0),
         _ms(f.delays_us, 0.5),
@@ -85,7 +85,7 @@ def row(name: str, outcome: Outcome) -> str:
 
 
 def verdict(outcome: Outcome) -> str:
-    """In words."""
+    """Return the verdict in words."""
     findings = outcome.findings
     if findings.broken:
         return "BROKEN: " + "; ".join(findings.broken)
@@ -93,7 +93,7 @@ def verdict(outcome: Outcome) -> str:
 
 
 def details(outcome: Outcome) -> list[str]:
-    """What a row has no room for."""
+    """Return the lines below a row."""
     f = outcome.findings
     lines = [f"fault {outcome.fault_s:.1f} s, emitted for {outcome.emit_s:.1f} s"]
     if f.lost_between_s:
@@ -102,22 +102,24 @@ def details(outcome: Outcome) -> list[str]:
         )
     if f.refused:
         lines.append(
-            f"refused: {_counts(outcome.errors)}; at clients of other nodes {f.missing['refused']} did not come, "
-            f"{f.came['refused']} came all the same"
+            f"refused: {_counts(outcome.errors)}; other nodes' clients missed {f.missing['refused']} "
+            f"and received {f.came['refused']}"
         )
     if f.overtaken:
         lines.append(f"overtaken within their own room: {f.overtaken_in_room}")
-    if any(f.missed.values()) or any(f.told.values()):
-        lines.append("missed / told: " + ", ".join(f"node {n}: {f.missed[n]} / {f.told[n]}" for n in f.missed))
+    if any(f.missed.values()) or any(f.reported.values()):
+        lines.append(
+            "missed / reported: " + ", ".join(f"node {n}: {f.missed[n]} / {f.reported[n]}" for n in f.missed)
+        )
     if f.missing["cut off"]:
         lines.append(f"cut off with the killed node: {f.missing['cut off']} deliveries")
     if f.noticed_s:
-        lines.append("death noticed after " + ", ".join(f"{s:.1f} s" for s in sorted(f.noticed_s)))
+        lines.append("death detected after " + ", ".join(f"{s:.1f} s" for s in sorted(f.noticed_s)))
     lines += [f"false death: node {death}" for death in f.false_deaths] + f.closed + outcome.notes
     for node, gaps in outcome.gaps.items():
         lines += [f"gap at node {node}: {gap}" for gap in gaps[:GAPS_SHOWN]]
         if len(gaps) > GAPS_SHOWN:
-            lines.append(f"gaps at node {node}: {len(gaps)} in all")
+            lines.append(f"gaps at node {node}: {len(gaps)} in total")
     if outcome.warnings:
         lines.append(f"warnings: {_counts(outcome.warnings)}")
     if interesting := Counter({name: n for name, n in outcome.counters.items() if n}):
@@ -126,7 +128,7 @@ def details(outcome: Outcome) -> list[str]:
 
 
 def summary(verdicts: Mapping[str, bool | None]) -> str:
-    """The last lines, from whether each scenario held; None for one that could not be run."""
+    """Return the last lines. Verdicts are True if a scenario held, and None if it could not run."""
     lines = [f"{list(verdicts.values()).count(True)} of {len(verdicts)} scenarios held"]
     for what, verdict in (("broken", False), ("not run", None)):
         if names := [name for name, one in verdicts.items() if one is verdict]:

@@ -1,4 +1,4 @@
-"""One scenario from its beginning to its verdict."""
+"""One scenario, from setup to verdict."""
 
 import asyncio
 import time
@@ -18,15 +18,15 @@ __all__ = ["FULL", "QUICK", "Outcome", "Plan", "run_fault"]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much, and for how long.
+    """Amount and duration of the load.
 
     Attributes:
-        per_second: messages of all nodes together.
-        lead_s: load before the fault.
-        tail_s: load after it.
-        quiet_s: so long without progress, and what has not come is lost.
-        settle_s: longest wait for what is still to come.
-        noticed_within_s: longest time until a dead node is noticed; None for any.
+        per_second: messages per second, all nodes together.
+        lead_s: seconds of load before the fault.
+        tail_s: seconds of load after the fault.
+        quiet_s: seconds without progress after which missing messages are lost.
+        settle_s: longest wait for missing messages, in seconds.
+        noticed_within_s: longest time to detect a dead node; None for no limit.
     """
 
     per_second: float = 5_000
@@ -39,27 +39,27 @@ class Plan:
 
 FULL = Plan()
 QUICK = Plan(per_second=2_000, lead_s=1.5, tail_s=2.5)
-LONGEST_S = 90.0
-"""No scenario emits for longer: emitters stop there by themselves."""
+MAX_EMIT_S = 90.0
+"""Longest load of a scenario; emitters stop by themselves then."""
 POLL_S = 0.25
-DOUBLES_S = 0.5
-"""When all has come: so long for what may come twice."""
+DUPLICATES_S = 0.5
+"""Wait for duplicates after all messages have arrived."""
 
 
 @dataclass(slots=True)
 class Outcome:
-    """One scenario, judged.
+    """The result of one scenario.
 
     Attributes:
         findings: the verdict.
-        fault_s: how long the fault lasted.
-        emit_s: how long was emitted.
+        fault_s: duration of the fault.
+        emit_s: duration of the load.
         warnings: log lines above INFO of all nodes, by event.
-        counters: of all living nodes, added up.
-        gaps: what `on_bus_gap` told, by the name of the node.
-        errors: emits that raised, by the name of the error.
-        notes: what the reader should know of the run.
-        cpu: share of all cores that was busy; and that was this harness's, with nodes and brokers.
+        counters: sums over all live nodes.
+        gaps: gaps reported by `on_bus_gap`, by node name.
+        errors: emits that raised, by error name.
+        notes: remarks for the reader.
+        cpu: busy share of all cores, in total and of this harness with its nodes and brokers.
     """
 
     findings: Findings
@@ -73,12 +73,12 @@ class Outcome:
     cpu: tuple[float, float] = (0.0, 0.0)
 
 
-async def run_fault(fault: Fault, plan: Plan, *, longest_s: float = LONGEST_S) -> Outcome:
-    """Set up, load, harm, wait, judge.
+async def run_fault(fault: Fault, plan: Plan, *, longest_s: float = MAX_EMIT_S) -> Outcome:
+    """Set up the cluster, load it, cause the fault, wait, and judge.
 
     Raises:
         NotPermittedError: the machine does not allow what the scenario needs.
-        AssertionError: something of the harness did not work.
+        AssertionError: the harness itself failed.
     """
     async with Stage(fault.setup, per_second=plan.per_second, longest_s=longest_s) as stage:
         load = _CpuWatch()
@@ -91,7 +91,7 @@ async def run_fault(fault: Fault, plan: Plan, *, longest_s: float = LONGEST_S) -
         await asyncio.sleep(plan.tail_s)
         await stage.stop()
         emit_s, cpu = time.monotonic() - began_s, load.shares()
-        await _settle(stage, plan)
+        await _wait_for_missing(stage, plan)
         evidence = await _evidence(stage, fault, plan, (window_from_ns, window_to_ns))
         outcome = Outcome(await asyncio.to_thread(examine, evidence))
         outcome.fault_s, outcome.emit_s, outcome.cpu = (window_to_ns - window_from_ns) / 1e9, emit_s, cpu
@@ -100,32 +100,34 @@ async def run_fault(fault: Fault, plan: Plan, *, longest_s: float = LONGEST_S) -
         return outcome
 
 
-async def _settle(stage: Stage, plan: Plan) -> None:
-    """Wait until all that is owed has come, or nothing comes any more."""
-    owed = await asyncio.to_thread(_owed, stage)
+async def _wait_for_missing(stage: Stage, plan: Plan) -> None:
+    """Wait until all expected messages have arrived, or no more arrive."""
+    expected = await asyncio.to_thread(_expected, stage)
     ends_at_s = time.monotonic() + plan.settle_s
     came, since_s = -1, time.monotonic()
     while time.monotonic() < ends_at_s and time.monotonic() - since_s < plan.quiet_s:
         progress = await stage.checker.progress()
-        # What is owed of a room that was joined in between is not known here: then only quiet ends the wait.
-        if not stage.kept and all(progress[client][emitter] >= count for (client, emitter), count in owed.items()):
+        # Expected messages of rooms joined during the run are not known here; then only quiet ends the wait.
+        if not stage.kept and all(
+            progress[client][emitter] >= count for (client, emitter), count in expected.items()
+        ):
             break
         if (now := sum(map(sum, progress.values()))) != came:
             came, since_s = now, time.monotonic()
         await asyncio.sleep(POLL_S)
-    await asyncio.sleep(DOUBLES_S)
+    await asyncio.sleep(DUPLICATES_S)
 
 
-def _owed(stage: Stage) -> dict[tuple[int, int], int]:
-    """Of each client of a living node and each living emitter, how many messages are to come."""
+def _expected(stage: Stage) -> dict[tuple[int, int], int]:
+    """Return the number of expected messages by (client, emitter), for live nodes."""
     living = {node.index for node in stage.living}
-    owed: dict[tuple[int, int], int] = {}
+    expected: dict[tuple[int, int], int] = {}
     for node in stage.living:
         in_room = Counter(room_of(node.index, number) for number in range(len(node.ledger())))
         for client, (home, rooms) in MEMBERS.items():
             if home in living:
-                owed[client, node.index] = sum(in_room[room] for room in rooms)
-    return owed
+                expected[client, node.index] = sum(in_room[room] for room in rooms)
+    return expected
 
 
 async def _evidence(stage: Stage, fault: Fault, plan: Plan, window_ns: tuple[int, int]) -> Evidence:
@@ -155,11 +157,11 @@ def _add_logs(outcome: Outcome, stage: Stage, evidence: Evidence) -> None:
         if not state["ready"]:
             outcome.notes.append(f"node {NAMES[index]} is not ready: {'; '.join(state['health_reasons'])}")
     if unknown := stage.setup.unknown():
-        outcome.notes.append(f"this tree has no option {', '.join(unknown)}: left out")
+        outcome.notes.append(f"this release has no option {', '.join(unknown)}; not set")
 
 
 class _Memory:
-    """What each node has in use, now and later."""
+    """The memory of each node, now and later."""
 
     def __init__(self, stage: Stage) -> None:
         self._before = {node.index: node.resident_mb() for node in stage.nodes}
@@ -170,7 +172,7 @@ class _Memory:
 
 
 class _CpuWatch:
-    """What share of the cores was busy since it was made."""
+    """The busy share of the cores since construction."""
 
     def __init__(self) -> None:
         self._began_s = time.monotonic()

@@ -1,4 +1,4 @@
-"""What a scenario plays on: brokers, the way to them, three nodes, and the clients with their checker."""
+"""The cluster of a scenario: brokers, the network to them, three nodes, and the clients with their checker."""
 
 import asyncio
 import tempfile
@@ -24,18 +24,18 @@ __all__ = ["NAMES", "Setup", "Stage"]
 
 NAMES = ("one", "two", "three")
 PING_INTERVAL_S = 600
-"""Of the clients. They answer, but a node that was stopped for a while shall not lose them for that."""
+"""Heartbeat of the clients; long, so that a suspended node does not lose them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What a scenario needs.
+    """The cluster that a scenario requires.
 
     Attributes:
-        brokers: how many.
-        way: how nodes reach the broker: `direct`; all through a TCP `relay` to the first one; or over a link that
-            can be taken down, with one `node`, or the `broker`, in a network namespace of its own.
-        bus: options of `ZmqAdapter`. Those that this tree does not know are left out, and told.
+        brokers: number of brokers.
+        way: how nodes reach the broker. `direct`; all through a TCP `relay` to the first broker; or over a link
+            that can be set down, with one `node` or the `broker` in a separate network namespace.
+        bus: options of `ZmqAdapter`. Options that this release does not have are ignored and reported.
     """
 
     brokers: int = 1
@@ -43,28 +43,28 @@ class Setup:
     bus: dict[str, Any] = field(default_factory=dict)
 
     def known(self) -> dict[str, Any]:
-        """The options that there are."""
+        """Return the options that this release has."""
         names = {one.name for one in fields(BusOptions)}
         return {name: value for name, value in self.bus.items() if name in names}
 
     def unknown(self) -> list[str]:
-        """The options that this tree does not know."""
+        """Return the options that this release does not have."""
         return sorted(set(self.bus) - set(self.known()))
 
 
 class Stage:
-    """Set up by `async with`: all nodes know of each other, all clients are in their rooms, nothing is emitted.
+    """A running cluster: all nodes know each other, and all clients are in their rooms. Use it with `async with`.
 
     Args:
-        setup: what is needed.
+        setup: the required cluster.
         per_second: messages of all nodes together.
-        longest_s: how long they may be emitted at most.
+        longest_s: longest time of the load, in seconds.
 
     Attributes:
-        brokers, nodes, checker, relay, netns: the parts; the last two only where they are needed.
-        base_ns: what the checker counts times from.
+        brokers, nodes, checker, relay, netns: the parts; the last two only if required.
+        base_ns: zero of the checker's times.
         kept: (client, room) of each later join that is kept to the end.
-        notes: what the reader of the report should know.
+        notes: remarks for the reader of the report.
     """
 
     checker: CheckerProcess
@@ -97,15 +97,15 @@ class Stage:
 
     @property
     def living(self) -> list[SoakNode]:
-        """The nodes that were not killed."""
+        """The nodes that have not been killed."""
         return [node for node in self.nodes if node.killed_ns is None]
 
     async def emit(self) -> None:
-        """Every node begins to emit its share."""
+        """Make every node emit its share."""
         await asyncio.gather(*(node.do("emit", per_second=self.per_second / NODES) for node in self.living))
 
     async def stop(self) -> None:
-        """Nobody emits any more."""
+        """Make all nodes stop emitting."""
         await asyncio.gather(*(node.do("stop") for node in self.living))
 
     async def _set_up(self) -> None:
@@ -118,7 +118,7 @@ class Stage:
         if self.setup.way == "relay":
             self.relay = await self._stack.enter_async_context(RelayProcess(addresses[0]))
             addresses[0] = self.relay.address
-        # Nodes take longer to start than brokers do, so all start at the same time.
+        # Nodes take longer to start than brokers, so all start at the same time.
         self._spawn_nodes(",".join(addresses))
         for broker in self.brokers:
             await self._stack.enter_async_context(broker)
