@@ -111,6 +111,10 @@ class ServerOptions:
             fails with `RequestTimeoutError`.
         max_pending_events: most events of one client that wait for a handler; with `concurrent_events`, most that
             are handled at once (default 100). Beyond that, the server reads from the client more slowly.
+        max_pending_event_bytes: most bytes of memory, estimated, that the events of one client take until they are
+            handled, in all namespaces together (default 16 MiB). Beyond that, the server stops reading from the
+            client until half is free, also while an acknowledgement of the client is awaited. One event is always
+            accepted. When the client goes, queued events of more than 64 KiB are dropped.
         concurrent_events: whether the handlers of one client's events run concurrently (default False: one after
             the other). Concurrent handlers start in order and may finish in any order.
         cleanup_empty_child_namespaces: whether a namespace created by a pattern or function is closed when its
@@ -119,6 +123,8 @@ class ServerOptions:
             1,000). Beyond that, those that have been empty longest are closed; they are created again on demand.
         max_namespaces_per_client: most namespaces that one connection may join (default 100). Beyond that, joins
             are refused.
+        max_auth_bytes: most bytes of memory, estimated, of the auth payload with which a client joins a namespace
+            (default 32 KiB). Beyond that, the join is refused.
         drain_s: seconds over which clients are disconnected when the host stops and by `close()` (default: the
             environment variable `ZMQIO_DRAIN_S`, otherwise 0). 0 disconnects all clients at once.
     """
@@ -126,15 +132,18 @@ class ServerOptions:
     connect_timeout_s: float = 45.0
     request_timeout_s: float = 5.0
     max_pending_events: int = 100
+    max_pending_event_bytes: int = 16 << 20
     concurrent_events: bool = False
     cleanup_empty_child_namespaces: bool = False
     max_empty_child_namespaces: int = 1_000
     max_namespaces_per_client: int = 100
+    max_auth_bytes: int = 32 << 10
     drain_s: float = field(default_factory=drain_s_from_environment)
 
     def __post_init__(self) -> None:
         _positive(self, "connect_timeout_s", "request_timeout_s", "max_pending_events")
         _positive(self, "max_empty_child_namespaces", "max_namespaces_per_client")
+        _positive(self, "max_pending_event_bytes", "max_auth_bytes")
         if not 0 <= self.drain_s < math.inf:
             raise ConfigError(f"drain_s={self.drain_s!r} must be 0 or a positive, finite number of seconds")
 

@@ -1,6 +1,7 @@
 """`Client`: which packet is allowed in which state, by the rules of the JavaScript server."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -180,3 +181,90 @@ async def test_graceful_close_flushes_queued_broadcasts_and_sends_no_disconnect_
     client.close_gracefully("server shutting down")
     assert (session.sent, session.closed_with) == (["big"], "server shutting down")
     assert stand.runtime.fanout.busy
+
+
+LARGE = f'2["slow",[{",".join(["[]"] * 30_000)}]]'
+
+
+def slow_stand(**options: Any) -> tuple[Stand, asyncio.Event, list[int]]:
+    """A server whose handler of `slow` waits for the event."""
+    stand, may_end, handled = Stand(max_pending_event_bytes=4 << 20, **options), asyncio.Event(), []
+
+    @stand.of("/").on("slow")
+    async def slow(socket: Socket, value: list[Any]) -> None:
+        await may_end.wait()
+        handled.append(len(value))
+
+    return stand, may_end, handled
+
+
+async def test_pending_events_are_bounded_in_bytes_of_decoded_values() -> None:
+    """90 KB of `[[],[],...]` take 2.5 MB; `max_pending_events` would allow 100 of them."""
+    stand, may_end, handled = slow_stand()
+    client, _ = await stand.connected()
+    assert client.message(LARGE) is None
+    room = client.message(LARGE)
+    assert room is not None
+    assert stand.runtime.counters["pending_events_too_large"] == 1
+    may_end.set()
+    await room
+    await stand.settle()
+    assert handled == [30_000] * 2
+    assert client.event_budget.bytes == 0
+
+
+async def test_bytes_are_bounded_while_an_acknowledgement_is_awaited_too() -> None:
+    stand, may_end, _ = slow_stand()
+
+    @stand.of("/").on("ask")
+    async def ask(socket: Socket) -> None:
+        await socket.emit_with_ack("question", timeout=0.01)
+
+    client, _ = await stand.connected()
+    assert client.message('2["ask"]') is None
+    await asyncio.sleep(0)
+    rooms = [client.message(LARGE) for _ in range(3)]
+    assert [room is not None for room in rooms] == [True, True, True]
+    may_end.set()
+    await stand.settle()
+
+
+async def test_large_pending_events_of_a_client_that_has_gone_are_dropped_and_small_ones_handled() -> None:
+    stand, may_end, handled = slow_stand()
+    small, _ = await stand.connected()
+    large, _ = await stand.connected()
+    for _ in range(3):
+        small.message('2["slow",[1]]')
+        large.message(LARGE)
+    await asyncio.sleep(0)
+    small.closed("transport close")
+    large.closed("transport close")
+    assert stand.runtime.counters["events_dropped"] == 2
+    assert large.event_budget.waiting_bytes == 0
+    may_end.set()
+    await stand.settle()
+    assert sorted(handled) == [1, 1, 1, 30_000]
+
+
+async def test_attachments_count_and_belong_to_their_packet() -> None:
+    stand, may_end, _ = slow_stand()
+    client, _ = await stand.connected()
+    client.message('51-["slow",{"_placeholder":true,"num":0}]')
+    client.message(b"x" * 1_000_000)
+    assert 1_000_000 < client.event_budget.bytes < 1_010_000
+    may_end.set()
+    await stand.settle()
+
+
+async def test_auth_has_a_limit_of_its_own() -> None:
+    stand = Stand()
+    stand.of("/")
+    client, session = stand.client()
+    for auth in ({"token": "x" * 40_000}, {"list": [[]] * 1_000}):
+        client.message(f"0{json.dumps(auth)}")
+        await stand.settle()
+        assert session.sent.pop() == '4{"message":"auth takes more than 32768 bytes in memory; send less"}'
+    assert stand.runtime.counters["auths_refused"] == 2
+    client.message(f"0{json.dumps({'token': 'x' * 30_000})}")
+    await stand.settle()
+    assert str(session.sent[0]).startswith('0{"sid"')

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 from tests.support.timing import wait_until
+from zmqio.server.event_budget import EventBudget
 from zmqio.server.event_queue import EventPool, EventQueue
 from zmqio.server.tasks import Tasks
 
@@ -26,7 +27,7 @@ class Gate:
 
 async def test_items_are_handled_in_order_one_after_the_other() -> None:
     gate, tasks = Gate(), Tasks()
-    queue = EventQueue(gate.handle, tasks.spawn, max_items=10)
+    queue = EventQueue(gate.handle, tasks.spawn, max_items=10, budget=EventBudget(1 << 20))
     for item in range(5):
         assert queue.put(item) is None
     gate.permit(5)
@@ -36,7 +37,7 @@ async def test_items_are_handled_in_order_one_after_the_other() -> None:
 
 async def test_no_task_exists_while_the_queue_is_empty() -> None:
     gate, tasks = Gate(), Tasks()
-    queue = EventQueue(gate.handle, tasks.spawn, max_items=10)
+    queue = EventQueue(gate.handle, tasks.spawn, max_items=10, budget=EventBudget(1 << 20))
     gate.permit(2)
     queue.put(1)
     await queue.wait_until_idle()
@@ -50,7 +51,7 @@ async def test_no_task_exists_while_the_queue_is_empty() -> None:
 
 async def test_full_queue_still_accepts_items_and_delays_the_reader() -> None:
     gate, tasks = Gate(), Tasks()
-    queue = EventQueue(gate.handle, tasks.spawn, max_items=4)
+    queue = EventQueue(gate.handle, tasks.spawn, max_items=4, budget=EventBudget(1 << 20))
     signals = [queue.put(item) for item in range(6)]
     assert signals[:4] == [None] * 4
     assert signals[4] is not None
@@ -67,7 +68,7 @@ async def test_full_queue_still_accepts_items_and_delays_the_reader() -> None:
 
 async def test_cancelled_reader_does_not_break_the_queue() -> None:
     gate, tasks = Gate(), Tasks()
-    queue = EventQueue(gate.handle, tasks.spawn, max_items=1)
+    queue = EventQueue(gate.handle, tasks.spawn, max_items=1, budget=EventBudget(1 << 20))
     queue.put(0)
     reader = asyncio.ensure_future(_await(queue.put(1)))
     await _turns()
@@ -79,7 +80,7 @@ async def test_cancelled_reader_does_not_break_the_queue() -> None:
 
 async def test_cancelled_handler_releases_the_reader() -> None:
     gate, tasks = Gate(), Tasks()
-    queue = EventQueue(gate.handle, tasks.spawn, max_items=1)
+    queue = EventQueue(gate.handle, tasks.spawn, max_items=1, budget=EventBudget(1 << 20))
     queue.put(0)
     signal = queue.put(1)
     await _turns()
@@ -116,7 +117,7 @@ class Gates:
 
 async def test_pool_starts_items_in_order_and_lets_them_end_in_any() -> None:
     gates, tasks = Gates(), Tasks()
-    pool = EventPool(gates.handle, tasks.spawn, max_items=10)
+    pool = EventPool(gates.handle, tasks.spawn, max_items=10, budget=EventBudget(1 << 20))
     for item in range(3):
         assert pool.put(item) is None
     await wait_until(lambda: len(gates.started) == 3, "all items to start")
@@ -132,7 +133,7 @@ async def test_pool_starts_items_in_order_and_lets_them_end_in_any() -> None:
 
 async def test_pool_queues_items_beyond_its_limit_and_delays_the_reader() -> None:
     gates, tasks = Gates(), Tasks()
-    pool = EventPool(gates.handle, tasks.spawn, max_items=2)
+    pool = EventPool(gates.handle, tasks.spawn, max_items=2, budget=EventBudget(1 << 20))
     assert [pool.put(0), pool.put(1)] == [None, None]
     room = [pool.put(2), pool.put(3)]
     assert None not in room
@@ -151,7 +152,7 @@ async def test_pool_queues_items_beyond_its_limit_and_delays_the_reader() -> Non
 
 async def test_cancelled_reader_of_a_pool_does_not_affect_other_readers() -> None:
     gates, tasks = Gates(), Tasks()
-    pool = EventPool(gates.handle, tasks.spawn, max_items=1)
+    pool = EventPool(gates.handle, tasks.spawn, max_items=1, budget=EventBudget(1 << 20))
     pool.put(0)
     first, second = (asyncio.ensure_future(pool.put(item)) for item in (1, 2))  # type: ignore[arg-type]
     first.cancel()

@@ -26,6 +26,7 @@ __all__ = [
     "finite_int",
     "has_long_number",
     "may_be_deep",
+    "takes_more_than",
 ]
 
 MAX_DEPTH = 128
@@ -172,6 +173,25 @@ def decoded_bytes(data: str | bytes) -> int:
         return size + lists * LIST_BYTES + dicts * DICT_BYTES + items * ITEM_BYTES
     containers = len(data) - len(data.translate(None, _CONTAINER_BYTES))
     return len(data) * PACKED_ITEM_BYTES + containers * PACKED_CONTAINER_BYTES
+
+
+def takes_more_than(value: Any, limit: int) -> bool:
+    """Whether a decoded value takes more than about `limit` bytes of memory. Stops counting at the limit."""
+    size, rest = 0, [value]
+    while rest and size <= limit:
+        item = rest.pop()
+        size += ITEM_BYTES
+        if isinstance(item, str):
+            size += len(item) if item.isascii() else len(item) * _WIDEST_CHARACTER
+        elif isinstance(item, bytes):
+            size += len(item)
+        elif isinstance(item, dict):
+            size += DICT_BYTES - ITEM_BYTES
+            rest += (*item, *item.values())
+        elif isinstance(item, list):
+            size += LIST_BYTES - ITEM_BYTES
+            rest += item
+    return size > limit
 
 
 def _check_number(value: float) -> None:

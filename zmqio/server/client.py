@@ -12,6 +12,8 @@ from typing import Any
 from zmqio.engine.server import ClientRequest, Session
 from zmqio.exceptions import PacketError
 from zmqio.protocol.packet import Packet, PacketType
+from zmqio.protocol.value_limits import decoded_bytes, takes_more_than
+from zmqio.server.event_budget import EventBudget
 from zmqio.server.handshake import Handshake
 from zmqio.server.namespace import Namespace
 from zmqio.server.runtime import Runtime
@@ -19,6 +21,12 @@ from zmqio.server.socket import Socket
 
 __all__ = ["Client"]
 
+
+KEPT_EVENT_BYTES = 64 << 10
+"""Bytes of queued events that are still handled after their client has gone; beyond that, all are dropped."""
+PACKET_BYTES = 512
+SHORT_PACKET = 256
+"""Length up to which the size of a packet is not worth counting its items."""
 
 FindNamespace = Callable[[str, Any], Awaitable[Namespace | None]]
 
@@ -46,6 +54,8 @@ class Client:
         self._sockets: dict[str, Socket] = {}
         self._entering: set[str] = set()
         self._left: set[str] = set()  # namespaces that the server has disconnected the client from
+        self.event_budget = EventBudget(runtime.options.max_pending_event_bytes)
+        self._incomplete_bytes = 0  # of a packet that waits for its attachments
         self._connect_timer: asyncio.TimerHandle | None = asyncio.get_running_loop().call_later(
             runtime.options.connect_timeout_s, self._connect_timed_out
         )
@@ -63,6 +73,7 @@ class Client:
         Returns:
             None, or an awaitable that completes when the next message of this client may be read.
         """
+        is_attachment = self._decoder.pending
         try:
             packet = self._decoder.add(data)
         except PacketError as error:
@@ -70,7 +81,9 @@ class Client:
             self._runtime.notices.info("malformed_packet_received", engine_sid=self._session.sid, error=str(error))
             self._session.close_soon("parse error")
             return None
-        return None if packet is None else self._dispatch(packet)
+        size = self._incomplete_bytes + (len(data) if is_attachment else _decoded_bytes(data))
+        self._incomplete_bytes = size if packet is None else 0
+        return None if packet is None else self._dispatch(packet, size)
 
     def closed(self, reason: str) -> None:
         """Remove every socket from its namespace: the connection has closed."""
@@ -79,6 +92,8 @@ class Client:
         sockets, self._sockets = self._sockets, {}
         for socket in sockets.values():
             socket.end(reason)
+        if self.event_budget.bytes:
+            self._drop_large_events()
 
     # Called by the drain.
 
@@ -109,7 +124,7 @@ class Client:
             socket.disconnect_nowait(close=False)
         self._session.close_soon("forced server close")
 
-    def _dispatch(self, packet: Packet) -> Awaitable[None] | None:
+    def _dispatch(self, packet: Packet, size: int) -> Awaitable[None] | None:
         socket = self._sockets.get(packet.namespace)
         if packet.type is PacketType.CONNECT and socket is None and packet.namespace not in self._entering:
             self._enter(packet)
@@ -123,10 +138,38 @@ class Client:
             del self._sockets[packet.namespace]
             socket.end("client namespace disconnect")
         elif packet.type in (PacketType.EVENT, PacketType.ACK):
-            return socket.receive(packet)
+            return self._receive(socket, packet, size)
         else:
             self._reject(packet)
         return None
+
+    def _receive(self, socket: Socket, packet: Packet, size: int) -> Awaitable[None] | None:
+        room = socket.receive(packet, size)
+        if room is not None and self.event_budget.full:
+            self._runtime.counters["pending_events_too_large"] += 1
+            self._runtime.notices.info(
+                "client_paused",
+                engine_sid=self._session.sid,
+                pending_bytes=self.event_budget.bytes,
+                limit=self.event_budget.max_bytes,
+                option="max_pending_event_bytes",
+            )
+        return room
+
+    def _drop_large_events(self) -> None:
+        """Drop the queued events of this client, which has gone, unless they are small."""
+        waiting = self.event_budget.waiting_bytes
+        if waiting > KEPT_EVENT_BYTES:
+            dropped = self.event_budget.drop_waiting()
+            self._runtime.counters["events_dropped"] += dropped
+            self._runtime.notices.info(
+                "events_dropped",
+                engine_sid=self._session.sid,
+                reason="the client has gone",
+                count=dropped,
+                bytes=waiting,
+                limit=KEPT_EVENT_BYTES,
+            )
 
     def _reject(self, packet: Packet) -> None:
         """Close the connection because of an unexpected packet."""
@@ -143,6 +186,18 @@ class Client:
         if len(self._sockets.keys() | self._entering) >= self._runtime.options.max_namespaces_per_client:
             self._runtime.counters["namespaces_refused"] += 1
             self._refuse_connect(packet.namespace, "Too many namespaces")
+            return
+        limit = self._runtime.options.max_auth_bytes
+        if takes_more_than(packet.data, limit):
+            self._runtime.counters["auths_refused"] += 1
+            self._runtime.notices.info(
+                "auth_refused",
+                engine_sid=self._session.sid,
+                namespace=packet.namespace[:100],
+                limit=limit,
+                option="max_auth_bytes",
+            )
+            self._refuse_connect(packet.namespace, f"auth takes more than {limit} bytes in memory; send less")
             return
         self._entering.add(packet.namespace)
         self._runtime.tasks.spawn(self._connect(packet))
@@ -189,3 +244,8 @@ class Client:
             connect_timeout_s=self._runtime.options.connect_timeout_s,
         )
         self._session.close_soon("forced close")
+
+
+def _decoded_bytes(data: str | bytes) -> int:
+    """Estimate the memory of a packet and its place in a queue."""
+    return PACKET_BYTES + (len(data) * 8 if len(data) <= SHORT_PACKET else decoded_bytes(data))

@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Generic, TypeVar
 
+from zmqio.server.event_budget import EventBudget
+
 __all__ = ["EventPool", "EventQueue"]
 
 Item = TypeVar("Item")
@@ -22,23 +24,27 @@ class EventQueue(Generic[Item]):
         spawn: runs a coroutine in a task.
         max_items: most items that are queued. Above this, `put` still accepts the item but returns an awaitable
             that completes when the queue is half empty; the reader must await it.
+        budget: counts the bytes of items that are queued or being handled; other queues may share it. If it is
+            full, `put` returns an awaitable, too.
 
     Attributes:
         max_items: as given.
     """
 
-    __slots__ = ("_handle", "_idle", "_items", "_room", "_running", "_spawn", "max_items")
+    __slots__ = ("_budget", "_handle", "_idle", "_items", "_room", "_running", "_spawn", "max_items")
 
     def __init__(
         self,
         handle: Callable[[Item], Awaitable[None]],
         spawn: Callable[[Coroutine[Any, Any, None]], object],
         max_items: int,
+        budget: EventBudget,
     ) -> None:
         self.max_items = max_items
         self._handle = handle
         self._spawn = spawn
-        self._items: deque[Item] = deque()
+        self._budget = budget
+        self._items: deque[tuple[Item, int]] = deque()
         self._running = 0
         self._room: asyncio.Future[None] | None = None
         self._idle: asyncio.Future[None] | None = None
@@ -46,17 +52,32 @@ class EventQueue(Generic[Item]):
     def __len__(self) -> int:
         return len(self._items)
 
-    def put(self, item: Item) -> Awaitable[None] | None:
-        """Add an item.
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of the items that are queued."""
+        return sum(size for _, size in self._items)
+
+    def put(self, item: Item, size: int = 0) -> Awaitable[None] | None:
+        """Add an item of `size` bytes.
 
         Returns:
             None, or an awaitable that completes when the client's next message may be read.
         """
-        self._items.append(item)
+        self._items.append((item, size))
+        self._budget.add(size)
         if not self._running:
-            self._running = 1
-            self._spawn(self._run())
-        return None if len(self._items) <= self.max_items else self._wait_for_room()
+            self._start(self._run())
+        if len(self._items) > self.max_items:
+            return self._wait_for_room()
+        return self._budget.wait_for_room() if self._budget.full else None
+
+    def drop_waiting(self) -> int:
+        """Drop the items that are queued and return their number. Those being handled are not affected."""
+        count = len(self._items)
+        while self._items:
+            self._budget.release(self._items.popleft()[1])
+        self.release_reader()
+        return count
 
     async def wait_until_idle(self) -> None:
         """Wait until no item is queued or being handled."""
@@ -74,11 +95,18 @@ class EventQueue(Generic[Item]):
     async def _run(self) -> None:
         try:
             while self._items:
-                await self._handle(self._items.popleft())
+                item, size = self._items.popleft()
+                await self._handle(item)
+                self._budget.release(size)
                 if self._room is not None and len(self._items) <= self.max_items // 2:
                     self.release_reader()
         finally:
             self._run_ended()
+
+    def _start(self, run: Coroutine[Any, Any, None]) -> None:
+        self._running += 1
+        self._budget.queues.add(self)
+        self._spawn(run)
 
     def _wait_for_room(self) -> Awaitable[None]:
         if self._room is None:
@@ -89,6 +117,7 @@ class EventQueue(Generic[Item]):
         self._running -= 1
         if self._running:
             return
+        self._budget.queues.discard(self)
         self.release_reader()
         if self._idle is not None:
             self._idle.set_result(None)
@@ -103,30 +132,33 @@ class EventPool(EventQueue[Item]):
         spawn: runs a coroutine in a task.
         max_items: most items that are handled at the same time. Above this, `put` queues the item and returns an
             awaitable that completes when no item is queued; the reader must await it.
+        budget: as for `EventQueue`.
     """
 
     __slots__ = ()
 
-    def put(self, item: Item) -> Awaitable[None] | None:
-        """Start or queue an item.
+    def put(self, item: Item, size: int = 0) -> Awaitable[None] | None:
+        """Start or queue an item of `size` bytes.
 
         Returns:
             None, or an awaitable that completes when the client's next message may be read.
         """
+        self._budget.add(size)
         if self._running < self.max_items:
-            self._running += 1
-            self._spawn(self._run_from(item))
-            return None
-        self._items.append(item)
+            self._start(self._run_from(item, size))
+            return self._budget.wait_for_room() if self._budget.full else None
+        self._items.append((item, size))
         return self._wait_for_room()
 
-    async def _run_from(self, item: Item) -> None:
+    async def _run_from(self, item: Item, size: int) -> None:
         try:
             await self._handle(item)
+            self._budget.release(size)
             while self._items:
-                following = self._items.popleft()
+                item, size = self._items.popleft()
                 if not self._items:
                     self.release_reader()
-                await self._handle(following)
+                await self._handle(item)
+                self._budget.release(size)
         finally:
             self._run_ended()

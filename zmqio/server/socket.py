@@ -18,6 +18,7 @@ from zmqio.logger import get_logger
 from zmqio.protocol.packet import Packet, PacketType
 from zmqio.server.acks import PendingAcks, ack_value
 from zmqio.server.broadcast import Broadcast
+from zmqio.server.event_budget import EventBudget
 from zmqio.server.event_queue import EventPool, EventQueue
 from zmqio.server.handshake import Handshake
 from zmqio.server.runtime import Runtime
@@ -41,6 +42,8 @@ class ClientConnection(Protocol):
 
     direct_writer: DirectWriter
     """Writes broadcasts to the client."""
+    event_budget: EventBudget
+    """Counts the events that are not handled yet, over all namespaces."""
 
     @property
     def transport_name(self) -> str:
@@ -371,8 +374,8 @@ class Socket(ListenerMixin):
         self._connection.write(refusal)
         self.on_disconnect((), "refused", None)
 
-    def receive(self, packet: Packet) -> Awaitable[None] | None:
-        """Accept an EVENT or ACK packet.
+    def receive(self, packet: Packet, size: int = 0) -> Awaitable[None] | None:
+        """Accept an EVENT or ACK packet that takes `size` bytes.
 
         Returns:
             None, or an awaitable that completes when the next packet of this client may be read.
@@ -384,9 +387,10 @@ class Socket(ListenerMixin):
             runtime = self._namespace.runtime
             make = EventPool if runtime.options.concurrent_events else EventQueue
             handle = partial(self._handle_packet, self)
-            self._events = make(handle, runtime.tasks.spawn, runtime.options.max_pending_events)
-        room = self._events.put(packet)
-        if room is None or not len(self._acks):
+            budget = self._connection.event_budget
+            self._events = make(handle, runtime.tasks.spawn, runtime.options.max_pending_events, budget)
+        room = self._events.put(packet, size)
+        if room is None or not len(self._acks) or self._connection.event_budget.full:
             return room
         # The awaited acknowledgement comes after these events, so a reader that waits now would never read it.
         return None if len(self._events) <= ACK_WAIT_FACTOR * self._events.max_items else room
