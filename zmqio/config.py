@@ -125,6 +125,8 @@ class ServerOptions:
             are refused.
         max_auth_bytes: most bytes of memory, estimated, of the auth payload with which a client joins a namespace
             (default 32 KiB). Beyond that, the join is refused.
+        health_details: whether the ready path shows anybody node ids, counters and troubles with brokers (default
+            False: only whether the node is ready, and the class of the reason). `Server.health()` always has them.
         drain_s: seconds over which clients are disconnected when the host stops and by `close()` (default: the
             environment variable `ZMQIO_DRAIN_S`, otherwise 0). 0 disconnects all clients at once.
     """
@@ -138,6 +140,7 @@ class ServerOptions:
     max_empty_child_namespaces: int = 1_000
     max_namespaces_per_client: int = 100
     max_auth_bytes: int = 32 << 10
+    health_details: bool = False
     drain_s: float = field(default_factory=drain_s_from_environment)
 
     def __post_init__(self) -> None:

@@ -45,9 +45,13 @@ class Probe:
 
 
 def app(
-    health: Health = GREEN, live_path: str | None = "/healthz", ready_path: str | None = "/readyz"
+    health: Health = GREEN,
+    live_path: str | None = "/healthz",
+    ready_path: str | None = "/readyz",
+    *,
+    details: bool = False,
 ) -> HealthApp:
-    return HealthApp(lambda: health, live_path=live_path, ready_path=ready_path)
+    return HealthApp(lambda: health, live_path=live_path, ready_path=ready_path, details=details)
 
 
 @pytest.mark.parametrize("health", [GREEN, RED])
@@ -57,12 +61,33 @@ async def test_live_path_responds_with_200_even_if_not_ready(health: Health) -> 
 
 
 @pytest.mark.parametrize(("health", "status"), [(GREEN, 200), (RED, 503)])
-async def test_ready_path_reports_the_state_and_the_reasons(health: Health, status: int) -> None:
-    probe = await Probe().ask(app(health), "/readyz")
+async def test_ready_path_reports_everything_if_details_are_wanted(health: Health, status: int) -> None:
+    probe = await Probe().ask(app(health, details=True), "/readyz")
     assert probe.status == status
     assert probe.body == {"ready": health.ready, "reasons": list(health.reasons), "details": dict(health.details)}
     assert probe.headers[b"content-type"] == b"application/json"
     assert probe.headers[b"cache-control"] == b"no-store"
+
+
+@pytest.mark.parametrize(
+    ("reasons", "shown"),
+    [
+        ((), []),
+        (("the server has not started: it starts with ...",), ["the server has not started"]),
+        (("the server is shutting down", "no broker is connected", "tcp://10.0.0.1:5555: refused"), None),
+        (("left the bus: node tag 'abcd' belongs to node x (host h, process 1)",), ["left the bus"]),
+        (("no broker has returned a heartbeat of this node for 5.0 s",), ["no broker has returned a heartbeat"]),
+        (("anything that another adapter reports: secret",), ["not ready"]),
+    ],
+)
+async def test_ready_path_shows_anybody_the_class_of_the_reason_only(
+    reasons: tuple[str, ...], shown: list[str] | None
+) -> None:
+    health = Health(not reasons, reasons, {"node_id": "secret", "counters": {"x": 1}})
+    probe = await Probe().ask(app(health), "/readyz")
+    expected = ["the server is shutting down", "no broker is connected"] if shown is None else shown
+    assert probe.body == {"ready": not reasons, "reasons": expected}
+    assert probe.status == (503 if reasons else 200)
 
 
 async def test_head_response_has_the_status_and_no_body() -> None:
@@ -105,7 +130,7 @@ async def test_paths_can_be_changed_and_disabled() -> None:
 
 
 async def test_details_without_a_json_form_are_reported_as_text() -> None:
-    probe = await Probe().ask(app(Health(ready=True, details={"set": {1}})), "/readyz")
+    probe = await Probe().ask(app(Health(ready=True, details={"set": {1}}), details=True), "/readyz")
     assert probe.body["details"] == {"set": "{1}"}
 
 

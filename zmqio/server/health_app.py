@@ -5,7 +5,7 @@ anybody.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from zmqio.adapter.base import Health
@@ -15,6 +15,18 @@ __all__ = ["LIVE_PATH", "READY_PATH", "HealthApp"]
 
 LIVE_PATH = "/healthz"
 READY_PATH = "/readyz"
+REASON_CLASSES = (
+    "the server has not started",
+    "the server is shutting down",
+    "the server has stopped",
+    "the adapter has not started",
+    "the node has stopped",
+    "left the bus",
+    "no broker is connected",
+    "no broker has returned a heartbeat",
+)
+"""The beginnings of reasons that are shown to anybody. What follows them names nodes, brokers and times."""
+OTHER_REASON = "not ready"
 HEADERS = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
 
 
@@ -22,16 +34,26 @@ class HealthApp:
     """Responds to GET and HEAD on two paths with JSON.
 
     - The live path: always 200 with `{"alive": true}`, which proves that the event loop is running.
-    - The ready path: 200 if the server is ready, else 503. The body has the fields of `Health`: `ready`,
-      `reasons`, `details`. The server becomes ready again by itself, so do not restart it because of a 503.
+    - The ready path: 200 if the server is ready, else 503. The body has `ready` and `reasons`, of which only the
+      class is shown (`REASON_CLASSES`): anybody may ask. The server becomes ready again by itself, so do not
+      restart it because of a 503.
 
     Args:
         health: returns the server's state.
+        details: whether the ready path shows `reasons` in full, and `details`, with node ids and broker addresses.
         live_path, ready_path: the paths, below the mount point if the app is mounted; None disables one.
     """
 
-    def __init__(self, health: Callable[[], Health], *, live_path: str | None, ready_path: str | None) -> None:
+    def __init__(
+        self,
+        health: Callable[[], Health],
+        *,
+        live_path: str | None,
+        ready_path: str | None,
+        details: bool = False,
+    ) -> None:
         self._health = health
+        self._details = details
         self._live_path = _normalized(live_path)
         self._ready_path = _normalized(ready_path)
 
@@ -50,14 +72,22 @@ class HealthApp:
         if path == self._live_path:
             status, body = 200, {"alive": True}
         else:
-            status, body = _readiness(self._health())
+            status, body = self._readiness(self._health())
         await respond_to_get(scope, send, status, HEADERS, json.dumps(body, default=str).encode() + b"\n")
         return True
 
+    def _readiness(self, health: Health) -> tuple[int, dict[str, Any]]:
+        status = 200 if health.ready else 503
+        if self._details:
+            reasons, details = list(health.reasons), dict(health.details)
+            return status, {"ready": health.ready, "reasons": reasons, "details": details}
+        return status, {"ready": health.ready, "reasons": _reason_classes(health.reasons)}
 
-def _readiness(health: Health) -> tuple[int, dict[str, Any]]:
-    body = {"ready": health.ready, "reasons": list(health.reasons), "details": dict(health.details)}
-    return 200 if health.ready else 503, body
+
+def _reason_classes(reasons: Sequence[str]) -> list[str]:
+    """Return the beginnings of the reasons that are known, once each; `OTHER_REASON` if there are only others."""
+    known = [name for name in REASON_CLASSES if any(reason.startswith(name) for reason in reasons)]
+    return known or ([OTHER_REASON] if reasons else [])
 
 
 def _normalized(path: str | None) -> str | None:

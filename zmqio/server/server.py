@@ -179,9 +179,11 @@ class Server(Registration, Operations):
         Args:
             live_path: responds with 200 as long as the event loop is running; None disables it.
             ready_path: responds with 200 if `health().ready`, else with 503 and the reasons: the server has not
-                started, has no broker connection, or is shutting down. None disables it.
+                started, has no broker connection, or is shutting down. With the option `health_details` it also
+                shows `health().details`. None disables it.
         """
-        return HealthApp(self.health, live_path=live_path, ready_path=ready_path)
+        details = self._options.health_details
+        return HealthApp(self.health, live_path=live_path, ready_path=ready_path, details=details)
 
     # Life cycle.
 
