@@ -107,6 +107,9 @@ class ServerOptions:
     Attributes:
         connect_timeout_s: seconds that a connection has to join its first namespace (default 45). After that, it
             is closed.
+        connect_handler_timeout_s: seconds that each of these may take to admit a client (default 30): the function
+            of a dynamic namespace, all middleware, the connect handler. After that, it is cancelled and the client
+            refused. It is also cancelled when the client goes.
         request_timeout_s: seconds to wait for responses from other nodes (default 5). After that, the request
             fails with `RequestTimeoutError`.
         max_pending_events: most events of one client that wait for a handler; with `concurrent_events`, most that
@@ -132,6 +135,7 @@ class ServerOptions:
     """
 
     connect_timeout_s: float = 45.0
+    connect_handler_timeout_s: float = 30.0
     request_timeout_s: float = 5.0
     max_pending_events: int = 100
     max_pending_event_bytes: int = 16 << 20
@@ -146,7 +150,7 @@ class ServerOptions:
     def __post_init__(self) -> None:
         _positive(self, "connect_timeout_s", "request_timeout_s", "max_pending_events")
         _positive(self, "max_empty_child_namespaces", "max_namespaces_per_client")
-        _positive(self, "max_pending_event_bytes", "max_auth_bytes")
+        _positive(self, "max_pending_event_bytes", "max_auth_bytes", "connect_handler_timeout_s")
         if not 0 <= self.drain_s < math.inf:
             raise ConfigError(f"drain_s={self.drain_s!r} must be 0 or a positive, finite number of seconds")
 

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.fake_engine import Stand
+from tests.support.fake_engine import FakeSession, Stand
 from tests.support.timing import wait_until
+from zmqio.engine.server import ClientRequest
+from zmqio.server.client import Client
 from zmqio.server.fanout import SLICE_MEMBERS
 from zmqio.server.socket import Socket
 
@@ -268,3 +270,83 @@ async def test_auth_has_a_limit_of_its_own() -> None:
     client.message(f"0{json.dumps({'token': 'x' * 30_000})}")
     await stand.settle()
     assert str(session.sent[0]).startswith('0{"sid"')
+
+
+@pytest.mark.parametrize("stage", ["middleware", "connect"])
+async def test_hanging_function_is_cancelled_when_the_client_goes(stage: str) -> None:
+    stand, ended, left = Stand(), [], []
+
+    async def hang(socket: Socket) -> None:
+        await socket.join("room")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(stage)
+
+    if stage == "middleware":
+        stand.of("/").use(hang)
+    else:
+        stand.of("/").on("connect", hang)
+    stand.of("/").on("disconnect", lambda socket, reason: left.append(reason))
+    client, _ = stand.client()
+    client.message("0")
+    await asyncio.sleep(0.01)
+    assert len(stand.runtime.tasks) == 1
+    client.closed("transport close")
+    await stand.settle()
+    assert ended == [stage]
+    assert left == (["transport close"] if stage == "connect" else [])
+    assert not stand.of("/").occupied
+    assert await stand.of("/").rooms() == set()
+
+
+@pytest.mark.parametrize("stage", ["middleware", "connect"])
+async def test_function_that_takes_too_long_is_cancelled_and_the_client_refused(stage: str) -> None:
+    stand = Stand(connect_handler_timeout_s=0.01)
+
+    async def hang(socket: Socket) -> None:
+        await asyncio.Event().wait()
+
+    if stage == "middleware":
+        stand.of("/").use(hang)
+    else:
+        stand.of("/").on("connect", hang)
+    client, session = stand.client()
+    client.message("0")
+    await wait_until(lambda: session.sent, "the refusal")
+    assert session.sent == ['4{"message":"the server took too long to admit the client; try again"}']
+    assert stand.runtime.counters["connect_handlers_timed_out"] == 1
+    assert not stand.of("/").occupied
+    client.message("0")  # the client may try again
+    await wait_until(lambda: len(session.sent) == 2, "the second refusal")
+    assert session.closed_with is None
+
+
+async def test_rule_that_takes_too_long_refuses_the_client() -> None:
+    stand = Stand(connect_handler_timeout_s=0.01)
+
+    async def find(_name: str, _auth: Any) -> None:
+        await asyncio.Event().wait()
+
+    session = FakeSession()
+    request = ClientRequest("GET", "/socket.io/", "EIO=4", {}, "127.0.0.1", False, 1.5)
+    client = Client(session, request, stand.runtime, find)  # type: ignore[arg-type]
+    client.message("0/room,")
+    await wait_until(lambda: session.sent, "the refusal")
+    assert session.sent == ['4/room,{"message":"the server took too long to admit the client; try again"}']
+
+
+async def test_function_that_disconnects_its_client_goes_on() -> None:
+    stand, done = Stand(), []
+
+    @stand.of("/").on("connect")
+    async def connect(socket: Socket) -> None:
+        await socket.disconnect(close=True)
+        client.closed("forced server close")
+        await asyncio.sleep(0.001)
+        done.append(socket.id)
+
+    client, _ = stand.client()
+    client.message("0")
+    await stand.settle()
+    assert len(done) == 1

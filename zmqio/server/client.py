@@ -16,12 +16,14 @@ from zmqio.protocol.value_limits import decoded_bytes, takes_more_than
 from zmqio.server.event_budget import EventBudget
 from zmqio.server.handshake import Handshake
 from zmqio.server.namespace import Namespace
-from zmqio.server.runtime import Runtime
+from zmqio.server.runtime import CONNECT_TIMED_OUT, Runtime
 from zmqio.server.socket import Socket
 
 __all__ = ["Client"]
 
 
+SERVER_REASONS = frozenset({"forced server close", "server shutting down"})
+"""Reasons of a connection that the server has closed: its connect handlers go on, within their time limit."""
 KEPT_EVENT_BYTES = 64 << 10
 """Bytes of queued events that are still handled after their client has gone; beyond that, all are dropped."""
 PACKET_BYTES = 512
@@ -52,7 +54,7 @@ class Client:
         self._find_namespace = find_namespace
         self._decoder = runtime.parser.decoder()
         self._sockets: dict[str, Socket] = {}
-        self._entering: set[str] = set()
+        self._entering: dict[str, asyncio.Task[None]] = {}
         self._left: set[str] = set()  # namespaces that the server has disconnected the client from
         self.event_budget = EventBudget(runtime.options.max_pending_event_bytes)
         self._incomplete_bytes = 0  # of a packet that waits for its attachments
@@ -88,10 +90,13 @@ class Client:
     def closed(self, reason: str) -> None:
         """Remove every socket from its namespace: the connection has closed."""
         self._stop_timer()
-        self._entering.clear()
+        entering, self._entering = self._entering, {}
         sockets, self._sockets = self._sockets, {}
         for socket in sockets.values():
             socket.end(reason)
+        if reason not in SERVER_REASONS:  # otherwise the function that disconnected the client would be cancelled
+            for task in entering.values():
+                task.cancel()
         if self.event_budget.bytes:
             self._drop_large_events()
 
@@ -199,27 +204,36 @@ class Client:
             )
             self._refuse_connect(packet.namespace, f"auth takes more than {limit} bytes in memory; send less")
             return
-        self._entering.add(packet.namespace)
-        self._runtime.tasks.spawn(self._connect(packet))
+        self._entering[packet.namespace] = self._runtime.tasks.spawn(self._connect(packet))
 
     def _refuse_connect(self, name: str, why: str) -> None:
         self._session.write(self._runtime.prepare(Packet(PacketType.CONNECT_ERROR, name, {"message": why})))
 
     async def _connect(self, packet: Packet) -> None:
         name = packet.namespace
-        namespace = await self._find_namespace(name, packet.data)
+        namespace, refusal = await self._find(name, packet.data)
         if namespace is None:
-            self._entering.discard(name)
-            self._refuse_connect(name, "Invalid namespace")
+            self._entering.pop(name, None)
+            self._refuse_connect(name, refusal)
             return
         handshake = Handshake.of(self._request, {} if packet.data is None else packet.data)
         await namespace.connect(self, handshake, self._add_socket)
-        self._entering.discard(name)
+        self._entering.pop(name, None)
         socket = self._sockets.get(name)
         if socket is not None and socket.connected:
             self._stop_timer()
         elif socket is not None:
             del self._sockets[name]  # refused: the client may try again
+
+    async def _find(self, name: str, auth: Any) -> tuple[Namespace | None, str]:
+        """Return the namespace, or None and why there is none. A rule has the time of a connect handler."""
+        limit_s = self._runtime.options.connect_handler_timeout_s
+        try:
+            async with asyncio.timeout(limit_s):
+                return await self._find_namespace(name, auth), "Invalid namespace"
+        except TimeoutError:
+            self._runtime.report_connect_timeout(name, engine_sid=self._session.sid)
+            return None, CONNECT_TIMED_OUT
 
     def _add_socket(self, socket: Socket) -> bool:
         """Add a socket that has passed middleware; False if the connection has closed in the meantime."""

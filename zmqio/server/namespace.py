@@ -18,7 +18,7 @@ from zmqio.server.handshake import Handshake
 from zmqio.server.members import NamespaceMembers
 from zmqio.server.operations import Operations
 from zmqio.server.registry import Registration, Registry
-from zmqio.server.runtime import Runtime
+from zmqio.server.runtime import CONNECT_TIMED_OUT, Runtime
 from zmqio.server.socket import ClientConnection, Socket
 
 __all__ = ["Namespace"]
@@ -147,7 +147,11 @@ class Namespace(Registration, Operations):
         self, connection: ClientConnection, handshake: Handshake, on_enter: Callable[[Socket], bool]
     ) -> None:
         socket = Socket(make_sid(self.runtime.identity.tag), self, self._dispatcher.handle, connection, handshake)
-        refusal = await self._refusal_of(self._pass_middleware(socket), socket)
+        try:
+            refusal = await self._refusal_of(self._pass_middleware(socket), socket)
+        except asyncio.CancelledError:
+            self._take_out(socket)  # middleware may have added it to rooms
+            raise
         if refusal is None and not on_enter(socket):
             self._take_out(socket)  # middleware may have added it to rooms
             socket.on_disconnect((), "transport close", None)
@@ -156,6 +160,10 @@ class Namespace(Registration, Operations):
             self._connecting.add(socket.id)
             try:
                 refusal = await self._refusal_of(self._enter(socket), socket)
+            except asyncio.CancelledError:
+                if socket.gone_reason:
+                    await self._accept(socket)  # runs the disconnect handler
+                raise
             finally:
                 self._connecting.discard(socket.id)
         if refusal is None:
@@ -165,11 +173,16 @@ class Namespace(Registration, Operations):
 
     async def _refusal_of(self, step: Awaitable[None], socket: Socket) -> ConnectRefused | None:
         """Run a step of the application; its error, if any, decides how the client is refused."""
+        limit = asyncio.timeout(self.runtime.options.connect_handler_timeout_s)
         try:
-            await step
+            async with limit:
+                await step
         except ConnectRefused as refusal:
             return refusal
         except Exception:  # noqa: BLE001 - the application's function; logged with its traceback
+            if limit.expired():
+                self.runtime.report_connect_timeout(self.name, sid=socket.id)
+                return None if socket.gone_reason else ConnectRefused(CONNECT_TIMED_OUT)
             if socket.gone_reason:  # a client that has disconnected cannot be refused
                 self.runtime.notices.debug(
                     "connect_handler_interrupted", namespace=self.name, sid=socket.id, exc_info=True

@@ -83,7 +83,8 @@ class Registration(ABC):
         Example: `@io.on("chat message")` above `async def chat_message(socket, text): ...`
 
         - `connect`: a function `(socket, auth)` or `(socket)`. Raise `ConnectRefused` to refuse the client. Events
-          that the function emits to the socket are sent after the connection is confirmed.
+          that the function emits to the socket are sent after the connection is confirmed. The function is
+          cancelled when the client goes, or after `connect_handler_timeout_s`.
         - `disconnect`: a function `(socket, reason)`, called after the handlers of all earlier events.
           `socket.rooms` still contains the rooms that the socket was in, so the function also does what
           `disconnecting` does in JavaScript.

@@ -16,9 +16,12 @@ from zmqio.protocol.parser import Parser
 from zmqio.server.fanout import FanOut
 from zmqio.server.tasks import Tasks
 
-__all__ = ["Runtime"]
+__all__ = ["CONNECT_TIMED_OUT", "Runtime"]
 
 log = get_logger("zmqio.server")
+
+CONNECT_TIMED_OUT = "the server took too long to admit the client; try again"
+"""The message of a client that is refused because of `connect_handler_timeout_s`."""
 
 
 @dataclass(slots=True)
@@ -52,6 +55,18 @@ class Runtime:
     def prepare(self, packet: Packet) -> Prepared:
         """Encode a packet for the engine."""
         return self.engine.prepare(self.parser.encode(packet))
+
+    def report_connect_timeout(self, namespace: str, **facts: str) -> None:
+        """Count and log a rule, middleware or connect handler that took too long and was cancelled."""
+        self.counters["connect_handlers_timed_out"] += 1
+        self.notices.warning(
+            "connect_handler_timed_out",
+            subject=namespace,
+            namespace=namespace,
+            limit=self.options.connect_handler_timeout_s,
+            option="connect_handler_timeout_s",
+            **facts,
+        )
 
     def check_loop(self) -> None:
         """Check that the caller runs in the server's event loop. From elsewhere, packets would silently be lost.
