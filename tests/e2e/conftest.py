@@ -1,4 +1,4 @@
-"""What the end-to-end tests share: one broker, a cluster of three nodes, one process of JavaScript clients."""
+"""Fixtures of the end-to-end tests: one broker, a cluster of three nodes, one process of JavaScript clients."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

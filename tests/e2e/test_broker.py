@@ -16,7 +16,7 @@ from tests.support.broker import BrokerProcess
 from tests.support.broker_peers import Load, barrier, connected
 from tests.support.timing import LIMIT_S
 
-# Over the broker's heartbeat timeout of 15 s, so that connections time out on both sides meanwhile.
+# Over the broker's heartbeat timeout of 15 s, so that connections time out on both sides.
 LONG_PAUSE_S = 16.5
 
 
@@ -117,7 +117,7 @@ def test_paused_broker_goes_on_under_load_when_it_is_resumed(process: BrokerProc
         assert process.statistics()["epoch"] == process.hello["epoch"]
 
 
-def test_node_that_stands_still_stalls_no_other() -> None:
+def test_stopped_node_does_not_stall_others() -> None:
     """With XPUB_NODROP on the broker, everything would stop at the first full queue."""
     # Far more than the queue and the buffers of the kernel hold; in steps that the reader's own queue takes.
     steps, messages_a_step, message_bytes = 200, 50, 10_000

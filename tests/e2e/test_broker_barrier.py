@@ -43,7 +43,7 @@ def expect_every_room(publisher: zmq.Socket[bytes], subscriber: zmq.Socket[bytes
 
 
 def wait_for_path(publisher: zmq.Socket[bytes], subscriber: zmq.Socket[bytes]) -> None:
-    """A publisher's old subscriptions outlive its connection, so nothing but a message tells that it is back."""
+    """A publisher's subscriptions outlive its connection, so only a message proves that it has reconnected."""
     subscriber.subscribe(PROBE)
     ends_at = time.monotonic() + LIMIT_S
     while time.monotonic() < ends_at:

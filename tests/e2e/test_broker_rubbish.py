@@ -1,4 +1,4 @@
-"""What is no ZeroMQ, or not for us, on the four ports: counted, logged at a bounded rate, and never the end."""
+"""Malformed data on the four ports of the broker is counted, logged at a bounded rate, and never fatal."""
 
 import json
 import random
@@ -108,7 +108,7 @@ def test_crowd_of_strangers_makes_few_lines() -> None:
 
 
 @pytest.mark.parametrize(("kind", "role"), [(zmq.PUSH, "ingest"), (zmq.PUB, "publish")])
-def test_message_over_the_limit_cuts_off_its_sender_and_is_told(kind: int, role: str) -> None:
+def test_message_over_the_limit_is_logged_and_its_sender_disconnected(kind: int, role: str) -> None:
     with BrokerProcess("--max-message-bytes", "1000") as process:
         with zmq.Context() as context, context.socket(kind) as sender:
             sender.setsockopt(zmq.LINGER, 0)

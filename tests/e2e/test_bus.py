@@ -1,4 +1,4 @@
-"""A bus on a real broker: nothing published after a barrier is missed, and limits are told."""
+"""A bus on a real broker: nothing published after a barrier is missed, and limits are reported."""
 
 import asyncio
 import os
@@ -21,7 +21,7 @@ def room(number: int | str) -> bytes:
 
 
 class Resuming(RecordedEvents):
-    """Tells of the hole when a link may take something again, as a node does."""
+    """Announces the gap once a link is writable again, as a node does."""
 
     def __init__(self) -> None:
         super().__init__()

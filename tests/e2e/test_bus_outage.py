@@ -85,7 +85,7 @@ async def test_subscriptions_while_the_broker_comes_and_goes_never_hang_and_all_
         await wait_until(lambda: len(recorded.messages) == len(topics), "a message on every topic")
 
 
-async def test_web_server_in_place_of_the_broker_is_told_and_the_broker_is_found_when_it_comes():
+async def test_web_server_at_the_brokers_address_is_logged_and_a_later_broker_is_found():
     broker = BrokerProcess()
     base = int(broker.address.rpartition(":")[2])
     with structlog.testing.capture_logs() as lines:

@@ -128,7 +128,7 @@ async def test_acknowledgement_of_nobody_is_no_answer_at_once(stage: ClusterStag
     assert await stage.do("ask", event="hello", rooms=["nobody"]) == []
 
 
-async def test_client_that_stays_silent_is_told_by_number_and_no_node_is_missing(stage: ClusterStage) -> None:
+async def test_silent_client_is_counted_in_the_error_and_no_node_is_missing(stage: ClusterStage) -> None:
     _, second, _ = await stage.connect_each()
     await second.mute()
     with pytest.raises(NodeFailed) as caught:

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 TURNS = 25
 MEMBERS = 300
 TOLD_AT = (1, MEMBERS // 2, MEMBERS)
-"""How many newcomers were acknowledged when a message is sent to the room; each of them has to hear it."""
+"""Number of joins that were acknowledged when a message is sent to the room: each must receive it."""
 CONNECTING_AT_ONCE = 50
 SWEEP_S = 0.003 * LIMIT_S / 20
 """How much later than in the turn before the newcomers come: from long before the last one is out to after it."""

@@ -1,6 +1,6 @@
 """A node that is killed in the middle of a question: the asker gets what came, and the name of the dead node.
 
-The victim is frozen first, so that it has heard the question for certain or has not answered it for certain, and
+The victim is frozen first, so that it has certainly received the request or has certainly not answered it, and
 then killed with SIGKILL.
 """
 
@@ -143,7 +143,7 @@ async def test_the_living_go_on_without_the_dead(drama: Drama) -> None:
     assert await drama.asker.do("ask_nodes", event="who") == ["two"]
 
 
-async def test_silence_and_goodbye_are_told_apart(broker: BrokerProcess) -> None:
+async def test_silence_and_goodbye_have_different_reasons(broker: BrokerProcess) -> None:
     prefix = new_prefix()
     async with running_nodes(broker.address, prefix=prefix, dead_after_s=DEAD_AFTER_S, heartbeat_s=0.2) as nodes:
         one, two, three = nodes

@@ -1,4 +1,4 @@
-"""Who belongs to the cluster: node tags that clash, and a node of another wire version."""
+"""Membership of the cluster: node tags that clash, and a node of another wire version."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -98,7 +98,7 @@ def foreign_publisher(broker: BrokerProcess) -> Iterator[zmq.Socket[bytes]]:
         yield publisher
 
 
-async def test_node_of_another_version_is_told_of_once_and_disturbs_nobody(
+async def test_node_of_another_version_is_logged_once_and_disturbs_nobody(
     stage: ClusterStage, nodes: list[ClusterNode], broker: BrokerProcess
 ) -> None:
     clients = await stage.connect_each("room")

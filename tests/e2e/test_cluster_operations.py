@@ -13,7 +13,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def hears(node: ClusterNode) -> list[list[object]]:
-    """What other nodes have said to it; forgotten with the next module only."""
+    """Return the server-side events that a node received since the module began."""
     heard: list[list[object]] = (await node.state())["heard"]
     return heard
 
@@ -136,7 +136,7 @@ async def test_sockets_of_this_node_are_fetched(stage: ClusterStage) -> None:
     assert [one["sid"] for one in await stage.do("fetch", local=True)] == [here.sid]
 
 
-async def test_fetched_socket_of_another_node_is_asked_and_told(stage: ClusterStage) -> None:
+async def test_fetched_socket_of_another_node_receives_events_and_acknowledges(stage: ClusterStage) -> None:
     _, second, _ = await stage.connect_each()
     answer = await stage.do("remote", do="ask", rooms=[second.sid], event="hello", args=[b"\x00", "x"])
     assert answer == [b"\x00", "x"]

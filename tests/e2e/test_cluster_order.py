@@ -58,7 +58,7 @@ async def test_floods_of_two_nodes_at_once_keep_the_order_of_each(
 
 
 async def all_have(clients: list[JsClient], count: int) -> None:
-    """Wait until each has heard so many, or was disconnected."""
+    """Wait until each client has received `count` messages or was disconnected."""
     for client in clients:
         await wait_until(
             lambda client=client: len(client.heard.named("flood")) >= count or client.heard.disconnects,

@@ -101,7 +101,7 @@ async def test_two_tabs_on_different_nodes_exchange_messages(
     await bob.screenshot(str(pictures / f"demo-bob{transport.replace('?transport=', '-')}.png"))
 
 
-async def test_killed_broker_is_told_on_the_page_and_comes_back(demo: Demo, browser) -> None:
+async def test_page_shows_that_the_broker_was_killed_and_that_it_is_back(demo: Demo, browser) -> None:
     ada = await browser.open("ada", demo.urls[0])
     bob = await browser.open("bob", demo.urls[1])
     await ada.send("before")

@@ -1,4 +1,4 @@
-"""A node that is told to stop lets its clients go over a time: nothing is lost that need not be, and nobody waits.
+"""A draining node disconnects its clients over a period, without avoidable loss and without blocking anyone.
 
 With every host: the product's own, uvicorn and hypercorn as anybody starts them, and mounted where no lifespan is.
 """
@@ -36,7 +36,7 @@ HOSTS: dict[str, dict[str, Any]] = {
 LONG_S = 100 * LIMIT_S
 """No test waits for the end of such a drain."""
 OF_UVICORN = "ASGI callable returned without completing handshake."
-"""What uvicorn (0.54) says of a WebSocket that was refused with an HTTP answer."""
+"""The log line of uvicorn 0.54 about a WebSocket that was rejected with an HTTP response."""
 OPEN = {"EIO": "4", "transport": "polling"}
 COME_BACK = {"reconnection": True, "reconnectionDelay": 50, "reconnectionDelayMax": 200}
 
@@ -57,12 +57,12 @@ class Stage:
         return self.stopping.url + ("/socket.io/readyz" if mounted else "/readyz")
 
     async def stop(self) -> None:
-        """Tell the node to stop, and wait until it has heard that."""
+        """Signal the node to stop, and wait until it has received the signal."""
         self.stopping.tell(signal.SIGTERM)
         await self.stopping.wait_log("drain_started")
 
     async def insist(self) -> int:
-        """Tell it again, when that is no echo any more; returns its exit code."""
+        """Signal it again once that no longer counts as a repetition of the first signal. Return its exit code."""
         await asyncio.sleep(REPEAT_AFTER_S)  # no wait for something: what makes it another signal
         return await self.stopping.stop()
 

@@ -25,7 +25,7 @@ LEAST_ROUNDS = 20
 FRAME_BYTES = 6_000
 """20 rounds of 100 frames are 12 MB: more than the kernel's buffers and the session's 1 MiB take."""
 MORE_MEMORY_BYTES = 40 << 20
-"""What the allocator may keep after buffers of many MB were let go."""
+"""Memory that the allocator may keep after buffers of many MB were freed."""
 MORE_OBJECTS = 300
 """Tracked objects may differ by what the looking connection itself takes."""
 
@@ -175,7 +175,7 @@ async def test_thousands_of_connections_of_every_kind_leave_nothing_behind(node:
 
 
 @pytest.mark.parametrize("kinds", [(PollingMember, WebSocketMember), (WebSocketMember, PollingMember)])
-async def test_binary_reaches_a_room_of_both_transports_whoever_came_first(
+async def test_binary_reaches_a_room_of_both_transports_in_either_order_of_joining(
     node: NodeProcess, kinds: tuple[type[PollingMember] | type[WebSocketMember], ...]
 ) -> None:
     members = [await _join(await kind.open(node.port)) for kind in kinds]

@@ -13,7 +13,7 @@ async def test_one_of_two_brokers_killed_three_times_costs_nothing():
     await held(broker_kill(0.3, times=3, between_s=0.3), Setup(brokers=2))
 
 
-async def test_broker_that_stands_still_costs_nothing():
+async def test_stopped_broker_loses_nothing():
     await held(broker_stop(3))
 
 

@@ -147,14 +147,14 @@ def test_refused_message_is_owed_to_clients_of_the_emitting_node():
         ({}, ["unreported: 1 at node 0"]),
     ],
 )
-def test_loss_that_is_allowed_has_to_be_told_exactly(counters: dict[str, int], broken: list[str]):
+def test_allowed_loss_must_be_reported_exactly(counters: dict[str, int], broken: list[str]):
     arrivals = perfect_arrivals()
     findings = judged(without(arrivals, foreign(arrivals)), states=states(**counters), may_lose=True)
     assert findings.broken == broken
 
 
 @pytest.mark.parametrize(("ahead", "broken"), [(0, []), (1, ["1 missed outside the reported gaps"])])
-def test_loss_has_to_be_in_the_range_that_was_told(ahead: int, broken: list[str]):
+def test_loss_must_lie_in_the_reported_range(ahead: int, broken: list[str]):
     arrivals = perfect_arrivals()
     emitter, number = foreign(arrivals)
     told = states(bus_gap_messages=1)
@@ -163,7 +163,7 @@ def test_loss_has_to_be_in_the_range_that_was_told(ahead: int, broken: list[str]
     assert judged(without(arrivals, (emitter, number)), states=told, may_lose=True).broken == broken
 
 
-def test_told_loss_is_still_a_loss_where_nothing_may_be_lost():
+def test_reported_loss_still_fails_where_nothing_may_be_lost():
     arrivals = perfect_arrivals()
     findings = judged(without(arrivals, foreign(arrivals)), states=states(bus_gap_messages=1))
     assert [reason.split()[1] for reason in findings.broken] == ["lost"]

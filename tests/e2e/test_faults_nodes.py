@@ -1,4 +1,4 @@
-"""Nodes that stand still or die under load: they catch up, or say exactly what they missed; nobody else does."""
+"""Nodes that stop or die under load catch up, or report exactly what they missed. No other node is affected."""
 
 from tests.bench.soak.actions import node_block, node_kill, node_stop
 from tests.bench.soak.stage import Setup
@@ -8,7 +8,7 @@ TINY_RING_BYTES = 10_000
 """Some 40 messages, a fifth of a second of one node."""
 
 
-async def test_node_that_stands_still_catches_up():
+async def test_stopped_node_catches_up():
     await held(node_stop(2))
 
 

@@ -92,7 +92,7 @@ async def test_client_that_closes_ends_its_session(
 @pytest.mark.parametrize(
     ("how", "said"), [("namespace", "io server disconnect"), ("connection", "io server disconnect")]
 )
-async def test_server_that_disconnects_is_heard(
+async def test_client_receives_the_disconnect_of_the_server(
     cluster: Cluster, proxy: RoundRobin, make_client: ClientMaker, way: str, how: str, said: str
 ) -> None:
     client = make_client("js", proxy.url, way)

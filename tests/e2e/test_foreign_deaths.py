@@ -1,4 +1,4 @@
-"""A node dies in the middle of a request that it, or another, carries: everybody hears of it, and cleanly."""
+"""A node dies during a relayed request, as ingress or owner: every client gets a clean error."""
 
 import asyncio
 import json
@@ -175,7 +175,7 @@ async def test_clients_of_a_killed_node_come_back_and_the_others_do_not_notice(
 
 
 async def test_dead_owner_costs_other_clients_nothing(nodes: Cluster) -> None:
-    """What waits for a node that is dead but not yet known to be holds nobody up."""
+    """A request that waits for a dead node, not yet known to be dead, delays nobody else."""
     owner, other = nodes[0], nodes[1]
     dead = await open_session(owner)
     live = await open_session(nodes[2])

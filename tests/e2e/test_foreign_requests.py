@@ -107,7 +107,7 @@ async def test_large_body_reaches_the_owner_whole(cluster: Cluster) -> None:
         await say(connection, sid, '421["echo",1]')
 
 
-async def test_session_of_nobody_is_refused_at_once_and_told_in_the_log(cluster: Cluster) -> None:
+async def test_unknown_session_is_refused_at_once_and_logged(cluster: Cluster) -> None:
     node = cluster[1]
     async with open_connection(node.port) as connection:
         for method in ("GET", "POST"):

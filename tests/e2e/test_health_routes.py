@@ -1,4 +1,4 @@
-"""`/healthz` and `/readyz` of real nodes: red while a node cannot hear the others, green again by themselves."""
+"""`/healthz` and `/readyz` of real nodes: ready only while the node receives from the others."""
 
 import asyncio
 from typing import Any

@@ -55,7 +55,7 @@ def check_once_and_in_order(client: SocketClient, nodes: int) -> None:
 
 
 def ended(client: SocketClient, nodes: int) -> Callable[[], object]:
-    """Whether the end mark of every node has come, or nothing can come any more."""
+    """Whether the end mark of every node has come, or the client was disconnected."""
     return lambda: (
         client.heard.disconnects or sum(args[0]["number"] == -1 for args in client.heard.named("news")) >= nodes
     )

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 MESSAGES = 2_000
 SIZE_BYTES = 1_000
 HEARTBEATS_AND_SUBSCRIPTIONS_BYTES = 100_000
-"""What may come beside: heartbeats of a few nodes, a second each, over the longest run. 5 % of the flood."""
+"""Other messages that may arrive: one heartbeat a second from each node over the longest run, 5 % of the flood."""
 
 
 async def test_the_flood_of_a_room_does_not_reach_a_node_without_members(

@@ -30,7 +30,7 @@ async def far_node(broker: BrokerProcess, cluster: Cluster) -> AsyncIterator[Nod
 
 
 async def missed_after_join(make_client: ClientMaker, joins_at: NodeProcess, speaks_at: NodeProcess) -> list[int]:
-    """Join fresh rooms at one node and emit to each from the other at once; returns the trials not heard once."""
+    """Join fresh rooms at one node and emit to each from the other at once; return those not received once."""
 
     async def trials(number: int) -> list[int]:
         joiner, speaker = (make_client("py", node.url, "websocket") for node in (joins_at, speaks_at))

@@ -124,7 +124,7 @@ def damaged_texts(count: int) -> list[str]:
 
 
 def knowingly_refused(text: str, packets: list[Packet]) -> bool:
-    """What `zmqio.protocol.parser` says it refuses although JavaScript takes it."""
+    """Packets that `zmqio.protocol.parser` documents as rejected although JavaScript accepts them."""
     if not re.match(r"[0-4]|[56][0-9]+-", text):
         return True  # an empty text, a space as a type, a number of attachments that is not all digits
     header = re.match(r"(?:[0-4]|[56][0-9]+-)(?:/[^,]*(?:,|\Z))?[0-9]*", text)

@@ -95,18 +95,18 @@ async def test_three_moves(host: Host) -> None:
     clients = [await connect(port, heard[number]) for number, port in enumerate(ports)]
     try:
         assert await clients[0].call("chat message", "hello", timeout=LIMIT_S) == "delivered"
-        await wait_until(lambda: heard[0] and heard[1], "both nodes' clients hear it")
+        await wait_until(lambda: heard[0] and heard[1], "the clients of both nodes receive it")
         assert heard[0] == heard[1] == [{"from": clients[0].get_sid(), "text": "hello"}]
         published = await asyncio.to_thread(host.run, sys.executable, "publish.py")
         assert (published.returncode, published.stderr) == (0, "")
-        await wait_until(lambda: len(heard[0]) == len(heard[1]) == 2, "both hear the publisher")
+        await wait_until(lambda: len(heard[0]) == len(heard[1]) == 2, "both receive from the publisher")
         assert heard[0][1] == heard[1][1] == {"text": "from a worker"}
         plain = await asyncio.to_thread(host.run, sys.executable, "plain.py")
         assert (plain.returncode, plain.stderr) == (0, "")
-        await wait_until(lambda: len(heard[0]) == len(heard[1]) == 3, "both hear the plain sender")
+        await wait_until(lambda: len(heard[0]) == len(heard[1]) == 3, "both receive from the plain sender")
         emit = ["emit", "--adapter", host.broker, "--to", "lobby", "chat message", '{"text": "from the shell"}']
         assert (await asyncio.to_thread(host.run, str(BIN / "zmqio"), *emit)).returncode == 0
-        await wait_until(lambda: len(heard[0]) == len(heard[1]) == 4, "both hear the shell")
+        await wait_until(lambda: len(heard[0]) == len(heard[1]) == 4, "both receive from the shell")
     finally:
         for client in clients:
             await client.disconnect()

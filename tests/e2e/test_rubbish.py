@@ -1,4 +1,4 @@
-"""Rubbish at every door: told or counted, and everything goes on serving."""
+"""Malformed input at every entrance is logged or counted, and every node continues to serve."""
 
 import asyncio
 import contextlib
@@ -54,7 +54,7 @@ LINES_A_KIND = 5
 """Most log lines of one kind in one of these tests: they are written every ten seconds at most."""
 
 MARKS = count()
-"""Numbers over all tests: the witnesses remember what they heard in the tests before."""
+"""Numbers over all tests: the witnesses keep the events of earlier tests."""
 
 StillServing = Callable[[], Awaitable[None]]
 
@@ -96,8 +96,8 @@ def still_serving(cluster: Cluster, witnesses: list[SocketClient]) -> StillServi
 
 
 @dataclass(frozen=True)
-class Told:
-    """What the nodes have to say of rubbish.
+class LoggedAndCounted:
+    """How the nodes counted and logged malformed input.
 
     Attributes:
         counted: by how much the counters of each node have grown, all together.
@@ -109,14 +109,14 @@ class Told:
 
 
 class RubbishSender:
-    """Sends rubbish, and behind it a mark; when that is heard, all before it has been dealt with."""
+    """Sends malformed messages, followed by a mark. Once the mark arrives, all messages before it were handled."""
 
     def __init__(self, broker: BrokerProcess, cluster: Cluster, witnesses: list[SocketClient]) -> None:
         self._broker = broker
         self._cluster = cluster
         self._witnesses = witnesses
 
-    async def send(self, role: str, messages: list[list[bytes]], times: int) -> Told:
+    async def send(self, role: str, messages: list[list[bytes]], times: int) -> LoggedAndCounted:
         lines, counted = self._lines(), await self._counted()
         mark = f"mark {next(MARKS)}"
         await asyncio.to_thread(push, self._broker.endpoint(role), messages, times, SENDERS[role], last=mark)
@@ -124,7 +124,7 @@ class RubbishSender:
             await witness.wait_for(mark)
         grown = [now - before for now, before in zip(await self._counted(), counted, strict=True)]
         new_lines = [now - before for now, before in zip(self._lines(), lines, strict=True)]
-        return Told(grown, max(max(new.values(), default=0) for new in new_lines))
+        return LoggedAndCounted(grown, max(max(new.values(), default=0) for new in new_lines))
 
     def _lines(self) -> list[Counter[str]]:
         return [Counter(str(line["event"]) for line in node.log_lines()) for node in self._cluster.nodes]
@@ -168,23 +168,23 @@ async def test_a_stranger_that_says_nothing_holds_nobody_up(
 async def test_messages_that_are_none_are_all_counted_and_few_are_logged(
     sender: RubbishSender, cluster: Cluster, still_serving: StillServing, role: str
 ) -> None:
-    told = await sender.send(role, counted_rubbish(), TIMES)
-    assert told.counted == [TIMES * len(counted_rubbish())] * len(cluster.nodes)
+    report = await sender.send(role, counted_rubbish(), TIMES)
+    assert report.counted == [TIMES * len(counted_rubbish())] * len(cluster.nodes)
     for node in cluster.nodes:
         assert all(node.log_lines(event) for event in ("bus_message_malformed", "publish_request_rejected"))
-    assert told.most_lines_of_a_kind <= LINES_A_KIND
-    told = await sender.send(role, list(bus_rubbish().values()), TIMES)
-    assert told.most_lines_of_a_kind <= LINES_A_KIND
+    assert report.most_lines_of_a_kind <= LINES_A_KIND
+    report = await sender.send(role, list(bus_rubbish().values()), TIMES)
+    assert report.most_lines_of_a_kind <= LINES_A_KIND
     await still_serving()
 
 
-async def test_many_foreign_wire_versions_are_told_in_few_words(
+async def test_many_foreign_wire_versions_are_logged_in_few_lines(
     sender: RubbishSender, cluster: Cluster, still_serving: StillServing
 ) -> None:
-    told = await sender.send("ingest", foreign_versions(STRANGERS), 1)
-    assert told.counted == [STRANGERS] * len(cluster.nodes)
+    report = await sender.send("ingest", foreign_versions(STRANGERS), 1)
+    assert report.counted == [STRANGERS] * len(cluster.nodes)
     assert all(node.log_lines("peer_version_mismatched") for node in cluster.nodes)
-    assert told.most_lines_of_a_kind <= LINES_A_KIND
+    assert report.most_lines_of_a_kind <= LINES_A_KIND
     await still_serving()
 
 

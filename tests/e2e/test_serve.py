@@ -42,7 +42,7 @@ async def test_clients_stay_with_the_worker_that_has_their_session(
         await clients[0].call("say", "to all workers")
         await wait_until(
             lambda: all(client.heard.events == [("said", ["to all workers"])] for client in clients),
-            "everybody hears it once, through the broker",
+            "every client receives it once, through the broker",
         )
         assert not any(client.heard.disconnects for client in clients)
 
@@ -68,7 +68,9 @@ async def test_stop_ends_every_process_with_clients_on_it(
         await asyncio.gather(*(client.connect() for client in clients))
         assert len(server.children()) == processes(server, acceptors)
         assert await server.stop(number) == 0
-        await wait_until(lambda: all(client.heard.disconnects for client in clients), "every client was told")
+        await wait_until(
+            lambda: all(client.heard.disconnects for client in clients), "every client was disconnected"
+        )
         assert server.orphans() == []
         assert not server.log_lines("worker_killed")
         assert not server.log_lines("acceptor_killed")
@@ -144,7 +146,7 @@ async def pid_of(server: ServeProcess, path: str = "/") -> int:
 
 
 async def request(server: ServeProcess, path: str = "/", *headers: str) -> Any:
-    """What the plain part of the app answers to a GET on a new connection."""
+    """Return the response of the plain part of the app to a GET on a new connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     lines = [f"GET {path} HTTP/1.1", "Host: x", "Connection: close", *headers]
     writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())

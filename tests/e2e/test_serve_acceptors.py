@@ -152,7 +152,7 @@ async def test_every_acceptor_knows_the_owner_and_spreads_the_rest() -> None:
         assert stopped["connections_accepted"] == stopped["connections_passed"] == 120
 
 
-async def test_second_server_on_the_port_is_told_that_it_is_in_use() -> None:
+async def test_second_server_on_the_port_fails_with_port_in_use() -> None:
     async with ServeProcess(*TWO, workers=1) as server:
         bind = f"127.0.0.1:{server.port}"
         other = ServeProcess(*TWO, workers=1, bind=bind)

@@ -1,4 +1,4 @@
-"""Starts, failures and ends of `zmqio serve`: what is told, which exit code, and that nothing is left behind."""
+"""Starts, failures and ends of `zmqio serve`: messages, exit codes, and that no process is left behind."""
 
 import asyncio
 import contextlib
@@ -52,7 +52,7 @@ async def ended(server: ServeProcess) -> tuple[int, str]:
         ("own_app:VERSION", APP, "int is not an ASGI app"),
     ],
 )
-async def test_app_that_is_not_there_is_told_in_one_line(tmp_path: Path, app: str, text: str, reason: str) -> None:
+async def test_missing_app_is_reported_in_one_line(tmp_path: Path, app: str, text: str, reason: str) -> None:
     (tmp_path / "own_app.py").write_text(text)
     code, output = await ended(ServeProcess(app=app, folder=tmp_path))
     assert code == 1
@@ -60,7 +60,7 @@ async def test_app_that_is_not_there_is_told_in_one_line(tmp_path: Path, app: st
     assert "Traceback" not in output
 
 
-async def test_app_that_raises_is_told_with_its_traceback_once(tmp_path: Path) -> None:
+async def test_app_that_raises_is_reported_once_with_its_traceback(tmp_path: Path) -> None:
     (tmp_path / "own_app.py").write_text("def fail():\n    raise RuntimeError('on purpose')\n\nfail()\n")
     code, output = await ended(ServeProcess(app="own_app:app", folder=tmp_path, workers=3))
     assert code == 1
@@ -71,7 +71,7 @@ async def test_app_that_raises_is_told_with_its_traceback_once(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("acceptors", ["1", "2"])
-async def test_port_in_use_is_told_in_one_line(acceptors: str) -> None:
+async def test_port_in_use_is_reported_in_one_line(acceptors: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         code, output = await ended(ServeProcess("--acceptors", acceptors, bind=f"127.0.0.1:{port}"))
@@ -130,7 +130,9 @@ async def test_own_broker_that_is_killed_is_replaced_and_workers_find_it(make_cl
         await server.wait_log("broker_exited")
         await server.wait_log("broker_reconnected", 2)
         await clients[0].call("say", "hello again")
-        await wait_until(lambda: all(client.heard.events for client in clients), "every worker's clients hear it")
+        await wait_until(
+            lambda: all(client.heard.events for client in clients), "every worker's clients receive it"
+        )
 
 
 async def test_node_tags_begin_with_the_prefix(make_client: ClientMaker) -> None:
@@ -176,7 +178,7 @@ async def test_reload_serves_changed_code_and_survives_broken_code(tmp_path: Pat
 
 
 async def change_until_noticed(server: ServeProcess, path: Path) -> None:
-    """Write new code again and again: nothing tells when the watch has begun."""
+    """Write new code again and again: nothing shows when the watch has begun."""
     count = 100
     while not server.log_lines("code_changed"):
         count += 1

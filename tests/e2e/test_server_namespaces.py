@@ -35,7 +35,7 @@ class Node:
     """A server whose clients may make namespaces.
 
     Attributes:
-        log: what its listeners heard.
+        log: the events that its listeners received.
     """
 
     def __init__(self, address: str) -> None:

@@ -1,4 +1,4 @@
-"""uvicorn as anybody starts it with several workers: a node without a bus tells what will go wrong."""
+"""uvicorn with several workers: a node without a bus warns about the consequences."""
 
 import asyncio
 import subprocess
@@ -21,7 +21,7 @@ STARTED, WARNING = "node_started", "unconnected_workers_detected"
 
 
 async def output_of(options: list[str], environment: dict[str, str], *, nodes: int) -> str:
-    """What uvicorn has written when so many nodes have started, and it was stopped."""
+    """Return the output of uvicorn after `nodes` have started and it was stopped."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "several.py").write_text(APP)
         output = Path(folder) / "output"
