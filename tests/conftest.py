@@ -1,4 +1,4 @@
-"""What holds for every test: processes are forked, examples come from one profile, end-to-end tests are marked."""
+"""Set-up of every test: forked processes, one hypothesis profile, and the mark of the end-to-end tests."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""What a node does with each message that it receives. The peer is played by the test."""
+"""How a node handles each message that it receives. The test plays the peer."""
 
 import asyncio
 from collections.abc import AsyncIterator

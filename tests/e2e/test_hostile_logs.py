@@ -1,4 +1,4 @@
-"""What clients put into the log, and a log that cannot be written: neither stops a node, on any host."""
+"""Hostile text in the log, and a log that cannot be written: neither stops a node, on any host."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""What could not be sent again is not taken: the same rule for both parsers, for publish requests, in and out."""
+"""Values that cannot be sent are not accepted: one rule for both parsers and publish requests, in and out."""
 
 import gc
 import json
