@@ -1,4 +1,4 @@
-"""Where log lines leave the process: a text stream whose reader can never make the writer wait.
+"""A text stream for log lines whose reader can never make the writer wait.
 
 A line that a full pipe, a full disk or a closed descriptor does not take is lost, and the writer gets the error.
 A terminal and a file are written as usual.

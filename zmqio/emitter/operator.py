@@ -14,7 +14,7 @@ from zmqio.protocol.topic import check_name
 __all__ = ["BroadcastOperator", "Sending"]
 
 Sending: TypeAlias = Coroutine[Any, Any, None]
-"""What the last steps of an asynchronous emitter return, to be awaited."""
+"""The awaitables that the last steps of an asynchronous emitter return."""
 
 ResultT = TypeVar("ResultT")
 

@@ -114,7 +114,7 @@ class Emitter(BroadcastOperator[None]):
 
 
 class _EmitterOfProcess:
-    """What belongs to one process of an emitter. A forked child has its own, so never its parent's locks."""
+    """The state of an emitter in one process. A forked child creates its own, so locks are never shared."""
 
     def __init__(self, options: BusOptions) -> None:
         self.frames = RequestFrames(options.prefix, options.max_message_bytes)

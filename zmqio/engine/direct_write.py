@@ -31,7 +31,7 @@ class PacketWriter(Protocol):
 
 
 class DirectWriter:
-    """How a broadcast reaches one client.
+    """The way in which a broadcast writes to one client.
 
     Args:
         write_packets: writes to the client in every state of its connection.

@@ -7,7 +7,7 @@ __all__ = ["HttpOptions"]
 
 @dataclass(frozen=True, slots=True)
 class HttpOptions:
-    """How connections are served.
+    """Options of the HTTP server for its connections.
 
     Attributes:
         trusted_proxies: addresses and networks, separated by commas, whose X-Forwarded-* headers are trusted.

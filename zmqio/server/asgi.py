@@ -24,7 +24,7 @@ CLIENT_NAMES = ("socket.io.js", CLIENT_JS_NAME)
 
 
 class AsgiHost(Protocol):
-    """What the app needs from the server."""
+    """The part of the server that the app uses."""
 
     @property
     def engine(self) -> Engine:

@@ -26,7 +26,7 @@ _EVERYONE = Target()
 
 
 class BroadcastNamespace(Protocol):
-    """What a broadcast needs from its namespace. `adapter` and `runtime` exist once `ready` has returned."""
+    """The part of a namespace that a broadcast uses. `adapter` and `runtime` exist once `ready` has returned."""
 
     name: str
     adapter: Adapter

@@ -12,7 +12,7 @@ __all__ = ["EmitOptions", "EmitTarget"]
 
 
 class EmitTarget(Protocol):
-    """What these options need from their socket."""
+    """The part of a socket that these options use."""
 
     @property
     def broadcast(self) -> Broadcast:

@@ -64,7 +64,7 @@ PacketHandler = Callable[["Socket", Packet], Awaitable[None]]
 
 
 class SocketNamespace(Protocol):
-    """What a socket needs from its namespace.
+    """The part of a namespace that a socket uses.
 
     Attributes:
         name: the namespace's name.

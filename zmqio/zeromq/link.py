@@ -41,7 +41,7 @@ class LinkState(enum.Enum):
 
 
 class LinkEvents(Protocol):
-    """What a link reports to the bus."""
+    """Callbacks through which a link reports to the bus."""
 
     def link_message(self, link: int, topic: bytes, body: bytes) -> None:
         """A message was received; must not raise."""

@@ -29,7 +29,7 @@ CHECK_INTERVAL_S = 0.1
 
 
 class _PushOfProcess:
-    """What belongs to one process of a `Push`. A forked child has its own, so never its parent's locks."""
+    """The state of a `Push` in one process. A forked child creates its own, so locks are never shared."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()

@@ -1,4 +1,4 @@
-"""What one node knows about one publisher: the highest number received, and the links that have no gap. Pure.
+"""One node's state of one publisher: the highest number received, and the links that have no gap. Pure.
 
 The rules are those of `cluster.delivery.receiver`. This module holds the state, and the changes that concern a
 single publisher.

@@ -45,7 +45,7 @@ time for too old. This only preselects: the receiver decides which messages conc
 
 @dataclass(frozen=True, slots=True)
 class ReplayResult:
-    """What an answer contributes.
+    """The contribution of one replay answer.
 
     Attributes:
         rows: indexes into `ReplayAnswer.messages` of the messages to deliver, in order.

@@ -1,4 +1,4 @@
-"""Several acceptor processes: keep them running and tell each of them which workers are available.
+"""Keeps several acceptor processes running and informs each of them which workers are available.
 
 Each acceptor has a listening socket of its own. The socket stays open in this process, so connections that wait in
 it survive a crash of the acceptor. Each acceptor is linked to each worker by a socket pair created here.
