@@ -1,4 +1,4 @@
-"""`/healthz` and `/readyz` of real nodes: ready only while the node receives from the others."""
+"""`/healthz` and `/readyz` of real nodes: ready only while the node receives from others, and again by itself."""
 
 import asyncio
 from typing import Any

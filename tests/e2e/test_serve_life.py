@@ -199,7 +199,7 @@ async def test_worker_that_does_not_end_is_killed_when_asked_a_third_time(tmp_pa
         assert psutil.pid_exists(server.worker_pids()[0])
         server.send_signal(signal.SIGINT)
         assert await server.wait() == 0
-        await server.wait_for(lambda: server.log_lines("workers_killed"), "it says so")
+        await server.wait_for(lambda: server.log_lines("workers_killed"), "the log line about killed workers")
         assert server.orphans() == []
 
 

@@ -273,6 +273,20 @@ async def test_owner_is_looked_up_once(method: str) -> None:
     assert messenger.found == ["ther"]
 
 
+async def test_body_for_a_session_without_an_owner_is_not_read() -> None:
+    async def serve(scope: Any, receive: Any, send: Any) -> None:
+        async def never() -> dict[str, Any]:
+            raise AssertionError("the body was read")
+
+        relay = Relay(NoNodes(), serve, EngineOptions())
+        exchange = Exchange(read_request(scope), never, send, ())
+        refusal = await relay.poll("ther" + "x" * 16, exchange)
+        assert refusal is not None
+        await exchange.refuse(refusal)
+
+    assert (await FakeHttp(serve, "POST", "", body=b"4x")).status == 400
+
+
 async def test_stream_known_to_the_other_node_only_is_closed_there() -> None:
     async with EngineNodes("here", "ther") as nodes:
         here, there = nodes.nodes

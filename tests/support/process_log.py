@@ -1,4 +1,4 @@
-"""What a process writes, in a temporary file: as text, and its log lines as they were logged."""
+"""The output of a process in a temporary file, as text and as parsed log lines."""
 
 import json
 import tempfile

@@ -31,7 +31,7 @@ DETAIL_FUNCTIONS = ("health", "details", "_health_details")
 
 @dataclass
 class PublicNames:
-    """What a reader of logs and health reports sees.
+    """The names that appear in logs and health reports.
 
     Attributes:
         events: event -> levels at which it is logged.

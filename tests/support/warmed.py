@@ -34,7 +34,7 @@ LATE_IMPORTS = (
     "uvicorn.protocols.websockets.websockets_sansio_impl",
     "zmqio.uvicorn",
 )
-"""What the programs, or uvicorn and hypercorn, import when they run."""
+"""Modules that the programs, uvicorn or hypercorn import when they run."""
 
 REQUEST_BYTES = 256 << 10
 MOST_DESCRIPTORS = 16
@@ -118,7 +118,7 @@ class _Warmed:
 
 
 class _Request:
-    """What a fork is to be.
+    """The description of a fork.
 
     Args:
         facts: as `_Forker.fork` sends them.

@@ -15,7 +15,7 @@ __all__ = ["ConnectionRecord", "connected", "mute_listener", "resolver_of"]
 
 
 class ConnectionRecord:
-    """What a connection has reported.
+    """The reports of a connection.
 
     Attributes:
         changes: "up", "down" and "refused" in order.

@@ -16,7 +16,7 @@ ALL = b"zmqio/a/\0"
 
 
 class LinkRecord:
-    """What a link has reported."""
+    """The reports of a link."""
 
     def __init__(self):
         self.messages, self.malformed, self.changes = [], [], []

@@ -74,13 +74,20 @@ class Relay:
     async def poll(self, sid: str, exchange: Exchange) -> Refusal | None:
         """Forward a GET or POST to the owner of `sid` and write its response; return a refusal if that fails.
 
-        The owner is looked up once the body has been read, because it may die in the meantime.
+        Without an owner the body is not read. A POST looks the owner up again after its body, because the owner
+        may have died in the meantime.
         """
+        owner = await self._owner_of(sid)
+        if isinstance(owner, Refusal):
+            return owner
         message = await self._polls.read(exchange)
         if isinstance(message, Refusal):
             return message
-        owner = await self._owner_of(sid)
-        return owner if isinstance(owner, Refusal) else await self._polls.forward(owner, sid, message, exchange)
+        if message.method == "POST":
+            owner = await self._owner_of(sid)
+            if isinstance(owner, Refusal):
+                return owner
+        return await self._polls.forward(owner, sid, message, exchange)
 
     async def websocket(
         self, sid: str, request: ClientRequest, scope: Mapping[str, Any], receive: Receive, send: Send
