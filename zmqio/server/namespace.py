@@ -13,12 +13,13 @@ from zmqio.adapter.base import Adapter, LocalSockets
 from zmqio.exceptions import ConnectRefused
 from zmqio.ids import Sid, make_sid
 from zmqio.protocol.packet import Packet, PacketType
+from zmqio.server.admission import Admission
 from zmqio.server.dispatch import EventDispatcher
 from zmqio.server.handshake import Handshake
 from zmqio.server.members import NamespaceMembers
 from zmqio.server.operations import Operations
 from zmqio.server.registry import Registration, Registry
-from zmqio.server.runtime import CONNECT_TIMED_OUT, Runtime
+from zmqio.server.runtime import Runtime
 from zmqio.server.socket import ClientConnection, Socket
 
 __all__ = ["Namespace"]
@@ -58,6 +59,7 @@ class Namespace(Registration, Operations):
         self._entering = 0  # clients that are passing middleware or the connect handler
         self._connecting: set[Sid] = set()  # sockets whose connect handler is running
         self._open_lock: tuple[Runtime, asyncio.Lock] | None = None
+        self._admission: Admission
         self._dispatcher: EventDispatcher
         self._members: NamespaceMembers
 
@@ -83,6 +85,7 @@ class Namespace(Registration, Operations):
                 return
             listeners = self._registry.listeners
             self.runtime = runtime
+            self._admission = Admission(self.name, self._registry, runtime)
             self._dispatcher = EventDispatcher(self.name, self._registry, runtime)
             self._members = NamespaceMembers(self.name, runtime, listeners.room_event, self._server_side_event)
             self.adapter = make_adapter(self.name, self._members)
@@ -147,57 +150,32 @@ class Namespace(Registration, Operations):
         self, connection: ClientConnection, handshake: Handshake, on_enter: Callable[[Socket], bool]
     ) -> None:
         socket = Socket(make_sid(self.runtime.identity.tag), self, self._dispatcher.handle, connection, handshake)
+        step = self._admission.pass_middleware(socket)
         try:
-            refusal = await self._refusal_of(self._pass_middleware(socket), socket)
+            refusal = await self._admission.refusal_of(step, socket)
         except asyncio.CancelledError:
-            self._take_out(socket)  # middleware may have added it to rooms
+            self._abandon(socket)
             raise
         if refusal is None and not on_enter(socket):
-            self._take_out(socket)  # middleware may have added it to rooms
-            socket.on_disconnect((), "transport close", None)
+            self._abandon(socket)
             return
         if refusal is None:
-            self._connecting.add(socket.id)
-            try:
-                refusal = await self._refusal_of(self._enter(socket), socket)
-            except asyncio.CancelledError:
-                if socket.gone_reason:
-                    await self._accept(socket)  # runs the disconnect handler
-                raise
-            finally:
-                self._connecting.discard(socket.id)
+            refusal = await self._call_connect_handler(socket)
         if refusal is None:
             await self._accept(socket)
         else:
             self._refuse(socket, refusal)
 
-    async def _refusal_of(self, step: Awaitable[None], socket: Socket) -> ConnectRefused | None:
-        """Run a step of the application; its error, if any, decides how the client is refused."""
-        limit = asyncio.timeout(self.runtime.options.connect_handler_timeout_s)
+    async def _call_connect_handler(self, socket: Socket) -> ConnectRefused | None:
+        self._connecting.add(socket.id)
         try:
-            async with limit:
-                await step
-        except ConnectRefused as refusal:
-            return refusal
-        except Exception:  # noqa: BLE001 - the application's function; logged with its traceback
-            if limit.expired():
-                self.runtime.report_connect_timeout(self.name, sid=socket.id)
-                return None if socket.gone_reason else ConnectRefused(CONNECT_TIMED_OUT)
-            if socket.gone_reason:  # a client that has disconnected cannot be refused
-                self.runtime.notices.debug(
-                    "connect_handler_interrupted", namespace=self.name, sid=socket.id, exc_info=True
-                )
-                return None
-            self.runtime.counters["connect_handlers_failed"] += 1
-            self.runtime.notices.error(
-                "connect_handler_failed",
-                subject=self.name,
-                namespace=self.name,
-                sid=socket.id,
-                exc_info=True,
-            )
-            return ConnectRefused("Internal server error")
-        return None
+            return await self._admission.refusal_of(self._enter(socket), socket)
+        except asyncio.CancelledError:
+            if socket.gone_reason:
+                await self._accept(socket)  # runs the disconnect handler
+            raise
+        finally:
+            self._connecting.discard(socket.id)
 
     async def _accept(self, socket: Socket) -> None:
         """Confirm the connection. If the client has disconnected in the meantime, run the disconnect handler."""
@@ -206,18 +184,16 @@ class Namespace(Registration, Operations):
         if handler is not None and not socket.connected:
             await self._dispatcher.handle_disconnect(handler, socket, socket.gone_reason)
 
-    async def _pass_middleware(self, socket: Socket) -> None:
-        for middleware in tuple(self._registry.middleware):
-            result = middleware(socket)
-            if result is not None:
-                await result
-
     async def _enter(self, socket: Socket) -> None:
+        socket.admit()
         self._members.add(socket)
         await self.adapter.add(socket.id, (socket.id,))
-        handler = self._registry.handlers.get("connect")
-        if handler is not None:
-            await handler.call(*handler.usable((socket, socket.handshake.auth)))
+        await self._admission.call_handler(socket)
+
+    def _abandon(self, socket: Socket) -> None:
+        """Remove what middleware did for a client that has gone in the meantime."""
+        self._take_out(socket)
+        socket.on_disconnect((), "transport close", None)
 
     def _refuse(self, socket: Socket, refusal: ConnectRefused) -> None:
         self.runtime.notices.debug("connect_refused", namespace=self.name, sid=socket.id, reason=refusal.message)

@@ -113,7 +113,13 @@ class Registration(ABC):
         """Register connection middleware: `middleware(socket)` is called before a client is connected.
 
         Middleware runs in the order of registration, may be plain or async, and refuses a client by raising
-        `ConnectRefused`.
+        `ConnectRefused`. Until all of it has returned, nothing reaches the client:
+
+        - `join` and `leave` take effect, but the rooms' messages reach the client only once it is admitted.
+        - `emit` is delivered after the connection is confirmed.
+        - `disconnect` refuses the client. `emit_with_ack` raises RuntimeError: use it in the connect handler.
+
+        If the client is refused, its socket leaves all rooms and cannot join another.
         """
         self.registry.add_middleware(middleware)
         return middleware

@@ -93,6 +93,7 @@ class SocketNamespace(Protocol):
 
 
 class _SocketState(Enum):
+    IN_MIDDLEWARE = "in middleware"
     CONNECTING = "connecting"
     CONNECTED = "connected"
     DISCONNECTED = "disconnected"
@@ -107,6 +108,7 @@ class Socket(ListenerMixin):
         data: a dict for the application. Other nodes see its JSON-like values through `fetch_sockets`.
         listeners: middleware and catch-all listeners; None until the first is registered.
         gone_reason: why the client disconnected; "" as long as it has not.
+        rejected: whether middleware has disconnected the socket, so that the client is refused.
     """
 
     __slots__ = (
@@ -123,6 +125,7 @@ class Socket(ListenerMixin):
         "gone_reason",
         "handshake",
         "id",
+        "rejected",
     )
 
     def __init__(
@@ -137,10 +140,11 @@ class Socket(ListenerMixin):
         self.handshake = handshake
         self.data: dict[str, Any] = {}
         self.gone_reason = ""
+        self.rejected = False
         self._namespace = namespace
         self._handle_packet = handle_packet
         self._connection = connection
-        self._state = _SocketState.CONNECTING
+        self._state = _SocketState.IN_MIDDLEWARE
         self._queued: list[Prepared] = []
         self._acks = PendingAcks()
         self._events: EventQueue[Packet] | None = None
@@ -220,7 +224,8 @@ class Socket(ListenerMixin):
     async def emit_with_ack(self, event: str, *args: Any, timeout: float | None = None) -> Any:
         """Send an event to this client and wait for its acknowledgement.
 
-        Called in the connect handler, it confirms the connection to the client first.
+        Called in the connect handler, it confirms the connection to the client first. In middleware it raises:
+        a client acknowledges only after it is admitted.
 
         Example: `answer = await socket.emit_with_ack("question", timeout=5)`
 
@@ -235,11 +240,17 @@ class Socket(ListenerMixin):
         Raises:
             RequestTimeoutError: the client did not acknowledge in time.
             SocketGoneError: the client has disconnected, or disconnects before it acknowledges.
-            PacketError, RuntimeError: as for `emit`.
+            PacketError: as for `emit`.
+            RuntimeError: called in middleware, or as for `emit`.
         """
         runtime = self._namespace.runtime
         runtime.check_loop()
         check_event(event)
+        if self._state is _SocketState.IN_MIDDLEWARE:
+            raise RuntimeError(
+                f"emit_with_ack({event!r}) cannot be used in middleware: the client acknowledges only after it is "
+                "admitted; call it in the connect handler, or let the client send the value as `auth`"
+            )
         if self._state is _SocketState.DISCONNECTED:
             raise SocketGoneError(f"socket {self.id} cannot acknowledge {event!r}: its client has disconnected")
         ack_id = self._namespace.next_ack_id()
@@ -281,7 +292,8 @@ class Socket(ListenerMixin):
     async def disconnect(self, *, close: bool = False) -> None:
         """Disconnect the client from this namespace.
 
-        The client sees the reason `io server disconnect` and does not reconnect by itself.
+        The client sees the reason `io server disconnect` and does not reconnect by itself. In middleware, it
+        refuses the client (`connect_error`) once the middleware returns.
 
         Args:
             close: also disconnect the client from all other namespaces and close the connection.
@@ -313,8 +325,11 @@ class Socket(ListenerMixin):
         """Disconnect the client; the same as `disconnect`, for callers that cannot await."""
         if self._state is _SocketState.DISCONNECTED:
             return
+        self.rejected = self.rejected or self._state is _SocketState.IN_MIDDLEWARE
         if close:
             self._connection.disconnect_all()
+            return
+        if self.rejected:
             return
         self.confirm_connect()  # a client that is still connecting would not understand a DISCONNECT packet
         self.write(self._namespace.runtime.prepare(Packet(PacketType.DISCONNECT, self._namespace.name)))
@@ -332,10 +347,10 @@ class Socket(ListenerMixin):
         fanout = self._namespace.runtime.fanout
         if fanout.busy:
             fanout.flush_for(self.id)
-        if self._state is _SocketState.CONNECTING:
-            self.queue_packet(prepared, volatile=volatile)
-        else:
+        if self._state is _SocketState.CONNECTED:
             self._connection.write(prepared, volatile=volatile)
+        else:
+            self.queue_packet(prepared, volatile=volatile)
 
     def queue_packet(self, payload: Prepared, /, *, volatile: bool = False) -> None:
         """Queue a packet until the CONNECT packet is written. Volatile packets are dropped.
@@ -351,6 +366,10 @@ class Socket(ListenerMixin):
                 "client_dropped", sid=self.id, reason="connect handler too slow", packets=MAX_QUEUED_PACKETS
             )
             self._connection.disconnect_all()
+
+    def admit(self) -> None:
+        """Let the socket enter its namespace: middleware has admitted the client."""
+        self._state = _SocketState.CONNECTING
 
     def confirm_connect(self) -> None:
         """Write the CONNECT packet, then the queued packets. Does nothing if that has happened."""
