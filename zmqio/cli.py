@@ -115,6 +115,14 @@ def broker(arguments: tuple[str, ...]) -> None:
     metavar="SECONDS",
     help="Time limit for the head of the first request. Beyond that, the connection is closed.",
 )
+@click.option(
+    "--worker-timeout",
+    "worker_timeout_s",
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Kill and replace a worker that is stopped, or whose event loop is blocked, for this time. 0: never.",
+)
 @click.option("--reload", is_flag=True, help="Restart the workers when a Python file changes.")
 @_log_format
 @click.option(

@@ -1,5 +1,9 @@
 """The worker pool with real processes."""
 
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +38,12 @@ class Dispatcher:
 
     def retire(self, worker: WorkerProcess) -> None:
         self.calls.append(("retire", worker.slot))
+
+    def suspend(self, worker: WorkerProcess) -> None:
+        self.calls.append(("suspend", worker.slot))
+
+    def resume(self, worker: WorkerProcess) -> None:
+        self.calls.append(("resume", worker.slot))
 
     def remove(self, worker: WorkerProcess) -> None:
         if worker in self.workers:
@@ -101,3 +111,42 @@ async def test_kill_ends_a_worker_without_its_drain() -> None:
     await wait_until(worker.exited.is_set, "its exit")
     await pool.stop()
     assert worker.exit_status == "killed by SIGKILL"
+
+
+@asynccontextmanager
+async def watched(**options: Any) -> AsyncIterator[tuple[WorkerProcess, Dispatcher, list[Any]]]:
+    """A ready worker of a pool that watches it, its dispatcher, and the log."""
+    pool, dispatcher = make(ServeOptions("tests.support.serve_app:app", log_level="error", **options))
+    with capture_logs() as logs:
+        watching = asyncio.ensure_future(pool.watch())
+        worker = await pool.start(1)
+        try:
+            await wait_until(worker.ready_or_exited.is_set, "it to be ready")
+            yield worker, dispatcher, logs
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+            await pool.stop()
+
+
+async def test_stopped_worker_is_suspended_until_it_continues() -> None:
+    async with watched(worker_timeout_s=0) as (worker, dispatcher, logs):
+        worker.send_signal(signal.SIGSTOP)
+        await wait_until(lambda: ("suspend", 1) in dispatcher.calls, "its suspension")
+        worker.send_signal(signal.SIGCONT)
+        await wait_until(lambda: ("resume", 1) in dispatcher.calls, "its return")
+        assert dispatcher.calls == [("add", 1), ("suspend", 1), ("resume", 1)]
+        assert [line["event"] for line in logs][1:] == ["worker_stalled", "worker_recovered"]
+
+
+async def test_worker_that_stays_silent_is_killed_but_never_with_reload() -> None:
+    async with watched(worker_timeout_s=2.5) as (worker, dispatcher, logs):
+        worker.send_signal(signal.SIGSTOP)
+        await wait_until(worker.exited.is_set, "its end")
+        assert worker.exit_status == "killed by SIGKILL"
+        assert dispatcher.calls == [("add", 1), ("suspend", 1), ("remove", 1)]
+        assert [line["event"] for line in logs][1:] == ["worker_stalled", "worker_timed_out"]
+    async with watched(worker_timeout_s=2.5, reload=True) as (worker, _, _):
+        worker.send_signal(signal.SIGSTOP)
+        await wait_until(lambda: worker.silent_s > 3, "a long silence")
+        assert not worker.exited.is_set()

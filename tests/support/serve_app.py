@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import signal
+import time
 from typing import Any
 
 import zmqio
@@ -32,6 +33,12 @@ async def whoami(socket: zmqio.Socket) -> dict[str, Any]:
 async def echo(_socket: zmqio.Socket, *args: Any) -> tuple[Any, ...]:
     """Acknowledge with what came."""
     return args
+
+
+@io.on("block")
+async def block(_socket: zmqio.Socket) -> None:
+    """Block the event loop for ever."""
+    time.sleep(1_000_000)  # noqa: ASYNC251
 
 
 @io.on("say")

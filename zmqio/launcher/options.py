@@ -12,6 +12,7 @@ from zmqio.launcher.app_import import check_app_name
 from zmqio.launcher.listener import parse_bind
 from zmqio.launcher.routing.trusted_proxies import TrustedProxies
 from zmqio.launcher.routing.worker_choice import Sticky
+from zmqio.launcher.silence import STALLED_AFTER_S
 from zmqio.launcher.tags import TagSource
 from zmqio.logs import LEVELS
 
@@ -45,6 +46,8 @@ class ServeOptions:
         drain_s: seconds over which a stopping worker disconnects its clients (`ZMQIO_DRAIN_S` of the workers).
         head_limit_s: seconds within which the head of a connection's first request must arrive; after that the
             connection is answered 408 and closed.
+        worker_timeout_s: seconds without a heartbeat after which a worker is killed and replaced: its process is
+            stopped or its event loop is blocked. 0, or `reload`: never.
         log_format, log_level: the options of the same name of the `zmqio` command.
     """
 
@@ -61,6 +64,7 @@ class ServeOptions:
     reload: bool = False
     drain_s: float = 0.0
     head_limit_s: float = 10.0
+    worker_timeout_s: float = 30.0
     log_format: str = "auto"
     log_level: str = "info"
 
@@ -79,6 +83,11 @@ class ServeOptions:
             raise ConfigError(f"drain_s={self.drain_s!r} must not be negative")
         if not self.head_limit_s > 0:
             raise ConfigError(f"head_limit_s={self.head_limit_s!r} must be greater than 0")
+        if self.worker_timeout_s and not self.worker_timeout_s > STALLED_AFTER_S:
+            raise ConfigError(
+                f"worker_timeout_s={self.worker_timeout_s!r} must be greater than {STALLED_AFTER_S:g}, "
+                "or 0 for no limit"
+            )
         if self.log_level not in LEVELS:
             raise ConfigError(f"log_level={self.log_level!r} must be one of {', '.join(LEVELS)}")
         self._check_sticky()

@@ -74,7 +74,7 @@ class Supervisor:
 
     async def _serve(self) -> None:
         jobs: list[Awaitable[Any]] = [slot.supervise() for slot in self._slots]
-        jobs += [self._dispatcher.run(), self._log_start(), self._restart_on_request()]
+        jobs += [self._workers.watch(), self._dispatcher.run(), self._log_start(), self._restart_on_request()]
         if self._broker is not None:
             jobs.append(self._broker.supervise())
         if self._options.reload:

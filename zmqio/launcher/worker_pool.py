@@ -9,6 +9,7 @@ from zmqio.exceptions import ServeError
 from zmqio.hosting.options import HttpOptions
 from zmqio.launcher.accept.dispatcher import ConnectionDispatcher
 from zmqio.launcher.options import ServeOptions, acceptor_count
+from zmqio.launcher.silence import CHECK_INTERVAL_S
 from zmqio.launcher.tags import TagSource
 from zmqio.launcher.worker.process import WorkerProcess
 from zmqio.launcher.worker.spec import WORKER_SPEC_VARIABLE, WorkerSpec
@@ -58,6 +59,17 @@ class WorkerPool:
         """
         await asyncio.shield(self._first_ready)
 
+    async def watch(self) -> None:
+        """Check that the workers send heartbeats, and kill one that times out; runs until cancelled."""
+        timeout_s = 0.0 if self._options.reload else self._options.worker_timeout_s
+        while True:
+            await asyncio.sleep(CHECK_INTERVAL_S)
+            for worker in tuple(self._workers):
+                worker.check()
+                if timeout_s and worker.silent_s >= timeout_s:
+                    log.error("worker_timed_out", worker=worker.slot, pid=worker.pid, timeout_s=timeout_s)
+                    worker.kill()
+
     async def stop(self) -> None:
         """Stop all workers, each within its time-out."""
         await asyncio.gather(*self._starting, return_exceptions=True)
@@ -91,6 +103,19 @@ class WorkerPool:
     def worker_retired(self, worker: WorkerProcess) -> None:
         """Keep new sessions from the worker."""
         self._dispatcher.retire(worker)
+
+    def worker_stalled(self, worker: WorkerProcess) -> None:
+        """Keep connections from the worker until it recovers."""
+        self._dispatcher.suspend(worker)
+        timeout_s = self._options.worker_timeout_s
+        log.warning(
+            "worker_stalled", worker=worker.slot, pid=worker.pid, silent_s=worker.silent_s, timeout_s=timeout_s
+        )
+
+    def worker_recovered(self, worker: WorkerProcess) -> None:
+        """Let the dispatcher choose the worker again."""
+        self._dispatcher.resume(worker)
+        log.info("worker_recovered", worker=worker.slot, pid=worker.pid)
 
     def worker_stopping(self, worker: WorkerProcess) -> None:
         """Keep all connections from the worker."""

@@ -17,9 +17,11 @@ from zmqio.launcher.accept.acceptor import Acceptor
 from zmqio.launcher.accept.acceptor_messages import (
     AddWorker,
     RemoveWorker,
+    ResumeWorker,
     RetireWorker,
     StopAccepting,
     SupervisorMessage,
+    SuspendWorker,
     encode_message,
 )
 from zmqio.launcher.listener import BindAddress, listen
@@ -145,6 +147,29 @@ async def test_retired_worker_gets_only_its_own_sessions() -> None:
         for tag in (None, None, ONE, None):
             h.client(tag)
         await wait_until(lambda: (len(one.received), len(two.received)) == (1, 3), "one and three connections")
+
+
+async def test_suspended_worker_gets_its_sessions_once_it_has_recovered() -> None:
+    async with host() as h:
+        one, two = h.add(1, ONE), h.add(2, TWO)
+        h.send(SuspendWorker(ONE))
+        for tag in (ONE, None, None):
+            h.client(tag)
+        await wait_until(lambda: len(two.received) == 2, "both new sessions")
+        assert not one.received
+        h.send(ResumeWorker(ONE))
+        await wait_until(lambda: len(one.received) == 1, "the session that waited")
+        h.send(SuspendWorker(ONE))
+        h.client(ONE)
+        h.client()
+        await wait_until(lambda: len(two.received) == 3, "the next session")
+        h.send(RemoveWorker(ONE))
+        await wait_until(lambda: len(two.received) == 4, "the session of the removed worker")
+
+
+async def test_acceptor_sends_heartbeats() -> None:
+    async with host() as h:
+        await h.wait_message(b"ready\nalive\nalive\n")
 
 
 async def test_stopping_worker_gets_no_more_connections_and_sees_the_end_of_its_link() -> None:

@@ -124,6 +124,31 @@ async def test_killed_acceptor_is_replaced_by_one_with_the_same_workers() -> Non
         assert len(worker.received) == 3
 
 
+async def test_stopped_acceptor_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zmqio.launcher.accept.acceptor_pool.ACCEPTOR_TIMEOUT_S", 2.0)
+    async with host() as h:
+        worker = h.add(1, "one1")
+        await h.pool.wait_ready()
+        stopped = h.lines("acceptor_started")[0]
+        psutil.Process(stopped["pid"]).suspend()
+        await h.deliver(worker, 8)  # half of them wait for the successor
+        (line,) = h.lines("acceptor_timed_out")
+        assert line["pid"] == stopped["pid"]
+
+
+async def test_suspended_worker_is_suspended_for_later_acceptors_too() -> None:
+    async with host() as h:
+        stalled, worker = h.add(1, "sta1"), h.add(2, "two2")
+        await h.pool.wait_ready()
+        h.pool.suspend(stalled)
+        await h.deliver(worker, 4)
+        psutil.Process(h.lines("acceptor_started")[0]["pid"]).kill()
+        await wait_until(lambda: len(h.lines("acceptor_started")) == 3, "its successor")
+        await h.deliver(worker, 8)
+        h.pool.resume(stalled)
+        await h.deliver(stalled, 4, new=False)
+
+
 async def test_lost_link_is_created_again_while_the_worker_runs() -> None:
     async with host() as h:
         dead, worker = h.add(1, "one1"), h.add(2, "two2")

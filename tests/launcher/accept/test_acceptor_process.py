@@ -12,6 +12,7 @@ from zmqio.ids import NodeTag
 from zmqio.launcher.accept.acceptor_messages import AddWorker, StopAccepting
 from zmqio.launcher.accept.acceptor_process import AcceptorProcess
 from zmqio.launcher.listener import BindAddress, listen
+from zmqio.launcher.silence import CHECK_INTERVAL_S
 from zmqio.launcher.worker.spec import AcceptorSpec
 
 TAG = NodeTag("tag1")
@@ -72,6 +73,19 @@ async def test_killed_acceptor_has_no_counters() -> None:
         assert acceptor.exit_status == f"killed by {signal.SIGKILL.name}"
         assert acceptor.counters == {}
         acceptor.send(StopAccepting())  # the process has exited
+
+
+async def test_silence_is_counted_from_the_last_heartbeat() -> None:
+    async with started() as (acceptor, _, _listener):
+        acceptor.check()
+        assert acceptor.silent_s == 0  # heartbeats begin when it is ready
+        await wait_until(lambda: acceptor.was_ready, "it to be ready")
+        acceptor.check()
+        acceptor.check()
+        assert acceptor.silent_s == 2 * CHECK_INTERVAL_S
+        await wait_until(lambda: acceptor.silent_s == 0, "a heartbeat")
+        acceptor.kill()
+        await wait_until(acceptor.exited.is_set, "its exit")
 
 
 async def test_suspended_acceptor_can_be_stopped() -> None:

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from tests.support.timing import LIMIT_S, wait_until
 from zmqio.ids import NodeTag, make_engine_sid
+from zmqio.launcher.accept import held_connections
 from zmqio.launcher.accept.balancer import Balancer
 from zmqio.launcher.listener import BindAddress, listen
 from zmqio.launcher.routing.request_head import MAX_HEAD_BYTES
@@ -267,3 +268,42 @@ async def test_close_stops_listening_and_drops_incomplete_heads() -> None:
             await h.client()
         h.balancer.resume()
         h.balancer.close()
+
+
+async def test_connection_of_a_stalled_worker_waits_until_it_recovers() -> None:
+    async with host() as h:
+        owner = h.workers[1]
+        h.choice.suspend(owner)
+        await h.client(poll(owner))
+        await h.client(GET)
+        (other,) = await h.given(1)
+        assert other not in owner.received
+        h.choice.resume(owner)
+        h.balancer.release(owner.tag)
+        await h.given(2)
+        assert len(owner.received) == 1
+
+
+async def test_connection_of_a_stalled_worker_that_is_removed_reaches_another() -> None:
+    async with host() as h:
+        owner = h.workers[1]
+        h.choice.suspend(owner)
+        await h.client(poll(owner))
+        await h.client(GET)
+        await h.given(1)
+        h.choice.remove(owner)
+        h.balancer.release(owner.tag)
+        await h.given(2)
+        assert not owner.received
+
+
+async def test_connection_of_a_worker_that_stays_stalled_is_answered_503(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held_connections, "HELD_LIMIT_S", SHORT_S)
+    async with host() as h:
+        h.choice.suspend(h.workers[1])
+        answer = await read(await h.client(poll(h.workers[1])))
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert answer.endswith(b"The process that owns this session does not respond. Try again, or reconnect.\n")
+        monkeypatch.setattr(held_connections, "MAX_HELD", 0)
+        await read(await h.client(poll(h.workers[1])))
+        assert h.balancer.counters["stalled_sessions_rejected"] == 2

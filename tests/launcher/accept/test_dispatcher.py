@@ -33,10 +33,16 @@ async def test_dispatcher_accepts_while_a_worker_accepts_new_sessions() -> None:
     assert dispatcher.counters["connections_accepted"] == 1
     dispatcher.add(workers[1])
     await wait_until(lambda: two.received, "the waiting connection at the second worker")
+    dispatcher.suspend(workers[1])
+    connect()
+    await asyncio.sleep(0.01)
+    assert len(two.received) == 1
+    dispatcher.resume(workers[1])
+    await wait_until(lambda: len(two.received) == 2, "the waiting connection at the recovered worker")
     dispatcher.remove(workers[1])
     connect()
     await asyncio.sleep(0.01)
-    assert dispatcher.counters == {"connections_accepted": 2, "connections_passed": 2}
+    assert dispatcher.counters == {"connections_accepted": 3, "connections_passed": 3}
     dispatcher.close()
     await dispatcher.stop()
     assert listener.fileno() == -1

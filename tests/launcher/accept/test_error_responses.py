@@ -6,13 +6,17 @@ from zmqio.launcher.accept.error_responses import (
     HEAD_TIMED_OUT,
     HEAD_TOO_LARGE,
     NO_WORKER,
+    WORKER_STALLED,
     peer_has_closed,
     respond_and_close,
 )
 
 
 def test_responses_are_complete_and_close_the_connection() -> None:
-    for answer, status in ((HEAD_TIMED_OUT, b"408"), (HEAD_TOO_LARGE, b"431"), (NO_WORKER, b"503")):
+    for answer, status in (
+        *((HEAD_TIMED_OUT, b"408"), (HEAD_TOO_LARGE, b"431")),
+        *((NO_WORKER, b"503"), (WORKER_STALLED, b"503")),
+    ):
         head, _, body = answer.partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 " + status)
         assert b"content-length: %d" % len(body) in head

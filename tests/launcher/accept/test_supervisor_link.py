@@ -92,6 +92,13 @@ async def test_messages_are_sent_and_dropped_once_the_supervisor_is_gone() -> No
         assert acceptor.ends == 1
 
 
+async def test_heartbeats_to_a_supervisor_that_does_not_read_are_dropped() -> None:
+    with link() as (made, theirs, _):
+        for _ in range(100_000):
+            made.send_heartbeat()
+        assert set(theirs.recv(1 << 16).split(b"\n")[:-1]) == {b"alive"}
+
+
 async def test_malformed_message_ends_the_link_and_is_logged() -> None:
     with capture_logs() as logs, link() as (_made, theirs, acceptor):
         theirs.sendall(b"what?\n")

@@ -92,6 +92,39 @@ def test_retired_worker_keeps_its_sessions_and_gets_no_new_one() -> None:
     assert choice.pick(make_engine_sid(workers[0].tag), None) is workers[1]
 
 
+def test_suspended_worker_keeps_its_sessions_and_returns() -> None:
+    choice, workers = make_choice("sid", 2)
+    sid = make_engine_sid(workers[0].tag)
+    choice.suspend(workers[0])
+    choice.suspend(workers[0])
+    assert choice.is_suspended(workers[0])
+    assert {choice.pick(None, None) for _ in range(4)} == {workers[1]}
+    assert choice.pick(sid, None) is workers[0]
+    choice.resume(workers[0])
+    choice.resume(workers[0])
+    assert not choice.is_suspended(workers[0])
+    assert [choice.pick(None, None) for _ in range(4)].count(workers[0]) == 2
+
+
+def test_suspended_worker_that_is_retired_or_removed_does_not_return() -> None:
+    choice, workers = make_choice("sid", 3)
+    choice.suspend(workers[0])
+    choice.retire(workers[0])
+    choice.retire(workers[1])
+    choice.suspend(workers[1])
+    for worker in workers[:2]:
+        choice.resume(worker)
+        assert choice.pick(make_engine_sid(worker.tag), None) is worker
+    assert {choice.pick(None, None) for _ in range(4)} == {workers[2]}
+    choice.suspend(workers[2])
+    choice.remove(workers[2])
+    assert not choice.is_suspended(workers[2])
+    choice.resume(workers[2])
+    choice.suspend(workers[2])
+    assert not choice.accepts_sessions
+    assert choice.pick(None, None) is None
+
+
 def test_without_workers_none_is_chosen() -> None:
     choice, workers = make_choice("sid", 1)
     assert choice.accepts_sessions

@@ -15,6 +15,7 @@ from zmqio.hosting.options import HttpOptions
 from zmqio.launcher.worker.messages import (
     FD_MARKER,
     ConnectionsClosed,
+    WorkerAlive,
     WorkerReady,
     WorkerStopping,
     encode_worker_message,
@@ -94,6 +95,21 @@ def acceptor(control: socket.socket) -> socket.socket:
     return ours
 
 
+def next_message(control: socket.socket) -> bytes:
+    """The next message that is not a heartbeat."""
+    heartbeat = encode_worker_message(WorkerAlive())
+    while True:
+        if received := control.recv(100).replace(heartbeat, b""):
+            return received
+
+
+def test_heartbeats_begin_when_the_worker_is_ready() -> None:
+    with worker("tests.support.serve_app:app") as (_, link):
+        assert link.recv(100) == encode_worker_message(WorkerReady())
+        assert link.recv(100) == encode_worker_message(WorkerAlive())
+        assert link.recv(100) == encode_worker_message(WorkerAlive())
+
+
 def test_each_acceptor_gets_reports_of_its_own_connections_which_outlive_it() -> None:
     with worker("tests.support.serve_app:app", receives_links=True) as (process, control):
         assert control.recv(100) == encode_worker_message(WorkerReady())
@@ -108,7 +124,7 @@ def test_each_acceptor_gets_reports_of_its_own_connections_which_outlive_it() ->
             assert third.recv(100) == encode_worker_message(ConnectionsClosed(1))
             get(here)
             process.send_signal(signal.SIGTERM)
-            assert control.recv(100) == encode_worker_message(WorkerStopping())
+            assert next_message(control) == encode_worker_message(WorkerStopping())
             last = acceptor(control)  # in transit
             control.shutdown(socket.SHUT_WR)
             for link in (second, third, last):

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from zmqio.launcher.worker.messages import (
     ConnectionsClosed,
+    WorkerAlive,
     WorkerFailed,
     WorkerMessage,
     WorkerMessageReader,
@@ -16,6 +17,7 @@ from zmqio.launcher.worker.messages import (
 
 MESSAGES: st.SearchStrategy[WorkerMessage] = st.one_of(
     st.just(WorkerReady()),
+    st.just(WorkerAlive()),
     st.just(WorkerStopping()),
     st.builds(ConnectionsClosed, st.integers(1, 10**6)),
     st.builds(WorkerFailed, st.text(), st.text(max_size=100)),
@@ -33,9 +35,10 @@ def test_messages_round_trip_in_any_pieces(messages: list[WorkerMessage], piece:
 def test_exact_wire_text() -> None:
     assert (
         encode_worker_message(WorkerReady())
+        + encode_worker_message(WorkerAlive())
         + encode_worker_message(ConnectionsClosed(3))
         + encode_worker_message(WorkerStopping())
-        == b"ready\nclosed 3\nstopping\n"
+        == b"ready\nalive\nclosed 3\nstopping\n"
     )
 
 

@@ -9,6 +9,7 @@ from tests.support.timing import wait_until
 from zmqio.launcher.worker.messages import (
     FD_MARKER,
     ConnectionsClosed,
+    WorkerAlive,
     WorkerMessageReader,
     WorkerReady,
     WorkerStopping,
@@ -103,6 +104,19 @@ async def test_reports_to_a_parent_that_does_not_read_are_merged() -> None:
         assert total() == 100_000
         assert found[0] == WorkerReady()
         assert len(found) < 50_000
+
+
+async def test_heartbeats_to_a_parent_that_does_not_read_are_not_queued() -> None:
+    with link() as (made, theirs, _worker):
+        for _ in range(100_000):
+            made.send_heartbeat()
+        theirs.setblocking(False)
+        received = b""
+        with suppress(BlockingIOError):
+            while data := theirs.recv(1 << 16):
+                received += data
+        assert set(WorkerMessageReader().feed(received)) == {WorkerAlive()}
+        assert len(received) < 500_000
 
 
 async def test_nothing_is_sent_before_open() -> None:

@@ -12,6 +12,7 @@ from tests.support.cluster import ROOT, process_environment
 from tests.support.timing import LIMIT_S, wait_until
 from zmqio.hosting.options import HttpOptions
 from zmqio.ids import NodeTag
+from zmqio.launcher.silence import CHECK_INTERVAL_S
 from zmqio.launcher.worker.process import WorkerProcess
 from zmqio.launcher.worker.spec import WORKER_SPEC_VARIABLE, WorkerSpec
 
@@ -27,6 +28,12 @@ class Observer:
 
     def worker_retired(self, _: WorkerProcess) -> None:
         self.events.append("retired")
+
+    def worker_stalled(self, _: WorkerProcess) -> None:
+        self.events.append("stalled")
+
+    def worker_recovered(self, _: WorkerProcess) -> None:
+        self.events.append("recovered")
 
     def worker_stopping(self, _: WorkerProcess) -> None:
         self.events.append("stopping")
@@ -89,6 +96,22 @@ async def test_worker_is_ready_serves_and_stops() -> None:
     assert observer.events == ["ready", "retired", "stopping", "stopping", "exited"]
     with socket.socket() as late:
         assert not worker.pass_socket(late)
+
+
+async def test_silence_is_counted_from_the_last_heartbeat_until_the_stop() -> None:
+    worker, observer = await start("tests.support.serve_app:app")
+    for _ in range(100):
+        worker.check()  # heartbeats begin when it is ready
+    await wait_until(worker.ready_or_exited.is_set, "it to be ready")
+    for _ in range(100):
+        worker.check()
+    assert worker.silent_s == 100 * CHECK_INTERVAL_S
+    await wait_until(lambda: worker.silent_s == 0, "a heartbeat")
+    worker.check()
+    assert await worker.stop(LIMIT_S)
+    assert worker.silent_s == 0
+    worker.check()
+    assert observer.events == ["ready", "stalled", "recovered", "stopping", "stopping", "exited"]
 
 
 async def test_killed_worker_is_broken_and_has_exited() -> None:

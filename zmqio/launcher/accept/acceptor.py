@@ -6,8 +6,10 @@ workers, and those not yet accepted wait in the listening socket, which the supe
 """
 
 import asyncio
+import contextlib
 import os
 import socket
+from typing import TypeAlias
 
 from zmqio.hosting.event_loop import run as run_on_loop
 from zmqio.ids import NodeTag
@@ -16,9 +18,11 @@ from zmqio.launcher.accept.acceptor_messages import (
     AcceptorReady,
     AddWorker,
     RemoveWorker,
+    ResumeWorker,
     RetireWorker,
     StopAccepting,
     SupervisorMessage,
+    SuspendWorker,
     WorkerLinkLost,
 )
 from zmqio.launcher.accept.balancer import Balancer
@@ -27,6 +31,7 @@ from zmqio.launcher.accept.supervisor_link import SupervisorLink
 from zmqio.launcher.rlimits import raise_open_files_limit
 from zmqio.launcher.routing.trusted_proxies import TrustedProxies
 from zmqio.launcher.routing.worker_choice import WorkerChoice
+from zmqio.launcher.silence import HEARTBEAT_S
 from zmqio.launcher.worker.spec import ACCEPTOR_SPEC_VARIABLE, AcceptorSpec
 from zmqio.logger import get_logger
 from zmqio.logs import configure_logs
@@ -34,6 +39,8 @@ from zmqio.logs import configure_logs
 __all__ = ["Acceptor", "main"]
 
 log = get_logger(__name__)
+
+WorkerChange: TypeAlias = RetireWorker | SuspendWorker | ResumeWorker | RemoveWorker
 
 
 class Acceptor:
@@ -65,7 +72,8 @@ class Acceptor:
     async def run(self) -> None:
         """Accept connections until the supervisor closes its end of the link."""
         self._supervisor.send(AcceptorReady())
-        await self._ended.wait()
+        while not await self._has_ended():
+            self._supervisor.send_heartbeat()
         if not self._is_closing:
             log.warning("parent_lost")
         self._balancer.close()
@@ -74,11 +82,17 @@ class Acceptor:
         self._supervisor.send(AcceptorCounters(self._balancer.counters))
         self._supervisor.close()
 
+    async def _has_ended(self) -> bool:
+        """Wait for the end of the link to the supervisor, at most for the time between two heartbeats."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._ended.wait(), HEARTBEAT_S)
+        return self._ended.is_set()
+
     # `LinkedWorkerObserver`.
 
     def worker_stopping(self, worker: LinkedWorker) -> None:
         """Stop choosing the worker."""
-        self._choice.remove(worker)
+        self._remove(worker)
         self._pause_or_resume()
 
     def worker_link_ended(self, worker: LinkedWorker) -> None:
@@ -93,17 +107,30 @@ class Acceptor:
         match message:
             case AddWorker(slot, tag):
                 self._add_worker(slot, tag, link)
-            case RetireWorker(tag):
-                if (worker := self._workers.get(tag)) is not None:
-                    self._choice.retire(worker)
-            case RemoveWorker(tag):
-                if (worker := self._workers.get(tag)) is not None:
-                    self._choice.remove(worker)
-                    worker.finish()
             case StopAccepting():
                 self._is_closing = True
                 self._balancer.close()
+            case _:
+                if (worker := self._workers.get(message.tag)) is not None:
+                    self._change(worker, message)
         self._pause_or_resume()
+
+    def _change(self, worker: LinkedWorker, message: WorkerChange) -> None:
+        match message:
+            case RetireWorker():
+                self._choice.retire(worker)
+            case SuspendWorker():
+                self._choice.suspend(worker)
+            case ResumeWorker():
+                self._choice.resume(worker)
+                self._balancer.release(worker.tag)
+            case RemoveWorker():
+                self._remove(worker)
+                worker.finish()
+
+    def _remove(self, worker: LinkedWorker) -> None:
+        self._choice.remove(worker)
+        self._balancer.release(worker.tag)
 
     def _add_worker(self, slot: int, tag: NodeTag, link: socket.socket | None) -> None:
         if link is None:

@@ -4,12 +4,15 @@ From the supervisor:
 
     add 2 aB3_              a worker in slot 2 with this tag is available; the link to it accompanies the line
     retire aB3_             choose the worker for no new sessions
+    suspend aB3_            keep connections from the worker, which is stalled
+    resume aB3_             the worker has recovered
     remove aB3_             choose the worker for nothing
     close                   stop accepting; the acceptor exits at the end of the socket
 
 From the acceptor:
 
     ready                   the acceptor accepts as soon as a worker is available
+    alive                   heartbeat of the event loop
     lost aB3_               the link to the worker has ended unexpectedly
     counted {"name": 3}     the counters of the balancer, sent once at the end
 """
@@ -22,14 +25,17 @@ from typing import TypeAlias
 from zmqio.ids import NodeTag, parse_node_tag
 
 __all__ = [
+    "AcceptorAlive",
     "AcceptorCounters",
     "AcceptorMessage",
     "AcceptorReady",
     "AddWorker",
     "RemoveWorker",
+    "ResumeWorker",
     "RetireWorker",
     "StopAccepting",
     "SupervisorMessage",
+    "SuspendWorker",
     "WorkerLinkLost",
     "decode_acceptor_message",
     "decode_supervisor_message",
@@ -53,6 +59,20 @@ class RetireWorker:
 
 
 @dataclass(frozen=True, slots=True)
+class SuspendWorker:
+    """Keep connections from the worker until it recovers or is removed."""
+
+    tag: NodeTag
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeWorker:
+    """Choose a suspended worker again."""
+
+    tag: NodeTag
+
+
+@dataclass(frozen=True, slots=True)
 class RemoveWorker:
     """Choose the worker for nothing."""
 
@@ -70,6 +90,11 @@ class AcceptorReady:
 
 
 @dataclass(frozen=True, slots=True)
+class AcceptorAlive:
+    """The event loop of the acceptor runs."""
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerLinkLost:
     """The link to the worker has ended unexpectedly."""
 
@@ -83,8 +108,10 @@ class AcceptorCounters:
     counters: Mapping[str, int]
 
 
-SupervisorMessage: TypeAlias = AddWorker | RetireWorker | RemoveWorker | StopAccepting
-AcceptorMessage: TypeAlias = AcceptorReady | WorkerLinkLost | AcceptorCounters
+SupervisorMessage: TypeAlias = (
+    AddWorker | RetireWorker | SuspendWorker | ResumeWorker | RemoveWorker | StopAccepting
+)
+AcceptorMessage: TypeAlias = AcceptorReady | AcceptorAlive | WorkerLinkLost | AcceptorCounters
 
 
 def encode_message(message: SupervisorMessage | AcceptorMessage) -> bytes:
@@ -94,12 +121,18 @@ def encode_message(message: SupervisorMessage | AcceptorMessage) -> bytes:
             text = f"add {slot} {tag}"
         case RetireWorker(tag):
             text = f"retire {tag}"
+        case SuspendWorker(tag):
+            text = f"suspend {tag}"
+        case ResumeWorker(tag):
+            text = f"resume {tag}"
         case RemoveWorker(tag):
             text = f"remove {tag}"
         case StopAccepting():
             text = "close"
         case AcceptorReady():
             text = "ready"
+        case AcceptorAlive():
+            text = "alive"
         case WorkerLinkLost(tag):
             text = f"lost {tag}"
         case AcceptorCounters(counters):
@@ -118,6 +151,10 @@ def decode_supervisor_message(line: bytes) -> SupervisorMessage:
             return AddWorker(int(slot), parse_node_tag(tag))
         case ["retire", tag]:
             return RetireWorker(parse_node_tag(tag))
+        case ["suspend", tag]:
+            return SuspendWorker(parse_node_tag(tag))
+        case ["resume", tag]:
+            return ResumeWorker(parse_node_tag(tag))
         case ["remove", tag]:
             return RemoveWorker(parse_node_tag(tag))
         case ["close"]:
@@ -134,6 +171,8 @@ def decode_acceptor_message(line: bytes) -> AcceptorMessage:
     match line.decode().split(" ", 1):
         case ["ready"]:
             return AcceptorReady()
+        case ["alive"]:
+            return AcceptorAlive()
         case ["lost", tag]:
             return WorkerLinkLost(parse_node_tag(tag))
         case ["counted", text]:

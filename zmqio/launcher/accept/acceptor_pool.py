@@ -12,10 +12,19 @@ from functools import partial
 
 from zmqio.exceptions import ServeError
 from zmqio.ids import NodeTag
-from zmqio.launcher.accept.acceptor_messages import AddWorker, RemoveWorker, RetireWorker, StopAccepting
+from zmqio.launcher.accept.acceptor_messages import (
+    AddWorker,
+    RemoveWorker,
+    ResumeWorker,
+    RetireWorker,
+    StopAccepting,
+    SupervisorMessage,
+    SuspendWorker,
+)
 from zmqio.launcher.accept.acceptor_process import AcceptorProcess
 from zmqio.launcher.options import ServeOptions, worker_count
 from zmqio.launcher.restarts import RestartPolicy
+from zmqio.launcher.silence import CHECK_INTERVAL_S
 from zmqio.launcher.worker.process import WorkerProcess
 from zmqio.launcher.worker.spec import AcceptorSpec
 from zmqio.logger import get_logger
@@ -26,6 +35,9 @@ log = get_logger(__name__)
 
 STOP_TIMEOUT_S = 5.0
 """Seconds that an acceptor may take to exit; after that it is killed."""
+ACCEPTOR_TIMEOUT_S = 10.0
+"""Seconds without a heartbeat after which an acceptor is killed and replaced. It runs no code of the application,
+so it is stopped then. Long enough that these replacements never count as a crash loop (see `RestartPolicy`)."""
 RELINK_DELAY_S = 0.5
 """Seconds between the loss of a link and the next one, if the worker is still running."""
 
@@ -45,6 +57,7 @@ class AcceptorPool:
         self._listeners = listeners
         self._workers: dict[NodeTag, WorkerProcess] = {}
         self._retired: set[NodeTag] = set()
+        self._suspended: set[NodeTag] = set()
         self._acceptors: dict[int, AcceptorProcess] = {}
         self._starting: set[asyncio.Task[AcceptorProcess]] = set()
         self._counters: Counter[str] = Counter()
@@ -66,17 +79,27 @@ class AcceptorPool:
     def retire(self, worker: WorkerProcess) -> None:
         if worker.tag in self._workers:
             self._retired.add(worker.tag)
-            for acceptor in self._acceptors.values():
-                acceptor.send(RetireWorker(worker.tag))
+            self._send_all(RetireWorker(worker.tag))
+
+    def suspend(self, worker: WorkerProcess) -> None:
+        if worker.tag in self._workers:
+            self._suspended.add(worker.tag)
+            self._send_all(SuspendWorker(worker.tag))
+
+    def resume(self, worker: WorkerProcess) -> None:
+        if worker.tag in self._suspended:
+            self._suspended.discard(worker.tag)
+            self._send_all(ResumeWorker(worker.tag))
 
     def remove(self, worker: WorkerProcess) -> None:
         if self._workers.pop(worker.tag, None) is not None:
             self._retired.discard(worker.tag)
-            for acceptor in self._acceptors.values():
-                acceptor.send(RemoveWorker(worker.tag))
+            self._suspended.discard(worker.tag)
+            self._send_all(RemoveWorker(worker.tag))
 
     async def run(self) -> None:
-        await asyncio.gather(*(self._supervise(number) for number in range(1, len(self._listeners) + 1)))
+        numbers = range(1, len(self._listeners) + 1)
+        await asyncio.gather(self._watch(), *(self._supervise(number) for number in numbers))
 
     async def wait_ready(self) -> None:
         await self._all_ready.wait()
@@ -87,8 +110,7 @@ class AcceptorPool:
         self._is_closing = True
         for listener in self._listeners:
             listener.close()
-        for acceptor in self._acceptors.values():
-            acceptor.send(StopAccepting())
+        self._send_all(StopAccepting())
 
     async def stop(self) -> None:
         self.close()
@@ -114,6 +136,21 @@ class AcceptorPool:
     def worker_link_lost(self, acceptor: AcceptorProcess, tag: NodeTag) -> None:
         """Create another link after a delay. In most cases the worker has crashed, and there is none to create."""
         asyncio.get_running_loop().call_later(RELINK_DELAY_S, self._link, acceptor, tag)
+
+    async def _watch(self) -> None:
+        """Kill an acceptor that sends no heartbeats; runs until cancelled."""
+        while True:
+            await asyncio.sleep(CHECK_INTERVAL_S)
+            for acceptor in self._acceptors.values():
+                acceptor.check()
+                if acceptor.silent_s >= ACCEPTOR_TIMEOUT_S:
+                    facts = {"acceptor": acceptor.number, "pid": acceptor.pid}
+                    log.error("acceptor_timed_out", **facts, timeout_s=ACCEPTOR_TIMEOUT_S)
+                    acceptor.kill()
+
+    def _send_all(self, message: SupervisorMessage) -> None:
+        for acceptor in self._acceptors.values():
+            acceptor.send(message)
 
     async def _supervise(self, number: int) -> None:
         """Start an acceptor, and restart it whenever it exits; runs until cancelled."""
@@ -161,6 +198,8 @@ class AcceptorPool:
         acceptor.send(AddWorker(worker.slot, tag), acceptors_end)
         if tag in self._retired:
             acceptor.send(RetireWorker(tag))
+        if tag in self._suspended:
+            acceptor.send(SuspendWorker(tag))
 
     def _spec(self, number: int, listener_fd: int, link_fd: int) -> AcceptorSpec:
         options = self._options

@@ -14,6 +14,7 @@ from zmqio.exceptions import ServeError
 from zmqio.ids import NodeTag
 from zmqio.launcher.accept.acceptor_link import AcceptorLink
 from zmqio.launcher.accept.acceptor_messages import (
+    AcceptorAlive,
     AcceptorCounters,
     AcceptorMessage,
     AcceptorReady,
@@ -21,6 +22,7 @@ from zmqio.launcher.accept.acceptor_messages import (
     WorkerLinkLost,
 )
 from zmqio.launcher.process_exit import describe_exit
+from zmqio.launcher.silence import Silence
 from zmqio.launcher.worker.spec import ACCEPTOR_SPEC_VARIABLE, AcceptorSpec
 
 __all__ = ["AcceptorObserver", "AcceptorProcess"]
@@ -60,6 +62,7 @@ class AcceptorProcess:
         self.exited = asyncio.Event()
         self._observer = observer
         self._process = process
+        self._silence = Silence()
         self._link = AcceptorLink(link, self._handle)
         self._watch = asyncio.get_running_loop().create_task(self._wait())
 
@@ -105,6 +108,21 @@ class AcceptorProcess:
         """How the process exited, for example "exit code 1"."""
         return describe_exit(self._process.returncode)
 
+    @property
+    def silent_s(self) -> float:
+        """Seconds without a heartbeat; 0 before the acceptor is ready."""
+        return self._silence.seconds
+
+    def check(self) -> None:
+        """Count a check of the heartbeats; to be called every `CHECK_INTERVAL_S`."""
+        if self.was_ready:
+            self._silence.count()
+
+    def kill(self) -> None:
+        """Send SIGKILL."""
+        self._silence.end()
+        self._send_signal(signal.SIGKILL)
+
     def send(self, message: SupervisorMessage, attached: socket.socket | None = None) -> None:
         """Send a message, and a socket that is closed in this process. Kill an acceptor that does not read."""
         if not self._link.send_message(message, attached):
@@ -142,6 +160,8 @@ class AcceptorProcess:
             case AcceptorReady():
                 self.was_ready = True
                 self._observer.acceptor_ready(self)
+            case AcceptorAlive():
+                self._silence.end()
             case WorkerLinkLost(tag):
                 self._observer.worker_link_lost(self, tag)
             case AcceptorCounters(counters):

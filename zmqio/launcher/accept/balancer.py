@@ -14,13 +14,16 @@ import socket
 from collections import Counter, OrderedDict
 from typing import Any, Protocol, TypeVar
 
+from zmqio.ids import NodeTag
 from zmqio.launcher.accept.error_responses import (
     HEAD_TIMED_OUT,
     HEAD_TOO_LARGE,
     NO_WORKER,
+    WORKER_STALLED,
     peer_has_closed,
     respond_and_close,
 )
+from zmqio.launcher.accept.held_connections import HeldConnection, HeldConnections
 from zmqio.launcher.routing.request_head import MAX_HEAD_BYTES, RequestHead, head_end, parse_head
 from zmqio.launcher.routing.trusted_proxies import TrustedProxies
 from zmqio.launcher.routing.worker_choice import Candidate, WorkerChoice
@@ -80,8 +83,9 @@ class Balancer:
 
     Attributes:
         counters: `connections_accepted`; of these, `connections_passed` to a worker, `heads_timed_out`,
-            `heads_too_large`, `connections_abandoned` (closed by the client before the head was complete) and
-            `connections_rejected` (no worker accepted the connection).
+            `heads_too_large`, `connections_abandoned` (closed by the client before the head was complete),
+            `connections_rejected` (no worker accepted the connection) and `stalled_sessions_rejected` (the worker
+            that owns the session is stalled and did not recover in time).
     """
 
     def __init__(
@@ -102,6 +106,7 @@ class Balancer:
         self._loop = asyncio.get_running_loop()
         self._buffer = bytearray(MAX_HEAD_BYTES)
         self._pending: OrderedDict[int, _PendingHead] = OrderedDict()
+        self._held = HeldConnections(self._reject_stalled)
         self._expiry_timer: asyncio.TimerHandle | None = None
         self._is_accepting = False
         self._limited_log = LimitedLog(log)
@@ -132,6 +137,12 @@ class Balancer:
             pending.connection.close()
         if self._expiry_timer is not None:
             self._expiry_timer.cancel()
+        self._held.close()
+
+    def release(self, tag: NodeTag) -> None:
+        """Dispatch the connections that waited for a worker. Call this when it has recovered or was removed."""
+        for held in self._held.take(tag):
+            self._dispatch(held.connection, held.head, held.peer)
 
     def _accept(self) -> None:
         accepted = self._accept_some()
@@ -217,6 +228,10 @@ class Balancer:
     def _dispatch(self, connection: socket.socket, head: RequestHead, peer: str | None) -> None:
         address = self._proxies.client_address(peer, head.forwarded_for)
         while (worker := self._choice.pick(head.sid, address)) is not None:
+            if self._choice.is_suspended(worker):
+                if not self._held.hold(worker.tag, HeldConnection(connection, head, peer)):
+                    self._reject_stalled(connection)
+                return
             if worker.pass_socket(connection):
                 self.counters["connections_passed"] += 1
                 return
@@ -224,6 +239,9 @@ class Balancer:
                 break  # its queue is full
             self._choice.remove(worker)
         self._reject(connection, "connections_rejected", NO_WORKER)
+
+    def _reject_stalled(self, connection: socket.socket) -> None:
+        self._reject(connection, "stalled_sessions_rejected", WORKER_STALLED)
 
     def _drop(self, pending: _PendingHead, counter: str, response: bytes = b"") -> None:
         self._stop_waiting(pending)

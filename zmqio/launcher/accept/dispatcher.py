@@ -30,6 +30,12 @@ class ConnectionDispatcher(Protocol):
     def retire(self, worker: WorkerProcess) -> None:
         """Stop choosing a worker for new sessions; requests of its existing sessions still reach it."""
 
+    def suspend(self, worker: WorkerProcess) -> None:
+        """Keep connections from a stalled worker. Those of its existing sessions wait for a limited time."""
+
+    def resume(self, worker: WorkerProcess) -> None:
+        """Make a suspended worker available again, unless it was retired."""
+
     def remove(self, worker: WorkerProcess) -> None:
         """Stop choosing a worker at all."""
 
@@ -82,8 +88,18 @@ class InProcessDispatcher:
         self._choice.retire(worker)
         self._pause_or_resume()
 
+    def suspend(self, worker: WorkerProcess) -> None:
+        self._choice.suspend(worker)
+        self._pause_or_resume()
+
+    def resume(self, worker: WorkerProcess) -> None:
+        self._choice.resume(worker)
+        self._balancer.release(worker.tag)
+        self._pause_or_resume()
+
     def remove(self, worker: WorkerProcess) -> None:
         self._choice.remove(worker)
+        self._balancer.release(worker.tag)
         self._pause_or_resume()
 
     async def run(self) -> None:

@@ -5,14 +5,21 @@ import select
 import socket
 from http import HTTPStatus
 
-__all__ = ["HEAD_TIMED_OUT", "HEAD_TOO_LARGE", "NO_WORKER", "peer_has_closed", "respond_and_close"]
+__all__ = [
+    "HEAD_TIMED_OUT",
+    "HEAD_TOO_LARGE",
+    "NO_WORKER",
+    "WORKER_STALLED",
+    "peer_has_closed",
+    "respond_and_close",
+]
 
 _DISCARD_BYTES = 1 << 17
 _POLLRDHUP = getattr(select, "POLLRDHUP", 0)
 
 
-def _response(status: HTTPStatus) -> bytes:
-    body = f"{status.phrase}\n".encode()
+def _response(status: HTTPStatus, reason: str = "") -> bytes:
+    body = f"{reason or status.phrase}\n".encode()
     head = (
         f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: text/plain\r\n"
         f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
@@ -23,6 +30,9 @@ def _response(status: HTTPStatus) -> bytes:
 HEAD_TIMED_OUT = _response(HTTPStatus.REQUEST_TIMEOUT)
 HEAD_TOO_LARGE = _response(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 NO_WORKER = _response(HTTPStatus.SERVICE_UNAVAILABLE)
+WORKER_STALLED = _response(
+    HTTPStatus.SERVICE_UNAVAILABLE, "The process that owns this session does not respond. Try again, or reconnect."
+)
 
 
 def respond_and_close(connection: socket.socket, response: bytes) -> None:

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 
 from zmqio.launcher.accept.acceptor_messages import (
+    AcceptorAlive,
     AcceptorMessage,
     AddWorker,
     SupervisorMessage,
@@ -59,6 +60,11 @@ class SupervisorLink:
         with contextlib.suppress(OSError):
             self._socket.sendall(encode_message(message))
         self._socket.setblocking(False)
+
+    def send_heartbeat(self) -> None:
+        """Send a heartbeat, or drop it if the socket is full."""
+        with contextlib.suppress(OSError):
+            self._socket.send(encode_message(AcceptorAlive()))
 
     def close(self) -> None:
         """Close this end."""

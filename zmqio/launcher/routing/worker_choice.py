@@ -49,6 +49,7 @@ class WorkerChoice(Generic[Worker]):
         self._sticky = sticky
         self._owners: dict[str, Worker] = {}
         self._accepting: list[Worker] = []
+        self._suspended: dict[Worker, bool] = {}
         self._last_slot = after_slot
 
     def __iter__(self) -> Iterator[Worker]:
@@ -69,10 +70,29 @@ class WorkerChoice(Generic[Worker]):
         """Stop choosing a worker for new sessions; requests of its existing sessions still reach it."""
         if worker in self._accepting:
             self._accepting.remove(worker)
+        elif worker in self._suspended:
+            self._suspended[worker] = False
+
+    def suspend(self, worker: Worker) -> None:
+        """Stop choosing a worker for new sessions until `resume`. It remains the owner of its sessions."""
+        if worker not in self._suspended and self._owners.get(worker.tag) is worker:
+            accepts = worker in self._accepting
+            self.retire(worker)
+            self._suspended[worker] = accepts
+
+    def resume(self, worker: Worker) -> None:
+        """Choose a suspended worker again, unless it was retired."""
+        if self._suspended.pop(worker, False):
+            self._accepting.append(worker)
+
+    def is_suspended(self, worker: Worker) -> bool:
+        """Whether the worker is suspended."""
+        return worker in self._suspended
 
     def remove(self, worker: Worker) -> None:
         """Stop choosing a worker at all."""
         self.retire(worker)
+        self._suspended.pop(worker, None)
         if self._owners.get(worker.tag) is worker:
             del self._owners[worker.tag]
 

@@ -18,6 +18,7 @@ from zmqio.hosting.event_loop import run as run_on_loop
 from zmqio.hosting.options import HttpOptions
 from zmqio.launcher.app_import import AppImportError, import_app
 from zmqio.launcher.rlimits import raise_open_files_limit
+from zmqio.launcher.silence import HEARTBEAT_S
 from zmqio.launcher.worker.messages import WorkerFailed, WorkerReady, encode_worker_message
 from zmqio.launcher.worker.parent_link import ParentLink
 from zmqio.launcher.worker.spec import WORKER_SPEC_VARIABLE, WorkerSpec
@@ -50,6 +51,7 @@ class Worker:
             before_shutdown=self._before_shutdown,
         )
         self._acceptors: set[ParentLink] = set()
+        self._heartbeat: asyncio.TimerHandle | None = None
         self._parent = (
             ParentLink(
                 link,
@@ -66,12 +68,22 @@ class Worker:
         try:
             await self._server.serve()
         finally:
+            if self._heartbeat is not None:
+                self._heartbeat.cancel()
             for link in (self._parent, *self._acceptors):
                 link.close()
 
     def _on_started(self) -> None:
         self._parent.open()
         self._parent.send(WorkerReady())
+        self._schedule_heartbeat()
+
+    def _schedule_heartbeat(self) -> None:
+        self._heartbeat = asyncio.get_running_loop().call_later(HEARTBEAT_S, self._send_heartbeat)
+
+    def _send_heartbeat(self) -> None:
+        self._parent.send_heartbeat()
+        self._schedule_heartbeat()
 
     async def _before_shutdown(self) -> None:
         await self._parent.finish()  # first, because it may still bring acceptors

@@ -3,6 +3,7 @@
 In the other direction only sockets travel, each with the byte `FD_MARKER`.
 
     ready                   the worker serves
+    alive                   heartbeat of the event loop
     closed 3                three more of the connections passed over this link are closed
     stopping                the worker is stopping, and takes only what was sent before the end of the socket
     failed {"reason": ..}   the worker cannot serve, and exits
@@ -17,6 +18,7 @@ from zmqio.launcher.ipc.line_reader import LineReader
 __all__ = [
     "FD_MARKER",
     "ConnectionsClosed",
+    "WorkerAlive",
     "WorkerFailed",
     "WorkerMessage",
     "WorkerMessageReader",
@@ -35,6 +37,11 @@ _MAX_TRACEBACK_CHARACTERS = 20_000
 @dataclass(frozen=True, slots=True)
 class WorkerReady:
     """The worker serves."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerAlive:
+    """The event loop of the worker runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +69,7 @@ class WorkerFailed:
     traceback: str = ""
 
 
-WorkerMessage: TypeAlias = WorkerReady | ConnectionsClosed | WorkerStopping | WorkerFailed
+WorkerMessage: TypeAlias = WorkerReady | WorkerAlive | ConnectionsClosed | WorkerStopping | WorkerFailed
 
 
 def encode_worker_message(message: WorkerMessage) -> bytes:
@@ -70,6 +77,8 @@ def encode_worker_message(message: WorkerMessage) -> bytes:
     match message:
         case WorkerReady():
             return b"ready\n"
+        case WorkerAlive():
+            return b"alive\n"
         case ConnectionsClosed(count):
             return b"closed %d\n" % count
         case WorkerStopping():
@@ -99,6 +108,8 @@ def _decode(line: bytes) -> WorkerMessage:
     match kind:
         case b"ready":
             return WorkerReady()
+        case b"alive":
+            return WorkerAlive()
         case b"closed":
             return ConnectionsClosed(int(rest))
         case b"stopping":

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from zmqio.launcher.worker.messages import (
     ConnectionsClosed,
+    WorkerAlive,
     WorkerMessage,
     WorkerStopping,
     encode_worker_message,
@@ -69,6 +70,11 @@ class ParentLink:
         if self._is_open:
             self._unsent += encode_worker_message(message)
             self._flush()
+
+    def send_heartbeat(self) -> None:
+        """Send a heartbeat, unless earlier messages are still queued."""
+        if not self._unsent:
+            self.send(WorkerAlive())
 
     def report_closed(self, count: int) -> None:
         """Report that `count` more connections are closed. Reports that have to wait are merged into one."""

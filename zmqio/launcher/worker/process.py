@@ -13,9 +13,11 @@ from typing import Protocol
 from zmqio.exceptions import ServeError
 from zmqio.ids import NodeTag
 from zmqio.launcher.process_exit import describe_exit, stop_process
+from zmqio.launcher.silence import Silence
 from zmqio.launcher.worker.link import WorkerLink
 from zmqio.launcher.worker.messages import (
     ConnectionsClosed,
+    WorkerAlive,
     WorkerFailed,
     WorkerMessage,
     WorkerReady,
@@ -35,6 +37,12 @@ class WorkerObserver(Protocol):
 
     def worker_retired(self, worker: "WorkerProcess") -> None:
         """Called when the worker must get no new sessions."""
+
+    def worker_stalled(self, worker: "WorkerProcess") -> None:
+        """Called when the worker has sent no heartbeat for some seconds."""
+
+    def worker_recovered(self, worker: "WorkerProcess") -> None:
+        """Called when a stalled worker sends a heartbeat again."""
 
     def worker_stopping(self, worker: "WorkerProcess") -> None:
         """Called when the worker must get no more connections; at least once before `worker_exited`."""
@@ -71,6 +79,8 @@ class WorkerProcess:
         self.exited = asyncio.Event()
         self._observer = observer
         self._process = process
+        self._silence = Silence()
+        self._sends_heartbeats = False
         self._closed = 0
         self._link = WorkerLink(link, self._handle)
         self._watch = asyncio.get_running_loop().create_task(self._wait())
@@ -127,6 +137,20 @@ class WorkerProcess:
         """How the process exited, for example "exit code 1"."""
         return describe_exit(self._process.returncode)
 
+    @property
+    def silent_s(self) -> float:
+        """Seconds without a heartbeat; 0 before the worker is ready and once it is stopping."""
+        return self._silence.seconds
+
+    def check(self) -> None:
+        """Count a check of the heartbeats; to be called every `CHECK_INTERVAL_S`."""
+        if not self._sends_heartbeats:
+            return
+        was_stalled = self._silence.is_long
+        self._silence.count()
+        if self._silence.is_long and not was_stalled:
+            self._observer.worker_stalled(self)
+
     def pass_socket(self, connection: socket.socket) -> bool:
         """Pass a connection, or a link to an acceptor; False if it was not accepted (`WorkerLink.pass_socket`)."""
         return self._link.pass_socket(connection)
@@ -137,6 +161,7 @@ class WorkerProcess:
 
     async def stop(self, timeout_s: float) -> bool:
         """Send SIGTERM, and SIGKILL after `timeout_s` seconds; False if SIGKILL was needed."""
+        self._ignore_heartbeats()
         in_time = await stop_process(self._process, timeout_s)
         await self.exited.wait()
         return in_time
@@ -147,8 +172,24 @@ class WorkerProcess:
             with contextlib.suppress(ProcessLookupError):  # it has just exited
                 self._process.send_signal(number)
 
+    def kill(self) -> None:
+        """Send SIGKILL. From then on, heartbeats are ignored."""
+        self._ignore_heartbeats()
+        self.send_signal(signal.SIGKILL)
+
+    def _ignore_heartbeats(self) -> None:
+        self._sends_heartbeats = False
+        self._silence.end()
+
+    def _end_silence(self) -> None:
+        was_stalled = self._silence.is_long
+        self._silence.end()
+        if was_stalled:
+            self._observer.worker_recovered(self)
+
     async def _wait(self) -> None:
         await self._process.wait()
+        self._ignore_heartbeats()
         self._observer.worker_stopping(self)
         self._link.read_remaining()
         self._link.close()
@@ -159,13 +200,16 @@ class WorkerProcess:
     def _handle(self, message: WorkerMessage) -> None:
         match message:
             case WorkerReady():
-                self.was_ready = True
+                self.was_ready = self._sends_heartbeats = True
                 self._observer.worker_ready(self)
                 self.ready_or_exited.set()
+            case WorkerAlive():
+                self._end_silence()
             case ConnectionsClosed(count):
                 self._closed += count
             case WorkerFailed():
                 self.failure = message
             case WorkerStopping():
+                self._ignore_heartbeats()
                 self._observer.worker_stopping(self)
                 self._link.finish()

@@ -1,0 +1,87 @@
+"""Processes that are stopped or hang under `zmqio serve`: clients go on elsewhere, and the process is replaced."""
+
+import asyncio
+import os
+import signal
+
+import httpx
+import psutil
+import pytest
+
+from tests.support.py_clients import PyClient
+from tests.support.serve_process import ServeProcess
+from tests.support.timing import LIMIT_S, wait_until
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+OPEN = {"EIO": "4", "transport": "polling"}
+
+
+async def client_of(server: ServeProcess, pid: int) -> PyClient:
+    """Connect clients until one is served by the worker with this process id; return that one."""
+    while True:
+        client = PyClient(server.url, "websocket")
+        await client.connect()
+        if (await client.call("whoami"))["pid"] == pid:
+            return client
+        await client.end()
+
+
+async def open_session_at(server: ServeProcess, http: httpx.AsyncClient, tag: str) -> str:
+    """Open polling sessions until one belongs to the worker with this tag; return its id."""
+    while True:
+        answer = await http.get("/socket.io/", params=OPEN)
+        sid = str(answer.text.split('"sid":"')[1].split('"')[0])
+        if sid.startswith(tag):
+            return sid
+
+
+def is_stopped(pid: int) -> bool:
+    return psutil.Process(pid).status() == psutil.STATUS_STOPPED
+
+
+@pytest.mark.parametrize("acceptors", [1, 2])
+async def test_stopped_worker_gets_no_connections_and_keeps_its_sessions_when_it_continues(acceptors: int) -> None:
+    no_keepalive = httpx.Limits(max_keepalive_connections=0)
+    async with ServeProcess("--acceptors", str(acceptors)) as server:
+        line, other = server.log_lines("worker_started")
+        async with httpx.AsyncClient(base_url=server.url, limits=no_keepalive, timeout=LIMIT_S) as http:
+            sid = await open_session_at(server, http, line["tag"])
+            kept = await client_of(server, line["pid"])
+            os.kill(line["pid"], signal.SIGSTOP)
+            await server.wait_log("worker_stalled")
+            answers = [await http.get("/") for _ in range(8)]
+            assert {answer.json()["pid"] for answer in answers} == {other["pid"]}
+            poll = await http.get("/socket.io/", params={**OPEN, "sid": sid})
+            assert poll.status_code == 503
+            assert "does not respond" in poll.text
+            os.kill(line["pid"], signal.SIGCONT)
+            await server.wait_log("worker_recovered")
+            assert (await kept.call("whoami"))["pid"] == line["pid"]
+            await client_of(server, line["pid"])
+        assert not server.log_lines("worker_exited")
+
+
+async def test_worker_whose_loop_is_blocked_is_replaced() -> None:
+    async with ServeProcess("--worker-timeout", "3") as server:
+        first = server.worker_pids()[0]
+        client = await client_of(server, first)
+        await client.emit("block")
+        await server.wait_log("worker_timed_out")
+        await server.wait_ready(3)
+        await wait_until(lambda: client.heard.disconnects, "the end of its session")
+        assert server.worker_pids()[1] in [child.pid for child in server.children()]
+
+
+async def test_workers_survive_a_pause_of_their_parent() -> None:
+    async with ServeProcess("--acceptors", "2", "--worker-timeout", "2.5") as server:
+        client = await client_of(server, server.worker_pids()[0])
+        os.kill(server.pid, signal.SIGSTOP)
+        await wait_until(lambda: is_stopped(server.pid), "it to stop")
+        await asyncio.sleep(4)  # longer than the time limit for heartbeats
+        os.kill(server.pid, signal.SIGCONT)
+        server.send_signal(signal.SIGHUP)
+        await server.wait_log("rolling_restart_completed")
+        await wait_until(lambda: client.heard.disconnects, "the end of the replaced worker")
+        for event in ("worker_stalled", "worker_timed_out", "acceptor_timed_out", "worker_exited"):
+            assert not server.log_lines(event)

@@ -1,0 +1,19 @@
+"""When a process counts as stalled."""
+
+from zmqio.launcher.silence import CHECK_INTERVAL_S, HEARTBEAT_S, STALLED_AFTER_S, Silence
+
+
+def test_silence_is_long_after_several_missed_heartbeats_and_ends_with_one() -> None:
+    silence = Silence()
+    for _ in range(int(STALLED_AFTER_S / CHECK_INTERVAL_S)):
+        assert not silence.is_long
+        silence.count()
+    assert silence.is_long
+    assert silence.seconds == STALLED_AFTER_S
+    silence.end()
+    assert not silence.is_long
+    assert silence.seconds == 0
+
+
+def test_late_heartbeats_are_no_stall() -> None:
+    assert 3 * max(HEARTBEAT_S, CHECK_INTERVAL_S) <= STALLED_AFTER_S

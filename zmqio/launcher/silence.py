@@ -1,0 +1,41 @@
+"""Detects child processes that hang: the rule by which their heartbeats are counted. Pure.
+
+A child process sends a heartbeat from its event loop every `HEARTBEAT_S`. A process that is stopped (SIGSTOP), or
+whose loop is blocked, sends none.
+"""
+
+__all__ = ["CHECK_INTERVAL_S", "HEARTBEAT_S", "STALLED_AFTER_S", "Silence"]
+
+HEARTBEAT_S = 0.5
+"""Seconds between two heartbeats of a child process."""
+CHECK_INTERVAL_S = 0.5
+"""Seconds between two calls of `Silence.count`."""
+STALLED_AFTER_S = 2.0
+"""Seconds without a heartbeat after which a process counts as stalled."""
+
+
+class Silence:
+    """The time since the last heartbeat of one process, counted in checks.
+
+    Not read from a clock: if the observer itself is stopped for a minute, it counts at most one check for that
+    minute, and the heartbeats wait in its sockets.
+
+    Attributes:
+        seconds: length of the silence.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    @property
+    def is_long(self) -> bool:
+        """Whether the process counts as stalled."""
+        return self.seconds >= STALLED_AFTER_S
+
+    def count(self) -> None:
+        """Count one check interval."""
+        self.seconds += CHECK_INTERVAL_S
+
+    def end(self) -> None:
+        """Record a heartbeat."""
+        self.seconds = 0.0
