@@ -1,6 +1,5 @@
 """The broker's command line: options, logging, signals and exit codes."""
 
-import resource
 import time
 from typing import Any
 
@@ -9,6 +8,7 @@ import structlog
 
 from zmqio_broker.broker import Broker
 from zmqio_broker.control import release
+from zmqio_broker.descriptors import raise_open_files_limit
 from zmqio_broker.endpoints import AddressError
 from zmqio_broker.logs import LEVELS, LogFormat, configure_logs
 from zmqio_broker.options import DEFAULT_BIND, BrokerOptions
@@ -128,7 +128,7 @@ def cli(
     signals = StopSignals()
     if stop_with_stdin:
         signals.watch_pipe(_STANDARD_INPUT)
-    _raise_open_files_limit()
+    raise_open_files_limit()
     try:
         broker = Broker(options, debug=log_level == "debug")
         broker.start()
@@ -178,13 +178,6 @@ def _stop(broker: Broker, statistics: dict[str, Any], cause: str | None) -> None
     )
     if failure is not None:
         raise SystemExit(1)
-
-
-def _raise_open_files_limit() -> None:
-    """Raise the soft limit of open files to the hard limit. The usual 1,024 protects only users of select(2)."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 if __name__ == "__main__":

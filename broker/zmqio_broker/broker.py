@@ -16,6 +16,7 @@ import zmq
 from zmqio_broker import sockets
 from zmqio_broker.barrier import EPOCH_BYTES, Acknowledger
 from zmqio_broker.control import ControlServer, release
+from zmqio_broker.descriptors import connection_limit
 from zmqio_broker.endpoints import BrokerEndpoints
 from zmqio_broker.options import BrokerOptions
 from zmqio_broker.peers import PeerMonitor
@@ -53,7 +54,7 @@ class Broker:
         self._debug = debug
         self._started_at = time.monotonic()
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._monitor = PeerMonitor(self._context)
+        self._monitor = PeerMonitor(self._context, connection_limit())
         self._threads: list[SocketThread] = []
         self._control_client: zmq.Socket[bytes] | None = None
 

@@ -4,9 +4,12 @@ The monitor thread only counts and never logs: an I/O thread of libzmq must neve
 """
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import zmq
+
+from zmqio_broker.descriptors import close_connection
 
 __all__ = ["PeerCounts", "PeerMonitor"]
 
@@ -24,7 +27,8 @@ class PeerCounts:
             for a message over the limit.
         rejections: connections that ended before the handshake: other protocols (HTTP, TLS, scanners), sockets of
             the wrong type, and peers that gave up.
-        accept_failures: connections that could not be accepted, for example for lack of file descriptors.
+        accept_failures: connections that could not be accepted, or were closed at once, for lack of file
+            descriptors.
     """
 
     connects: int = 0
@@ -32,6 +36,7 @@ class PeerCounts:
     rejections: int = 0
     accept_failures: int = 0
     _handshaking: dict[int, None] = field(default_factory=dict)
+    _refused: set[int] = field(default_factory=set)
 
     @property
     def connected(self) -> int:
@@ -54,25 +59,45 @@ class PeerCounts:
         elif event == zmq.EVENT_DISCONNECTED:
             self._disconnected(value)
 
+    def refuse(self, descriptor: int) -> None:
+        """Count a connection that is closed by the broker although it was just accepted."""
+        self.accept_failures += 1
+        self._refused.add(descriptor)
+
     def _disconnected(self, descriptor: int) -> None:
-        if descriptor in self._handshaking:
-            del self._handshaking[descriptor]
-            self.rejections += 1
-        else:
+        was_refused = descriptor in self._refused
+        self._refused.discard(descriptor)
+        if descriptor not in self._handshaking:
             self.disconnects += 1
+            return
+        del self._handshaking[descriptor]
+        if not was_refused:
+            self.rejections += 1
 
 
 class PeerMonitor:
-    """Reads the monitors of several sockets.
+    """Reads the monitors of several sockets, and closes connections that would use the last free descriptors.
+
+    Args:
+        context: of the monitored sockets.
+        connection_limit: the lowest descriptor that no connection may keep.
+        close: closes the connection with a descriptor.
 
     Attributes:
         counts: counts by role, written by the thread that runs `run` and read by others.
     """
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        connection_limit: int,
+        close: Callable[[int], None] = close_connection,
+    ) -> None:
         self.counts: dict[str, PeerCounts] = {}
         self.sockets: list[zmq.Socket[bytes]] = []
         self._context = context
+        self._connection_limit = connection_limit
+        self._close = close
         self._poller = zmq.Poller()
         self._counts_by_socket: dict[zmq.Socket[bytes], PeerCounts] = {}
 
@@ -83,7 +108,7 @@ class PeerMonitor:
         reader = self._context.socket(zmq.PAIR)
         reader.setsockopt(zmq.LINGER, 0)
         # When this queue is full, libzmq's I/O thread blocks, and the whole broker with it. The queue has no limit
-        # of its own; its growth is limited by the rate at which the kernel delivers connections.
+        # of its own; a reserve of descriptors prevents failed attempts to accept from filling it (`descriptors`).
         reader.setsockopt(zmq.RCVHWM, 0)
         reader.connect(address)
         self.sockets.append(reader)
@@ -95,4 +120,10 @@ class PeerMonitor:
         while True:
             for socket, _ in self._poller.poll():
                 event, value = _EVENT.unpack(socket.recv_multipart()[0])
-                self._counts_by_socket[socket].feed(event, value)
+                self._handle(self._counts_by_socket[socket], event, value)
+
+    def _handle(self, counts: PeerCounts, event: int, value: int) -> None:
+        counts.feed(event, value)
+        if event == zmq.EVENT_ACCEPTED and value >= self._connection_limit:
+            counts.refuse(value)
+            self._close(value)

@@ -25,7 +25,11 @@ _EVENTS = {  # event -> level, hint
         "these connections ended before the handshake: the peer does not speak ZeroMQ (ZMTP 3), uses a socket "
         "type that does not fit, or gave up while this process was busy or suspended",
     ),
-    "accept_failed": ("warning", "connections could not be accepted; check the limit of open files (ulimit -n)"),
+    "accept_failed": (
+        "warning",
+        "connections were not accepted, or closed at once, to keep some descriptors free; check the limit of open "
+        "files (ulimit -n)",
+    ),
     "control_requests_rejected": ("warning", "the response told each sender what was wrong"),
     "peers_disconnected": (
         "info",

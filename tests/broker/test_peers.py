@@ -1,11 +1,13 @@
 from collections.abc import Iterator
+from contextlib import suppress
+from socket import create_connection
 
 import pytest
 import zmq
 from zmqio_broker.peers import PeerCounts, PeerMonitor
 from zmqio_broker.threads import SocketThread
 
-from tests.support.timing import wait_until
+from tests.support.timing import LIMIT_S, wait_until
 
 ACCEPTED, SUCCEEDED, DISCONNECTED = zmq.EVENT_ACCEPTED, zmq.EVENT_HANDSHAKE_SUCCEEDED, zmq.EVENT_DISCONNECTED
 
@@ -46,10 +48,44 @@ def test_failed_accept_is_counted() -> None:
     assert counts_after((zmq.EVENT_ACCEPT_FAILED, 24)).accept_failures == 1
 
 
+def test_refused_connection_is_a_failed_accept_and_no_rejection() -> None:
+    counts = counts_after((ACCEPTED, 9))
+    counts.refuse(9)
+    counts.feed(DISCONNECTED, 9)
+    assert (counts.accept_failures, counts.rejections, counts.connected) == (1, 0, 0)
+    counts.feed(ACCEPTED, 9)
+    counts.feed(DISCONNECTED, 9)
+    assert (counts.accept_failures, counts.rejections) == (1, 1)
+
+
+def test_refused_connection_that_completed_its_handshake_leaves_no_trace_in_the_number_of_peers() -> None:
+    counts = counts_after((ACCEPTED, 9))
+    counts.refuse(9)
+    counts.feed(SUCCEEDED, 0)
+    counts.feed(DISCONNECTED, 9)
+    assert counts.connected == 0
+
+
+async def test_connection_with_a_descriptor_over_the_limit_is_closed() -> None:
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    monitor = PeerMonitor(context, 0)
+    with context.socket(zmq.PULL) as socket:
+        monitor.add("ingest", socket)
+        port = socket.bind_to_random_port("tcp://127.0.0.1")
+        SocketThread("peers", monitor.run, monitor.sockets).start()
+        with create_connection(("127.0.0.1", port), timeout=LIMIT_S) as peer, suppress(ConnectionResetError):
+            while peer.recv(100):  # the greeting, then the end
+                pass
+        counts = monitor.counts["ingest"]
+        await wait_until(lambda: counts.accept_failures == 1, "the refusal is counted")
+        assert counts.rejections == 0
+    context.term()
+
+
 @pytest.fixture
 def monitored() -> Iterator[tuple[PeerMonitor, zmq.Context[zmq.Socket[bytes]], str]]:
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    monitor = PeerMonitor(context)
+    monitor = PeerMonitor(context, 1 << 20)
     with context.socket(zmq.PULL) as socket:
         monitor.add("ingest", socket)
         port = socket.bind_to_random_port("tcp://127.0.0.1")

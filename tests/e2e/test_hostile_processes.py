@@ -1,19 +1,26 @@
-"""Processes that are stopped or hang under `zmqio serve`: clients go on elsewhere, and the process is replaced."""
+"""Processes that are stopped, hang, or run out of descriptors: others go on, and so do they once they can."""
 
 import asyncio
 import os
 import signal
+import socket
+from contextlib import ExitStack
 
 import httpx
 import psutil
 import pytest
+import zmq
 
+from tests.support.broker import BrokerProcess
+from tests.support.broker_peers import barrier, connected
 from tests.support.py_clients import PyClient
 from tests.support.serve_process import ServeProcess
 from tests.support.timing import LIMIT_S, wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
+FEW_FILES = ("sh", "-c", 'ulimit -n 200; exec "$@"', "sh")
+"""Words before a command that leave it 200 descriptors."""
 OPEN = {"EIO": "4", "transport": "polling"}
 
 
@@ -85,3 +92,38 @@ async def test_workers_survive_a_pause_of_their_parent() -> None:
         await wait_until(lambda: client.heard.disconnects, "the end of the replaced worker")
         for event in ("worker_stalled", "worker_timed_out", "acceptor_timed_out", "worker_exited"):
             assert not server.log_lines(event)
+
+
+@pytest.mark.parametrize("role", ["control", "publish", "subscribe", "ingest"])
+async def test_broker_without_free_descriptors_keeps_its_peers_and_accepts_again_later(role: str) -> None:
+    with BrokerProcess(before=FEW_FILES) as broker, zmq.Context() as context, ExitStack() as peers:
+        broker_memory = psutil.Process(broker.pid).memory_info
+
+        def exchange(number: int) -> None:
+            text = b"topic %d" % number
+            publisher.send(text)
+            while subscriber.recv() != text:
+                pass
+
+        subscriber = peers.enter_context(connected(context, zmq.SUB, broker.endpoint("subscribe")))
+        publisher = peers.enter_context(connected(context, zmq.XPUB, broker.endpoint("publish")))
+        subscriber.subscribe(b"topic")
+        barrier(subscriber)
+        assert publisher.recv() == b"\x01"
+        exchange(1)
+        before = broker_memory().rss
+        port = broker.hello["ports"][role]
+        with ExitStack() as strangers:
+            for _ in range(400):
+                strangers.enter_context(socket.create_connection(("127.0.0.1", port)))
+            exchange(2)
+            await wait_until(lambda: "accept_failed" in "".join(broker.lines), "the log line")
+            exchange(3)
+        await wait_until(
+            lambda: psutil.Process(broker.pid).num_fds() < 100, "the strangers' descriptors to be free"
+        )
+        failures = broker.statistics()["peers"][role]["accept_failures"]
+        exchange(4)
+        assert broker_memory().rss - before < 100 << 20
+        assert broker.statistics()["peers"][role]["accept_failures"] == failures
+        assert sum('"accept_failed"' in line for line in broker.lines) <= 2
