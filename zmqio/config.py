@@ -57,6 +57,11 @@ class EngineOptions:
             closed and the session continues over polling.
         max_payload_bytes: largest packet or polling body from a client, and largest polling body to a client
             (default 1,000,000). A larger WebSocket message closes the session; a larger body is rejected with 413.
+        body_timeout_s: seconds in which the body of a POST must be complete (default 20), plus one second for
+            every `body_min_bytes_per_s` received. After that, it is rejected with 408 and its session is closed
+            with the reason `transport error`.
+        body_min_bytes_per_s: slowest rate at which a client may send a large body, in bytes per second (default
+            10,000).
         max_payload_packets: most packets in one polling body, in either direction (default 1,000). A client's body
             with more closes the session with the reason `parse error`.
         session_buffer_bytes: most bytes queued for one client (default 1 MiB). Beyond that, its session is closed
@@ -80,6 +85,8 @@ class EngineOptions:
     ping_timeout_s: float = 20.0
     upgrade_timeout_s: float = 10.0
     max_payload_bytes: int = 1_000_000
+    body_timeout_s: float = 20.0
+    body_min_bytes_per_s: int = 10_000
     max_payload_packets: int = 1_000
     session_buffer_bytes: int = 1 << 20
     session_buffer_packets: int = 10_000
@@ -95,6 +102,7 @@ class EngineOptions:
     def __post_init__(self) -> None:
         _positive(self, "ping_interval_s", "ping_timeout_s", "upgrade_timeout_s", "max_payload_bytes")
         _positive(self, "max_payload_packets", "session_buffer_bytes", "session_buffer_packets")
+        _positive(self, "body_timeout_s", "body_min_bytes_per_s")
         unknown = set(self.transports) - {"polling", "websocket"}
         if unknown or not self.transports:
             raise ConfigError(f"transports={self.transports!r} must be one or both of 'polling' and 'websocket'")

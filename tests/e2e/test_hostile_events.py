@@ -70,9 +70,9 @@ EMPTY_LISTS = f"[{'[],' * 300_000}[]]"
 MOST_GROWTH = 150 << 20
 
 
-def spawn(way: str, folder: Path, port: int) -> "subprocess.Popen[bytes]":
-    """Start a host of `APP`."""
-    (folder / "own_app.py").write_text(APP)
+def spawn(way: str, folder: Path, port: int, app: str = APP) -> "subprocess.Popen[bytes]":
+    """Start a host of `app`."""
+    (folder / "own_app.py").write_text(app)
     return subprocess.Popen(
         [sys.executable, *(word.format(port=port) for word in WAYS[way])],
         cwd=folder,

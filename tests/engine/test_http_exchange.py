@@ -1,54 +1,12 @@
-"""One HTTP request: its body within a limit, its answer."""
+"""One HTTP request and its answer."""
 
 import gzip
 
 import pytest
 
-from tests.support.asgi import Answer, FakeHttp, http
-from zmqio.engine.handshake import FORBIDDEN, read_request
-from zmqio.engine.http_exchange import BodyTooLargeError, ClientGoneError, Exchange, accepted_encoding, compress
-
-
-class _BodyApp:
-    """Reads the body within a limit, keeps what happened, and echoes."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.error: Exception | None = None
-
-    async def __call__(self, scope, receive, send) -> None:
-        exchange = Exchange(read_request(scope), receive, send, ())
-        try:
-            await exchange.answer_text(await exchange.read_body(self.limit))
-        except (BodyTooLargeError, ClientGoneError) as error:
-            self.error = error
-
-
-async def test_body_in_pieces_is_joined() -> None:
-    answer = await http(_BodyApp(10), "POST", "", body=[b"ab", b"", b"cd"])
-    assert answer.body == b"abcd"
-
-
-async def test_body_of_exactly_the_limit_is_read() -> None:
-    assert (await http(_BodyApp(4), "POST", "", body=[b"ab", b"cd"])).body == b"abcd"
-
-
-async def test_body_over_the_limit_is_an_error_as_soon_as_it_is_over() -> None:
-    app = _BodyApp(3)
-    await http(app, "POST", "", body=[b"ab", b"cd", b"ef"])
-    assert isinstance(app.error, BodyTooLargeError)
-
-
-async def test_announced_length_over_the_limit_is_an_error_before_reading() -> None:
-    app = _BodyApp(3)
-    await http(app, "POST", "", body=b"ab", headers={"content-length": "4"})
-    assert isinstance(app.error, BodyTooLargeError)
-
-
-async def test_body_that_breaks_off_is_told() -> None:
-    app = _BodyApp(3)
-    await FakeHttp(app, "POST", "", body=b"ab", breaks_off=True)
-    assert isinstance(app.error, ClientGoneError)
+from tests.support.asgi import Answer, http
+from zmqio.engine.handshake import BAD_REQUEST, FORBIDDEN, read_request
+from zmqio.engine.http_exchange import Exchange, accepted_encoding, compress
 
 
 async def _answer(act) -> Answer:
@@ -79,6 +37,15 @@ async def test_refusal_is_json_with_its_status() -> None:
     answer = await _answer(lambda exchange: exchange.refuse(FORBIDDEN))
     assert (answer.status, answer.headers["content-type"]) == (403, "application/json")
     assert answer.text == '{"code":4,"message":"Forbidden"}'
+
+
+async def test_refusal_of_a_request_whose_body_is_unread_closes_the_connection() -> None:
+    async def refuse(exchange: Exchange) -> None:
+        exchange.closes = True
+        await exchange.refuse(BAD_REQUEST)
+
+    assert (await _answer(refuse)).headers["connection"] == "close"
+    assert "connection" not in (await _answer(lambda exchange: exchange.refuse(BAD_REQUEST))).headers
 
 
 async def test_answer_of_another_node_is_passed_on_as_it_is() -> None:

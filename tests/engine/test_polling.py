@@ -187,6 +187,51 @@ async def test_body_that_breaks_off_closes_the_session() -> None:
         assert (connection.messages, connection.reasons) == ([], ["transport error"])
 
 
+async def _begin_post(host: EngineUnderTest, sid: str) -> FakeHttp:
+    """A POST whose body does not end."""
+    post = FakeHttp(host.engine.handle, "POST", f"EIO=4&transport=polling&sid={sid}", endless=True)
+    session = host.engine.sessions[sid]
+    await wait_until(lambda: session.abort_post is not None, "the body to be read")
+    return post
+
+
+async def test_body_without_end_is_answered_408_and_closes_session_and_connection() -> None:
+    async with EngineUnderTest(body_timeout_s=0.01) as host:
+        sid, connection = await host.open_polling()
+        answer = await (await _begin_post(host, sid))
+        assert (answer.status, answer.headers["connection"]) == (408, "close")
+        assert "body_timeout_s" in answer.text
+        await wait_until(lambda: connection.reasons, "the reason")
+        assert (connection.messages, connection.reasons) == ([], ["transport error"])
+        assert host.engine.counters["bodies_timed_out"] == 1
+
+
+async def test_end_of_the_session_ends_the_reading_of_a_body() -> None:
+    async with EngineUnderTest() as host:
+        sid, connection = await host.open_polling()
+        post = await _begin_post(host, sid)
+        connection.session.end("forced close")
+        answer = await post
+        assert (answer.status, answer.headers["connection"]) == (400, "close")
+        assert host.engine.counters["bodies_timed_out"] == 0
+
+
+async def test_end_of_an_upgraded_session_ends_the_reading_of_an_earlier_body() -> None:
+    async with EngineUnderTest() as host:
+        sid, connection = await host.open_polling()
+        post = await _begin_post(host, sid)
+        await host.upgrade(sid)
+        await wait_until(lambda: connection.session.transport_name == "websocket", "the upgrade")
+        connection.session.end("forced close")
+        assert (await post).status == 400
+
+
+async def test_unknown_session_is_answered_before_the_body_is_read() -> None:
+    async with EngineUnderTest() as host:
+        answer = await FakeHttp(host.engine.handle, "POST", "EIO=4&transport=polling&sid=nodex", endless=True)
+        assert answer.status == 400
+
+
 async def test_binary_body_is_refused_and_closes_the_session() -> None:
     async with EngineUnderTest() as host:
         sid, connection = await host.open_polling()

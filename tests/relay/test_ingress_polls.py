@@ -11,6 +11,7 @@ import pytest
 from tests.support.asgi import FakeHttp
 from tests.support.played_peer import OWNER, SID, PlayedPeer
 from tests.support.timing import wait_until
+from zmqio.config import EngineOptions
 from zmqio.engine.handshake import Refusal, read_request
 from zmqio.engine.http_exchange import Exchange
 from zmqio.exceptions import BusUnavailableError, EnvelopeError, MessageTooLargeError
@@ -27,7 +28,8 @@ class Stand:
     def __init__(self) -> None:
         self.peer = PlayedPeer()
         self.counters: Counter[str] = Counter()
-        self.polls = IngressPolls(self.peer.send_to, count(1), 100, self.counters)
+        limits = EngineOptions(max_payload_bytes=100)
+        self.polls = IngressPolls(self.peer.send_to, count(1), limits, self.counters)
 
     def request(self, method: str, **options: Any) -> FakeHttp:
         return FakeHttp(self._serve, method, f"sid={SID}", **options)
@@ -35,7 +37,7 @@ class Stand:
     async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
         exchange = Exchange(read_request(scope), receive, send, CORS)
         try:
-            message = await self.polls.read(exchange)
+            message = await self.polls.read(OWNER, SID, exchange)
             if isinstance(message, Refusal):
                 refusal: Refusal | None = message
             else:

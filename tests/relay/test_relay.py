@@ -70,6 +70,22 @@ async def test_unknown_node_is_refused_at_once() -> None:
         assert nodes.sent(r.HttpRequest) == []
 
 
+async def test_session_unknown_to_its_owner_is_refused_before_its_body_is_read() -> None:
+    async with EngineNodes("here", "ther") as nodes:
+        query = f"EIO=4&transport=polling&sid=ther{'x' * 16}"
+        answer = await FakeHttp(nodes[0].engine.handle, "POST", query, endless=True)
+        assert (answer.status, json.loads(answer.body)["message"]) == (400, "Session ID unknown")
+
+
+async def test_session_that_a_client_posts_to_without_end_is_closed_by_its_owner() -> None:
+    async with EngineNodes("here", "ther", body_timeout_s=0.2) as nodes:
+        sid, connection = await nodes[1].open_polling()
+        query = f"EIO=4&transport=polling&sid={sid}"
+        assert (await FakeHttp(nodes[0].engine.handle, "POST", query, endless=True)).status == 408
+        await wait_until(lambda: connection.reasons, "the reason")
+        assert connection.reasons == ["transport error"]
+
+
 async def test_session_unknown_to_its_owner_is_refused_there_and_forwarded_once() -> None:
     async with EngineNodes("here", "ther", "thir") as nodes:
         sid = "ther" + "x" * 16
@@ -225,23 +241,18 @@ async def test_death_of_the_ingress_ends_its_requests_at_the_owner() -> None:
         socket.close()
 
 
-async def test_owner_that_dies_while_the_body_arrives_gets_no_request() -> None:
+async def test_death_of_the_owner_while_the_body_arrives_ends_the_reading() -> None:
     async with EngineNodes("here", "ther") as nodes:
         here, there = nodes.nodes
         sid, _ = await there.open_polling()
-        body: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-
-        async def slowly(scope: Any, receive: Any, send: Any) -> None:
-            await here.engine.handle(scope, lambda: body, send)
-
-        post = FakeHttp(slowly, "POST", f"EIO=4&transport=polling&sid={sid}")
+        query = f"EIO=4&transport=polling&sid={sid}"
+        post = FakeHttp(here.engine.handle, "POST", query, body=b"4x", endless=True)
         await asyncio.sleep(0)
         there.die()
-        await wait_until(lambda: here.nodes == 1, "the death")
-        body.set_result({"type": "http.request", "body": b"4x", "more_body": False})
         refused = await post
-        assert (refused.status, json.loads(refused.body)["reason"]) == (400, "no live node has this tag")
-        assert nodes.sent(r.HttpRequest) == []
+        reason = json.loads(refused.body)["reason"]
+        assert (refused.status, reason) == (400, "owner node is unreachable (silent)")
+        assert "POST" not in [message.method for message in nodes.sent(r.HttpRequest)]
 
 
 class NoNodes:

@@ -36,6 +36,7 @@ class FakeHttp:
         body: in one piece, or in several.
         headers: of the request.
         breaks_off: the client goes away before the end of the body.
+        endless: the body does not end.
     """
 
     def __init__(
@@ -47,13 +48,14 @@ class FakeHttp:
         body: bytes | Sequence[bytes] = b"",
         headers: dict[str, str] | None = None,
         breaks_off: bool = False,
+        endless: bool = False,
         on_send: Callable[[dict[str, Any]], Awaitable[None]] | None = None,
     ) -> None:
         self.answer = Answer()
         chunks = [body] if isinstance(body, bytes) else list(body)
         self._events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         for index, chunk in enumerate(chunks):
-            more = breaks_off or index < len(chunks) - 1
+            more = breaks_off or endless or index < len(chunks) - 1
             self._events.put_nowait({"type": "http.request", "body": chunk, "more_body": more})
         if breaks_off:
             self.go_away()

@@ -42,6 +42,10 @@ class PollConnection:
         lines = [f"{method} {self._path}?{query} HTTP/{version}", "Host: x", *self._headers, *headers, *length]
         self._writer.write(("\r\n".join(lines) + "\r\n\r\n" + body).encode())
 
+    def send(self, data: bytes) -> None:
+        """Send a part of a body."""
+        self._writer.write(data)
+
     async def answer(self) -> Response:
         """Read the next answer."""
         async with asyncio.timeout(LIMIT_S):

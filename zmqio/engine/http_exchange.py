@@ -1,4 +1,4 @@
-"""One HTTP request under ASGI: reads its body within a limit and answers it once.
+"""One HTTP request under ASGI, and its one answer.
 
 Knows ASGI messages, CORS and compression; must not know sessions or packets.
 
@@ -15,8 +15,6 @@ from zmqio.engine.long_poll import Receive
 
 __all__ = [
     "RELAYED",
-    "BodyTooLargeError",
-    "ClientGoneError",
     "Exchange",
     "Relayed",
     "Send",
@@ -39,14 +37,6 @@ ERROR_TYPE = "application/json"
 COMPRESS_INLINE_BYTES = 1 << 16
 
 
-class BodyTooLargeError(Exception):
-    """The request body is over the limit; the part received was dropped."""
-
-
-class ClientGoneError(Exception):
-    """The client disconnected before the end of its request body."""
-
-
 class Relayed(Protocol):
     """A request that another node forwarded."""
 
@@ -63,9 +53,12 @@ class Exchange:
         send: of ASGI.
         cors_headers: the CORS headers of every response.
         relayed: set if another node forwarded the request.
+
+    Attributes:
+        closes: whether a refusal closes the connection (HTTP/1). Set it if the client is still sending its body.
     """
 
-    __slots__ = ("_cors_headers", "_send", "receive", "relayed", "request")
+    __slots__ = ("_cors_headers", "_send", "closes", "receive", "relayed", "request")
 
     def __init__(
         self,
@@ -80,29 +73,7 @@ class Exchange:
         self._send = send
         self._cors_headers = cors_headers
         self.relayed = relayed
-
-    async def read_body(self, limit_bytes: int) -> bytes:
-        """Read the whole request body.
-
-        Raises:
-            BodyTooLargeError: it has, or its Content-Length announces, more than `limit_bytes`.
-            ClientGoneError: the client disconnects before its end.
-        """
-        announced = self.request.headers.get("content-length", "")
-        if announced.isdecimal() and int(announced) > limit_bytes:
-            raise BodyTooLargeError
-        chunks: list[bytes] = []
-        size = 0
-        while True:
-            message = await self.receive()
-            if message["type"] == "http.disconnect":
-                raise ClientGoneError
-            chunks.append(message.get("body", b""))
-            size += len(chunks[-1])
-            if size > limit_bytes:
-                raise BodyTooLargeError
-            if not message.get("more_body", False):
-                return b"".join(chunks)
+        self.closes = False
 
     async def answer(self, status: int, body: bytes, content_type: str, headers: Headers = ()) -> None:
         """Send the whole answer.
@@ -129,11 +100,11 @@ class Exchange:
     async def refuse(self, refusal: Refusal) -> None:
         """Answer with an error.
 
-        A server that is shutting down also closes the connection, so that a balancer can route the client's retry
-        to another server. HTTP/2 has no such header.
+        Status 503 also closes the connection, so that a balancer can route the client's retry to another server.
+        HTTP/2 has no such header.
         """
-        parting = refusal.status == HTTPStatus.SERVICE_UNAVAILABLE and self.request.http_version.startswith("1")
-        headers = (("connection", "close"),) if parting else ()
+        closes = self.closes or refusal.status == HTTPStatus.SERVICE_UNAVAILABLE
+        headers = (("connection", "close"),) if closes and self.request.http_version.startswith("1") else ()
         await self.answer(refusal.status, refusal.body, ERROR_TYPE, headers)
 
     async def answer_preflight(self) -> None:

@@ -13,16 +13,17 @@ from functools import partial
 
 from zmqio.config import EngineOptions
 from zmqio.engine.handshake import BAD_REQUEST, Refusal
-from zmqio.engine.http_exchange import (
-    BodyTooLargeError,
-    ClientGoneError,
-    Exchange,
-    Headers,
-    accepted_encoding,
-    compress,
-)
+from zmqio.engine.http_exchange import Exchange, Headers, accepted_encoding, compress
 from zmqio.engine.long_poll import LongPollWaiter
 from zmqio.engine.packets import CLOSE, NOOP, SEPARATOR, Prepared, decode_payload
+from zmqio.engine.request_body import (
+    BodyTimeoutError,
+    BodyTooLargeError,
+    ClientGoneError,
+    RequestBody,
+    too_large,
+    too_slow,
+)
 from zmqio.engine.session import Session
 from zmqio.exceptions import PacketError
 
@@ -46,13 +47,12 @@ class PollingTransport:
         options: limits and compression.
     """
 
-    __slots__ = ("_answers", "_close_is_due", "_forced_answer", "_is_posting", "_options", "_session", "_waiter")
+    __slots__ = ("_answers", "_close_is_due", "_forced_answer", "_options", "_session", "_waiter")
 
     def __init__(self, session: Session, options: EngineOptions) -> None:
         self._session = session
         self._options = options
         self._waiter: LongPollWaiter | None = None
-        self._is_posting = False
         self._answers = 0
         self._close_is_due = False
         self._forced_answer: Prepared | Refusal | None = None
@@ -128,26 +128,42 @@ class PollingTransport:
     async def post(self, exchange: Exchange) -> None:
         """Handle the packets of one POST in order, and answer when all are handled.
 
-        A second POST at the same time, an incomplete body and a malformed body end the session. A body over
-        `max_payload_bytes` is dropped and answered with 413.
+        A second POST at the same time, an incomplete, slow or malformed body end the session. A body over
+        `max_payload_bytes` is dropped and answered with 413. The end of the session ends the reading.
         """
-        if self._is_posting or exchange.request.headers.get("content-type") == "application/octet-stream":
-            self._session.end("transport error")  # "data request overlap from client", "invalid content"
+        session = self._session
+        if (
+            session.abort_post is not None
+            or exchange.request.headers.get("content-type") == "application/octet-stream"
+        ):
+            session.end("transport error")  # "data request overlap from client", "invalid content"
             await exchange.refuse(BAD_REQUEST)
             return
-        self._is_posting = True
+        body = RequestBody(self._options)
+        session.abort_post = body.abort
         try:
-            body = await exchange.read_body(self._options.max_payload_bytes)
-            accepted = await self._handle_packets(body)
-        except BodyTooLargeError:
-            await self._refuse_too_large(exchange)
-            return
+            refusal = await self._receive_packets(body, exchange)
         except ClientGoneError:
-            self._session.end("transport error")  # "data request connection closed prematurely"
+            session.end("transport error")  # "data request connection closed prematurely"
             return
         finally:
-            self._is_posting = False
-        await (exchange.answer_ok() if accepted else exchange.refuse(BAD_REQUEST))
+            session.abort_post = None
+        await (exchange.answer_ok() if refusal is None else exchange.refuse(refusal))
+
+    async def _receive_packets(self, body: RequestBody, exchange: Exchange) -> Refusal | None:
+        session, options = self._session, self._options
+        try:
+            packets = await body.read(exchange)
+        except BodyTooLargeError:
+            limit = options.max_payload_bytes
+            session.notices.info("payload_rejected", sid=session.sid, limit=limit, option="max_payload_bytes")
+            return too_large(options)
+        except BodyTimeoutError:
+            if session.closed:
+                return BAD_REQUEST
+            session.body_timed_out()
+            return too_slow(options)
+        return None if await self._handle_packets(packets) else BAD_REQUEST
 
     def _start_wait(self, waiter: LongPollWaiter) -> asyncio.TimerHandle | None:
         if self._session.buffered:
@@ -214,10 +230,3 @@ class PollingTransport:
             self._session.end("parse error")
             return False
         return True
-
-    async def _refuse_too_large(self, exchange: Exchange) -> None:
-        limit = self._options.max_payload_bytes
-        session = self._session
-        session.notices.info("payload_rejected", sid=session.sid, limit=limit, option="max_payload_bytes")
-        message = f"Request body over {limit} bytes (max_payload_bytes)"
-        await exchange.refuse(Refusal(BAD_REQUEST.code, message, 413))

@@ -59,7 +59,8 @@ class Engine(EngineioServer):
 
     Attributes:
         counters: `sessions_opened`, `sessions_closed`, `clients_dropped`, `volatile_messages_dropped`,
-            `packets_rejected`, `packets_malformed`, `messages_failed`, `origins_refused`, `sessions_unknown`.
+            `packets_rejected`, `packets_malformed`, `messages_failed`, `origins_refused`, `sessions_unknown`,
+            `bodies_timed_out`.
         notices: the rate-limited log for events that clients can cause at will.
         unknown_sessions: handles requests for sessions that this process does not have.
     """

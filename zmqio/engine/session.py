@@ -7,7 +7,7 @@ Source: Engine.IO protocol v4. Close reasons and the order of closing steps are 
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
 from engineio.async_socket import AsyncSocket
@@ -68,6 +68,7 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
         closing: the session is about to end, or has ended; writes are dropped.
         aborted: the session ended without a close packet or Close frame.
         upgrading: a WebSocket probe is in progress.
+        abort_post: ends the reading of the POST that is being received or handled; None without one.
         direct_writer: writes broadcasts to the client; open on the direct path while nothing is buffered and the
             client's connection accepts data.
     """
@@ -85,6 +86,7 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
         self.upgraded = transport_name == "websocket"
         self.direct_writer = DirectWriter(self.write)
         self.probe_limit: asyncio.Timeout | None = None
+        self.abort_post: Callable[[], None] | None = None
         self._owner = owner
         self._send_buffer: SendBuffer | None = None
         self.aborted = False
@@ -152,8 +154,10 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
             self._close_timer.cancel()
             self._close_timer = None
         loop = asyncio.get_running_loop()
-        if self.probe_limit is not None:
+        if self.probe_limit is not None and not self.probe_limit.expired():
             self.probe_limit.reschedule(loop.time())
+        if self.abort_post is not None:
+            self.abort_post()
         self._owner.session_closed(self)
         self.transport.end(farewell=farewell, code=code, abort=abort)
         loop.call_soon(self._report_closed, self._close_reason or reason)
@@ -243,6 +247,13 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
         self.transport = transport
         transport.flush()
         self.drained()
+
+    def body_timed_out(self) -> None:
+        """End the session: the body of a POST took too long."""
+        options = self._owner.options
+        self._owner.counters["bodies_timed_out"] += 1
+        self.notices.info("body_timed_out", sid=self.sid, limit_s=options.body_timeout_s, option="body_timeout_s")
+        self.end("transport error")
 
     # The interface of python-engineio, for callers of the base class.
 

@@ -6,25 +6,25 @@ Knows exchanges and the messages between nodes; must not know sessions.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import TypeAlias
 
+from zmqio.config import EngineOptions
 from zmqio.engine.foreign_sessions import NO_BUS, unknown_sid
 from zmqio.engine.handshake import BAD_REQUEST, Refusal
-from zmqio.engine.http_exchange import BodyTooLargeError, ClientGoneError, Exchange
+from zmqio.engine.http_exchange import Exchange
 from zmqio.engine.long_poll import LongPollWaiter
 from zmqio.engine.packets import NOOP, Prepared
+from zmqio.engine.request_body import ClientGoneError
 from zmqio.exceptions import BusError, MessageTooLargeError, ProtocolError
 from zmqio.ids import NodeId
-from zmqio.protocol.relay_messages import HttpCancel, HttpRequest, HttpResponse, RelayMessage
+from zmqio.protocol.relay_messages import HttpCancel, HttpRequest, HttpResponse
+from zmqio.relay.ingress_bodies import IngressBodies, SendTo, forwarded_request
 from zmqio.relay.owner_poll import too_large_for_bus
-from zmqio.relay.scope import forwarded_headers, split_fields
+from zmqio.relay.scope import split_fields
 
 __all__ = ["IngressPolls", "SendTo"]
-
-SendTo = Callable[[NodeId, RelayMessage], None]
-"""Sends a message to a node; raises BusError or ProtocolError."""
 
 Outcome: TypeAlias = HttpResponse | Refusal | Prepared
 
@@ -53,39 +53,34 @@ class IngressPolls:
     Args:
         send_to: sends a message to a node.
         ids: generates request ids.
-        max_payload_bytes: largest request body accepted from a client; a larger one gets status 413.
-        counters: counts `polls_forwarded` and `polls_cancelled`.
+        options: limits of a request body.
+        counters: counts `polls_forwarded`, `polls_cancelled` and `bodies_timed_out`.
     """
 
     def __init__(
-        self, send_to: SendTo, ids: Iterator[int], max_payload_bytes: int, counters: Counter[str]
+        self, send_to: SendTo, ids: Iterator[int], options: EngineOptions, counters: Counter[str]
     ) -> None:
         self._send_to = send_to
         self._ids = ids
-        self._max_payload_bytes = max_payload_bytes
         self._counters = counters
+        self._bodies = IngressBodies(send_to, ids, options, counters)
         self._pending: dict[int, _PendingPoll] = {}
 
     def __len__(self) -> int:
-        return len(self._pending)
+        return len(self._pending) + len(self._bodies)
 
-    async def read(self, exchange: Exchange) -> HttpRequest | Refusal:
+    async def read(self, owner: NodeId, sid: str, exchange: Exchange) -> HttpRequest | Refusal:
         """Read a whole request, at the pace of its client; return a refusal if it cannot be forwarded."""
-        request = exchange.request
-        if request.method not in ("GET", "POST"):
+        method = exchange.request.method
+        if method not in ("GET", "POST"):
             return BAD_REQUEST
-        body, whole = b"", True
-        if request.method == "POST":
-            try:
-                body = await exchange.read_body(self._max_payload_bytes)
-            except BodyTooLargeError:
-                limit = self._max_payload_bytes
-                message = f"Request body over {limit} bytes (max_payload_bytes)"
-                return Refusal(BAD_REQUEST.code, message, 413)
-            except ClientGoneError:
-                whole = False
-        head = request.query, forwarded_headers(request), request.address, request.secure
-        return HttpRequest(next(self._ids), request.method, *head, body, whole)
+        try:
+            body = await self._bodies.read(owner, sid, exchange) if method == "POST" else b""
+        except ClientGoneError:
+            return forwarded_request(next(self._ids), exchange, whole=False)
+        if isinstance(body, Refusal):
+            return body
+        return forwarded_request(next(self._ids), exchange, body=body)
 
     async def forward(self, owner: NodeId, sid: str, message: HttpRequest, exchange: Exchange) -> Refusal | None:
         """Forward a request to `owner`, a live node, and write its response; return a refusal if that fails."""
@@ -108,7 +103,9 @@ class IngressPolls:
         Responses to cancelled requests are ignored; their packets are returned to the session.
         """
         pending = self._pending.get(response.request_id)
-        if pending is not None and pending.owner == owner and pending.outcome is None:
+        if pending is None:
+            self._bodies.responded(owner, response)
+        elif pending.owner == owner and pending.outcome is None:
             pending.resolve(response)
 
     def node_unreachable(self, node_id: NodeId, reason: str) -> None:
@@ -116,6 +113,7 @@ class IngressPolls:
         for pending in self._pending.values():
             if pending.owner == node_id and pending.outcome is None:
                 pending.resolve(unknown_sid(pending.sid, reason))
+        self._bodies.node_unreachable(node_id, reason)
 
     def stop(self) -> None:
         """Answer waiting polls with a noop, so that their clients poll again at another node; POSTs continue."""

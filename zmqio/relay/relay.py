@@ -39,9 +39,9 @@ class Relay:
         options: the engine's options.
 
     Attributes:
-        counters: `polls_forwarded`, `polls_cancelled` and `websockets_forwarded` for clients of this node;
-            `polls_served`, `websockets_served`, `responses_returned` (to their session, because the client had
-            disconnected) and `requests_failed` (bugs) for other nodes.
+        counters: `polls_forwarded`, `polls_cancelled`, `bodies_timed_out` and `websockets_forwarded` for clients
+            of this node; `polls_served`, `websockets_served`, `responses_returned` (to their session, because the
+            client had disconnected) and `requests_failed` (bugs) for other nodes.
     """
 
     def __init__(self, messenger: NodeMessenger, serve: ServeAsgi, options: EngineOptions) -> None:
@@ -49,7 +49,7 @@ class Relay:
         ids = count(1)
         send_to = messenger.send_to
         self._messenger = messenger
-        self._polls = IngressPolls(send_to, ids, options.max_payload_bytes, self.counters)
+        self._polls = IngressPolls(send_to, ids, options, self.counters)
         self._websockets = IngressWebSockets(send_to, ids, options.upgrade_timeout_s, self.counters)
         self._owner = OwnerRelay(send_to, serve, self.counters)
         self._is_stopping = False
@@ -80,7 +80,7 @@ class Relay:
         owner = await self._owner_of(sid)
         if isinstance(owner, Refusal):
             return owner
-        message = await self._polls.read(exchange)
+        message = await self._polls.read(owner, sid, exchange)
         if isinstance(message, Refusal):
             return message
         if message.method == "POST":

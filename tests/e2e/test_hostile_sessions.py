@@ -1,0 +1,94 @@
+"""Sessions and bodies of one client that follows no rules: memory and time are bounded, others are served."""
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.e2e import test_hostile_events as hostile
+from tests.e2e.test_hostile_logs import answers, end
+from tests.support.poll_connection import PollConnection, open_connection
+from tests.support.ports import free_port
+from tests.support.py_clients import PyClient
+from tests.support.timing import wait_until
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+APP = """
+import zmqio
+
+io = zmqio.Server(adapter=None, body_timeout_s=1, body_min_bytes_per_s=1_000_000)
+app = io.asgi()
+
+
+@io.on("state")
+async def state(socket):
+    return {"sessions": io.health().details["sessions"], **io.health().details["counters"]["engine"]}
+"""
+BODY_BYTES = 999_999
+BODIES = 40
+MOST_GROWTH = 100 << 20
+QUERY = "EIO=4&transport=polling"
+
+
+def spawn(way: str, folder: Path, port: int) -> "subprocess.Popen[bytes]":
+    """Start a host of `APP`."""
+    return hostile.spawn(way, folder, port, APP)
+
+
+@asynccontextmanager
+async def running(way: str, folder: Path) -> AsyncIterator[tuple[int, list[psutil.Process]]]:
+    """A host of `APP`; its port and all its processes."""
+    port = free_port()
+    process = spawn(way, folder, port)
+    family = [psutil.Process(process.pid)]
+    try:
+        url = f"http://127.0.0.1:{port}"
+        await wait_until(lambda: answers(url) or process.poll() is not None, "an answer")
+        family += family[0].children(recursive=True)
+        yield port, family
+    finally:
+        process.terminate()
+        await asyncio.to_thread(end, process, family)
+
+
+async def open_session(connection: PollConnection) -> str:
+    """Open a session; return its id."""
+    return (await connection.get(QUERY)).text.split('"')[3]
+
+
+@pytest.mark.parametrize("way", hostile.WAYS)
+async def test_bodies_that_never_end_are_freed_and_their_sessions_closed(way: str, tmp_path: Path) -> None:
+    async with running(way, tmp_path) as (port, family):
+        before = hostile.memory(family)
+
+        async def attack() -> int:
+            async with open_connection(port) as connection:
+                sid = await open_session(connection)
+                connection.request(f"{QUERY}&sid={sid}", "Content-Length: 1000000", method="POST")
+                connection.send(bytes(BODY_BYTES))
+                answer = await connection.answer()
+                assert answer.headers["connection"] == "close"
+                assert await connection.ended()
+                return answer.status
+
+        assert set(await asyncio.gather(*[attack() for _ in range(BODIES)])) == {408}
+        assert hostile.memory(family) - before < MOST_GROWTH
+        other = PyClient(f"http://127.0.0.1:{port}", "websocket")
+        await other.connect()
+        state = await other.call("state")
+        assert state["bodies_timed_out"] == BODIES
+        assert state["sessions"] <= 2  # this client's, and the one of `answers`
+        await other.end()
+
+
+@pytest.mark.parametrize("way", hostile.WAYS)
+async def test_unknown_session_is_refused_before_its_body_arrives(way: str, tmp_path: Path) -> None:
+    async with running(way, tmp_path) as (port, _), open_connection(port) as connection:
+        connection.request(f"{QUERY}&sid={'x' * 20}", "Content-Length: 1000000", method="POST")
+        answer = await connection.answer()
+        assert (answer.status, '"code":1' in answer.text) == (400, True)

@@ -1,0 +1,116 @@
+"""Bodies of POSTs for sessions of another node, which is played by the test."""
+
+import asyncio
+import json
+from collections import Counter
+from itertools import count
+from typing import Any
+
+from tests.support.asgi import FakeHttp
+from tests.support.played_peer import OWNER, SID, PlayedPeer
+from tests.support.timing import wait_until
+from zmqio.config import EngineOptions
+from zmqio.engine.handshake import BAD_REQUEST, UNKNOWN_SID, Refusal, read_request
+from zmqio.engine.http_exchange import Exchange
+from zmqio.exceptions import BusUnavailableError
+from zmqio.ids import NodeId
+from zmqio.protocol.relay_messages import HttpRequest, HttpResponse
+from zmqio.relay.ingress_bodies import IngressBodies
+
+
+class Stand:
+    """The bodies that one node reads."""
+
+    def __init__(self, **options: Any) -> None:
+        self.peer = PlayedPeer()
+        self.counters: Counter[str] = Counter()
+        self.bodies = IngressBodies(self.peer.send_to, count(1), EngineOptions(**options), self.counters)
+
+    def post(self, **options: Any) -> FakeHttp:
+        async def serve(scope: Any, receive: Any, send: Any) -> None:
+            exchange = Exchange(read_request(scope), receive, send, ())
+            outcome = await self.bodies.read(OWNER, SID, exchange)
+            if isinstance(outcome, Refusal):
+                await exchange.refuse(outcome)
+            else:
+                await exchange.answer_text(outcome)
+
+        return FakeHttp(serve, "POST", f"sid={SID}", **options)
+
+    async def sent(self) -> HttpRequest:
+        """The only message to the owner."""
+        await wait_until(lambda: self.peer.sent, "the message")
+        (message,) = self.peer.messages
+        assert isinstance(message, HttpRequest)
+        return message
+
+    def answer(self, message: HttpRequest, refusal: Refusal, owner: NodeId = OWNER) -> None:
+        self.bodies.responded(owner, HttpResponse(message.request_id, 400, (), refusal.body))
+
+
+async def test_body_that_is_complete_at_once_costs_no_message() -> None:
+    stand = Stand()
+    assert (await stand.post(body=[b"4a", b"b"])).text == "4ab"
+    assert (stand.peer.sent, len(stand.bodies)) == ([], 0)
+
+
+async def test_session_that_its_owner_does_not_have_is_refused_before_its_body_ends() -> None:
+    stand = Stand()
+    post = stand.post(endless=True)
+    question = await stand.sent()
+    assert (question.method, question.query, question.body, question.whole) == ("HEAD", f"sid={SID}", b"", True)
+    unknown = Refusal(UNKNOWN_SID.code, UNKNOWN_SID.message, details=(("node", "ther"),))
+    stand.answer(question, unknown, NodeId("evil-is-a-node"))
+    await asyncio.sleep(0)
+    assert len(stand.bodies) == 1
+    stand.answer(question, unknown)
+    answer = await post
+    assert (answer.status, answer.headers["connection"]) == (400, "close")
+    assert json.loads(answer.body)["message"] == "Session ID unknown"
+    assert (len(stand.bodies), stand.counters) == (0, {})
+
+
+async def test_body_for_a_session_that_its_owner_has_is_read_on() -> None:
+    stand = Stand()
+    post = stand.post(endless=True)
+    stand.answer(await stand.sent(), BAD_REQUEST)
+    await asyncio.sleep(0)
+    assert len(stand.bodies) == 1
+    post.task.cancel()
+    await asyncio.gather(post.task, return_exceptions=True)
+    assert len(stand.bodies) == 0
+
+
+async def test_body_that_takes_too_long_is_answered_408_and_ends_the_session() -> None:
+    stand = Stand(body_timeout_s=0.01)
+    answer = await stand.post(endless=True)
+    assert (answer.status, answer.headers["connection"]) == (408, "close")
+    message = await stand.sent()
+    assert (message.method, message.whole) == ("POST", False)
+    assert stand.counters == {"bodies_timed_out": 1}
+
+
+async def test_second_body_of_a_session_at_the_same_time_ends_both_and_the_session() -> None:
+    stand = Stand()
+    first = stand.post(endless=True)
+    await wait_until(lambda: len(stand.bodies) == 1, "the first body")
+    second = stand.post(endless=True)
+    assert [(await post).status for post in (first, second)] == [400, 400]
+    message = await stand.sent()
+    assert (message.method, message.whole) == ("POST", False)
+    assert len(stand.bodies) == 0
+
+
+async def test_owner_that_becomes_unreachable_ends_the_reading() -> None:
+    stand = Stand()
+    post = stand.post(endless=True)
+    await wait_until(lambda: len(stand.bodies) == 1, "the body")
+    stand.bodies.node_unreachable(NodeId("noth-is-a-node"), "another one")
+    stand.bodies.node_unreachable(OWNER, "owner node is unreachable (silent)")
+    assert json.loads((await post).body)["reason"] == "owner node is unreachable (silent)"
+
+
+async def test_question_that_cannot_be_sent_leaves_the_body_to_its_limits() -> None:
+    stand = Stand(body_timeout_s=0.3)
+    stand.peer.failure = BusUnavailableError("no broker")
+    assert (await stand.post(endless=True)).status == 408
