@@ -177,7 +177,7 @@ def emit(
     address = adapter or address_from_environment() or DEFAULT_ADDRESS
     try:
         with Emitter(address, namespace=namespace, prefix=prefix, send_timeout_s=timeout) as emitter:
-            operation = emitter.to(*rooms).except_(*except_)
+            operation = (emitter.to(rooms) if rooms else emitter).except_(except_)
             (operation.volatile if volatile else operation).emit(event, *args)
             emitter.flush(timeout)
     except (ZmqioError, ValueError) as error:

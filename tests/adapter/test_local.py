@@ -13,7 +13,7 @@ EVERYBODY = Target()
 
 
 def to(*rooms: str, except_: tuple[str, ...] = ()) -> Target:
-    return Target(frozenset(rooms), frozenset(except_))
+    return Target(frozenset(rooms) or None, frozenset(except_))
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ NAMESPACE = b"zmqio/n//\0"
 
 
 def to(*rooms: str, except_: tuple[str, ...] = (), local: bool = False) -> Target:
-    return Target(frozenset(rooms), frozenset(except_), local)
+    return Target(frozenset(rooms) or None, frozenset(except_), local)
 
 
 def room(name: str) -> bytes:
@@ -131,7 +131,7 @@ async def test_each_operation_is_one_publish_to_one_topic(cluster: Cluster, targ
     kinds = [type(message) for _, message in published]
     assert kinds == [m.BroadcastMessage, m.JoinRooms, m.LeaveRooms, m.DisconnectSockets]
     for _, message in published:
-        assert set(message.rooms) == target.rooms  # type: ignore[union-attr]
+        assert set(message.rooms) == (target.rooms or set())  # type: ignore[union-attr]
         assert set(message.except_) == target.except_  # type: ignore[union-attr]
 
 

@@ -11,7 +11,7 @@ FOREIGN = "them0123456789abcdef"
 
 
 def to(*rooms: str, except_: tuple[str, ...] = ()) -> Target:
-    return Target(frozenset(rooms), frozenset(except_))
+    return Target(frozenset(rooms) or None, frozenset(except_))
 
 
 @pytest.mark.parametrize(

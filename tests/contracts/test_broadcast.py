@@ -15,7 +15,7 @@ HELLO = event("hello", 1, "2")
 
 
 def to(*rooms: str, except_: tuple[str, ...] = (), local: bool = False, volatile: bool = False) -> Target:
-    return Target(frozenset(rooms), frozenset(except_), local, volatile)
+    return Target(frozenset(rooms) or None, frozenset(except_), local, volatile)
 
 
 async def test_all_clients(cluster: Cluster) -> None:

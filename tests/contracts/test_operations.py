@@ -15,7 +15,7 @@ EVERYBODY = Target()
 
 
 def to(*rooms: str, except_: tuple[str, ...] = (), local: bool = False) -> Target:
-    return Target(frozenset(rooms), frozenset(except_), local)
+    return Target(frozenset(rooms) or None, frozenset(except_), local)
 
 
 async def test_join_all(cluster: Cluster) -> None:
@@ -253,3 +253,19 @@ async def test_node_that_left_is_not_counted(cluster: Cluster) -> None:
     assert cluster[0].neighbours.left == [(leaving.identity.node_id, "goodbye")]
     assert await cluster[0].adapter.fetch_sockets(EVERYBODY, 10) == []
     cluster.nodes.remove(leaving)
+
+
+async def test_empty_selection_reaches_nobody_on_any_node(cluster: Cluster) -> None:
+    nobody = Target(frozenset())
+    sids = await cluster.connect_each("room")
+    adapter = cluster[0].adapter
+    await adapter.broadcast(event("x"), nobody)
+    await adapter.add_sockets(nobody, ["new"])
+    await adapter.remove_sockets(nobody, ["room"])
+    await adapter.disconnect_sockets(nobody, close=True)
+    assert await adapter.fetch_sockets(nobody, 20) == []
+    await cluster.quiet()
+    for node, sid in zip(cluster, sids, strict=True):
+        assert node.rooms_of(sid) == {"room"}
+        assert node.sockets.received.get(sid, []) == []
+        assert node.sockets.disconnected == []

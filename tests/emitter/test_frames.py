@@ -20,16 +20,23 @@ def frames() -> RequestFrames:
 @pytest.mark.parametrize(
     ("rooms", "topic"),
     [
-        ((), b"zmqio/n//chat\0"),
+        (None, b"zmqio/n//chat\0"),
         (("lobby",), b"zmqio/r//chat\0lobby\0"),
         (("a", "b"), b"zmqio/n//chat\0"),
         (("abcd0123456789abcdef",), b"zmqio/s/abcd0123456789abcdef\0/chat\0"),
     ],
 )
-def test_topic_is_that_of_a_single_room_or_else_of_the_namespace(rooms: tuple[str, ...], topic: bytes) -> None:
+def test_topic_is_that_of_one_room_or_of_the_namespace(rooms: tuple[str, ...] | None, topic: bytes) -> None:
     made, body = split(frames().make(PublishRequest(event="news", namespace="/chat", rooms=rooms)))
     assert made == topic
-    assert covers(made, "/chat", decode_request(body).rooms)
+    assert covers(made, "/chat", decode_request(body).rooms or ())
+
+
+def test_empty_selection_is_checked_and_makes_no_frame() -> None:
+    nobody = PublishRequest(event="news", rooms=())
+    assert frames().make(nobody) is None
+    with pytest.raises(PublishRequestError, match="reserved"):
+        frames().make(replace(nobody, event="connect"))
 
 
 def test_event_after_a_join_uses_a_topic_that_the_joining_nodes_subscribe_to_already() -> None:

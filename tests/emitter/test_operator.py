@@ -55,9 +55,23 @@ def test_room_that_contains_a_nul_is_an_error_at_once(step: str) -> None:
         getattr(operator(), step)("good", "a\0b")
 
 
-def test_room_that_is_not_a_str_is_an_error() -> None:
-    with pytest.raises(TypeError, match=r"to\('a', 'b'\)"):
-        operator().to(["a", "b"])  # type: ignore[arg-type]
+@pytest.mark.parametrize("step", ["to", "in_", "except_", "sockets_join", "sockets_leave"])
+def test_room_that_is_not_a_str_is_an_error(step: str) -> None:
+    with pytest.raises(TypeError, match="did you mean '5'"):
+        getattr(operator(), step)("a", 5)
+
+
+def test_lists_of_rooms_are_taken() -> None:
+    made = operator().to(["a", "b"], "c").except_(("d",)).sockets_join(["e"])
+    assert (made.rooms, made.except_, made.names) == (("a", "b", "c"), ("d",), ("e",))
+    assert operator().sockets_leave(["e", "f"]).names == ("e", "f")
+
+
+def test_empty_selection_is_not_the_whole_namespace() -> None:
+    assert operator().emit("news").rooms is None
+    assert operator().to(*[]).emit("news").rooms == ()
+    assert operator().in_([]).disconnect_sockets().rooms == ()
+    assert operator().to([]).to("a").emit("news").rooms == ("a",)
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,7 @@ def requests(op, **own):
         st.fixed_dictionaries(
             {
                 "namespace": strategies.namespaces,
-                "rooms": some_rooms,
+                "rooms": st.none() | names,
                 "except_": some_rooms,
                 "id": st.none() | labels,
                 **own,

@@ -140,3 +140,22 @@ async def test_reserved_event_is_refused_before_anything_is_sent() -> None:
         with pytest.raises(PacketError, match="reserved"):
             await sending("disconnect")
     assert session.sent[1:] == []
+
+
+async def test_join_and_leave_take_lists_of_rooms() -> None:
+    stand = Stand()
+    await stand.connected()
+    (socket,) = stand.of("/").sockets.values()
+    await socket.join(["a", "b"], "c")
+    assert socket.rooms == {socket.id, "a", "b", "c"}
+    await socket.leave(["a", "c"])
+    assert socket.rooms == {socket.id, "b"}
+
+
+@pytest.mark.parametrize("step", ["join", "leave"])
+async def test_room_that_is_not_a_string_names_the_call_and_what_was_meant(step: str) -> None:
+    stand = Stand()
+    await stand.connected()
+    (socket,) = stand.of("/").sockets.values()
+    with pytest.raises(TypeError, match=rf"{step}\(\) got 5 of type 'int' as a room; .*did you mean '5'"):
+        await getattr(socket, step)(5)

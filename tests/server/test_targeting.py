@@ -4,7 +4,7 @@ import pytest
 
 from zmqio.adapter.base import Target
 from zmqio.exceptions import PacketError, TopicError
-from zmqio.server.targeting import Targeting, check_event, room_names
+from zmqio.server.targeting import Targeting, check_event
 
 
 class ShownTarget(Targeting):
@@ -28,11 +28,26 @@ def test_steps_accumulate_and_return_new_values() -> None:
     assert start.target == Target()
 
 
+def test_empty_selection_is_not_everyone() -> None:
+    start = ShownTarget(Target())
+    nobody = Target(frozenset())
+    assert [step.target for step in (start.to(*[]), start.in_([]), start.to([], ()))] == [nobody] * 3
+    assert start.to([]).to("a").target == start.to("a").to([]).target == Target(frozenset("a"))
+    assert start.except_(*[]).target == Target()
+    assert start.target.stays_here is False
+    assert nobody.stays_here is True
+
+
+def test_lists_of_rooms_are_taken() -> None:
+    operation = ShownTarget(Target()).to(["a", "b"], "c").except_({"d"})
+    assert operation.target == Target(frozenset("abc"), frozenset("d"))
+
+
 def test_invalid_room_names_are_refused() -> None:
     with pytest.raises(TopicError):
-        room_names(["a\0"])
-    with pytest.raises(TypeError, match="not a string"):
-        room_names([["a"]])  # type: ignore[list-item]
+        ShownTarget(Target()).to("a\0")
+    with pytest.raises(TypeError, match=r"except_\(\) got 5"):
+        ShownTarget(Target()).except_(5)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("event", ["connect", "disconnect", "connect_error", 7])

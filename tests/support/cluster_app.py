@@ -161,7 +161,9 @@ class ClusterApp:
 
 
 def _operation(operation: Broadcast, command: dict[str, Any]) -> Broadcast:
-    operation = operation.to(*command.get("rooms", ())).except_(*command.get("except_", ()))
+    operation = operation.except_(*command.get("except_", ()))
+    if "rooms" in command:
+        operation = operation.to(command["rooms"])
     if command.get("local"):
         operation = operation.local
     if command.get("volatile"):

@@ -92,17 +92,22 @@ class Target:
     """The sockets that an operation reaches.
 
     Attributes:
-        rooms: members of any of these rooms; empty means every socket of the namespace. A socket in two of the
-            rooms is reached once. Every socket is also in a room named after its sid.
+        rooms: members of any of these rooms; None means every socket of the namespace, empty means no socket. A
+            socket in two of the rooms is reached once. Every socket is also in a room named after its sid.
         except_: members of any of these rooms are left out.
         local: reach only sockets of this process; nothing is published.
         volatile: drop the packet for a client that cannot receive it at once.
     """
 
-    rooms: frozenset[str] = frozenset()
+    rooms: frozenset[str] | None = None
     except_: frozenset[str] = frozenset()
     local: bool = False
     volatile: bool = False
+
+    @property
+    def stays_here(self) -> bool:
+        """Whether no other node can have a socket of the target."""
+        return self.local or (self.rooms is not None and not self.rooms)
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,8 +94,8 @@ class RoomIndex:
         """Return the number of sockets."""
         return len(self._rooms_of)
 
-    def select(self, rooms: Collection[str], except_: Collection[str] = ()) -> Collection[Sid]:
-        """Return the members of any of `rooms` and of none of `except_`, each once; no `rooms` means all sockets.
+    def select(self, rooms: Collection[str] | None, except_: Collection[str] = ()) -> Collection[Sid]:
+        """Return the members of any of `rooms` and of none of `except_`, each once; None means all sockets.
 
         With at most one room and no `except_`, the result is the live set itself. Copy it before an `await`, and
         before an iteration during which sockets may join or leave.
@@ -108,8 +108,8 @@ class RoomIndex:
             excluded.update(self._members.get(room, _NO_SIDS))
         return [sid for sid in reached if sid not in excluded] if excluded else reached.keys()
 
-    def _reached(self, rooms: Collection[str]) -> dict[Sid, dict[str, None]] | dict[Sid, None]:
-        if not rooms:
+    def _reached(self, rooms: Collection[str] | None) -> dict[Sid, dict[str, None]] | dict[Sid, None]:
+        if rooms is None:
             return self._rooms_of
         if len(rooms) == 1:
             return self._members.get(next(iter(rooms)), _NO_SIDS)

@@ -111,7 +111,7 @@ class ClusterAdapter(LocalAdapter):
         """
         await self._run_in_order()
         topic, nodes = self._request_route(target)
-        if target.local or self._router.is_own_session(target):
+        if target.stays_here or self._router.is_own_session(target):
             return await super().broadcast_with_ack(frames, target, timeout_s)
         responses, own_id, sids = self._node.responses, self._node.identity.node_id, tuple(self.sids(target))
         with responses.open((own_id, *nodes)) as request:
@@ -142,7 +142,7 @@ class ClusterAdapter(LocalAdapter):
     async def add_sockets(self, target: Target, rooms: Collection[str]) -> None:
         """Put the sockets of `target` in rooms. Returns when this node receives messages for these rooms."""
         topic = self._checked_topic(target, rooms)
-        if not target.local:
+        if not target.stays_here:
             self._recent_joins.add(rooms)
         message = m.JoinRooms(*self._address(target), tuple(rooms))
         await self._run_and_publish(self._join_operation(target, rooms), topic, target, message)
@@ -243,7 +243,7 @@ class ClusterAdapter(LocalAdapter):
 
     def apply(self, request: PublishRequest) -> None:
         """Apply a request of an outside service to the sockets here."""
-        target = _cached_target(request.rooms, request.except_, request.volatile)
+        target = _cached_target(request.rooms or (), request.except_, request.volatile)
         match request.op:
             case Operation.EMIT if not self._operations.busy:
                 self._emit_locally(request, target)
@@ -284,7 +284,7 @@ class ClusterAdapter(LocalAdapter):
         await self._operations.run(operation)
 
     def _publish(self, topic: bytes, target: Target, message: Message) -> None:
-        if target.local:
+        if target.stays_here:
             return
         try:
             self._node.outbox.publish(topic, message)
@@ -338,7 +338,7 @@ class ClusterAdapter(LocalAdapter):
     def _request_route(self, target: Target) -> tuple[bytes, tuple[NodeId, ...]]:
         """The topic of a request and the nodes that have to respond."""
         topic = self._router.topic_of(target)
-        if target.local or self._router.is_own_session(target):
+        if target.stays_here or self._router.is_own_session(target):
             return topic, ()
         owner = self._router.owner_among(self._node.peers, target)
         if owner is not None:
@@ -353,11 +353,11 @@ class ClusterAdapter(LocalAdapter):
     def _topic_of(self, target: Target) -> bytes:
         """The one topic that reaches every node that has sockets of `target`, or is about to have them."""
         topic = self._router.topic_of(target)
-        return self._router.namespace_topic if self._recent_joins.includes_any(target.rooms) else topic
+        return self._router.namespace_topic if self._recent_joins.includes_any(target.rooms or ()) else topic
 
     def _address(self, target: Target) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
         """The fields by which messages address sockets: namespace, rooms, except."""
-        return self.namespace, tuple(target.rooms), tuple(target.except_)
+        return self.namespace, tuple(target.rooms or ()), tuple(target.except_)
 
     def _unsubscribe(self, rooms: Iterable[str]) -> None:
         topics = self._router.topics_to_subscribe(rooms)
@@ -373,7 +373,8 @@ def _target_of(message: Any) -> Target:
 @lru_cache(maxsize=4_096)
 def _cached_target(rooms: tuple[str, ...], except_: tuple[str, ...], volatile: bool) -> Target:
     # Cached, because making this value would cost as much as the rest of a delivery to one socket.
-    return Target(frozenset(rooms), frozenset(except_), volatile=volatile)
+    # On the bus, no rooms mean every socket: an empty selection is never published.
+    return Target(frozenset(rooms) or None, frozenset(except_), volatile=volatile)
 
 
 def _identity(answer: Any) -> Any:

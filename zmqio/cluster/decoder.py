@@ -98,7 +98,7 @@ class MessageDecoder:
         if key is not None and not self._requests.is_new(key, self._clock()):
             self._diagnostics.count("duplicate_publish_requests")
             return None
-        self._check_topic(topic, request.namespace, request.rooms, request.source or "outside")
+        self._check_topic(topic, request.namespace, request.rooms or (), request.source or "outside")
         return request
 
     def _check_topic(self, topic: bytes, namespace: str, rooms: tuple[str, ...], sender: str) -> None:

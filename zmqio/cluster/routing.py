@@ -35,19 +35,21 @@ class TopicRouter:
         """
         for name in target.except_:
             check_name(name)
-        if len(target.rooms) == 1:
-            return room_topic(self._prefix, self._namespace, next(iter(target.rooms)))
-        for name in target.rooms:
+        rooms = target.rooms or ()
+        if len(rooms) == 1:
+            return room_topic(self._prefix, self._namespace, next(iter(rooms)))
+        for name in rooms:
             check_name(name)
         return self.namespace_topic
 
     def is_own_session(self, target: Target) -> bool:
         """Whether the target is a single session id of this node: its socket is here, or nowhere."""
-        return len(target.rooms) == 1 and self._is_own(next(iter(target.rooms)))
+        rooms = target.rooms
+        return rooms is not None and len(rooms) == 1 and self._is_own(next(iter(rooms)))
 
     def owner_among(self, nodes: Iterable[NodeId], target: Target) -> NodeId | None:
         """If the target is a single session id, the node of `nodes` that made it; otherwise None."""
-        if len(target.rooms) != 1:
+        if target.rooms is None or len(target.rooms) != 1:
             return None
         (name,) = target.rooms
         if not is_sid_shaped(name):

@@ -110,7 +110,9 @@ class _AsyncEmitterConnection:
 
     async def send(self, request: PublishRequest) -> None:
         self._check_loop()
-        await self._push.send(self.frames.make(request))
+        frame = self.frames.make(request)
+        if frame is not None:
+            await self._push.send(frame)
 
     async def flush(self, timeout: float | None) -> None:
         self._check_loop()

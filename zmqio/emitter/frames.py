@@ -44,8 +44,11 @@ class RequestFrames:
         self._numbers = itertools.count(1)
         self._recent_joins: defaultdict[str, RecentJoins] = defaultdict(RecentJoins)
 
-    def make(self, request: PublishRequest) -> bytes:
+    def make(self, request: PublishRequest) -> bytes | None:
         """Encode a request with `id`, `source` and `n` as one frame `topic body`; the body is a msgpack map.
+
+        Returns:
+            The frame, or None for a request that is valid and selects no socket.
 
         Raises:
             PacketError: an argument cannot be sent; the text names its type.
@@ -55,6 +58,9 @@ class RequestFrames:
         identified = replace(
             request, id=secrets.token_urlsafe(ID_BYTES), source=self.source, n=next(self._numbers)
         )
+        if request.rooms == ():
+            encode_request(replace(identified, rooms=None))  # raises as for any other request
+            return None
         frame = self._topic(request) + encode_request(identified)
         if len(frame) > self._max_message_bytes:
             raise MessageTooLargeError(len(frame), self._max_message_bytes)
@@ -69,8 +75,9 @@ class RequestFrames:
         joins = self._recent_joins[request.namespace]
         if request.op is Operation.JOIN:
             joins.add(request.names)
-        if len(request.rooms) == 1 and not joins.includes_any(request.rooms):
-            return room_topic(self._prefix, request.namespace, request.rooms[0])
+        rooms = request.rooms or ()
+        if len(rooms) == 1 and not joins.includes_any(rooms):
+            return room_topic(self._prefix, request.namespace, rooms[0])
         return namespace_topic(self._prefix, request.namespace)
 
 

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from zmqio.protocol.packet import check_namespace
 from zmqio.protocol.publish import Operation, PublishRequest
+from zmqio.protocol.room_names import Rooms, room_names
 from zmqio.protocol.topic import check_name
 
 __all__ = ["BroadcastOperator", "Sending"]
@@ -53,27 +54,31 @@ class BroadcastOperator(Generic[ResultT]):
         check_namespace(namespace)
         return self._with(namespace=namespace)
 
-    def to(self, *rooms: str) -> "BroadcastOperator[ResultT]":
+    def to(self, *rooms: Rooms) -> "BroadcastOperator[ResultT]":
         """Select only members of `rooms` and of rooms named before; a socket in several of them is reached once.
 
-        A socket's id is a room that contains only that socket. Without any room, the whole namespace is selected.
+        A socket's id is a room that contains only that socket. If all `to` steps together name no room (`to(*[])`,
+        `to([])`), no socket is selected. Without this step, the whole namespace is.
+
+        Args:
+            rooms: names, or lists of names.
 
         Raises:
             TopicError: a name contains a NUL.
-            TypeError: a room is not a str.
+            TypeError: a room is neither a str nor a list of them.
         """
-        return self._with(rooms=_joined(self._request.rooms, rooms))
+        return self._with(rooms=_joined("to", self._request.rooms or (), rooms))
 
     in_ = to
 
-    def except_(self, *rooms: str) -> "BroadcastOperator[ResultT]":
+    def except_(self, *rooms: Rooms) -> "BroadcastOperator[ResultT]":
         """Exclude members of `rooms`.
 
         Raises:
             TopicError: a name contains a NUL.
-            TypeError: a room is not a str.
+            TypeError: a room is neither a str nor a list of them.
         """
-        return self._with(except_=_joined(self._request.except_, rooms))
+        return self._with(except_=_joined("except_", self._request.except_, rooms))
 
     @property
     def volatile(self) -> "BroadcastOperator[ResultT]":
@@ -89,23 +94,23 @@ class BroadcastOperator(Generic[ResultT]):
         """
         return self._send(replace(self._request, event=event, args=args))
 
-    def sockets_join(self, *rooms: str) -> ResultT:
+    def sockets_join(self, *rooms: Rooms) -> ResultT:
         """Make the selected sockets join `rooms`; name at least one.
 
         Raises:
             TopicError: a name contains a NUL.
-            TypeError: a room is not a str.
+            TypeError: a room is neither a str nor a list of them.
         """
-        return self._send(self._operation(Operation.JOIN, names=_joined((), rooms)))
+        return self._send(self._operation(Operation.JOIN, names=_joined("sockets_join", (), rooms)))
 
-    def sockets_leave(self, *rooms: str) -> ResultT:
+    def sockets_leave(self, *rooms: Rooms) -> ResultT:
         """Make the selected sockets leave `rooms`; name at least one.
 
         Raises:
             TopicError: a name contains a NUL.
-            TypeError: a room is not a str.
+            TypeError: a room is neither a str nor a list of them.
         """
-        return self._send(self._operation(Operation.LEAVE, names=_joined((), rooms)))
+        return self._send(self._operation(Operation.LEAVE, names=_joined("sockets_leave", (), rooms)))
 
     def disconnect_sockets(self, *, close: bool = False) -> ResultT:
         """Disconnect the selected sockets.
@@ -122,9 +127,5 @@ class BroadcastOperator(Generic[ResultT]):
         return replace(self._request, op=op, volatile=False, **fields)
 
 
-def _joined(known: tuple[str, ...], rooms: tuple[str, ...]) -> tuple[str, ...]:
-    for room in rooms:
-        if not isinstance(room, str):
-            raise TypeError(f"room {room!r} is not a str; name several rooms as to('a', 'b')")
-        check_name(room)
-    return tuple(dict.fromkeys(known + rooms))
+def _joined(call: str, known: tuple[str, ...], rooms: tuple[Rooms, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(known + room_names(call, rooms)))

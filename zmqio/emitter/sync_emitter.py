@@ -160,7 +160,9 @@ class _EmitterConnection:
             log.warning("emitter_blocked_event_loop", send_timeout_s=self._send_timeout_s, use="AsyncEmitter")
         here = self.of_this_process()
         with self._locked(here.send_lock, self._send_timeout_s):
-            self._push.send(here.frames.make(request))
+            frame = here.frames.make(request)
+            if frame is not None:
+                self._push.send(frame)
 
     def flush(self, timeout: float | None) -> None:
         limit_s = self._send_timeout_s if timeout is None else timeout

@@ -57,11 +57,15 @@ class Operation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PublishRequest:
-    """One request, with the fields of the table above; `()` and None stand for absent fields."""
+    """One request, with the fields of the table above; `()` and None stand for absent fields.
+
+    Empty `rooms` select no socket. Such a request is valid for an emitter, which has nothing to send then; on the
+    wire it does not exist.
+    """
 
     op: Operation = Operation.EMIT
     namespace: str = "/"
-    rooms: tuple[str, ...] = ()
+    rooms: tuple[str, ...] | None = None
     except_: tuple[str, ...] = ()
     event: str | None = None
     args: tuple[Any, ...] = ()

@@ -13,9 +13,10 @@ from zmqio.adapter.base import Adapter, SocketDescription, Target
 from zmqio.exceptions import RequestTimeoutError
 from zmqio.ids import Sid
 from zmqio.protocol.packet import Packet, PacketType
+from zmqio.protocol.room_names import Rooms, room_names
 from zmqio.server.acks import ack_value
 from zmqio.server.runtime import Runtime
-from zmqio.server.targeting import Targeting, check_event, room_names
+from zmqio.server.targeting import Targeting, check_event
 
 __all__ = ["Broadcast", "BroadcastNamespace", "RemoteSocket"]
 
@@ -125,20 +126,23 @@ class Broadcast(Targeting):
             raise error.with_responses(await self._remote_sockets(error.responses)) from None
         return await self._remote_sockets(found)
 
-    async def sockets_join(self, *rooms: str) -> None:
+    async def sockets_join(self, *rooms: Rooms) -> None:
         """Add the target's sockets to rooms, on every node.
+
+        Args:
+            rooms: names, or lists of names.
 
         Raises:
             TypeError, TopicError: a room name is invalid; see `to`.
             BusError: other nodes did not receive the request. Sockets of this process have joined.
         """
         await self._namespace.ready()
-        await self._namespace.adapter.add_sockets(self._target, room_names(rooms))
+        await self._namespace.adapter.add_sockets(self._target, room_names("sockets_join", rooms))
 
-    async def sockets_leave(self, *rooms: str) -> None:
+    async def sockets_leave(self, *rooms: Rooms) -> None:
         """Remove the target's sockets from rooms, on every node. Raises as `sockets_join`."""
         await self._namespace.ready()
-        await self._namespace.adapter.remove_sockets(self._target, room_names(rooms))
+        await self._namespace.adapter.remove_sockets(self._target, room_names("sockets_leave", rooms))
 
     async def disconnect_sockets(self, *, close: bool = False) -> None:
         """Disconnect the target's sockets, on every node.
@@ -221,11 +225,11 @@ class RemoteSocket:
         answers = await operation.emit_with_ack(event, *args)
         return answers[0] if answers else None
 
-    async def join(self, *rooms: str) -> None:
+    async def join(self, *rooms: Rooms) -> None:
         """Add this socket to rooms. Raises as `Broadcast.sockets_join`."""
         await self._operation.sockets_join(*rooms)
 
-    async def leave(self, *rooms: str) -> None:
+    async def leave(self, *rooms: Rooms) -> None:
         """Remove this socket from rooms. Raises as `Broadcast.sockets_leave`."""
         await self._operation.sockets_leave(*rooms)
 

@@ -6,6 +6,7 @@ A `Server` offers the same operations for the namespace `/`: `io.emit(...)` is `
 from typing import Any
 
 from zmqio.exceptions import RequestTimeoutError
+from zmqio.protocol.room_names import Rooms
 from zmqio.server.acks import ack_value
 from zmqio.server.broadcast import Broadcast, BroadcastNamespace, RemoteSocket
 
@@ -28,13 +29,13 @@ class Operations:
         """Return an operation on every socket of the namespace, on every node."""
         return self._everyone
 
-    def to(self, *rooms: str) -> Broadcast:
+    def to(self, *rooms: Rooms) -> Broadcast:
         """Return an operation on the members of rooms. Raises as `Broadcast.to`."""
         return self._everyone.to(*rooms)
 
     in_ = to
 
-    def except_(self, *rooms: str) -> Broadcast:
+    def except_(self, *rooms: Rooms) -> Broadcast:
         """Return an operation on every socket except the members of rooms. Raises as `Broadcast.to`."""
         return self._everyone.except_(*rooms)
 
@@ -70,11 +71,11 @@ class Operations:
         """Get a snapshot of every socket of every node; see `Broadcast.fetch_sockets`."""
         return await self._everyone.fetch_sockets()
 
-    async def sockets_join(self, *rooms: str) -> None:
+    async def sockets_join(self, *rooms: Rooms) -> None:
         """Add every socket to rooms. Raises as `Broadcast.sockets_join`."""
         await self._everyone.sockets_join(*rooms)
 
-    async def sockets_leave(self, *rooms: str) -> None:
+    async def sockets_leave(self, *rooms: Rooms) -> None:
         """Remove every socket from rooms. Raises as `Broadcast.sockets_leave`."""
         await self._everyone.sockets_leave(*rooms)
 

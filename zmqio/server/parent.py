@@ -15,6 +15,7 @@ from zmqio.adapter.base import Target
 from zmqio.exceptions import BusError
 from zmqio.log_limit import LimitedLog
 from zmqio.logger import get_logger
+from zmqio.protocol.room_names import Rooms
 from zmqio.server.broadcast import Broadcast
 from zmqio.server.namespace import Namespace
 from zmqio.server.registry import Registration, Registry
@@ -112,13 +113,13 @@ class ParentNamespace(Registration):
         """Return an operation on every socket of every child."""
         return ParentBroadcast(lambda: list(self.children.values()))
 
-    def to(self, *rooms: str) -> "ParentBroadcast":
+    def to(self, *rooms: Rooms) -> "ParentBroadcast":
         """Return an operation on the members of rooms in every child. Raises as `Broadcast.to`."""
         return self.broadcast().to(*rooms)
 
     in_ = to
 
-    def except_(self, *rooms: str) -> "ParentBroadcast":
+    def except_(self, *rooms: Rooms) -> "ParentBroadcast":
         """Return an operation on every socket of every child except the members of rooms. Raises as `to`."""
         return self.broadcast().except_(*rooms)
 

@@ -6,6 +6,7 @@ Every step returns a new value, so an intermediate one can be kept and used agai
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from zmqio.protocol.room_names import Rooms
 from zmqio.server.broadcast import Broadcast
 
 __all__ = ["EmitOptions", "EmitTarget"]
@@ -62,7 +63,7 @@ class EmitOptions:
             operation = operation.volatile
         return operation if self._timeout_s is None else operation.timeout(self._timeout_s)
 
-    def to(self, *rooms: str) -> Broadcast:
+    def to(self, *rooms: Rooms) -> Broadcast:
         """Return an operation on the members of rooms except this socket, with the same options."""
         return self.broadcast.to(*rooms)
 

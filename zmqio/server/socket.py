@@ -16,6 +16,7 @@ from zmqio.exceptions import SocketGoneError
 from zmqio.ids import NodeId, Sid
 from zmqio.logger import get_logger
 from zmqio.protocol.packet import Packet, PacketType
+from zmqio.protocol.room_names import Rooms, room_names
 from zmqio.server.acks import PendingAcks, ack_value
 from zmqio.server.broadcast import Broadcast
 from zmqio.server.event_budget import EventBudget
@@ -176,7 +177,7 @@ class Socket(ListenerMixin):
             return self._last_rooms
         return frozenset(self._namespace.adapter.rooms_of(self.id))
 
-    async def join(self, *rooms: str) -> None:
+    async def join(self, *rooms: Rooms) -> None:
         """Join rooms. When this returns, every node's messages to these rooms reach the socket.
 
         With several brokers, the call waits for the first to apply the subscription and at most
@@ -185,8 +186,11 @@ class Socket(ListenerMixin):
 
         Example: `await socket.join("lobby")`
 
+        Args:
+            rooms: names, or lists of names.
+
         Raises:
-            TypeError: a room name is not a string.
+            TypeError: a room is neither a string nor a list of strings.
             TopicError: a room name contains a NUL character or cannot be encoded as UTF-8.
             SocketGoneError: the client has disconnected.
             RuntimeError: the caller does not run in the server's event loop.
@@ -194,16 +198,20 @@ class Socket(ListenerMixin):
         self._namespace.runtime.check_loop()
         if self._state is _SocketState.DISCONNECTED:
             raise SocketGoneError(f"socket {self.id} cannot join {rooms!r}: its client has disconnected")
-        await self._namespace.adapter.add(self.id, rooms)
+        await self._namespace.adapter.add(self.id, room_names("join", rooms))
 
-    async def leave(self, *rooms: str) -> None:
+    async def leave(self, *rooms: Rooms) -> None:
         """Leave rooms. Rooms that the socket is not in are ignored.
 
+        Args:
+            rooms: names, or lists of names.
+
         Raises:
+            TypeError, TopicError: as for `join`.
             RuntimeError: the caller does not run in the server's event loop.
         """
         self._namespace.runtime.check_loop()
-        for room in rooms:
+        for room in room_names("leave", rooms):
             self._namespace.adapter.remove(self.id, room)
 
     async def emit(self, event: str, *args: Any) -> None:
@@ -274,13 +282,13 @@ class Socket(ListenerMixin):
         """Accepted for compatibility, without effect; see `Broadcast.compress`."""
         return EmitOptions(self)
 
-    def to(self, *rooms: str) -> Broadcast:
+    def to(self, *rooms: Rooms) -> Broadcast:
         """Return an operation on the members of rooms except this socket. Raises as `Broadcast.to`."""
         return self.broadcast.to(*rooms)
 
     in_ = to
 
-    def except_(self, *rooms: str) -> Broadcast:
+    def except_(self, *rooms: Rooms) -> Broadcast:
         """Return an operation on every socket except this one and the members of rooms. Raises as `to`."""
         return self.broadcast.except_(*rooms)
 

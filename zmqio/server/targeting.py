@@ -5,16 +5,15 @@ are checked here, before anything is sent.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection
 from dataclasses import replace
 from typing import Self
 
 from zmqio.adapter.base import Target
 from zmqio.exceptions import PacketError
 from zmqio.protocol.packet import RESERVED_EVENTS
-from zmqio.protocol.topic import check_name
+from zmqio.protocol.room_names import Rooms, room_names
 
-__all__ = ["Targeting", "check_event", "room_names"]
+__all__ = ["Targeting", "check_event"]
 
 
 class Targeting(ABC):
@@ -28,22 +27,29 @@ class Targeting(ABC):
     def _with(self, target: Target) -> Self:
         """Return the same operation with another target."""
 
-    def to(self, *rooms: str) -> Self:
+    def to(self, *rooms: Rooms) -> Self:
         """Add the members of `rooms` to the target. A socket in several of these rooms is reached once.
 
+        If all `to` steps together name no room (`to(*[])`, `to([])`), the operation reaches no socket.
+
+        Args:
+            rooms: names, or lists of names.
+
         Raises:
-            TypeError: a room name is not a string.
+            TypeError: a room is neither a string nor a list of strings.
             TopicError: a room name contains a NUL character or cannot be encoded as UTF-8.
         """
         target = self._target  # spelt out: `dataclasses.replace` would be 14 % of the cost of an emit
-        names = target.rooms | room_names(rooms)
+        names = frozenset(room_names("to", rooms))
+        if target.rooms is not None:
+            names |= target.rooms
         return self._with(Target(names, target.except_, target.local, target.volatile))
 
     in_ = to
 
-    def except_(self, *rooms: str) -> Self:
+    def except_(self, *rooms: Rooms) -> Self:
         """Exclude the members of `rooms`. A socket id is a room that contains only that socket. Raises as `to`."""
-        return self._with(replace(self._target, except_=self._target.except_ | room_names(rooms)))
+        return self._with(replace(self._target, except_=self._target.except_.union(room_names("except_", rooms))))
 
     @property
     def local(self) -> Self:
@@ -61,22 +67,6 @@ class Targeting(ABC):
         WebSocket compression is off; polling bodies are compressed by their size.
         """
         return self
-
-
-def room_names(rooms: Collection[str]) -> frozenset[str]:
-    """Check the names of rooms and return them as a set.
-
-    Raises:
-        TypeError: a name is not a string.
-        TopicError: a name cannot be part of a topic.
-    """
-    for name in rooms:
-        if not isinstance(name, str):
-            raise TypeError(
-                f"room name {name!r} is not a string; give several rooms as separate arguments: to('a', 'b')"
-            )
-        check_name(name)
-    return frozenset(rooms)
 
 
 def check_event(event: str) -> None:
