@@ -1,6 +1,8 @@
 """`Admission`: what a client's socket can do in middleware, and how a client is refused."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -15,6 +17,10 @@ async def _connect(stand: Stand) -> FakeSession:
     client.message("0")
     await stand.settle()
     return session
+
+
+def _errors(logs: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [entry["event"] for entry in logs if entry["log_level"] == "error"]
 
 
 async def test_acknowledgement_cannot_be_awaited_in_middleware() -> None:
@@ -116,3 +122,71 @@ async def test_refused_socket_cannot_join_later() -> None:
     with pytest.raises(SocketGoneError):
         await held[0].emit_with_ack("x")
     assert await stand.of("/").rooms() == set()
+
+
+@pytest.mark.parametrize("kind", ["plain", "async"])
+@pytest.mark.parametrize("place", ["connect", "middleware"])
+async def test_function_that_returns_false_refuses_the_client(place: str, kind: str) -> None:
+    stand = Stand()
+
+    async def refuse(socket: Socket) -> bool:
+        await socket.join("lobby")
+        return False
+
+    function = refuse if kind == "async" else lambda socket: False
+    stand.of("/").on("connect", function) if place == "connect" else stand.of("/").use(function)
+    session = await _connect(stand)
+    assert session.sent == ['4{"message":"Connection rejected by server"}']
+    assert not stand.of("/").sockets
+    assert await stand.of("/").rooms() == set()
+
+
+@pytest.mark.parametrize("value", [True, 0, "no", []])
+async def test_other_results_admit_the_client_and_are_reported_once(value: object) -> None:
+    stand = Stand()
+    stand.of("/").use(lambda socket: value)
+    stand.of("/").on("connect", lambda socket: value)
+    with capture_logs() as logs:
+        sessions = [await _connect(stand) for _ in range(3)]
+    assert all(str(session.sent[0]).startswith("0") for session in sessions)
+    assert [entry["event"] for entry in logs] == ["result_ignored"]
+    assert logs[0]["type"] == type(value).__name__
+
+
+@pytest.mark.parametrize("place", ["connect", "middleware"])
+async def test_cancelled_error_of_a_function_refuses_the_client(place: str) -> None:
+    stand = Stand()
+
+    async def await_something_cancelled(socket: Socket) -> None:
+        await socket.join("lobby")
+        future = asyncio.get_running_loop().create_future()
+        future.cancel()
+        await future
+
+    register = stand.of("/").use if place == "middleware" else stand.of("/").on("connect")
+    register(await_something_cancelled)
+    client, session = stand.client()
+    with capture_logs() as logs:
+        for _ in range(2):  # the client may try again
+            client.message("0")
+            await stand.settle()
+    assert session.sent == ['4{"message":"Internal server error"}'] * 2
+    assert _errors(logs) == ["connect_handler_failed"] * 2
+    assert await stand.of("/").rooms() == set()
+
+
+@pytest.mark.parametrize("place", ["connect", "middleware"])
+async def test_refusal_with_values_that_cannot_be_sent_is_answered(place: str) -> None:
+    stand, held = Stand(), []
+
+    def refuse(socket: Socket) -> None:
+        held.append(socket)
+        raise ConnectRefused("no", {"reason": {1, 2}})
+
+    stand.of("/").use(refuse) if place == "middleware" else stand.of("/").on("connect", refuse)
+    with capture_logs() as logs:
+        session = await _connect(stand)
+    assert session.sent == ['4{"message":"Internal server error"}']
+    assert _errors(logs) == ["connect_handler_failed"]
+    with pytest.raises(SocketGoneError):
+        await held[0].join("lobby")

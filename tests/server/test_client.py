@@ -8,9 +8,11 @@ import pytest
 
 from tests.support.fake_engine import FakeSession, Stand
 from tests.support.timing import wait_until
+from zmqio.adapter.local import LocalAdapter
 from zmqio.engine.server import ClientRequest
 from zmqio.server.client import Client
 from zmqio.server.fanout import SLICE_MEMBERS
+from zmqio.server.namespace import Namespace
 from zmqio.server.socket import Socket
 
 
@@ -350,3 +352,29 @@ async def test_function_that_disconnects_its_client_goes_on() -> None:
     client.message("0")
     await stand.settle()
     assert len(done) == 1
+
+
+async def test_client_is_answered_if_the_adapter_fails_to_open_and_may_try_again() -> None:
+    stand = Stand()
+
+    class FailsOnce(LocalAdapter):
+        failed = False
+
+        async def open(self) -> None:
+            if not FailsOnce.failed:
+                FailsOnce.failed = True
+                raise OSError("no disk")
+
+    namespace = Namespace("/", lambda opened: opened.open(stand.runtime, FailsOnce))
+
+    async def find(_name: str, _auth: Any) -> Namespace:
+        return namespace
+
+    stand._find = find  # type: ignore[method-assign]
+    client, session = stand.client()
+    for _ in range(2):
+        client.message("0")
+        await stand.settle()
+    (sid,) = namespace.sockets
+    assert session.sent == ['4{"message":"Internal server error"}', f'0{{"sid":"{sid}"}}']
+    assert stand.runtime.counters["connects_failed"] == 1

@@ -1,7 +1,9 @@
 """`EventDispatcher`, through a namespace over a fake engine: listeners, middleware, handler, in this order."""
 
+import asyncio
 from typing import Any
 
+import pytest
 from structlog.testing import capture_logs
 
 from tests.support.fake_engine import Stand
@@ -105,3 +107,47 @@ async def test_events_without_a_handler_are_counted_and_logged_at_a_limited_rate
         await stand.settle()
     assert [entry["event"] for entry in logs] == ["event_unhandled"] * 10
     assert stand.runtime.counters["events_unhandled"] == 60
+
+
+async def test_middleware_of_a_socket_rejects_an_event_by_returning_false() -> None:
+    stand, handled = Stand(), []
+    stand.of("/").on("connect", lambda socket: socket.use(lambda event, args: args != [0]) and None)
+    stand.of("/").on("x", lambda socket, number: handled.append(number))
+    client, _ = await stand.connected()
+    client.message('2["x",0]')
+    client.message('2["x",1]')
+    await stand.settle()
+    assert handled == [1]
+    assert stand.runtime.counters["events_rejected"] == 1
+
+
+@pytest.mark.parametrize("place", ["handler", "listener", "middleware"])
+@pytest.mark.parametrize("concurrent", [False, True])
+async def test_cancelled_error_fails_one_event_and_the_next_are_handled(place: str, concurrent: bool) -> None:
+    stand, handled = Stand(concurrent_events=concurrent, max_pending_events=1), []
+
+    async def await_something_cancelled(*args: Any) -> None:
+        if "bad" in args or ["bad"] in args:
+            future = asyncio.get_running_loop().create_future()
+            future.cancel()
+            await future
+
+    async def handle(socket: Socket, text: str) -> None:
+        if place == "handler":
+            await await_something_cancelled(text)
+        handled.append(text)
+
+    async def connect(socket: Socket) -> None:
+        if place == "middleware":
+            socket.use(await_something_cancelled)
+        if place == "listener":
+            socket.on_any(await_something_cancelled)
+
+    stand.of("/").on("connect", connect)
+    stand.of("/").on("x", handle)
+    client, _ = await stand.connected()
+    for text in ("bad", "good", "bad", "better"):
+        client.message(f'2["x","{text}"]')
+    await stand.settle()
+    assert handled == (["bad", "good", "bad", "better"] if place == "listener" else ["good", "better"])
+    assert client.event_budget.bytes == 0

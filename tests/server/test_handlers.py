@@ -1,11 +1,12 @@
 """`Handlers`: registration errors, arity, and results."""
 
+import asyncio
 from collections import deque
 from typing import Any
 
 import pytest
 
-from zmqio.server.handlers import Handlers, result_args
+from zmqio.server.handlers import Handlers, call, result_args
 
 
 def test_event_has_one_handler() -> None:
@@ -74,3 +75,19 @@ def test_result_becomes_the_arguments_of_the_acknowledgement() -> None:
     assert result_args("x") == ["x"]
     assert result_args([1, 2]) == [[1, 2]]
     assert result_args((1, 2)) == [1, 2]
+
+
+async def test_cancelled_error_of_the_function_is_a_failure_and_that_of_the_task_is_not() -> None:
+    async def cancelled() -> None:
+        raise asyncio.CancelledError
+
+    with pytest.raises(RuntimeError, match="what it awaited was cancelled"):
+        await call(cancelled)
+    task = asyncio.create_task(call(asyncio.Event().wait))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await call(asyncio.Event().wait)

@@ -13,7 +13,8 @@ from tests.support.asgi import http
 from tests.support.memory_bus import MemoryNetwork
 from tests.support.timing import LIMIT_S, wait_until
 from zmqio.adapter.base import Identity, NodeEvents
-from zmqio.adapter.local import LocalAdapterFactory
+from zmqio.adapter.local import LocalAdapter, LocalAdapterFactory
+from zmqio.cluster.adapter import ClusterAdapter
 from zmqio.cluster.factory import ClusterAdapterFactory
 from zmqio.exceptions import ServerClosedError
 from zmqio.server import host_signals
@@ -287,3 +288,41 @@ async def test_health_shows_the_counters_of_the_server() -> None:
 
 async def _fail(socket: Socket) -> None:
     raise ValueError("as a test wants it")
+
+
+async def test_server_whose_adapter_fails_to_open_is_not_running_and_starts_again_later() -> None:
+    class FailsOnce(LocalAdapter):
+        failed = False
+
+        async def open(self) -> None:
+            if not FailsOnce.failed:
+                FailsOnce.failed = True
+                raise OSError("no disk")
+
+    io = Server(adapter=FailsOnce)
+    for name in ("/a", "/b"):
+        io.of(name)
+    with pytest.raises(OSError, match="no disk"):
+        await io.start()
+    assert not io.running
+    assert not io.health().ready
+    async with io:
+        assert io.health().ready
+        await io.of("/b").emit("x")
+
+
+async def test_failed_start_leaves_the_cluster() -> None:
+    network = MemoryNetwork()
+    io = Server(adapter=ClusterAdapterFactory(lambda identity: network.bus(), adapter_class=NeverOpens))
+    with pytest.raises(OSError, match="no disk"):
+        await io.start()
+    assert not io.running
+    assert not io.health().ready
+
+
+class NeverOpens(ClusterAdapter):
+    """An adapter that fails to open when it has subscribed."""
+
+    async def open(self) -> None:
+        await super().open()
+        raise OSError("no disk")

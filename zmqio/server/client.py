@@ -211,19 +211,33 @@ class Client:
 
     async def _connect(self, packet: Packet) -> None:
         name = packet.namespace
-        namespace, refusal = await self._find(name, packet.data)
-        if namespace is None:
+        try:
+            refusal = await self._enter_namespace(name, packet.data)
+        except Exception:  # noqa: BLE001 - outer edge: the client must get an answer and may try again
+            self._runtime.counters["connects_failed"] += 1
+            self._runtime.notices.error("connect_failed", subject=name, namespace=name[:100], exc_info=True)
+            refusal = "Internal server error"
+            socket = self._sockets.pop(name, None)
+            if socket is not None:
+                socket.end("server error")
+        finally:
             self._entering.pop(name, None)
+        if refusal:
             self._refuse_connect(name, refusal)
-            return
-        handshake = Handshake.of(self._request, {} if packet.data is None else packet.data)
-        await namespace.connect(self, handshake, self._add_socket)
-        self._entering.pop(name, None)
         socket = self._sockets.get(name)
         if socket is not None and socket.connected:
             self._stop_timer()
         elif socket is not None:
             del self._sockets[name]  # refused: the client may try again
+
+    async def _enter_namespace(self, name: str, auth: Any) -> str:
+        """Let the client enter a namespace; return why there is no such namespace, or "" if there is."""
+        namespace, refusal = await self._find(name, auth)
+        if namespace is None:
+            return refusal
+        handshake = Handshake.of(self._request, {} if auth is None else auth)
+        await namespace.connect(self, handshake, self._add_socket)
+        return ""
 
     async def _find(self, name: str, auth: Any) -> tuple[Namespace | None, str]:
         """Return the namespace, or None and why there is none. A rule has the time of a connect handler."""

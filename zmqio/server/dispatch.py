@@ -15,6 +15,10 @@ from zmqio.server.socket import Socket
 __all__ = ["EventDispatcher"]
 
 
+class EventRejected(Exception):
+    """Middleware of a socket returned False."""
+
+
 class EventDispatcher:
     """Calls the functions that were registered for one namespace.
 
@@ -53,7 +57,7 @@ class EventDispatcher:
         await self._notify(listeners.incoming, socket, event, (event, *args))
         try:
             for middleware in tuple(listeners.middleware):
-                await call(middleware, event, args)
+                _check_result(await call(middleware, event, args))
         except Exception:  # noqa: BLE001 - the application's middleware; logged with its traceback
             self._runtime.counters["events_rejected"] += 1
             self._runtime.notices.debug(
@@ -124,3 +128,8 @@ class EventDispatcher:
             received=len(args),
             handler_takes=handler.describe_args(besides_socket=True),
         )
+
+
+def _check_result(result: Any) -> None:
+    if result is False:
+        raise EventRejected

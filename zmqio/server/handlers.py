@@ -4,6 +4,7 @@ The number of arguments that a function takes is determined once, when it is reg
 another number causes a warning in the log instead of a traceback.
 """
 
+import asyncio
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -42,8 +43,7 @@ class Handler:
 
     async def call(self, *args: Any) -> Any:
         """Call the function, and await its result if that is awaitable."""
-        result = self.function(*args)
-        return await result if inspect.isawaitable(result) else result
+        return await call(self.function, *args)
 
 
 class Handlers:
@@ -89,9 +89,20 @@ class Handlers:
 
 
 async def call(function: Callable[..., Any], *args: Any) -> Any:
-    """Call a function, and await its result if that is awaitable."""
-    result = function(*args)
-    return await result if inspect.isawaitable(result) else result
+    """Call a function, and await its result if that is awaitable.
+
+    Raises:
+        RuntimeError: the function raised CancelledError, but this task was not cancelled: something that the
+            function awaited was. As CancelledError, it would end the task that all events of a client need.
+    """
+    try:
+        result = function(*args)
+        return await result if inspect.isawaitable(result) else result
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise RuntimeError(f"{function!r} raised CancelledError: what it awaited was cancelled") from error
 
 
 def _inspect(function: Callable[..., Any]) -> Handler:

@@ -180,9 +180,15 @@ class ServerLifecycle:
             engine=Engine(self._engine_options, identity.tag, self._accept),
         )
         self._runtime = runtime
-        for namespace in self.namespaces.values():
-            await namespace.open(runtime, self._factory)
-        self._relay = join_nodes(self._factory, runtime.engine)
+        try:
+            for namespace in self.namespaces.values():
+                await namespace.open(runtime, self._factory)
+            self._relay = join_nodes(self._factory, runtime.engine)
+        except BaseException:  # cancelled, too: a server that has not started must not look as if it had
+            self._runtime = None
+            await runtime.engine.close("server error")
+            await self._leave_cluster()
+            raise
         self._signals.wrap()
         _close_at_exit(self)
         log.info("node_started", node_id=identity.node_id, pid=os.getpid(), adapter=repr(self._factory))
@@ -207,6 +213,11 @@ class ServerLifecycle:
             if self._node_tag is not None:
                 raise ConfigError(f"{clash}; give every node a tag of its own (`node_tag`, ZMQIO_NODE_TAG)")
         raise ConfigError(f"cannot find a free node tag: {TAG_TRIES} random ones are taken; the last: {clash}")
+
+    async def _leave_cluster(self) -> None:
+        for namespace in self.namespaces.values():
+            await namespace.close()
+        await self._factory.close()
 
     async def _open_namespace(self, namespace: Namespace) -> None:
         await self.ready()
@@ -247,9 +258,7 @@ class ServerLifecycle:
                 self.node_listeners.close(HANDLER_GRACE_S, caller=caller),
             )
             self._runtime = self._starting = None
-            for namespace in self.namespaces.values():
-                await namespace.close()
-            await self._factory.close()
+            await self._leave_cluster()
             log.info("node_stopped", node_id=runtime.identity.node_id)
         finally:
             self._drain = None

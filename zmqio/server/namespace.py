@@ -12,7 +12,6 @@ from typing import Any
 from zmqio.adapter.base import Adapter, LocalSockets
 from zmqio.exceptions import ConnectRefused
 from zmqio.ids import Sid, make_sid
-from zmqio.protocol.packet import Packet, PacketType
 from zmqio.server.admission import Admission
 from zmqio.server.dispatch import EventDispatcher
 from zmqio.server.handshake import Handshake
@@ -203,10 +202,7 @@ class Namespace(Registration, Operations):
         self._take_out(socket)
         if socket.gone_reason:
             return
-        data = {"message": refusal.message}
-        if refusal.data is not None:
-            data["data"] = refusal.data
-        socket.refuse(self.runtime.prepare(Packet(PacketType.CONNECT_ERROR, self.name, data)))
+        socket.refuse(self._admission.encode_refusal(refusal))
 
     # For sockets.
 

@@ -13,6 +13,7 @@ from zmqio.adapter.base import BusGap
 from zmqio.ids import NodeId
 from zmqio.log_limit import LimitedLog
 from zmqio.logger import get_logger
+from zmqio.server.handlers import call
 from zmqio.server.tasks import Tasks
 
 __all__ = ["NodeListeners"]
@@ -81,6 +82,6 @@ class NodeListeners:
 
 async def _finish(event: str, result: Awaitable[Any]) -> None:
     try:
-        await result
+        await call(lambda: result)
     except Exception:
         log.error("node_listener_failed", subject=event, event_name=event, exc_info=True)

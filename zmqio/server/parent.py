@@ -6,7 +6,6 @@ rule is evaluated for every client and not only for the first. Its decision abou
 clients, and on every node alike.
 """
 
-import inspect
 import re
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, TypeAlias
@@ -17,6 +16,7 @@ from zmqio.log_limit import LimitedLog
 from zmqio.logger import get_logger
 from zmqio.protocol.room_names import Rooms
 from zmqio.server.broadcast import Broadcast
+from zmqio.server.handlers import call
 from zmqio.server.namespace import Namespace
 from zmqio.server.registry import Registration, Registry
 from zmqio.server.targeting import Targeting
@@ -97,8 +97,7 @@ class ParentNamespace(Registration):
         if isinstance(self._rule, re.Pattern):
             return self.matches(name)
         try:
-            decision = self._rule(name, auth)
-            return bool(await decision if inspect.isawaitable(decision) else decision)
+            return bool(await call(self._rule, name, auth))
         except Exception:
             log.error(
                 "namespace_rule_failed",

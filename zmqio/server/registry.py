@@ -82,9 +82,9 @@ class Registration(ABC):
 
         Example: `@io.on("chat message")` above `async def chat_message(socket, text): ...`
 
-        - `connect`: a function `(socket, auth)` or `(socket)`. Raise `ConnectRefused` to refuse the client. Events
-          that the function emits to the socket are sent after the connection is confirmed. The function is
-          cancelled when the client goes, or after `connect_handler_timeout_s`.
+        - `connect`: a function `(socket, auth)` or `(socket)`. To refuse the client, raise `ConnectRefused` or
+          return False. Events that the function emits to the socket are sent after the connection is confirmed.
+          The function is cancelled when the client goes, or after `connect_handler_timeout_s`.
         - `disconnect`: a function `(socket, reason)`, called after the handlers of all earlier events.
           `socket.rooms` still contains the rooms that the socket was in, so the function also does what
           `disconnecting` does in JavaScript.
@@ -113,7 +113,7 @@ class Registration(ABC):
         """Register connection middleware: `middleware(socket)` is called before a client is connected.
 
         Middleware runs in the order of registration, may be plain or async, and refuses a client by raising
-        `ConnectRefused`. Until all of it has returned, nothing reaches the client:
+        `ConnectRefused` or returning False. Until all of it has returned, nothing reaches the client:
 
         - `join` and `leave` take effect, but the rooms' messages reach the client only once it is admitted.
         - `emit` is delivered after the connection is confirmed.

@@ -64,7 +64,8 @@ class ListenerMixin(ABC):
         """Call `middleware(event, args)`, plain or async, before the handler of each event.
 
         `args` is the list that the handler receives, so middleware may change it. Middleware rejects an event by
-        raising. A rejected event is dropped, logged as `event_rejected` (DEBUG), counted, and not acknowledged.
+        raising or by returning False. A rejected event is dropped, logged as `event_rejected` (DEBUG), counted,
+        and not acknowledged.
         """
         self._lists().middleware.append(middleware)
         return middleware
