@@ -14,7 +14,7 @@ accept/   take connections and pass each one to a worker
   acceptor, supervisor_link, linked_worker                       the acceptor process itself
   held_connections    connections whose worker is stalled
   balancer         accept, peek at the request head, choose a worker, pass the connection on
-routing/  which worker a connection belongs to (pure): request_head, trusted_proxies, worker_choice
+routing/  which worker a connection belongs to (pure): request_head, worker_choice
 worker/   process, link      a worker as seen from the process that passes it connections
           main, parent_link  the worker process itself
           messages, spec     what the two sides exchange

@@ -10,11 +10,11 @@ from zmqio.config import split_addresses
 from zmqio.exceptions import ConfigError
 from zmqio.launcher.app_import import check_app_name
 from zmqio.launcher.listener import parse_bind
-from zmqio.launcher.routing.trusted_proxies import TrustedProxies
 from zmqio.launcher.routing.worker_choice import Sticky
 from zmqio.launcher.silence import STALLED_AFTER_S
 from zmqio.launcher.tags import TagSource
 from zmqio.logs import LEVELS
+from zmqio.trusted_proxies import TrustedProxies
 
 __all__ = ["ServeOptions", "acceptor_count", "check_tls", "worker_count"]
 

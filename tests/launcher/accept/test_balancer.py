@@ -16,8 +16,8 @@ from zmqio.launcher.accept import held_connections
 from zmqio.launcher.accept.balancer import Balancer
 from zmqio.launcher.listener import BindAddress, listen
 from zmqio.launcher.routing.request_head import MAX_HEAD_BYTES
-from zmqio.launcher.routing.trusted_proxies import TrustedProxies
 from zmqio.launcher.routing.worker_choice import Sticky, WorkerChoice
+from zmqio.trusted_proxies import TrustedProxies
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 SHORT_S = 0.05

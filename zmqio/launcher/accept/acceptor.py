@@ -29,12 +29,12 @@ from zmqio.launcher.accept.balancer import Balancer
 from zmqio.launcher.accept.linked_worker import LinkedWorker
 from zmqio.launcher.accept.supervisor_link import SupervisorLink
 from zmqio.launcher.rlimits import raise_open_files_limit
-from zmqio.launcher.routing.trusted_proxies import TrustedProxies
 from zmqio.launcher.routing.worker_choice import WorkerChoice
 from zmqio.launcher.silence import HEARTBEAT_S
 from zmqio.launcher.worker.spec import ACCEPTOR_SPEC_VARIABLE, AcceptorSpec
 from zmqio.logger import get_logger
 from zmqio.logs import configure_logs
+from zmqio.trusted_proxies import TrustedProxies
 
 __all__ = ["Acceptor", "main"]
 

@@ -25,10 +25,10 @@ from zmqio.launcher.accept.error_responses import (
 )
 from zmqio.launcher.accept.held_connections import HeldConnection, HeldConnections
 from zmqio.launcher.routing.request_head import MAX_HEAD_BYTES, RequestHead, head_end, parse_head
-from zmqio.launcher.routing.trusted_proxies import TrustedProxies
 from zmqio.launcher.routing.worker_choice import Candidate, WorkerChoice
 from zmqio.log_limit import LimitedLog
 from zmqio.logger import get_logger
+from zmqio.trusted_proxies import TrustedProxies
 
 __all__ = ["BalancedWorker", "Balancer"]
 

@@ -10,9 +10,9 @@ from typing import Protocol
 
 from zmqio.launcher.accept.balancer import Balancer
 from zmqio.launcher.options import ServeOptions
-from zmqio.launcher.routing.trusted_proxies import TrustedProxies
 from zmqio.launcher.routing.worker_choice import WorkerChoice
 from zmqio.launcher.worker.process import WorkerProcess
+from zmqio.trusted_proxies import TrustedProxies
 
 __all__ = ["ConnectionDispatcher", "InProcessDispatcher"]
 

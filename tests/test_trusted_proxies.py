@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zmqio.exceptions import ConfigError
-from zmqio.launcher.routing.trusted_proxies import TrustedProxies
+from zmqio.trusted_proxies import TrustedProxies
 
 LOCAL = TrustedProxies("127.0.0.1, ::1,10.0.0.0/8")
 
