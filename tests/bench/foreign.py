@@ -89,9 +89,9 @@ async def open_session(node: NodeProcess) -> str:
         sid = str(json.loads(opened.text[1:])["sid"])
         own.request(f"{BASE}&sid={sid}", method="POST", body="40")
         await own.answer()
-        heard = ""
-        while "welcome" not in heard:
-            heard += (await own.get(f"{BASE}&sid={sid}")).text
+        received = ""
+        while "welcome" not in received:
+            received += (await own.get(f"{BASE}&sid={sid}")).text
         return sid
 
 

@@ -42,7 +42,7 @@ async def publishing(bus: ZmqBus, topic: bytes, body: bytes) -> None:
 async def test_message_published_after_the_barrier_is_never_missed():
     async with (
         BrokerProcess() as broker,
-        running_bus(broker.address) as (joiner, heard),
+        running_bus(broker.address) as (joiner, received),
         running_bus(broker.address) as (speaker, _),
     ):
         for trial in range(TRIALS):
@@ -50,14 +50,14 @@ async def test_message_published_after_the_barrier_is_never_missed():
             speaker.publish(room(trial), b"%d" % trial)
         await joiner.subscribe([ALL])
         speaker.publish(ALL, b"end")
-        await wait_until(lambda: heard.bodies[-1:] == [b"end"], "the end")
-        assert heard.bodies[:-1] == [b"%d" % trial for trial in range(TRIALS)]
+        await wait_until(lambda: received.bodies[-1:] == [b"end"], "the end")
+        assert received.bodies[:-1] == [b"%d" % trial for trial in range(TRIALS)]
 
 
 async def test_thousands_of_subscriptions_apply_before_and_after_a_broker_restart():
     async with (
         BrokerProcess() as broker,
-        running_bus(broker.address) as (joiner, heard),
+        running_bus(broker.address) as (joiner, received),
         running_bus(broker.address, events=Resuming()) as (speaker, spoke),
     ):
         spoke.bus = speaker
@@ -65,12 +65,12 @@ async def test_thousands_of_subscriptions_apply_before_and_after_a_broker_restar
         for times in (1, 2):
             for number in range(ROOMS):
                 await publishing(speaker, room(number), b"%d" % number)
-            await wait_until(lambda expected=ROOMS: len(heard.messages) == expected, "a message in every room")
-            assert heard.bodies == [b"%d" % number for number in range(ROOMS)]
-            heard.messages.clear()
+            await wait_until(lambda expected=ROOMS: len(received.messages) == expected, "a message in every room")
+            assert received.bodies == [b"%d" % number for number in range(ROOMS)]
+            received.messages.clear()
             if times == 1:
                 await broker.restart_async()
-                for events in (heard, spoke):
+                for events in (received, spoke):
                     await wait_until(
                         lambda events=events: (
                             events.changes == [("link_connected", 0), ("link_lost", 0), ("link_connected", 0)]

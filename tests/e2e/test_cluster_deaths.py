@@ -102,7 +102,7 @@ async def test_node_that_dies_after_it_said_how_many_it_asks(drama: Drama) -> No
     question = {"op": "ask", "event": "hello", "args": [1], "timeout": LONG_AFTER_S}
     answer = asyncio.create_task(drama.asker.do(**question))
     await drama.clients[2].wait_for("hello")
-    await wait_until(lambda: all(client.heard.named("hello") for client in drama.clients), "the others")
+    await wait_until(lambda: all(client.received.named("hello") for client in drama.clients), "the others")
     assert not answer.done()
     await drama.victim.kill()
     facts = await failure(answer)
@@ -112,7 +112,7 @@ async def test_node_that_dies_after_it_said_how_many_it_asks(drama: Drama) -> No
 async def test_node_that_dies_while_its_application_answers(drama: Drama) -> None:
     question = {"op": "ask_nodes", "event": "silent", "args": ["three"], "timeout": LONG_AFTER_S}
     answer = asyncio.create_task(drama.asker.do(**question))
-    await drama.victim.wait_state("it was asked", lambda state: state["heard"] == [["silent"]])
+    await drama.victim.wait_state("it was asked", lambda state: state["received"] == [["silent"]])
     await drama.victim.kill()
     facts = await failure(answer)
     assert (facts["missing"], len(facts["responses"]), facts["expected"]) == ([drama.victim.node_id], 1, 2)

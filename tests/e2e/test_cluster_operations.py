@@ -14,8 +14,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 async def hears(node: ClusterNode) -> list[list[object]]:
     """Return the server-side events that a node received since the module began."""
-    heard: list[list[object]] = (await node.state())["heard"]
-    return heard
+    received: list[list[object]] = (await node.state())["received"]
+    return received
 
 
 async def test_all_join(stage: ClusterStage) -> None:

@@ -42,8 +42,8 @@ async def test_flood_of_one_node_arrives_whole_and_in_order(
     await nodes[0].do("flood", rooms=rooms, count=MESSAGES)
     await all_have(listeners, MESSAGES)
     for client in listeners:
-        assert client.heard.named("flood") == [[number] for number in range(MESSAGES)], client
-        assert client.heard.disconnects == []
+        assert client.received.named("flood") == [[number] for number in range(MESSAGES)], client
+        assert client.received.disconnects == []
 
 
 async def test_floods_of_two_nodes_at_once_keep_the_order_of_each(
@@ -53,15 +53,15 @@ async def test_floods_of_two_nodes_at_once_keep_the_order_of_each(
     await asyncio.gather(*(node.do("flood", rooms=["a", "b"], count=count) for node in nodes[:2]))
     await all_have(listeners, 2 * count)
     for client in listeners:
-        heard = [number for (number,) in client.heard.named("flood")]
-        assert is_merge_of_two(heard, count), client
+        received = [number for (number,) in client.received.named("flood")]
+        assert is_merge_of_two(received, count), client
 
 
 async def all_have(clients: list[JsClient], count: int) -> None:
     """Wait until each client has received `count` messages or was disconnected."""
     for client in clients:
         await wait_until(
-            lambda client=client: len(client.heard.named("flood")) >= count or client.heard.disconnects,
+            lambda client=client: len(client.received.named("flood")) >= count or client.received.disconnects,
             f"{count} messages at {client}",
         )
 

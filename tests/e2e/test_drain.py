@@ -136,7 +136,7 @@ async def test_drained_clients_come_back_at_another_node_and_those_who_remain_mi
             answered: list[int] = []
             for number in count():
                 assert await stage.speaker.call("say", "room", "number", number) == "ok"
-                here = [client for client in clients if not client.heard.disconnects]
+                here = [client for client in clients if not client.received.disconnects]
                 if here:
                     outcomes = await asyncio.gather(
                         here[0].call("say", "room", "from there", number), return_exceptions=True
@@ -149,13 +149,13 @@ async def test_drained_clients_come_back_at_another_node_and_those_who_remain_mi
             await wait_until(lambda: all(client.sid not in sids for client in clients), "all of them to be back")
             for client in clients:
                 assert (await client.call("whoami"))["node"] == "staying"
-                assert client.heard.disconnects == ["transport close"]
-                numbers = [args[0] for args in client.heard.named("number")]
+                assert client.received.disconnects == ["transport close"]
+                numbers = [args[0] for args in client.received.named("number")]
                 assert numbers == list(range(len(numbers)))
-            assert max(len(client.heard.named("number")) for client in clients) > 1
-            heard = [args[0] for args in stage.speaker.heard.named("from there")]
-            assert heard == sorted(heard)
-            assert set(answered) <= set(heard)
+            assert max(len(client.received.named("number")) for client in clients) > 1
+            received = [args[0] for args in stage.speaker.received.named("from there")]
+            assert received == sorted(received)
+            assert set(answered) <= set(received)
             assert answered
         reasons = stage.stopping.log_lines("disconnect_handler_ran")
         assert sorted(line["sid"] for line in reasons) == sorted(sids)
@@ -193,7 +193,7 @@ async def test_node_that_drains_serves_those_who_are_there_and_turns_others_away
         await stage.speaker.wait_for("direct", len(clients))
         answer = await stage.speaker.call("ask_room", "room", "who")
         assert answer == {"answers": ["who"] * (len(clients) + 1)}
-        assert not any(client.heard.disconnects for client in clients)
+        assert not any(client.received.disconnects for client in clients)
 
         await stage.insist()
         for client in clients:

@@ -50,12 +50,12 @@ async def test_acknowledged_messages_in_order_both_ways(
     assert answers == list(range(50))
     await client.call("join", f"mine {library} {way}")
     await client.call("flood", f"mine {library} {way}", 200, 60)
-    await wait_until(lambda: len(client.heard.named("flood")) == 200, "the flood")
-    assert [args[0] for args in client.heard.named("flood")] == list(range(200))
+    await wait_until(lambda: len(client.received.named("flood")) == 200, "the flood")
+    assert [args[0] for args in client.received.named("flood")] == list(range(200))
     assert (await client.call("ask_me", "what"))["answer"] is not None
     if way == "upgrade":
         await wait_for_upgrade(client)
-    assert client.heard.disconnects == []
+    assert client.received.disconnects == []
     after = await health(cluster)
     assert after["sessions_unknown"] == before["sessions_unknown"]
     if way == "polling":
@@ -72,7 +72,7 @@ async def test_large_and_binary_bodies_both_ways(proxy: RoundRobin, make_client:
     binary = bytes(range(256)) * 100
     for _ in range(3):
         assert await client.call("echo", {"deep": [binary]}, 7, binary) == [{"deep": [binary]}, 7, binary]
-    assert client.heard.disconnects == []
+    assert client.received.disconnects == []
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -84,8 +84,8 @@ async def test_client_that_closes_ends_its_session(
     await client.call("echo", 1)
     await client.disconnect()
     assert await reason_of(cluster, client.sid) == "client namespace disconnect"
-    await wait_until(lambda: client.heard.disconnects, "the disconnect")
-    assert client.heard.disconnects == ["io client disconnect"]
+    await wait_until(lambda: client.received.disconnects, "the disconnect")
+    assert client.received.disconnects == ["io client disconnect"]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -100,8 +100,8 @@ async def test_client_receives_the_disconnect_of_the_server(
     for number in range(3):
         assert await client.call("echo", number) == number
     await client.emit("kick", how)
-    await wait_until(lambda: client.heard.disconnects, "the disconnect")
-    assert client.heard.disconnects == [said]
+    await wait_until(lambda: client.received.disconnects, "the disconnect")
+    assert client.received.disconnects == [said]
     assert await reason_of(cluster, client.sid) == "server namespace disconnect"
 
 
@@ -115,7 +115,7 @@ async def test_many_clients_at_once(cluster: Cluster, proxy: RoundRobin, make_cl
             assert await client.call("echo", number, client.sid) == [number, client.sid]
 
     await asyncio.gather(*(talk(client) for client in clients))
-    assert [client.heard.disconnects for client in clients] == [[]] * 30
+    assert [client.received.disconnects for client in clients] == [[]] * 30
     assert (await health(cluster))["sessions_unknown"] == before["sessions_unknown"]
     await asyncio.gather(*(client.end() for client in clients))
     for node in cluster.nodes:

@@ -157,14 +157,14 @@ async def test_clients_of_a_killed_node_come_back_and_the_others_do_not_notice(
         proxy.drop(nodes[0].port)
         await kill(nodes[0])
         await wait_until(
-            lambda: all(client.heard.disconnects for client in victims), "the clients of the dead node"
+            lambda: all(client.received.disconnects for client in victims), "the clients of the dead node"
         )
         await nodes[1].wait_log("node_left")  # by now a client that came *through* the dead node has noticed, too
         for number in range(5):
-            alive = [client for client in others if not client.heard.disconnects]
+            alive = [client for client in others if not client.received.disconnects]
             answers = await asyncio.gather(*(client.call("echo", number) for client in alive))
             assert answers == [number] * len(alive)
-        assert {reason for client in victims for reason in client.heard.disconnects} <= {
+        assert {reason for client in victims for reason in client.received.disconnects} <= {
             "transport error",
             "transport close",
         }

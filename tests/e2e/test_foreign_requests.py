@@ -28,9 +28,9 @@ async def open_session(node: NodeProcess) -> str:
         sid = str(json.loads(opened.text[1:])["sid"])
         own.request(f"{BASE}&sid={sid}", method="POST", body="40")
         assert (await own.answer()).text == "ok"
-        heard = ""
-        while "welcome" not in heard:
-            heard += (await own.get(f"{BASE}&sid={sid}")).text
+        received = ""
+        while "welcome" not in received:
+            received += (await own.get(f"{BASE}&sid={sid}")).text
         return sid
 
 
@@ -63,8 +63,8 @@ async def test_poll_that_is_aborted_at_another_node_loses_nothing(cluster: Clust
                     await open_requests(owner, 0)  # the owner knows; else the hang-up and the answer cross
                 await say(own, sid, f'42{number}["echo",{number}]')
                 await open_requests(owner, 0)
-            heard = (await third.get(f"{BASE}&sid={sid}")).text
-            assert heard == f"43{number}[{number}]"
+            received = (await third.get(f"{BASE}&sid={sid}")).text
+            assert received == f"43{number}[{number}]"
 
 
 async def test_second_poll_at_the_same_time_is_refused_wherever_it_comes(cluster: Cluster) -> None:

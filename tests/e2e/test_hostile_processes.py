@@ -76,7 +76,7 @@ async def test_worker_whose_loop_is_blocked_is_replaced() -> None:
         await client.emit("block")
         await server.wait_log("worker_timed_out")
         await server.wait_ready(3)
-        await wait_until(lambda: client.heard.disconnects, "the end of its session")
+        await wait_until(lambda: client.received.disconnects, "the end of its session")
         assert server.worker_pids()[1] in [child.pid for child in server.children()]
 
 
@@ -89,7 +89,7 @@ async def test_workers_survive_a_pause_of_their_parent() -> None:
         os.kill(server.pid, signal.SIGCONT)
         server.send_signal(signal.SIGHUP)
         await server.wait_log("rolling_restart_completed")
-        await wait_until(lambda: client.heard.disconnects, "the end of the replaced worker")
+        await wait_until(lambda: client.received.disconnects, "the end of the replaced worker")
         for event in ("worker_stalled", "worker_timed_out", "acceptor_timed_out", "worker_exited"):
             assert not server.log_lines(event)
 

@@ -43,7 +43,7 @@ async def test_values_go_to_the_client_and_come_back(
     for values in VALUES:
         answer = await client.call("ask_me", *values)
         assert answer == {"answer": values[0] if len(values) == 1 else values}
-    assert client.heard.named("question") == VALUES
+    assert client.received.named("question") == VALUES
 
 
 async def test_a_handler_without_a_result_acknowledges_without_values(

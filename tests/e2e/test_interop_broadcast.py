@@ -47,9 +47,9 @@ async def speak_from_every_node(clients: list[SocketClient], cluster: Cluster, r
 
 def check_once_and_in_order(client: SocketClient, nodes: int) -> None:
     """Every message of every node came once, and each node's in its order."""
-    heard = [args[0] for args in client.heard.named("news")]
+    received = [args[0] for args in client.received.named("news")]
     for node in range(nodes):
-        mine = [value for value in heard if value["node"] == node]
+        mine = [value for value in received if value["node"] == node]
         expected = [message(node, number) for number in range(MESSAGES_A_NODE)]
         assert mine == [*expected, {"node": node, "number": -1}], client
 
@@ -57,7 +57,8 @@ def check_once_and_in_order(client: SocketClient, nodes: int) -> None:
 def ended(client: SocketClient, nodes: int) -> Callable[[], object]:
     """Whether the end mark of every node has come, or the client was disconnected."""
     return lambda: (
-        client.heard.disconnects or sum(args[0]["number"] == -1 for args in client.heard.named("news")) >= nodes
+        client.received.disconnects
+        or sum(args[0]["number"] == -1 for args in client.received.named("news")) >= nodes
     )
 
 
@@ -70,7 +71,7 @@ async def test_a_broadcast_from_each_node_reaches_all_once_and_in_order(
     await speak_from_every_node(clients, cluster, room)
     for client in clients:
         await wait_until(ended(client, len(cluster.nodes)), f"the end at {client} or its disconnect")
-        assert client.heard.disconnects == [], client
+        assert client.received.disconnects == [], client
         check_once_and_in_order(client, len(cluster.nodes))
         expected = "polling" if "polling" in client.name else "websocket"
         assert await client.transport() == expected
@@ -93,7 +94,7 @@ async def test_nothing_is_lost_or_doubled_while_a_client_upgrades(
     await speaker.call("say", room, "stop")
     for listener in listeners:
         await listener.wait_for("stop")
-        numbers = [number for number, _ in listener.heard.named("tick")]
+        numbers = [number for number, _ in listener.received.named("tick")]
         assert numbers == list(range(numbers[0], sent)), listener
         assert await listener.transport() == "websocket"
 
@@ -115,8 +116,8 @@ async def test_a_message_to_a_sid_reaches_only_its_socket_from_any_node(
             assert await speaker.call("say", listener.sid, "secret", speaker.sid, listener.sid) == "ok"
     speakers = [speaker.sid for speaker in clients[::2]]
     for listener in clients:
-        heard = await listener.wait_for("secret", len(speakers))
-        assert sorted(heard) == sorted([speaker, listener.sid] for speaker in speakers)
+        received = await listener.wait_for("secret", len(speakers))
+        assert sorted(received) == sorted([speaker, listener.sid] for speaker in speakers)
 
 
 async def test_a_broadcast_to_all_stays_in_its_namespace(cluster: Cluster, make_client: ClientMaker) -> None:
@@ -147,4 +148,4 @@ async def test_a_socket_that_left_a_room_hears_no_more_of_it(cluster: Cluster, m
     await speaker.call("say", leaves.sid, "end")
     await stays.wait_for("one")
     await leaves.wait_for("end")
-    assert leaves.heard.named("one") == []
+    assert leaves.received.named("one") == []

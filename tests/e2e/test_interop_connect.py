@@ -40,7 +40,7 @@ class TestEveryTransport:
             await client.connect()
         assert refusal.value.message == "not today"
         assert refusal.value.data == {"code": 42, "node": cluster[1].name}
-        assert client.heard.named("welcome") == []
+        assert client.received.named("welcome") == []
 
     async def test_an_unknown_namespace_is_refused(
         self, cluster: Cluster, make_client: ClientMaker, library: str, way: str

@@ -31,24 +31,28 @@ async def connected(client: SocketClient) -> SocketClient:
 
 @pytest.mark.parametrize("way", TRANSPORTS)
 class TestEveryTransport:
-    @pytest.mark.parametrize(("library", "heard"), [("js", "io client disconnect"), ("py", "client disconnect")])
+    @pytest.mark.parametrize(
+        ("library", "received"), [("js", "io client disconnect"), ("py", "client disconnect")]
+    )
     async def test_the_client_leaves(
-        self, cluster: Cluster, make_client: ClientMaker, way: str, library: str, heard: str
+        self, cluster: Cluster, make_client: ClientMaker, way: str, library: str, received: str
     ) -> None:
         client = await connected(make_client(library, cluster[0].url, way))
         await client.disconnect()
-        assert await client.wait_disconnect() == heard
+        assert await client.wait_disconnect() == received
         # python-socketio hangs up at once, often before its goodbye is out (so with the JavaScript server too).
         reasons = {"js": ["client namespace disconnect"], "py": ["client namespace disconnect", "transport close"]}
         assert await reason_at(cluster[0], client.sid) in reasons[library]
 
-    @pytest.mark.parametrize(("library", "heard"), [("js", "io server disconnect"), ("py", "server disconnect")])
+    @pytest.mark.parametrize(
+        ("library", "received"), [("js", "io server disconnect"), ("py", "server disconnect")]
+    )
     async def test_the_server_disconnects_the_socket(
-        self, cluster: Cluster, make_client: ClientMaker, way: str, library: str, heard: str
+        self, cluster: Cluster, make_client: ClientMaker, way: str, library: str, received: str
     ) -> None:
         client = await connected(make_client(library, cluster[1].url, way))
         await client.emit("kick", "namespace")
-        assert await client.wait_disconnect() == heard
+        assert await client.wait_disconnect() == received
         assert await reason_at(cluster[1], client.sid) == "server namespace disconnect"
 
     async def test_the_server_closes_the_connection(
@@ -94,13 +98,13 @@ async def test_a_node_that_stops_tells_its_clients(js: JsClients, way: str) -> N
         client = js.client(node.url, way)
         await connected(client)
         await node.stop(signal.SIGTERM)
-        heard = await client.wait_disconnect()
+        received = await client.wait_disconnect()
         lines = node.log_lines("disconnect_handler_ran")
     finally:
         await node.close()
     assert [(line["sid"], line["reason"]) for line in lines] == [(client.sid, "server shutting down")]
     # Not "io server disconnect": after that the official client would not come back by itself.
-    assert heard in ("transport close", "transport error")
+    assert received in ("transport close", "transport error")
 
 
 async def test_a_client_that_vanishes_is_noticed_at_once_over_websocket(

@@ -42,4 +42,4 @@ async def test_the_flood_of_a_room_does_not_reach_a_node_without_members(
     assert b"a word to the calm room" in received  # the relay is where the node's traffic really passes
     assert b"flood." not in received
     assert len(received) < HEARTBEATS_AND_SUBSCRIPTIONS_BYTES
-    assert outsider.heard.named("flood") == []
+    assert outsider.received.named("flood") == []

@@ -43,8 +43,8 @@ async def missed_after_join(make_client: ClientMaker, joins_at: NodeProcess, spe
         # The same publisher's later message comes after all of them, or in place of those that are missing.
         await speaker.call("say", joiner.sid, "end")
         await joiner.wait_for("end")
-        heard = [value for (value,) in joiner.heard.named("trial")]
-        return [trial for trial in mine if heard.count(trial) != 1]
+        received = [value for (value,) in joiner.received.named("trial")]
+        return [trial for trial in mine if received.count(trial) != 1]
 
     return [trial for missed in await asyncio.gather(*map(trials, range(PAIRS))) for trial in missed]
 
@@ -66,5 +66,5 @@ async def test_a_join_of_many_rooms_at_once_holds_for_each(cluster: Cluster, mak
     assert await joiner.call("join", *rooms) == "ok"
     for number, room in enumerate(rooms):
         await speaker.call("say", room, "each", number)
-    heard = await joiner.wait_for("each", len(rooms))
-    assert heard == [[number] for number in range(len(rooms))]
+    received = await joiner.wait_for("each", len(rooms))
+    assert received == [[number] for number in range(len(rooms))]

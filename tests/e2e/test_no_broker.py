@@ -24,7 +24,7 @@ async def test_nodes_serve_their_clients_without_a_broker_and_join_when_it_comes
             assert await client.call("join", "room") == "ok"
         await here.call("say", "room", "alone", 1)
         assert await beside.wait_for("alone") == [[1]]
-        assert there.heard.named("alone") == []
+        assert there.received.named("alone") == []
         assert not (await first.state())["ready"]
         for node in (first, second):
             assert [line["address"] for line in node.log_lines("broker_connecting")] == [address]

@@ -52,7 +52,7 @@ async def test_clients_of_every_node_hear_a_foreign_sender(
         assert await client.wait_for("news", 2) == [to_all, to_lobby]
     async with AsyncEmitter(broker.address) as emitter:
         await everything(clients, emitter)
-    assert clients[2].heard.named("news") == [to_all]
+    assert clients[2].received.named("news") == [to_all]
 
 
 async def test_the_example_of_a_synchronous_service_reaches_its_customer(
@@ -67,8 +67,8 @@ async def test_the_example_of_a_synchronous_service_reaches_its_customer(
     assert await bystander.wait_for("news") == [["Emitter in Python"]]
     async with AsyncEmitter(broker.address) as emitter:
         await everything([customer, bystander, in_lobby], emitter)
-    assert bystander.heard.named("shipped") == []
-    assert in_lobby.heard.named("news") == []
+    assert bystander.received.named("shipped") == []
+    assert in_lobby.received.named("news") == []
 
 
 async def test_an_emitter_reaches_rooms_excepts_and_single_sockets_once_and_in_order(
@@ -85,10 +85,10 @@ async def test_an_emitter_reaches_rooms_excepts_and_single_sockets_once_and_in_o
             await emitter.to(third.sid).emit("you", number, b"\0\xff")
         await everything(clients, emitter)
     numbers = [[number] for number in range(50)]
-    assert [client.heard.named("rooms") for client in clients] == [numbers, numbers, []]
-    assert [client.heard.named("not b") for client in clients] == [[], [], numbers]
+    assert [client.received.named("rooms") for client in clients] == [numbers, numbers, []]
+    assert [client.received.named("not b") for client in clients] == [[], [], numbers]
     you = [[number, b"\0\xff"] for number in range(50)]
-    assert [client.heard.named("you") for client in clients] == [[], [], you]
+    assert [client.received.named("you") for client in clients] == [[], [], you]
 
 
 async def test_an_emitter_reaches_another_namespace(
@@ -101,7 +101,7 @@ async def test_an_emitter_reaches_another_namespace(
         await everything(main, emitter)
     for client in chat:
         assert await client.wait_for("news") == [[{"é": None}]]
-    assert [client.heard.named("news") for client in main] == [[], [], []]
+    assert [client.received.named("news") for client in main] == [[], [], []]
 
 
 async def test_an_emitter_moves_and_disconnects_sockets_of_any_node(
@@ -122,7 +122,7 @@ async def test_an_emitter_moves_and_disconnects_sockets_of_any_node(
         await emitter.to(third.sid).disconnect_sockets()
         assert "server disconnect" in await third.wait_disconnect()
         await everything([first, second], emitter)
-    assert second.heard.named("moved") == []
+    assert second.received.named("moved") == []
 
 
 async def _until_member(client: SocketClient, room: str) -> None:

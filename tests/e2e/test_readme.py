@@ -66,9 +66,9 @@ async def host(tmp_path: Path) -> AsyncIterator[Host]:
         await asyncio.to_thread(made.stop)
 
 
-async def connect(port: int, heard: list[Any]) -> socketio.AsyncClient:
+async def connect(port: int, received: list[Any]) -> socketio.AsyncClient:
     client = socketio.AsyncClient(reconnection=False)
-    client.on("chat message", heard.append)
+    client.on("chat message", received.append)
 
     async def try_once() -> bool:
         try:
@@ -91,22 +91,22 @@ async def test_three_moves(host: Host) -> None:
         ports.append(free_port())
         host.start(re.sub(r"--port \d+", f"--port {ports[-1]}", command))
     assert len(ports) == 2
-    heard: list[list[Any]] = [[], []]
-    clients = [await connect(port, heard[number]) for number, port in enumerate(ports)]
+    received: list[list[Any]] = [[], []]
+    clients = [await connect(port, received[number]) for number, port in enumerate(ports)]
     try:
         assert await clients[0].call("chat message", "hello", timeout=LIMIT_S) == "delivered"
-        await wait_until(lambda: heard[0] and heard[1], "the clients of both nodes receive it")
-        assert heard[0] == heard[1] == [{"from": clients[0].get_sid(), "text": "hello"}]
+        await wait_until(lambda: received[0] and received[1], "the clients of both nodes receive it")
+        assert received[0] == received[1] == [{"from": clients[0].get_sid(), "text": "hello"}]
         published = await asyncio.to_thread(host.run, sys.executable, "publish.py")
         assert (published.returncode, published.stderr) == (0, "")
-        await wait_until(lambda: len(heard[0]) == len(heard[1]) == 2, "both receive from the publisher")
-        assert heard[0][1] == heard[1][1] == {"text": "from a worker"}
+        await wait_until(lambda: len(received[0]) == len(received[1]) == 2, "both receive from the publisher")
+        assert received[0][1] == received[1][1] == {"text": "from a worker"}
         plain = await asyncio.to_thread(host.run, sys.executable, "plain.py")
         assert (plain.returncode, plain.stderr) == (0, "")
-        await wait_until(lambda: len(heard[0]) == len(heard[1]) == 3, "both receive from the plain sender")
+        await wait_until(lambda: len(received[0]) == len(received[1]) == 3, "both receive from the plain sender")
         emit = ["emit", "--adapter", host.broker, "--to", "lobby", "chat message", '{"text": "from the shell"}']
         assert (await asyncio.to_thread(host.run, str(BIN / "zmqio"), *emit)).returncode == 0
-        await wait_until(lambda: len(heard[0]) == len(heard[1]) == 4, "both receive from the shell")
+        await wait_until(lambda: len(received[0]) == len(received[1]) == 4, "both receive from the shell")
     finally:
         for client in clients:
             await client.disconnect()

@@ -88,7 +88,7 @@ def still_serving(cluster: Cluster, witnesses: list[SocketClient]) -> StillServi
             for witness in witnesses:
                 await witness.wait_for(f"alive {number}")
         for witness, node in zip(witnesses, cluster.nodes, strict=True):
-            assert witness.heard.disconnects == []
+            assert witness.received.disconnects == []
             assert "Traceback" not in node.log_text(), node.log_text()
             assert node.log_lines("broker_lost") == []
 

@@ -32,7 +32,7 @@ async def test_clients_stay_with_the_worker_that_has_their_session(
         clients = [make_client("js", server.url, way) for _ in range(12)]
         await asyncio.gather(*(client.connect() for client in clients))
         if way == "upgrade":
-            await wait_until(lambda: all(client.heard.upgrades for client in clients), "all have upgraded")
+            await wait_until(lambda: all(client.received.upgrades for client in clients), "all have upgraded")
         homes = await asyncio.gather(*(client.call("whoami") for client in clients))
         for _ in range(5):
             again = await asyncio.gather(*(client.call("whoami") for client in clients))
@@ -41,10 +41,10 @@ async def test_clients_stay_with_the_worker_that_has_their_session(
             assert min(Counter(home["pid"] for home in homes).values()) >= 3  # the fewest connections get the next
         await clients[0].call("say", "to all workers")
         await wait_until(
-            lambda: all(client.heard.events == [("said", ["to all workers"])] for client in clients),
+            lambda: all(client.received.events == [("said", ["to all workers"])] for client in clients),
             "every client receives it once, through the broker",
         )
-        assert not any(client.heard.disconnects for client in clients)
+        assert not any(client.received.disconnects for client in clients)
 
 
 async def test_body_of_900_kb_on_polling_reaches_the_worker_whole(make_client: ClientMaker) -> None:
@@ -69,7 +69,7 @@ async def test_stop_ends_every_process_with_clients_on_it(
         assert len(server.children()) == processes(server, acceptors)
         assert await server.stop(number) == 0
         await wait_until(
-            lambda: all(client.heard.disconnects for client in clients), "every client was disconnected"
+            lambda: all(client.received.disconnects for client in clients), "every client was disconnected"
         )
         assert server.orphans() == []
         assert not server.log_lines("worker_killed")
@@ -91,12 +91,12 @@ async def test_killed_worker_is_replaced_and_the_others_notice_nothing(make_clie
         others = [client for client, pid in zip(clients, homes, strict=True) if pid == second]
         assert victims
         assert others
-        await wait_until(lambda: all(client.heard.disconnects for client in victims), "its clients are cut off")
+        await wait_until(lambda: all(client.received.disconnects for client in victims), "its clients are cut off")
         await server.wait_ready(3)
         replaced = server.worker_pids()[2]
         assert await pid_of(server) == replaced  # it has the fewest connections
         assert [(await client.call("whoami"))["pid"] for client in others] == [second] * len(others)
-        assert not any(client.heard.disconnects for client in others)
+        assert not any(client.received.disconnects for client in others)
         tags = [line["tag"] for line in server.log_lines("worker_started")]
         assert len(set(tags)) == 3  # an old session id never names a new worker
 

@@ -76,7 +76,7 @@ async def test_killed_acceptor_is_replaced_and_connected_clients_notice_nothing(
     async with ServeProcess(*TWO) as server:
         clients = [make_client("js", server.url, way) for way in ("websocket", "websocket", "upgrade", "upgrade")]
         await asyncio.gather(*(client.connect() for client in clients))
-        await wait_until(lambda: all(client.heard.upgrades for client in clients[2:]), "they have upgraded")
+        await wait_until(lambda: all(client.received.upgrades for client in clients[2:]), "they have upgraded")
         homes = [await client.call("whoami") for client in clients]
         async with load(server) as requests:
             for number in (0, 1):  # the second when the first is replaced
@@ -88,7 +88,7 @@ async def test_killed_acceptor_is_replaced_and_connected_clients_notice_nothing(
             assert len(requests.failures) <= 2 * AT_A_TIME, requests.failures
             assert set(requests.pids) == set(server.worker_pids())
         assert [await client.call("whoami") for client in clients] == homes
-        assert not any(client.heard.disconnects for client in clients)
+        assert not any(client.received.disconnects for client in clients)
         assert len(server.worker_pids()) == 2
         ended = server.log_lines("acceptor_exited")
         assert [line["pid"] for line in ended] == acceptor_pids(server)[:2]

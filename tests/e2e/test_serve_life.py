@@ -131,7 +131,7 @@ async def test_own_broker_that_is_killed_is_replaced_and_workers_find_it(make_cl
         await server.wait_log("broker_reconnected", 2)
         await clients[0].call("say", "hello again")
         await wait_until(
-            lambda: all(client.heard.events for client in clients), "every worker's clients receive it"
+            lambda: all(client.received.events for client in clients), "every worker's clients receive it"
         )
 
 

@@ -142,7 +142,7 @@ async def test_middleware_listeners_and_limits_of_one_socket(nodes: list[tuple[N
     assert await client.call("ask_me", LIMIT_S) == "q"
     await client.mute()
     assert await client.call("ask_me", 0.05) == "timeout"
-    assert client.heard.named("hint") == [[1], [1]]
+    assert client.received.named("hint") == [[1], [1]]
     assert [entry for entry in node.log if entry[0] == "in"][:2] == [
         ("in", "echo", (1,)),
         ("in", "echo", ("forbidden",)),

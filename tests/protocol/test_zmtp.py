@@ -99,12 +99,12 @@ MESSAGES = st.lists(st.binary(max_size=40) | st.integers(250, 600).map(bytes), m
 def test_messages_do_not_depend_on_how_the_bytes_are_split(messages, data):
     stream = GREETING + READY_OF_AN_XPUB + b"".join(map(zmtp.frame, messages))
     conversation = Conversation(SocketType.SUB)
-    heard = []
+    received = []
     while stream:
         size = data.draw(st.integers(1, len(stream)))
-        heard += conversation.feed(stream[:size])
+        received += conversation.feed(stream[:size])
         stream = stream[size:]
-    assert heard == messages
+    assert received == messages
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ class Stand:
     def __init__(self) -> None:
         self.peer = PlayedPeer()
         self.counters: Counter[str] = Counter()
-        self.heard: list[str] = []
+        self.received: list[str] = []
         self.undone: list[str] = []
         self.go_on = asyncio.Event()
         self.owner = OwnerRelay(self.peer.send_to, self._app, self.counters)
@@ -49,7 +49,7 @@ class Stand:
             await self._echo(receive, send)
         elif query == "wait":
             await receive()
-            self.heard.append((await receive())["type"])
+            self.received.append((await receive())["type"])
         elif query == "fail":
             raise RuntimeError("a bug")
         else:
@@ -62,7 +62,7 @@ class Stand:
         await send({"type": "websocket.accept"})
         while (message := await receive())["type"] == "websocket.receive":
             await send({"type": "websocket.send", "text": message["text"]})
-        self.heard.append(f"{message['type']} {message['code']}")
+        self.received.append(f"{message['type']} {message['code']}")
 
 
 async def test_response_goes_to_the_ingress_of_its_request() -> None:
@@ -85,12 +85,12 @@ async def test_cancel_ends_a_waiting_request_and_returns_the_response_of_another
     stand.owner.cancel_poll(OTHER, 1)
     stand.owner.cancel_poll(OTHER, 2)
     await asyncio.sleep(0)
-    assert (stand.heard, stand.undone) == ([], [])
+    assert (stand.received, stand.undone) == ([], [])
     for _ in range(2):
         stand.owner.cancel_poll(INGRESS, 1)
         stand.owner.cancel_poll(INGRESS, 2)
     await stand.until(lambda: len(stand.owner) == 0)
-    assert (stand.heard, stand.undone) == (["http.disconnect"], ["quick"])
+    assert (stand.received, stand.undone) == (["http.disconnect"], ["quick"])
     assert stand.counters["responses_returned"] == 1
     assert len(stand.peer.sent) == 1
 
@@ -117,7 +117,7 @@ async def test_websocket_is_served_until_it_is_closed() -> None:
     assert stand.peer.messages == [StreamAccept(5, WINDOW_BYTES), StreamData(5, True, 0, ("hello",))]
     stand.owner.received(INGRESS, StreamClose(5, False, 1001, ""))
     await stand.until(lambda: len(stand.owner) == 0)
-    assert stand.heard == ["websocket.disconnect 1001"]
+    assert stand.received == ["websocket.disconnect 1001"]
     assert len(stand.peer.sent) == 2  # a close is never answered
     assert stand.counters == {"websockets_served": 1}
 
@@ -130,7 +130,7 @@ async def test_unreachable_node_ends_its_own_requests_only() -> None:
     await stand.until(lambda: len(stand.peer.sent) == 2)
     stand.owner.node_unreachable(INGRESS, "silent")
     await stand.until(lambda: len(stand.owner) == 2)
-    assert sorted(stand.heard) == ["http.disconnect", "websocket.disconnect 1011"]
+    assert sorted(stand.received) == ["http.disconnect", "websocket.disconnect 1011"]
     await stand.owner.close()
     assert len(stand.owner) == 0
 

@@ -113,11 +113,11 @@ async def test_response_that_did_not_reach_the_client_is_returned_to_the_session
             poll.go_away()
             there.emit(f"second {number}")
             await poll
-            heard = poll.answer.text if poll.answer.complete else ""
+            received = poll.answer.text if poll.answer.complete else ""
             await wait_until(lambda: here.relay.open_requests + there.relay.open_requests == 0, "the end of it")
-            while "second" not in heard:
-                heard += "\x1e" * bool(heard) + (await here.get(sid)).text
-            assert heard == f"4first {number}\x1e4second {number}"
+            while "second" not in received:
+                received += "\x1e" * bool(received) + (await here.get(sid)).text
+            assert received == f"4first {number}\x1e4second {number}"
         assert there.relay.counters["responses_returned"] > 0
         assert connection.reasons == []
 

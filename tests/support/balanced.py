@@ -86,21 +86,21 @@ class Crowd:
         return list(await asyncio.gather(*(client.call(event, *args) for client in self.clients)))
 
     async def talk(self, room: str, messages: int) -> None:
-        """All join a room and speak at the same time; every message is acknowledged and heard once, in order."""
+        """All clients join a room and send at once; each message is acknowledged and received once, in order."""
         assert await self.ask("join", room) == ["ok"] * len(self.clients)
         await asyncio.gather(*(_speak(client, room, messages) for client in self.clients))
         for client in self.clients:
             await client.wait_for("said", messages * len(self.clients))
-            self.check_heard(client, messages)
+            self.check_received(client, messages)
 
-    def check_heard(self, listener: SocketClient, messages: int) -> None:
+    def check_received(self, listener: SocketClient, messages: int) -> None:
         """Everybody's messages came once, each one's in its order, over one connection."""
-        heard = listener.heard.named("said")
+        received = listener.received.named("said")
         for speaker in self.clients:
-            numbers = [number for name, number in heard if name == speaker.name]
-            assert numbers == list(range(messages)), f"{listener} heard of {speaker}: {numbers}"
-        assert len(heard) == messages * len(self.clients)
-        assert listener.heard.disconnects == []
+            numbers = [number for name, number in received if name == speaker.name]
+            assert numbers == list(range(messages)), f"{listener} received from {speaker}: {numbers}"
+        assert len(received) == messages * len(self.clients)
+        assert listener.received.disconnects == []
 
 
 async def _speak(client: SocketClient, room: str, messages: int) -> None:

@@ -80,7 +80,7 @@ async def check_dead_node(nodes: BalancedNodes, js: JsClients, product: Product,
         for client, home in zip(crowd.clients, homes, strict=True):
             if home != dead:
                 assert await client.call("echo", 1) == 1
-                assert client.heard.disconnects == []
+                assert client.received.disconnects == []
 
 
 async def check_dead_node_is_avoided(nodes: BalancedNodes, js: JsClients, product: Product) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.support.timing import wait_until
 
-__all__ = ["TRANSPORTS", "ConnectFailed", "Heard", "SocketClient"]
+__all__ = ["TRANSPORTS", "ConnectFailed", "Received", "SocketClient"]
 
 TRANSPORTS: dict[str, list[str]] = {
     "polling": ["polling"],
@@ -26,8 +26,8 @@ class ConnectFailed(Exception):
 
 
 @dataclass
-class Heard:
-    """What a client has heard so far, in order.
+class Received:
+    """Events and transport changes of one client, in order.
 
     Attributes:
         events: (event, args) pairs.
@@ -49,7 +49,7 @@ class SocketClient(ABC):
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.heard = Heard()
+        self.received = Received()
         self.sid = ""
 
     def __repr__(self) -> str:
@@ -88,18 +88,18 @@ class SocketClient(ABC):
         """`polling` or `websocket`, as the client sees it now."""
 
     async def wait_for(self, event: str, count: int = 1) -> list[list[Any]]:
-        """Wait until it has heard an event `count` times; returns the arguments of all that came."""
+        """Wait until the client has received an event `count` times; return the arguments of every occurrence."""
         await wait_until(
-            lambda: len(self.heard.named(event)) >= count,
-            f"{count} times {event!r} at {self.name} (disconnects: {self.heard.disconnects})",
+            lambda: len(self.received.named(event)) >= count,
+            f"{count} times {event!r} at {self.name} (disconnects: {self.received.disconnects})",
         )
-        return self.heard.named(event)
+        return self.received.named(event)
 
     async def wait_disconnect(self) -> str:
         """Wait until it is disconnected; returns the first reason."""
-        await wait_until(lambda: self.heard.disconnects, f"the disconnect of {self.name}")
-        return self.heard.disconnects[0]
+        await wait_until(lambda: self.received.disconnects, f"the disconnect of {self.name}")
+        return self.received.disconnects[0]
 
     async def wait_upgraded(self) -> None:
         """Wait until it talks over WebSocket, on both sides."""
-        await wait_until(lambda: "websocket" in self.heard.upgrades, f"the upgrade of {self.name}")
+        await wait_until(lambda: "websocket" in self.received.upgrades, f"the upgrade of {self.name}")

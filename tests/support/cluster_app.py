@@ -37,7 +37,7 @@ class ClusterApp:
     def __init__(self, io: Server, name: str) -> None:
         self._io = io
         self._name = name
-        self.heard: list[list[Any]] = []
+        self.received: list[list[Any]] = []
         self.emptied: Counter[str] = Counter()
         self.joined: list[str] = []
         self.left: list[tuple[str, str]] = []
@@ -86,7 +86,7 @@ class ClusterApp:
 
     def hello(self, *args: Any) -> None:
         """Keep it."""
-        self.heard.append(list(args))
+        self.received.append(list(args))
 
     def who(self) -> str:
         """The name of this node."""
@@ -99,7 +99,7 @@ class ClusterApp:
     async def silent(self, name: str) -> str:
         """Answer, unless this is the node of that name: that one never does."""
         if name == self._name:
-            self.heard.append(["silent"])
+            self.received.append(["silent"])
             await asyncio.Event().wait()
         return self._name
 
@@ -152,7 +152,7 @@ class ClusterApp:
             "server_count": self._io.server_count() if running else 0,
             "ready": health.ready,
             "health_details": dict(health.details),
-            "heard": pack(self.heard),
+            "received": pack(self.received),
             "sockets": len(self._io.of("/").sockets) if running else 0,
             "emptied": self.emptied,
             "joined": self.joined,

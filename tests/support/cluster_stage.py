@@ -1,4 +1,4 @@
-"""Official JavaScript clients at the nodes of a cluster, and what each of them heard."""
+"""Official JavaScript clients at the nodes of a cluster and the events that each received."""
 
 import asyncio
 from collections.abc import Sequence
@@ -68,16 +68,16 @@ class ClusterStage:
         await self.do("emit", event="hello", args=args, **target)
 
     async def receivers(self, *args: Any) -> set[JsClient]:
-        """Who heard `hello` with exactly `args`, once, after everything that the first node sent has arrived."""
+        """Return the clients that received `hello` exactly once with `args`, after all earlier messages of the first node."""
         self._marks += 1
         for namespace in NAMESPACES:
             await self.do("emit", event="mark", args=[self._marks], namespace=namespace)
-        connected = [client for client in self._clients if not client.heard.disconnects]
+        connected = [client for client in self._clients if not client.received.disconnects]
         for client in connected:
             await wait_until(
-                lambda client=client: [self._marks] in client.heard.named("mark"), f"mark at {client}"
+                lambda client=client: [self._marks] in client.received.named("mark"), f"mark at {client}"
             )
-        heard = {client: client.heard.named("hello") for client in self._clients}
-        for client, messages in heard.items():
+        received = {client: client.received.named("hello") for client in self._clients}
+        for client, messages in received.items():
             assert messages in ([], [list(args)]), client
-        return {client for client, messages in heard.items() if messages}
+        return {client for client, messages in received.items() if messages}

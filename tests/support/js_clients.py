@@ -188,7 +188,7 @@ class JsClient(SocketClient):
         return name
 
     def take(self, report: dict[str, Any]) -> None:
-        """Note what the client heard."""
+        """Note what the client received."""
         match report["kind"]:
             case "connect":
                 self.sid = report["sid"]
@@ -196,11 +196,11 @@ class JsClient(SocketClient):
             case "connect_error":
                 self._settle(ConnectFailed(report["message"], unpack(report["data"])))
             case "disconnect":
-                self.heard.disconnects.append(report["reason"])
+                self.received.disconnects.append(report["reason"])
             case "upgrade":
-                self.heard.upgrades.append(report["transport"])
+                self.received.upgrades.append(report["transport"])
             case "event":
-                self.heard.events.append((report["event"], unpack(report["args"])))
+                self.received.events.append((report["event"], unpack(report["args"])))
 
     def _settle(self, error: ConnectFailed | None) -> None:
         if self._first is None or self._first.done():

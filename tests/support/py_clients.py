@@ -78,7 +78,7 @@ class PyClient(SocketClient):
         await wait_until(lambda: self._client.transport() == "websocket", f"the upgrade of {self.name}")
 
     def _event(self, event: str, *args: Any) -> Any:
-        self.heard.events.append((event, list(args)))
+        self.received.events.append((event, list(args)))
         return args
 
     def _refused(self, data: Any) -> None:
@@ -88,4 +88,4 @@ class PyClient(SocketClient):
             self._refusal = ConnectFailed(str(data), None)
 
     def _disconnected(self, reason: str) -> None:
-        self.heard.disconnects.append(reason)
+        self.received.disconnects.append(reason)

@@ -27,7 +27,7 @@ class RawClient(asyncio.Protocol):
 
     Attributes:
         sid: its Socket.IO id.
-        events: [event, *args] of all that it heard.
+        events: [event, *args] of every received event.
     """
 
     def __init__(self) -> None:

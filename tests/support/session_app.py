@@ -53,7 +53,7 @@ async def say(socket: Socket, number: int) -> list[int]:
     """Pass a number on to the other one of the pair; gives it back, with doubled, missing and late ones so far."""
     tally: _Tally = socket.data["tally"]
     tally.add(number)
-    await socket.to(socket.data["pair"]).emit("heard", socket.id, number)
+    await socket.to(socket.data["pair"]).emit("received", socket.id, number)
     return [number, tally.doubled, len(tally.missing), tally.disorder]
 
 

@@ -28,12 +28,12 @@ class Client {
   constructor(index, { url, spread }) {
     this.index = index;
     this.seen = {
-      client: index, way: index % 2 ? "upgrade" : "polling", acked: 0, heard: 0, lost: 0, doubled: 0, disorder: 0,
+      client: index, way: index % 2 ? "upgrade" : "polling", acked: 0, received: 0, lost: 0, doubled: 0, disorder: 0,
       unknown_sessions: 0, resent: 0, disconnects: [], refusals: [], upgrade_errors: [], homes: [], upgraded: false,
       wrong: [],
     };
     this.waiting = new Map(); // number -> resolve
-    this.heard = new Map(); // speaker's sid -> its last number
+    this.received = new Map(); // speaker's sid -> its last number
     const localAddress = spread ? `127.0.${1 + (index % 250)}.1` : undefined;
     this.socket = io(url, {
       agent: new Agent({ localAddress, keepAlive: true }),
@@ -54,7 +54,7 @@ class Client {
     }));
     socket.on("connect", () => {
       acks.clear();
-      this.heard.clear();
+      this.received.clear();
       this.settle();
       this.watchUpgrade(socket.io.engine);
     });
@@ -72,7 +72,7 @@ class Client {
       if (acks.has(packet.id)) this.fault("doubled", 1, `acknowledgement ${packet.id} came again`);
       acks.add(packet.id);
     });
-    socket.on("heard", (speaker, number) => this.hear(speaker, number));
+    socket.on("received", (speaker, number) => this.hear(speaker, number));
   }
 
   // Adds what the server has counted for a connection that is over.
@@ -102,13 +102,13 @@ class Client {
 
   // What the partner says comes without a hole while neither of the two has changed its connection.
   hear(speaker, number) {
-    const last = this.heard.get(speaker);
-    this.seen.heard += 1;
+    const last = this.received.get(speaker);
+    this.seen.received += 1;
     if (last !== undefined && number <= last) this.fault("doubled", 1, `${speaker} said ${number} after ${last}`);
     if (last !== undefined && number > last + 1) {
       this.fault("lost", number - last - 1, `${speaker} said ${number} after ${last}`);
     }
-    this.heard.set(speaker, Math.max(last ?? number, number));
+    this.received.set(speaker, Math.max(last ?? number, number));
   }
 
   async talk({ messages, window, pace_ms }) {
@@ -151,10 +151,10 @@ class Client {
     const deadline = Date.now() + TAIL_MS;
     const partner = clients.get(this.index ^ 1);
     const steady = () => seen.disconnects.length + (partner?.seen.disconnects.length ?? 0) === 0;
-    while (messages !== null && partner && steady() && seen.heard < messages && Date.now() < deadline) await pause(20);
+    while (messages !== null && partner && steady() && seen.received < messages && Date.now() < deadline) await pause(20);
     if (messages !== null && partner && steady()) {
-      const unheard = messages - 1 - Math.max(-1, ...this.heard.values());
-      this.fault("lost", unheard, `the last ${unheard} of its partner did not come`);
+      const missing = messages - 1 - Math.max(-1, ...this.received.values());
+      this.fault("lost", missing, `the last ${missing} of its partner did not come`);
     }
     this.settle();
     return seen;

@@ -44,7 +44,7 @@ class Seen:
         client: its number; even ones only poll.
         way: `polling` or `upgrade`.
         acked: messages of its own that were acknowledged.
-        heard: messages of its partner.
+        received: messages of its partner.
         lost: sent but never acknowledged or never at the server, or a hole in what the partner said.
         doubled: at the server, an acknowledgement, or of the partner.
         disorder: arrived late at the server, or acknowledged with another number.
@@ -61,7 +61,7 @@ class Seen:
     client: int
     way: str
     acked: int
-    heard: int
+    received: int
     lost: int
     doubled: int
     disorder: int

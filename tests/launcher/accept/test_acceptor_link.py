@@ -106,7 +106,7 @@ async def test_close_closes_queued_sockets() -> None:
 
 
 async def test_malformed_message_breaks_the_link_and_is_logged() -> None:
-    with capture_logs() as logs, link() as (_made, theirs, _heard):
+    with capture_logs() as logs, link() as (_made, theirs, _received):
         theirs.sendall(b"what?\n")
         await wait_until(lambda: logs, "the log line")
     assert [line["event"] for line in logs] == ["acceptor_message_malformed"]
