@@ -41,7 +41,7 @@ def two_brokers() -> MemoryNetwork:
 
 def lying() -> MemoryNetwork:
     """Two brokers with duplicate and stale messages, slow barriers, and malformed messages."""
-    return MemoryNetwork(links=2, faults=Faults(double=0.3, stale=0.3, rubbish=lies, slow_barrier_turns=25))
+    return MemoryNetwork(links=2, faults=Faults(double=0.3, stale=0.3, malformed=lies, slow_barrier_turns=25))
 
 
 NETWORKS: dict[str, Callable[[], MemoryNetwork]] = {make.__name__: make for make in (honest, two_brokers, lying)}

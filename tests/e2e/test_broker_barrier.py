@@ -1,4 +1,4 @@
-"""The subscribe barrier of a real broker: what has been acknowledged is in force, and rubbish misleads nobody."""
+"""The subscribe barrier of a real broker: acknowledged subscriptions are in force; forged ones confirm nothing."""
 
 import time
 from collections.abc import Iterator

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.support.broker import BrokerProcess
 from tests.support.bus_events import RecordedEvents, running_bus
-from tests.support.rubbish import bus_rubbish
+from tests.support.malformed import malformed_bus_messages
 from tests.support.timing import wait_until
 from zmqio.zeromq.bus import ZmqBus
 
@@ -102,14 +102,14 @@ async def test_full_queue_takes_nothing_until_the_broker_goes_on_and_a_message_o
         assert len(recorded.bodies) == sent + 2
 
 
-async def test_rubbish_from_a_publisher_stops_nobody():
+async def test_malformed_messages_of_a_publisher_do_not_stop_the_bus():
     async with (
         BrokerProcess() as broker,
         running_bus(broker.address) as (rude, _),
         running_bus(broker.address) as (polite, recorded),
     ):
         await polite.subscribe([b""])
-        for frames in bus_rubbish().values():
+        for frames in malformed_bus_messages().values():
             rude.publish(b"".join(frames), b"")
         rude.publish(ALL, b"good")
         await wait_until(lambda: b"good" in recorded.bodies, "the good message")

@@ -127,7 +127,7 @@ NAMESPACE, ROOM, SOCKET = (
         (SOCKET, "/other", (SID,), False),
         (topics.all_topic("p"), "/c", ("r",), True),
         (topics.inbox_topic("p", NodeId("n")), "/c", (), False),
-        (b"rubbish", "/c", (), False),
+        (b"malformed", "/c", (), False),
         (b"\xff/n//c\0", "/c", (), False),
     ],
 )

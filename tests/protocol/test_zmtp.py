@@ -134,9 +134,9 @@ def test_error_names_the_protocol_violation(said, reason):
 
 @pytest.mark.parametrize("begin", [b"", GREETING, GREETING + READY_OF_AN_XPUB])
 @given(st.binary(max_size=200))
-def test_arbitrary_bytes_raise_only_zmtp_errors(begin, rubbish):
+def test_arbitrary_bytes_raise_only_zmtp_errors(begin, data):
     conversation = Conversation(SocketType.SUB)
     if begin:
         conversation.feed(begin)
     with contextlib.suppress(ZmtpError):
-        conversation.feed(rubbish)
+        conversation.feed(data)

@@ -28,7 +28,7 @@ class Faults:
         double: part of the messages that come twice.
         stale: part of the messages of which an old copy comes again, some turns later.
         drop: True for (topic, body) that is lost.
-        rubbish: what is thrown in beside each message; (topic, body) pairs.
+        malformed: what is thrown in beside each message; (topic, body) pairs.
         slow_barrier_turns: turns of the loop that a subscription takes until it is applied.
     """
 
@@ -36,7 +36,7 @@ class Faults:
     double: float = 0.0
     stale: float = 0.0
     drop: Drop = lambda topic, body: False
-    rubbish: Callable[[bytes, bytes], Iterable[tuple[bytes, bytes]]] = lambda topic, body: ()
+    malformed: Callable[[bytes, bytes], Iterable[tuple[bytes, bytes]]] = lambda topic, body: ()
     slow_barrier_turns: int = 3
     dice: random.Random = field(init=False)
 
@@ -100,7 +100,7 @@ class MemoryNetwork:
         for link in links:
             if not self.faults.drop(topic, body):
                 self._carry(link, topic, body)
-            for extra in self.faults.rubbish(topic, body):
+            for extra in self.faults.malformed(topic, body):
                 self._carry(link, *extra)
 
     def _carry(self, link: int, topic: bytes, body: bytes) -> None:

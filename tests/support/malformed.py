@@ -1,4 +1,4 @@
-"""What nobody should send, in every form that the wire has a place for. Bounded in count and size; seeded."""
+"""Malformed data in every form that the wire protocols allow. Bounded in count and size; seeded."""
 
 import asyncio
 import contextlib
@@ -10,12 +10,12 @@ import zmq
 
 __all__ = [
     "ROOM",
-    "bus_rubbish",
-    "counted_rubbish",
+    "counted_malformed_messages",
     "foreign_versions",
+    "malformed_bus_messages",
+    "malformed_socketio_packets",
     "push",
     "random_bytes",
-    "socketio_rubbish",
     "throw_bytes",
 ]
 
@@ -48,8 +48,8 @@ async def throw_bytes(port: int, pieces: Iterator[bytes]) -> None:
             await writer.wait_closed()
 
 
-def bus_rubbish() -> dict[str, list[bytes]]:
-    """Messages of one frame or more, by what is wrong with them; they reach every node that subscribes."""
+def malformed_bus_messages() -> dict[str, list[bytes]]:
+    """Malformed messages of one or more frames, keyed by the defect. They reach every subscribed node."""
     envelope = [1, 3, STRANGER, 1, None, "/", [], [], False, ['2["x"]']]
     return {
         "nothing": [b""],
@@ -79,21 +79,23 @@ def bus_rubbish() -> dict[str, list[bytes]]:
     }
 
 
-def counted_rubbish() -> list[list[bytes]]:
-    """Those of the above that reach every node with a member of `ROOM`, and are rubbish to its adapter."""
+def counted_malformed_messages() -> list[list[bytes]]:
+    """The malformed bus messages that reach every node with a member of `ROOM` and are counted there."""
     topics = (ALL_TOPIC, NAMESPACE_TOPIC, ROOM_TOPIC)
-    return [frames for frames in bus_rubbish().values() if len(frames) == 1 and frames[0].startswith(topics)]
+    return [
+        frames for frames in malformed_bus_messages().values() if len(frames) == 1 and frames[0].startswith(topics)
+    ]
 
 
 def foreign_versions(count: int) -> list[list[bytes]]:
-    """Messages of so many wire versions, each of another node."""
+    """One message for each of `count` foreign wire versions, each from a different node."""
     return [
         [ALL_TOPIC + msgpack.packb([version, 3, f"{version:016}", 1, None])] for version in range(2, count + 2)
     ]
 
 
-def socketio_rubbish() -> dict[str, str | bytes]:
-    """Engine.IO messages (without the packet type 4) that make no Socket.IO packet."""
+def malformed_socketio_packets() -> dict[str, str | bytes]:
+    """Engine.IO messages (without the packet type 4) that are not valid Socket.IO packets."""
     return {
         "nothing": "",
         "an unknown type": "9",
@@ -114,7 +116,7 @@ def socketio_rubbish() -> dict[str, str | bytes]:
 
 
 def push(endpoint: str, messages: list[list[bytes]], times: int, kind: int = zmq.PUSH, *, last: str) -> None:
-    """Send every message `times` times from one socket, then a good one: the event `last` to everybody."""
+    """Send every message `times` times from one socket, then one valid message: the event `last` to all clients."""
     with zmq.Context() as context, context.socket(kind) as socket:
         socket.setsockopt(zmq.LINGER, 20_000)
         socket.setsockopt(zmq.SNDTIMEO, 20_000)

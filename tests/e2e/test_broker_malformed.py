@@ -131,7 +131,7 @@ def test_message_over_the_limit_is_logged_and_its_sender_disconnected(kind: int,
         still_serves(process)
 
 
-def test_rubbish_requests_are_answered_counted_and_logged(process: BrokerProcess) -> None:
+def test_malformed_requests_are_answered_counted_and_logged(process: BrokerProcess) -> None:
     before = process.statistics()["control_rejections"]
     with zmq.Context() as context, connected(context, zmq.DEALER, process.endpoint("control")) as asker:
         for body in (b"", b"\xc1", NOISE.randbytes(500), msgpack.packb({"op": "stop"}), b"\x91" * 5_000):

@@ -23,14 +23,14 @@ from tests.support.broker import BrokerProcess
 from tests.support.clients import SocketClient
 from tests.support.cluster import Cluster, NodeProcess
 from tests.support.js_clients import JsClients
-from tests.support.rubbish import (
+from tests.support.malformed import (
     ROOM,
-    bus_rubbish,
-    counted_rubbish,
+    counted_malformed_messages,
     foreign_versions,
+    malformed_bus_messages,
+    malformed_socketio_packets,
     push,
     random_bytes,
-    socketio_rubbish,
     throw_bytes,
 )
 from tests.support.timing import LIMIT_S, wait_until
@@ -108,7 +108,7 @@ class LoggedAndCounted:
     most_lines_of_a_kind: int
 
 
-class RubbishSender:
+class MalformedSender:
     """Sends malformed messages, followed by a mark. Once the mark arrives, all messages before it were handled."""
 
     def __init__(self, broker: BrokerProcess, cluster: Cluster, witnesses: list[SocketClient]) -> None:
@@ -136,8 +136,8 @@ class RubbishSender:
 
 
 @pytest.fixture
-def sender(broker: BrokerProcess, cluster: Cluster, witnesses: list[SocketClient]) -> RubbishSender:
-    return RubbishSender(broker, cluster, witnesses)
+def sender(broker: BrokerProcess, cluster: Cluster, witnesses: list[SocketClient]) -> MalformedSender:
+    return MalformedSender(broker, cluster, witnesses)
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -166,20 +166,20 @@ async def test_a_stranger_that_says_nothing_holds_nobody_up(
 
 @pytest.mark.parametrize("role", SENDERS)
 async def test_messages_that_are_none_are_all_counted_and_few_are_logged(
-    sender: RubbishSender, cluster: Cluster, still_serving: StillServing, role: str
+    sender: MalformedSender, cluster: Cluster, still_serving: StillServing, role: str
 ) -> None:
-    report = await sender.send(role, counted_rubbish(), TIMES)
-    assert report.counted == [TIMES * len(counted_rubbish())] * len(cluster.nodes)
+    report = await sender.send(role, counted_malformed_messages(), TIMES)
+    assert report.counted == [TIMES * len(counted_malformed_messages())] * len(cluster.nodes)
     for node in cluster.nodes:
         assert all(node.log_lines(event) for event in ("bus_message_malformed", "publish_request_rejected"))
     assert report.most_lines_of_a_kind <= LINES_A_KIND
-    report = await sender.send(role, list(bus_rubbish().values()), TIMES)
+    report = await sender.send(role, list(malformed_bus_messages().values()), TIMES)
     assert report.most_lines_of_a_kind <= LINES_A_KIND
     await still_serving()
 
 
 async def test_many_foreign_wire_versions_are_logged_in_few_lines(
-    sender: RubbishSender, cluster: Cluster, still_serving: StillServing
+    sender: MalformedSender, cluster: Cluster, still_serving: StillServing
 ) -> None:
     report = await sender.send("ingest", foreign_versions(STRANGERS), 1)
     assert report.counted == [STRANGERS] * len(cluster.nodes)
@@ -188,11 +188,11 @@ async def test_many_foreign_wire_versions_are_logged_in_few_lines(
     await still_serving()
 
 
-@pytest.mark.parametrize("what", bus_rubbish())
-async def test_each_kind_of_rubbish_by_itself(
-    sender: RubbishSender, still_serving: StillServing, what: str
+@pytest.mark.parametrize("what", malformed_bus_messages())
+async def test_each_malformed_message_alone_is_survived(
+    sender: MalformedSender, still_serving: StillServing, what: str
 ) -> None:
-    await sender.send("ingest", [bus_rubbish()[what]], 1)
+    await sender.send("ingest", [malformed_bus_messages()[what]], 1)
     await still_serving()
 
 
@@ -226,7 +226,7 @@ async def test_a_broadcast_over_the_limit_is_an_error_for_its_emitter(
 @pytest.mark.parametrize(
     ("request_body", "complaint"),
     [
-        (b"\xc1 rubbish", "msgpack"),
+        (b"\xc1 malformed", "msgpack"),
         (msgpack.packb({"op": "hello", "version": 99}), "version"),
         (msgpack.packb({"op": "explode"}), "op"),
         (msgpack.packb([1, 2]), "map"),
@@ -328,11 +328,11 @@ async def open_session(node: NodeProcess) -> ClientConnection:
     return websocket
 
 
-@pytest.mark.parametrize("what", socketio_rubbish())
+@pytest.mark.parametrize("what", malformed_socketio_packets())
 async def test_packets_that_are_none_end_their_connection_at_most(
     cluster: Cluster, still_serving: StillServing, what: str
 ) -> None:
-    message = socketio_rubbish()[what]
+    message = malformed_socketio_packets()[what]
     for node in cluster.nodes:
         websocket = await open_session(node)
         await websocket.send("4" + message if isinstance(message, str) else message)
