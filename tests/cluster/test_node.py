@@ -1,4 +1,4 @@
-"""A node starts, publishes, reports its health and leaves. The peers are played by the test."""
+"""A node starts, publishes, reports its health and leaves. The test simulates its peers."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Bodies of POSTs for sessions of another node, which is played by the test."""
+"""Bodies of POSTs for sessions of another node, which the test simulates."""
 
 import asyncio
 import json
@@ -7,7 +7,7 @@ from itertools import count
 from typing import Any
 
 from tests.support.asgi import FakeHttp
-from tests.support.played_peer import OWNER, SID, PlayedPeer
+from tests.support.fake_peer import OWNER, SID, FakePeer
 from tests.support.timing import wait_until
 from zmqio.config import EngineOptions
 from zmqio.engine.handshake import BAD_REQUEST, UNKNOWN_SID, Refusal, read_request
@@ -22,7 +22,7 @@ class Stand:
     """The bodies that one node reads."""
 
     def __init__(self, **options: Any) -> None:
-        self.peer = PlayedPeer()
+        self.peer = FakePeer()
         self.counters: Counter[str] = Counter()
         self.bodies = IngressBodies(self.peer.send_to, count(1), EngineOptions(**options), self.counters)
 

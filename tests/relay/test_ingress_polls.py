@@ -1,4 +1,4 @@
-"""Forwarded polling requests; the owner is played by the test."""
+"""Forwarded polling requests of a simulated owner."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.asgi import FakeHttp
-from tests.support.played_peer import OWNER, SID, PlayedPeer
+from tests.support.fake_peer import OWNER, SID, FakePeer
 from tests.support.timing import wait_until
 from zmqio.config import EngineOptions
 from zmqio.engine.handshake import Refusal, read_request
@@ -26,7 +26,7 @@ class Stand:
     """The forwarded polls of one node."""
 
     def __init__(self) -> None:
-        self.peer = PlayedPeer()
+        self.peer = FakePeer()
         self.counters: Counter[str] = Counter()
         limits = EngineOptions(max_payload_bytes=100)
         self.polls = IngressPolls(self.peer.send_to, count(1), limits, self.counters)

@@ -1,4 +1,4 @@
-"""Forwarded WebSockets; the owner is played by the test."""
+"""Forwarded WebSockets of a simulated owner."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.asgi import FakeWebSocket
-from tests.support.played_peer import OWNER, SID, PlayedPeer
+from tests.support.fake_peer import OWNER, SID, FakePeer
 from tests.support.timing import wait_until
 from zmqio.engine import websocket
 from zmqio.engine.handshake import read_request
@@ -42,7 +42,7 @@ class Stand:
     """The forwarded WebSockets of one node."""
 
     def __init__(self, answer_limit_s: float = 1_000.0) -> None:
-        self.peer = PlayedPeer()
+        self.peer = FakePeer()
         self.counters: Counter[str] = Counter()
         self.websockets = IngressWebSockets(self.peer.send_to, count(1), answer_limit_s, self.counters)
 

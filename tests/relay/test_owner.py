@@ -7,8 +7,8 @@ from typing import Any
 
 from structlog.testing import capture_logs
 
-from tests.support.played_peer import OWNER as INGRESS
-from tests.support.played_peer import PlayedPeer
+from tests.support.fake_peer import OWNER as INGRESS
+from tests.support.fake_peer import FakePeer
 from tests.support.timing import wait_until
 from zmqio.ids import NodeId
 from zmqio.protocol.relay_messages import (
@@ -33,7 +33,7 @@ class Stand:
     """The owner's half of the relay of one node."""
 
     def __init__(self) -> None:
-        self.peer = PlayedPeer()
+        self.peer = FakePeer()
         self.counters: Counter[str] = Counter()
         self.received: list[str] = []
         self.undone: list[str] = []

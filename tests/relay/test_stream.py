@@ -1,4 +1,4 @@
-"""Both ends of a stream, connected to each other, or one end with the other played by the test."""
+"""Both ends of a stream, connected to each other, or one end with a simulated other end."""
 
 import asyncio
 from collections.abc import Callable

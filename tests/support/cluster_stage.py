@@ -68,7 +68,7 @@ class ClusterStage:
         await self.do("emit", event="hello", args=args, **target)
 
     async def receivers(self, *args: Any) -> set[JsClient]:
-        """Return the clients that received `hello` once with `args`; a mark has then passed all earlier messages."""
+        """Clients that received `hello` once with `args`; waits until a later mark has reached all clients."""
         self._marks += 1
         for namespace in NAMESPACES:
             await self.do("emit", event="mark", args=[self._marks], namespace=namespace)

@@ -10,7 +10,7 @@ from tests.bench.soak.runs import Outcome, Plan, run_fault
 from tests.bench.soak.stage import Setup
 from tests.support.timing import LIMIT_S
 
-__all__ = ["FAST_DEATHS", "held", "played"]
+__all__ = ["FAST_DEATHS", "check_fault", "check_no_loss"]
 
 SMALL = Plan(
     per_second=600, lead_s=0.5, tail_s=0.7, quiet_s=LIMIT_S / 5, settle_s=2 * LIMIT_S, noticed_within_s=None
@@ -19,7 +19,7 @@ FAST_DEATHS = {"heartbeat_s": 0.2, "dead_after_s": 1.5}
 """Options of the bus where a node dies."""
 
 
-async def played(act: Action, setup: Setup = Setup(), *, may_lose: bool = False) -> Outcome:  # noqa: B008 - frozen
+async def check_fault(act: Action, setup: Setup = Setup(), *, may_lose: bool = False) -> Outcome:  # noqa: B008 - frozen
     """Let it happen and see that the promise holds; skips the test where network namespaces are not permitted."""
     try:
         outcome = await run_fault(Fault("", act, setup, may_lose), SMALL)
@@ -29,7 +29,7 @@ async def played(act: Action, setup: Setup = Setup(), *, may_lose: bool = False)
     return outcome
 
 
-async def held(act: Action, setup: Setup = Setup()) -> None:  # noqa: B008 - frozen
+async def check_no_loss(act: Action, setup: Setup = Setup()) -> None:  # noqa: B008 - frozen
     """The same, and no message was refused: everything that was emitted has arrived."""
-    outcome = await played(act, setup)
+    outcome = await check_fault(act, setup)
     assert outcome.findings.missing == {}, "\n".join([table_head(), row("", outcome), *details(outcome)])

@@ -1,4 +1,4 @@
-"""One real node on a bus in memory, with the rest of the cluster played by the test."""
+"""One real node on a bus in memory, in a cluster that the test simulates."""
 
 from collections import Counter
 
@@ -39,7 +39,7 @@ class NodeEventLog:
 
 
 class NodeStage:
-    """One real node on a network on which the test plays its peers."""
+    """One real node on a network on which the test simulates its peers."""
 
     def __init__(self, links: int = 1, options: BusOptions = OPTIONS, *, configured: bool = False) -> None:
         self.network = MemoryNetwork(links)

@@ -1,4 +1,4 @@
-"""A ZMTP connection with a record of its callbacks, and a listener that plays its peer."""
+"""A ZMTP connection with a record of its callbacks, and a listener that simulates its peer."""
 
 import asyncio
 import contextlib

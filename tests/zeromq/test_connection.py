@@ -51,7 +51,7 @@ async def accepted_with_handshake(listener):
 
 
 @contextlib.asynccontextmanager
-async def connected_to_played_peer(socket_type=SocketType.SUB):
+async def connected_to_fake_peer(socket_type=SocketType.SUB):
     """The peer's end, which sends only what the test sends, a connection that is up, and its record."""
     with contextlib.ExitStack() as stack:
         endpoint, listener = stack.enter_context(mute_listener())
@@ -144,7 +144,7 @@ async def test_silent_peer_is_dropped(monkeypatch):
 async def test_peer_is_not_silent_while_its_messages_wait_for_delivery(monkeypatch):
     monkeypatch.setattr(connection_module, "TICK_S", 0.01)
     monkeypatch.setattr(connection_module, "MESSAGES_PER_TURN", 1)
-    async with connected_to_played_peer() as (end, _, record):
+    async with connected_to_fake_peer() as (end, _, record):
         record.delay_s = 0.02
         await asyncio.get_running_loop().sock_sendall(end, zmtp.frame(b"x") * 30)
         await wait_until(lambda: len(record.messages) == 30, "all messages")
@@ -184,7 +184,7 @@ async def test_peer_that_sends_no_handshake_is_refused(monkeypatch):
 
 
 async def test_peer_that_violates_the_protocol_later_is_dropped():
-    async with connected_to_played_peer() as (end, _, record):
+    async with connected_to_fake_peer() as (end, _, record):
         await wait_until(lambda: record.changes == ["up"], "up")
         end.sendall(b"\xff" * 9)
         await wait_until(lambda: record.changes == ["up", "down"], "down")
@@ -222,7 +222,7 @@ async def test_paused_connection_reads_nothing_until_resumed(bound):
 
 
 async def test_thousands_of_messages_are_delivered_in_slices_between_which_the_loop_runs():
-    async with connected_to_played_peer() as (end, _, record):
+    async with connected_to_fake_peer() as (end, _, record):
         sent = [b"%d" % number for number in range(5_000)]
         await asyncio.get_running_loop().sock_sendall(end, b"".join(map(zmtp.frame, sent)))
         before = 0
@@ -246,7 +246,7 @@ async def test_restart_reconnects_without_reporting_a_loss():
 
 async def test_restart_drops_messages_of_the_old_connection(monkeypatch):
     monkeypatch.setattr(connection_module, "MESSAGES_PER_TURN", 1)
-    async with connected_to_played_peer() as (end, connection, record):
+    async with connected_to_fake_peer() as (end, connection, record):
         await asyncio.get_running_loop().sock_sendall(end, zmtp.frame(b"x") * 1_000)
         await wait_until(lambda: record.messages, "the first message")
         connection.restart()
@@ -268,7 +268,7 @@ async def test_closed_connection_reports_nothing(bound):
 
 
 async def test_final_flush_sends_all_unsent_data_and_waits_until_the_peer_closes():
-    async with connected_to_played_peer() as (end, connection, _):
+    async with connected_to_fake_peer() as (end, connection, _):
         while not connection.is_full:
             connection.send(bytes(100_000))
         flush = connection.detach(b"last")

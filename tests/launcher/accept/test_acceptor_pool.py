@@ -12,7 +12,7 @@ import psutil
 import pytest
 from structlog.testing import capture_logs
 
-from tests.support.played_workers import PlayedWorker
+from tests.support.fake_workers import FakeWorker
 from tests.support.timing import LIMIT_S, wait_until
 from zmqio.exceptions import ServeError
 from zmqio.ids import make_engine_sid
@@ -38,10 +38,10 @@ class Host:
         self.address = listeners[0].getsockname()
         self.pool = AcceptorPool(ServeOptions("chat:app", workers=2, log_level="error", **options), listeners)
         self.running = asyncio.ensure_future(self.pool.run())
-        self.workers: list[PlayedWorker] = []
+        self.workers: list[FakeWorker] = []
 
     def add(self, slot: int, tag: str) -> Any:
-        self.workers.append(PlayedWorker(slot, tag))
+        self.workers.append(FakeWorker(slot, tag))
         worker: Any = self.workers[-1]
         self.pool.add(worker)
         return self.workers[-1]
@@ -49,7 +49,7 @@ class Host:
     def lines(self, event: str) -> Logs:
         return [line for line in self.logs if line["event"] == event]
 
-    async def deliver(self, worker: PlayedWorker, count: int, *, new: bool = True) -> None:
+    async def deliver(self, worker: FakeWorker, count: int, *, new: bool = True) -> None:
         """Open `count` connections, each of which must reach the worker over one of its links."""
         for _ in range(count):
             with socket.create_connection(self.address) as client:

@@ -4,7 +4,7 @@ import asyncio
 import socket
 from typing import Any
 
-from tests.support.played_workers import PlayedWorker
+from tests.support.fake_workers import FakeWorker
 from tests.support.timing import wait_until
 from zmqio.launcher.accept.dispatcher import InProcessDispatcher
 from zmqio.launcher.listener import BindAddress, listen
@@ -15,7 +15,7 @@ async def test_dispatcher_accepts_while_a_worker_accepts_new_sessions() -> None:
     listener = listen(BindAddress(host="127.0.0.1"))
     address = listener.getsockname()
     dispatcher = InProcessDispatcher(ServeOptions("chat:app"), listener)
-    one, two = PlayedWorker(1, "one1"), PlayedWorker(2, "two2")
+    one, two = FakeWorker(1, "one1"), FakeWorker(2, "two2")
     workers: list[Any] = [one, two]
     clients = []
 

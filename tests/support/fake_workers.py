@@ -6,10 +6,10 @@ from collections.abc import Callable
 from zmqio.ids import NodeTag
 from zmqio.launcher.worker.messages import WorkerFailed
 
-__all__ = ["PlayedWorker"]
+__all__ = ["FakeWorker"]
 
 
-class PlayedWorker:
+class FakeWorker:
     """A worker as a `ConnectionDispatcher` sees it.
 
     Attributes:

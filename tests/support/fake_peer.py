@@ -1,17 +1,17 @@
-"""The other node, played by the test: messages sent to it are recorded, or fail."""
+"""A simulated other node: messages sent to it are recorded, or fail."""
 
 from zmqio.ids import NodeId
 from zmqio.protocol.envelope import encode
 from zmqio.protocol.messages import Envelope, MessageId
 from zmqio.protocol.relay_messages import RelayMessage
 
-__all__ = ["OWNER", "SID", "PlayedPeer"]
+__all__ = ["OWNER", "SID", "FakePeer"]
 
 OWNER = NodeId("ther-is-a-node")
 SID = "ther" + "x" * 16
 
 
-class PlayedPeer:
+class FakePeer:
     """Records the messages sent to it.
 
     Attributes:
