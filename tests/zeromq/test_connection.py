@@ -11,7 +11,7 @@ import zmq
 from tests.support.http_server import web_servers
 from tests.support.ports import free_port
 from tests.support.timing import LIMIT_S, wait_until
-from tests.support.zmtp_stand import connected, mute_listener
+from tests.support.zmtp_connections import connected, mute_listener
 from zmqio.protocol import zmtp
 from zmqio.protocol.zmtp import GREETING, SocketType
 from zmqio.zeromq import connection as connection_module

@@ -9,7 +9,7 @@ import zmq
 
 from tests.support.ports import free_port
 from tests.support.timing import LIMIT_S, wait_until
-from tests.support.zmtp_stand import resolver_of
+from tests.support.zmtp_connections import resolver_of
 from zmqio.zeromq.connection import ZmtpConnectionEvents
 from zmqio.zeromq.publisher import Publisher
 

@@ -7,7 +7,7 @@ import pytest
 import zmq
 
 from tests.support.timing import wait_until
-from tests.support.zmtp_stand import resolver_of
+from tests.support.zmtp_connections import resolver_of
 from zmqio.zeromq import subscriber
 from zmqio.zeromq.connection import ZmtpConnectionEvents
 from zmqio.zeromq.subscriber import OVERRUN_MESSAGES, Subscriber

@@ -9,7 +9,7 @@ import structlog
 import zmq
 
 from tests.support.timing import wait_until
-from tests.support.zmtp_stand import resolver_of
+from tests.support.zmtp_connections import resolver_of
 from zmqio.zeromq.version_check import VersionCheck
 
 
