@@ -116,7 +116,7 @@ def malformed_socketio_packets() -> dict[str, str | bytes]:
 
 
 def push(endpoint: str, messages: list[list[bytes]], times: int, kind: int = zmq.PUSH, *, last: str) -> None:
-    """Send every message `times` times from one socket, then one valid message: the event `last` to all clients."""
+    """Send every message `times` times from one socket, then a valid one: the event `last` to all clients."""
     with zmq.Context() as context, context.socket(kind) as socket:
         socket.setsockopt(zmq.LINGER, 20_000)
         socket.setsockopt(zmq.SNDTIMEO, 20_000)
