@@ -18,7 +18,7 @@ from zmqio.protocol.relay_messages import HttpRequest, HttpResponse
 from zmqio.relay.ingress_bodies import IngressBodies
 
 
-class Stand:
+class Harness:
     """The bodies that one node reads."""
 
     def __init__(self, **options: Any) -> None:
@@ -49,68 +49,68 @@ class Stand:
 
 
 async def test_body_that_is_complete_at_once_costs_no_message() -> None:
-    stand = Stand()
-    assert (await stand.post(body=[b"4a", b"b"])).text == "4ab"
-    assert (stand.peer.sent, len(stand.bodies)) == ([], 0)
+    harness = Harness()
+    assert (await harness.post(body=[b"4a", b"b"])).text == "4ab"
+    assert (harness.peer.sent, len(harness.bodies)) == ([], 0)
 
 
 async def test_session_that_its_owner_does_not_have_is_refused_before_its_body_ends() -> None:
-    stand = Stand()
-    post = stand.post(endless=True)
-    question = await stand.sent()
+    harness = Harness()
+    post = harness.post(endless=True)
+    question = await harness.sent()
     assert (question.method, question.query, question.body, question.whole) == ("HEAD", f"sid={SID}", b"", True)
     unknown = Refusal(UNKNOWN_SID.code, UNKNOWN_SID.message, details=(("node", "ther"),))
-    stand.answer(question, unknown, NodeId("evil-is-a-node"))
+    harness.answer(question, unknown, NodeId("evil-is-a-node"))
     await asyncio.sleep(0)
-    assert len(stand.bodies) == 1
-    stand.answer(question, unknown)
+    assert len(harness.bodies) == 1
+    harness.answer(question, unknown)
     answer = await post
     assert (answer.status, answer.headers["connection"]) == (400, "close")
     assert json.loads(answer.body)["message"] == "Session ID unknown"
-    assert (len(stand.bodies), stand.counters) == (0, {})
+    assert (len(harness.bodies), harness.counters) == (0, {})
 
 
 async def test_body_for_a_session_that_its_owner_has_is_read_on() -> None:
-    stand = Stand()
-    post = stand.post(endless=True)
-    stand.answer(await stand.sent(), BAD_REQUEST)
+    harness = Harness()
+    post = harness.post(endless=True)
+    harness.answer(await harness.sent(), BAD_REQUEST)
     await asyncio.sleep(0)
-    assert len(stand.bodies) == 1
+    assert len(harness.bodies) == 1
     post.task.cancel()
     await asyncio.gather(post.task, return_exceptions=True)
-    assert len(stand.bodies) == 0
+    assert len(harness.bodies) == 0
 
 
 async def test_body_that_takes_too_long_is_answered_408_and_ends_the_session() -> None:
-    stand = Stand(body_timeout_s=0.01)
-    answer = await stand.post(endless=True)
+    harness = Harness(body_timeout_s=0.01)
+    answer = await harness.post(endless=True)
     assert (answer.status, answer.headers["connection"]) == (408, "close")
-    message = await stand.sent()
+    message = await harness.sent()
     assert (message.method, message.whole) == ("POST", False)
-    assert stand.counters == {"bodies_timed_out": 1}
+    assert harness.counters == {"bodies_timed_out": 1}
 
 
 async def test_second_body_of_a_session_at_the_same_time_ends_both_and_the_session() -> None:
-    stand = Stand()
-    first = stand.post(endless=True)
-    await wait_until(lambda: len(stand.bodies) == 1, "the first body")
-    second = stand.post(endless=True)
+    harness = Harness()
+    first = harness.post(endless=True)
+    await wait_until(lambda: len(harness.bodies) == 1, "the first body")
+    second = harness.post(endless=True)
     assert [(await post).status for post in (first, second)] == [400, 400]
-    message = await stand.sent()
+    message = await harness.sent()
     assert (message.method, message.whole) == ("POST", False)
-    assert len(stand.bodies) == 0
+    assert len(harness.bodies) == 0
 
 
 async def test_owner_that_becomes_unreachable_ends_the_reading() -> None:
-    stand = Stand()
-    post = stand.post(endless=True)
-    await wait_until(lambda: len(stand.bodies) == 1, "the body")
-    stand.bodies.node_unreachable(NodeId("noth-is-a-node"), "another one")
-    stand.bodies.node_unreachable(OWNER, "owner node is unreachable (silent)")
+    harness = Harness()
+    post = harness.post(endless=True)
+    await wait_until(lambda: len(harness.bodies) == 1, "the body")
+    harness.bodies.node_unreachable(NodeId("noth-is-a-node"), "another one")
+    harness.bodies.node_unreachable(OWNER, "owner node is unreachable (silent)")
     assert json.loads((await post).body)["reason"] == "owner node is unreachable (silent)"
 
 
 async def test_question_that_cannot_be_sent_leaves_the_body_to_its_limits() -> None:
-    stand = Stand(body_timeout_s=0.3)
-    stand.peer.failure = BusUnavailableError("no broker")
-    assert (await stand.post(endless=True)).status == 408
+    harness = Harness(body_timeout_s=0.3)
+    harness.peer.failure = BusUnavailableError("no broker")
+    assert (await harness.post(endless=True)).status == 408

@@ -22,7 +22,7 @@ from zmqio.relay.ingress_polls import IngressPolls
 CORS = [("access-control-allow-origin", "http://x")]
 
 
-class Stand:
+class Harness:
     """The forwarded polls of one node."""
 
     def __init__(self) -> None:
@@ -52,112 +52,112 @@ class Stand:
 
 
 async def test_poll_costs_one_request_and_one_response() -> None:
-    stand = Stand()
-    poll = stand.request("GET", headers={"origin": "http://x", "user-agent": "y"})
-    await stand.forwarded()
+    harness = Harness()
+    poll = harness.request("GET", headers={"origin": "http://x", "user-agent": "y"})
+    await harness.forwarded()
     request = HttpRequest(1, "GET", f"sid={SID}", ("origin", "http://x"), "127.0.0.1", False, b"", True)
-    assert stand.peer.sent == [(OWNER, request)]
-    stand.polls.responded(OWNER, HttpResponse(1, 201, ("x-made-by", "owner"), b"body"))
+    assert harness.peer.sent == [(OWNER, request)]
+    harness.polls.responded(OWNER, HttpResponse(1, 201, ("x-made-by", "owner"), b"body"))
     answer = await poll
     assert (answer.status, answer.headers, answer.body) == (201, {"x-made-by": "owner"}, b"body")
-    assert len(stand.peer.sent) == 1
-    assert (len(stand.polls), stand.counters) == (0, {"polls_forwarded": 1})
+    assert len(harness.peer.sent) == 1
+    assert (len(harness.polls), harness.counters) == (0, {"polls_forwarded": 1})
 
 
 async def test_request_carries_the_body() -> None:
-    stand = Stand()
-    post = stand.request("POST", body=[b"4he", b"llo"], headers={"content-type": "text/plain"})
-    await stand.forwarded()
-    (request,) = stand.peer.messages
+    harness = Harness()
+    post = harness.request("POST", body=[b"4he", b"llo"], headers={"content-type": "text/plain"})
+    await harness.forwarded()
+    (request,) = harness.peer.messages
     assert isinstance(request, HttpRequest)
     assert (request.method, request.body, request.whole) == ("POST", b"4hello", True)
     assert request.headers == ("content-type", "text/plain")
-    stand.polls.responded(OWNER, HttpResponse(1, 200, (), b"ok"))
+    harness.polls.responded(OWNER, HttpResponse(1, 200, (), b"ok"))
     assert (await post).text == "ok"
 
 
 async def test_only_the_first_response_of_the_owner_counts() -> None:
-    stand = Stand()
-    poll = stand.request("GET")
-    await stand.forwarded()
-    stand.polls.responded(NodeId("evil-is-a-node"), HttpResponse(1, 200, (), b"forged"))
-    stand.polls.responded(OWNER, HttpResponse(99, 200, (), b"unknown"))
+    harness = Harness()
+    poll = harness.request("GET")
+    await harness.forwarded()
+    harness.polls.responded(NodeId("evil-is-a-node"), HttpResponse(1, 200, (), b"forged"))
+    harness.polls.responded(OWNER, HttpResponse(99, 200, (), b"unknown"))
     await asyncio.sleep(0)
     assert not poll.task.done()
-    stand.polls.responded(OWNER, HttpResponse(1, 200, (), b"real"))
+    harness.polls.responded(OWNER, HttpResponse(1, 200, (), b"real"))
     assert (await poll).text == "real"
-    stand.polls.responded(OWNER, HttpResponse(1, 200, (), b"late"))
+    harness.polls.responded(OWNER, HttpResponse(1, 200, (), b"late"))
 
 
 async def test_disconnect_of_the_client_cancels_the_request() -> None:
-    stand = Stand()
-    poll = stand.request("GET")
-    await stand.forwarded()
+    harness = Harness()
+    poll = harness.request("GET")
+    await harness.forwarded()
     poll.go_away()
     answer = await poll
     assert answer.status == 0
-    assert stand.peer.messages[1:] == [HttpCancel(1)]
-    assert (len(stand.polls), stand.counters["polls_cancelled"]) == (0, 1)
+    assert harness.peer.messages[1:] == [HttpCancel(1)]
+    assert (len(harness.polls), harness.counters["polls_cancelled"]) == (0, 1)
 
 
 async def test_disconnect_just_before_the_response_cancels_the_request() -> None:
-    stand = Stand()
-    poll = stand.request("GET")
-    await stand.forwarded()
+    harness = Harness()
+    poll = harness.request("GET")
+    await harness.forwarded()
     poll.go_away()
-    stand.polls.responded(OWNER, HttpResponse(1, 200, (), b"too late"))
+    harness.polls.responded(OWNER, HttpResponse(1, 200, (), b"too late"))
     await poll
-    assert stand.peer.messages[1:] == [HttpCancel(1)]
+    assert harness.peer.messages[1:] == [HttpCancel(1)]
 
 
 async def test_disconnect_in_the_same_loop_iteration_as_the_response_cancels_the_request() -> None:
-    stand = Stand()
-    poll = stand.request("GET")
-    await stand.forwarded()
-    stand.polls.responded(OWNER, HttpResponse(1, 200, (), b"too late"))
+    harness = Harness()
+    poll = harness.request("GET")
+    await harness.forwarded()
+    harness.polls.responded(OWNER, HttpResponse(1, 200, (), b"too late"))
     poll.go_away()
     assert (await poll).status == 0
-    assert stand.peer.messages[1:] == [HttpCancel(1)]
+    assert harness.peer.messages[1:] == [HttpCancel(1)]
 
 
 async def test_response_that_cannot_be_written_cancels_the_request() -> None:
     async def fail(message: dict[str, Any]) -> None:
         raise OSError("the client has disconnected")
 
-    stand = Stand()
-    poll = stand.request("GET", on_send=fail)
-    await stand.forwarded()
-    stand.polls.responded(OWNER, HttpResponse(1, 200, (), b"lost"))
+    harness = Harness()
+    poll = harness.request("GET", on_send=fail)
+    await harness.forwarded()
+    harness.polls.responded(OWNER, HttpResponse(1, 200, (), b"lost"))
     with pytest.raises(OSError, match="disconnected"):
         await poll
-    assert stand.peer.messages[1:] == [HttpCancel(1)]
+    assert harness.peer.messages[1:] == [HttpCancel(1)]
 
 
 async def test_cancelled_task_cancels_the_request() -> None:
-    stand = Stand()
-    poll = stand.request("GET")
-    await stand.forwarded()
+    harness = Harness()
+    poll = harness.request("GET")
+    await harness.forwarded()
     poll.task.cancel()
     await asyncio.gather(poll.task, return_exceptions=True)
-    assert stand.peer.messages[1:] == [HttpCancel(1)]
+    assert harness.peer.messages[1:] == [HttpCancel(1)]
 
 
 async def test_incomplete_body_is_reported_to_the_owner() -> None:
-    stand = Stand()
-    post = stand.request("POST", body=b"4hel", breaks_off=True)
+    harness = Harness()
+    post = harness.request("POST", body=b"4hel", breaks_off=True)
     await post
-    request = stand.peer.messages[0]
+    request = harness.peer.messages[0]
     assert isinstance(request, HttpRequest)
     assert (request.body, request.whole) == (b"", False)
 
 
 @pytest.mark.parametrize("size", [101, 100_000])
 async def test_body_over_the_limit_is_refused_by_the_ingress(size: int) -> None:
-    stand = Stand()
-    refused = await stand.request("POST", body=bytes(size))
+    harness = Harness()
+    refused = await harness.request("POST", body=bytes(size))
     assert refused.status == 413
     assert json.loads(refused.body)["message"] == "Request body over 100 bytes (max_payload_bytes)"
-    assert stand.peer.sent == []
+    assert harness.peer.sent == []
 
 
 @pytest.mark.parametrize(
@@ -169,26 +169,26 @@ async def test_body_over_the_limit_is_refused_by_the_ingress(size: int) -> None:
     ],
 )
 async def test_request_that_cannot_be_sent_is_refused(failure: Exception, status: int, text: str) -> None:
-    stand = Stand()
-    stand.peer.failure = failure
-    refused = await stand.request("GET")
+    harness = Harness()
+    harness.peer.failure = failure
+    refused = await harness.request("GET")
     assert (refused.status, text in refused.text) == (status, True)
     assert refused.headers["access-control-allow-origin"] == "http://x"
-    assert len(stand.polls) == 0
+    assert len(harness.polls) == 0
 
 
 async def test_other_methods_are_refused_by_the_ingress() -> None:
-    stand = Stand()
-    assert (await stand.request("DELETE")).text == '{"code":3,"message":"Bad request"}'
-    assert stand.peer.sent == []
+    harness = Harness()
+    assert (await harness.request("DELETE")).text == '{"code":3,"message":"Bad request"}'
+    assert harness.peer.sent == []
 
 
 async def test_unreachable_owner_is_named_in_the_refusal() -> None:
-    stand = Stand()
-    poll = stand.request("GET")
-    await stand.forwarded()
-    stand.polls.node_unreachable(NodeId("noth-is-a-node"), "another one")
-    stand.polls.node_unreachable(OWNER, "owner node is unreachable (silent)")
+    harness = Harness()
+    poll = harness.request("GET")
+    await harness.forwarded()
+    harness.polls.node_unreachable(NodeId("noth-is-a-node"), "another one")
+    harness.polls.node_unreachable(OWNER, "owner node is unreachable (silent)")
     refused = await poll
     assert (refused.status, json.loads(refused.body)) == (
         400,
@@ -199,36 +199,36 @@ async def test_unreachable_owner_is_named_in_the_refusal() -> None:
             "reason": "owner node is unreachable (silent)",
         },
     )
-    assert len(stand.peer.sent) == 1
+    assert len(harness.peer.sent) == 1
 
 
 async def test_stop_sends_a_noop_to_waiting_polls_and_finishes_posts() -> None:
-    stand = Stand()
-    poll, post = stand.request("GET"), stand.request("POST", body=b"4x")
-    await stand.forwarded(2)
-    stand.polls.stop()
+    harness = Harness()
+    poll, post = harness.request("GET"), harness.request("POST", body=b"4x")
+    await harness.forwarded(2)
+    harness.polls.stop()
     answer = await poll
     assert (answer.status, answer.text) == (200, "6")
     assert answer.headers["access-control-allow-origin"] == "http://x"
-    assert stand.peer.messages[2:] == [HttpCancel(1)]
+    assert harness.peer.messages[2:] == [HttpCancel(1)]
     assert not post.task.done()
-    stand.polls.responded(OWNER, HttpResponse(2, 200, (), b"ok"))
+    harness.polls.responded(OWNER, HttpResponse(2, 200, (), b"ok"))
     assert (await post).text == "ok"
 
 
 async def test_response_after_the_stop_is_left_to_the_session() -> None:
-    stand = Stand()
-    poll = stand.request("GET")
-    await stand.forwarded()
-    stand.polls.stop()
+    harness = Harness()
+    poll = harness.request("GET")
+    await harness.forwarded()
+    harness.polls.stop()
     # The cancel makes the owner return the response to the session, so it must not reach the client as well.
-    stand.polls.responded(OWNER, HttpResponse(1, 200, (), b"4x"))
+    harness.polls.responded(OWNER, HttpResponse(1, 200, (), b"4x"))
     assert (await poll).text == "6"
-    assert stand.peer.messages[1:] == [HttpCancel(1)]
+    assert harness.peer.messages[1:] == [HttpCancel(1)]
 
 
 async def test_written_response_is_not_cancelled_when_the_server_cancels_its_task() -> None:
-    stand = Stand()
+    harness = Harness()
     written = asyncio.Event()
 
     async def on_send(event: dict[str, Any]) -> None:
@@ -236,10 +236,10 @@ async def test_written_response_is_not_cancelled_when_the_server_cancels_its_tas
             written.set()
             await asyncio.Event().wait()  # the connection takes no more
 
-    poll = stand.request("GET", on_send=on_send)
-    await stand.forwarded()
-    stand.polls.responded(OWNER, HttpResponse(1, 200, (), b"4x"))
+    poll = harness.request("GET", on_send=on_send)
+    await harness.forwarded()
+    harness.polls.responded(OWNER, HttpResponse(1, 200, (), b"4x"))
     await written.wait()
     poll.task.cancel()
     await asyncio.gather(poll.task, return_exceptions=True)
-    assert stand.peer.messages[1:] == []
+    assert harness.peer.messages[1:] == []

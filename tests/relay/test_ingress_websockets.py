@@ -38,7 +38,7 @@ class Wire:
         self.aborted.set()
 
 
-class Stand:
+class Harness:
     """The forwarded WebSockets of one node."""
 
     def __init__(self, answer_limit_s: float = 1_000.0) -> None:
@@ -69,44 +69,44 @@ class Stand:
 
 
 async def test_client_is_accepted_after_the_owner_has_accepted() -> None:
-    stand = Stand()
-    socket = stand.open()
-    await wait_until(lambda: stand.peer.sent, "the opening")
-    assert stand.peer.sent == [
+    harness = Harness()
+    socket = harness.open()
+    await wait_until(lambda: harness.peer.sent, "the opening")
+    assert harness.peer.sent == [
         (OWNER, StreamOpen(1, f"sid={SID}", ("origin", "http://x"), "127.0.0.1", False, WINDOW_BYTES))
     ]
     assert not socket.accepted
-    assert not stand.websockets.answered(NodeId("evil-is-a-node"), StreamAccept(1, 1_000))
-    assert not stand.websockets.answered(OWNER, StreamAccept(2, 1_000))
-    assert stand.websockets.answered(OWNER, StreamAccept(1, 1_000))
+    assert not harness.websockets.answered(NodeId("evil-is-a-node"), StreamAccept(1, 1_000))
+    assert not harness.websockets.answered(OWNER, StreamAccept(2, 1_000))
+    assert harness.websockets.answered(OWNER, StreamAccept(1, 1_000))
     await wait_until(lambda: socket.accepted, "the acceptance")
-    assert (len(stand.websockets), stand.counters) == (1, {"websockets_forwarded": 1})
+    assert (len(harness.websockets), harness.counters) == (1, {"websockets_forwarded": 1})
     socket.close()
     await socket.ended()
 
 
 async def test_messages_are_forwarded_in_both_directions() -> None:
-    stand = Stand()
-    socket = await stand.accepted()
+    harness = Harness()
+    socket = await harness.accepted()
     socket.send("2probe")
-    await stand.wait_sent(StreamData(1, False, 0, ("2probe",)))
-    stand.receive(StreamData(1, True, 0, ("3probe", b"bytes")))
+    await harness.wait_sent(StreamData(1, False, 0, ("2probe",)))
+    harness.receive(StreamData(1, True, 0, ("3probe", b"bytes")))
     assert [await socket.receive(), await socket.receive()] == ["3probe", b"bytes"]
     socket.close()
     await socket.ended()
-    assert stand.peer.messages[-1] == StreamClose(1, False, 1005, "")
-    assert len(stand.websockets) == 0
-    assert not stand.websockets.received(OWNER, StreamData(1, True, 1, ("late",)))
+    assert harness.peer.messages[-1] == StreamClose(1, False, 1005, "")
+    assert len(harness.websockets) == 0
+    assert not harness.websockets.received(OWNER, StreamData(1, True, 1, ("late",)))
 
 
 async def test_refusal_of_the_owner_reaches_the_client() -> None:
-    stand = Stand()
-    socket = stand.open()
-    await wait_until(lambda: stand.peer.sent, "the opening")
-    stand.websockets.answered(OWNER, StreamRefuse(1, 400, b'{"code":3}'))
+    harness = Harness()
+    socket = harness.open()
+    await wait_until(lambda: harness.peer.sent, "the opening")
+    harness.websockets.answered(OWNER, StreamRefuse(1, 400, b'{"code":3}'))
     await socket.ended()
     assert (socket.accepted, socket.refusal.status, socket.refusal.body) == (False, 400, b'{"code":3}')
-    assert len(stand.peer.sent) == 1
+    assert len(harness.peer.sent) == 1
 
 
 @pytest.mark.parametrize(
@@ -117,87 +117,87 @@ async def test_refusal_of_the_owner_reaches_the_client() -> None:
     ],
 )
 async def test_request_that_cannot_be_sent_is_refused(failure: Exception, status: int, text: str) -> None:
-    stand = Stand()
-    stand.peer.failure = failure
-    socket = stand.open()
+    harness = Harness()
+    harness.peer.failure = failure
+    socket = harness.open()
     await socket.ended()
     assert (socket.accepted, socket.refusal.status, text in socket.refusal.text) == (False, status, True)
 
 
 async def test_owner_that_does_not_answer_in_time_gives_status_504() -> None:
-    stand = Stand(answer_limit_s=0.001)
-    socket = stand.open()
+    harness = Harness(answer_limit_s=0.001)
+    socket = harness.open()
     await socket.ended()
     assert socket.refusal.status == 504
     assert json.loads(socket.refusal.body)["reason"] == "owner node has not answered"
-    assert isinstance(stand.peer.messages[-1], StreamClose)
+    assert isinstance(harness.peer.messages[-1], StreamClose)
 
 
 async def test_close_of_the_owner_follows_its_messages() -> None:
-    stand = Stand()
-    socket = await stand.accepted()
-    stand.receive(StreamData(1, True, 0, ("last",)))
-    stand.receive(StreamClose(1, True, 1009, ""))
+    harness = Harness()
+    socket = await harness.accepted()
+    harness.receive(StreamData(1, True, 0, ("last",)))
+    harness.receive(StreamClose(1, True, 1009, ""))
     await socket.ended()
     assert (socket.sent, socket.close_code) == (["last"], 1009)
 
 
 async def test_messages_of_a_client_after_the_close_are_dropped() -> None:
-    stand = Stand()
-    socket = await stand.accepted()
-    stand.receive(StreamClose(1, True, 1000, ""))
+    harness = Harness()
+    socket = await harness.accepted()
+    harness.receive(StreamClose(1, True, 1000, ""))
     socket.send("too late")
     await socket.ended()
-    assert not [message for message in stand.peer.messages if isinstance(message, StreamData)]
+    assert not [message for message in harness.peer.messages if isinstance(message, StreamData)]
 
 
 async def test_client_that_does_not_read_is_dropped_on_a_drop_of_the_owner() -> None:
-    stand, wire = Stand(), Wire()
-    socket = await stand.accepted(extensions={websocket.EXTENSION: wire})
+    harness, wire = Harness(), Wire()
+    socket = await harness.accepted(extensions={websocket.EXTENSION: wire})
     socket.can_send.clear()
-    stand.receive(StreamData(1, True, 0, ("waits", "waits, too")))
-    stand.receive(StreamClose(1, True, 1006, "slow client"))
+    harness.receive(StreamData(1, True, 0, ("waits", "waits, too")))
+    harness.receive(StreamClose(1, True, 1006, "slow client"))
     await socket.ended()
     assert wire.aborted.is_set()
     assert socket.sent == []
 
 
 async def test_client_that_does_not_read_gives_the_owner_no_credit() -> None:
-    stand = Stand()
-    socket = await stand.accepted()
+    harness = Harness()
+    socket = await harness.accepted()
     socket.can_send.clear()
-    stand.receive(StreamData(1, True, 0, ("x" * (WINDOW_BYTES // 2), "x" * (WINDOW_BYTES // 2))))
+    harness.receive(StreamData(1, True, 0, ("x" * (WINDOW_BYTES // 2), "x" * (WINDOW_BYTES // 2))))
     for _ in range(20):
         await asyncio.sleep(0)
-    assert not [message for message in stand.peer.messages if isinstance(message, StreamCredit)]
+    assert not [message for message in harness.peer.messages if isinstance(message, StreamCredit)]
     socket.can_send.set()
-    await stand.wait_sent(StreamCredit(1, False, WINDOW_BYTES // 2))
+    await harness.wait_sent(StreamCredit(1, False, WINDOW_BYTES // 2))
     socket.close()
     await socket.ended()
 
 
 async def test_client_is_not_read_while_the_owner_gives_no_credit() -> None:
-    stand = Stand()
-    socket = await stand.accepted()
+    harness = Harness()
+    socket = await harness.accepted()
     socket.send("x" * 1_000)
     socket.send("waits")
-    await stand.wait_sent(StreamData(1, False, 0, ("x" * 1_000,)))
+    await harness.wait_sent(StreamData(1, False, 0, ("x" * 1_000,)))
     for _ in range(20):
         await asyncio.sleep(0)
-    assert len(stand.peer.messages) == 2
-    stand.receive(StreamCredit(1, True, 1_000))
-    await stand.wait_sent(StreamData(1, False, 1, ("waits",)))
+    assert len(harness.peer.messages) == 2
+    harness.receive(StreamCredit(1, True, 1_000))
+    await harness.wait_sent(StreamData(1, False, 1, ("waits",)))
     socket.close()
     await socket.ended()
 
 
 async def test_unreachable_owner_closes_open_websockets_and_refuses_pending_ones() -> None:
-    stand = Stand()
-    socket = await stand.accepted()
-    opening = stand.open()
-    await wait_until(lambda: len(stand.peer.sent) == 2, "the second opening")
-    stand.websockets.node_unreachable(NodeId("noth-is-a-node"), "another one")
-    stand.websockets.node_unreachable(OWNER, "owner node is unreachable (silent)")
+    harness = Harness()
+    socket = await harness.accepted()
+    opening = harness.open()
+    await wait_until(lambda: len(harness.peer.sent) == 2, "the second opening")
+    harness.websockets.node_unreachable(NodeId("noth-is-a-node"), "another one")
+    harness.websockets.node_unreachable(OWNER, "owner node is unreachable (silent)")
     await socket.ended()
     assert socket.close_code == 1011
     await opening.ended()
@@ -205,24 +205,24 @@ async def test_unreachable_owner_closes_open_websockets_and_refuses_pending_ones
         400,
         "owner node is unreachable (silent)",
     )
-    assert len(stand.websockets) == 0
+    assert len(harness.websockets) == 0
 
 
 async def test_stop_closes_both_ends_with_1001() -> None:
-    stand = Stand()
-    socket = await stand.accepted()
-    stand.websockets.stop()
+    harness = Harness()
+    socket = await harness.accepted()
+    harness.websockets.stop()
     await socket.ended()
     assert socket.close_code == 1001
-    assert stand.peer.messages[-1] == StreamClose(1, False, 1001, "")
+    assert harness.peer.messages[-1] == StreamClose(1, False, 1001, "")
 
 
 async def test_failed_write_to_the_client_closes_the_stream() -> None:
-    stand = Stand()
-    socket = await stand.accepted()
+    harness = Harness()
+    socket = await harness.accepted()
     socket.fails_with = OSError("gone")
-    stand.receive(StreamData(1, True, 0, ("x",)))
+    harness.receive(StreamData(1, True, 0, ("x",)))
     await asyncio.sleep(0)
     socket.close()
     await socket.ended()
-    assert isinstance(stand.peer.messages[-1], StreamClose)
+    assert isinstance(harness.peer.messages[-1], StreamClose)

@@ -29,7 +29,7 @@ def get(number: int, query: str = "") -> HttpRequest:
     return HttpRequest(number, "GET", query, (), "", False, b"", True)
 
 
-class Stand:
+class Harness:
     """The owner's half of the relay of one node."""
 
     def __init__(self) -> None:
@@ -66,73 +66,73 @@ class Stand:
 
 
 async def test_response_goes_to_the_ingress_of_its_request() -> None:
-    stand = Stand()
-    stand.owner.serve_poll(INGRESS, get(1, "one"))
-    stand.owner.serve_poll(OTHER, get(1, "two"))
-    await stand.until(lambda: len(stand.peer.sent) == 2)
-    assert stand.peer.sent == [
+    harness = Harness()
+    harness.owner.serve_poll(INGRESS, get(1, "one"))
+    harness.owner.serve_poll(OTHER, get(1, "two"))
+    await harness.until(lambda: len(harness.peer.sent) == 2)
+    assert harness.peer.sent == [
         (INGRESS, HttpResponse(1, 200, (), b"one")),
         (OTHER, HttpResponse(1, 200, (), b"two")),
     ]
-    assert (len(stand.owner), stand.counters) == (0, {"polls_served": 2})
+    assert (len(harness.owner), harness.counters) == (0, {"polls_served": 2})
 
 
 async def test_cancel_ends_a_waiting_request_and_returns_the_response_of_another() -> None:
-    stand = Stand()
-    stand.owner.serve_poll(INGRESS, get(1, "wait"))
-    stand.owner.serve_poll(INGRESS, get(2, "quick"))
-    await stand.until(lambda: stand.peer.sent)
-    stand.owner.cancel_poll(OTHER, 1)
-    stand.owner.cancel_poll(OTHER, 2)
+    harness = Harness()
+    harness.owner.serve_poll(INGRESS, get(1, "wait"))
+    harness.owner.serve_poll(INGRESS, get(2, "quick"))
+    await harness.until(lambda: harness.peer.sent)
+    harness.owner.cancel_poll(OTHER, 1)
+    harness.owner.cancel_poll(OTHER, 2)
     await asyncio.sleep(0)
-    assert (stand.received, stand.undone) == ([], [])
+    assert (harness.received, harness.undone) == ([], [])
     for _ in range(2):
-        stand.owner.cancel_poll(INGRESS, 1)
-        stand.owner.cancel_poll(INGRESS, 2)
-    await stand.until(lambda: len(stand.owner) == 0)
-    assert (stand.received, stand.undone) == (["http.disconnect"], ["quick"])
-    assert stand.counters["responses_returned"] == 1
-    assert len(stand.peer.sent) == 1
+        harness.owner.cancel_poll(INGRESS, 1)
+        harness.owner.cancel_poll(INGRESS, 2)
+    await harness.until(lambda: len(harness.owner) == 0)
+    assert (harness.received, harness.undone) == (["http.disconnect"], ["quick"])
+    assert harness.counters["responses_returned"] == 1
+    assert len(harness.peer.sent) == 1
 
 
 async def test_failing_request_gets_status_500_and_is_counted_and_logged() -> None:
-    stand = Stand()
+    harness = Harness()
     with capture_logs() as logs:
-        stand.owner.serve_poll(INGRESS, get(1, "fail"))
-        await stand.until(lambda: stand.peer.sent and stand.counters["requests_failed"])
-    (answer,) = stand.peer.messages
+        harness.owner.serve_poll(INGRESS, get(1, "fail"))
+        await harness.until(lambda: harness.peer.sent and harness.counters["requests_failed"])
+    (answer,) = harness.peer.messages
     assert isinstance(answer, HttpResponse)
     assert answer.status == 500
     assert [line["event"] for line in logs] == ["relayed_request_failed"]
 
 
 async def test_websocket_is_served_until_it_is_closed() -> None:
-    stand = Stand()
-    stand.owner.serve_websocket(INGRESS, StreamOpen(5, "", (), "", False, WINDOW_BYTES))
-    await stand.until(lambda: stand.peer.sent)
-    assert stand.owner.received(INGRESS, StreamData(5, False, 0, ("hello",)))
-    assert not stand.owner.received(OTHER, StreamData(5, False, 0, ("hello",)))
-    assert not stand.owner.received(INGRESS, StreamData(6, False, 0, ("hello",)))
-    await stand.until(lambda: len(stand.peer.sent) == 2)
-    assert stand.peer.messages == [StreamAccept(5, WINDOW_BYTES), StreamData(5, True, 0, ("hello",))]
-    stand.owner.received(INGRESS, StreamClose(5, False, 1001, ""))
-    await stand.until(lambda: len(stand.owner) == 0)
-    assert stand.received == ["websocket.disconnect 1001"]
-    assert len(stand.peer.sent) == 2  # a close is never answered
-    assert stand.counters == {"websockets_served": 1}
+    harness = Harness()
+    harness.owner.serve_websocket(INGRESS, StreamOpen(5, "", (), "", False, WINDOW_BYTES))
+    await harness.until(lambda: harness.peer.sent)
+    assert harness.owner.received(INGRESS, StreamData(5, False, 0, ("hello",)))
+    assert not harness.owner.received(OTHER, StreamData(5, False, 0, ("hello",)))
+    assert not harness.owner.received(INGRESS, StreamData(6, False, 0, ("hello",)))
+    await harness.until(lambda: len(harness.peer.sent) == 2)
+    assert harness.peer.messages == [StreamAccept(5, WINDOW_BYTES), StreamData(5, True, 0, ("hello",))]
+    harness.owner.received(INGRESS, StreamClose(5, False, 1001, ""))
+    await harness.until(lambda: len(harness.owner) == 0)
+    assert harness.received == ["websocket.disconnect 1001"]
+    assert len(harness.peer.sent) == 2  # a close is never answered
+    assert harness.counters == {"websockets_served": 1}
 
 
 async def test_unreachable_node_ends_its_own_requests_only() -> None:
-    stand = Stand()
+    harness = Harness()
     for sender in (INGRESS, OTHER):
-        stand.owner.serve_poll(sender, get(1, "wait"))
-        stand.owner.serve_websocket(sender, StreamOpen(2, "", (), "", False, WINDOW_BYTES))
-    await stand.until(lambda: len(stand.peer.sent) == 2)
-    stand.owner.node_unreachable(INGRESS, "silent")
-    await stand.until(lambda: len(stand.owner) == 2)
-    assert sorted(stand.received) == ["http.disconnect", "websocket.disconnect 1011"]
-    await stand.owner.close()
-    assert len(stand.owner) == 0
+        harness.owner.serve_poll(sender, get(1, "wait"))
+        harness.owner.serve_websocket(sender, StreamOpen(2, "", (), "", False, WINDOW_BYTES))
+    await harness.until(lambda: len(harness.peer.sent) == 2)
+    harness.owner.node_unreachable(INGRESS, "silent")
+    await harness.until(lambda: len(harness.owner) == 2)
+    assert sorted(harness.received) == ["http.disconnect", "websocket.disconnect 1011"]
+    await harness.owner.close()
+    assert len(harness.owner) == 0
 
 
 def test_response_is_returned_once() -> None:

@@ -20,7 +20,7 @@ from zmqio.relay.owner_websocket import OwnerWebSocket
 OPEN = StreamOpen(3, "EIO=4", ("host", "x"), "10.0.0.1", True, 1_000)
 
 
-class Stand:
+class Harness:
     """One WebSocket; records the messages to its ingress node."""
 
     def __init__(self) -> None:
@@ -33,73 +33,73 @@ class Stand:
             raise self.failure
         self.sent.append(message)
 
-    async def accepted(self) -> "Stand":
+    async def accepted(self) -> "Harness":
         assert await self.stream.receive() == {"type": "websocket.connect"}
         await self.stream.send({"type": "websocket.accept"})
         return self
 
 
 async def test_scope_describes_the_client() -> None:
-    scope = Stand().stream.scope
+    scope = Harness().stream.scope
     assert (scope["type"], scope["scheme"], scope["client"]) == ("websocket", "wss", ("10.0.0.1", 0))
     assert "zmqio.relayed" in scope["extensions"]
 
 
 async def test_messages_are_relayed_in_both_directions() -> None:
-    stand = await Stand().accepted()
-    await stand.stream.send({"type": "websocket.send", "text": "a"})
-    await stand.stream.send({"type": "websocket.send", "bytes": b"b"})
+    harness = await Harness().accepted()
+    await harness.stream.send({"type": "websocket.send", "text": "a"})
+    await harness.stream.send({"type": "websocket.send", "bytes": b"b"})
     await asyncio.sleep(0)
-    assert stand.sent == [StreamAccept(3, WINDOW_BYTES), StreamData(3, True, 0, ("a", b"b"))]
-    stand.stream.stream.received(StreamData(3, False, 0, ("c", b"d")))
-    assert await stand.stream.receive() == {"type": "websocket.receive", "text": "c"}
-    assert await stand.stream.receive() == {"type": "websocket.receive", "bytes": b"d"}
-    stand.stream.stream.received(StreamClose(3, False, 1001, "away"))
-    assert await stand.stream.receive() == {"type": "websocket.disconnect", "code": 1001, "reason": "away"}
+    assert harness.sent == [StreamAccept(3, WINDOW_BYTES), StreamData(3, True, 0, ("a", b"b"))]
+    harness.stream.stream.received(StreamData(3, False, 0, ("c", b"d")))
+    assert await harness.stream.receive() == {"type": "websocket.receive", "text": "c"}
+    assert await harness.stream.receive() == {"type": "websocket.receive", "bytes": b"d"}
+    harness.stream.stream.received(StreamClose(3, False, 1001, "away"))
+    assert await harness.stream.receive() == {"type": "websocket.disconnect", "code": 1001, "reason": "away"}
 
 
 async def test_refusal_carries_status_and_body() -> None:
-    stand = Stand()
-    await stand.stream.send({"type": "websocket.http.response.start", "status": 400, "headers": []})
-    await stand.stream.send({"type": "websocket.http.response.body", "body": b"{}"})
-    assert stand.sent == [StreamRefuse(3, 400, b"{}")]
+    harness = Harness()
+    await harness.stream.send({"type": "websocket.http.response.start", "status": 400, "headers": []})
+    await harness.stream.send({"type": "websocket.http.response.body", "body": b"{}"})
+    assert harness.sent == [StreamRefuse(3, 400, b"{}")]
 
 
 async def test_close_before_the_accept_is_a_refusal_with_403() -> None:
-    stand = Stand()
-    await stand.stream.send({"type": "websocket.close", "code": 1000})
-    assert stand.sent == [StreamRefuse(3, 403, b"")]
+    harness = Harness()
+    await harness.stream.send({"type": "websocket.close", "code": 1000})
+    assert harness.sent == [StreamRefuse(3, 403, b"")]
 
 
 async def test_close_is_sent_and_ends_receive() -> None:
-    stand = await Stand().accepted()
-    await stand.stream.send({"type": "websocket.close", "code": 1009})
-    assert stand.sent[-1] == StreamClose(3, True, 1009, "")
-    assert (await stand.stream.receive())["type"] == "websocket.disconnect"
-    stand.stream.finish()
-    assert len(stand.sent) == 2
+    harness = await Harness().accepted()
+    await harness.stream.send({"type": "websocket.close", "code": 1009})
+    assert harness.sent[-1] == StreamClose(3, True, 1009, "")
+    assert (await harness.stream.receive())["type"] == "websocket.disconnect"
+    harness.stream.finish()
+    assert len(harness.sent) == 2
 
 
 async def test_return_without_a_close_drops_the_client() -> None:
-    stand = await Stand().accepted()
-    stand.stream.finish()
-    assert stand.sent[-1] == StreamClose(3, True, 1006, "owner node ended the WebSocket without a close")
+    harness = await Harness().accepted()
+    harness.stream.finish()
+    assert harness.sent[-1] == StreamClose(3, True, 1006, "owner node ended the WebSocket without a close")
 
 
 async def test_send_waits_while_the_window_of_the_ingress_is_full() -> None:
-    stand = await Stand().accepted()
-    await stand.stream.send({"type": "websocket.send", "text": "x" * 1_000})
-    waiting = asyncio.create_task(stand.stream.send({"type": "websocket.send", "text": "y"}))
+    harness = await Harness().accepted()
+    await harness.stream.send({"type": "websocket.send", "text": "x" * 1_000})
+    waiting = asyncio.create_task(harness.stream.send({"type": "websocket.send", "text": "y"}))
     await asyncio.sleep(0)
     assert not waiting.done()
-    stand.stream.stream.abort("node is unreachable")
+    harness.stream.stream.abort("node is unreachable")
     with pytest.raises(ConnectionError, match="unreachable"):
         await asyncio.wait_for(waiting, LIMIT_S)
 
 
 async def test_send_without_a_broker_raises() -> None:
-    stand = Stand()
-    stand.failure = BusUnavailableError("no broker")
+    harness = Harness()
+    harness.failure = BusUnavailableError("no broker")
     with pytest.raises(ConnectionError, match="no broker"):
-        await stand.accepted()
-    assert (await stand.stream.receive())["type"] == "websocket.disconnect"
+        await harness.accepted()
+    assert (await harness.stream.receive())["type"] == "websocket.disconnect"

@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from tests.support.fake_engine import FakeSession, Stand
+from tests.support.fake_engine import FakeSession, Harness
 from zmqio.exceptions import ConnectRefused, SocketGoneError
 from zmqio.server.socket import Socket
 
 
-async def _connect(stand: Stand) -> FakeSession:
-    client, session = stand.client()
+async def _connect(harness: Harness) -> FakeSession:
+    client, session = harness.client()
     client.message("0")
-    await stand.settle()
+    await harness.settle()
     return session
 
 
@@ -24,9 +24,9 @@ def _errors(logs: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 async def test_acknowledgement_cannot_be_awaited_in_middleware() -> None:
-    stand, errors = Stand(), []
+    harness, errors = Harness(), []
 
-    @stand.of("/").use
+    @harness.of("/").use
     async def ask(socket: Socket) -> None:
         await socket.join("lobby")
         try:
@@ -35,119 +35,119 @@ async def test_acknowledgement_cannot_be_awaited_in_middleware() -> None:
             errors.append(str(error))
         raise ConnectRefused("no")
 
-    session = await _connect(stand)
+    session = await _connect(harness)
     assert session.sent == ['4{"message":"no"}']
     assert "call it in the connect handler" in errors[0]
-    await stand.of("/").to("lobby").emit("secret")
+    await harness.of("/").to("lobby").emit("secret")
     assert len(session.sent) == 1
-    assert await stand.of("/").rooms() == set()
+    assert await harness.of("/").rooms() == set()
 
 
 async def test_uncaught_ack_in_middleware_refuses_the_client_at_once() -> None:
-    stand = Stand()
-    stand.of("/").use(lambda socket: socket.emit_with_ack("token"))
+    harness = Harness()
+    harness.of("/").use(lambda socket: socket.emit_with_ack("token"))
     with capture_logs() as logs:
-        session = await _connect(stand)
+        session = await _connect(harness)
     assert session.sent == ['4{"message":"Internal server error"}']
     assert "RuntimeError" in str(logs[0])
 
 
 @pytest.mark.parametrize("close", [False, True])
 async def test_disconnect_in_middleware_refuses_the_client(close: bool) -> None:
-    stand, calls = Stand(), []
+    harness, calls = Harness(), []
 
-    @stand.of("/").use
+    @harness.of("/").use
     async def reject(socket: Socket) -> None:
         await socket.join("lobby")
         await socket.disconnect(close=close)
 
-    stand.of("/").use(lambda socket: calls.append("second middleware"))
-    stand.of("/").on("connect", lambda socket: calls.append("connect"))
-    stand.of("/").on("disconnect", lambda socket, reason: calls.append("disconnect"))
-    session = await _connect(stand)
+    harness.of("/").use(lambda socket: calls.append("second middleware"))
+    harness.of("/").on("connect", lambda socket: calls.append("connect"))
+    harness.of("/").on("disconnect", lambda socket, reason: calls.append("disconnect"))
+    session = await _connect(harness)
     assert session.sent == ['4{"message":"refused"}']
     assert session.closed_with == ("forced server close" if close else None)
     assert calls == []
-    assert await stand.of("/").rooms() == set()
-    assert not stand.of("/").sockets
+    assert await harness.of("/").rooms() == set()
+    assert not harness.of("/").sockets
 
 
 async def test_rooms_of_middleware_receive_nothing_before_admission_and_are_kept_after() -> None:
-    stand = Stand()
+    harness = Harness()
 
-    @stand.of("/").use
+    @harness.of("/").use
     async def join(socket: Socket) -> None:
         await socket.join("a", "b")
         await socket.leave("b")
-        await stand.of("/").to("a").emit("too early")
+        await harness.of("/").to("a").emit("too early")
         await socket.emit("direct")
 
-    session = await _connect(stand)
-    await stand.of("/").to("a").emit("in time")
-    await stand.of("/").to("b").emit("left")
-    (sid,) = stand.of("/").sockets
+    session = await _connect(harness)
+    await harness.of("/").to("a").emit("in time")
+    await harness.of("/").to("b").emit("left")
+    (sid,) = harness.of("/").sockets
     assert session.sent == [f'0{{"sid":"{sid}"}}', '2["direct"]', '2["in time"]']
 
 
 async def test_nothing_of_a_client_that_goes_during_middleware_stays() -> None:
-    stand, held = Stand(), []
+    harness, held = Harness(), []
 
-    @stand.of("/").use
+    @harness.of("/").use
     async def wait(socket: Socket) -> None:
         held.append(socket)
         await socket.join("lobby")
         await asyncio.Event().wait()
 
-    client, _ = stand.client()
+    client, _ = harness.client()
     client.message("0")
     await asyncio.sleep(0)
     client.closed("transport close")
-    await stand.settle()
-    assert await stand.of("/").rooms() == set()
+    await harness.settle()
+    assert await harness.of("/").rooms() == set()
     with pytest.raises(SocketGoneError):
         await held[0].join("lobby")
 
 
 async def test_refused_socket_cannot_join_later() -> None:
-    stand, held = Stand(), []
+    harness, held = Harness(), []
 
-    @stand.of("/").use
+    @harness.of("/").use
     def refuse(socket: Socket) -> None:
         held.append(socket)
         raise ConnectRefused("no")
 
-    await _connect(stand)
+    await _connect(harness)
     with pytest.raises(SocketGoneError):
         await held[0].join("lobby")
     with pytest.raises(SocketGoneError):
         await held[0].emit_with_ack("x")
-    assert await stand.of("/").rooms() == set()
+    assert await harness.of("/").rooms() == set()
 
 
 @pytest.mark.parametrize("kind", ["plain", "async"])
 @pytest.mark.parametrize("place", ["connect", "middleware"])
 async def test_function_that_returns_false_refuses_the_client(place: str, kind: str) -> None:
-    stand = Stand()
+    harness = Harness()
 
     async def refuse(socket: Socket) -> bool:
         await socket.join("lobby")
         return False
 
     function = refuse if kind == "async" else lambda socket: False
-    stand.of("/").on("connect", function) if place == "connect" else stand.of("/").use(function)
-    session = await _connect(stand)
+    harness.of("/").on("connect", function) if place == "connect" else harness.of("/").use(function)
+    session = await _connect(harness)
     assert session.sent == ['4{"message":"Connection rejected by server"}']
-    assert not stand.of("/").sockets
-    assert await stand.of("/").rooms() == set()
+    assert not harness.of("/").sockets
+    assert await harness.of("/").rooms() == set()
 
 
 @pytest.mark.parametrize("value", [True, 0, "no", []])
 async def test_other_results_admit_the_client_and_are_reported_once(value: object) -> None:
-    stand = Stand()
-    stand.of("/").use(lambda socket: value)
-    stand.of("/").on("connect", lambda socket: value)
+    harness = Harness()
+    harness.of("/").use(lambda socket: value)
+    harness.of("/").on("connect", lambda socket: value)
     with capture_logs() as logs:
-        sessions = [await _connect(stand) for _ in range(3)]
+        sessions = [await _connect(harness) for _ in range(3)]
     assert all(str(session.sent[0]).startswith("0") for session in sessions)
     assert [entry["event"] for entry in logs] == ["result_ignored"]
     assert logs[0]["type"] == type(value).__name__
@@ -155,7 +155,7 @@ async def test_other_results_admit_the_client_and_are_reported_once(value: objec
 
 @pytest.mark.parametrize("place", ["connect", "middleware"])
 async def test_cancelled_error_of_a_function_refuses_the_client(place: str) -> None:
-    stand = Stand()
+    harness = Harness()
 
     async def await_something_cancelled(socket: Socket) -> None:
         await socket.join("lobby")
@@ -163,29 +163,29 @@ async def test_cancelled_error_of_a_function_refuses_the_client(place: str) -> N
         future.cancel()
         await future
 
-    register = stand.of("/").use if place == "middleware" else stand.of("/").on("connect")
+    register = harness.of("/").use if place == "middleware" else harness.of("/").on("connect")
     register(await_something_cancelled)
-    client, session = stand.client()
+    client, session = harness.client()
     with capture_logs() as logs:
         for _ in range(2):  # the client may try again
             client.message("0")
-            await stand.settle()
+            await harness.settle()
     assert session.sent == ['4{"message":"Internal server error"}'] * 2
     assert _errors(logs) == ["connect_handler_failed"] * 2
-    assert await stand.of("/").rooms() == set()
+    assert await harness.of("/").rooms() == set()
 
 
 @pytest.mark.parametrize("place", ["connect", "middleware"])
 async def test_refusal_with_values_that_cannot_be_sent_is_answered(place: str) -> None:
-    stand, held = Stand(), []
+    harness, held = Harness(), []
 
     def refuse(socket: Socket) -> None:
         held.append(socket)
         raise ConnectRefused("no", {"reason": {1, 2}})
 
-    stand.of("/").use(refuse) if place == "middleware" else stand.of("/").on("connect", refuse)
+    harness.of("/").use(refuse) if place == "middleware" else harness.of("/").on("connect", refuse)
     with capture_logs() as logs:
-        session = await _connect(stand)
+        session = await _connect(harness)
     assert session.sent == ['4{"message":"Internal server error"}']
     assert _errors(logs) == ["connect_handler_failed"]
     with pytest.raises(SocketGoneError):

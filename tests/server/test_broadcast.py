@@ -4,17 +4,17 @@ import asyncio
 
 import pytest
 
-from tests.support.fake_engine import FakeSession, Stand
+from tests.support.fake_engine import FakeSession, Harness
 from zmqio.exceptions import PacketError, TopicError
 from zmqio.server.socket import Socket
 
 
-async def connect_three(stand: Stand) -> list[tuple[Socket, FakeSession]]:
+async def connect_three(harness: Harness) -> list[tuple[Socket, FakeSession]]:
     """Connect three sockets in the rooms a; a and b; b."""
     found = []
     for rooms in (("a",), ("a", "b"), ("b",)):
-        _, session = await stand.connected()
-        *_, socket = stand.of("/").sockets.values()
+        _, session = await harness.connected()
+        *_, socket = harness.of("/").sockets.values()
         await socket.join(*rooms)
         session.sent.clear()
         found.append((socket, session))
@@ -26,53 +26,53 @@ def packet_counts(sockets: list[tuple[Socket, FakeSession]]) -> list[int]:
 
 
 async def test_rooms_accumulate_and_a_socket_in_two_of_them_gets_one_packet() -> None:
-    stand = Stand()
-    sockets = await connect_three(stand)
-    await stand.of("/").to("a").to("b").emit("x")
+    harness = Harness()
+    sockets = await connect_three(harness)
+    await harness.of("/").to("a").to("b").emit("x")
     assert packet_counts(sockets) == [1, 1, 1]
-    await stand.of("/").to("a", "b").except_("b").emit("x")
+    await harness.of("/").to("a", "b").except_("b").emit("x")
     assert packet_counts(sockets) == [2, 1, 1]
 
 
 async def test_except_excludes_one_socket() -> None:
-    stand = Stand()
-    sockets = await connect_three(stand)
-    await stand.of("/").except_(sockets[0][0].id).emit("x")
+    harness = Harness()
+    sockets = await connect_three(harness)
+    await harness.of("/").except_(sockets[0][0].id).emit("x")
     assert packet_counts(sockets) == [0, 1, 1]
 
 
 async def test_steps_return_new_operations() -> None:
-    stand = Stand()
-    sockets = await connect_three(stand)
-    to_a = stand.of("/").to("a")
+    harness = Harness()
+    sockets = await connect_three(harness)
+    to_a = harness.of("/").to("a")
     to_a.except_("b")
     await to_a.emit("x")
     assert packet_counts(sockets) == [1, 1, 0]
 
 
 async def test_local_volatile_compress_and_timeout_can_be_chained() -> None:
-    stand = Stand()
-    sockets = await connect_three(stand)
-    await stand.of("/").local.volatile.compress(False).timeout(1).in_("b").send("message", 1)
+    harness = Harness()
+    sockets = await connect_three(harness)
+    await harness.of("/").local.volatile.compress(False).timeout(1).in_("b").send("message", 1)
     assert packet_counts(sockets) == [0, 1, 1]
 
 
 async def test_room_operations_apply_to_the_target() -> None:
-    stand = Stand()
-    sockets = await connect_three(stand)
-    await stand.of("/").to("a").except_("b").sockets_join("c", "d")
+    harness = Harness()
+    sockets = await connect_three(harness)
+    await harness.of("/").to("a").except_("b").sockets_join("c", "d")
     assert sockets[0][0].rooms >= {"c", "d"}
     assert "c" not in sockets[1][0].rooms
-    await stand.of("/").sockets_leave("a")
+    await harness.of("/").sockets_leave("a")
     assert all("a" not in socket.rooms for socket, _ in sockets)
-    await stand.of("/").to("b").disconnect_sockets()
+    await harness.of("/").to("b").disconnect_sockets()
     assert [socket.connected for socket, _ in sockets] == [True, False, False]
 
 
 async def test_remote_socket_emits_joins_leaves_and_disconnects() -> None:
-    stand = Stand()
-    sockets = await connect_three(stand)
-    (remote,) = await stand.of("/").to(sockets[0][0].id).fetch_sockets()
+    harness = Harness()
+    sockets = await connect_three(harness)
+    (remote,) = await harness.of("/").to(sockets[0][0].id).fetch_sockets()
     await remote.emit("x", 1)
     assert sockets[0][1].sent == ['2["x",1]']
     await remote.join("z")
@@ -84,25 +84,25 @@ async def test_remote_socket_emits_joins_leaves_and_disconnects() -> None:
 
 
 async def test_invalid_values_are_refused_before_anything_is_sent() -> None:
-    stand = Stand()
-    sockets = await connect_three(stand)
+    harness = Harness()
+    sockets = await connect_three(harness)
     with pytest.raises(PacketError, match="set"):
-        await stand.of("/").emit("x", {1, 2})
+        await harness.of("/").emit("x", {1, 2})
     with pytest.raises(PacketError, match="reserved"):
-        await stand.of("/").emit("disconnect")
+        await harness.of("/").emit("disconnect")
     with pytest.raises(TypeError, match=r"to\(\) got 5 .*did you mean '5'"):
-        stand.of("/").to(5)  # type: ignore[arg-type]
+        harness.of("/").to(5)  # type: ignore[arg-type]
     with pytest.raises(TopicError):
-        stand.of("/").to("a\0")
+        harness.of("/").to("a\0")
     assert packet_counts(sockets) == [0, 0, 0]
 
 
 async def test_broadcast_from_another_event_loop_raises_and_names_the_emitter() -> None:
-    stand = Stand()
-    sockets = await connect_three(stand)
+    harness = Harness()
+    sockets = await connect_three(harness)
 
     def elsewhere() -> None:
-        for broadcast in (stand.of("/"), stand.of("/").to("a"), sockets[0][0].broadcast):
+        for broadcast in (harness.of("/"), harness.of("/").to("a"), sockets[0][0].broadcast):
             with pytest.raises(RuntimeError, match=r"zmqio\.Emitter"):
                 asyncio.run(broadcast.emit("x"))
 

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from tests.support.fake_engine import Stand
+from tests.support.fake_engine import Harness
 from zmqio.server.socket import Socket
 
 
 async def test_listeners_run_before_middleware_and_the_handler_runs_last() -> None:
-    stand, order = Stand(), []
+    harness, order = Harness(), []
 
-    @stand.of("/").on("connect")
+    @harness.of("/").on("connect")
     async def connect(socket: Socket) -> None:
         @socket.use
         async def middleware(event: str, args: list[Any]) -> None:
@@ -24,11 +24,11 @@ async def test_listeners_run_before_middleware_and_the_handler_runs_last() -> No
         async def listener(event: str, *args: Any) -> None:
             order.append(("on_any", event, list(args)))
 
-    stand.of("/").on_any(lambda socket, event, *args: order.append(("namespace", event, list(args))))
-    stand.of("/").on("x", lambda socket, value: order.append(("handler", value)))
-    client, _ = await stand.connected()
+    harness.of("/").on_any(lambda socket, event, *args: order.append(("namespace", event, list(args))))
+    harness.of("/").on("x", lambda socket, value: order.append(("handler", value)))
+    client, _ = await harness.connected()
     client.message('2["x",1]')
-    await stand.settle()
+    await harness.settle()
     assert order == [
         ("namespace", "x", [1]),
         ("on_any", "x", [1]),
@@ -38,9 +38,9 @@ async def test_listeners_run_before_middleware_and_the_handler_runs_last() -> No
 
 
 async def test_rejected_event_is_dropped_counted_and_not_acknowledged() -> None:
-    stand, handled = Stand(), []
+    harness, handled = Harness(), []
 
-    @stand.of("/").on("connect")
+    @harness.of("/").on("connect")
     def connect(socket: Socket) -> None:
         @socket.use
         def only_good(event: str, args: list[Any]) -> None:
@@ -49,82 +49,82 @@ async def test_rejected_event_is_dropped_counted_and_not_acknowledged() -> None:
 
         socket.use(lambda event, args: handled.append("second middleware"))
 
-    stand.of("/").on("x", lambda socket, value: value)
-    client, session = await stand.connected()
+    harness.of("/").on("x", lambda socket, value: value)
+    client, session = await harness.connected()
     with capture_logs() as logs:
         client.message('21["x","bad"]')
         client.message('22["x","good"]')
-        await stand.settle()
+        await harness.settle()
     assert session.sent[1:] == ['32["good"]']
     assert handled == ["second middleware"]
-    assert stand.runtime.counters["events_rejected"] == 1
+    assert harness.runtime.counters["events_rejected"] == 1
     assert [(entry["event"], entry["log_level"]) for entry in logs] == [("event_rejected", "debug")]
     assert session.closed_with is None
 
 
 async def test_failing_listener_is_logged_and_does_not_stop_the_handler() -> None:
-    stand = Stand()
-    stand.of("/").on_any(lambda *_: 1 / 0)
-    stand.of("/").on("x", lambda socket: "ok")
-    client, session = await stand.connected()
+    harness = Harness()
+    harness.of("/").on_any(lambda *_: 1 / 0)
+    harness.of("/").on("x", lambda socket: "ok")
+    client, session = await harness.connected()
     with capture_logs() as logs:
         client.message('20["x"]')
-        await stand.settle()
+        await harness.settle()
     assert session.sent[1:] == ['30["ok"]']
     assert [entry["event"] for entry in logs] == ["handler_failed"]
 
 
 async def test_catch_all_listeners_receive_events_without_a_handler() -> None:
-    stand, received = Stand(), []
-    stand.of("/").on_any(lambda socket, event, *args: received.append((event, args)))
-    client, _ = await stand.connected()
+    harness, received = Harness(), []
+    harness.of("/").on_any(lambda socket, event, *args: received.append((event, args)))
+    client, _ = await harness.connected()
     client.message('2["unknown",1,2]')
-    await stand.settle()
+    await harness.settle()
     assert received == [("unknown", (1, 2))]
 
 
 async def test_failures_are_logged_at_most_ten_times_per_event_and_all_are_counted() -> None:
-    stand = Stand()
-    stand.of("/").on("a", lambda socket: 1 / 0)
-    stand.of("/").on("b", lambda socket: 1 / 0)
-    client, _ = await stand.connected()
+    harness = Harness()
+    harness.of("/").on("a", lambda socket: 1 / 0)
+    harness.of("/").on("b", lambda socket: 1 / 0)
+    client, _ = await harness.connected()
     with capture_logs() as logs:
         for _ in range(60):
             client.message('2["a"]')
         client.message('2["b"]')
-        await stand.settle()
+        await harness.settle()
     failed = [entry["event_name"] for entry in logs if entry["event"] == "handler_failed"]
     assert failed == ["a"] * 10 + ["b"]
-    assert stand.runtime.counters["handlers_failed"] == 61
+    assert harness.runtime.counters["handlers_failed"] == 61
 
 
 async def test_events_without_a_handler_are_counted_and_logged_at_a_limited_rate() -> None:
-    stand = Stand()
-    client, _ = await stand.connected()
+    harness = Harness()
+    client, _ = await harness.connected()
     with capture_logs() as logs:
         for number in range(60):
             client.message(f'2["unknown {number}"]')
-        await stand.settle()
+        await harness.settle()
     assert [entry["event"] for entry in logs] == ["event_unhandled"] * 10
-    assert stand.runtime.counters["events_unhandled"] == 60
+    assert harness.runtime.counters["events_unhandled"] == 60
 
 
 async def test_middleware_of_a_socket_rejects_an_event_by_returning_false() -> None:
-    stand, handled = Stand(), []
-    stand.of("/").on("connect", lambda socket: socket.use(lambda event, args: args != [0]) and None)
-    stand.of("/").on("x", lambda socket, number: handled.append(number))
-    client, _ = await stand.connected()
+    harness, handled = Harness(), []
+    harness.of("/").on("connect", lambda socket: socket.use(lambda event, args: args != [0]) and None)
+    harness.of("/").on("x", lambda socket, number: handled.append(number))
+    client, _ = await harness.connected()
     client.message('2["x",0]')
     client.message('2["x",1]')
-    await stand.settle()
+    await harness.settle()
     assert handled == [1]
-    assert stand.runtime.counters["events_rejected"] == 1
+    assert harness.runtime.counters["events_rejected"] == 1
 
 
 @pytest.mark.parametrize("place", ["handler", "listener", "middleware"])
 @pytest.mark.parametrize("concurrent", [False, True])
 async def test_cancelled_error_fails_one_event_and_the_next_are_handled(place: str, concurrent: bool) -> None:
-    stand, handled = Stand(concurrent_events=concurrent, max_pending_events=1), []
+    harness, handled = Harness(concurrent_events=concurrent, max_pending_events=1), []
 
     async def await_something_cancelled(*args: Any) -> None:
         if "bad" in args or ["bad"] in args:
@@ -143,11 +143,11 @@ async def test_cancelled_error_fails_one_event_and_the_next_are_handled(place: s
         if place == "listener":
             socket.on_any(await_something_cancelled)
 
-    stand.of("/").on("connect", connect)
-    stand.of("/").on("x", handle)
-    client, _ = await stand.connected()
+    harness.of("/").on("connect", connect)
+    harness.of("/").on("x", handle)
+    client, _ = await harness.connected()
     for text in ("bad", "good", "bad", "better"):
         client.message(f'2["x","{text}"]')
-    await stand.settle()
+    await harness.settle()
     assert handled == (["bad", "good", "bad", "better"] if place == "listener" else ["good", "better"])
     assert client.event_budget.bytes == 0

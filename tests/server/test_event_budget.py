@@ -7,7 +7,7 @@ from zmqio.server.event_queue import EventPool, EventQueue
 from zmqio.server.tasks import Tasks
 
 
-class Stand:
+class Harness:
     """Two queues of one client whose handlers wait for `open`."""
 
     def __init__(self, kind: type[EventQueue[str]] = EventQueue) -> None:
@@ -25,35 +25,35 @@ class Stand:
 
 
 async def test_one_event_never_delays_the_reader_however_large() -> None:
-    stand = Stand()
-    assert stand.queues[0].put("large", 1_000_000) is None
-    await stand.settle()
-    assert stand.budget.bytes == 0
+    harness = Harness()
+    assert harness.queues[0].put("large", 1_000_000) is None
+    await harness.settle()
+    assert harness.budget.bytes == 0
 
 
 async def test_bytes_of_all_queues_together_delay_the_reader_until_half_is_free() -> None:
     for kind in (EventQueue, EventPool):
-        stand = Stand(kind)
-        assert stand.queues[0].put("a", 600) is None
-        room = stand.queues[1].put("b", 600)
+        harness = Harness(kind)
+        assert harness.queues[0].put("a", 600) is None
+        room = harness.queues[1].put("b", 600)
         assert room is not None
         waiting = asyncio.ensure_future(asyncio.wait_for(room, 10))
         await asyncio.sleep(0)
         assert not waiting.done()
-        await stand.settle()
+        await harness.settle()
         await waiting
-        assert sorted(stand.handled) == ["a", "b"]
-        assert (stand.budget.bytes, stand.budget.queues) == (0, set())
+        assert sorted(harness.handled) == ["a", "b"]
+        assert (harness.budget.bytes, harness.budget.queues) == (0, set())
 
 
 async def test_dropped_events_free_their_bytes_and_are_not_handled() -> None:
-    stand = Stand()
+    harness = Harness()
     for item in "abc":
-        stand.queues[0].put(item, 100)
+        harness.queues[0].put(item, 100)
     await asyncio.sleep(0)  # a handler has received the first
-    assert (stand.budget.bytes, stand.budget.waiting_bytes) == (300, 200)
-    assert stand.budget.drop_waiting() == 2
-    assert stand.budget.bytes == 100
-    await stand.settle()
-    assert stand.handled == ["a"]
-    assert stand.budget.bytes == 0
+    assert (harness.budget.bytes, harness.budget.waiting_bytes) == (300, 200)
+    assert harness.budget.drop_waiting() == 2
+    assert harness.budget.bytes == 100
+    await harness.settle()
+    assert harness.handled == ["a"]
+    assert harness.budget.bytes == 0

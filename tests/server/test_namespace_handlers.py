@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.support.fake_engine import Stand
+from tests.support.fake_engine import Harness
 from zmqio.server.namespace_handlers import NamespaceHandlers, event, register_handlers
 from zmqio.server.server import Server
 from zmqio.server.socket import Socket
@@ -35,16 +35,16 @@ class Chat(NamespaceHandlers):
 
 
 async def test_methods_handle_the_events_of_their_namespace() -> None:
-    stand, chat = Stand(), Chat()
-    register_handlers(stand.of("/chat"), chat)
-    client, session = await stand.connected("/chat", '{"a":1}')
+    harness, chat = Harness(), Chat()
+    register_handlers(harness.of("/chat"), chat)
+    client, session = await harness.connected("/chat", '{"a":1}')
     client.message('2/chat,1["snake_case","x"]')
     client.message('2/chat,2["chat message"]')
     client.message('2/chat,3["not_for_clients"]')
     client.message('2/chat,4["say"]')
-    await stand.settle()
+    await harness.settle()
     client.closed("transport close")
-    await stand.settle()
+    await harness.settle()
     assert session.sent[1:] == ['2/chat,["said","x"]', '3/chat,1["X"]', '3/chat,2["spaces"]']
     assert chat.calls == [("connect", {"a": 1}), "transport close"]
 

@@ -1,12 +1,12 @@
 """`Operations`: a namespace offers every operation directly."""
 
-from tests.support.fake_engine import Stand
+from tests.support.fake_engine import Harness
 
 
 async def test_short_forms_reach_every_socket() -> None:
-    stand = Stand()
-    _, session = await stand.connected()
-    namespace = stand.of("/")
+    harness = Harness()
+    _, session = await harness.connected()
+    namespace = harness.of("/")
     await namespace.emit("a")
     await namespace.send("b")
     await namespace.local.emit("c")
@@ -17,9 +17,9 @@ async def test_short_forms_reach_every_socket() -> None:
 
 
 async def test_operations_of_a_single_process() -> None:
-    stand = Stand()
-    await stand.connected()
-    namespace = stand.of("/")
+    harness = Harness()
+    await harness.connected()
+    namespace = harness.of("/")
     await namespace.sockets_join("r")
     (remote,) = await namespace.fetch_sockets()
     assert remote.rooms == {remote.id, "r"}
@@ -31,6 +31,6 @@ async def test_operations_of_a_single_process() -> None:
 
 
 async def test_operations_open_the_namespace() -> None:
-    await Stand().of("/new").emit("nobody is here")
-    await Stand().of("/new").server_side_emit("nobody either")
-    assert await Stand().of("/new").server_side_emit_with_ack("nobody either") == []
+    await Harness().of("/new").emit("nobody is here")
+    await Harness().of("/new").server_side_emit("nobody either")
+    assert await Harness().of("/new").server_side_emit_with_ack("nobody either") == []

@@ -5,25 +5,25 @@ import threading
 
 import pytest
 
-from tests.support.fake_engine import Stand
+from tests.support.fake_engine import Harness
 
 
 async def test_each_runtime_has_its_own_fanout_and_tasks() -> None:
-    stand = Stand()
-    other = Stand()
-    assert stand.runtime.fanout is not other.runtime.fanout
-    assert stand.runtime.tasks is not other.runtime.tasks
-    assert not stand.runtime.fanout.busy
+    harness = Harness()
+    other = Harness()
+    assert harness.runtime.fanout is not other.runtime.fanout
+    assert harness.runtime.tasks is not other.runtime.tasks
+    assert not harness.runtime.fanout.busy
 
 
 async def test_use_from_another_thread_raises_and_names_the_emitter() -> None:
-    stand = Stand()
-    stand.runtime.check_loop()
+    harness = Harness()
+    harness.runtime.check_loop()
     caught: list[BaseException] = []
 
     async def elsewhere() -> None:
         with pytest.raises(RuntimeError, match=r"zmqio\.Emitter") as error:
-            stand.runtime.check_loop()
+            harness.runtime.check_loop()
         caught.append(error.value)
 
     thread = threading.Thread(target=lambda: asyncio.run(elsewhere()))
@@ -33,12 +33,12 @@ async def test_use_from_another_thread_raises_and_names_the_emitter() -> None:
 
 
 def test_use_from_another_loop_of_the_same_thread_raises() -> None:
-    async def make() -> Stand:
-        return Stand()
+    async def make() -> Harness:
+        return Harness()
 
-    async def elsewhere(stand: Stand) -> None:
+    async def elsewhere(harness: Harness) -> None:
         with pytest.raises(RuntimeError, match=r"zmqio\.Emitter"):
-            stand.runtime.check_loop()
+            harness.runtime.check_loop()
 
     first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
     second.run_until_complete(elsewhere(first.run_until_complete(make())))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.fake_engine import Stand
+from tests.support.fake_engine import Harness
 from zmqio.exceptions import RequestTimeoutError
 from zmqio.server.broadcast import Broadcast
 from zmqio.server.sending import EmitOptions
@@ -44,9 +44,9 @@ async def test_options_reach_the_socket_and_steps_return_new_values() -> None:
 
 
 async def test_timeout_of_a_socket_limits_the_wait_for_its_acknowledgement() -> None:
-    stand = Stand()
-    client, session = await stand.connected()
-    (socket,) = stand.of("/").sockets.values()
+    harness = Harness()
+    client, session = await harness.connected()
+    (socket,) = harness.of("/").sockets.values()
     with pytest.raises(RequestTimeoutError):
         await socket.timeout(0.01).emit_with_ack("q")
     asking = asyncio.ensure_future(socket.timeout(10).emit_with_ack("q"))
@@ -56,9 +56,9 @@ async def test_timeout_of_a_socket_limits_the_wait_for_its_acknowledgement() -> 
 
 
 async def test_options_apply_to_a_broadcast_that_excludes_the_socket() -> None:
-    stand = Stand()
-    sessions = [(await stand.connected())[1] for _ in range(3)]
-    sockets: list[Socket] = list(stand.of("/").sockets.values())
+    harness = Harness()
+    sessions = [(await harness.connected())[1] for _ in range(3)]
+    sockets: list[Socket] = list(harness.of("/").sockets.values())
     await sockets[1].join("r")
     await sockets[0].volatile.to("r").emit("x")
     await sockets[0].compress().broadcast.emit("y")

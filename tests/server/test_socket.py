@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.support.fake_engine import FakeSession, Stand
+from tests.support.fake_engine import FakeSession, Harness
 from tests.support.timing import wait_until
 from zmqio.engine.direct_write import broadcast_frames
 from zmqio.exceptions import PacketError, RequestTimeoutError, SocketGoneError, TopicError
@@ -13,14 +13,14 @@ from zmqio.server.fanout import FanOut
 from zmqio.server.socket import Socket
 
 
-async def connect_one(stand: Stand) -> tuple[Socket, Client, FakeSession]:
-    client, session = await stand.connected()
-    *_, socket = stand.of("/").sockets.values()
+async def connect_one(harness: Harness) -> tuple[Socket, Client, FakeSession]:
+    client, session = await harness.connected()
+    *_, socket = harness.of("/").sockets.values()
     return socket, client, session
 
 
 async def test_rooms_contain_the_own_id_and_the_joined_rooms() -> None:
-    socket, _, _ = await connect_one(Stand())
+    socket, _, _ = await connect_one(Harness())
     await socket.join("a", "b")
     assert socket.rooms == {socket.id, "a", "b"}
     await socket.leave("a", "never joined")
@@ -28,20 +28,20 @@ async def test_rooms_contain_the_own_id_and_the_joined_rooms() -> None:
 
 
 async def test_room_name_with_a_nul_is_refused_before_anything_changes() -> None:
-    socket, _, _ = await connect_one(Stand())
+    socket, _, _ = await connect_one(Harness())
     with pytest.raises(TopicError):
         await socket.join("good", "ba\0d")
     assert socket.rooms == {socket.id}
 
 
 async def test_emit_writes_text_and_attachments() -> None:
-    socket, _, session = await connect_one(Stand())
+    socket, _, session = await connect_one(Harness())
     await socket.emit("news", {"a": 1}, b"\x01")
     assert session.sent[1:] == ['51-["news",{"a":1},{"_placeholder":true,"num":0}]', b"\x01"]
 
 
 async def test_acknowledgement_of_the_client_is_returned() -> None:
-    socket, client, session = await connect_one(Stand())
+    socket, client, session = await connect_one(Harness())
     asking = asyncio.ensure_future(socket.emit_with_ack("q", timeout=10))
     await asyncio.sleep(0)
     assert session.sent[-1] == '20["q"]'
@@ -50,13 +50,13 @@ async def test_acknowledgement_of_the_client_is_returned() -> None:
 
 
 async def test_missing_acknowledgement_is_a_timeout() -> None:
-    socket, _, _ = await connect_one(Stand())
+    socket, _, _ = await connect_one(Harness())
     with pytest.raises(RequestTimeoutError):
         await socket.emit_with_ack("q", timeout=0.01)
 
 
 async def test_disconnect_ends_the_wait_for_an_acknowledgement() -> None:
-    socket, client, _ = await connect_one(Stand())
+    socket, client, _ = await connect_one(Harness())
     asking = asyncio.ensure_future(socket.emit_with_ack("q"))
     await asyncio.sleep(0)
     client.closed("transport close")
@@ -67,26 +67,26 @@ async def test_disconnect_ends_the_wait_for_an_acknowledgement() -> None:
 
 
 async def test_ack_can_be_awaited_in_the_connect_handler() -> None:
-    stand, answers = Stand(), []
+    harness, answers = Harness(), []
 
-    @stand.of("/").on("connect")
+    @harness.of("/").on("connect")
     async def connect(socket: Socket) -> None:
         await socket.emit("first")
         answers.append(await socket.emit_with_ack("q", timeout=10))
 
-    client, session = stand.client()
+    client, session = harness.client()
     client.message("0")
     await wait_until(lambda: len(session.sent) == 3, "the question to be sent")
     assert [str(text)[:2] for text in session.sent] == ["0{", '2["'[:2], "20"]
     client.message('30["yes"]')
-    await stand.settle()
+    await harness.settle()
     assert answers == ["yes"]
 
 
 async def test_broadcast_of_a_socket_excludes_the_sender() -> None:
-    stand = Stand()
-    socket, _, mine = await connect_one(stand)
-    other, _, theirs = await connect_one(stand)
+    harness = Harness()
+    socket, _, mine = await connect_one(harness)
+    other, _, theirs = await connect_one(harness)
     await other.join("r")
     await socket.join("r")
     await socket.broadcast.emit("x")
@@ -97,13 +97,13 @@ async def test_broadcast_of_a_socket_excludes_the_sender() -> None:
 
 
 async def test_disconnected_socket_neither_receives_nor_joins() -> None:
-    stand = Stand()
-    socket, _, session = await connect_one(stand)
+    harness = Harness()
+    socket, _, session = await connect_one(harness)
     await socket.join("r")
     await socket.disconnect()
     sent = list(session.sent)
     await socket.emit("x")
-    await stand.of("/").emit("y")
+    await harness.of("/").emit("y")
     with pytest.raises(SocketGoneError):
         await socket.join("r2")
     assert session.sent == sent
@@ -112,10 +112,10 @@ async def test_disconnected_socket_neither_receives_nor_joins() -> None:
 
 
 async def test_direct_emit_does_not_overtake_a_broadcast_in_slices() -> None:
-    stand = Stand()
-    stand.runtime.fanout = FanOut(broadcast_frames, slice_members=1)
-    sockets = [await connect_one(stand) for _ in range(5)]
-    await stand.of("/").emit("broadcast")
+    harness = Harness()
+    harness.runtime.fanout = FanOut(broadcast_frames, slice_members=1)
+    sockets = [await connect_one(harness) for _ in range(5)]
+    await harness.of("/").emit("broadcast")
     for socket, _, _ in sockets:
         await socket.emit("direct")
     for _, _, session in sockets:
@@ -124,7 +124,7 @@ async def test_direct_emit_does_not_overtake_a_broadcast_in_slices() -> None:
 
 @pytest.mark.parametrize("use", ["emit", "emit_with_ack", "join", "leave"])
 async def test_use_from_another_event_loop_raises_and_names_the_emitter(use: str) -> None:
-    socket, _, session = await connect_one(Stand())
+    socket, _, session = await connect_one(Harness())
 
     def elsewhere() -> None:
         with pytest.raises(RuntimeError, match=r"zmqio\.Emitter"):
@@ -135,7 +135,7 @@ async def test_use_from_another_event_loop_raises_and_names_the_emitter(use: str
 
 
 async def test_reserved_event_is_refused_before_anything_is_sent() -> None:
-    socket, _, session = await connect_one(Stand())
+    socket, _, session = await connect_one(Harness())
     for sending in (socket.emit, socket.emit_with_ack, socket.volatile.emit):
         with pytest.raises(PacketError, match="reserved"):
             await sending("disconnect")
@@ -143,9 +143,9 @@ async def test_reserved_event_is_refused_before_anything_is_sent() -> None:
 
 
 async def test_join_and_leave_take_lists_of_rooms() -> None:
-    stand = Stand()
-    await stand.connected()
-    (socket,) = stand.of("/").sockets.values()
+    harness = Harness()
+    await harness.connected()
+    (socket,) = harness.of("/").sockets.values()
     await socket.join(["a", "b"], "c")
     assert socket.rooms == {socket.id, "a", "b", "c"}
     await socket.leave(["a", "c"])
@@ -154,8 +154,8 @@ async def test_join_and_leave_take_lists_of_rooms() -> None:
 
 @pytest.mark.parametrize("step", ["join", "leave"])
 async def test_room_that_is_not_a_string_names_the_call_and_what_was_meant(step: str) -> None:
-    stand = Stand()
-    await stand.connected()
-    (socket,) = stand.of("/").sockets.values()
+    harness = Harness()
+    await harness.connected()
+    (socket,) = harness.of("/").sockets.values()
     with pytest.raises(TypeError, match=rf"{step}\(\) got 5 of type 'int' as a room; .*did you mean '5'"):
         await getattr(socket, step)(5)

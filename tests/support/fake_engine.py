@@ -43,7 +43,7 @@ class FakeSession:
         self.closed_with = reason
 
 
-class Stand:
+class Harness:
     """Namespaces over a fake engine, and clients that connect to them."""
 
     def __init__(self, **options: Any) -> None:

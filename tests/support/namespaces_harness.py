@@ -1,22 +1,22 @@
-"""A stand with the real table of namespaces, so that clients can make some by connecting."""
+"""A harness with the real table of namespaces, for namespaces that clients create by connecting."""
 
 from typing import Any
 
-from tests.support.fake_engine import FakeSession, Stand
+from tests.support.fake_engine import FakeSession, Harness
 from zmqio.adapter.local import LocalAdapter
 from zmqio.server.client import Client
 from zmqio.server.namespace import Namespace
 from zmqio.server.namespaces import Namespaces
 
-__all__ = ["DynamicStand"]
+__all__ = ["NamespacesHarness"]
 
 
-class DynamicStand(Stand):
-    """As `Stand`; `table` finds and makes the namespaces.
+class NamespacesHarness(Harness):
+    """`Harness` whose namespaces are found and created by `table`.
 
     Attributes:
-        opened: names, each time that one was opened.
-        closed: names, each time that one was closed.
+        opened: the name of each opened namespace, in order.
+        closed: the name of each closed namespace, in order.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -26,14 +26,14 @@ class DynamicStand(Stand):
         self.closed: list[str] = []
 
     async def enter(self, name: str, auth: str = "") -> tuple[Client, FakeSession]:
-        """A client that has asked for a namespace."""
+        """Connect a client to a namespace."""
         client, session = self.client()
         client.message(f"0{name},{auth}")
         await self.settle()
         return client, session
 
     async def leave(self, client: Client) -> None:
-        """The client goes; whatever follows from it is done."""
+        """End the connection and wait until its handlers have run."""
         client.closed("transport close")
         await self.settle()
 
