@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from tests.support.fake_sockets import FakeSockets, ackable, event
-from tests.support.node_stage import ALL, ME, PEER, NodeStage
+from tests.support.node_harness import ALL, ME, PEER, NodeHarness
 from tests.support.timing import wait_until
 from zmqio.adapter.base import DONE, Target
 from zmqio.cluster.adapter import ClusterAdapter
@@ -37,56 +37,56 @@ def room(name: str) -> bytes:
 class Cluster:
     """One adapter on one node; the test plays its peers."""
 
-    def __init__(self, stage: NodeStage) -> None:
-        self.stage = stage
+    def __init__(self, harness: NodeHarness) -> None:
+        self.harness = harness
         self.sockets = FakeSockets(ME)
-        self.adapter = self.sockets.adapter = ClusterAdapter("/", self.sockets, lambda: stage.node)
+        self.adapter = self.sockets.adapter = ClusterAdapter("/", self.sockets, lambda: harness.node)
 
     def published(self) -> list[tuple[bytes, Message]]:
         """The messages that the adapter published, without heartbeats."""
         return [
             (topic, envelope.message)
-            for topic, envelope in self.stage.sent(object)  # type: ignore[arg-type]
+            for topic, envelope in self.harness.sent(object)  # type: ignore[arg-type]
             if envelope.id.previous is not None
         ]
 
     def subscriptions(self) -> set[bytes]:
         """The topics subscribed to since the node started."""
-        return set(self.stage.bus.subscriptions) - {ALL, b"zmqio/s/tag1", b"zmqio/u/tag1AAAAAAAAAAA\0"}
+        return set(self.harness.bus.subscriptions) - {ALL, b"zmqio/s/tag1", b"zmqio/u/tag1AAAAAAAAAAA\0"}
 
     async def all_received(self) -> None:
         """Wait until everything sent so far was received."""
-        before = self.stage.node.diagnostics.counters["bus_message_malformed"]
-        self.stage.network.inject(ALL, b"\xc1")
+        before = self.harness.node.diagnostics.counters["bus_message_malformed"]
+        self.harness.network.inject(ALL, b"\xc1")
         await wait_until(
-            lambda: self.stage.node.diagnostics.counters["bus_message_malformed"] > before, "the marker"
+            lambda: self.harness.node.diagnostics.counters["bus_message_malformed"] > before, "the marker"
         )
 
 
 @pytest_asyncio.fixture
 async def cluster() -> AsyncIterator[Cluster]:
-    cluster = Cluster(await NodeStage().ready())
+    cluster = Cluster(await NodeHarness().ready())
     await cluster.adapter.open()
     await cluster.adapter.add(OWN, (OWN,))
     yield cluster
     await cluster.adapter.close()
-    await cluster.stage.node.close()
+    await cluster.harness.node.close()
 
 
 async def with_peer(cluster: Cluster, *sids: NodeId) -> None:
     for node_id in sids or (PEER,):
-        cluster.stage.peer_heartbeat(node_id)
+        cluster.harness.peer_heartbeat(node_id)
     await wait_until(lambda: cluster.adapter.server_count() == 1 + len(sids or (PEER,)), "the peer")
 
 
 async def test_namespace_topic_is_subscribed_from_open_to_close() -> None:
-    cluster = Cluster(await NodeStage().ready())
+    cluster = Cluster(await NodeHarness().ready())
     await cluster.adapter.open()
     assert cluster.subscriptions() == {NAMESPACE}
     await cluster.adapter.add(OWN, [OWN, "a"])
     await cluster.adapter.close()
     assert cluster.subscriptions() == set()
-    await cluster.stage.node.close()
+    await cluster.harness.node.close()
 
 
 async def test_room_of_an_own_sid_needs_no_subscription_and_no_future(cluster: Cluster) -> None:
@@ -159,25 +159,25 @@ async def test_local_operations_publish_nothing(cluster: Cluster) -> None:
 
 
 async def test_without_a_broker_local_sockets_are_served_and_messages_wait(cluster: Cluster) -> None:
-    cluster.stage.network.cut(0)
+    cluster.harness.network.cut(0)
     await cluster.adapter.broadcast(event("x"), EVERYBODY)
     await cluster.adapter.add_sockets(EVERYBODY, ["new"])
     assert cluster.sockets.received[OWN] == [event("x")]
     assert "new" in cluster.adapter.rooms_of(OWN)
-    assert cluster.stage.node.diagnostics.counters["message_queued"] == 2
-    assert cluster.stage.node.health().details["replay"]["ring_unsent_messages"] == 2
+    assert cluster.harness.node.diagnostics.counters["message_queued"] == 2
+    assert cluster.harness.node.health().details["replay"]["ring_unsent_messages"] == 2
 
 
 async def test_without_a_broker_a_volatile_broadcast_is_dropped_and_counted(cluster: Cluster) -> None:
-    cluster.stage.network.cut(0)
+    cluster.harness.network.cut(0)
     await cluster.adapter.broadcast(event("x"), Target(volatile=True))
     assert cluster.sockets.received[OWN] == [event("x")]
-    assert cluster.stage.node.diagnostics.counters["volatile_messages_dropped"] == 1
-    assert cluster.stage.node.health().details["replay"]["ring_messages"] == 0
+    assert cluster.harness.node.diagnostics.counters["volatile_messages_dropped"] == 1
+    assert cluster.harness.node.health().details["replay"]["ring_messages"] == 0
 
 
 async def test_without_a_broker_an_own_session_is_served_without_an_error(cluster: Cluster) -> None:
-    cluster.stage.network.cut(0)
+    cluster.harness.network.cut(0)
     cluster.sockets.answers[OWN] = [1]
     await cluster.adapter.broadcast(event("x"), to(OWN))
     assert await cluster.adapter.broadcast_with_ack(ackable("x"), to(OWN), 20) == [[1]]
@@ -186,7 +186,7 @@ async def test_without_a_broker_an_own_session_is_served_without_an_error(cluste
 
 async def test_without_a_broker_a_request_fails_at_once(cluster: Cluster) -> None:
     await with_peer(cluster)
-    cluster.stage.network.cut(0)
+    cluster.harness.network.cut(0)
     with pytest.raises(BusUnavailableError):
         await cluster.adapter.fetch_sockets(EVERYBODY, 20)
     with pytest.raises(BusUnavailableError):
@@ -194,7 +194,7 @@ async def test_without_a_broker_a_request_fails_at_once(cluster: Cluster) -> Non
 
 
 async def test_without_a_broker_a_join_takes_effect_locally(cluster: Cluster) -> None:
-    cluster.stage.network.cut(0)
+    cluster.harness.network.cut(0)
     await cluster.adapter.add(OWN, ["a"])
     assert room("a") in cluster.subscriptions()
 
@@ -232,7 +232,7 @@ async def test_received_messages_are_never_published(cluster: Cluster) -> None:
         m.DisconnectSockets("/", (), (), True),
     )
     for message in messages:
-        cluster.stage.peer_sends(message, NAMESPACE)
+        cluster.harness.peer_sends(message, NAMESPACE)
     await cluster.all_received()
     assert cluster.sockets.received[OWN] == [event("x")]
     assert ("join-room", "new", OWN) in cluster.sockets.room_events
@@ -248,7 +248,7 @@ def request(**fields: object) -> bytes:
 
 async def test_publish_requests_apply_to_local_sockets_only(cluster: Cluster) -> None:
     await cluster.adapter.add(OTHER, (OTHER, "out"))
-    inject = cluster.stage.network.inject
+    inject = cluster.harness.network.inject
     inject(NAMESPACE, request(event="news", args=[1, {"a": 2}], **{"except": ["out"]}))
     inject(NAMESPACE, request(op="join", names=["a", "b"], rooms=[OWN]))
     inject(NAMESPACE, request(op="leave", names=["a"]))
@@ -262,21 +262,21 @@ async def test_publish_requests_apply_to_local_sockets_only(cluster: Cluster) ->
 
 async def test_publish_request_with_an_id_applies_once(cluster: Cluster) -> None:
     for _ in range(3):
-        cluster.stage.network.inject(NAMESPACE, request(event="news", id="7"))
+        cluster.harness.network.inject(NAMESPACE, request(event="news", id="7"))
     await cluster.all_received()
     assert len(cluster.sockets.received[OWN]) == 1
 
 
 async def test_volatile_publish_request_is_delivered_as_volatile(cluster: Cluster) -> None:
-    cluster.stage.network.inject(NAMESPACE, request(event="news", volatile=True))
+    cluster.harness.network.inject(NAMESPACE, request(event="news", volatile=True))
     await cluster.all_received()
     assert len(cluster.sockets.volatile[OWN]) == 1
 
 
 async def test_publish_request_that_cannot_be_encoded_is_counted(cluster: Cluster) -> None:
-    cluster.stage.network.inject(NAMESPACE, request(event="cannot be encoded"))
+    cluster.harness.network.inject(NAMESPACE, request(event="cannot be encoded"))
     await cluster.all_received()
-    assert cluster.stage.node.diagnostics.counters["publish_request_rejected"] == 1
+    assert cluster.harness.node.diagnostics.counters["publish_request_rejected"] == 1
     assert cluster.sockets.received == {}
 
 
@@ -292,8 +292,8 @@ async def test_messages_behind_a_large_join_from_the_bus_see_its_effect(cluster:
         m.DisconnectSockets("/", (crowd[0],), (), True),
         m.FetchRooms(7, "/"),
     ):
-        cluster.stage.peer_sends(message, NAMESPACE)
-    answers = cluster.stage.sent
+        cluster.harness.peer_sends(message, NAMESPACE)
+    answers = cluster.harness.sent
     await wait_until(lambda: answers(m.Response), "the answer to the last")
     assert all(cluster.sockets.received[sid] == [event("joined")] for sid in crowd)
     assert cluster.sockets.disconnected == [(crowd[0], True)]

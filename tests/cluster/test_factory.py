@@ -2,7 +2,7 @@ import pytest
 
 from tests.support.fake_sockets import FakeSockets
 from tests.support.memory_bus import MemoryBus, MemoryNetwork
-from tests.support.node_stage import NodeEventLog
+from tests.support.node_harness import NodeEventLog
 from tests.support.timing import wait_until
 from zmqio.adapter.base import AdapterFactory, Identity
 from zmqio.cluster.adapter import ClusterAdapter

@@ -6,7 +6,7 @@ import pytest_asyncio
 from structlog.testing import capture_logs
 
 from tests.support.fake_sockets import FakeSockets, ackable
-from tests.support.node_stage import ME, PEER, NodeStage
+from tests.support.node_harness import ME, PEER, NodeHarness
 from tests.support.timing import wait_until
 from zmqio.cluster.adapter import ClusterAdapter
 from zmqio.cluster.responder import SLICE_SOCKETS, Responder, to_description
@@ -20,22 +20,22 @@ A, B = Sid("tag1xxxxxxxxxxxxxxxx"), Sid("tag1yyyyyyyyyyyyyyyy")
 
 
 class Setup:
-    def __init__(self, stage: NodeStage) -> None:
-        self.stage = stage
+    def __init__(self, harness: NodeHarness) -> None:
+        self.harness = harness
         self.sockets = FakeSockets(ME)
-        self.sockets.adapter = ClusterAdapter("/", self.sockets, lambda: stage.node)
-        self.responder = Responder(stage.node, self.sockets)
+        self.sockets.adapter = ClusterAdapter("/", self.sockets, lambda: harness.node)
+        self.responder = Responder(harness.node, self.sockets)
 
     def sent(self) -> list[m.Message]:
-        sent = [(topic, envelope.message) for topic, envelope in self.stage.sent(object)]  # type: ignore[arg-type]
+        sent = [(topic, envelope.message) for topic, envelope in self.harness.sent(object)]  # type: ignore[arg-type]
         return [message for topic, message in sent if topic == inbox_topic("zmqio", PEER)]
 
 
 @pytest_asyncio.fixture
 async def setup() -> AsyncIterator[Setup]:
-    stage = await NodeStage(options=BusOptions(heartbeat_s=0.02, max_message_bytes=6_000)).ready()
-    yield Setup(stage)
-    await stage.node.close()
+    harness = await NodeHarness(options=BusOptions(heartbeat_s=0.02, max_message_bytes=6_000)).ready()
+    yield Setup(harness)
+    await harness.node.close()
 
 
 FETCH = m.FetchSockets(5, "/", (), ())
@@ -98,7 +98,7 @@ async def test_data_that_cannot_be_sent_is_left_out_and_reported(setup: Setup) -
     with capture_logs() as lines:
         setup.responder.send_descriptions(PEER, FETCH, [A, B])
     assert sids_in(setup.sent()) == [A, B]
-    assert setup.stage.node.diagnostics.counters["socket_description_truncated"] == 2
+    assert setup.harness.node.diagnostics.counters["socket_description_truncated"] == 2
     assert (lines[0]["sid"], "object" in lines[0]["reason"]) == (A, True)
 
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.support.node_stage import ALL, ME, PEER, NodeStage
+from tests.support.node_harness import ALL, ME, PEER, NodeHarness
 from tests.support.timing import LIMIT_S, wait_until
 from zmqio.adapter.local import LocalAdapterFactory
 from zmqio.cluster.factory import ClusterAdapterFactory
@@ -37,89 +37,89 @@ class RecordingHandler:
 
 
 @pytest_asyncio.fixture
-async def stage() -> AsyncIterator[NodeStage]:
-    stage = await NodeStage().ready()
-    yield stage
-    await stage.node.close()
+async def harness() -> AsyncIterator[NodeHarness]:
+    harness = await NodeHarness().ready()
+    yield harness
+    await harness.node.close()
 
 
-async def meet(stage: NodeStage, node_id: NodeId = PEER) -> None:
-    stage.peer_heartbeat(node_id)
-    await wait_until(lambda: node_id in stage.node.peers, "the peer")
+async def meet(harness: NodeHarness, node_id: NodeId = PEER) -> None:
+    harness.peer_heartbeat(node_id)
+    await wait_until(lambda: node_id in harness.node.peers, "the peer")
 
 
-async def test_messages_reach_the_handler_with_their_sender(stage: NodeStage) -> None:
+async def test_messages_reach_the_handler_with_their_sender(harness: NodeHarness) -> None:
     handler = RecordingHandler()
-    stage.node.unicast.attach(handler)
-    stage.peer_sends(HttpCancel(1), MY_INBOX)
-    stage.peer_sends(m.FetchRooms(1, "/"), ALL)
-    stage.peer_sends(HttpCancel(2), MY_INBOX)
+    harness.node.unicast.attach(handler)
+    harness.peer_sends(HttpCancel(1), MY_INBOX)
+    harness.peer_sends(m.FetchRooms(1, "/"), ALL)
+    harness.peer_sends(HttpCancel(2), MY_INBOX)
     await wait_until(lambda: len(handler.seen) == 2, "both")
     assert handler.seen == [(PEER, HttpCancel(1)), (PEER, HttpCancel(2))]
 
 
-async def test_messages_received_before_a_handler_is_attached_are_kept(stage: NodeStage) -> None:
-    stage.peer_sends(HttpCancel(1), MY_INBOX)
-    stage.peer_sends(HttpCancel(2), MY_INBOX)
-    stage.peer_sends(m.FetchRooms(3, "/"))
-    await wait_until(lambda: stage.sent(m.Response), "the response to the last message")
+async def test_messages_received_before_a_handler_is_attached_are_kept(harness: NodeHarness) -> None:
+    harness.peer_sends(HttpCancel(1), MY_INBOX)
+    harness.peer_sends(HttpCancel(2), MY_INBOX)
+    harness.peer_sends(m.FetchRooms(3, "/"))
+    await wait_until(lambda: harness.sent(m.Response), "the response to the last message")
     handler = RecordingHandler()
-    stage.node.unicast.attach(handler)
+    harness.node.unicast.attach(handler)
     assert handler.seen == [(PEER, HttpCancel(1)), (PEER, HttpCancel(2))]
 
 
-async def test_message_to_one_node_is_sequenced_and_goes_to_its_inbox(stage: NodeStage) -> None:
+async def test_message_to_one_node_is_sequenced_and_goes_to_its_inbox(harness: NodeHarness) -> None:
     for number in range(2):
-        stage.node.unicast.send_to(PEER, HttpCancel(number))
-    sent = stage.sent(HttpCancel)
+        harness.node.unicast.send_to(PEER, HttpCancel(number))
+    sent = harness.sent(HttpCancel)
     assert [topic for topic, _ in sent] == [inbox_topic("zmqio", PEER)] * 2
     assert [(envelope.id.n, envelope.id.previous) for _, envelope in sent] == [(1, 0), (2, 1)]
 
 
 async def test_message_that_cannot_be_sent_raises() -> None:
-    stage = await NodeStage(options=BusOptions(heartbeat_s=0.02, max_message_bytes=1_000)).ready()
+    harness = await NodeHarness(options=BusOptions(heartbeat_s=0.02, max_message_bytes=1_000)).ready()
     with pytest.raises(MessageTooLargeError):
-        stage.node.unicast.send_to(PEER, HttpResponse(1, 200, (), bytes(1000)))
-    await stage.node.close()
+        harness.node.unicast.send_to(PEER, HttpResponse(1, 200, (), bytes(1000)))
+    await harness.node.close()
     with pytest.raises(BusUnavailableError):
-        stage.node.unicast.send_to(PEER, HttpCancel(1))
+        harness.node.unicast.send_to(PEER, HttpCancel(1))
 
 
-async def test_owner_is_the_live_node_whose_id_begins_with_the_tag(stage: NodeStage) -> None:
-    await meet(stage)
-    assert await stage.node.unicast.find(TAG2) == PEER
-    stage.peer_sends(m.Goodbye("bye"), previous=None)
-    await wait_until(lambda: PEER not in stage.node.peers, "the goodbye")
+async def test_owner_is_the_live_node_whose_id_begins_with_the_tag(harness: NodeHarness) -> None:
+    await meet(harness)
+    assert await harness.node.unicast.find(TAG2) == PEER
+    harness.peer_sends(m.Goodbye("bye"), previous=None)
+    await wait_until(lambda: PEER not in harness.node.peers, "the goodbye")
 
 
-async def test_owner_of_a_shared_tag_is_the_node_that_joined_last(stage: NodeStage) -> None:
-    await meet(stage)
+async def test_owner_of_a_shared_tag_is_the_node_that_joined_last(harness: NodeHarness) -> None:
+    await meet(harness)
     successor = NodeId("tag2DDDDDDDDDDD")
-    await meet(stage, successor)
-    assert await stage.node.unicast.find(TAG2) == successor
+    await meet(harness, successor)
+    assert await harness.node.unicast.find(TAG2) == successor
 
 
-async def test_handler_learns_of_nodes_that_left(stage: NodeStage) -> None:
+async def test_handler_learns_of_nodes_that_left(harness: NodeHarness) -> None:
     handler = RecordingHandler()
-    stage.node.unicast.attach(handler)
-    await meet(stage)
-    stage.peer_sends(m.Goodbye("bye"), previous=None)
+    harness.node.unicast.attach(handler)
+    await meet(harness)
+    harness.peer_sends(m.Goodbye("bye"), previous=None)
     await wait_until(lambda: handler.seen, "the goodbye")
     assert handler.seen == [(PEER, "goodbye")]
-    assert stage.events.seen == [("joined", PEER), ("left", PEER, "goodbye")]
+    assert harness.events.seen == [("joined", PEER), ("left", PEER, "goodbye")]
     silent = NodeId("tag9DDDDDDDDDDD")
-    await meet(stage, silent)
+    await meet(harness, silent)
     await wait_until(lambda: len(handler.seen) == 2, "its death")
     assert handler.seen[1] == (silent, "silent")
 
 
-async def test_leaving_the_bus_makes_every_node_unreachable(stage: NodeStage) -> None:
+async def test_leaving_the_bus_makes_every_node_unreachable(harness: NodeHarness) -> None:
     handler = RecordingHandler()
-    stage.node.unicast.attach(handler)
-    await meet(stage)
-    await stage.node.close()
+    harness.node.unicast.attach(handler)
+    await meet(harness)
+    await harness.node.close()
     assert handler.seen == [(PEER, "this node has left the bus")]
-    assert await stage.node.unicast.find(TAG2) is None
+    assert await harness.node.unicast.find(TAG2) is None
 
 
 class NoOutbox:

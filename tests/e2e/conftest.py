@@ -10,8 +10,8 @@ import pytest_asyncio
 from tests.support.broker import BrokerProcess
 from tests.support.clients import SocketClient
 from tests.support.cluster import Cluster
+from tests.support.cluster_harness import ClusterHarness
 from tests.support.cluster_nodes import ClusterNode, running_nodes
-from tests.support.cluster_stage import ClusterStage
 from tests.support.js_clients import JsClients
 from tests.support.node_config import NodeConfig
 from tests.support.npm import node_modules, require_node
@@ -57,9 +57,9 @@ async def nodes(broker: BrokerProcess) -> AsyncIterator[list[ClusterNode]]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def stage(nodes: list[ClusterNode], js: JsClients) -> AsyncIterator[ClusterStage]:
+async def harness(nodes: list[ClusterNode], js: JsClients) -> AsyncIterator[ClusterHarness]:
     """The three nodes, without clients at first."""
-    async with ClusterStage(nodes, js) as made:
+    async with ClusterHarness(nodes, js) as made:
         yield made
 
 

@@ -51,10 +51,10 @@ class Drama:
 async def drama(broker: BrokerProcess, js: JsClients) -> AsyncIterator[Drama]:
     """A cluster of its own for each test: one of the nodes will die."""
     async with running_nodes(broker.address, dead_after_s=DEAD_AFTER_S, heartbeat_s=0.2) as nodes:
-        stage = Drama(nodes, js)
-        await asyncio.gather(*(client.connect() for client in stage.clients))
-        yield stage
-        await asyncio.gather(*(client.end() for client in stage.clients))
+        harness = Drama(nodes, js)
+        await asyncio.gather(*(client.connect() for client in harness.clients))
+        yield harness
+        await asyncio.gather(*(client.end() for client in harness.clients))
 
 
 async def failure(answer: "asyncio.Task[Any]") -> dict[str, Any]:

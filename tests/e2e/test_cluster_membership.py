@@ -10,8 +10,8 @@ import zmq
 import zmqio
 from tests.support.broker import BrokerProcess
 from tests.support.broker_peers import connected
+from tests.support.cluster_harness import ClusterHarness
 from tests.support.cluster_nodes import NAMES, ClusterNode, wait_counts
-from tests.support.cluster_stage import ClusterStage
 from tests.support.node_config import NodeConfig
 from tests.support.timing import LIMIT_S, wait_until
 from zmqio.exceptions import ConfigError
@@ -99,9 +99,9 @@ def foreign_publisher(broker: BrokerProcess) -> Iterator[zmq.Socket[bytes]]:
 
 
 async def test_node_of_another_version_is_logged_once_and_disturbs_nobody(
-    stage: ClusterStage, nodes: list[ClusterNode], broker: BrokerProcess
+    harness: ClusterHarness, nodes: list[ClusterNode], broker: BrokerProcess
 ) -> None:
-    clients = await stage.connect_each("room")
+    clients = await harness.connect_each("room")
     left = [(await node.state())["left"] for node in nodes]
     prefix = prefix_of(nodes[0]).encode()
     topics = (b"/a/\0", b"/n//\0", b"/r//\0room\0", b"/u/" + nodes[1].node_id.encode() + b"\0")
@@ -110,7 +110,7 @@ async def test_node_of_another_version_is_logged_once_and_disturbs_nobody(
             body = msgpack.packb([FOREIGN_VERSION, HEARTBEAT, FOREIGNER, n, None, {"what": ["this", "may", n]}])
             for topic in topics:
                 foreigner.send(prefix + topic + body)
-            await stage.do("emit", event="news", args=[n], rooms=["room"])
+            await harness.do("emit", event="news", args=[n], rooms=["room"])
         for node in nodes:
             await node.wait_state(
                 "it has met the foreigner",
@@ -124,5 +124,5 @@ async def test_node_of_another_version_is_logged_once_and_disturbs_nobody(
         state = await node.state()
         assert (state["server_count"], state["ready"], state["left"]) == (3, True, left_before)
         assert FOREIGNER not in state["joined"]
-    assert sorted(await stage.do("ask_nodes", event="who", timeout=LIMIT_S)) == ["three", "two"]
-    assert await stage.do("ask", event="hello", args=["well?"]) == ["well?"] * 3
+    assert sorted(await harness.do("ask_nodes", event="who", timeout=LIMIT_S)) == ["three", "two"]
+    assert await harness.do("ask", event="hello", args=["well?"]) == ["well?"] * 3

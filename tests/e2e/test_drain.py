@@ -42,7 +42,7 @@ COME_BACK = {"reconnection": True, "reconnectionDelay": 50, "reconnectionDelayMa
 
 
 @dataclass
-class Stage:
+class Harness:
     """A node that is going to stop, another one that stays, and a client there."""
 
     stopping: NodeProcess
@@ -68,9 +68,9 @@ class Stage:
 
 
 @asynccontextmanager
-async def running_stage(
+async def running_harness(
     broker: BrokerProcess, make_client: ClientMaker, host: str, drain_s: float
-) -> AsyncIterator[Stage]:
+) -> AsyncIterator[Harness]:
     bus = {"prefix": new_prefix(), "dead_after_s": LONG_S}  # who leaves has said goodbye
     configs = [
         NodeConfig("stopping", options={"drain_s": drain_s}, bus=bus, **HOSTS[host]),
@@ -82,7 +82,7 @@ async def running_stage(
         await speaker.connect()
         assert await speaker.call("join", "room") == "ok"
         try:
-            yield Stage(nodes[0], nodes[1], ids[0], ids[1], speaker)  # type: ignore[arg-type]
+            yield Harness(nodes[0], nodes[1], ids[0], ids[1], speaker)  # type: ignore[arg-type]
         except BaseException:
             await nodes[0].stop(signal.SIGKILL)  # else the failure would wait for the drain
             raise
@@ -123,19 +123,19 @@ async def expect_quiet(node: NodeProcess) -> None:
 async def test_drained_clients_come_back_at_another_node_and_those_who_remain_miss_nothing(
     broker: BrokerProcess, make_client: ClientMaker, host: str
 ) -> None:
-    async with running_stage(broker, make_client, host, drain_s=3.0) as stage:
-        tags = [stage.stopping_id[:4], stage.staying_id[:4]]
-        async with Front([stage.stopping, stage.staying], tags) as front:
+    async with running_harness(broker, make_client, host, drain_s=3.0) as harness:
+        tags = [harness.stopping_id[:4], harness.staying_id[:4]]
+        async with Front([harness.stopping, harness.staying], tags) as front:
             clients = [make_client("js", front.url, way, **COME_BACK) for way in [*TRANSPORTS] * 3]
             await all_of([client.connect() for client in clients])
             assert {(await client.call("whoami"))["node"] for client in clients} == {"stopping"}
             await all_of([client.call("join", "room") for client in clients])
             sids = [client.sid for client in clients]
 
-            await stage.stop()
+            await harness.stop()
             answered: list[int] = []
             for number in count():
-                assert await stage.speaker.call("say", "room", "number", number) == "ok"
+                assert await harness.speaker.call("say", "room", "number", number) == "ok"
                 here = [client for client in clients if not client.received.disconnects]
                 if here:
                     outcomes = await asyncio.gather(
@@ -145,7 +145,7 @@ async def test_drained_clients_come_back_at_another_node_and_those_who_remain_mi
                 if not here:
                     break
 
-            await finish(stage.stopping)
+            await finish(harness.stopping)
             await wait_until(lambda: all(client.sid not in sids for client in clients), "all of them to be back")
             for client in clients:
                 assert (await client.call("whoami"))["node"] == "staying"
@@ -153,78 +153,78 @@ async def test_drained_clients_come_back_at_another_node_and_those_who_remain_mi
                 numbers = [args[0] for args in client.received.named("number")]
                 assert numbers == list(range(len(numbers)))
             assert max(len(client.received.named("number")) for client in clients) > 1
-            received = [args[0] for args in stage.speaker.received.named("from there")]
+            received = [args[0] for args in harness.speaker.received.named("from there")]
             assert received == sorted(received)
             assert set(answered) <= set(received)
             assert answered
-        reasons = stage.stopping.log_lines("disconnect_handler_ran")
+        reasons = harness.stopping.log_lines("disconnect_handler_ran")
         assert sorted(line["sid"] for line in reasons) == sorted(sids)
         assert {line["reason"] for line in reasons} == {"server shutting down"}
-        state = await stage.staying.wait_state("it has gone", lambda state: state["server_count"] == 1)
-        assert state["nodes_left"] == [[stage.stopping_id, "goodbye"]]
+        state = await harness.staying.wait_state("it has gone", lambda state: state["server_count"] == 1)
+        assert state["nodes_left"] == [[harness.stopping_id, "goodbye"]]
 
 
 @pytest.mark.parametrize("host", HOSTS)
 async def test_node_that_drains_serves_those_who_are_there_and_turns_others_away(
     broker: BrokerProcess, make_client: ClientMaker, host: str
 ) -> None:
-    async with running_stage(broker, make_client, host, drain_s=LONG_S) as stage, httpx.AsyncClient() as http:
-        clients = [make_client("js", stage.stopping.url, way) for way in TRANSPORTS]
+    async with running_harness(broker, make_client, host, drain_s=LONG_S) as harness, httpx.AsyncClient() as http:
+        clients = [make_client("js", harness.stopping.url, way) for way in TRANSPORTS]
         await all_of([client.connect() for client in clients])
         await all_of([client.call("join", "room") for client in clients])
-        assert (await http.get(stage.ready_url)).status_code == 200
-        await stage.stop()
+        assert (await http.get(harness.ready_url)).status_code == 200
+        await harness.stop()
 
-        ready = await http.get(stage.ready_url)
+        ready = await http.get(harness.ready_url)
         assert (ready.status_code, ready.json()["reasons"]) == (503, ["the server is shutting down"])
-        assert (await http.get(stage.ready_url.replace("readyz", "healthz"))).status_code == 200
-        refused = await http.get(f"{stage.stopping.url}/socket.io/", params=OPEN)
+        assert (await http.get(harness.ready_url.replace("readyz", "healthz"))).status_code == 200
+        refused = await http.get(f"{harness.stopping.url}/socket.io/", params=OPEN)
         assert (refused.status_code, refused.headers["connection"]) == (503, "close")
         assert refused.json() == {"code": 3, "message": "Server shutting down"}
-        late = make_client("js", stage.stopping.url, "websocket")
+        late = make_client("js", harness.stopping.url, "websocket")
         with pytest.raises(Exception, match="websocket error"):
             await late.connect()
 
-        assert await stage.speaker.call("say", "room", "still", "here") == "ok"
+        assert await harness.speaker.call("say", "room", "still", "here") == "ok"
         for client in clients:
             await client.wait_for("still")
             assert await client.call("echo", client.name) == client.name
-            assert await client.call("say", stage.speaker.sid, "direct", client.name) == "ok"
-        await stage.speaker.wait_for("direct", len(clients))
-        answer = await stage.speaker.call("ask_room", "room", "who")
+            assert await client.call("say", harness.speaker.sid, "direct", client.name) == "ok"
+        await harness.speaker.wait_for("direct", len(clients))
+        answer = await harness.speaker.call("ask_room", "room", "who")
         assert answer == {"answers": ["who"] * (len(clients) + 1)}
         assert not any(client.received.disconnects for client in clients)
 
-        await stage.insist()
+        await harness.insist()
         for client in clients:
             assert await client.wait_disconnect() == "transport close"
-        await expect_quiet(stage.stopping)
+        await expect_quiet(harness.stopping)
 
 
 @pytest.mark.parametrize("host", HOSTS)
 async def test_open_polls_are_answered_and_the_node_ends_when_the_last_client_has_gone(
     broker: BrokerProcess, make_client: ClientMaker, host: str
 ) -> None:
-    async with running_stage(broker, make_client, host, drain_s=LONG_S) as stage:
-        url = f"{stage.stopping.url}/socket.io/"
+    async with running_harness(broker, make_client, host, drain_s=LONG_S) as harness:
+        url = f"{harness.stopping.url}/socket.io/"
         async with httpx.AsyncClient(timeout=LIMIT_S) as http:
             opened = (await http.get(url, params=OPEN)).text
             session = OPEN | {"sid": opened.partition('"sid":"')[2].partition('"')[0]}
             poll = asyncio.ensure_future(http.get(url, params=session))
-            while (await stage.stopping.census())["requests"] == 0:
+            while (await harness.stopping.census())["requests"] == 0:
                 pass  # the poll is on its way
-            await stage.stop()
+            await harness.stop()
             assert (await http.post(url, params=session, content="1")).text == "ok"  # the client leaves
             answer = await poll
             assert (answer.status_code, answer.text) == (200, "6")
-            last = [sid for sid in await open_sessions(stage) if sid != session["sid"]]
+            last = [sid for sid in await open_sessions(harness) if sid != session["sid"]]
             assert len(last) == 1  # that of `Lazily`
             await http.post(url, params=OPEN | {"sid": last[0]}, content="1")
-        await finish(stage.stopping)
+        await finish(harness.stopping)
 
 
-async def open_sessions(stage: Stage) -> list[str]:
-    census: list[str] = (await stage.stopping.census())["session_ids"]
+async def open_sessions(harness: Harness) -> list[str]:
+    census: list[str] = (await harness.stopping.census())["session_ids"]
     return census
 
 

@@ -1,7 +1,7 @@
 """Brokers that are killed, stopped and brought back under load: every client gets every message once, in order."""
 
 from tests.bench.soak.actions import broker_kill, broker_stop, join_churn
-from tests.bench.soak.stage import Setup
+from tests.bench.soak.testbed import Setup
 from tests.support.faults import check_no_loss
 
 

@@ -1,7 +1,7 @@
 """Connections between nodes and broker that are cut or stall under load, and a link that goes down."""
 
 from tests.bench.soak.actions import link_down, relay_mode
-from tests.bench.soak.stage import Setup
+from tests.bench.soak.testbed import Setup
 from tests.support.faults import check_no_loss
 
 RELAY = Setup(way="relay")

@@ -1,7 +1,7 @@
 """Nodes that stop or die under load catch up, or report exactly what they missed. No other node is affected."""
 
 from tests.bench.soak.actions import node_block, node_kill, node_stop
-from tests.bench.soak.stage import Setup
+from tests.bench.soak.testbed import Setup
 from tests.support.faults import FAST_DEATHS, check_fault, check_no_loss
 
 TINY_RING_BYTES = 10_000

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from tests.support.engine import EngineUnderTest, OnMessage
 from tests.support.memory_bus import MemoryNetwork
-from tests.support.node_stage import NodeEventLog
+from tests.support.node_harness import NodeEventLog
 from tests.support.timing import wait_until
 from zmqio.adapter.base import Identity
 from zmqio.cluster.factory import ClusterAdapterFactory

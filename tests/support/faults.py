@@ -7,7 +7,7 @@ from tests.bench.soak.faults import Fault
 from tests.bench.soak.netns import NotPermittedError
 from tests.bench.soak.report import details, row, table_head
 from tests.bench.soak.runs import Outcome, Plan, run_fault
-from tests.bench.soak.stage import Setup
+from tests.bench.soak.testbed import Setup
 from tests.support.timing import LIMIT_S
 
 __all__ = ["FAST_DEATHS", "check_fault", "check_no_loss"]

@@ -24,7 +24,7 @@ class FakeSender:
         return not self.is_full
 
 
-class Stage:
+class Harness:
     """Two links; a retry sends a message on the retried link."""
 
     def __init__(self) -> None:
@@ -46,117 +46,117 @@ class Stage:
 
 
 async def test_message_is_sent_on_every_link_or_on_one() -> None:
-    stage = Stage()
-    assert stage.links.send(b"all") == 2
-    assert stage.links.send_on(1, b"one") == 1
-    assert stage.links.send_on(7, b"none") == 0
-    assert stage.accepted == [[b"all"], [b"all", b"one"]]
+    harness = Harness()
+    assert harness.links.send(b"all") == 2
+    assert harness.links.send_on(1, b"one") == 1
+    assert harness.links.send_on(7, b"none") == 0
+    assert harness.accepted == [[b"all"], [b"all", b"one"]]
 
 
 async def test_lost_link_gets_nothing() -> None:
-    stage = Stage()
-    stage.links.remove(0)
-    stage.links.remove(0)
-    assert stage.links.send(b"x") == 1
-    assert stage.links.send_on(0, b"x") == 0
-    stage.links.close()
-    assert stage.links.send(b"y") == 0
-    assert stage.accepted == [[], [b"x"]]
+    harness = Harness()
+    harness.links.remove(0)
+    harness.links.remove(0)
+    assert harness.links.send(b"x") == 1
+    assert harness.links.send_on(0, b"x") == 0
+    harness.links.close()
+    assert harness.links.send(b"y") == 0
+    assert harness.accepted == [[], [b"x"]]
 
 
 async def test_full_link_is_skipped_until_it_accepts_a_message_of_a_retry() -> None:
-    stage = Stage()
-    stage.senders[0].is_full = True
-    assert stage.links.send(b"1") == 1
-    stage.senders[0].is_full = False
-    assert stage.links.send(b"2") == 1
-    await wait_until(lambda: stage.retries, "a retry")
-    assert stage.links.send(b"3") == 2
-    assert stage.accepted == [[b"again", b"3"], [b"1", b"2", b"3"]]
-    assert stage.counters == {"bus_queue_overflows": 1}
+    harness = Harness()
+    harness.senders[0].is_full = True
+    assert harness.links.send(b"1") == 1
+    harness.senders[0].is_full = False
+    assert harness.links.send(b"2") == 1
+    await wait_until(lambda: harness.retries, "a retry")
+    assert harness.links.send(b"3") == 2
+    assert harness.accepted == [[b"again", b"3"], [b"1", b"2", b"3"]]
+    assert harness.counters == {"bus_queue_overflows": 1}
 
 
 async def test_heartbeat_is_not_sent_on_a_full_link_before_the_gap_is_reported() -> None:
     """A heartbeat carries the newest message number: to peers it would prove that nothing is missing."""
-    stage = Stage()
-    stage.senders[0].is_full = True
-    stage.links.send(b"1")
-    stage.senders[0].is_full = False
-    assert stage.links.send_on(0, b"heartbeat") == 0
-    assert stage.links.send(b"2") == 1
-    await wait_until(lambda: stage.retries, "a retry")
-    assert stage.links.send_on(0, b"heartbeat") == 1
-    assert stage.accepted[0] == [b"again", b"heartbeat"]
+    harness = Harness()
+    harness.senders[0].is_full = True
+    harness.links.send(b"1")
+    harness.senders[0].is_full = False
+    assert harness.links.send_on(0, b"heartbeat") == 0
+    assert harness.links.send(b"2") == 1
+    await wait_until(lambda: harness.retries, "a retry")
+    assert harness.links.send_on(0, b"heartbeat") == 1
+    assert harness.accepted[0] == [b"again", b"heartbeat"]
 
 
 async def test_rejected_message_for_one_link_marks_it_full() -> None:
-    stage = Stage()
-    stage.senders[0].is_full = True
-    assert stage.links.send_on(0, b"x") == 0
-    stage.senders[0].is_full = False
-    assert stage.links.send(b"y") == 1
-    assert stage.counters == {"bus_queue_overflows": 1}
+    harness = Harness()
+    harness.senders[0].is_full = True
+    assert harness.links.send_on(0, b"x") == 0
+    harness.senders[0].is_full = False
+    assert harness.links.send(b"y") == 1
+    assert harness.counters == {"bus_queue_overflows": 1}
 
 
 async def test_full_link_is_retried_until_it_accepts_a_message() -> None:
-    stage = Stage()
-    stage.senders[0].is_full = True
-    stage.links.send(b"1")
-    await wait_until(lambda: len(stage.retries) >= 3, "three retries")
-    assert stage.accepted[0] == []
-    stage.senders[0].is_full = False
-    await wait_until(lambda: stage.accepted[0], "a message is accepted")
-    assert stage.counters == {"bus_queue_overflows": 1}  # a single overflow
+    harness = Harness()
+    harness.senders[0].is_full = True
+    harness.links.send(b"1")
+    await wait_until(lambda: len(harness.retries) >= 3, "three retries")
+    assert harness.accepted[0] == []
+    harness.senders[0].is_full = False
+    await wait_until(lambda: harness.accepted[0], "a message is accepted")
+    assert harness.counters == {"bus_queue_overflows": 1}  # a single overflow
 
 
 async def test_link_is_retried_after_a_retry_that_sent_nothing_or_raised() -> None:
-    stage = Stage()
+    harness = Harness()
 
     def fail(link: int) -> None:
-        if len(stage.retries) < 2:
+        if len(harness.retries) < 2:
             return
-        stage.on_retry = lambda link: stage.links.send_on(link, b"again")
+        harness.on_retry = lambda link: harness.links.send_on(link, b"again")
         raise RuntimeError("a bug")
 
     failures: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda loop, context: failures.append(context["exception"]))
-    stage.on_retry = fail
-    stage.senders[0].is_full = True
-    stage.links.send(b"1")
-    stage.senders[0].is_full = False
-    await wait_until(lambda: stage.accepted[0], "the third retry")
-    assert stage.retries == [0, 0, 0]
+    harness.on_retry = fail
+    harness.senders[0].is_full = True
+    harness.links.send(b"1")
+    harness.senders[0].is_full = False
+    await wait_until(lambda: harness.accepted[0], "the third retry")
+    assert harness.retries == [0, 0, 0]
     assert len(failures) == 1
 
 
 async def test_lost_full_link_is_not_retried_and_is_writable_when_added_again() -> None:
-    stage = Stage()
-    for sender in stage.senders:
+    harness = Harness()
+    for sender in harness.senders:
         sender.is_full = True
-    stage.links.send(b"1")
-    stage.links.remove(0)
-    await wait_until(lambda: stage.retries, "a retry of the other link")
-    assert set(stage.retries) == {1}
-    stage.senders[0].is_full = False
-    stage.links.add(0, stage.senders[0])
-    assert stage.links.send(b"2") == 1
-    assert stage.accepted[0] == [b"2"]
-    stage.links.close()
+    harness.links.send(b"1")
+    harness.links.remove(0)
+    await wait_until(lambda: harness.retries, "a retry of the other link")
+    assert set(harness.retries) == {1}
+    harness.senders[0].is_full = False
+    harness.links.add(0, harness.senders[0])
+    assert harness.links.send(b"2") == 1
+    assert harness.accepted[0] == [b"2"]
+    harness.links.close()
 
 
 async def test_lost_connection_is_not_an_overflow() -> None:
-    stage = Stage()
-    stage.senders[0].is_full = stage.senders[0].is_lost = True
+    harness = Harness()
+    harness.senders[0].is_full = harness.senders[0].is_lost = True
     with capture_logs() as lines:
-        assert stage.links.send(b"1") == 1
-    assert (stage.counters, lines) == ({}, [])
-    stage.links.close()
+        assert harness.links.send(b"1") == 1
+    assert (harness.counters, lines) == ({}, [])
+    harness.links.close()
 
 
 async def test_overflows_are_logged_with_their_link() -> None:
-    stage = Stage()
-    stage.senders[1].is_full = True
+    harness = Harness()
+    harness.senders[1].is_full = True
     with capture_logs() as lines:
-        stage.links.send(b"1")
+        harness.links.send(b"1")
     assert [(line["event"], line["link"], line["times"]) for line in lines] == [("bus_queue_overflowed", 1, 1)]
-    stage.links.close()
+    harness.links.close()

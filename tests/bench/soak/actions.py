@@ -1,4 +1,4 @@
-"""The faults, as coroutines on a stage: each causes a fault and removes it while the load continues."""
+"""The faults, as coroutines on a testbed: each causes a fault and removes it while the load continues."""
 
 import asyncio
 import random
@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import TypeAlias
 
 from tests.bench.soak.load import MEMBERS, ROOMS
-from tests.bench.soak.stage import Stage
+from tests.bench.soak.testbed import Testbed
 
 __all__ = [
     "Action",
@@ -25,7 +25,7 @@ __all__ = [
     "relay_mode",
 ]
 
-Action: TypeAlias = Callable[[Stage], Awaitable[None]]
+Action: TypeAlias = Callable[[Testbed], Awaitable[None]]
 
 NOTICE_LIMIT_S = 10.0
 """Longest wait for other nodes to detect a dead node. The limit of the guarantee is shorter."""
@@ -34,17 +34,17 @@ POLL_S = 0.1
 
 def nothing(s: float) -> Action:
     """No fault, for `s` seconds."""
-    return lambda stage: asyncio.sleep(s)
+    return lambda testbed: asyncio.sleep(s)
 
 
 def broker_kill(away_s: float, *, times: int = 1, between_s: float = 0.0) -> Action:
     """Kill the first broker (SIGKILL), and start it again after `away_s` seconds."""
 
-    async def act(stage: Stage) -> None:
+    async def act(testbed: Testbed) -> None:
         for turn in range(times):
             if turn:
                 await asyncio.sleep(between_s)
-            async with _killed_broker(stage):
+            async with _killed_broker(testbed):
                 await asyncio.sleep(away_s)
 
     return act
@@ -53,12 +53,12 @@ def broker_kill(away_s: float, *, times: int = 1, between_s: float = 0.0) -> Act
 def broker_stop(s: float) -> Action:
     """Suspend the first broker for `s` seconds (SIGSTOP, SIGCONT)."""
 
-    async def act(stage: Stage) -> None:
-        stage.brokers[0].pause()
+    async def act(testbed: Testbed) -> None:
+        testbed.brokers[0].pause()
         try:
             await asyncio.sleep(s)
         finally:
-            stage.brokers[0].resume()
+            testbed.brokers[0].resume()
 
     return act
 
@@ -66,12 +66,12 @@ def broker_stop(s: float) -> Action:
 def node_stop(s: float, *, index: int = 2) -> Action:
     """Suspend a node for `s` seconds (SIGSTOP, SIGCONT)."""
 
-    async def act(stage: Stage) -> None:
-        stage.nodes[index].send_signal(signal.SIGSTOP)
+    async def act(testbed: Testbed) -> None:
+        testbed.nodes[index].send_signal(signal.SIGSTOP)
         try:
             await asyncio.sleep(s)
         finally:
-            stage.nodes[index].send_signal(signal.SIGCONT)
+            testbed.nodes[index].send_signal(signal.SIGCONT)
 
     return act
 
@@ -79,8 +79,8 @@ def node_stop(s: float, *, index: int = 2) -> Action:
 def node_stall(s: float, *, index: int = 2) -> Action:
     """Block the event loop of a node for `s` seconds."""
 
-    async def act(stage: Stage) -> None:
-        await stage.nodes[index].do("block", s=s)
+    async def act(testbed: Testbed) -> None:
+        await testbed.nodes[index].do("block", s=s)
         await asyncio.sleep(s)
 
     return act
@@ -89,11 +89,11 @@ def node_stall(s: float, *, index: int = 2) -> Action:
 def node_block(s: float, *, away_s: float = 0.5, index: int = 2) -> Action:
     """Block the event loop of a node. Meanwhile, kill the broker and start it again."""
 
-    async def act(stage: Stage) -> None:
+    async def act(testbed: Testbed) -> None:
         ends_at = asyncio.get_running_loop().time() + s
-        await stage.nodes[index].do("block", s=s)
+        await testbed.nodes[index].do("block", s=s)
         await asyncio.sleep(min(1.0, s / 4))
-        async with _killed_broker(stage):
+        async with _killed_broker(testbed):
             await asyncio.sleep(away_s)
         await asyncio.sleep(max(ends_at - asyncio.get_running_loop().time(), 0))
 
@@ -103,13 +103,13 @@ def node_block(s: float, *, away_s: float = 0.5, index: int = 2) -> Action:
 def node_kill(*, index: int = 2) -> Action:
     """Kill a node (SIGKILL), and wait until the others have detected its death."""
 
-    async def act(stage: Stage) -> None:
-        victim = stage.nodes[index]
+    async def act(testbed: Testbed) -> None:
+        victim = testbed.nodes[index]
         victim.killed_ns = time.monotonic_ns()
         victim.send_signal(signal.SIGKILL)
         ends_at = asyncio.get_running_loop().time() + NOTICE_LIMIT_S
         while asyncio.get_running_loop().time() < ends_at:
-            states = await asyncio.gather(*(node.state() for node in stage.living))
+            states = await asyncio.gather(*(node.state() for node in testbed.living))
             if all(any(left[0] == victim.node_id for left in state["nodes_left"]) for state in states):
                 return
             await asyncio.sleep(POLL_S)
@@ -120,14 +120,14 @@ def node_kill(*, index: int = 2) -> Action:
 def relay_mode(command: str, s: float, *, times: int = 1, between_s: float = 0.0) -> Action:
     """Apply a command to the connections of the relay for `s` seconds; see `Relay` for the commands."""
 
-    async def act(stage: Stage) -> None:
-        assert stage.relay is not None
+    async def act(testbed: Testbed) -> None:
+        assert testbed.relay is not None
         for turn in range(times):
             if turn:
                 await asyncio.sleep(between_s)
-            await stage.relay.do(command)
+            await testbed.relay.do(command)
             await asyncio.sleep(s)
-            await stage.relay.do("go")
+            await testbed.relay.do("go")
 
     return act
 
@@ -135,13 +135,13 @@ def relay_mode(command: str, s: float, *, times: int = 1, between_s: float = 0.0
 def link_down(s: float) -> Action:
     """Take the link between the network namespaces down."""
 
-    async def act(stage: Stage) -> None:
-        assert stage.netns is not None
-        stage.netns.link("down")
+    async def act(testbed: Testbed) -> None:
+        assert testbed.netns is not None
+        testbed.netns.link("down")
         try:
             await asyncio.sleep(s)
         finally:
-            stage.netns.link("up")
+            testbed.netns.link("up")
 
     return act
 
@@ -153,19 +153,19 @@ def join_churn(away_s: float, *, around_s: float = 1.5, pause_s: float = 0.04, s
     after a moment. Messages of these rooms may be missing, but not duplicated or overtaken.
     """
 
-    async def act(stage: Stage) -> None:
-        churning = asyncio.create_task(_churn(stage, random.Random(seed), pause_s))
+    async def act(testbed: Testbed) -> None:
+        churning = asyncio.create_task(_churn(testbed, random.Random(seed), pause_s))
         try:
             await asyncio.sleep(around_s)
-            before = len(stage.kept)
-            async with _killed_broker(stage):
+            before = len(testbed.kept)
+            async with _killed_broker(testbed):
                 await asyncio.sleep(away_s)
-            during_outage = len(stage.kept) - before
+            during_outage = len(testbed.kept) - before
             await asyncio.sleep(around_s)
         finally:
             churning.cancel()
             await asyncio.gather(churning, return_exceptions=True)
-        stage.notes.append(f"{len(stage.kept)} joins were kept, {during_outage} of them made without a broker")
+        testbed.notes.append(f"{len(testbed.kept)} joins were kept, {during_outage} of them made without a broker")
 
     return act
 
@@ -175,28 +175,28 @@ KEPT_JOINS = 16
 STAY_S = 0.3
 
 
-async def _churn(stage: Stage, chance: random.Random, pause_s: float) -> None:
+async def _churn(testbed: Testbed, chance: random.Random, pause_s: float) -> None:
     passing: dict[tuple[int, int], float] = {}
     loop = asyncio.get_running_loop()
     while True:
         client, room = chance.choice(list(MEMBERS)), chance.randrange(ROOMS)
-        taken = room in MEMBERS[client][1] or (client, room) in stage.kept or (client, room) in passing
+        taken = room in MEMBERS[client][1] or (client, room) in testbed.kept or (client, room) in passing
         if not taken:
-            await stage.checker.change(client, room, joins=True)
-            if chance.random() < 0.25 and len(stage.kept) < KEPT_JOINS:
-                stage.kept.add((client, room))
+            await testbed.checker.change(client, room, joins=True)
+            if chance.random() < 0.25 and len(testbed.kept) < KEPT_JOINS:
+                testbed.kept.add((client, room))
             else:
                 passing[client, room] = loop.time() + STAY_S
         for (who, where), until in list(passing.items()):
             if until <= loop.time():
                 del passing[who, where]
-                await stage.checker.change(who, where, joins=False)
+                await testbed.checker.change(who, where, joins=False)
         await asyncio.sleep(pause_s)
 
 
 @asynccontextmanager
-async def _killed_broker(stage: Stage):  # type: ignore[no-untyped-def]
-    broker = stage.brokers[0]
+async def _killed_broker(testbed: Testbed):  # type: ignore[no-untyped-def]
+    broker = testbed.brokers[0]
     await asyncio.to_thread(broker.kill)
     try:
         yield

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from tests.bench.soak import actions
 from tests.bench.soak.actions import Action
 from tests.bench.soak.faults import Fault
-from tests.bench.soak.stage import Setup, Stage
+from tests.bench.soak.testbed import Setup, Testbed
 
 __all__ = ["ROUND_S", "random_fault"]
 
@@ -32,7 +32,7 @@ def random_fault(seed: int, round_: int) -> Fault:
 
 
 def _play(chance: random.Random) -> Action:
-    async def act(stage: Stage) -> None:
+    async def act(testbed: Testbed) -> None:
         loop = asyncio.get_running_loop()
         ends_at = loop.time() + ROUND_S
         began_at = loop.time()
@@ -44,8 +44,8 @@ def _play(chance: random.Random) -> Action:
                 makers = [chance.choice(NODE_FAULTS)]
             parts = [maker(chance) for maker in makers]
             words = " and ".join(text for text, _ in parts)
-            stage.notes.append(f"{loop.time() - began_at:5.1f} s: {words}")
-            await asyncio.gather(*(part(stage) for _, part in parts))
+            testbed.notes.append(f"{loop.time() - began_at:5.1f} s: {words}")
+            await asyncio.gather(*(part(testbed) for _, part in parts))
             await asyncio.sleep(chance.uniform(*PAUSE_S))
 
     return act

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from tests.bench.soak import actions
 from tests.bench.soak.actions import Action
-from tests.bench.soak.stage import Setup
+from tests.bench.soak.testbed import Setup
 
 __all__ = ["FAULTS", "Fault"]
 

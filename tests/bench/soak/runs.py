@@ -11,7 +11,7 @@ import psutil
 from tests.bench.soak.faults import Fault
 from tests.bench.soak.judge import NOTICED_WITHIN_S, Evidence, Findings, bus_counters, examine
 from tests.bench.soak.load import MEMBERS, room_of
-from tests.bench.soak.stage import NAMES, Stage
+from tests.bench.soak.testbed import NAMES, Testbed
 
 __all__ = ["FULL", "QUICK", "Outcome", "Plan", "run_fault"]
 
@@ -80,35 +80,35 @@ async def run_fault(fault: Fault, plan: Plan, *, longest_s: float = MAX_EMIT_S) 
         NotPermittedError: the machine does not allow what the scenario needs.
         AssertionError: the harness itself failed.
     """
-    async with Stage(fault.setup, per_second=plan.per_second, longest_s=longest_s) as stage:
+    async with Testbed(fault.setup, per_second=plan.per_second, longest_s=longest_s) as testbed:
         load = _CpuWatch()
-        began_s, memory = time.monotonic(), _Memory(stage)
-        await stage.emit()
+        began_s, memory = time.monotonic(), _Memory(testbed)
+        await testbed.emit()
         await asyncio.sleep(plan.lead_s)
         window_from_ns = time.monotonic_ns()
-        await fault.act(stage)
+        await fault.act(testbed)
         window_to_ns = time.monotonic_ns()
         await asyncio.sleep(plan.tail_s)
-        await stage.stop()
+        await testbed.stop()
         emit_s, cpu = time.monotonic() - began_s, load.shares()
-        await _wait_for_missing(stage, plan)
-        evidence = await _evidence(stage, fault, plan, (window_from_ns, window_to_ns))
+        await _wait_for_missing(testbed, plan)
+        evidence = await _evidence(testbed, fault, plan, (window_from_ns, window_to_ns))
         outcome = Outcome(await asyncio.to_thread(examine, evidence))
         outcome.fault_s, outcome.emit_s, outcome.cpu = (window_to_ns - window_from_ns) / 1e9, emit_s, cpu
-        _add_logs(outcome, stage, evidence)
-        outcome.notes += [*stage.notes, memory.growth(stage)]
+        _add_logs(outcome, testbed, evidence)
+        outcome.notes += [*testbed.notes, memory.growth(testbed)]
         return outcome
 
 
-async def _wait_for_missing(stage: Stage, plan: Plan) -> None:
+async def _wait_for_missing(testbed: Testbed, plan: Plan) -> None:
     """Wait until all expected messages have arrived, or no more arrive."""
-    expected = await asyncio.to_thread(_expected, stage)
+    expected = await asyncio.to_thread(_expected, testbed)
     ends_at_s = time.monotonic() + plan.settle_s
     came, since_s = -1, time.monotonic()
     while time.monotonic() < ends_at_s and time.monotonic() - since_s < plan.quiet_s:
-        progress = await stage.checker.progress()
+        progress = await testbed.checker.progress()
         # Expected messages of rooms joined during the run are not known here; then only quiet ends the wait.
-        if not stage.kept and all(
+        if not testbed.kept and all(
             progress[client][emitter] >= count for (client, emitter), count in expected.items()
         ):
             break
@@ -118,11 +118,11 @@ async def _wait_for_missing(stage: Stage, plan: Plan) -> None:
     await asyncio.sleep(DUPLICATES_S)
 
 
-def _expected(stage: Stage) -> dict[tuple[int, int], int]:
+def _expected(testbed: Testbed) -> dict[tuple[int, int], int]:
     """Return the number of expected messages by (client, emitter), for live nodes."""
-    living = {node.index for node in stage.living}
+    living = {node.index for node in testbed.living}
     expected: dict[tuple[int, int], int] = {}
-    for node in stage.living:
+    for node in testbed.living:
         in_room = Counter(room_of(node.index, number) for number in range(len(node.ledger())))
         for client, (home, rooms) in MEMBERS.items():
             if home in living:
@@ -130,15 +130,15 @@ def _expected(stage: Stage) -> dict[tuple[int, int], int]:
     return expected
 
 
-async def _evidence(stage: Stage, fault: Fault, plan: Plan, window_ns: tuple[int, int]) -> Evidence:
-    states = {node.index: await node.state() for node in stage.living}
+async def _evidence(testbed: Testbed, fault: Fault, plan: Plan, window_ns: tuple[int, int]) -> Evidence:
+    states = {node.index: await node.state() for node in testbed.living}
     return Evidence(
-        ledgers=[node.ledger() for node in stage.nodes],
-        tallies=await stage.checker.report(),
+        ledgers=[node.ledger() for node in testbed.nodes],
+        tallies=await testbed.checker.report(),
         states=states,
-        node_ids=[node.node_id for node in stage.nodes],
-        killed_ns={node.index: node.killed_ns for node in stage.nodes if node.killed_ns is not None},
-        kept=stage.kept,
+        node_ids=[node.node_id for node in testbed.nodes],
+        killed_ns={node.index: node.killed_ns for node in testbed.nodes if node.killed_ns is not None},
+        kept=testbed.kept,
         window_ns=window_ns,
         may_lose=fault.may_lose,
         may_die=fault.may_die,
@@ -146,8 +146,8 @@ async def _evidence(stage: Stage, fault: Fault, plan: Plan, window_ns: tuple[int
     )
 
 
-def _add_logs(outcome: Outcome, stage: Stage, evidence: Evidence) -> None:
-    for node in stage.nodes:
+def _add_logs(outcome: Outcome, testbed: Testbed, evidence: Evidence) -> None:
+    for node in testbed.nodes:
         outcome.warnings += node.warnings()
     for index, state in evidence.states.items():
         outcome.counters.update(bus_counters(state))
@@ -156,18 +156,18 @@ def _add_logs(outcome: Outcome, stage: Stage, evidence: Evidence) -> None:
             outcome.gaps[NAMES[index]] = state["gaps"]
         if not state["ready"]:
             outcome.notes.append(f"node {NAMES[index]} is not ready: {'; '.join(state['health_reasons'])}")
-    if unknown := stage.setup.unknown():
+    if unknown := testbed.setup.unknown():
         outcome.notes.append(f"this release has no option {', '.join(unknown)}; not set")
 
 
 class _Memory:
     """The memory of each node, now and later."""
 
-    def __init__(self, stage: Stage) -> None:
-        self._before = {node.index: node.resident_mb() for node in stage.nodes}
+    def __init__(self, testbed: Testbed) -> None:
+        self._before = {node.index: node.resident_mb() for node in testbed.nodes}
 
-    def growth(self, stage: Stage) -> str:
-        parts = (f"{self._before[node.index]:.0f} -> {node.resident_mb():.0f}" for node in stage.living)
+    def growth(self, testbed: Testbed) -> str:
+        parts = (f"{self._before[node.index]:.0f} -> {node.resident_mb():.0f}" for node in testbed.living)
         return f"memory of the nodes in MB: {', '.join(parts)}"
 
 

@@ -39,7 +39,7 @@ class FakeBus:
         return len(accepting)
 
 
-class Stage:
+class Harness:
     """An outbox on a `FakeBus`."""
 
     def __init__(self, links: int = 1, **options: int) -> None:
@@ -71,150 +71,150 @@ def broadcast(text: str = "2[]", *, volatile: bool = False) -> Message:
 
 
 def test_published_messages_name_their_predecessor_on_the_topic_and_are_kept() -> None:
-    stage = Stage()
+    harness = Harness()
     for topic in (T, U, T, T):
-        stage.outbox.publish(topic, SMALL)
-    assert stage.message_ids == [(1, 0), (2, 0), (3, 1), (4, 3)]
-    assert stage.kept == [1, 2, 3, 4]
-    assert stage.diagnostics.counters == {}
+        harness.outbox.publish(topic, SMALL)
+    assert harness.message_ids == [(1, 0), (2, 0), (3, 1), (4, 3)]
+    assert harness.kept == [1, 2, 3, 4]
+    assert harness.diagnostics.counters == {}
 
 
 def test_one_of_two_links_is_enough() -> None:
-    stage = Stage(links=2)
-    stage.bus.accepting = {1}
-    stage.outbox.publish(T, broadcast(volatile=True))
-    stage.outbox.publish(T, SMALL, may_wait=False)
-    assert (stage.kept, stage.outbox.buffer.unsent) == ([1, 2], 0)
+    harness = Harness(links=2)
+    harness.bus.accepting = {1}
+    harness.outbox.publish(T, broadcast(volatile=True))
+    harness.outbox.publish(T, SMALL, may_wait=False)
+    assert (harness.kept, harness.outbox.buffer.unsent) == ([1, 2], 0)
 
 
 # While no broker accepts messages.
 
 
 def test_message_that_no_broker_accepts_waits_in_the_buffer() -> None:
-    stage = Stage()
-    stage.bus.accepting = set()
+    harness = Harness()
+    harness.bus.accepting = set()
     with capture_logs() as lines:
-        stage.outbox.publish(T, SMALL)
-        stage.outbox.publish(T, SMALL)
-    assert (stage.bus.sent, stage.kept, stage.outbox.buffer.unsent) == ([], [1, 2], 2)
-    assert stage.diagnostics.counters == {"message_queued": 2}
+        harness.outbox.publish(T, SMALL)
+        harness.outbox.publish(T, SMALL)
+    assert (harness.bus.sent, harness.kept, harness.outbox.buffer.unsent) == ([], [1, 2], 2)
+    assert harness.diagnostics.counters == {"message_queued": 2}
     assert [(line["event"], line["brokers"]) for line in lines] == [("message_queued", "here and there")]
-    stage.bus.accepting = {0}
-    stage.outbox.publish(T, SMALL)
-    assert (stage.message_ids, stage.outbox.buffer.unsent) == ([(3, 2)], 0)
+    harness.bus.accepting = {0}
+    harness.outbox.publish(T, SMALL)
+    assert (harness.message_ids, harness.outbox.buffer.unsent) == ([(3, 2)], 0)
 
 
 def test_volatile_broadcast_that_no_broker_accepts_is_dropped_and_leaves_no_gap() -> None:
-    stage = Stage()
-    stage.bus.accepting = set()
-    stage.outbox.publish(T, broadcast(volatile=True))
-    assert (stage.kept, stage.diagnostics.counters) == ([], {"volatile_messages_dropped": 1})
-    stage.bus.accepting = {0}
-    stage.outbox.publish(T, broadcast(volatile=True))
-    assert stage.message_ids == [(1, 0)]
+    harness = Harness()
+    harness.bus.accepting = set()
+    harness.outbox.publish(T, broadcast(volatile=True))
+    assert (harness.kept, harness.diagnostics.counters) == ([], {"volatile_messages_dropped": 1})
+    harness.bus.accepting = {0}
+    harness.outbox.publish(T, broadcast(volatile=True))
+    assert harness.message_ids == [(1, 0)]
 
 
 def test_overflow_raises_with_its_numbers_and_leaves_no_gap() -> None:
-    stage = Stage(replay_ring_bytes=3 * SIZE)
+    harness = Harness(replay_ring_bytes=3 * SIZE)
     for _ in range(2):
-        stage.outbox.publish(T, SMALL)
-    stage.bus.accepting = set()
+        harness.outbox.publish(T, SMALL)
+    harness.bus.accepting = set()
     for _ in range(3):
-        stage.outbox.publish(T, SMALL)  # the sent ones make room
+        harness.outbox.publish(T, SMALL)  # the sent ones make room
     with pytest.raises(BusOverflowError) as raised:
-        stage.outbox.publish(T, SMALL)
+        harness.outbox.publish(T, SMALL)
     assert (raised.value.waiting_messages, raised.value.limit_bytes) == (3, 3 * SIZE)
-    assert stage.kept == [3, 4, 5]
-    assert stage.diagnostics.counters["publish_failed"] == 1
-    stage.bus.accepting = {0}
-    stage.outbox.publish(T, SMALL)
-    assert stage.message_ids[-1] == (6, 5)
+    assert harness.kept == [3, 4, 5]
+    assert harness.diagnostics.counters["publish_failed"] == 1
+    harness.bus.accepting = {0}
+    harness.outbox.publish(T, SMALL)
+    assert harness.message_ids[-1] == (6, 5)
 
 
 def test_message_larger_than_the_buffer_cannot_wait() -> None:
-    stage = Stage(replay_ring_bytes=SIZE - 1)
-    stage.outbox.publish(T, SMALL)
-    stage.bus.accepting = set()
+    harness = Harness(replay_ring_bytes=SIZE - 1)
+    harness.outbox.publish(T, SMALL)
+    harness.bus.accepting = set()
     with pytest.raises(BusOverflowError):
-        stage.outbox.publish(T, SMALL)
+        harness.outbox.publish(T, SMALL)
 
 
 def test_request_does_not_wait_for_a_broker() -> None:
-    stage = Stage()
-    stage.bus.accepting = set()
+    harness = Harness()
+    harness.bus.accepting = set()
     with pytest.raises(BusOverflowError):
-        stage.outbox.publish(T, SMALL, may_wait=False)
-    stage.bus.connected_links = ()
+        harness.outbox.publish(T, SMALL, may_wait=False)
+    harness.bus.connected_links = ()
     with pytest.raises(BusUnavailableError, match="no broker is connected; tried: here and there"):
-        stage.outbox.publish(T, SMALL, may_wait=False)
-    assert stage.kept == []
-    stage.bus.accepting = {0}
-    stage.outbox.publish(T, SMALL, may_wait=False)
-    assert (stage.message_ids, stage.kept) == ([(1, 0)], [1])
+        harness.outbox.publish(T, SMALL, may_wait=False)
+    assert harness.kept == []
+    harness.bus.accepting = {0}
+    harness.outbox.publish(T, SMALL, may_wait=False)
+    assert (harness.message_ids, harness.kept) == ([(1, 0)], [1])
 
 
 def test_unsent_messages_that_expire_are_counted_and_logged_once() -> None:
-    stage = Stage()
-    stage.outbox.publish(T, SMALL)
-    stage.bus.accepting = set()
+    harness = Harness()
+    harness.outbox.publish(T, SMALL)
+    harness.bus.accepting = set()
     for _ in range(2):
-        stage.outbox.publish(T, SMALL)
-    stage.now += 61
+        harness.outbox.publish(T, SMALL)
+    harness.now += 61
     with capture_logs() as lines:
-        stage.outbox.expire()
-        stage.outbox.expire()
+        harness.outbox.expire()
+        harness.outbox.expire()
     assert [(line["event"], line["messages"]) for line in lines] == [("unsent_messages_expired", 2)]
-    assert stage.kept == []
+    assert harness.kept == []
 
 
 # Rejected messages.
 
 
 def test_message_that_is_too_large_leaves_no_gap() -> None:
-    stage = Stage(max_message_bytes=2_000)
-    stage.outbox.publish(T, SMALL)
+    harness = Harness(max_message_bytes=2_000)
+    harness.outbox.publish(T, SMALL)
     with pytest.raises(MessageTooLargeError) as raised:
-        stage.outbox.publish(T, broadcast("2" + "x" * 2_000))
+        harness.outbox.publish(T, broadcast("2" + "x" * 2_000))
     assert raised.value.limit_bytes == 2_000 - REPLAY_OVERHEAD_BYTES
-    stage.outbox.publish(T, SMALL)
-    assert (stage.message_ids, stage.kept) == ([(1, 0), (2, 1)], [1, 2])
+    harness.outbox.publish(T, SMALL)
+    assert (harness.message_ids, harness.kept) == ([(1, 0), (2, 1)], [1, 2])
 
 
 def test_message_that_has_no_wire_form_leaves_no_gap() -> None:
-    stage = Stage()
+    harness = Harness()
     with pytest.raises(EnvelopeError):
-        stage.outbox.publish(T, m.FetchRooms(1, "/\0"))
-    stage.outbox.publish(T, SMALL)
-    assert (stage.message_ids, stage.kept) == ([(1, 0)], [1])
+        harness.outbox.publish(T, m.FetchRooms(1, "/\0"))
+    harness.outbox.publish(T, SMALL)
+    assert (harness.message_ids, harness.kept) == ([(1, 0)], [1])
 
 
 def test_closed_outbox_publishes_nothing_and_gives_the_reason() -> None:
-    stage = Stage()
-    stage.outbox.close("over")
+    harness = Harness()
+    harness.outbox.close("over")
     for may_wait in (True, False):
         with pytest.raises(BusUnavailableError, match="over"):
-            stage.outbox.publish(T, SMALL, may_wait=may_wait)
-    assert (stage.bus.sent, stage.kept) == ([], [])
+            harness.outbox.publish(T, SMALL, may_wait=may_wait)
+    assert (harness.bus.sent, harness.kept) == ([], [])
 
 
 # Unsequenced messages.
 
 
 def test_unsequenced_message_carries_the_counter_and_is_not_kept() -> None:
-    stage = Stage(links=2)
-    stage.outbox.publish(T, SMALL)
-    stage.outbox.send_unsequenced(T, m.Goodbye("x"), link=1)
-    assert stage.bus.sent[-1] == (1, T, Envelope(MessageId(ME, 1, None), m.Goodbye("x")))
-    assert stage.kept == [1]
+    harness = Harness(links=2)
+    harness.outbox.publish(T, SMALL)
+    harness.outbox.send_unsequenced(T, m.Goodbye("x"), link=1)
+    assert harness.bus.sent[-1] == (1, T, Envelope(MessageId(ME, 1, None), m.Goodbye("x")))
+    assert harness.kept == [1]
 
 
 def test_unsequenced_messages_that_are_not_accepted_are_counted_by_type() -> None:
-    stage = Stage(links=2)
-    stage.bus.accepting = {1}
-    stage.outbox.send_unsequenced(T, m.Goodbye("x"), link=0)
-    stage.outbox.send_unsequenced(T, m.ReplayRequest(1, 0, 1.0, b""), link=0)
-    stage.outbox.send_unsequenced(T, m.ReplayAnswer(1, 0, True, 0, (), ()), link=0)
-    assert stage.diagnostics.counters == {
+    harness = Harness(links=2)
+    harness.bus.accepting = {1}
+    harness.outbox.send_unsequenced(T, m.Goodbye("x"), link=0)
+    harness.outbox.send_unsequenced(T, m.ReplayRequest(1, 0, 1.0, b""), link=0)
+    harness.outbox.send_unsequenced(T, m.ReplayAnswer(1, 0, True, 0, (), ()), link=0)
+    assert harness.diagnostics.counters == {
         "goodbyes_unsent": 1,
         "replay_requests_unsent": 1,
         "replay_answers_unsent": 1,
@@ -224,69 +224,69 @@ def test_unsequenced_messages_that_are_not_accepted_are_counted_by_type() -> Non
 HEARTBEAT = m.Heartbeat(False, 1.0, False, "host", 1, 1)
 
 
-def waiting() -> Stage:
+def waiting() -> Harness:
     """A full buffer of three messages that no broker has accepted; a broker now accepts messages again."""
-    stage = Stage(replay_ring_bytes=3 * SIZE)
-    stage.bus.accepting.clear()
+    harness = Harness(replay_ring_bytes=3 * SIZE)
+    harness.bus.accepting.clear()
     for _ in range(3):
-        stage.outbox.publish(T, SMALL)
-    assert not stage.outbox.send_unsequenced(T, HEARTBEAT)
-    stage.bus.accepting.add(0)
-    return stage
+        harness.outbox.publish(T, SMALL)
+    assert not harness.outbox.send_unsequenced(T, HEARTBEAT)
+    harness.bus.accepting.add(0)
+    return harness
 
 
-def send_heartbeats(stage: Stage, seconds: float) -> None:
+def send_heartbeats(harness: Harness, seconds: float) -> None:
     """Send a heartbeat per second."""
     for _ in range(int(seconds)):
-        stage.now += 1
-        stage.outbox.send_unsequenced(T, HEARTBEAT)
+        harness.now += 1
+        harness.outbox.send_unsequenced(T, HEARTBEAT)
 
 
 def test_pending_messages_count_as_sent_once_heartbeats_have_announced_them_for_dead_after_s() -> None:
-    stage = waiting()
-    stage.outbox.send_unsequenced(T, HEARTBEAT)
-    send_heartbeats(stage, BusOptions().dead_after_s - 1)
-    assert stage.outbox.buffer.unsent == 3
-    send_heartbeats(stage, 1)
-    assert stage.outbox.buffer.unsent == 0
-    assert stage.kept == [1, 2, 3]
-    stage.bus.accepting.clear()
-    stage.outbox.publish(T, SMALL)  # replaces the oldest, which counts as sent
-    assert (stage.kept, stage.outbox.buffer.unsent) == ([2, 3, 4], 1)
-    stage.now += 1e6
+    harness = waiting()
+    harness.outbox.send_unsequenced(T, HEARTBEAT)
+    send_heartbeats(harness, BusOptions().dead_after_s - 1)
+    assert harness.outbox.buffer.unsent == 3
+    send_heartbeats(harness, 1)
+    assert harness.outbox.buffer.unsent == 0
+    assert harness.kept == [1, 2, 3]
+    harness.bus.accepting.clear()
+    harness.outbox.publish(T, SMALL)  # replaces the oldest, which counts as sent
+    assert (harness.kept, harness.outbox.buffer.unsent) == ([2, 3, 4], 1)
+    harness.now += 1e6
     with capture_logs() as lines:
-        stage.outbox.expire()
+        harness.outbox.expire()
     assert [(line["event"], line["messages"]) for line in lines] == [("unsent_messages_expired", 1)]
 
 
 def test_lost_link_and_other_messages_do_not_announce_pending_messages() -> None:
     """A broker that is connected only for a moment may have announced nothing to other nodes."""
-    stage = waiting()
+    harness = waiting()
     for _ in range(10):
-        send_heartbeats(stage, BusOptions().dead_after_s)
-        stage.outbox.link_lost()
+        send_heartbeats(harness, BusOptions().dead_after_s)
+        harness.outbox.link_lost()
     for _ in range(10):
-        stage.now += 1
-        stage.outbox.send_unsequenced(U, m.Goodbye("bye"))
-    assert stage.outbox.buffer.unsent == 3
+        harness.now += 1
+        harness.outbox.send_unsequenced(U, m.Goodbye("bye"))
+    assert harness.outbox.buffer.unsent == 3
     with pytest.raises(BusOverflowError):
-        stage.bus.accepting.clear()
-        stage.outbox.publish(T, SMALL)
+        harness.bus.accepting.clear()
+        harness.outbox.publish(T, SMALL)
 
 
 @pytest.mark.parametrize("limit", [600, 5_000, 100_000])
 def test_page_fits_into_one_message_whatever_the_limit(limit: int) -> None:
     """Whether it reports losses, holds one message of the largest size, or thousands of small ones."""
-    stage = Stage(max_message_bytes=limit, replay_ring_bytes=1 << 20)
+    harness = Harness(max_message_bytes=limit, replay_ring_bytes=1 << 20)
     for number in range(2_000):
-        stage.outbox.publish(b"zmqio/r//\0%d\0" % (number % 700), broadcast())
+        harness.outbox.publish(b"zmqio/r//\0%d\0" % (number % 700), broadcast())
     largest = limit - REPLAY_OVERHEAD_BYTES - len(T) - 40
-    stage.outbox.publish(T, broadcast("2" + "x" * largest))
+    harness.outbox.publish(T, broadcast("2" + "x" * largest))
     for _ in range(6_000):
-        stage.outbox.publish(T, SMALL)
+        harness.outbox.publish(T, SMALL)
     after, complete, found = 0, False, 0
     while not complete:
-        page = stage.outbox.page(after, lambda topic: True, 1e6)
+        page = harness.outbox.page(after, lambda topic: True, 1e6)
         answer = m.ReplayAnswer(1, page.upto, page.complete, page.forgotten, page.lost, page.messages)
         assert len(encode(Envelope(MessageId(ME, 1 << 40), answer))) + 60 <= limit
         found += len(page.messages) + sum(len(row.numbers) for row in page.lost) + page.forgotten

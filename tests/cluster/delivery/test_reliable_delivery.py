@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from structlog.testing import capture_logs
 
 from tests.support.memory_bus import MemoryNetwork
-from tests.support.node_stage import NodeEventLog
+from tests.support.node_harness import NodeEventLog
 from tests.support.timing import wait_until
 from zmqio.adapter.base import Identity
 from zmqio.cluster.node import Node

@@ -14,7 +14,7 @@ from zmqio.protocol.messages import Envelope, Message, MessageId
 from zmqio.protocol.publish import BodyKind, classify
 from zmqio.protocol.topic import all_topic, inbox_topic
 
-__all__ = ["ALL", "ME", "OPTIONS", "PEER", "SAME_TAG", "NodeEventLog", "NodeStage"]
+__all__ = ["ALL", "ME", "OPTIONS", "PEER", "SAME_TAG", "NodeEventLog", "NodeHarness"]
 
 ME, PEER, SAME_TAG = NodeId("tag1AAAAAAAAAAA"), NodeId("tag2BBBBBBBBBBB"), NodeId("tag1CCCCCCCCCCC")
 ALL = all_topic("zmqio")
@@ -38,7 +38,7 @@ class NodeEventLog:
         self.gaps.append(gap)
 
 
-class NodeStage:
+class NodeHarness:
     """One real node on a network on which the test simulates its peers."""
 
     def __init__(self, links: int = 1, options: BusOptions = OPTIONS, *, configured: bool = False) -> None:
@@ -74,7 +74,7 @@ class NodeStage:
         topic = inbox_topic("zmqio", ME) if to_me else ALL
         self.peer_sends(m.Heartbeat(hello, started_at, False, "far", 7, 1), topic, sender, None)
 
-    async def ready(self) -> "NodeStage":
+    async def ready(self) -> "NodeHarness":
         """Start the node and wait until its heartbeats come back."""
         await self.node.start()
         await wait_until(lambda: self.node.health().ready, "the echo")

@@ -20,7 +20,7 @@ from tests.support.node_config import NodeConfig
 from tests.support.ports import free_port_block
 from zmqio.config import BusOptions
 
-__all__ = ["NAMES", "Setup", "Stage"]
+__all__ = ["NAMES", "Setup", "Testbed"]
 
 NAMES = ("one", "two", "three")
 PING_INTERVAL_S = 600
@@ -52,7 +52,7 @@ class Setup:
         return sorted(set(self.bus) - set(self.known()))
 
 
-class Stage:
+class Testbed:
     """A running cluster: all nodes know each other, and all clients are in their rooms. Use it with `async with`.
 
     Args:
@@ -82,7 +82,7 @@ class Stage:
         self.capacity = int(per_second / NODES * longest_s) + 1_000
         self._stack = AsyncExitStack()
 
-    async def __aenter__(self) -> "Stage":
+    async def __aenter__(self) -> "Testbed":
         try:
             await self._set_up()
         except BaseException:

@@ -10,12 +10,12 @@ from tests.support.cluster_nodes import ClusterNode, wait_rooms
 from tests.support.js_clients import JsClient, JsClients
 from tests.support.timing import wait_until
 
-__all__ = ["ClusterStage"]
+__all__ = ["ClusterHarness"]
 
 WAYS = ("websocket", "polling", "upgrade")
 
 
-class ClusterStage:
+class ClusterHarness:
     """Nodes, and clients that end with the test; used as `async with`.
 
     Args:
