@@ -84,7 +84,7 @@ async def test_a_client_that_answers_no_ping_times_out(js: JsClients) -> None:
 
 
 async def silent_client(js: JsClients, node: NodeProcess, way: str) -> JsClient:
-    """A client that answers no ping, though its connection harnesses."""
+    """A client that answers no pings on an open connection."""
     client = js.client(node.url, way)
     await client.connect()
     await client.stop_answering_pings()

@@ -107,7 +107,7 @@ async def test_connections_that_wait_for_acceptors_that_died_are_served_by_the_n
         for acceptor in acceptors:
             acceptor.suspend()
             await wait_until(
-                lambda acceptor=acceptor: acceptor.status() == psutil.STATUS_STOPPED, "it harnesses still"
+                lambda acceptor=acceptor: acceptor.status() == psutil.STATUS_STOPPED, "its suspension"
             )  # type: ignore[misc]
         requests = [asyncio.ensure_future(pid_of(server)) for _ in range(20)]
         await wait_until(lambda: waiting_at(server.port) == len(requests), "all are connected")

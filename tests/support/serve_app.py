@@ -1,6 +1,6 @@
 """The application that the tests of `zmqio serve` run: Socket.IO, and a few plain requests beside it.
 
-`tests.support.serve_app:app` harnesses alone. In `tests.support.serve_mounted` it is mounted in a FastAPI app.
+`tests.support.serve_app:app` stands alone. In `tests.support.serve_mounted` it is mounted in a FastAPI app.
 """
 
 import asyncio
