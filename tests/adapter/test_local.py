@@ -200,3 +200,15 @@ async def test_all_sockets_of_a_large_room_are_disconnected() -> None:
     await adapter.disconnect_sockets(Target(), close=True)
     assert len(sockets.disconnected) == MANY
     assert not adapter.sids(Target())
+
+
+async def test_join_of_a_socket_that_waits_to_be_disconnected_leaves_no_ghost() -> None:
+    adapter, sockets = crowd()
+    disconnecting = asyncio.create_task(adapter.disconnect_sockets(Target(), close=False))
+    await asyncio.sleep(0)
+    waiting = next(iter(adapter.sids(Target())))
+    await adapter.add(waiting, ["lobby"])
+    await disconnecting
+    assert not adapter.sids(to("lobby"))
+    assert not adapter.sids(Target())
+    assert len(sockets.disconnected) == MANY

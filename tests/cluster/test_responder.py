@@ -128,3 +128,9 @@ async def test_many_rooms_are_listed_in_slices(setup: Setup) -> None:
     await wait_until(complete, "the last part")
     assert [name for part in parts for name in unpack_values(part.part)] == names
     assert [part.last for part in parts] == [False] * (len(parts) - 1) + [True]
+
+
+async def test_number_of_clients_is_sent_again_when_one_leaves(setup: Setup) -> None:
+    setup.responder.send_acks(PEER, m.AckedBroadcast(5, "/", (), (), 1.0, ackable("x")), [A, B])
+    setup.sockets.on_expected(1)
+    assert setup.sent() == [m.AckCount(5, 2), m.AckCount(5, 1)]

@@ -3,12 +3,15 @@
 Source: socket.io-cluster-adapter and socket.io-redis-adapter, `test/index.ts`, "socketsJoin" and after.
 """
 
+import asyncio
+
 import pytest
 
 from tests.contracts.harness import Cluster
 from tests.support.fake_sockets import event
-from tests.support.timing import wait_until
+from tests.support.timing import LIMIT_S, wait_until
 from zmqio.adapter.base import Target
+from zmqio.adapter.local import SLICE_DISCONNECTS
 from zmqio.exceptions import RequestTimeoutError, TopicError
 
 EVERYBODY = Target()
@@ -269,3 +272,14 @@ async def test_empty_selection_reaches_nobody_on_any_node(cluster: Cluster) -> N
         assert node.rooms_of(sid) == {"room"}
         assert node.sockets.received.get(sid, []) == []
         assert node.sockets.disconnected == []
+
+
+async def test_join_of_a_socket_that_another_node_disconnects_leaves_no_ghost(cluster: Cluster) -> None:
+    sids = [await cluster[1].connect() for _ in range(2 * SLICE_DISCONNECTS + 1)]
+    await cluster[0].adapter.disconnect_sockets(EVERYBODY, close=False)
+    async with asyncio.timeout(LIMIT_S):
+        while not cluster[1].sockets.disconnected:  # noqa: ASYNC110 - each turn: to be between two slices
+            await asyncio.sleep(0)
+    await cluster[1].adapter.add(sids[-1], ["lobby"])
+    await wait_until(lambda: len(cluster[1].sockets.disconnected) == len(sids), "the last slice")
+    assert await cluster[0].adapter.rooms(20) == set()

@@ -19,7 +19,7 @@ async def test_acknowledgement_ends_the_wait_and_removes_its_entry() -> None:
 async def test_late_repeated_and_unknown_acknowledgements_are_ignored() -> None:
     acks = PendingAcks()
     got: list[list[Any]] = []
-    acks.expect(1, got.append)
+    acks.expect(1, got.append, lambda: None)
     assert acks.resolve(1, ["a"])
     assert not acks.resolve(1, ["b"])
     assert not acks.resolve(2, ["c"])
@@ -45,7 +45,7 @@ async def test_disconnect_fails_the_wait_at_once() -> None:
 async def test_forgotten_acknowledgement_is_ignored() -> None:
     acks = PendingAcks()
     got: list[list[Any]] = []
-    acks.expect(1, got.append)
+    acks.expect(1, got.append, lambda: None)
     acks.forget(1)
     assert not acks.resolve(1, ["late"])
     assert got == []
@@ -55,3 +55,13 @@ def test_value_of_an_acknowledgement_depends_on_the_number_of_arguments() -> Non
     assert ack_value([]) is None
     assert ack_value(["x"]) == "x"
     assert ack_value([1, 2]) == (1, 2)
+
+
+async def test_disconnect_reports_each_client_that_has_not_acknowledged() -> None:
+    acks, gone = PendingAcks(), []
+    acks.expect(1, lambda args: None, lambda: gone.append(1))
+    acks.expect(2, lambda args: None, lambda: gone.append(2))
+    acks.resolve(1, [])
+    acks.fail_all()
+    acks.fail_all()
+    assert gone == [2]

@@ -190,3 +190,15 @@ async def test_refusal_with_values_that_cannot_be_sent_is_answered(place: str) -
     assert _errors(logs) == ["connect_handler_failed"]
     with pytest.raises(SocketGoneError):
         await held[0].join("lobby")
+
+
+async def test_broadcast_with_ack_does_not_wait_for_a_client_in_middleware() -> None:
+    harness, answers = Harness(request_timeout_s=20.0), []
+
+    @harness.of("/").use
+    async def ask_the_room(socket: Socket) -> None:
+        await socket.join("lobby")
+        answers.append(await harness.of("/").to("lobby").emit_with_ack("question"))
+
+    await asyncio.wait_for(_connect(harness), 10)
+    assert answers == [[]]

@@ -5,7 +5,10 @@ import asyncio
 import pytest
 
 from tests.support.fake_engine import FakeSession, Harness
-from zmqio.exceptions import PacketError, TopicError
+from tests.support.timing import LIMIT_S
+from zmqio.adapter.local import SLICE_DISCONNECTS
+from zmqio.exceptions import PacketError, SocketGoneError, TopicError
+from zmqio.protocol.packet import Packet, PacketType
 from zmqio.server.socket import Socket
 
 
@@ -108,3 +111,43 @@ async def test_broadcast_from_another_event_loop_raises_and_names_the_emitter() 
 
     await asyncio.to_thread(elsewhere)
     assert packet_counts(sockets) == [0, 0, 0]
+
+
+async def test_client_that_disconnects_is_no_longer_waited_for() -> None:
+    harness = Harness(request_timeout_s=LIMIT_S)
+    sockets = await connect_three(harness)
+    asking = asyncio.create_task(harness.of("/").emit_with_ack("question"))
+    await asyncio.sleep(0)
+    (ack_id,) = {int(str(session.sent[0])[1 : -len('["question"]')]) for _, session in sockets}
+    sockets[0][0].receive(Packet(PacketType.ACK, "/", ["yes"], ack_id))
+    for socket, _ in sockets[1:]:
+        await socket.disconnect()
+    assert await asking == ["yes"]
+
+
+async def test_remote_socket_that_has_gone_raises_instead_of_none() -> None:
+    harness = Harness(request_timeout_s=LIMIT_S)
+    ((socket, _), *_) = await connect_three(harness)
+    remote, *_ = await harness.of("/").to(socket.id).fetch_sockets()
+    asking = asyncio.create_task(remote.emit_with_ack("question"))
+    await asyncio.sleep(0)
+    await socket.disconnect()
+    with pytest.raises(SocketGoneError, match="has disconnected"):
+        await asking
+    with pytest.raises(SocketGoneError, match="has disconnected"):
+        await remote.emit_with_ack("question")
+
+
+async def test_join_of_a_socket_that_is_about_to_be_disconnected_leaves_no_ghost() -> None:
+    harness = Harness(request_timeout_s=LIMIT_S)
+    for _ in range(2 * SLICE_DISCONNECTS):
+        await harness.connected()
+    *_, last = harness.of("/").sockets.values()
+    disconnecting = asyncio.create_task(harness.of("/").disconnect_sockets())
+    await asyncio.sleep(0)
+    assert last.connected  # the first slice has been disconnected
+    with pytest.raises(SocketGoneError, match="cannot join"):
+        await last.join("lobby")
+    await disconnecting
+    assert await harness.of("/").rooms() == set()
+    assert await harness.of("/").to("lobby").emit_with_ack("question") == []

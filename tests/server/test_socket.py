@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.support.fake_engine import FakeSession, Harness
-from tests.support.timing import wait_until
+from tests.support.timing import LIMIT_S, wait_until
 from zmqio.engine.direct_write import broadcast_frames
 from zmqio.exceptions import PacketError, RequestTimeoutError, SocketGoneError, TopicError
 from zmqio.server.client import Client
@@ -159,3 +159,19 @@ async def test_room_that_is_not_a_string_names_the_call_and_what_was_meant(step:
     (socket,) = harness.of("/").sockets.values()
     with pytest.raises(TypeError, match=rf"{step}\(\) got 5 of type 'int' as a room; .*did you mean '5'"):
         await getattr(socket, step)(5)
+
+
+async def test_acknowledgement_without_an_id_resolves_nothing() -> None:
+    harness, answers = Harness(), []
+    client, _ = await harness.connected()
+    (socket,) = harness.of("/").sockets.values()
+
+    async def ask() -> None:
+        answers.append(await socket.emit_with_ack("question", timeout=LIMIT_S))
+
+    harness.runtime.tasks.spawn(ask())
+    await asyncio.sleep(0)
+    client.message('3["without"]')
+    client.message('30["with"]')
+    await harness.settle()
+    assert answers == ["with"]

@@ -34,6 +34,7 @@ class FakeSockets:
         data: sid -> `socket.data`.
         server_side: the events from `server_side_emit`.
         server_side_answer: what the application answers to them; None for nothing.
+        on_expected: reports how many acknowledgements to expect; of the last packet that asked.
         disconnected: (sid, close) in the order in which it happened.
         room_events: (event, room, sid) in the order in which it happened.
     """
@@ -64,9 +65,12 @@ class FakeSockets:
         sids: Collection[Sid],
         frames: AckableFrames,
         on_ack: Callable[[list[Any]], None],
+        on_expected: Callable[[int], None],
         timeout_s: float,
     ) -> None:
         """Keep a packet for each socket and answer for those that do."""
+        on_expected(len(sids))
+        self.on_expected = on_expected
         for number, sid in enumerate(sids):
             self.received[sid].append(frames.fill(number))
             if sid in self.answers:

@@ -170,11 +170,18 @@ class LocalSockets(Protocol):
         """Write one encoded packet to each of `sids`; unknown ids are ignored."""
 
     def deliver_with_ack(
-        self, sids: Collection[Sid], frames: AckableFrames, on_ack: Callable[[list[Any]], None], timeout_s: float
+        self,
+        sids: Collection[Sid],
+        frames: AckableFrames,
+        on_ack: Callable[[list[Any]], None],
+        on_expected: Callable[[int], None],
+        timeout_s: float,
     ) -> None:
         """Write a packet that asks for an acknowledgement; call `on_ack(args)` for each client that acknowledges.
 
         There is no call for unknown ids, nor for clients that disconnect or do not acknowledge within `timeout_s`.
+        First of all, `on_expected(count)` is called with the number of clients that are asked; within `timeout_s`
+        it is called again, with a lower number, when clients disconnect that have not acknowledged.
         """
 
     def encode(self, event: str, args: Sequence[Any]) -> Frames:

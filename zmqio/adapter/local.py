@@ -61,9 +61,9 @@ class LocalAdapter(Adapter):
     # Rooms.
 
     def add(self, sid: Sid, rooms: Collection[str]) -> Awaitable[None]:
-        """Add a socket to rooms at once."""
-        self._operations.flush_for(sid)
-        self._join_rooms(sid, rooms)
+        """Add a socket to rooms at once, unless an operation that is under way disconnects it."""
+        if not self._is_disconnected_first(sid):
+            self._join_rooms(sid, rooms)
         return DONE
 
     def remove(self, sid: Sid, room: str) -> None:
@@ -104,22 +104,28 @@ class LocalAdapter(Adapter):
         acks: list[list[Any]] = []
         if not sids:
             return acks
+        expected = len(sids)
         complete = asyncio.get_running_loop().create_future()
 
         def on_ack(args: list[Any]) -> None:
             acks.append(args)
-            if len(acks) == len(sids) and not complete.done():
+            on_expected(expected)
+
+        def on_expected(count: int) -> None:
+            nonlocal expected
+            expected = count
+            if len(acks) >= expected and not complete.done():
                 complete.set_result(None)
 
-        self._sockets.deliver_with_ack(sids, frames, on_ack, timeout_s)
+        self._sockets.deliver_with_ack(sids, frames, on_ack, on_expected, timeout_s)
         try:
             async with asyncio.timeout(timeout_s):
                 await complete
         except TimeoutError:
             raise RequestTimeoutError(
-                f"received {len(acks)} of {len(sids)} acknowledgements within {timeout_s:g} s",
+                f"received {len(acks)} of {expected} acknowledgements within {timeout_s:g} s",
                 responses=acks,
-                expected=len(sids),
+                expected=expected,
             ) from None
         return acks
 
@@ -157,6 +163,10 @@ class LocalAdapter(Adapter):
         return 1
 
     # For subclasses.
+
+    def _is_disconnected_first(self, sid: Sid) -> bool:
+        """Apply the operation that is under way to a socket; return whether that has disconnected the socket."""
+        return self._operations.flush_for(sid) and not self._index.has_socket(sid)
 
     async def _run_in_order(self, work: Callable[[], None] | None = None) -> None:
         """Run `work` after the pending room operations; return once it has run."""

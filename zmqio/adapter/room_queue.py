@@ -93,10 +93,12 @@ class RoomOperationQueue:
         if not self.submit(operation):
             await operation.done
 
-    def flush_for(self, sid: Sid) -> None:
-        """Apply the current operation to one socket now, if it has not been applied yet."""
-        if self._remove(sid):
-            self._operations[0].act((sid,))
+    def flush_for(self, sid: Sid) -> bool:
+        """Apply the current operation to one socket now, if it has not been applied yet; return whether it was."""
+        if not self._remove(sid):
+            return False
+        self._operations[0].act((sid,))
+        return True
 
     def discard(self, sid: Sid) -> None:
         """Leave a disconnected socket out of the current operation."""

@@ -83,6 +83,10 @@ class RoomIndex:
         """Return the rooms of a socket. A live view: do not keep it across an `await`."""
         return self._rooms_of.get(sid, _NO_ROOMS).keys()
 
+    def has_socket(self, sid: Sid) -> bool:
+        """Whether a socket has been in a room since it was added, and has not been removed from all."""
+        return sid in self._rooms_of
+
     def rooms(self) -> Collection[str]:
         """Return the rooms that have a member. A live view: do not keep it across an `await`."""
         return self._members.keys()

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from functools import lru_cache, partial
 from typing import Any, TypeVar
 
-from zmqio.adapter.base import LocalSockets, SocketDescription, Target
+from zmqio.adapter.base import DONE, LocalSockets, SocketDescription, Target
 from zmqio.adapter.local import LocalAdapter
 from zmqio.adapter.room_queue import RoomOperation
 from zmqio.cluster.join_barriers import JoinBarriers
@@ -75,7 +75,8 @@ class ClusterAdapter(LocalAdapter):
             An awaitable that completes when this node receives messages for these rooms. If it already does, that
             is at once and costs nothing.
         """
-        self._operations.flush_for(sid)
+        if self._is_disconnected_first(sid):
+            return DONE
         topics = self._router.topics_to_subscribe(self._join_rooms(sid, rooms))
         if topics:
             self._barriers.add(topics, self._node.subscribe(topics.values()))
@@ -115,11 +116,13 @@ class ClusterAdapter(LocalAdapter):
             return await super().broadcast_with_ack(frames, target, timeout_s)
         responses, own_id, sids = self._node.responses, self._node.identity.node_id, tuple(self.sids(target))
         with responses.open((own_id, *nodes)) as request:
-            responses.set_expected(request.id, own_id, len(sids))
-            if sids:
-                self._sockets.deliver_with_ack(
-                    sids, frames, lambda args: responses.add_response(request.id, own_id, args), timeout_s
-                )
+            self._sockets.deliver_with_ack(
+                sids,
+                frames,
+                partial(responses.add_response, request.id, own_id),
+                partial(responses.set_expected, request.id, own_id),
+                timeout_s,
+            )
             message = m.AckedBroadcast(request.id, *self._address(target), timeout_s, frames)
             self._node.outbox.publish(topic, message, may_wait=False)
             return await request.result(timeout_s)

@@ -40,14 +40,18 @@ class Responder:
         self._max_part_bytes = max(node.options.max_message_bytes - HEADROOM_BYTES, 1)
 
     def send_acks(self, requester: NodeId, message: m.AckedBroadcast, sids: Sequence[Sid]) -> None:
-        """Emit to clients, and send how many acknowledgements to expect, then each as it arrives."""
+        """Emit to clients, and send how many acknowledgements to expect, then each as it arrives.
+
+        The number is sent again, lower, when clients disconnect that have not acknowledged.
+        """
 
         def acknowledged(args: list[Any]) -> None:
             self._respond(requester, m.AckResponse(message.request_id, pack_values(args)))
 
-        self._respond(requester, m.AckCount(message.request_id, len(sids)))
-        if sids:
-            self._sockets.deliver_with_ack(sids, message.frames, acknowledged, message.timeout_s)
+        def expected(count: int) -> None:
+            self._respond(requester, m.AckCount(message.request_id, count))
+
+        self._sockets.deliver_with_ack(sids, message.frames, acknowledged, expected, message.timeout_s)
 
     def send_descriptions(self, requester: NodeId, message: m.FetchSockets, sids: Sequence[Sid]) -> None:
         """Describe sockets; many of them in slices, so that the event loop stays responsive."""

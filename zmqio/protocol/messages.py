@@ -236,7 +236,11 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class AckCount:
-    """How many clients of this node an `AckedBroadcast` asks; sent before their acknowledgements."""
+    """How many clients of this node an `AckedBroadcast` asks; sent before their acknowledgements.
+
+    Sent again with a lower number when clients disconnect that have not acknowledged; nodes of earlier releases
+    ignore that.
+    """
 
     request_id: int
     expected: int

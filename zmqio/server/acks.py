@@ -21,14 +21,17 @@ class PendingAcks:
     __slots__ = ("_pending",)
 
     def __init__(self) -> None:
-        self._pending: dict[int, tuple[AckCallback, asyncio.Future[list[Any]] | None]] = {}
+        self._pending: dict[int, tuple[AckCallback, Callable[[], None]]] = {}
 
     def __len__(self) -> int:
         return len(self._pending)
 
-    def expect(self, ack_id: int, on_ack: AckCallback) -> None:
-        """Call `on_ack(args)` when the client acknowledges. Time-outs are the caller's task: it calls `forget`."""
-        self._pending[ack_id] = (on_ack, None)
+    def expect(self, ack_id: int, on_ack: AckCallback, on_gone: Callable[[], None]) -> None:
+        """Call `on_ack(args)` when the client acknowledges, or `on_gone()` when it disconnects first.
+
+        Time-outs are the caller's task: it calls `forget`.
+        """
+        self._pending[ack_id] = (on_ack, on_gone)
 
     def forget(self, ack_id: int) -> None:
         """Ignore this acknowledgement from now on."""
@@ -50,7 +53,7 @@ class PendingAcks:
             SocketGoneError: the client disconnected first.
         """
         future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
-        self._pending[ack_id] = (lambda args: None if future.done() else future.set_result(args), future)
+        self.expect(ack_id, lambda args: None if future.done() else future.set_result(args), lambda: _fail(future))
         send()
         try:
             async with asyncio.timeout(timeout_s):
@@ -61,11 +64,15 @@ class PendingAcks:
             self.forget(ack_id)
 
     def fail_all(self) -> None:
-        """Raise `SocketGoneError` in every `wait`: the client has disconnected."""
+        """Raise `SocketGoneError` in every `wait`, and call every `on_gone`: the client has disconnected."""
         pending, self._pending = self._pending, {}
-        for _, future in pending.values():
-            if future is not None and not future.done():
-                future.set_exception(SocketGoneError("the client disconnected before it acknowledged"))
+        for _, on_gone in pending.values():
+            on_gone()
+
+
+def _fail(future: asyncio.Future[list[Any]]) -> None:
+    if not future.done():
+        future.set_exception(SocketGoneError("the client disconnected before it acknowledged"))
 
 
 def ack_value(args: list[Any]) -> Any:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from zmqio.adapter.base import Adapter, SocketDescription, Target
-from zmqio.exceptions import RequestTimeoutError
+from zmqio.exceptions import RequestTimeoutError, SocketGoneError
 from zmqio.ids import Sid
 from zmqio.protocol.packet import Packet, PacketType
 from zmqio.protocol.room_names import Rooms, room_names
@@ -87,6 +87,8 @@ class Broadcast(Targeting):
 
     async def emit_with_ack(self, event: str, *args: Any) -> list[Any]:
         """Send an event to the target and collect the acknowledgement of every client that receives it.
+
+        A client that disconnects is no longer waited for.
 
         Args:
             event: the name of the event.
@@ -216,14 +218,17 @@ class RemoteSocket:
             timeout: seconds to wait; None means the server option `request_timeout_s`.
 
         Returns:
-            None, the value, or a tuple of several values; None also if the socket has disconnected.
+            None, the value, or a tuple of several values.
 
         Raises:
+            SocketGoneError: the client has disconnected, or disconnects before it acknowledges.
             RequestTimeoutError, PacketError, BusError: as for `Broadcast.emit_with_ack`.
         """
         operation = self._operation if timeout is None else self._operation.timeout(timeout)
         answers = await operation.emit_with_ack(event, *args)
-        return answers[0] if answers else None
+        if not answers:
+            raise SocketGoneError(f"socket {self.id} did not acknowledge {event!r}: its client has disconnected")
+        return answers[0]
 
     async def join(self, *rooms: Rooms) -> None:
         """Add this socket to rooms. Raises as `Broadcast.sockets_join`."""

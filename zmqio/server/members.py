@@ -105,6 +105,7 @@ class NamespaceMembers:
         sids: Collection[Sid],
         frames: AckableFrames,
         on_ack: Callable[[list[Any]], None],
+        on_expected: Callable[[int], None],
         timeout_s: float,
     ) -> None:
         """Write a packet that requests an acknowledgement.
@@ -113,12 +114,18 @@ class NamespaceMembers:
             sids: the sockets to reach; ids that are not in this process are ignored.
             frames: the encoded packet, without its ack id.
             on_ack: called with the arguments of each acknowledgement that arrives within `timeout_s`.
+            on_expected: called with the number of acknowledgements to expect, and again when clients that have
+                not acknowledged disconnect.
             timeout_s: seconds after which acknowledgements are ignored.
         """
         sockets = [self.sockets[sid] for sid in sids if sid in self.sockets]
+        expected = _ExpectedAcks(len(sockets), on_expected)
+        on_expected(len(sockets))
+        if not sockets:
+            return
         ack_id = self.next_ack_id()
         for socket in sockets:
-            socket.expect_ack(ack_id, on_ack)
+            socket.expect_ack(ack_id, on_ack, expected.one_less)
         self.deliver([socket.id for socket in sockets], frames.fill(ack_id))
         asyncio.get_running_loop().call_later(timeout_s, _forget_acks, sockets, ack_id)
 
@@ -140,6 +147,28 @@ class NamespaceMembers:
         """Disconnect sockets; with `close`, their whole connections."""
         for socket in [self.sockets[sid] for sid in sids if sid in self.sockets]:
             socket.disconnect_nowait(close=close)
+
+
+class _ExpectedAcks:
+    """Number of acknowledgements to expect; reported once per turn of the event loop in which clients leave."""
+
+    __slots__ = ("_count", "_report", "_scheduled")
+
+    def __init__(self, count: int, report: Callable[[int], None]) -> None:
+        self._count = count
+        self._report = report
+        self._scheduled = False
+
+    def one_less(self) -> None:
+        """A client has disconnected that had not acknowledged."""
+        self._count -= 1
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._run)
+
+    def _run(self) -> None:
+        self._scheduled = False
+        self._report(self._count)
 
 
 def _forget_acks(sockets: list[Socket], ack_id: int) -> None:

@@ -198,7 +198,10 @@ class Socket(ListenerMixin):
         self._namespace.runtime.check_loop()
         if self._state is _SocketState.DISCONNECTED:
             raise SocketGoneError(f"socket {self.id} cannot join {rooms!r}: its client has disconnected")
-        await self._namespace.adapter.add(self.id, room_names("join", rooms))
+        joined = self._namespace.adapter.add(self.id, room_names("join", rooms))
+        if self.gone_reason:  # `disconnect_sockets` was about to disconnect it, and the adapter did so first
+            raise SocketGoneError(f"socket {self.id} cannot join {rooms!r}: its client has been disconnected")
+        await joined
 
     async def leave(self, *rooms: Rooms) -> None:
         """Leave rooms. Rooms that the socket is not in are ignored.
@@ -408,7 +411,8 @@ class Socket(ListenerMixin):
             None, or an awaitable that completes when the next packet of this client may be read.
         """
         if packet.type is PacketType.ACK:
-            self._acks.resolve(packet.id or 0, packet.data)
+            if packet.id is not None:
+                self._acks.resolve(packet.id, packet.data)
             return None
         if self._events is None:
             runtime = self._namespace.runtime
@@ -422,9 +426,12 @@ class Socket(ListenerMixin):
         # The awaited acknowledgement comes after these events, so a reader that waits now would never read it.
         return None if len(self._events) <= ACK_WAIT_FACTOR * self._events.max_items else room
 
-    def expect_ack(self, ack_id: int, on_ack: Callable[[list[Any]], None]) -> None:
-        """Call `on_ack(args)` when the client acknowledges a packet that was written elsewhere."""
-        self._acks.expect(ack_id, on_ack)
+    def expect_ack(self, ack_id: int, on_ack: Callable[[list[Any]], None], on_gone: Callable[[], None]) -> None:
+        """Call `on_ack(args)` when the client acknowledges a packet that was written elsewhere.
+
+        If the client disconnects first, call `on_gone()` instead.
+        """
+        self._acks.expect(ack_id, on_ack, on_gone)
 
     def forget_ack(self, ack_id: int) -> None:
         """Ignore this acknowledgement from now on."""

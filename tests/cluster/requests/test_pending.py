@@ -110,3 +110,17 @@ def test_order_of_counts_and_answers_does_not_matter(order: list[tuple[str, Node
     ]
     assert done == [None] * 4 + [request]
     assert sorted(request.responses) == ["x", "y", "z"]
+
+
+def test_lower_count_of_clients_completes_a_request_and_a_higher_one_is_ignored() -> None:
+    requests = PendingRequests()
+    request = requests.open([A])
+    requests.set_expected(request.id, A, 3)
+    requests.add_response(request.id, A, "x")
+    assert requests.set_expected(request.id, A, 4) is None
+    assert requests.set_expected(request.id, A, 2) is None
+    assert request.expected == 2
+    assert requests.set_expected(request.id, A, 1) is request
+    assert requests.set_expected(request.id, A, 0) is None
+    assert (request.responses, request.missing, request.expected) == (["x"], [], 1)
+    assert requests.ignored["duplicate"] == 2

@@ -74,7 +74,7 @@ class PendingRequest:
         return node
 
     def set_expected(self, node: _NodeProgress, count: int) -> bool:
-        if node.expected is not None:
+        if node.expected is not None and (node.complete or count >= node.expected):
             return False
         node.expected = count
         self._incomplete -= node.complete
@@ -132,6 +132,8 @@ class PendingRequests:
 
     def set_expected(self, request_id: int, node_id: NodeId, count: int) -> PendingRequest | None:
         """Record how many clients a node has asked; each client's answer arrives by `add_response`.
+
+        A lower number replaces the earlier one: clients have disconnected that had not answered.
 
         Returns:
             The request if this completed it; None if it is still incomplete, or if the report was ignored.
