@@ -52,3 +52,18 @@ def test_any_header_yields_the_peer_or_an_address(forwarded: list[str], trusted:
 def test_entry_that_is_not_an_address_is_rejected() -> None:
     with pytest.raises(ConfigError, match=r"'localhost' must be an address .* a network"):
         TrustedProxies("127.0.0.1,localhost")
+
+
+@pytest.mark.parametrize(
+    ("text", "peer", "trusted"),
+    [
+        ("127.0.0.1", "127.0.0.1", True),
+        ("127.0.0.1", "127.0.0.2", False),
+        ("10.0.0.0/8", "::ffff:10.1.2.3", True),
+        ("*", None, True),
+        ("127.0.0.1", None, False),
+        ("", "127.0.0.1", False),
+    ],
+)
+def test_peer_is_trusted_by_its_address(text: str, peer: str | None, trusted: bool) -> None:
+    assert TrustedProxies(text).trusts(peer) is trusted

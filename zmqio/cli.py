@@ -94,10 +94,12 @@ def broker(arguments: tuple[str, ...]) -> None:
 )
 @click.option(
     "--trusted-proxies",
+    envvar="FORWARDED_ALLOW_IPS",
     default="127.0.0.1,::1",
     show_default=True,
+    show_envvar=True,
     metavar="LIST",
-    help="Addresses and networks whose X-Forwarded-For header is trusted. *: all.",
+    help="Addresses and networks whose X-Forwarded-For, -Proto and -Host headers are trusted. *: all.",
 )
 @click.option(
     "--drain",

@@ -4,6 +4,7 @@ Every field of `EngineOptions` and `ServerOptions` is an option of `Server(...)`
 option of `ZmqAdapter(...)`. This module is the only place where defaults are set.
 """
 
+import inspect
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from zmqio.exceptions import ConfigError
+from zmqio.trusted_proxies import TrustedProxies
 
 __all__ = [
     "DEFAULT_ADDRESS",
@@ -22,6 +24,7 @@ __all__ = [
     "drain_s_from_environment",
     "node_tag_from_environment",
     "split_addresses",
+    "trusted_proxies_from_environment",
 ]
 
 DEFAULT_ADDRESS = "tcp://127.0.0.1:5555"
@@ -43,6 +46,11 @@ def drain_s_from_environment() -> float:
         return float(text)
     except ValueError:
         raise ConfigError(f"ZMQIO_DRAIN_S={text!r} is not a number of seconds") from None
+
+
+def trusted_proxies_from_environment() -> str:
+    """Return `FORWARDED_ALLOW_IPS`, which uvicorn reads as well; the loopback addresses if it is not set."""
+    return os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +81,15 @@ class EngineOptions:
         http_compression: whether polling bodies are compressed if the client accepts it (default True).
         compression_threshold_bytes: smallest polling body that is compressed (default 1,024).
         cors_allowed_origins: origins whose pages may connect. None (default): only the server's own origin. `"*"`:
-            every origin. A list of origins, or a function of the origin: those it allows. `()`: no CORS handling,
-            for a proxy or middleware that does it.
-        cors_credentials: whether browsers may send cookies from other origins (default True).
+            every origin, without credentials. A list of origins, or a plain function of the origin: those it
+            allows, with credentials; a list may contain `"*"` for all others. `()`: no CORS handling, for a proxy
+            or middleware that does it. Other origins are refused with 403, over HTTP and WebSocket.
+        cors_credentials: whether browsers may send cookies from origins that are allowed by name (default True).
+            `"*"` never allows it. Over a WebSocket browsers always send cookies, from every origin that may
+            connect.
+        trusted_proxies: addresses and networks, separated by commas, of proxies whose `X-Forwarded-Host` and
+            `X-Forwarded-Proto` state the server's own origin; `"*"` trusts every peer (default: the environment
+            variable `FORWARDED_ALLOW_IPS`, otherwise the loopback addresses: a proxy on the same machine).
         cookie: name of a cookie that carries the Engine.IO id, or a mapping with its `name` and attributes. None
             (default): no cookie.
         direct_writes: whether broadcasts are written to WebSockets' file descriptors on uvloop (default True).
@@ -96,6 +110,7 @@ class EngineOptions:
     compression_threshold_bytes: int = 1_024
     cors_allowed_origins: str | Sequence[str] | Callable[[str], bool] | None = None
     cors_credentials: bool = True
+    trusted_proxies: str = field(default_factory=trusted_proxies_from_environment)
     cookie: str | Mapping[str, str | bool] | None = None
     direct_writes: bool = True
 
@@ -103,6 +118,9 @@ class EngineOptions:
         _positive(self, "ping_interval_s", "ping_timeout_s", "upgrade_timeout_s", "max_payload_bytes")
         _positive(self, "max_payload_packets", "session_buffer_bytes", "session_buffer_packets")
         _positive(self, "body_timeout_s", "body_min_bytes_per_s")
+        TrustedProxies(self.trusted_proxies)
+        if _is_async(self.cors_allowed_origins):
+            raise ConfigError("cors_allowed_origins is an async function; write a plain one that returns a bool")
         unknown = set(self.transports) - {"polling", "websocket"}
         if unknown or not self.transports:
             raise ConfigError(f"transports={self.transports!r} must be one or both of 'polling' and 'websocket'")
@@ -261,3 +279,8 @@ def node_tag_from_environment() -> str | None:
 def address_from_environment() -> str | None:
     """Return the broker address in `ZMQIO_ADAPTER`; None if it is not set."""
     return os.environ.get("ZMQIO_ADAPTER") or None
+
+
+def _is_async(function: object) -> bool:
+    call = type(function).__call__ if callable(function) else None
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)

@@ -1,4 +1,4 @@
-"""Determine the client address of a request from its peer and the X-Forwarded-For of trusted proxies. Pure.
+"""Proxies whose X-Forwarded-* headers are believed, and the client address that they forward. Pure.
 
 The rule is uvicorn's. Uvicorn gets the same list, so the balancer and the application see the same client.
 """
@@ -14,7 +14,7 @@ _Address = IPv4Address | IPv6Address
 
 
 class TrustedProxies:
-    """Proxies whose X-Forwarded-For is trusted.
+    """Proxies whose X-Forwarded-* headers are believed.
 
     Args:
         text: addresses and networks separated by commas, for example "127.0.0.1,10.0.0.0/8". `*` trusts every
@@ -28,6 +28,10 @@ class TrustedProxies:
         parts = [part.strip() for part in text.split(",") if part.strip()]
         self._trusts_all = "*" in parts
         self._networks = [_network(part) for part in parts if part != "*"]
+
+    def trusts(self, peer: str | None) -> bool:
+        """Whether the peer of a connection is a trusted proxy; None is a peer on a unix socket."""
+        return self._trusts(_parse(peer))
 
     def client_address(self, peer: str | None, forwarded_for: Sequence[str]) -> str | None:
         """Return the address of the client.

@@ -2,17 +2,14 @@
 
 import inspect
 import logging
-from typing import Any
 
 import engineio
-import pytest
 from engineio.async_server import AsyncServer
 from engineio.async_socket import AsyncSocket
 
 from tests.support.engine import EngineUnderTest
 from zmqio.config import EngineOptions
-from zmqio.engine.engineio_base import cookie_attributes, cors_environ, cors_origins
-from zmqio.engine.handshake import ClientRequest
+from zmqio.engine.engineio_base import cookie_attributes
 from zmqio.engine.server import Engine, Session
 from zmqio.ids import NodeTag
 
@@ -33,9 +30,9 @@ def test_socket_makes_its_queue_through_the_server() -> None:
 
 
 def test_options_reach_the_base_class() -> None:
-    engine = _engine(ping_interval_s=0.3, max_payload_bytes=7, cors_allowed_origins=(), transports=("polling",))
+    engine = _engine(ping_interval_s=0.3, max_payload_bytes=7, transports=("polling",))
     assert (engine.ping_interval, engine.max_http_buffer_size) == (0.3, 7)
-    assert (engine.cors_allowed_origins, list(engine.transports)) == ([], ["polling"])
+    assert list(engine.transports) == ["polling"]
     assert engine.async_mode == "asgi"
 
 
@@ -49,13 +46,6 @@ def test_base_class_starts_no_task_and_adds_no_handler() -> None:
     assert _engine().logger.handlers == engine.logger.handlers  # a second engine adds no second one
 
 
-def test_cors_rules_take_a_wsgi_environment() -> None:
-    engine = _engine(cors_allowed_origins=lambda origin: origin == "http://a")
-    environ = {"REQUEST_METHOD": "GET", "wsgi.url_scheme": "http", "HTTP_ORIGIN": "http://a"}
-    assert engine._cors_allowed_origins(environ) == ["http://a"]
-    assert ("Access-Control-Allow-Origin", "http://a") in engine._cors_headers(environ)
-
-
 def test_cookie_is_written_from_attributes() -> None:
     text = _engine()._generate_sid_cookie("s", {"name": "io", "Path": "/", "HttpOnly": True})
     assert text == "io=s; Path=/; HttpOnly"
@@ -66,32 +56,6 @@ async def test_registry_of_sessions_is_the_base_classes() -> None:
         sid, connection = await host.open_polling()
         assert host.engine.sockets[sid] is connection.session
         assert host.engine._get_socket(sid) is connection.session
-
-
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [(None, None), ("*", "*"), ((), []), (("http://a", "http://b"), ["http://a", "http://b"])],
-)
-def test_origins_are_none_text_or_a_list(given: Any, expected: Any) -> None:
-    assert cors_origins(EngineOptions(cors_allowed_origins=given)) == expected
-
-
-def test_function_of_the_origin_reaches_the_base_class() -> None:
-    def allowed(origin: str) -> bool:
-        return origin == "http://a"
-
-    assert cors_origins(EngineOptions(cors_allowed_origins=allowed)) is allowed
-
-
-def test_environment_has_what_the_cors_rules_read_and_nothing_else() -> None:
-    headers = {"origin": "http://a", "host": "h", "x-forwarded-proto": "https", "cookie": "secret"}
-    assert cors_environ(ClientRequest("GET", "/", "", headers, secure=True)) == {
-        "REQUEST_METHOD": "GET",
-        "wsgi.url_scheme": "https",
-        "HTTP_ORIGIN": "http://a",
-        "HTTP_HOST": "h",
-        "HTTP_X_FORWARDED_PROTO": "https",
-    }
 
 
 def test_cookie_name_gets_the_javascript_servers_attributes() -> None:

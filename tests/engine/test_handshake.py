@@ -10,6 +10,8 @@ from zmqio.engine.handshake import (
     BAD_REQUEST,
     FORBIDDEN,
     JSONP_UNSUPPORTED,
+    PEER,
+    PROXIED,
     UNKNOWN_SID,
     UNKNOWN_TRANSPORT,
     UNSUPPORTED_VERSION,
@@ -21,6 +23,7 @@ from zmqio.engine.handshake import (
     read_request,
 )
 from zmqio.ids import EngineSid
+from zmqio.trusted_proxies import TrustedProxies
 
 POLLING = {"EIO": "4", "transport": "polling"}
 WEBSOCKET = {"EIO": "4", "transport": "websocket"}
@@ -116,3 +119,31 @@ def test_request_is_read_from_an_asgi_scope() -> None:
 def test_request_of_a_server_that_tells_no_client_has_no_address() -> None:
     request = read_request({"type": "websocket", "path": "/", "headers": [], "client": None, "scheme": "ws"})
     assert (request.method, request.address, request.secure, request.query) == ("GET", "", False, "")
+
+
+FORWARDED = [(b"host", b"inner"), (b"x-forwarded-proto", b"http, https"), (b"x-forwarded-host", b"front")]
+
+
+@pytest.mark.parametrize(
+    ("extensions", "client", "believed"),
+    [
+        ({}, "10.0.0.1", True),
+        ({}, "10.0.0.2", False),
+        ({PEER: "10.0.0.1"}, "203.0.113.9", True),  # the client that the proxy forwarded
+        ({PEER: "203.0.113.9"}, "10.0.0.1", False),  # a client that forwards the address of the proxy
+        ({PEER: None}, "10.0.0.1", False),  # a unix socket
+        ({PROXIED: True}, "203.0.113.9", True),  # believed by the node that relayed it
+    ],
+)
+def test_forwarded_headers_are_believed_from_the_peer_of_the_connection(
+    extensions: dict[str, object], client: str, believed: bool
+) -> None:
+    scope = {"path": "/", "headers": FORWARDED, "client": (client, 1), "extensions": extensions}
+    request = read_request(scope, TrustedProxies("10.0.0.1"))
+    assert (request.proxied, request.secure) == (believed, believed)
+
+
+def test_request_without_forwarded_headers_keeps_the_servers_scheme() -> None:
+    scope = {"path": "/", "headers": [], "client": ("10.0.0.1", 1), "scheme": "wss"}
+    request = read_request(scope, TrustedProxies("*"))
+    assert (request.proxied, request.secure) == (False, True)

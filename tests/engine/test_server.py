@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from tests.support.asgi import FakeHttp, http
+from tests.support.asgi import FakeHttp, FakeWebSocket, http
 from tests.support.engine import EngineUnderTest
 from tests.support.timing import wait_until
 
@@ -146,17 +146,67 @@ async def test_same_origin_is_allowed_by_default_also_behind_a_proxy(headers: di
         assert (await _open(host, headers=headers)).status == 200
 
 
-async def test_allowed_origin_is_named_in_the_answer() -> None:
-    async with EngineUnderTest(cors_allowed_origins="*") as host:
+CREDENTIALS = "access-control-allow-credentials"
+
+
+async def test_listed_origin_is_named_in_the_answer_with_credentials() -> None:
+    async with EngineUnderTest(cors_allowed_origins=["http://app.example"]) as host:
         headers = (await _open(host, headers=ORIGIN)).headers
         assert headers["access-control-allow-origin"] == "http://app.example"
-        assert headers["access-control-allow-credentials"] == "true"
-        assert headers["vary"] == "Origin"
+        assert (headers[CREDENTIALS], headers["vary"]) == ("true", "Origin")
+
+
+async def test_any_origin_is_allowed_without_credentials_in_every_answer() -> None:
+    async with EngineUnderTest(cors_allowed_origins="*") as host:
+        opened = await _open(host, headers=ORIGIN)
+        sid = host.connections[0].session.sid
+        host.emit("a")
+        polled = host.get(sid, headers=ORIGIN)
+        answers = [opened, await polled, await host.post(sid, "4a", headers=ORIGIN)]
+        answers += [await _open(host, method="OPTIONS", headers=ORIGIN)]
+        answers += [await _open(host, "EIO=4&transport=x", headers=ORIGIN)]
+        host.engine.stop_accepting()
+        answers += [await _open(host, headers=ORIGIN)]
+    assert [answer.status for answer in answers] == [200, 200, 200, 204, 400, 503]
+    for answer in answers:
+        assert answer.headers["access-control-allow-origin"] == "*"
+        assert CREDENTIALS not in answer.headers
 
 
 async def test_credentials_can_be_switched_off() -> None:
-    async with EngineUnderTest(cors_allowed_origins="*", cors_credentials=False) as host:
-        assert "access-control-allow-credentials" not in (await _open(host, headers=ORIGIN)).headers
+    async with EngineUnderTest(cors_allowed_origins=["http://app.example"], cors_credentials=False) as host:
+        headers = (await _open(host, headers=ORIGIN)).headers
+        assert headers["access-control-allow-origin"] == "http://app.example"
+        assert CREDENTIALS not in headers
+
+
+async def _forgotten(origin: str) -> bool:
+    return True
+
+
+@pytest.mark.parametrize("allowed", [lambda origin: 1 / 0, lambda origin: _forgotten(origin)])  # noqa: PLW0108
+async def test_function_that_raises_or_returns_an_awaitable_refuses_the_origin(allowed: Any) -> None:
+    async with EngineUnderTest(cors_allowed_origins=allowed) as host:
+        with capture_logs() as logs:
+            answer = await _open(host, headers=ORIGIN)
+            socket = host.websocket(**ORIGIN)
+            await wait_until(lambda: socket.refusal.status, "an answer")
+        assert (answer.status, socket.refusal.status) == (403, 403)
+        assert logs[0]["event"] == "origin_check_failed"
+
+
+PROXIED = {"origin": "https://front", "host": "inner", "x-forwarded-proto": "https", "x-forwarded-host": "front"}
+
+
+@pytest.mark.parametrize(("trusted", "status"), [("127.0.0.1", 200), ("*", 200), ("10.0.0.1", 403), ("", 403)])
+async def test_forwarded_origin_is_believed_from_trusted_proxies_only(trusted: str, status: int) -> None:
+    async with EngineUnderTest(trusted_proxies=trusted) as host:
+        with capture_logs() as logs:
+            assert (await _open(host, headers=PROXIED)).status == status
+            socket = host.websocket(**PROXIED)
+            await wait_until(lambda: socket.accepted or socket.refusal.status, "an answer")
+        assert socket.accepted == (status == 200)
+        assert [line["untrusted_proxy"] for line in logs] == ([] if status == 200 else ["127.0.0.1"])
 
 
 async def test_preflight_is_answered_without_a_session() -> None:
@@ -336,8 +386,15 @@ async def test_engine_that_stops_accepting_serves_those_who_are_there() -> None:
 
 async def test_handshake_that_is_under_way_when_it_stops_accepting_is_refused() -> None:
     async with EngineUnderTest() as host:
-        host.engine.check_origin = lambda *_: host.engine.stop_accepting()  # type: ignore[func-returns-value]
-        socket = host.websocket()
+
+        async def handle(scope: Any, receive: Any, send: Any) -> None:
+            async def stop_while_sending(message: Any) -> None:
+                host.engine.stop_accepting()
+                await send(message)
+
+            await host.engine.handle(scope, receive, stop_while_sending)
+
+        socket = FakeWebSocket(handle, "EIO=4&transport=websocket")
         await socket.ended()
         assert (socket.accepted, socket.close_code) == (True, 1013)
         assert host.connections == []

@@ -2,6 +2,7 @@
 
 import pytest
 
+from zmqio.engine.cors import own_origins
 from zmqio.engine.handshake import ClientRequest, read_request
 from zmqio.protocol.relay_messages import HttpRequest, StreamOpen
 from zmqio.relay.scope import (
@@ -23,6 +24,20 @@ class Back:
 def test_only_headers_that_the_owner_reads_are_forwarded() -> None:
     request = ClientRequest("GET", "/", "", HEADERS)
     assert forwarded_headers(request) == ("accept-encoding", "gzip", "origin", "http://a", "host", "b")
+
+
+@pytest.mark.parametrize("proxied", [True, False])
+def test_forwarded_host_is_sent_if_this_node_believed_it(proxied: bool) -> None:
+    headers = {"host": "b", "x-forwarded-host": "c", "x-forwarded-proto": "https"}
+    request = ClientRequest("GET", "/", "", headers, secure=True, proxied=proxied)
+    fields = forwarded_headers(request)
+    assert fields == (("host", "b", "x-forwarded-host", "c") if proxied else ("host", "b"))
+    head = "", fields, "10.0.0.1", request.secure
+    for scope in (
+        http_scope(HttpRequest(1, "GET", *head, b"", True), Back()),
+        websocket_scope(StreamOpen(1, *head, 100), Back()),
+    ):
+        assert own_origins(read_request(scope)) == ({"https://b", "https://c"} if proxied else {"https://b"})
 
 
 @pytest.mark.parametrize("secure", [True, False])

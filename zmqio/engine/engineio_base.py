@@ -1,4 +1,4 @@
-"""The base of the engine: python-engineio's options, registry of sessions, CORS and cookie rules.
+"""The base of the engine: python-engineio's options, registry of sessions and cookie rules.
 
 All uses of python-engineio are here and in `session`; tests/engine/test_engineio_base.py checks each of them.
 """
@@ -6,23 +6,19 @@ All uses of python-engineio are here and in `session`; tests/engine/test_enginei
 import logging
 from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from engineio.async_server import AsyncServer
 
 from zmqio.config import EngineOptions
 from zmqio.engine.contracts import TransportName
-from zmqio.engine.handshake import FORBIDDEN, ClientRequest, Refusal
 from zmqio.engine.http_exchange import Headers
 from zmqio.ids import EngineSid, NodeTag, make_engine_sid
-from zmqio.logger import get_logger
 
 if TYPE_CHECKING:
     from zmqio.engine.session import Session
 
-__all__ = ["EngineioServer", "cookie_attributes", "cors_environ", "cors_origins"]
-
-log = get_logger(__name__)
+__all__ = ["EngineioServer", "cookie_attributes"]
 
 
 class EngineioServer(AsyncServer):  # type: ignore[misc]  # engineio has no annotations
@@ -44,8 +40,7 @@ class EngineioServer(AsyncServer):  # type: ignore[misc]  # engineio has no anno
             allow_upgrades=options.allow_upgrades,
             transports=list(options.transports),
             cookie=options.cookie,
-            cors_allowed_origins=cors_origins(options),
-            cors_credentials=options.cors_credentials,
+            cors_allowed_origins=[],  # its CORS rules are not used; see `zmqio.engine.cors`
         )
         self.options = options
         self.counters: Counter[str] = Counter()
@@ -75,52 +70,12 @@ class EngineioServer(AsyncServer):  # type: ignore[misc]  # engineio has no anno
         can_upgrade = self.allow_upgrades and transport_name == "polling" and "websocket" in self.transports
         return ["websocket"] if can_upgrade else []
 
-    def check_origin(self, request: ClientRequest, environ: dict[str, str]) -> Refusal | None:
-        """Refuse an origin that may not use this server. Browsers do not enforce CORS on WebSockets."""
-        origin = request.headers.get("origin")
-        if origin is None or self.cors_allowed_origins == []:
-            return None
-        allowed = self._cors_allowed_origins(environ)
-        if allowed is None or origin in allowed:
-            return None
-        if not self.counters["origins_refused"]:
-            log.warning(
-                "origin_refused",
-                origin=origin,
-                option="cors_allowed_origins",
-                note="further refusals are only counted",
-            )
-        self.counters["origins_refused"] += 1
-        return FORBIDDEN
-
-    def headers_for(self, environ: dict[str, str]) -> Headers:
-        """The CORS headers of every response."""
-        if "HTTP_ORIGIN" not in environ:
-            return ()
-        headers: list[tuple[str, str]] = self._cors_headers(environ)
-        return [*headers, ("Vary", "Origin")] if headers else ()
-
     def cookie_headers(self, sid: EngineSid) -> Headers:
         """The header that sets the session cookie, if the option `cookie` is set."""
         if not self.cookie:
             return ()
         attributes = cookie_attributes(self.cookie)
         return [("Set-Cookie", self._generate_sid_cookie(sid, attributes))]
-
-
-def cors_origins(options: EngineOptions) -> Any:
-    """The allowed origins in python-engineio's form: a list, a string, a function, or None."""
-    origins = options.cors_allowed_origins
-    return origins if origins is None or isinstance(origins, str) or callable(origins) else list(origins)
-
-
-def cors_environ(request: ClientRequest) -> dict[str, str]:
-    """The part of a request that python-engineio's CORS rules read, as a WSGI environment."""
-    environ = {"REQUEST_METHOD": request.method, "wsgi.url_scheme": "https" if request.secure else "http"}
-    for name in ("origin", "host", "x-forwarded-proto", "x-forwarded-host", "access-control-request-headers"):
-        if name in request.headers:
-            environ["HTTP_" + name.upper().replace("-", "_")] = request.headers[name]
-    return environ
 
 
 def cookie_attributes(cookie: str | Mapping[str, str | bool]) -> dict[str, str | bool]:

@@ -13,11 +13,14 @@ from urllib.parse import parse_qsl
 
 from zmqio.config import EngineOptions
 from zmqio.ids import EngineSid
+from zmqio.trusted_proxies import TrustedProxies
 
 __all__ = [
     "BAD_HANDSHAKE_METHOD",
     "BAD_REQUEST",
     "FORBIDDEN",
+    "PEER",
+    "PROXIED",
     "UNKNOWN_SID",
     "UNKNOWN_TRANSPORT",
     "UNSUPPORTED_VERSION",
@@ -31,6 +34,17 @@ __all__ = [
 ]
 
 PROTOCOL_VERSION = "4"
+PEER = "zmqio.peer"
+"""Key in `scope["extensions"]` of the address of the connection's peer; None on a unix socket.
+
+`scope["client"]` is often the address that the peer wrote into X-Forwarded-For.
+"""
+PROXIED = "zmqio.proxied"
+"""Key in `scope["extensions"]` of a relayed request.
+
+Its X-Forwarded-Host is there only if the node that the client reached has believed it.
+"""
+NO_PROXIES = TrustedProxies("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +90,10 @@ class ClientRequest:
         query: as sent, without the question mark.
         headers: by lower-case name; values of a repeated header are joined by ", ".
         address: the client's host; "" if the ASGI server does not know it.
-        secure: whether it came over TLS, according to the ASGI server.
+        secure: whether the client used TLS, according to the ASGI server or a trusted proxy.
         time: time of arrival, in seconds since 1970.
         http_version: `1.1`, `2`, ...
+        proxied: whether a trusted proxy sent it, so that its X-Forwarded-* headers are believed.
     """
 
     method: str
@@ -89,6 +104,7 @@ class ClientRequest:
     secure: bool = False
     time: float = field(default_factory=time.time)
     http_version: str = "1.1"
+    proxied: bool = False
 
     @property
     def parameters(self) -> dict[str, str]:
@@ -96,17 +112,25 @@ class ClientRequest:
         return dict(parse_qsl(self.query, keep_blank_values=True))
 
 
-def read_request(scope: Mapping[str, Any]) -> ClientRequest:
-    """Read an ASGI `http` or `websocket` scope."""
+def read_request(scope: Mapping[str, Any], proxies: TrustedProxies = NO_PROXIES) -> ClientRequest:
+    """Read an ASGI `http` or `websocket` scope.
+
+    Args:
+        scope: of ASGI.
+        proxies: whose X-Forwarded-Proto and X-Forwarded-Host are believed.
+    """
     client = scope.get("client")
+    headers = _headers(scope["headers"])
+    proxied = _is_proxied(scope, headers, proxies)
     return ClientRequest(
         method=scope.get("method", "GET"),
         path=scope["path"],
         query=scope.get("query_string", b"").decode("latin-1"),
-        headers=_headers(scope["headers"]),
+        headers=headers,
         address=client[0] if client else "",
-        secure=scope.get("scheme", "http") in ("https", "wss"),
+        secure=_is_secure(scope, headers, proxied=proxied),
         http_version=scope.get("http_version", "1.1"),
+        proxied=proxied,
     )
 
 
@@ -145,6 +169,23 @@ def open_packet(sid: EngineSid, upgrades: Sequence[str], options: EngineOptions)
         "maxPayload": options.max_payload_bytes,
     }
     return "0" + json.dumps(fields, separators=(",", ":"))
+
+
+def _is_proxied(scope: Mapping[str, Any], headers: Mapping[str, str], proxies: TrustedProxies) -> bool:
+    if "x-forwarded-host" not in headers and "x-forwarded-proto" not in headers:
+        return False
+    extensions = scope.get("extensions") or {}
+    if PROXIED in extensions:
+        return True
+    client = scope.get("client")
+    return proxies.trusts(extensions[PEER] if PEER in extensions else client and client[0])
+
+
+def _is_secure(scope: Mapping[str, Any], headers: Mapping[str, str], *, proxied: bool) -> bool:
+    scheme: str = scope.get("scheme", "http")
+    if proxied:
+        scheme = headers.get("x-forwarded-proto", scheme).rpartition(",")[2].strip().lower()
+    return scheme in ("https", "wss")
 
 
 def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:

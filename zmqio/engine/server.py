@@ -1,7 +1,7 @@
 """The Engine.IO server: finds the session of each request, opens new sessions, and closes them all.
 
-A subclass of python-engineio's server, of which it uses the options, the registry of sessions, and the CORS and
-cookie rules. Where python-engineio departs from the official protocol, the modules of this package replace it.
+A subclass of python-engineio's server, of which it uses the options, the registry of sessions and the cookie
+rules. Where python-engineio departs from the official protocol, the modules of this package replace it.
 Everything runs on one event loop; nothing is thread-safe.
 
 Source: Engine.IO protocol v4 (https://github.com/socketio/engine.io-protocol); engine.io 6 where it is silent.
@@ -14,10 +14,12 @@ from typing import Any
 from zmqio.config import EngineOptions
 from zmqio.engine import websocket
 from zmqio.engine.contracts import ConnectionEvents, TransportName
-from zmqio.engine.engineio_base import EngineioServer, cors_environ
+from zmqio.engine.cors import CorsDecision, CorsPolicy
+from zmqio.engine.engineio_base import EngineioServer
 from zmqio.engine.foreign_sessions import UnknownSessions
 from zmqio.engine.handshake import (
     BAD_REQUEST,
+    FORBIDDEN,
     SHUTTING_DOWN,
     ClientRequest,
     Refusal,
@@ -37,6 +39,7 @@ from zmqio.engine.upgrade import serve_upgrade
 from zmqio.ids import NodeTag
 from zmqio.log_limit import LimitedLog
 from zmqio.logger import get_logger
+from zmqio.trusted_proxies import TrustedProxies
 
 __all__ = ["Accept", "ClientRequest", "ConnectionEvents", "Engine", "Prepared", "Session"]
 
@@ -70,6 +73,8 @@ class Engine(EngineioServer):
         self.notices = LimitedLog(log)
         self.unknown_sessions = UnknownSessions(tag, self.counters, self.notices)
         self._accept = accept
+        self._cors = CorsPolicy(options)
+        self._proxies = TrustedProxies(options.trusted_proxies)
         self._heartbeat: HeartbeatTimer[Session] = HeartbeatTimer(
             HeartbeatSchedule(options.ping_interval_s, options.ping_timeout_s), Session.ping, _end_without_pong
         )
@@ -172,15 +177,15 @@ class Engine(EngineioServer):
         return job
 
     async def _handle_http(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
-        request = read_request(scope)
-        environ = cors_environ(request)
+        request = read_request(scope, self._proxies)
+        cors = self._decide(request)
         extensions = scope.get("extensions") or {}
-        exchange = Exchange(request, receive, send, self.headers_for(environ), extensions.get(RELAYED))
-        if request.method == "OPTIONS" and self.cors_allowed_origins != []:
+        exchange = Exchange(request, receive, send, cors.headers, extensions.get(RELAYED))
+        if request.method == "OPTIONS" and self._cors.enabled:
             await exchange.answer_preflight()
             return
         parameters = request.parameters
-        refusal = self._check(request, environ, parameters)
+        refusal = self._check(parameters, cors)
         sid = parameters.get("sid")
         if refusal is not None:
             await exchange.refuse(refusal)
@@ -192,9 +197,9 @@ class Engine(EngineioServer):
             await self.unknown_sessions.poll(sid, exchange)
 
     async def _handle_websocket(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
-        request = read_request(scope)
+        request = read_request(scope, self._proxies)
         parameters = request.parameters
-        refusal = self._check(request, cors_environ(request), parameters)
+        refusal = self._check(parameters, self._decide(request))
         sid = parameters.get("sid")
         if refusal is None and not sid:
             refusal = check_handshake(request.method, parameters, websocket=True)
@@ -209,12 +214,33 @@ class Engine(EngineioServer):
         else:
             await self._open_websocket(request, scope, receive, send)
 
-    def _check(
-        self, request: ClientRequest, environ: dict[str, str], parameters: Mapping[str, str]
-    ) -> Refusal | None:
+    def _decide(self, request: ClientRequest) -> CorsDecision:
+        try:
+            decision = self._cors.decide(request)
+        except Exception:  # noqa: BLE001 - the application's function; logged with its traceback
+            self.notices.error("origin_check_failed", option="cors_allowed_origins", exc_info=True)
+            return CorsDecision(allowed=False)
+        if not decision.allowed:
+            self._note_refused_origin(request)
+        return decision
+
+    def _note_refused_origin(self, request: ClientRequest) -> None:
+        self.counters["origins_refused"] += 1
+        if self.counters["origins_refused"] > 1:
+            return
+        ignored = "x-forwarded-host" in request.headers or "x-forwarded-proto" in request.headers
+        log.warning(
+            "origin_refused",
+            origin=request.headers["origin"],
+            option="cors_allowed_origins",
+            untrusted_proxy=request.address if ignored and not request.proxied else None,
+            note="further refusals are only counted",
+        )
+
+    def _check(self, parameters: Mapping[str, str], cors: CorsDecision) -> Refusal | None:
         if self._is_closing or not (self._is_accepting or parameters.get("sid")):
             return SHUTTING_DOWN
-        return check_transport(parameters, self.transports) or self.check_origin(request, environ)
+        return check_transport(parameters, self.transports) or (None if cors.allowed else FORBIDDEN)
 
     async def _open_polling(self, exchange: Exchange, parameters: Mapping[str, str]) -> None:
         request = exchange.request

@@ -16,6 +16,8 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from zmqio.engine.handshake import PEER
+
 __all__ = ["HalfClosedMessageEvent", "HttpProtocol"]
 
 _TCP_FAMILIES = (socket.AF_INET, socket.AF_INET6)
@@ -34,6 +36,11 @@ class HttpProtocol(HttpToolsProtocol):
         if connection is not None and connection.family in _TCP_FAMILIES:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         super().connection_made(transport)
+
+    def on_message_begin(self) -> None:
+        """Note the peer of the connection, which uvicorn replaces by an address from X-Forwarded-For."""
+        super().on_message_begin()
+        self.scope["extensions"] = {PEER: self.client[0] if self.client else None}  # type: ignore[dict-item]
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio's signature; uvicorn's returns None
         """Handle the end of the client's data; return whether the connection stays open for an answer.

@@ -43,6 +43,7 @@ METHODS: Names = {
         "connection_made": "extended, to set TCP_NODELAY",
         "data_received": "parses requests",
         "eof_received": "replaced, to let half-closed clients get their answer",
+        "on_message_begin": "extended, to put the peer into the scope",
     },
     RequestResponseCycle: {
         "receive": "waits for `message_event`, which is replaced when the client half-closes",
@@ -71,6 +72,7 @@ METHODS: Names = {
 
 ATTRIBUTES: Names = {
     HttpToolsProtocol: {
+        "client": "the address of the peer",
         "cycle": "the current request",
         "transport": "closed after the answer to a half-closed client",
     },
@@ -82,6 +84,7 @@ ATTRIBUTES: Names = {
         "response_complete": "whether the request is answered",
     },
     WebSocketsSansIOProtocol: {
+        "client": "the address of the peer",
         "close_sent": "whether a Close frame was sent",
         "conn.available_extensions": "emptied, so that compression is never negotiated",
         "handshake_complete": "set after a refused handshake",

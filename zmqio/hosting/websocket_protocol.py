@@ -16,6 +16,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from zmqio.engine.compact_sync import CompactEvent, CompactQueue
 from zmqio.engine.direct_write import NO_FD, Frames
+from zmqio.engine.handshake import PEER
 from zmqio.engine.websocket import EXTENSION, PENDING
 from zmqio.engine.websocket_transports import WireListener
 from zmqio.hosting.direct_fd import open_direct_fd
@@ -73,8 +74,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     # Uvicorn's protocol.
 
     def run_asgi(self) -> Coroutine[Any, Any, None]:
-        """Run the application with this object in its scope."""
+        """Run the application with this object, and the peer of the connection, in its scope."""
         self._extensions[EXTENSION] = self
+        self._extensions[PEER] = self.client[0] if self.client else None
         return super().run_asgi()
 
     async def send(self, message: Any) -> None:

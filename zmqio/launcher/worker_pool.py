@@ -142,6 +142,7 @@ class WorkerPool:
                 "ZMQIO_ADAPTER": self._broker,
                 "ZMQIO_NODE_TAG": tag,
                 "ZMQIO_DRAIN_S": str(self._options.drain_s),
+                "FORWARDED_ALLOW_IPS": self._options.trusted_proxies,
                 WORKER_SPEC_VARIABLE: self._spec(slot, link_fd).to_json(),
             }
 

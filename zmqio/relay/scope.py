@@ -5,7 +5,7 @@ Only the headers that a session's owner reads are sent.
 
 from typing import Any
 
-from zmqio.engine.handshake import ClientRequest
+from zmqio.engine.handshake import PROXIED, ClientRequest
 from zmqio.engine.http_exchange import RELAYED, Relayed
 from zmqio.protocol.relay_messages import HttpRequest, StreamOpen
 
@@ -19,16 +19,19 @@ _FORWARDED = (
     "content-type",  # "invalid content"
     "origin",  # this and the rest: CORS
     "host",
-    "x-forwarded-proto",
-    "x-forwarded-host",
-    "access-control-request-headers",
 )
+_FORWARDED_IF_PROXIED = (*_FORWARDED, "x-forwarded-host")
+"""Also what a trusted proxy wrote. Its X-Forwarded-Proto is in `ClientRequest.secure`."""
 
 
 def forwarded_headers(request: ClientRequest) -> tuple[str, ...]:
-    """Return the headers that the owner needs: name, value, name, value, ..."""
+    """Return the headers that the owner needs: name, value, name, value, ...
+
+    The owner believes each of them, so X-Forwarded-Host is left out unless a trusted proxy of this node wrote it.
+    """
     headers = request.headers
-    return tuple([part for name in _FORWARDED if name in headers for part in (name, headers[name])])
+    names = _FORWARDED_IF_PROXIED if request.proxied else _FORWARDED
+    return tuple([part for name in names if name in headers for part in (name, headers[name])])
 
 
 def http_scope(message: HttpRequest, relayed: Relayed) -> dict[str, Any]:
@@ -36,7 +39,7 @@ def http_scope(message: HttpRequest, relayed: Relayed) -> dict[str, Any]:
     return _scope(message, "https" if message.secure else "http") | {
         "type": "http",
         "method": message.method,
-        "extensions": {RELAYED: relayed},
+        "extensions": {RELAYED: relayed, PROXIED: True},
     }
 
 
@@ -44,7 +47,7 @@ def websocket_scope(message: StreamOpen, relayed: object) -> dict[str, Any]:
     """Build the ASGI scope of a relayed WebSocket."""
     return _scope(message, "wss" if message.secure else "ws") | {
         "type": "websocket",
-        "extensions": {RELAYED: relayed, "websocket.http.response": {}},
+        "extensions": {RELAYED: relayed, PROXIED: True, "websocket.http.response": {}},
     }
 
 
