@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zmqio import trusted_proxies
 from zmqio.exceptions import ConfigError
-from zmqio.trusted_proxies import TrustedProxies
+from zmqio.trusted_proxies import MAX_FORWARDED_ADDRESSES, TrustedProxies
 
 LOCAL = TrustedProxies("127.0.0.1, ::1,10.0.0.0/8")
 
@@ -67,3 +68,19 @@ def test_entry_that_is_not_an_address_is_rejected() -> None:
 )
 def test_peer_is_trusted_by_its_address(text: str, peer: str | None, trusted: bool) -> None:
     assert TrustedProxies(text).trusts(peer) is trusted
+
+
+@pytest.mark.parametrize("trusted", ["*", "127.0.0.1"])
+def test_few_of_very_many_addresses_are_parsed(trusted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[str | None] = []
+    parse = trusted_proxies._parse
+
+    def count(text: str | None) -> object:
+        parsed.append(text)
+        return parse(text)
+
+    monkeypatch.setattr(trusted_proxies, "_parse", count)
+    proxies = TrustedProxies(trusted)
+    for address in ("127.0.0.1", "x", ""):
+        assert proxies.client_address("127.0.0.1", [",".join([address] * 30_000)] * 2) == "127.0.0.1"
+    assert len(parsed) <= 3 * (1 + MAX_FORWARDED_ADDRESSES)

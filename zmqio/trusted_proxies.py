@@ -1,6 +1,7 @@
 """Proxies whose X-Forwarded-* headers are believed, and the client address that they forward. Pure.
 
-The rule is uvicorn's. Uvicorn gets the same list, so the balancer and the application see the same client.
+The rule is uvicorn's. Uvicorn gets the same list, so the balancer and the application see the same client. At most
+`MAX_FORWARDED_ADDRESSES` are read; the worker rejects a request with more.
 """
 
 from collections.abc import Sequence
@@ -8,7 +9,10 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 from zmqio.exceptions import ConfigError
 
-__all__ = ["TrustedProxies"]
+__all__ = ["MAX_FORWARDED_ADDRESSES", "TrustedProxies"]
+
+MAX_FORWARDED_ADDRESSES = 100
+"""Most addresses in the X-Forwarded-For headers of one request; no chain of proxies is that long."""
 
 _Address = IPv4Address | IPv6Address
 
@@ -46,11 +50,12 @@ class TrustedProxies:
         """
         if not forwarded_for or not self._trusts(_parse(peer)):
             return peer
-        chain = [_parse(part) for value in forwarded_for for part in value.split(",")]
         if self._trusts_all:
-            return peer if chain[0] is None else str(chain[0])
+            first = _parse(forwarded_for[0].partition(",")[0])
+            return peer if first is None else str(first)
         client = peer
-        for address in reversed(chain):
+        chain = ",".join(forwarded_for).rsplit(",", MAX_FORWARDED_ADDRESSES)
+        for address in map(_parse, reversed(chain[-MAX_FORWARDED_ADDRESSES:])):
             if address is None:
                 break  # no trusted proxy wrote the entries to the left of an invalid one
             client = str(address)

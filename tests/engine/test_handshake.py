@@ -17,6 +17,7 @@ from zmqio.engine.handshake import (
     UNSUPPORTED_VERSION,
     Refusal,
     check_handshake,
+    check_query,
     check_session_request,
     check_transport,
     open_packet,
@@ -55,6 +56,16 @@ def test_fractional_intervals_are_announced_in_milliseconds() -> None:
         "pingTimeout": 200,
         "maxPayload": 1_000_000,
     }
+
+
+def test_query_with_too_many_fields_is_refused() -> None:
+    assert check_query("a=1&b") is None
+    assert check_query("&" * 100) == Refusal(3, "The query has more than 100 fields")
+
+
+def test_values_of_repeated_headers_are_joined() -> None:
+    headers = [(b"A", b"1"), (b"b", b"2"), (b"a", b"3"), (b"a", b"4")]
+    assert read_request({"path": "/", "headers": headers}).headers == {"a": "1, 3, 4", "b": "2"}
 
 
 @pytest.mark.parametrize("parameters", [{}, {"transport": "abc"}, {"transport": "webtransport"}])

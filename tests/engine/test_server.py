@@ -75,6 +75,7 @@ async def test_layer_above_that_fails_refuses_the_handshake() -> None:
     ("method", "query", "body"),
     [
         ("GET", "", '{"code":0,"message":"Transport unknown"}'),
+        ("GET", "EIO=4&transport=polling" + "&" * 99, '{"code":3,"message":"The query has more than 100 fields"}'),
         ("GET", "EIO=4", '{"code":0,"message":"Transport unknown"}'),
         ("GET", "EIO=4&transport=abc", '{"code":0,"message":"Transport unknown"}'),
         ("GET", "transport=polling", '{"code":5,"message":"Unsupported protocol version"}'),

@@ -9,10 +9,10 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl
 
 from zmqio.config import EngineOptions
 from zmqio.ids import EngineSid
+from zmqio.protocol.query import MAX_QUERY_FIELDS, has_too_many_fields, parse_query
 from zmqio.trusted_proxies import TrustedProxies
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "ClientRequest",
     "Refusal",
     "check_handshake",
+    "check_query",
     "check_session_request",
     "check_transport",
     "open_packet",
@@ -76,6 +77,7 @@ BAD_HANDSHAKE_METHOD = Refusal(2, "Bad handshake method")
 BAD_REQUEST = Refusal(3, "Bad request")
 FORBIDDEN = Refusal(4, "Forbidden", 403)
 UNSUPPORTED_VERSION = Refusal(5, "Unsupported protocol version")
+TOO_MANY_FIELDS = Refusal(3, f"The query has more than {MAX_QUERY_FIELDS} fields")
 JSONP_UNSUPPORTED = Refusal(3, "JSONP is not supported")
 SHUTTING_DOWN = Refusal(3, "Server shutting down", 503)
 
@@ -108,8 +110,8 @@ class ClientRequest:
 
     @property
     def parameters(self) -> dict[str, str]:
-        """The query as a mapping; the last value of a repeated name counts."""
-        return dict(parse_qsl(self.query, keep_blank_values=True))
+        """The query as a mapping, empty if it has too many fields; the last value of a repeated name counts."""
+        return parse_query(self.query)
 
 
 def read_request(scope: Mapping[str, Any], proxies: TrustedProxies = NO_PROXIES) -> ClientRequest:
@@ -132,6 +134,11 @@ def read_request(scope: Mapping[str, Any], proxies: TrustedProxies = NO_PROXIES)
         http_version=scope.get("http_version", "1.1"),
         proxied=proxied,
     )
+
+
+def check_query(query: str) -> Refusal | None:
+    """Check the number of fields in a query."""
+    return TOO_MANY_FIELDS if has_too_many_fields(query) else None
 
 
 def check_transport(parameters: Mapping[str, str], transports: Sequence[str]) -> Refusal | None:
@@ -190,7 +197,12 @@ def _is_secure(scope: Mapping[str, Any], headers: Mapping[str, str], *, proxied:
 
 def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     headers: dict[str, str] = {}
+    repeated: dict[str, list[str]] = {}
     for name_bytes, value_bytes in raw:
         name, value = name_bytes.decode("latin-1").lower(), value_bytes.decode("latin-1")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        if name in headers:
+            repeated.setdefault(name, [headers[name]]).append(value)
+        else:
+            headers[name] = value
+    headers.update({name: ", ".join(values) for name, values in repeated.items()})
     return headers

@@ -35,6 +35,8 @@ ERROR_TYPE = "application/json"
 
 # Larger bodies are compressed in a thread: 1 MB would block the event loop for about 20 ms.
 COMPRESS_INLINE_BYTES = 1 << 16
+MAX_ENCODINGS = 20
+"""Most entries of an Accept-Encoding header that are read."""
 
 
 class Relayed(Protocol):
@@ -129,12 +131,12 @@ async def compress(body: bytes, encoding: str, compressor: Callable[[bytes], byt
 
 
 def accepted_encoding(header: str, offered: Sequence[str]) -> str | None:
-    """The first of `offered` that an Accept-Encoding header accepts, or None.
+    """The first of `offered` that an Accept-Encoding header accepts among its first `MAX_ENCODINGS`, or None.
 
     Source: RFC 9110, section 12.5.3: `q=0` means "not acceptable".
     """
     accepted = {}
-    for item in header.lower().split(","):
+    for item in header.lower().split(",", MAX_ENCODINGS)[:MAX_ENCODINGS]:
         name, _, parameters = item.partition(";")
         accepted[name.strip()] = parameters.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
     return next((name for name in offered if accepted.get(name, accepted.get("*", False))), None)

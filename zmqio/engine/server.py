@@ -24,6 +24,7 @@ from zmqio.engine.handshake import (
     ClientRequest,
     Refusal,
     check_handshake,
+    check_query,
     check_session_request,
     check_transport,
     open_packet,
@@ -185,7 +186,7 @@ class Engine(EngineioServer):
             await exchange.answer_preflight()
             return
         parameters = request.parameters
-        refusal = self._check(parameters, cors)
+        refusal = self._check(request, parameters, cors)
         sid = parameters.get("sid")
         if refusal is not None:
             await exchange.refuse(refusal)
@@ -199,7 +200,7 @@ class Engine(EngineioServer):
     async def _handle_websocket(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         request = read_request(scope, self._proxies)
         parameters = request.parameters
-        refusal = self._check(parameters, self._decide(request))
+        refusal = self._check(request, parameters, self._decide(request))
         sid = parameters.get("sid")
         if refusal is None and not sid:
             refusal = check_handshake(request.method, parameters, websocket=True)
@@ -237,10 +238,11 @@ class Engine(EngineioServer):
             note="further refusals are only counted",
         )
 
-    def _check(self, parameters: Mapping[str, str], cors: CorsDecision) -> Refusal | None:
+    def _check(self, request: ClientRequest, parameters: Mapping[str, str], cors: CorsDecision) -> Refusal | None:
         if self._is_closing or not (self._is_accepting or parameters.get("sid")):
             return SHUTTING_DOWN
-        return check_transport(parameters, self.transports) or (None if cors.allowed else FORBIDDEN)
+        refusal = check_query(request.query) or check_transport(parameters, self.transports)
+        return refusal or (None if cors.allowed else FORBIDDEN)
 
     async def _open_polling(self, exchange: Exchange, parameters: Mapping[str, str]) -> None:
         request = exchange.request

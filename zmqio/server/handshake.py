@@ -7,7 +7,6 @@ Source: the fields of `socket.handshake` in Socket.IO v4,
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl
 
 from zmqio.engine.server import ClientRequest
 
@@ -41,7 +40,7 @@ class Handshake:
         """Create it from the first HTTP request and the CONNECT payload."""
         return cls(
             headers=request.headers,
-            query=dict(parse_qsl(request.query, keep_blank_values=True)),
+            query=request.parameters,
             auth=auth,
             address=request.address,
             secure=request.secure,

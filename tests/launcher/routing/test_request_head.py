@@ -1,12 +1,13 @@
 """Facts extracted from request heads; no input is an error."""
 
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote
 
 import pytest
-from hypothesis import given
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, parse_url
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from zmqio.launcher.routing.request_head import MAX_HEAD_BYTES, RequestHead, head_end, parse_head
+from zmqio.launcher.routing.request_head import RequestHead, head_end, parse_head
 
 SID = "abcdEFGH0123456789_-"
 
@@ -70,7 +71,7 @@ def test_end_of_a_head_does_not_depend_on_its_pieces(data: bytes, pieces: list[i
 
 
 def test_bytes_beyond_the_given_size_are_ignored() -> None:
-    assert head_end(bytearray(b"GET / HTTP/1.1\r\n\r\n" + bytes(MAX_HEAD_BYTES)), 17) is None
+    assert head_end(bytearray(b"GET / HTTP/1.1\r\n\r\n" + bytes(1 << 16)), 17) is None
 
 
 def test_all_forwarded_addresses_are_found_in_order() -> None:
@@ -79,6 +80,65 @@ def test_all_forwarded_addresses_are_found_in_order() -> None:
         b"Not-X-Forwarded-For: 8.8.8.8\r\n\r\n"
     )
     assert [value.strip() for value in parse_head(head).forwarded_for] == ["1.2.3.4, 5.6.7.8", "9.9.9.9"]
+
+
+def worker_sid(head: bytes) -> str | None:
+    """The session id that uvicorn and the engine read; None also if they reject the request."""
+
+    class Callbacks:
+        url: bytes | None = None
+
+        def on_url(self, url: bytes) -> None:
+            self.url = (self.url or b"") + url
+
+        def on_headers_complete(self) -> None:
+            self.query = parse_url(self.url).query or b""
+
+    callbacks = Callbacks()
+    try:
+        HttpRequestParser(callbacks).feed_data(head)
+    except HttpParserUpgrade:
+        pass
+    except HttpParserError:
+        return None
+    query = getattr(callbacks, "query", b"").decode("latin-1")
+    return dict(parse_qsl(query, keep_blank_values=True)).get("sid") or None
+
+
+TOKENS = [
+    b" ",
+    b"  ",
+    b"\t",
+    b"/",
+    b"?",
+    b"#",
+    b"&",
+    b"=",
+    b"sid=1",
+    b"%73id=2",
+    b"sid=3",
+    b"http://h",
+    b"%",
+    b"\xe9",
+]
+
+
+@given(
+    st.sampled_from([b"", b"\r\n", b" "]),
+    st.sampled_from([b"GET", b"POST", b"get", b"CONNECT"]),
+    st.lists(st.sampled_from(TOKENS)),
+    st.sampled_from([b" HTTP/1.1", b"  HTTP/1.1", b"", b" HTTP/1.0"]),
+)
+@example(b"", b"GET", [b"  ", b"/", b"?", b"sid=1"], b" HTTP/1.1")
+def test_sid_is_what_the_worker_reads(before: bytes, method: bytes, target: list[bytes], version: bytes) -> None:
+    head = before + method + b" " + b"".join(target) + version + b"\r\nHost: x\r\n\r\n"
+    read = worker_sid(head)
+    assert read is None or parse_head(head).sid == read
+
+
+def test_request_with_very_many_query_fields_names_no_session() -> None:
+    assert sid_of(f"/?sid={SID}" + "&" * 99) == SID
+    assert sid_of(f"/?sid={SID}" + "&" * 30_000) is None
 
 
 @given(st.binary(max_size=300))

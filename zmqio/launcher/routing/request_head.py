@@ -9,16 +9,15 @@ request target).
 
 import re
 from dataclasses import dataclass
-from urllib.parse import parse_qsl
 
-__all__ = ["MAX_HEAD_BYTES", "RequestHead", "head_end", "parse_head"]
+from zmqio.protocol.query import parse_query
 
-MAX_HEAD_BYTES = 1 << 16
-"""Longest request head, as in h11 and uvicorn. A longer one is answered 431."""
+__all__ = ["RequestHead", "head_end", "parse_head"]
 
-_LINE_END = re.compile(rb"\r?\n")
 _EMPTY_LINE = re.compile(rb"\n\r?\n")
 _LEADING = re.compile(rb"[\r\n]*")
+_TARGET = re.compile(rb"[^ \r\n]+ +([^ \r\n]*)")
+"""Method, any number of spaces, and the target: like uvicorn's parser."""
 _FORWARDED_FOR = re.compile(rb"\nx-forwarded-for[ \t]*:([^\r\n]*)", re.IGNORECASE)
 
 
@@ -51,18 +50,14 @@ def head_end(data: bytes | bytearray, size: int, seen: int = 0) -> int | None:
 
 def parse_head(head: bytes) -> RequestHead:
     """Parse a complete head."""
-    head = head.lstrip(b"\r\n")
-    end = _LINE_END.search(head)
-    request_line = head[: end.start()] if end else head
     forwarded = _FORWARDED_FOR.findall(head)
-    return RequestHead(_sid_of(request_line), tuple(value.decode("latin-1") for value in forwarded))
+    return RequestHead(_sid_of(head.lstrip(b"\r\n")), tuple(value.decode("latin-1") for value in forwarded))
 
 
-def _sid_of(request_line: bytes) -> str | None:
+def _sid_of(head: bytes) -> str | None:
     """Return the last `sid` of the query, as the engine does; None if it is empty."""
-    target = request_line.split(b" ", 2)[1:2]
-    query = target[0].partition(b"#")[0].partition(b"?")[2] if target else b""
+    target = _TARGET.match(head)
+    query = target[1].partition(b"#")[0].partition(b"?")[2] if target else b""
     if b"sid" not in query and b"%" not in query:
         return None
-    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
-    return dict(pairs).get("sid") or None
+    return parse_query(query.decode("latin-1")).get("sid") or None
