@@ -5,8 +5,10 @@ import pytest
 from zmqio.config import (
     BusOptions,
     EngineOptions,
+    HttpLimits,
     ServerOptions,
     address_from_environment,
+    http_limits_from_environment,
     node_tag_from_environment,
     split_addresses,
 )
@@ -88,3 +90,19 @@ def test_drain_time_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch
 def test_invalid_drain_time_is_rejected(drain_s: float) -> None:
     with pytest.raises(ConfigError, match="drain_s"):
         ServerOptions(drain_s=drain_s)
+
+
+def test_http_limits_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MAX_HEAD_BYTES", "HEAD_LIMIT_S", "WRITE_TIMEOUT_S"):
+        monkeypatch.delenv(f"ZMQIO_{name}", raising=False)
+    assert http_limits_from_environment() == HttpLimits(1 << 15, 10, 60)
+    monkeypatch.setenv("ZMQIO_MAX_HEAD_BYTES", "1000")
+    monkeypatch.setenv("ZMQIO_WRITE_TIMEOUT_S", "0.5")
+    assert http_limits_from_environment() == HttpLimits(1000, 10, 0.5)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "abc", "1.5", "inf", "nan"])
+def test_http_limits_must_be_numbers_greater_than_zero(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZMQIO_MAX_HEAD_BYTES", text)
+    with pytest.raises(ConfigError, match=f"ZMQIO_MAX_HEAD_BYTES='{text}' must be a number greater than 0"):
+        http_limits_from_environment()

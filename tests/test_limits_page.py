@@ -63,7 +63,12 @@ FIXED = {
     "publish request: length": ["zmqio.protocol.publish:MAX_ID_LENGTH"],
     "publish requests: ids": ["zmqio.cluster.decoder:IDS_KEPT", "zmqio.cluster.decoder:IDS_KEPT_S"],
     "connections that wait for a worker": ["zmqio.launcher.worker.link:MAX_PENDING"],
-    "head of a connection's first request: size": ["zmqio.launcher.routing.request_head:MAX_HEAD_BYTES"],
+    "head of a request: number of header fields": [
+        "zmqio.hosting.http_rejections:MAX_HEAD_FIELDS",
+        "zmqio.trusted_proxies:MAX_FORWARDED_ADDRESSES",
+    ],
+    "query of a request": ["zmqio.protocol.query:MAX_QUERY_FIELDS"],
+    "requests behind one": ["zmqio.hosting.http_protocol:MAX_WAITING_BYTES"],
     "stalled worker": [
         "zmqio.launcher.accept.held_connections:MAX_HELD",
         "zmqio.launcher.accept.held_connections:HELD_LIMIT_S",

@@ -114,8 +114,19 @@ def broker(arguments: tuple[str, ...]) -> None:
     "head_limit_s",
     default=10.0,
     show_default=True,
+    envvar="ZMQIO_HEAD_LIMIT_S",
+    show_envvar=True,
     metavar="SECONDS",
-    help="Time limit for the head of the first request. Beyond that, the connection is closed.",
+    help="Time limit for the head of a request. Beyond that, the connection is closed.",
+)
+@click.option(
+    "--max-head-bytes",
+    default=1 << 15,
+    show_default=True,
+    envvar="ZMQIO_MAX_HEAD_BYTES",
+    show_envvar=True,
+    metavar="BYTES",
+    help="Largest head of a request. Beyond that, the connection is closed.",
 )
 @click.option(
     "--worker-timeout",

@@ -9,7 +9,7 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from zmqio.exceptions import ConfigError
 from zmqio.trusted_proxies import TrustedProxies
@@ -19,9 +19,11 @@ __all__ = [
     "REPLAY_OVERHEAD_BYTES",
     "BusOptions",
     "EngineOptions",
+    "HttpLimits",
     "ServerOptions",
     "address_from_environment",
     "drain_s_from_environment",
+    "http_limits_from_environment",
     "node_tag_from_environment",
     "split_addresses",
     "trusted_proxies_from_environment",
@@ -51,6 +53,46 @@ def drain_s_from_environment() -> float:
 def trusted_proxies_from_environment() -> str:
     """Return `FORWARDED_ALLOW_IPS`, which uvicorn reads as well; the loopback addresses if it is not set."""
     return os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1")
+
+
+@dataclass(frozen=True, slots=True)
+class HttpLimits:
+    """Limits of `zmqio.uvicorn.HttpProtocol` on one connection. All must be greater than 0.
+
+    Attributes:
+        max_head_bytes: largest request head, with its empty line (default 32,768, or `ZMQIO_MAX_HEAD_BYTES`). The
+            same holds for the trailers of a body, and for each chunk's extensions. Beyond that, the answer is 431
+            and the connection is closed.
+        head_limit_s: seconds that a request head may take, and an unread body after its answer (default 10, or
+            `ZMQIO_HEAD_LIMIT_S`). After that, the answer is 408 and the connection is closed.
+        write_timeout_s: seconds during which a client may read nothing of the data that waits for it (default 60,
+            or `ZMQIO_WRITE_TIMEOUT_S`). After that, the connection is dropped.
+    """
+
+    max_head_bytes: int = 1 << 15
+    head_limit_s: float = 10.0
+    write_timeout_s: float = 60.0
+
+
+def http_limits_from_environment() -> HttpLimits:
+    """Return the limits, each from its environment variable if that is set.
+
+    Raises:
+        ConfigError: a value is not a number greater than 0.
+    """
+    names = ("max_head_bytes", "head_limit_s", "write_timeout_s")
+    given = {name: os.environ.get(f"ZMQIO_{name.upper()}") for name in names}
+    return HttpLimits(**{name: _limit(name, text) for name, text in given.items() if text})
+
+
+def _limit(name: str, text: str) -> Any:
+    try:
+        number = int(text) if name.endswith("bytes") else float(text)
+    except ValueError:
+        number = 0
+    if not 0 < number < math.inf:
+        raise ConfigError(f"ZMQIO_{name.upper()}={text!r} must be a number greater than 0")
+    return number
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The HTTP protocol for uvicorn: the polls of one keep-alive connection, and clients that half-close."""
+"""The HTTP protocol for uvicorn: polls of one keep-alive connection, half-closed clients, and limits."""
 
 import asyncio
 import gzip
@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 import uvicorn
+from hypothesis import given as hypothesis_given
+from hypothesis import settings
+from hypothesis import strategies as st
 from uvicorn import Config
 from uvicorn.server import ServerState
 from websockets.asyncio.client import connect
@@ -17,7 +20,8 @@ from websockets.asyncio.client import connect
 from tests.support.engine_server import RunningEngine, run_engine
 from tests.support.poll_connection import PollConnection, open_connection
 from tests.support.timing import LIMIT_S, wait_until
-from zmqio.hosting.http_protocol import HalfClosedMessageEvent, HttpProtocol
+from zmqio.config import HttpLimits
+from zmqio.hosting.http_protocol import MAX_WAITING_BYTES, HttpProtocol
 
 OPEN = "EIO=4&transport=polling"
 UVICORN = tuple(int(part) for part in uvicorn.__version__.split(".")[:2])
@@ -332,14 +336,277 @@ async def test_connection_without_a_request_is_closed_when_the_client_half_close
         assert await asyncio.wait_for(reader.read(), LIMIT_S) == b""
 
 
-async def test_event_of_a_half_closed_client_disconnects_at_the_second_read() -> None:
-    disconnects: list[bool] = []
-    event = HalfClosedMessageEvent(unread=True, on_disconnect=lambda: disconnects.append(True))
-    assert event.is_set()
-    assert await event.wait()
-    assert not disconnects
-    event.clear()
-    event.set()
-    assert not event.is_set()
-    assert await event.wait()
-    assert disconnects
+# Limits of one connection.
+
+
+class CountingApp:
+    """Counts what it gets; answers each request with its path after `go`, /large with 4 MB."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, bytes, Any]] = []
+        self.disconnects = 0
+        self.go = asyncio.Event()
+        self.state = ServerState()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        body, more = b"", True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                self.disconnects += 1
+                return
+            body, more = body + message["body"], message["more_body"]
+        self.requests.append((scope["path"], body, scope["headers"]))
+        await self.go.wait()
+        answer = b"x" * 4_000_000 if scope["path"] == "/large" else scope["path"].encode()
+        headers = [(b"content-length", str(len(answer)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": answer})
+
+    @property
+    def paths(self) -> list[str]:
+        """Paths of the requests."""
+        return [path for path, _, _ in self.requests]
+
+    @property
+    def protocol(self) -> Any:
+        """The protocol object of the only connection."""
+        (protocol,) = self.state.connections
+        return protocol
+
+
+async def early_answer(_scope: Any, _receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 400, "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body", "body": b""})
+
+
+@asynccontextmanager
+async def limited(
+    app: Any = None, **given: Any
+) -> AsyncIterator[tuple[CountingApp, asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A connection to a server with `limits`."""
+    counting = CountingApp()
+    config = Config(app or counting, http=HttpProtocol, log_config=None, access_log=False)
+    config.load()
+
+    class Limited(HttpProtocol):
+        limits = HttpLimits(**given)
+
+    server = await asyncio.get_running_loop().create_server(
+        lambda: Limited(config, counting.state, {}), "127.0.0.1", 0
+    )
+    async with server:
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname(), limit=1 << 25)
+        yield counting, reader, writer
+        counting.go.set()
+        writer.transport.abort()
+        await wait_until(lambda: not counting.state.connections and not counting.state.tasks, "the end")
+
+
+async def rest_of(reader: asyncio.StreamReader) -> bytes:
+    """All that the server still sends, until it closes the connection."""
+    return await asyncio.wait_for(reader.read(), LIMIT_S)
+
+
+@pytest.mark.parametrize("before", [0, 2])
+@pytest.mark.parametrize("piece", [b"a" * 60, b"A: b\r\n", b"\r\n"])
+async def test_head_without_end_is_answered_431(before: int, piece: bytes) -> None:
+    async with limited(max_head_bytes=2_000) as (app, reader, writer):
+        app.go.set()
+        for number in range(before):
+            writer.write(GET % number)
+            assert b" 200 " in await reader.readuntil(b"\r\n\r\n/%d" % number)
+        writer.write((b"" if piece == b"\r\n" else b"GET / HTTP/1.1\r\n") + piece * (2_000 // len(piece) + 1))
+        answer = await rest_of(reader)
+        assert answer.startswith(b"HTTP/1.1 431 ")
+        assert b"larger than 2000 bytes" in answer
+        assert len(app.requests) == before
+
+
+async def test_head_of_the_largest_size_is_served() -> None:
+    async with limited(max_head_bytes=2_000) as (app, reader, writer):
+        app.go.set()
+        head = b"GET /1 HTTP/1.1\r\nHost: x\r\nA: \r\n\r\n"
+        for _ in range(2):
+            writer.write(head.replace(b"A: ", b"A: " + b"a" * (2_000 - len(head))))
+            assert b" 200 " in await reader.readuntil(b"\r\n\r\n/1")
+        writer.write(head.replace(b"A: ", b"A: " + b"a" * (2_001 - len(head))))
+        assert (await rest_of(reader)).startswith(b"HTTP/1.1 431 ")
+
+
+@pytest.mark.parametrize("before", [0, 2])
+async def test_slow_head_is_answered_408_though_bytes_keep_coming(before: int) -> None:
+    async with limited(head_limit_s=0.3) as (app, reader, writer):
+        app.go.set()
+        for number in range(before):
+            writer.write(GET % number)
+            assert b" 200 " in await reader.readuntil(b"\r\n\r\n/%d" % number)
+        answer = asyncio.create_task(rest_of(reader))
+        writer.write(b"GET / HTTP/1.1\r\nA: ")
+        while not answer.done():
+            writer.write(b"a")
+            await asyncio.sleep(0.02)
+        assert answer.result().startswith(b"HTTP/1.1 408 ")
+        assert b"within 0.3 seconds" in answer.result()
+
+
+async def test_connection_without_a_request_is_closed() -> None:
+    async with limited(head_limit_s=0.1) as (_, reader, _writer):
+        assert await rest_of(reader) == b""
+
+
+@pytest.mark.parametrize("end", [b"", b"x" * 10])
+async def test_unread_body_behind_an_answer_ends_in_time(end: bytes) -> None:
+    async with limited(early_answer, head_limit_s=0.3) as (_, reader, writer):
+        writer.write(b"POST / HTTP/1.1\r\nContent-Length: 1000\r\n\r\n")
+        assert b" 400 " in await reader.readuntil(b"\r\n\r\n")
+        closed = asyncio.create_task(rest_of(reader))
+        while not closed.done():
+            writer.write(end)
+            await asyncio.sleep(0.02)
+        assert closed.result() == b""
+
+
+async def test_unread_body_that_ends_in_time_is_followed_by_the_next_request() -> None:
+    async with limited(early_answer) as (_, reader, writer):
+        writer.write(b"POST / HTTP/1.1\r\nContent-Length: 1000\r\n\r\n")
+        assert b" 400 " in await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"x" * 1000 + GET % 2)
+        assert b" 400 " in await reader.readuntil(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize("start", [b"0\r\n", b"3;", b"3\r\nabc\r\n0\r\nB: c\r\n"])
+async def test_trailers_and_chunk_extensions_without_end_are_answered_431(start: bytes) -> None:
+    async with limited(max_head_bytes=2_000) as (app, reader, writer):
+        writer.write(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + start)
+        closed = asyncio.create_task(rest_of(reader))
+        while not closed.done():
+            writer.write(b"a" * 100)
+            await asyncio.sleep(0)
+        assert closed.result().startswith(b"HTTP/1.1 431 ")
+        assert app.requests == []
+        await wait_until(lambda: app.disconnects == 1, "the disconnect")
+
+
+async def test_trailers_do_not_become_headers() -> None:
+    async with limited() as (app, reader, writer):
+        app.go.set()
+        writer.write(b"POST /1 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
+        writer.write(b"1\r\na\r\n" * 5_000 + b"0\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n" + GET % 2)
+        await reader.readuntil(b"\r\n\r\n/2")
+        (_, body, headers), _ = app.requests
+        assert body == b"a" * 5_000
+        assert headers == [(b"transfer-encoding", b"chunked")]
+
+
+@pytest.mark.parametrize("field", [b"A: b\r\n", b"X-Forwarded-For: " + b"1.2.3.4," * 20 + b"\r\n"])
+async def test_too_many_fields_are_answered_431(field: bytes) -> None:
+    async with limited() as (app, reader, writer):
+        writer.write(b"GET / HTTP/1.1\r\n" + field * 101 + b"\r\n")
+        assert (await rest_of(reader)).startswith(b"HTTP/1.1 431 ")
+        assert app.requests == []
+
+
+async def test_reading_stops_while_a_request_is_under_way() -> None:
+    async with limited() as (app, reader, writer):
+        count = 200_000
+        writer.write(b"".join(GET % 7 for _ in range(count)))
+        await wait_until(lambda: app.protocol._is_paused, "reading to stop")
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert len(app.requests) == 1
+        assert len(app.protocol._waiting) <= (1 << 18) + MAX_WAITING_BYTES
+        assert writer.transport.get_write_buffer_size() > 0  # type: ignore[attr-defined]
+        app.go.set()
+        for _ in range(1_000):
+            await reader.readuntil(b"\r\n\r\n/7")
+
+
+async def test_few_requests_behind_one_do_not_hide_that_the_client_goes() -> None:
+    async with connected() as (app, _reader, writer):
+        writer.write(b"GET /waits HTTP/1.1\r\nHost: x\r\n\r\n" + GET % 2)
+        await wait_until(lambda: "waits" in app.steps, "the handler to wait")
+        writer.transport.abort()
+        await wait_until(lambda: app.steps[-1:] == ["disconnected"], "the disconnect")
+
+
+async def test_half_closed_client_with_requests_behind_a_waiting_one_is_disconnected() -> None:
+    async with connected() as (app, reader, writer):
+        writer.write(b"GET /waits HTTP/1.1\r\nHost: x\r\n\r\n" + GET % 2)
+        await wait_until(lambda: "waits" in app.steps, "the handler to wait")
+        writer.write_eof()
+        await wait_until(lambda: app.steps[-1:] == ["disconnected"], "the disconnect")
+        assert await rest_of(reader) == b""
+
+
+async def test_answers_that_are_not_read_stop_the_requests_and_end_the_connection() -> None:
+    async with limited(write_timeout_s=0.3) as (app, reader, writer):
+        app.go.set()
+        reader._transport.pause_reading()  # type: ignore[attr-defined]
+        writer.write(b"GET /large HTTP/1.1\r\n\r\n" * 200)
+        await wait_until(lambda: not app.state.connections, "the end of the connection")
+        assert len(app.requests) <= 5
+
+
+async def test_slow_reader_keeps_its_connection() -> None:
+    async with limited(write_timeout_s=0.3) as (app, reader, writer):
+        app.go.set()
+        writer.write(b"GET /large HTTP/1.1\r\n\r\n" + GET % 2)
+        answers = b""
+        while not answers.endswith(b"/2"):
+            answers += await asyncio.wait_for(reader.read(200_000), LIMIT_S)
+            await asyncio.sleep(0.02)
+        assert len(answers) > 4_000_000
+
+
+@pytest.mark.parametrize("offer", [b"h2c", b"TLS/1.0", b"websocket2"])
+@pytest.mark.parametrize(
+    "body", [b"Content-Length: 3\r\n\r\nabc", b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"]
+)
+async def test_offer_to_upgrade_is_ignored_and_the_body_kept(offer: bytes, body: bytes) -> None:
+    async with limited() as (app, reader, writer):
+        app.go.set()
+        request = b"POST /%d HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: " + offer + b"\r\n" + body
+        writer.write(request % 1 + request % 2 + GET % 3)
+        await reader.readuntil(b"\r\n\r\n/3")
+        assert [(path, body) for path, body, _ in app.requests] == [("/1", b"abc"), ("/2", b"abc"), ("/3", b"")]
+
+
+async def test_malformed_request_is_answered_400() -> None:
+    async with limited() as (app, reader, writer):
+        writer.write(b"GET / HTTP/1.1\r\nno colon\r\n\r\n")
+        assert (await rest_of(reader)).startswith(b"HTTP/1.1 400 ")
+        assert app.requests == []
+
+
+REQUESTS = [
+    b"GET /a?b HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"\r\nGET  /b HTTP/1.1\r\n\r\n",
+    b"POST /c HTTP/1.1\r\nContent-Length: 13\r\n\r\nab\r\n\r\nGET /\r\n",
+    b"POST /d HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n\r\n\r\n\r\n2;e=f\r\nab\r\n0\r\nT: u\r\n\r\n",
+    b"POST /e HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: h2c\r\nContent-Length: 2\r\n\r\nab",
+    b"POST /f HTTP/1.1\r\nContent-Length: 0\r\n\r\n",
+]
+BODIES = [b"", b"", b"ab\r\n\r\nGET /\r\n", b"\r\n\r\nab", b"ab", b""]
+
+
+@settings(max_examples=30, deadline=None)
+@hypothesis_given(
+    st.lists(st.integers(0, len(REQUESTS) - 1), min_size=1, max_size=8), st.lists(st.integers(1, 60))
+)
+def test_requests_do_not_depend_on_the_pieces_in_which_they_come(chosen: list[int], sizes: list[int]) -> None:
+    async def run() -> list[tuple[str, bytes]]:
+        async with limited() as (app, _reader, writer):
+            app.go.set()
+            await wait_until(lambda: bool(app.state.connections), "the connection")
+            data, protocol = b"".join(REQUESTS[number] for number in chosen), app.protocol
+            for size in (*sizes, len(data)):
+                if data[:size]:
+                    protocol.data_received(data[:size])
+                data = data[size:]
+                await asyncio.sleep(0)
+            await wait_until(lambda: len(app.requests) == len(chosen), "the requests")
+            writer.close()
+            return [(path, body) for path, body, _ in app.requests]
+
+    assert asyncio.run(run()) == [("/" + "abcdef"[number], BODIES[number]) for number in chosen]

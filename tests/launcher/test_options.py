@@ -26,6 +26,7 @@ from zmqio.launcher.options import ServeOptions, acceptor_count, check_tls, work
         ({"trusted_proxies": "x"}, "trusted proxy 'x'"),
         ({"drain_s": -1}, "drain_s=-1"),
         ({"head_limit_s": 0}, "head_limit_s=0"),
+        ({"max_head_bytes": 0}, "max_head_bytes=0"),
         ({"worker_timeout_s": 2}, "worker_timeout_s=2 must be greater than 2, or 0"),
         ({"worker_timeout_s": -1}, "worker_timeout_s=-1"),
         ({"log_level": "loud"}, "log_level='loud'"),

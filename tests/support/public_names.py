@@ -22,7 +22,10 @@ FORWARDERS = {
     "zmqio/launcher/ipc/fd_passing.py": "FdLink logs the `malformed_event` of its caller",
 }
 """Modules whose events and counters are literals where they are called."""
-COUNTER_PARAMETERS = {"zmqio/launcher/accept/balancer.py": "`_drop` and `_reject` take the name of a counter"}
+COUNTER_PARAMETERS = {
+    "zmqio/launcher/accept/balancer.py": "`_drop` and `_reject` take the name of a counter",
+    "zmqio/hosting/http_rejections.py": "`Rejection` takes the name of a counter",
+}
 """Modules that pass counters to functions of their own; literals that name a counter are read from these calls."""
 COUNTER_FUNCTIONS = ("counters", "statistics")
 COUNTER_CLASSES = ("PeerCounts",)
@@ -85,6 +88,8 @@ class _Reader(ast.NodeVisitor):
             case ast.Attribute(attr="_drop" | "_reject") if self._path in COUNTER_PARAMETERS:
                 if isinstance(node.args[1], ast.Constant):
                     self._counter(node.args[1])
+            case ast.Name("Rejection") if self._path in COUNTER_PARAMETERS:
+                self._counter(node.args[0])
         for keyword in node.keywords:
             if keyword.arg in EVENT_KEYWORDS:
                 self._add_event(keyword.value, EVENT_KEYWORDS[keyword.arg])

@@ -1,30 +1,63 @@
-"""Uvicorn's HTTP protocol with two repairs: TCP_NODELAY is always set, and half-closed clients get their answer.
+"""Uvicorn's HTTP protocol with limits on what one connection can make the server keep, and some repairs.
 
 Use it as `uvicorn --http zmqio.uvicorn:HttpProtocol`; `hosting.server.serve` does so by itself.
 
-A client that closes its sending side may still be reading, or may be gone. The application's next `receive()`
-tells the two cases apart. An application that is computing an answer may finish it. An application that asks for
-more after the whole body, as a long poll does, is disconnected at once, before it sends an answer that is lost.
+- The parser gets one request at a time. While a request is answered, bytes behind it wait unparsed, and reading
+  stops when they are more than `MAX_WAITING_BYTES` (beyond one read, at most 256 KiB).
+- `HttpLimits` limits the size and the time of each request head, and the time during which a client reads nothing.
+- An offer to upgrade to anything but WebSocket is ignored; the request keeps its body.
+- TCP_NODELAY is always set, and half-closed clients get their answer (see `half_closed`).
 
-Knows uvicorn's request cycle (see `uvicorn_contract`).
+Knows uvicorn's protocol and request cycle (see `uvicorn_contract`).
 """
 
 import asyncio
 import socket
-from collections.abc import Callable
-from typing import Any
+from typing import ClassVar
 
+from httptools import HttpParserError, HttpParserUpgrade
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from zmqio.config import HttpLimits, http_limits_from_environment
 from zmqio.engine.handshake import PEER
+from zmqio.hosting import http_rejections
+from zmqio.hosting.declined_upgrade import parser_without_upgrade
+from zmqio.hosting.half_closed import answer_half_closed
+from zmqio.hosting.http_rejections import Rejection
+from zmqio.hosting.request_cut import cut_chunks, cut_head, keep_tail
 
-__all__ = ["HalfClosedMessageEvent", "HttpProtocol"]
+__all__ = ["HttpProtocol"]
 
+MAX_WAITING_BYTES = 1 << 14
+"""Bytes behind a request under way, beyond which reading stops. Up to there, a departed client is noticed."""
+LINGER_S = 1.0
+"""Seconds of discarding bytes after a rejection: with unread ones, the kernel would drop the answer."""
 _TCP_FAMILIES = (socket.AF_INET, socket.AF_INET6)
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """Uvicorn's HTTP protocol, repaired."""
+    """Uvicorn's HTTP protocol with limits and repairs."""
+
+    limits: ClassVar[HttpLimits] = http_limits_from_environment()
+
+    _waiting = b""
+    """Received bytes, of which those from `_waiting_start` on are not parsed."""
+    _waiting_start = 0
+    _is_paused = False
+    _is_half_closed = False
+    _is_over = False
+    """Whether this object parses nothing more: the request was rejected, or the connection upgraded."""
+    _is_upgrade_declined = False
+    _in_body = False
+    _body_left = 0
+    """Bytes of the body that are not received; 0 if the body comes in chunks."""
+    _head_bytes = 0
+    """Bytes of the head, or in chunks since the last byte of the body."""
+    _head_tail = b""
+    _head_timer: asyncio.TimerHandle | None = None
+    _write_timer: asyncio.TimerHandle | None = None
+
+    # Callbacks of the transport.
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Set TCP_NODELAY, so that a small packet does not wait 20 to 40 ms for the one before it.
@@ -36,73 +69,239 @@ class HttpProtocol(HttpToolsProtocol):
         if connection is not None and connection.family in _TCP_FAMILIES:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         super().connection_made(transport)
+        self._start_head_timer()
 
-    def on_message_begin(self) -> None:
-        """Note the peer of the connection, which uvicorn replaces by an address from X-Forwarded-For."""
-        super().on_message_begin()
-        self.scope["extensions"] = {PEER: self.client[0] if self.client else None}  # type: ignore[dict-item]
+    def data_received(self, data: bytes) -> None:
+        """Parse received bytes, up to the end of the first request without an answer."""
+        self._unset_keepalive_if_required()
+        if self._is_over:
+            return
+        if self._waiting:
+            data = self._waiting[self._waiting_start :] + data
+        self._parse(data, 0)
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio's signature; uvicorn's returns None
         """Handle the end of the client's data; return whether the connection stays open for an answer.
 
         It never does under TLS, where asyncio can close only both sides.
         """
-        if self.transport.get_extra_info("sslcontext") is not None:
+        if self._is_over or self.transport.get_extra_info("sslcontext") is not None:
             return False
-        return _answer_half_closed(self.cycle, self.transport.close)
+        self._is_half_closed = True
+        return answer_half_closed(self.cycle, self.transport.close, is_last=not self._waiting)
 
+    def pause_writing(self) -> None:
+        """Stop the application's writes, and limit the time until the client reads."""
+        super().pause_writing()
+        self._watch_writes()
 
-class HalfClosedMessageEvent:
-    """Replaces the `message_event` of a request whose client sends nothing more.
+    def resume_writing(self) -> None:
+        """Resume the application's writes."""
+        super().resume_writing()
+        if self._write_timer is not None and not self.transport.is_closing():
+            self._write_timer.cancel()
+            self._write_timer = None
 
-    Args:
-        unread: whether the application has yet to read the last part of the request.
-        on_disconnect: called when the application asks for more than that.
-    """
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Release what the connection has kept."""
+        self._waiting = b""
+        self._is_over = True
+        self._stop_head_timer()
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+        super().connection_lost(exc)
 
-    __slots__ = ("_on_disconnect", "_unread")
+    # Callbacks of the parser.
 
-    def __init__(self, unread: bool, on_disconnect: Callable[[], None]) -> None:
-        self._unread = unread
-        self._on_disconnect = on_disconnect
+    def on_message_begin(self) -> None:
+        """Note the peer of the connection, which uvicorn replaces by an address from X-Forwarded-For."""
+        super().on_message_begin()
+        self.scope["extensions"] = {PEER: self.client[0] if self.client else None}  # type: ignore[dict-item]
 
-    async def wait(self) -> bool:
-        """Return at once, because nothing more can arrive."""
-        if not self._unread:
-            self._on_disconnect()
-        return True
+    def on_headers_complete(self) -> None:
+        """Start the request, unless its head has too many fields."""
+        excess = http_rejections.excess_of_fields(self.headers, self._head_bytes)
+        if excess is not None:
+            self._reject(excess)
+            return
+        self._in_body = True
+        self._head_bytes = 0
+        self._head_tail = b""
+        self._stop_head_timer()
+        self._is_upgrade_declined = self.parser.should_upgrade() and not self._should_upgrade()
+        super().on_headers_complete()
 
-    def clear(self) -> None:
-        """Mark the last part of the request as read."""
-        self._unread = False
+    def on_body(self, body: bytes) -> None:
+        """Pass bytes of the body to the application."""
+        self._head_bytes = 0
+        super().on_body(body)
 
-    def set(self) -> None:
-        """Do nothing: uvicorn calls this when the answer is complete, to wake an application that waits."""
+    def on_message_complete(self) -> None:
+        """Mark the request as complete, unless its body follows an upgrade that is declined."""
+        if self._is_over or self._is_upgrade_declined:
+            return
+        self._in_body = False
+        self._head_bytes = 0
+        super().on_message_complete()
+        if self.cycle is not None and self.cycle.response_complete:
+            self._start_head_timer()  # uvicorn's keep-alive timer ended with the rest of the body
 
-    def is_set(self) -> bool:
-        """Whether the last part of the request is unread."""
-        return self._unread
+    # Callbacks of the request.
 
+    def on_response_complete(self) -> None:
+        """Continue with the bytes behind the request."""
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._waiting = b""
+            self._watch_writes()
+        elif self._waiting:
+            self._unset_keepalive_if_required()
+            self._parse(self._waiting, self._waiting_start)
+        elif self._in_body and self.cycle.response_complete:
+            self._start_head_timer()
 
-def _answer_half_closed(cycle: Any, close: Callable[[], None]) -> bool:
-    """Let the current request be answered as the last one of its connection.
+    def timeout_keep_alive_handler(self) -> None:
+        """Close an idle connection, also if its client has not read the last answer."""
+        super().timeout_keep_alive_handler()
+        self._watch_writes()
 
-    Args:
-        cycle: uvicorn's `RequestResponseCycle` of the current request, or None.
-        close: closes the connection.
+    # Parsing.
 
-    Returns:
-        False, with nothing changed, if there is no complete request without an answer.
-    """
-    if cycle is None or cycle.response_complete or cycle.more_body:
-        return False
+    def _parse(self, data: bytes, start: int) -> None:
+        """Parse `data` from `start` on, up to the end of the first request without an answer."""
+        self._waiting = b""
+        while start < len(data) and not self._is_over:
+            if self._is_answering():
+                self._wait(data, start)
+                return
+            end = self._next_cut(data, start)
+            self._parse_part(data[start:end])
+            start = end
+        if self._is_paused and not self._is_over:
+            self._is_paused = False
+            if not self.flow.read_paused:
+                self.transport.resume_reading()
+        if self._is_half_closed and not answer_half_closed(self.cycle, self.transport.close):
+            self.transport.close()
 
-    def disconnect() -> None:
-        cycle.disconnected = True
-        close()
+    def _is_answering(self) -> bool:
+        return not self._in_body and self.cycle is not None and not self.cycle.response_complete
 
-    waited_for = cycle.message_event
-    cycle.keep_alive = False
-    cycle.message_event = HalfClosedMessageEvent(waited_for.is_set(), disconnect)
-    waited_for.set()  # an application that waits gets an empty message, asks again, and is disconnected then
-    return True
+    def _wait(self, data: bytes, start: int) -> None:
+        self._waiting, self._waiting_start = data, start
+        if len(data) - start > MAX_WAITING_BYTES:
+            self._is_paused = True
+            self.transport.pause_reading()
+        if self._is_half_closed:
+            answer_half_closed(self.cycle, self.transport.close, is_last=False)
+
+    def _next_cut(self, data: bytes, start: int) -> int:
+        if not self._in_body:
+            return cut_head(data, start, self._head_tail)
+        if self._body_left:
+            return min(start + self._body_left, len(data))
+        return cut_chunks(data, start)
+
+    def _parse_part(self, part: bytes) -> None:
+        if self._body_left:
+            self._body_left -= len(part)
+        else:
+            self._head_bytes += len(part)
+            if self._head_bytes > self.limits.max_head_bytes:
+                self._reject(http_rejections.head_too_large(self.limits))
+                return
+        was_in_head = not self._in_body
+        self._feed(part)
+        if was_in_head and not self._is_over:
+            self._end_part_of_head(part)
+
+    def _end_part_of_head(self, part: bytes) -> None:
+        if self._in_body:
+            self._begin_body()
+        elif self._head_bytes:  # the head is incomplete
+            if self._head_bytes == len(part) or self._head_timer is None:
+                self._start_head_timer()
+            self._head_tail = keep_tail(self._head_tail, part)
+
+    def _begin_body(self) -> None:
+        """Find out the size of the body. Collect trailers apart from the headers that the application reads."""
+        length = next((value for name, value in self.headers if name == b"content-length"), b"0")
+        self._body_left = int(length)
+        self.headers = []
+
+    def _feed(self, part: bytes) -> None:
+        try:
+            self.parser.feed_data(part)
+        except HttpParserUpgrade as upgrade:
+            self._upgrade(part[upgrade.args[0] :])
+        except HttpParserError:
+            self._reject(http_rejections.MALFORMED)
+
+    def _upgrade(self, rest: bytes) -> None:
+        if self._is_upgrade_declined:
+            self._is_upgrade_declined = False
+            self.parser = parser_without_upgrade(self, self.headers)
+            if rest:
+                self._feed(rest)
+        elif not self._is_over:
+            self._is_over = True
+            self._stop_head_timer()
+            self.handle_websocket_upgrade()
+
+    # Limits.
+
+    def _reject(self, rejection: Rejection) -> None:
+        """Answer with an error, unless another answer has begun, and close the connection."""
+        self._is_over = True
+        self._stop_head_timer()
+        http_rejections.count_rejection(rejection, self.client)
+        cycle = self.cycle
+        is_answering = cycle is not None and not cycle.response_complete
+        if is_answering:
+            cycle.disconnected = True
+            cycle.message_event.set()
+        if not (is_answering and cycle.response_started):
+            self.transport.write(http_rejections.response_to(rejection))
+        self._close_after_reading()
+
+    def _close_after_reading(self) -> None:
+        """Close the connection soon: unread bytes would make the kernel drop the answer."""
+        if not self.transport.can_write_eof():
+            self.transport.close()
+            self._watch_writes()
+            return
+        self.transport.write_eof()
+        self.transport.resume_reading()
+        self._head_timer = self.loop.call_later(LINGER_S, self.transport.abort)
+
+    def _start_head_timer(self) -> None:
+        self._stop_head_timer()
+        self._head_timer = self.loop.call_later(self.limits.head_limit_s, self._end_head)
+
+    def _stop_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _end_head(self) -> None:
+        """Close a connection whose client has not completed a head, or the rest of an answered request."""
+        self._head_timer = None
+        if self._in_body or not self._head_bytes:
+            self.transport.close()
+            self._watch_writes()
+        else:
+            self._reject(http_rejections.head_timed_out(self.limits))
+
+    def _watch_writes(self) -> None:
+        """Limit the time during which the client reads nothing of the bytes that wait for it."""
+        size = self.transport.get_write_buffer_size()
+        if size and self._write_timer is None:
+            self._write_timer = self.loop.call_later(self.limits.write_timeout_s, self._check_writes, size)
+
+    def _check_writes(self, size_before: int) -> None:
+        self._write_timer = None
+        if self.transport.get_write_buffer_size() < size_before:
+            self._watch_writes()
+        else:
+            http_rejections.count_rejection(http_rejections.answer_unread(self.limits), self.client)
+            self.transport.abort()

@@ -40,10 +40,19 @@ Names: TypeAlias = Mapping[type, Mapping[str, str]]
 
 METHODS: Names = {
     HttpToolsProtocol: {
-        "connection_made": "extended, to set TCP_NODELAY",
-        "data_received": "parses requests",
+        "_should_upgrade": "whether an upgrade to WebSocket is offered and possible",
+        "_unset_keepalive_if_required": "stops the keep-alive timer",
+        "connection_made": "extended, to set TCP_NODELAY and the time limit of the first head",
+        "connection_lost": "extended, to release received bytes and timers",
+        "data_received": "replaced, to parse one request at a time",
         "eof_received": "replaced, to let half-closed clients get their answer",
         "on_message_begin": "extended, to put the peer into the scope",
+        "handle_websocket_upgrade": "called for an accepted upgrade",
+        "on_body": "extended, to count the bytes between parts of a body",
+        "on_headers_complete": "extended, to limit the number of header fields",
+        "on_message_complete": "extended, to find the end of a request",
+        "on_response_complete": "extended, to parse the next request",
+        "timeout_keep_alive_handler": "extended, to drop clients that do not read the last answer",
     },
     RequestResponseCycle: {
         "receive": "waits for `message_event`, which is replaced when the client half-closes",
@@ -74,7 +83,11 @@ ATTRIBUTES: Names = {
     HttpToolsProtocol: {
         "client": "the address of the peer",
         "cycle": "the current request",
-        "transport": "closed after the answer to a half-closed client",
+        "flow.read_paused": "whether reading is paused because of a large body",
+        "headers": "of the current request",
+        "loop": "for time limits",
+        "parser": "parses requests; replaced after a declined upgrade",
+        "transport": "writes errors; paused, resumed and closed",
     },
     RequestResponseCycle: {
         "disconnected": "set for a half-closed client that is waited for",
@@ -82,6 +95,7 @@ ATTRIBUTES: Names = {
         "message_event": "replaced for a half-closed client",
         "more_body": "whether the request is incomplete",
         "response_complete": "whether the request is answered",
+        "response_started": "whether an error can still be the answer",
     },
     WebSocketsSansIOProtocol: {
         "client": "the address of the peer",

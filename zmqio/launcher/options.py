@@ -44,8 +44,10 @@ class ServeOptions:
         trusted_proxies: addresses and networks whose X-Forwarded-For is trusted, separated by commas.
         reload: restart the workers when a Python file below the current folder changes.
         drain_s: seconds over which a stopping worker disconnects its clients (`ZMQIO_DRAIN_S` of the workers).
-        head_limit_s: seconds within which the head of a connection's first request must arrive; after that the
-            connection is answered 408 and closed.
+        head_limit_s: seconds that the head of a request may take; after that the connection is answered 408 and
+            closed (`ZMQIO_HEAD_LIMIT_S` of the workers).
+        max_head_bytes: largest head of a request; beyond that the connection is answered 431 and closed
+            (`ZMQIO_MAX_HEAD_BYTES` of the workers).
         worker_timeout_s: seconds without a heartbeat after which a worker is killed and replaced: its process is
             stopped or its event loop is blocked. 0, or `reload`: never.
         log_format, log_level: the options of the same name of the `zmqio` command.
@@ -64,6 +66,7 @@ class ServeOptions:
     reload: bool = False
     drain_s: float = 0.0
     head_limit_s: float = 10.0
+    max_head_bytes: int = 1 << 15
     worker_timeout_s: float = 30.0
     log_format: str = "auto"
     log_level: str = "info"
@@ -83,6 +86,8 @@ class ServeOptions:
             raise ConfigError(f"drain_s={self.drain_s!r} must not be negative")
         if not self.head_limit_s > 0:
             raise ConfigError(f"head_limit_s={self.head_limit_s!r} must be greater than 0")
+        if not 256 <= self.max_head_bytes <= 1 << 20:
+            raise ConfigError(f"max_head_bytes={self.max_head_bytes!r} must be between 256 and 1048576")
         if self.worker_timeout_s and not self.worker_timeout_s > STALLED_AFTER_S:
             raise ConfigError(
                 f"worker_timeout_s={self.worker_timeout_s!r} must be greater than {STALLED_AFTER_S:g}, "

@@ -6,7 +6,7 @@ from pathlib import Path
 from socket import socket
 from typing import Any
 
-from zmqio.config import address_from_environment
+from zmqio.config import address_from_environment, http_limits_from_environment
 from zmqio.exceptions import ConfigError
 from zmqio.hosting.event_loop import run as run_on_loop
 from zmqio.launcher.listener import listen_group, parse_bind, remove_socket_file
@@ -46,7 +46,7 @@ def serve(app: str, **options: Any) -> None:
             "`if __name__ == '__main__':`"
         )
     try:
-        checked = ServeOptions(app, **{"broker": address_from_environment(), **options})
+        checked = ServeOptions(app, **{**_options_from_environment(), **options})
     except TypeError as error:
         raise ConfigError(str(error)) from error
     check_tls(checked)
@@ -60,6 +60,15 @@ def serve(app: str, **options: Any) -> None:
         for listener in listeners:
             listener.close()
         remove_socket_file(bind)
+
+
+def _options_from_environment() -> dict[str, Any]:
+    limits = http_limits_from_environment()
+    return {
+        "broker": address_from_environment(),
+        "head_limit_s": limits.head_limit_s,
+        "max_head_bytes": limits.max_head_bytes,
+    }
 
 
 async def _serve(options: ServeOptions, listeners: Sequence[socket]) -> None:

@@ -143,6 +143,8 @@ class WorkerPool:
                 "ZMQIO_NODE_TAG": tag,
                 "ZMQIO_DRAIN_S": str(self._options.drain_s),
                 "FORWARDED_ALLOW_IPS": self._options.trusted_proxies,
+                "ZMQIO_HEAD_LIMIT_S": str(self._options.head_limit_s),
+                "ZMQIO_MAX_HEAD_BYTES": str(self._options.max_head_bytes),
                 WORKER_SPEC_VARIABLE: self._spec(slot, link_fd).to_json(),
             }
 

@@ -63,6 +63,7 @@ class Acceptor:
             proxies=TrustedProxies(spec.trusted_proxies),
             reads_heads=spec.reads_heads,
             head_limit_s=spec.head_limit_s,
+            max_head_bytes=spec.max_head_bytes,
         )
         self._workers: dict[NodeTag, LinkedWorker] = {}
         self._is_closing = False

@@ -211,6 +211,7 @@ class AcceptorPool:
             after_slot=(number - 1) * worker_count(options) // len(self._listeners),
             reads_heads=not options.tls,
             head_limit_s=options.head_limit_s,
+            max_head_bytes=options.max_head_bytes,
             trusted_proxies=options.trusted_proxies,
             log_format=options.log_format,
             log_level=options.log_level,

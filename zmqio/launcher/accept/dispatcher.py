@@ -72,6 +72,7 @@ class InProcessDispatcher:
             proxies=TrustedProxies(options.trusted_proxies),
             reads_heads=not options.tls,
             head_limit_s=options.head_limit_s,
+            max_head_bytes=options.max_head_bytes,
         )
 
     # `ConnectionDispatcher`.

@@ -55,7 +55,7 @@ class AcceptorSpec:
         listener_fd: file descriptor of the listening socket.
         link_fd: file descriptor of the socket to the supervisor.
         sticky, after_slot: arguments of `WorkerChoice`.
-        reads_heads, head_limit_s: arguments of `Balancer`.
+        reads_heads, head_limit_s, max_head_bytes: arguments of `Balancer`.
         trusted_proxies: argument of `TrustedProxies`.
         log_format, log_level: the options of the same name of the `zmqio` command.
     """
@@ -67,6 +67,7 @@ class AcceptorSpec:
     after_slot: int = -1
     reads_heads: bool = True
     head_limit_s: float = 10.0
+    max_head_bytes: int = 1 << 15
     trusted_proxies: str = ""
     log_format: str = "auto"
     log_level: str = "info"
