@@ -13,6 +13,7 @@ from tests.support.balanced_checks import (
     check_forwarded_headers,
     check_messages,
     check_origin,
+    check_outer_proxy,
     check_whole_networks,
 )
 from tests.support.balancers import Product, haproxy, nginx
@@ -72,6 +73,12 @@ async def test_node_learns_the_clients_address(
 
 async def test_own_origin_is_the_balancers(nodes: BalancedNodes, product: Product) -> None:
     await check_origin(nodes, product)
+
+
+async def test_outer_proxy_that_terminates_tls_is_believed(
+    nodes: BalancedNodes, js: JsClients, product: Product
+) -> None:
+    await check_outer_proxy(nodes, js, product)
 
 
 @pytest.mark.parametrize("mode", STICKY)

@@ -26,8 +26,11 @@ def test_help_lists_both_commands() -> None:
 
 def test_every_option_reaches_the_configuration() -> None:
     given = "--mode tag --listen 8080 --path /chat --clients 9 --ping-interval 3 --ping-timeout 4 --max-payload 5"
+    given += " --outer-proxy 10.0.0.0/8 --outer-proxy ::1"
     engine = EngineOptions(ping_interval_s=3, ping_timeout_s=4, max_payload_bytes=5)
-    balancing = Balancing([parse_backend(node) for node in NODES], "tag", "8080", "/chat", 9, engine)
+    balancing = Balancing(
+        [parse_backend(node) for node in NODES], "tag", "8080", "/chat", 9, engine, ("10.0.0.0/8", "::1")
+    )
     options = ["--node", NODES[0], "--node", NODES[1], *given.split()]
     assert run("nginx-conf", *options, "--run-dir", "/x") == (0, nginx_conf(balancing, "/x"))
     assert run("haproxy-conf", *options) == (0, haproxy_conf(balancing))
@@ -48,6 +51,7 @@ def test_defaults_are_those_of_the_nodes(command: str) -> None:
         (("--node", "8000"), "not host:port"),
         (("--node", "a:1", "--mode", "tag"), "write TAG=host:port"),
         (("--node", "a:1", "--ping-interval", "0"), "ping_interval_s"),
+        (("--node", "a:1", "--outer-proxy", "10.0.0.1/8"), "outer proxy '10.0.0.1/8' is not an address"),
         (("--node", "a:1", "--mode", "cookie"), "round-robin"),
     ],
 )

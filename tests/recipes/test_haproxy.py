@@ -55,3 +55,15 @@ def test_only_requests_that_were_not_sent_are_repeated() -> None:
 @pytest.mark.parametrize("mode", MODES)
 def test_lines_fit_a_terminal(mode: Mode) -> None:
     assert max(map(len, haproxy_conf(Balancing(NODES, mode)).splitlines())) <= 115
+
+
+OUTER = ("10.0.0.0/8", "192.0.2.7", "::1")
+
+
+def test_haproxy_accepts_outer_proxies() -> None:
+    text = haproxy_conf(Balancing(NODES, outer_proxies=OUTER))
+    result = check_haproxy(text)
+    assert result.startswith("exit code 0\n"), result
+    assert "WARNING" not in result
+    assert max(map(len, text.splitlines())) <= 115
+    assert re.findall("acl from_outer_proxy src (.*)", text) == list(OUTER)

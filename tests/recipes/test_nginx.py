@@ -82,3 +82,16 @@ def test_run_dir_that_cannot_be_quoted_is_rejected(folder: str) -> None:
 @pytest.mark.parametrize("mode", MODES)
 def test_lines_fit_a_terminal(mode: Mode) -> None:
     assert max(map(len, nginx_conf(Balancing(NODES, mode)).splitlines())) <= 115
+
+
+OUTER = ("10.0.0.0/8", "192.0.2.7", "::1")
+
+
+def test_nginx_accepts_outer_proxies(tmp_path: Path) -> None:
+    text = nginx_conf(Balancing(NODES, outer_proxies=OUTER), run_dir=str(tmp_path))
+    result = check_nginx(text)
+    assert result.startswith("exit code 0\n"), result
+    assert "[warn]" not in result
+    assert max(map(len, text.splitlines())) <= 115
+    assert directives(text, "set_real_ip_from") == list(OUTER)
+    assert directives(text, "proxy_set_header")[4] == "X-Forwarded-Proto $outer_proto"

@@ -5,8 +5,11 @@ import signal
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+import pytest
+
 from tests.support.balanced import TAGS, BalancedNodes, Crowd
 from tests.support.balancers import Balancer, Product
+from tests.support.clients import ConnectFailed
 from tests.support.js_clients import JsClients
 from tests.support.timing import LIMIT_S
 from zmqio.recipes.balancing import Mode
@@ -18,6 +21,7 @@ __all__ = [
     "check_forwarded_headers",
     "check_messages",
     "check_origin",
+    "check_outer_proxy",
     "check_whole_networks",
 ]
 
@@ -63,6 +67,23 @@ async def check_origin(nodes: BalancedNodes, product: Product) -> None:
     async with nodes.behind(product, "address") as balancer:
         assert await asyncio.to_thread(_handshake, balancer, balancer.url) == 200
         assert await asyncio.to_thread(_handshake, balancer, "http://elsewhere.example") == 403
+
+
+async def check_outer_proxy(nodes: BalancedNodes, js: JsClients, product: Product) -> None:
+    """What a listed outer proxy states is kept; what any other client states is not."""
+    outer, stranger = "127.0.9.1", "127.0.8.1"
+    stated = {"x-forwarded-proto": "https", "x-forwarded-for": "203.0.113.9"}
+    async with nodes.behind(product, "round-robin", outer_proxies=[outer]) as balancer:
+        page = stated | {"origin": f"https://{LOOPBACK}:{balancer.port}"}
+        for address, expected in ((outer, "203.0.113.9"), (stranger, None)):
+            client = js.client(balancer.url, "polling", localAddress=address, extraHeaders=page)
+            if expected is None:
+                with pytest.raises(ConnectFailed):
+                    await client.connect()
+            else:
+                await client.connect()
+                assert (await client.call("whoami"))["address"] == expected
+            await client.end()
 
 
 async def check_dead_node(nodes: BalancedNodes, js: JsClients, product: Product, mode: Mode) -> None:

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from typing import Literal, TypeAlias, get_args
 
 from zmqio.config import EngineOptions
@@ -51,6 +52,8 @@ class Balancing:
         path: path at which the nodes serve Socket.IO, without a slash at its end.
         clients: most clients connected at the same time.
         engine: options of the nodes, of which heartbeat and `max_payload_bytes` are used.
+        outer_proxies: addresses and networks of proxies in front of the balancer, for example one that terminates
+            TLS. What they state in X-Forwarded-For, -Proto and -Host is kept.
 
     Raises:
         ConfigError: a setting is invalid; the text says which and why.
@@ -62,6 +65,7 @@ class Balancing:
     path: str = "/socket.io"
     clients: int = 10_000
     engine: EngineOptions = field(default_factory=EngineOptions)
+    outer_proxies: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if not self.nodes:
@@ -77,6 +81,8 @@ class Balancing:
         _check_port(_LISTEN_PATTERN.fullmatch(self.listen), f"listen={self.listen!r} is not a port or host:port")
         if not _PATH_PATTERN.fullmatch(self.path):
             raise ConfigError(f"path={self.path!r} is not a path such as /socket.io")
+        for proxy in self.outer_proxies:
+            _check_network(proxy)
         if self.clients < 1:
             raise ConfigError(f"clients={self.clients} must be at least 1")
 
@@ -109,6 +115,13 @@ def parse_backend(text: str) -> Backend:
 def _check_port(match: "re.Match[str] | None", error_text: str) -> None:
     if match is None or not 0 < int(match["port"]) <= HIGHEST_PORT:
         raise ConfigError(error_text)
+
+
+def _check_network(text: str) -> None:
+    try:
+        ip_network(text)
+    except ValueError as error:
+        raise ConfigError(f"outer proxy {text!r} is not an address or a network: {error}") from error
 
 
 def _check_unique(what: str, values: Sequence[str]) -> None:

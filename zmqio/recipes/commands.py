@@ -67,6 +67,14 @@ _OPTIONS = (
         metavar="BYTES",
         help="The nodes' `max_payload_bytes` option.",
     ),
+    click.option(
+        "--outer-proxy",
+        "outer_proxies",
+        multiple=True,
+        metavar="ADDRESS",
+        help="Address or network of a proxy in front of this one, for example one that terminates TLS. Its "
+        "X-Forwarded-For, -Proto and -Host headers are kept; those of others are replaced. Repeatable.",
+    ),
 )
 
 
@@ -112,12 +120,14 @@ def _print(
     ping_interval: float,
     ping_timeout: float,
     max_payload: int,
+    outer_proxies: tuple[str, ...],
 ) -> None:
     try:
         engine = EngineOptions(
             ping_interval_s=ping_interval, ping_timeout_s=ping_timeout, max_payload_bytes=max_payload
         )
         backends = [parse_backend(node) for node in nodes]
-        click.echo(write(Balancing(backends, mode, listen, path, clients, engine)), nl=False)
+        balancing = Balancing(backends, mode, listen, path, clients, engine, outer_proxies)
+        click.echo(write(balancing), nl=False)
     except ConfigError as error:
         raise click.ClickException(str(error)) from error

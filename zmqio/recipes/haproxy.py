@@ -3,6 +3,8 @@
 Source: https://docs.haproxy.org/ (configuration manual, 2.6)
 """
 
+from collections.abc import Sequence
+
 from zmqio.recipes.balancing import Balancing, Mode
 
 __all__ = ["haproxy_conf"]
@@ -12,7 +14,7 @@ CONNECTIONS_PER_CLIENT = 2
 CHOICES: dict[Mode, str] = {
     "address": """\
     # A client address always gets the same node. All clients behind one address (an office, another proxy) share a
-    # node. Behind a trusted proxy, `balance hdr(x-forwarded-for)` uses the clients' own addresses.
+    # node.
     balance source
     hash-type consistent
 """,
@@ -66,14 +68,30 @@ frontend socketio
     bind %(listen)s
     # With TLS (the client then uses wss:// by itself):
     # bind *:443 ssl crt /etc/ssl/chat.pem
-    http-request set-header X-Forwarded-Proto %%[ssl_fc,iif(https,http)]
-    http-request set-header X-Forwarded-Host %%[req.hdr(host)]
-    default_backend zmqio
+%(forwarded)s    default_backend zmqio
 
 backend zmqio
 %(choice)s    # A node that refuses a connection is skipped until a check, once a second, succeeds.
     default-server check inter 1s fall 2 rise 1 observe layer4 error-limit 1 on-error mark-down
 %(servers)s"""
+
+
+FORWARDED = """\
+    # Behind another proxy, for example one that terminates TLS: `zmqio haproxy-conf --outer-proxy ADDRESS`.
+    # Otherwise nodes refuse pages of the own origin (https), and all clients have the address of that proxy.
+    http-request set-header X-Forwarded-Proto %[ssl_fc,iif(https,http)]
+    http-request set-header X-Forwarded-Host %[req.hdr(host)]
+"""
+
+FORWARDED_BY_OUTER_PROXY = """\
+    # Proxies in front of this one (--outer-proxy). Nodes learn the client's address and URL as they state them.
+%(networks)s    acl states_proto req.hdr(x-forwarded-proto) -m found
+    acl states_host req.hdr(x-forwarded-host) -m found
+    acl states_client hdr_ip(x-forwarded-for,-1) -m found
+    http-request set-header X-Forwarded-Proto %%[ssl_fc,iif(https,http)] unless from_outer_proxy states_proto
+    http-request set-header X-Forwarded-Host %%[req.hdr(host)] unless from_outer_proxy states_host
+    http-request set-src hdr_ip(x-forwarded-for,-1) if from_outer_proxy states_client
+"""
 
 
 def haproxy_conf(balancing: Balancing) -> str:
@@ -87,10 +105,18 @@ def haproxy_conf(balancing: Balancing) -> str:
         "ping_timeout": balancing.engine.ping_timeout_s,
         "silence": balancing.silence_s,
         "listen": balancing.listen if ":" in balancing.listen else f"*:{balancing.listen}",
+        "forwarded": _forwarded(balancing.outer_proxies),
         "choice": CHOICES[balancing.mode] % {"rules": _rules(balancing)},
         "servers": _servers(balancing),
     }
     return CONFIGURATION % facts
+
+
+def _forwarded(outer_proxies: Sequence[str]) -> str:
+    if not outer_proxies:
+        return FORWARDED
+    networks = "".join(f"    acl from_outer_proxy src {network}\n" for network in outer_proxies)
+    return FORWARDED_BY_OUTER_PROXY % {"networks": networks}
 
 
 def _rules(balancing: Balancing) -> str:

@@ -98,7 +98,7 @@ REST = """\
         ''      '';
     }
 
-    server {
+%(outer_maps)s    server {
         # All clients may reconnect at the same moment, so the queue is longer than the default of 511.
         listen %(listen)s backlog=4096;
         # With TLS (the client then uses wss:// by itself):
@@ -106,17 +106,14 @@ REST = """\
         # ssl_certificate     /etc/ssl/chat.pem;
         # ssl_certificate_key /etc/ssl/chat.key;
 
-        # Behind a trusted proxy, use the client addresses that it forwards:
-        # set_real_ip_from 10.0.0.0/8;
-        # real_ip_header X-Forwarded-For;
-
+%(real_ip)s
         proxy_http_version 1.1;
         proxy_set_header Upgrade $http_upgrade;
         proxy_set_header Connection $connection_upgrade;
         # Host with its port: a node compares it with the browser's Origin header (cors_allowed_origins).
         proxy_set_header Host $http_host;
-        proxy_set_header X-Forwarded-Host $http_host;
-        proxy_set_header X-Forwarded-Proto $scheme;
+        proxy_set_header X-Forwarded-Host %(forwarded_host)s;
+        proxy_set_header X-Forwarded-Proto %(forwarded_proto)s;
         proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
 
         # Longest time without traffic. A node sends a ping every %(ping_interval)g s, over a WebSocket and in
@@ -150,6 +147,34 @@ REST = """\
         }
     }
 }
+"""
+
+NO_OUTER_PROXY = """\
+        # Behind another proxy, for example one that terminates TLS: `zmqio nginx-conf --outer-proxy ADDRESS`.
+        # Otherwise nodes refuse pages of the own origin (https), and all clients have the address of that proxy.
+"""
+
+OUTER_MAPS = """\
+    # Proxies in front of this one (--outer-proxy). Nodes learn the client's URL as they state it.
+    geo $realip_remote_addr $from_outer_proxy {
+        default 0;
+%(networks)s    }
+    map "$from_outer_proxy $http_x_forwarded_proto" $outer_proto {
+        default   $scheme;
+        "1 http"  http;
+        "1 https" https;
+    }
+    map "$from_outer_proxy $http_x_forwarded_host" $outer_host {
+        default             $http_host;
+        "~^1 (?<stated>.+)" $stated;
+    }
+
+"""
+
+REAL_IP = """\
+        # The client's address is the last one in X-Forwarded-For that is not an outer proxy.
+%(networks)s        real_ip_header X-Forwarded-For;
+        real_ip_recursive on;
 """
 
 REPEAT = """\
@@ -229,8 +254,20 @@ def _facts(balancing: Balancing) -> dict[str, object]:
         "ping_interval": balancing.engine.ping_interval_s,
         "ping_timeout": balancing.engine.ping_timeout_s,
         "silence": balancing.silence_s,
+        **_outer_facts(balancing),
         "failover": REPEAT_UNSENT if balancing.mode == "round-robin" else REPEAT,
     }
+
+
+def _outer_facts(balancing: Balancing) -> dict[str, str]:
+    networks = balancing.outer_proxies
+    if not networks:
+        facts = {"outer_maps": "", "real_ip": NO_OUTER_PROXY}
+        return facts | {"forwarded_host": "$http_host", "forwarded_proto": "$scheme"}
+    trusted = {"networks": "".join(f"        {network} 1;\n" for network in networks)}
+    real = {"networks": "".join(f"        set_real_ip_from {network};\n" for network in networks)}
+    facts = {"outer_maps": OUTER_MAPS % trusted, "real_ip": REAL_IP % real}
+    return facts | {"forwarded_host": "$outer_host", "forwarded_proto": "$outer_proto"}
 
 
 def _upstream(balancing: Balancing) -> str:
