@@ -172,7 +172,7 @@ async def test_without_a_broker_a_volatile_broadcast_is_dropped_and_counted(clus
     cluster.harness.network.cut(0)
     await cluster.adapter.broadcast(event("x"), Target(volatile=True))
     assert cluster.sockets.received[OWN] == [event("x")]
-    assert cluster.harness.node.diagnostics.counters["volatile_messages_dropped"] == 1
+    assert cluster.harness.node.diagnostics.counters["volatile_bus_messages_dropped"] == 1
     assert cluster.harness.node.health().details["replay"]["ring_messages"] == 0
 
 

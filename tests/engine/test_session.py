@@ -90,7 +90,7 @@ async def test_volatile_packet_is_never_buffered_for_an_absent_poll() -> None:
         sid, connection = await host.open_polling()
         host.emit("lost", volatile=True)
         assert connection.session.buffered_bytes == 0
-        assert host.engine.counters["volatile_messages_dropped"] == 1
+        assert host.engine.counters["volatile_client_messages_dropped"] == 1
         host.emit("kept")
         assert (await host.get(sid)).text == "4kept"
 

@@ -62,7 +62,7 @@ class Engine(EngineioServer):
         accept: creates the `ConnectionEvents` of each new connection.
 
     Attributes:
-        counters: `sessions_opened`, `sessions_closed`, `clients_dropped`, `volatile_messages_dropped`,
+        counters: `sessions_opened`, `sessions_closed`, `clients_dropped`, `volatile_client_messages_dropped`,
             `packets_rejected`, `packets_malformed`, `messages_failed`, `origins_refused`, `sessions_unknown`,
             `bodies_timed_out`.
         notices: the rate-limited log for events that clients can cause at will.

@@ -270,7 +270,7 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
 
     def _queue(self, prepared: Prepared, volatile: bool) -> None:
         if volatile and not self.transport.ready:
-            self._owner.counters["volatile_messages_dropped"] += 1
+            self._owner.counters["volatile_client_messages_dropped"] += 1
             return
         was_buffering = self._send_buffer is not None
         if not was_buffering and self.transport.offer(prepared):

@@ -108,7 +108,7 @@ def test_volatile_broadcast_that_no_broker_accepts_is_dropped_and_leaves_no_gap(
     harness = Harness()
     harness.bus.accepting = set()
     harness.outbox.publish(T, broadcast(volatile=True))
-    assert (harness.kept, harness.diagnostics.counters) == ([], {"volatile_messages_dropped": 1})
+    assert (harness.kept, harness.diagnostics.counters) == ([], {"volatile_bus_messages_dropped": 1})
     harness.bus.accepting = {0}
     harness.outbox.publish(T, broadcast(volatile=True))
     assert harness.message_ids == [(1, 0)]

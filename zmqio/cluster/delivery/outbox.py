@@ -194,7 +194,7 @@ class Outbox:
     def _keep_unsent(self, size_bytes: int, message: Message, *, may_wait: bool) -> bool:
         """Whether to keep a message that no broker accepted; raises if it neither may wait nor may be dropped."""
         if isinstance(message, BroadcastMessage) and message.volatile:
-            self._diagnostics.count("volatile_messages_dropped")
+            self._diagnostics.count("volatile_bus_messages_dropped")
             return False
         if not may_wait and not self._bus.connected_links:
             raise BusUnavailableError(f"no broker is connected; tried: {self._bus.brokers}")
