@@ -196,8 +196,9 @@ class ServerOptions:
             are refused.
         max_auth_bytes: most bytes of memory, estimated, of the auth payload with which a client joins a namespace
             (default 32 KiB). Beyond that, the join is refused.
-        health_details: whether the ready path shows anybody node ids, counters and troubles with brokers (default
-            False: only whether the node is ready, and the class of the reason). `Server.health()` always has them.
+        health_details: whether the ready path shows node ids, counters and problems with brokers to everyone
+            (default False: only whether the node is ready, and the class of the reason). `Server.health()` always
+            has them.
         drain_s: seconds over which clients are disconnected when the host stops and by `close()` (default: the
             environment variable `ZMQIO_DRAIN_S`, otherwise 0). 0 disconnects all clients at once.
     """

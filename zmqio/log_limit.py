@@ -1,4 +1,4 @@
-"""Rate limits for log lines: an event is logged at once, and then at most so many times per interval."""
+"""Rate limits for log lines: at most a fixed number of lines per event and interval, the first one at once."""
 
 import time
 from collections import defaultdict

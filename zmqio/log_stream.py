@@ -15,7 +15,7 @@ from typing import TextIO
 __all__ = ["LogStream"]
 
 _CHUNK_BYTES = select.PIPE_BUF
-"""A pipe that is writable takes so many bytes without waiting. Source: pipe(7)."""
+"""A writable pipe accepts at least this many bytes without waiting. Source: pipe(7)."""
 
 
 class LogStream:
@@ -60,7 +60,7 @@ class LogStream:
         self._release, self._identity = _nothing, None
 
     def isatty(self) -> bool:
-        """Whether a person reads the stream."""
+        """Whether the stream is a terminal."""
         stream = self._find()
         return stream is not None and stream.isatty()
 

@@ -1,7 +1,7 @@
 """Logging of the zmqio commands: structlog on standard error, as console lines on a terminal and JSON otherwise.
 
-Only entry points use this module. The library logs through the configuration of the application. Lines that nobody
-reads, or that a full disk does not take, are lost: the process goes on.
+Only entry points use this module. The library logs through the configuration of the application. Lines that cannot
+be written (no reader, a full disk) are lost, and the process continues.
 """
 
 import logging

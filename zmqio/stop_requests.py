@@ -1,4 +1,4 @@
-"""Tells repeated stop signals from duplicates of the first one. Pure: time is an argument."""
+"""Distinguishes repeated stop signals from duplicates of the first one. Pure: time is an argument."""
 
 __all__ = ["REPEAT_AFTER_S", "StopRequests"]
 
@@ -6,7 +6,7 @@ REPEAT_AFTER_S = 1.0
 """Signals within this many seconds of the first are duplicates of it.
 
 systemd and Ctrl-C in a terminal signal every process of a group, and a supervisor also forwards the signal to its
-workers. A person who insists takes longer."""
+workers. A person who repeats the signal takes longer."""
 
 
 class StopRequests:

@@ -27,7 +27,7 @@ __all__ = ["Broker"]
 
 # Subscribers must reconnect before publishers do. Measured over restarts under load, with nodes that reconnect
 # within 10-100 ms: with this delay 0-10 messages are lost; with both endpoints bound at once, publishers flush
-# their queues before anybody has subscribed (280 lost).
+# their queues before any node has subscribed (280 lost).
 SUBSCRIBERS_FIRST_S = 0.3
 _INPROC_CONTROL = "inproc://control"
 _STATISTICS_TIMEOUT_MS = 1_000

@@ -1,8 +1,8 @@
 """The limit of open files: raised at the start, and kept free of connections up to a reserve.
 
-libzmq accepts connections by itself. At the limit it tries again at once and for ever: a million failed attempts
-in 3 s, each reported to the monitor, whose queue took 1.5 GB. The broker therefore closes a connection that would
-use the last free descriptors. Nodes try to connect again, with a back-off of their own.
+libzmq accepts connections by itself. At the limit it tries again at once and without end: a million failed
+attempts in 3 s, each reported to the monitor, whose queue took 1.5 GB. The broker therefore closes a connection
+that would use the last free descriptors. Nodes try to connect again, with a back-off of their own.
 """
 
 import contextlib

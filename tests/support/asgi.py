@@ -1,4 +1,4 @@
-"""An ASGI server's side, by hand: drive an application without sockets."""
+"""The server side of ASGI, for tests: drives an application without sockets."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -14,7 +14,7 @@ App = Callable[..., Awaitable[None]]
 
 @dataclass
 class Answer:
-    """What an application answered to an HTTP request."""
+    """The response of an application to an HTTP request."""
 
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)
@@ -35,7 +35,7 @@ class FakeHttp:
         query: without the question mark.
         body: in one piece, or in several.
         headers: of the request.
-        breaks_off: the client goes away before the end of the body.
+        breaks_off: the client disconnects before the end of the body.
         endless: the body does not end.
     """
 
@@ -108,8 +108,8 @@ class FakeWebSocket:
         accepted: whether it was accepted.
         close_code: of the application's close, or None.
         refusal: the HTTP answer, if it was refused with one.
-        can_send: clear it and the application's sends wait.
-        fails_with: set it and they fail.
+        can_send: while cleared, sends of the application wait.
+        fails_with: if set, they raise it.
     """
 
     def __init__(self, app: App, query: str, *, extensions: dict[str, Any] | None = None, **headers: str) -> None:

@@ -1,4 +1,4 @@
-"""Nodes behind a balancer, and what has to hold for the clients that come through it."""
+"""Nodes behind a balancer, and checks of the clients that connect through it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ from zmqio.recipes.balancing import Balancing, Mode, parse_backend
 __all__ = ["TAGS", "BalancedNodes", "Crowd", "balanced_nodes"]
 
 TAGS = ("aaaa", "AAAA", "-b_9")
-"""They differ in case only, or begin with what is special elsewhere."""
+"""They differ in case only, or begin with a character that is special in configurations."""
 
 
 class BalancedNodes:
@@ -38,7 +38,7 @@ class BalancedNodes:
 
 @asynccontextmanager
 async def balanced_nodes(broker: str, **options: Any) -> AsyncIterator[BalancedNodes]:
-    """Three node processes with configured tags that know of each other, and of nobody else.
+    """Three node processes with configured tags that have discovered each other, and no others.
 
     Args:
         broker: its address.
@@ -55,7 +55,7 @@ async def balanced_nodes(broker: str, **options: Any) -> AsyncIterator[BalancedN
 
 
 class Crowd:
-    """Official clients of both ways, from as many networks as there are pairs of them; used as `async with`.
+    """Official clients, one polling and one upgrading client from each network; used as `async with`.
 
     Attributes:
         clients: half polling only, half upgrading.
@@ -94,7 +94,7 @@ class Crowd:
             self.check_received(client, messages)
 
     def check_received(self, listener: SocketClient, messages: int) -> None:
-        """Everybody's messages came once, each one's in its order, over one connection."""
+        """Check that the messages of every client arrived once and in order, over one connection."""
         received = listener.received.named("said")
         for speaker in self.clients:
             numbers = [number for name, number in received if name == speaker.name]

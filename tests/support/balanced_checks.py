@@ -1,4 +1,4 @@
-"""What has to hold behind every balancer and in every mode; the tests of each product run them."""
+"""Checks that hold behind every balancer and in every mode; the tests of each product run them."""
 
 import asyncio
 import signal
@@ -38,7 +38,7 @@ async def check_messages(nodes: BalancedNodes, js: JsClients, product: Product, 
 
 
 async def check_whole_networks(nodes: BalancedNodes, js: JsClients, product: Product) -> None:
-    """The address decides: all clients of one network are on one node."""
+    """All clients of one network are on one node, because the address decides."""
     async with nodes.behind(product, "address") as balancer, Crowd(js, balancer.url) as crowd:
         found = await crowd.nodes()
         assert found[::2] == found[1::2]
@@ -52,7 +52,7 @@ async def check_bodies(nodes: BalancedNodes, js: JsClients, product: Product, mo
 
 
 async def check_forwarded_headers(nodes: BalancedNodes, js: JsClients, product: Product, mode: Mode) -> None:
-    """The node knows the client's address, and what it asked for."""
+    """The node knows the address and the requested URL of the client."""
     async with nodes.behind(product, mode) as balancer, Crowd(js, balancer.url, pairs=2) as crowd:
         seen = await crowd.ask("whoami")
         assert [one["address"] for one in seen] == ["127.0.1.1", "127.0.1.1", "127.0.2.1", "127.0.2.1"]
@@ -87,7 +87,7 @@ async def check_outer_proxy(nodes: BalancedNodes, js: JsClients, product: Produc
 
 
 async def check_dead_node(nodes: BalancedNodes, js: JsClients, product: Product, mode: Mode) -> None:
-    """A node is killed: its clients are disconnected, all others notice nothing, and who comes now is served."""
+    """If a node is killed, its clients are disconnected, all others are unaffected, and new clients are served."""
     async with nodes.behind(product, mode) as balancer, Crowd(js, balancer.url) as crowd:
         homes = await crowd.nodes()
         dead = homes[0]
@@ -105,7 +105,7 @@ async def check_dead_node(nodes: BalancedNodes, js: JsClients, product: Product,
 
 
 async def check_dead_node_is_avoided(nodes: BalancedNodes, js: JsClients, product: Product) -> None:
-    """A node is dead: whatever would have gone to it goes to another one, and no connection is lost."""
+    """Requests that would have gone to a dead node go to another one, and no connection is lost."""
     async with nodes.behind(product, "round-robin") as balancer:
         await nodes.cluster[1].stop(signal.SIGKILL)
         async with Crowd(js, balancer.url) as crowd:

@@ -1,4 +1,4 @@
-"""nginx and HAProxy for tests: really started on a free loopback port, from a configuration that zmqio wrote."""
+"""nginx and HAProxy for tests: real processes on a free loopback port, with a configuration that zmqio wrote."""
 
 import asyncio
 import contextlib
@@ -26,7 +26,7 @@ class Balancer:
     """A balancer process; used as `async with`, in which it accepts connections.
 
     Args:
-        balancing: what it is for; its `listen` is replaced by a free port.
+        balancing: its settings; `listen` is replaced by a free port.
         prepare: writes its files into a folder of its own and gives the command that runs it in the foreground.
     """
 
@@ -39,7 +39,7 @@ class Balancer:
 
     @property
     def url(self) -> str:
-        """Where clients connect."""
+        """The URL for clients."""
         return f"http://{LOOPBACK}:{self.port}"
 
     async def __aenter__(self) -> "Balancer":
@@ -66,7 +66,7 @@ class Balancer:
             self._folder.cleanup()
 
     def output(self) -> str:
-        """What it has written: of nginx also what goes wrong with single requests."""
+        """The output so far; for nginx it includes errors of single requests."""
         return (Path(self._folder.name) / "output").read_text(errors="replace")
 
     def _spawn(self) -> "subprocess.Popen[bytes]":
@@ -103,12 +103,12 @@ def haproxy(balancing: Balancing) -> Balancer:
 
 
 def check_nginx(configuration: str) -> str:
-    """What `nginx -t` says of a configuration, behind its exit code."""
+    """The exit code and the output of `nginx -t` for a configuration."""
     return _check(["nginx", "-e", "stderr", "-t", "-c"], configuration)
 
 
 def check_haproxy(configuration: str) -> str:
-    """What `haproxy -c` says of a configuration, behind its exit code."""
+    """The exit code and the output of `haproxy -c` for a configuration."""
     return _check(["haproxy", "-c", "-f"], configuration)
 
 

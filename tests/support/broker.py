@@ -50,8 +50,8 @@ class BrokerProcess:
 
     Attributes:
         address: base address; stays the same over restarts.
-        lines: what it has written, over all its runs; standard output and error together.
-        hello: what its control endpoint answered to hello when it had started.
+        lines: the output of all runs; standard output and error together.
+        hello: the response of its control endpoint to `hello` after the start.
     """
 
     def __init__(self, *args: str, address: str | None = None, before: Sequence[str] = ()) -> None:
@@ -77,7 +77,7 @@ class BrokerProcess:
         return bytes.fromhex(self.hello["epoch"])
 
     def endpoint(self, role: str) -> str:
-        """The address of one endpoint (control, publish, subscribe, ingest), as the hello told it."""
+        """The address of one endpoint (control, publish, subscribe, ingest), from the response to `hello`."""
         if "paths" in self.hello:
             return f"ipc://{self.hello['paths'][role]}"
         return f"{self.address.rpartition(':')[0]}:{self.hello['ports'][role]}"
@@ -135,11 +135,11 @@ class BrokerProcess:
         self.start()
 
     async def restart_async(self) -> None:
-        """`restart`, while the loop goes on."""
+        """`restart` without blocking the event loop."""
         await asyncio.to_thread(self.restart)
 
     def statistics(self) -> dict[str, Any]:
-        """What its control endpoint answers to `statistics`."""
+        """The response of its control endpoint to `statistics`."""
         answer = ask_control(self.address, {"op": "statistics"})
         assert answer is not None, f"no statistics from {self.address}"
         return answer

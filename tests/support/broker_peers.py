@@ -1,4 +1,4 @@
-"""Bare ZeroMQ peers of a broker for tests: what a node does on the wire, without a node."""
+"""Plain ZeroMQ peers of a broker for tests, with the socket options and the protocol of a node."""
 
 import secrets
 import threading
@@ -39,7 +39,7 @@ def new_sync_topic() -> bytes:
 
 
 def barrier(subscriber: zmq.Socket[bytes]) -> bytes:
-    """Wait until all subscriptions so far are applied; returns the epoch. What came before it is dropped.
+    """Wait until all subscriptions so far are applied; returns the epoch. Messages received before it are dropped.
 
     Asked again with another topic every second: while the connection is being renewed, the broker may see a topic
     on the new one before it has given up the old one, and then it is no news.

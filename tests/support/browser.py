@@ -1,8 +1,7 @@
 """Headless Chromium tabs for the tests of the demo's page.
 
 Starts `browser.mjs` under node and speaks JSON lines with it; knows the page by its `data-testid` names only.
-What is missing on a machine (node, chromium, playwright-core) is told by `browser_missing`, for
-`pytest.mark.skipif`.
+`browser_missing` names a missing program (node, chromium, playwright-core), for `pytest.mark.skipif`.
 """
 
 import asyncio
@@ -25,7 +24,7 @@ _LINE_LIMIT_BYTES = 16 * 1024 * 1024
 
 
 class BrowserError(AssertionError):
-    """The browser did not show what was waited for, or the driver died; the text says which."""
+    """The browser did not show the expected content, or the driver died; the text says which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ def _node_modules() -> Path | None:
 
 
 def browser_missing() -> str | None:
-    """Name what this machine lacks to run a browser test, or None when all is there."""
+    """The program that is missing for a browser test; None if all are available."""
     if shutil.which("node") is None:
         return "node is not installed"
     if shutil.which("chromium") is None:
@@ -143,7 +142,7 @@ class Tab:
         return None if value is None else str(value)
 
     async def facts(self) -> dict[str, Any]:
-        """Return what the page states about itself.
+        """Return the facts that the page shows.
 
         Keys (text): node, transport, upgraded, round_trip, sid, broker_address, presence, version, command, status
         ("online", "offline", "connecting"), path (last travelled, e.g. "A>broker>B", or None); bool: offline,

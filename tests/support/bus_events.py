@@ -1,4 +1,4 @@
-"""The receiver of a bus, for tests: it keeps what it was told."""
+"""A receiver of bus events that records them, for tests."""
 
 import contextlib
 from collections.abc import AsyncIterator, Sequence

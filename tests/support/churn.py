@@ -1,4 +1,4 @@
-"""Connect and disconnect over and over, with every transport and every way to go."""
+"""Connects and disconnects repeatedly, with every transport and every kind of disconnect."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ async def churn(port: int, cycles: int, *, at_once: int = 16) -> None:
 
 
 def read_census(port: int) -> dict[str, Any]:
-    """What a node process holds after a garbage collection; see `NodeApp.census`."""
+    """The objects of a node process after a garbage collection; see `NodeApp.census`."""
     with urlopen(f"http://127.0.0.1:{port}/test/census", timeout=LIMIT_S) as answer:
         census: dict[str, Any] = json.load(answer)
         return census

@@ -1,4 +1,4 @@
-"""What the end-to-end tests want of a Socket.IO client, whichever library is behind it."""
+"""The interface of a Socket.IO client in end-to-end tests, the same for every client library."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
@@ -45,7 +45,7 @@ class Received:
 
 
 class SocketClient(ABC):
-    """One client in one namespace. It acknowledges what asks for it with the arguments that it got."""
+    """One client in one namespace. It acknowledges each event that requests it with the arguments of the event."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -73,15 +73,15 @@ class SocketClient(ABC):
 
     @abstractmethod
     async def disconnect(self) -> None:
-        """Leave the namespace, as an application does that is done."""
+        """Leave the namespace as an application does."""
 
     @abstractmethod
     async def drop(self) -> None:
-        """End the connection under it without a Socket.IO goodbye."""
+        """Close the connection without a Socket.IO DISCONNECT packet."""
 
     @abstractmethod
     async def end(self) -> None:
-        """End whatever there is of it; for the end of a test."""
+        """Release all resources of the client, at the end of a test."""
 
     @abstractmethod
     async def transport(self) -> str | None:
@@ -96,10 +96,10 @@ class SocketClient(ABC):
         return self.received.named(event)
 
     async def wait_disconnect(self) -> str:
-        """Wait until it is disconnected; returns the first reason."""
+        """Wait until the client is disconnected; return the first reason."""
         await wait_until(lambda: self.received.disconnects, f"the disconnect of {self.name}")
         return self.received.disconnects[0]
 
     async def wait_upgraded(self) -> None:
-        """Wait until it talks over WebSocket, on both sides."""
+        """Wait until both sides use the WebSocket."""
         await wait_until(lambda: "websocket" in self.received.upgrades, f"the upgrade of {self.name}")

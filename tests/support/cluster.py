@@ -1,4 +1,4 @@
-"""Node processes for end-to-end tests: start, look into, stop; one at a time or as a cluster on one broker.
+"""Node processes for end-to-end tests: start, inspect and stop one node, or a cluster on one broker.
 
 Every process is ended by its own pid. A port is bound by the test and inherited by the node, so it cannot be
 taken in between.
@@ -32,7 +32,7 @@ POLL_S = 0.02
 
 
 def process_environment() -> dict[str, str]:
-    """The environment of child processes: the working tree is importable, nothing of zmqio is configured."""
+    """The environment of child processes: the working tree is importable, and no option of zmqio is set."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ZMQIO_")}
     paths = [str(ROOT), str(ROOT / "broker"), environment.get("PYTHONPATH", "")]
     return environment | {"PYTHONPATH": os.pathsep.join(path for path in paths if path)}
@@ -42,7 +42,7 @@ class NodeProcess:
     """One node process.
 
     Args:
-        config: what it runs.
+        config: its settings.
 
     Attributes:
         module: its program; a subclass may name another one that takes the same arguments.
@@ -64,7 +64,7 @@ class NodeProcess:
 
     @property
     def url(self) -> str:
-        """Where clients connect."""
+        """The URL for clients."""
         return f"http://{LOOPBACK}:{self.port}"
 
     @property
@@ -89,11 +89,11 @@ class NodeProcess:
         self._listener.close()
 
     def command(self, fd: int) -> list[str]:
-        """What is run; `fd` is the listening socket. A subclass may put something in front."""
+        """The command to run; `fd` is the listening socket. A subclass may prefix it."""
         return [sys.executable, "-m", self.module, self.config.to_json(), str(fd)]
 
     def environment(self) -> dict[str, str]:
-        """What it is run with. A subclass may add to it."""
+        """The environment of the process. A subclass may extend it."""
         return process_environment()
 
     async def start(self) -> "NodeProcess":
@@ -150,14 +150,14 @@ class NodeProcess:
         return self._log.lines(event)
 
     async def state(self) -> dict[str, Any]:
-        """What `NodeApp.state` says; waits for the process to answer."""
+        """The result of `NodeApp.state`; waits until the process responds."""
         try:
             return await asyncio.to_thread(self._read, "")
         except OSError as error:
             raise AssertionError(f"node {self.name} does not answer ({error}):\n{self.log_text()}") from error
 
     async def census(self) -> dict[str, Any]:
-        """What `NodeApp.census` says."""
+        """The result of `NodeApp.census`."""
         return await asyncio.to_thread(self._read, "census")
 
     async def wait_state(self, what: str, condition: Any) -> dict[str, Any]:
@@ -183,7 +183,7 @@ class NodeProcess:
 
 
 class Cluster:
-    """Node processes on one broker that all know of each other.
+    """Node processes on one broker that have all discovered each other.
 
     Args:
         address: of the broker.
@@ -214,7 +214,7 @@ class Cluster:
         return self.nodes[index]
 
     async def wait_complete(self) -> None:
-        """Wait until every node hears the bus and counts all nodes (others may be on the broker too)."""
+        """Wait until every node receives from the bus and counts all nodes (the broker may have others, too)."""
         for node in self.nodes:
             await node.wait_state(
                 f"node {node.name} counts {len(self.nodes)} nodes",

@@ -32,7 +32,7 @@ NAMESPACES = ("/", "/custom")
 
 
 class ClusterApp:
-    """One node: what clients and other nodes say to it, and what tests tell it to do."""
+    """One node: handlers for clients and other nodes, and the commands of tests."""
 
     def __init__(self, io: Server, name: str) -> None:
         self._io = io
@@ -60,7 +60,7 @@ class ClusterApp:
         }.items():
             namespace.on_server_side(event)(listener)
 
-    # What clients say.
+    # Events of clients.
 
     async def connect(self, socket: Socket, auth: Any) -> None:
         """Take `socket.data` and rooms from the auth payload."""
@@ -78,14 +78,14 @@ class ClusterApp:
         await self._io.of(socket.namespace).to(room).emit(event, *args)
 
     def room_is_empty(self, room: str) -> None:
-        """Count it; not for the rooms of single sockets."""
+        """Count the deleted room, unless it belongs to a single socket."""
         if not is_sid_shaped(room):
             self.emptied[room] += 1
 
-    # What other nodes say.
+    # Events of other nodes.
 
     def hello(self, *args: Any) -> None:
-        """Keep it."""
+        """Record the event."""
         self.received.append(list(args))
 
     def who(self) -> str:
@@ -93,23 +93,23 @@ class ClusterApp:
         return self._name
 
     def binary(self, value: bytes) -> tuple[str, bytes]:
-        """Two values, one of them what came, reversed."""
+        """Return two values, one of them the received one, reversed."""
         return self._name, value[::-1]
 
     async def silent(self, name: str) -> str:
-        """Answer, unless this is the node of that name: that one never does."""
+        """Answer, except on the node of that name, which never answers."""
         if name == self._name:
             self.received.append(["silent"])
             await asyncio.Event().wait()
         return self._name
 
     def failing(self, name: str) -> str:
-        """Answer, unless this is the node of that name."""
+        """Answer, except on the node of that name, which fails."""
         if name == self._name:
             raise ValueError("this listener fails")
         return self._name
 
-    # What tests say.
+    # Commands of tests.
 
     async def run(self, command: dict[str, Any]) -> dict[str, Any]:
         """Run one command; errors of the server are its result."""
@@ -144,7 +144,7 @@ class ClusterApp:
         return await runs[command["op"]]()
 
     def state(self) -> dict[str, Any]:
-        """What tests look at."""
+        """The state that tests inspect."""
         health = self._io.health()
         running = self._io.running
         return {
@@ -172,7 +172,7 @@ def _operation(operation: Broadcast, command: dict[str, Any]) -> Broadcast:
 
 
 def _plain(response: Any) -> Any:
-    """A response as JSON can have it: of a socket its id."""
+    """A response in a form that JSON allows; a socket becomes its id."""
     return response.sid if isinstance(response, SocketDescription) else getattr(response, "id", response)
 
 
@@ -194,7 +194,7 @@ async def _sorted_rooms(namespace: Namespace) -> list[str]:
 
 
 async def _remote(operation: Broadcast, do: str, event: str, args: list[Any], names: list[str]) -> Any:
-    """Fetch one socket, and do something to it through its `RemoteSocket`."""
+    """Fetch one socket, and run one operation through its `RemoteSocket`."""
     remote: RemoteSocket
     (remote,) = await operation.fetch_sockets()
     runs: dict[str, Callable[[], Awaitable[Any]]] = {
@@ -208,7 +208,7 @@ async def _remote(operation: Broadcast, do: str, event: str, args: list[Any], na
 
 
 async def _flood(namespace: Namespace, rooms: list[str], count: int) -> None:
-    """As fast as this process can, to the rooms by turns."""
+    """Emit to the rooms in turn, as fast as this process can."""
     for number in range(count):
         await namespace.to(rooms[number % len(rooms)]).emit("flood", number)
 

@@ -19,7 +19,7 @@ class ClusterHarness:
     """Nodes, and clients that end with the test; used as `async with`.
 
     Args:
-        nodes: the nodes; the test may do what it likes with their rooms.
+        nodes: the nodes, whose rooms the test may change freely.
         js: makes the clients.
     """
 

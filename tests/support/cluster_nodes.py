@@ -32,7 +32,7 @@ class NodeFailed(Exception):
 
 
 class ClusterNode(NodeProcess):
-    """A node process that does what it is told."""
+    """A node process that runs commands of a test."""
 
     module: ClassVar[str] = "tests.support.cluster_app"
     node_id: str = ""
@@ -54,12 +54,12 @@ class ClusterNode(NodeProcess):
         return await self.learn_id()
 
     async def learn_id(self) -> "ClusterNode":
-        """Note its node id."""
+        """Record its node id."""
         self.node_id = (await self.state())["node_id"]
         return self
 
     def freeze(self) -> None:
-        """SIGSTOP: it lives, and answers nothing."""
+        """Stop the process with SIGSTOP: it is alive and answers nothing."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
@@ -82,7 +82,7 @@ def new_prefix() -> str:
 async def running_nodes(
     address: str, count: int = 3, *, prefix: str | None = None, options: Any = None, **bus: Any
 ) -> AsyncIterator[list[ClusterNode]]:
-    """Node processes that all know of each other, and of nobody else.
+    """Node processes that have discovered each other, and no others.
 
     Args:
         address: of the broker.
@@ -107,7 +107,7 @@ async def running_nodes(
 
 
 async def wait_counts(nodes: list[ClusterNode], count: int) -> None:
-    """Wait until each of `nodes` hears the bus and counts `count` nodes."""
+    """Wait until each of `nodes` receives from the bus and counts `count` nodes."""
     for node in nodes:
         await node.wait_state(
             f"{node.name} counts {count} nodes",

@@ -1,4 +1,4 @@
-"""An engine whose upper layer writes down what it hears, and shorthands for talking to it."""
+"""An engine whose upper layer records its events, and helpers that send requests to it."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -15,7 +15,7 @@ OnMessage = Callable[["RecordedConnection", str | bytes], Awaitable[None] | None
 
 
 class RecordedConnection:
-    """Implements `ConnectionEvents`: keeps what comes, and answers as told."""
+    """Implements `ConnectionEvents`: records the messages, and answers as configured."""
 
     def __init__(self, session: Session, request: ClientRequest, on_message: OnMessage | None) -> None:
         self.session = session
@@ -36,7 +36,7 @@ class EngineUnderTest:
     """An engine and its connections.
 
     Args:
-        on_message: called with each message; None keeps them only.
+        on_message: called with each message; None only records them.
         tag: begins its session ids.
         options: of `EngineOptions`.
     """

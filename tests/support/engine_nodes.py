@@ -1,4 +1,4 @@
-"""Engines that know of each other over a bus in memory, so that each serves the sessions of all."""
+"""Engines connected by a bus in memory, so that each serves the sessions of all."""
 
 import asyncio
 from types import TracebackType
@@ -26,7 +26,7 @@ class EngineNode(EngineUnderTest):
     """One node: an engine and its relay.
 
     Args:
-        network: where the others are.
+        network: the network of all nodes.
         tag: of the node.
         bus: its options.
         on_message: see `EngineUnderTest`.
@@ -50,7 +50,7 @@ class EngineNode(EngineUnderTest):
         self._factory = ClusterAdapterFactory(lambda identity: self.bus, bus)
 
     async def start(self) -> None:
-        """Join the others; their sessions can be served here once both know of each other."""
+        """Join the others; their sessions can be served here once both nodes have discovered each other."""
         await self._factory.start(self._identity, NodeEventLog())
         relay = join_nodes(self._factory, self.engine)
         assert relay is not None
@@ -58,7 +58,7 @@ class EngineNode(EngineUnderTest):
 
     @property
     def nodes(self) -> int:
-        """How many nodes it counts."""
+        """The number of nodes that it counts."""
         count: int = self._factory.health().details["nodes"]
         return count
 
@@ -71,7 +71,7 @@ class EngineNode(EngineUnderTest):
         assert self.engine.active_requests == 0
 
     def die(self) -> None:
-        """Be killed: nothing leaves any more, nobody is told."""
+        """Simulate a killed process: nothing is sent from now on, not even a goodbye."""
         self.bus.die()
 
 

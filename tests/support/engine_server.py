@@ -24,7 +24,7 @@ _HTTP: dict[str, Any] = {"uvicorn-h11": "h11", "uvicorn-fast": HttpProtocol}
 
 
 class RunningEngine(EngineUnderTest):
-    """An engine that listens; `port` is where."""
+    """An engine that listens on `port`."""
 
     port = 0
 
@@ -33,11 +33,11 @@ class RunningEngine(EngineUnderTest):
         return f"127.0.0.1:{self.port}/socket.io/"
 
     def url(self, sid: str | None = None) -> str:
-        """Where to poll."""
+        """The URL for polling."""
         return f"http://{self.address}?EIO=4&transport=polling" + (f"&sid={sid}" if sid else "")
 
     def websocket_url(self, sid: str | None = None) -> str:
-        """Where to open a WebSocket."""
+        """The URL for WebSockets."""
         return f"ws://{self.address}?EIO=4&transport=websocket" + (f"&sid={sid}" if sid else "")
 
 

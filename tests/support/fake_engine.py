@@ -1,4 +1,4 @@
-"""An engine and its sessions that keep what is written to them, for tests of the server layer."""
+"""A fake engine and fake sessions that record all packets, for tests of the server layer."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,14 +19,14 @@ IDENTITY = Identity(NodeId("tagA-node-0001"), TAG)
 
 
 class FakeEngine:
-    """Prepares nothing: what is written is the frames themselves."""
+    """An engine that does not encode: prepared packets are the frames themselves."""
 
     def prepare(self, frames: Sequence[str | bytes]) -> tuple[str | bytes, ...]:
         return tuple(frames)
 
 
 class FakeSession:
-    """One connection: `sent` is every Engine.IO message, in order."""
+    """One connection; `sent` holds every Engine.IO message, in order."""
 
     transport_name = "websocket"
 
@@ -74,7 +74,7 @@ class Harness:
         await self.runtime.tasks.close(10)
 
     async def connected(self, name: str = "/", auth: str = "") -> tuple[Client, FakeSession]:
-        """A client that has joined a namespace; what was sent so far is cleared."""
+        """A client that has joined a namespace; the packets sent so far are cleared."""
         self.of(name)
         client, session = self.client()
         client.message(f"0{'' if name == '/' else name + ','}{auth}")

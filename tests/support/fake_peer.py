@@ -31,5 +31,5 @@ class FakePeer:
 
     @property
     def messages(self) -> list[RelayMessage]:
-        """The messages, to whatever node."""
+        """The messages to any node."""
         return [message for _, message in self.sent]

@@ -1,4 +1,4 @@
-"""Sockets of one namespace without clients: what they get is kept, what they answer is told beforehand."""
+"""Sockets of one namespace without clients: they record packets and give prepared answers."""
 
 import json
 from collections import defaultdict
@@ -19,7 +19,7 @@ def event(name: str, *args: Any) -> Frames:
 
 
 def ackable(name: str, *args: Any) -> AckableFrames:
-    """An encoded event with a hole for its ack id."""
+    """An encoded event with a place for its ack id."""
     return AckableFrames("2", json.dumps([name, *args]))
 
 
@@ -27,16 +27,16 @@ class FakeSockets:
     """Implements `LocalSockets`.
 
     Attributes:
-        adapter: to be set: whose rooms `describe` and `disconnect` use.
-        received: sid -> the packets that it got.
+        adapter: to be set; `describe` and `disconnect` use its rooms.
+        received: sid -> the packets that it received.
         volatile: sid -> those of them that were volatile.
-        answers: sid -> what its client answers to every packet that asks; one that is not here stays silent.
+        answers: sid -> the acknowledgement of its client; without an entry the client does not answer.
         data: sid -> `socket.data`.
         server_side: the events from `server_side_emit`.
-        server_side_answer: what the application answers to them; None for nothing.
+        server_side_answer: the answer of the application to them; None for none.
         on_expected: reports how many acknowledgements to expect; of the last packet that asked.
-        disconnected: (sid, close) in the order in which it happened.
-        room_events: (event, room, sid) in the order in which it happened.
+        disconnected: (sid, close), in order.
+        room_events: (event, room, sid), in order.
     """
 
     def __init__(self, node_id: str = "node") -> None:
@@ -53,7 +53,7 @@ class FakeSockets:
         self.largest_delivery = 0
 
     def deliver(self, sids: Collection[Sid], frames: Frames, *, volatile: bool = False) -> None:
-        """Keep a packet for each socket."""
+        """Record a packet for each socket."""
         self.largest_delivery = max(self.largest_delivery, len(sids))
         for sid in sids:
             self.received[sid].append(frames)
@@ -68,7 +68,7 @@ class FakeSockets:
         on_expected: Callable[[int], None],
         timeout_s: float,
     ) -> None:
-        """Keep a packet for each socket and answer for those that do."""
+        """Record a packet for each socket, and answer for those that have an answer."""
         on_expected(len(sids))
         self.on_expected = on_expected
         for number, sid in enumerate(sids):
@@ -102,12 +102,12 @@ class FakeSockets:
             self.adapter.remove_all(sid)
 
     def server_side_event(self, args: Sequence[Any], respond: Callable[[list[Any]], None] | None) -> None:
-        """Keep an event and answer it, twice: only the first time counts."""
+        """Record an event and answer it twice; only the first answer counts."""
         self.server_side.append(args)
         if respond is not None and self.server_side_answer is not None:
             respond(self.server_side_answer)
             respond(["a second answer"])
 
     def room_event(self, event: str, room: str, sid: Sid | None) -> None:
-        """Keep what happened to a room."""
+        """Record an event of a room."""
         self.room_events.append((event, room, sid))

@@ -1,4 +1,4 @@
-"""Workers of `zmqio serve` that only keep the sockets passed to them, for tests of dispatchers."""
+"""Fake workers of `zmqio serve` that only keep the sockets passed to them, for tests of dispatchers."""
 
 import socket
 from collections.abc import Callable

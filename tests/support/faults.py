@@ -23,8 +23,8 @@ FAST_DEATHS = {"heartbeat_s": 0.2, "dead_after_s": 1.5}
 async def check_fault(act: Action, setup: Setup = Setup(), *, may_lose: bool = False) -> Outcome:  # noqa: B008 - frozen
     """Cause the fault and check that the delivery guarantee holds.
 
-    A fault of a network link needs a network namespace. Without the program `ip` the test is skipped, or fails where
-    `CI` is set. It is always skipped where the system does not permit network namespaces (they require root).
+    A fault of a network link requires a network namespace. Without the program `ip` the test is skipped, or fails
+    where `CI` is set. It is skipped in any case if the system does not permit network namespaces (only to root).
     """
     if setup.way == "node in netns":
         require("ip")
@@ -32,8 +32,8 @@ async def check_fault(act: Action, setup: Setup = Setup(), *, may_lose: bool = F
         outcome = await run_fault(Fault("", act, setup, may_lose), SMALL)
     except NotPermittedError as error:
         pytest.skip(
-            "a link that goes down is not tested here, only connections that are cut or stall: this system does not "
-            f"permit network namespaces ({str(error).strip()})"
+            "a link that goes down is not tested here, only connections that are cut or stall: this system does "
+            f"not permit network namespaces ({str(error).strip()})"
         )
     assert outcome.findings.broken == [], "\n".join([table_head(), row("", outcome), *details(outcome)])
     return outcome

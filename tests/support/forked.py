@@ -1,4 +1,4 @@
-"""Processes that are forked from one that has imported everything already (`tests.support.warmed`).
+"""Processes that are forked from one that has already imported all modules (`tests.support.warmed`).
 
 A new interpreter needs 0.6 to 1 s of CPU to import uvicorn, engineio and zmqio; a fork needs 10 ms.
 `start` replaces `subprocess.Popen` for `python -m MODULE ...` where the module is one of `WARMED`. Other commands
@@ -36,13 +36,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class ForkedProcess:
-    """A forked process, with what tests use of `subprocess.Popen`.
+    """A forked process, with the part of the interface of `subprocess.Popen` that tests use.
 
     Args:
         pid: its process id.
         report: a pipe on which its exit code arrives; closed without one if the warmed process was killed.
         args: its command line.
-        stdout: what it writes, if it writes into a pipe.
+        stdout: its output, if that goes to a pipe.
     """
 
     def __init__(self, pid: int, report: int, args: Sequence[str], stdout: Any = None) -> None:
@@ -174,14 +174,14 @@ def start(
     pass_fds: Sequence[int] = (),
     stdout: Any = None,
 ) -> Process:
-    """Start a process without standard input; what it writes to either output goes to `stdout`.
+    """Start a process without standard input; both of its outputs go to `stdout`.
 
     Args:
         command: as for `subprocess.Popen`; it is forked if it is `python -m MODULE ...` with a module of `WARMED`.
         env: its environment.
         cwd: its current folder.
         pass_fds: descriptors that it has under the same numbers.
-        stdout: a file, or `subprocess.PIPE` to read text from the `stdout` of what is returned.
+        stdout: a file, or `subprocess.PIPE` to read text from the `stdout` of the returned process.
     """
     if _forker is None or list(command[:2]) != [sys.executable, "-m"] or command[2] not in WARMED:
         return subprocess.Popen(

@@ -1,4 +1,4 @@
-"""A balancer in front of nodes, as small as can be: TCP connections, led by their first request.
+"""A minimal balancer in front of nodes: it assigns TCP connections by their first request.
 
 A request with a session id goes to the node that made it, by the tag; any other to the first node that is ready.
 """
@@ -24,8 +24,8 @@ class Front:
         tags: the tag of each.
 
     Attributes:
-        url: where clients connect.
-        unready: how often a node was passed over because its `/readyz` was not 200, or it was not there.
+        url: the URL for clients.
+        unready: how often a node was skipped because its `/readyz` was not 200, or it did not respond.
     """
 
     def __init__(self, nodes: list[NodeProcess], tags: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""A server that is no broker: it answers every connection like a web server and hangs up."""
+"""Web servers in place of a broker: they answer every connection with HTTP and close it."""
 
 import contextlib
 import socket

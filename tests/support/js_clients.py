@@ -160,7 +160,7 @@ class JsClient(SocketClient):
         await self._process.run("mute", client=self.name)
 
     async def connect_again(self, auth: Any = None) -> None:
-        """Enter the namespace again, on the same connection.
+        """Join the namespace again, on the same connection.
 
         Raises:
             ConnectFailed: the server refused.
@@ -170,7 +170,7 @@ class JsClient(SocketClient):
         await asyncio.wait_for(self._first, LIMIT_S)
 
     async def stop_answering_pings(self) -> None:
-        """Send no Engine.IO pong any more, as a client whose network is gone."""
+        """Stop sending Engine.IO pongs, as a client does whose network is gone."""
         await self._process.run("stop_pongs", client=self.name)
 
     async def disconnect(self) -> None:
@@ -188,7 +188,7 @@ class JsClient(SocketClient):
         return name
 
     def take(self, report: dict[str, Any]) -> None:
-        """Note what the client received."""
+        """Record an event of the client."""
         match report["kind"]:
             case "connect":
                 self.sid = report["sid"]

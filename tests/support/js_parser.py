@@ -10,10 +10,10 @@ __all__ = ["js_tools_with_parser"]
 
 
 def js_tools_with_parser(folder: Path, parser: str) -> Callable[[], tuple[str, Path]]:
-    """Make what `JsClients` wants to know, where `socket.io-client` is the real one with an npm parser.
+    """Return the tools for `JsClients`, with a `socket.io-client` that uses an npm parser.
 
     Args:
-        folder: empty; gets a `node_modules/socket.io-client` that hands everything on to the real package.
+        folder: empty; gets a `node_modules/socket.io-client` that forwards everything to the real package.
         parser: npm name of the parser.
     """
 

@@ -1,4 +1,4 @@
-"""A broker small enough to be told how to misbehave: a Python loop in a thread, on loopback ports.
+"""A small broker that can be made to misbehave: a Python loop in a thread, on loopback ports.
 
 For the tests of one link; everything about the real broker is tested with the real one (tests/e2e).
 """
@@ -21,9 +21,9 @@ class LoopbackBroker:
     Attributes:
         address: base address, for `ZmqBus`.
         answers: whether subscribe barriers are acknowledged.
-        takes_all: whether publishers are told that everything is wanted.
+        takes_all: whether it subscribes to everything at the publishers.
         epoch: 8 bytes, of this run.
-        asked: sync topics that arrived.
+        asked: the received sync topics.
     """
 
     def __init__(self, base_port: int, *, answers: bool = True, takes_all: bool = True) -> None:
@@ -49,7 +49,7 @@ class LoopbackBroker:
         assert self._ready.wait(10)
 
     def stop(self) -> None:
-        """Close all sockets without a word, as a killed broker would; `start` may follow."""
+        """Close all sockets without notice, as a killed broker would; it may be started again."""
         if self._thread is not None:
             self._stop.set()
             self._thread.join(10)

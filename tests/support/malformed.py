@@ -38,7 +38,7 @@ def random_bytes(count: int, longest: int = 4_096) -> Iterator[bytes]:
 
 
 async def throw_bytes(port: int, pieces: Iterator[bytes]) -> None:
-    """Send each piece over a connection of its own and hang up without reading."""
+    """Send each piece over its own connection, and close that without reading."""
     for piece in pieces:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         with contextlib.suppress(ConnectionError):
@@ -123,7 +123,7 @@ def push(endpoint: str, messages: list[list[bytes]], times: int, kind: int = zmq
         socket.setsockopt(zmq.SNDHWM, 0)
         socket.connect(endpoint)
         if kind == zmq.XPUB:
-            socket.recv()  # the broker's subscription: from now on nothing is dropped here
+            socket.recv()  # the subscription of the broker: from now on the socket drops nothing
         for _ in range(times):
             for frames in messages:
                 socket.send_multipart(frames)

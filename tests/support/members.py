@@ -1,4 +1,4 @@
-"""Lean Socket.IO clients that speak each transport by hand, to be made and dropped by the thousand."""
+"""Small Socket.IO clients with hand-written transports, for thousands of connections."""
 
 import base64
 import json
@@ -22,17 +22,17 @@ class Member(Protocol):
         """Send one Engine.IO packet."""
 
     async def next_packet(self) -> str | bytes:
-        """The next packet but pings, which are answered."""
+        """The next packet other than a ping; pings are answered."""
 
     async def close(self) -> None:
-        """Say goodbye as a client does, and go."""
+        """Disconnect as a client does."""
 
     async def drop(self) -> None:
-        """Go without a word."""
+        """Drop the connection without notice."""
 
 
 class WebSocketMember:
-    """Speaks over a WebSocket; `open` makes one."""
+    """A client over a WebSocket; created by `open`."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket
@@ -66,7 +66,7 @@ class WebSocketMember:
 
 
 class PollingMember:
-    """Polls on one connection and posts on another; `open` makes one."""
+    """A client that polls on one connection and posts on another; created by `open`."""
 
     def __init__(self, port: int, stack: AsyncExitStack, get: PollConnection, post: PollConnection) -> None:
         self._port = port
@@ -107,7 +107,7 @@ class PollingMember:
         return self._packets.popleft()
 
     async def upgrade(self) -> WebSocketMember:
-        """Move to a WebSocket; nothing may be under way."""
+        """Upgrade to a WebSocket; no request may be open."""
         moved = await WebSocketMember.open(self._port, self.sid)
         await self._stack.aclose()
         return moved
@@ -125,7 +125,7 @@ class PollingMember:
 
 
 async def next_event(member: Member) -> list[Any]:
-    """The next event, as name and arguments; what else comes is passed over."""
+    """The next event, as name and arguments; other packets are skipped."""
     while not str(packet := await member.next_packet()).startswith("42"):
         pass
     event: list[Any] = json.loads(str(packet)[2:])
@@ -133,7 +133,7 @@ async def next_event(member: Member) -> list[Any]:
 
 
 async def call(member: Member, *event: Any) -> None:
-    """Emit an event and wait until it is acknowledged; events that come meanwhile are lost."""
+    """Emit an event and wait until it is acknowledged; events received in the meantime are dropped."""
     await member.send("420" + json.dumps(event))
     while not str(await member.next_packet()).startswith("430"):
         pass

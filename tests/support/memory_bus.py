@@ -1,4 +1,4 @@
-"""A bus in memory: several nodes in one process, wired by prefix as a broker would, and able to fail and to lie.
+"""A bus in memory for several nodes in one process: matches topics by prefix, and simulates faults.
 
 Time is the event loop's: a message takes one turn of it, a subscription `barrier_turns`.
 """
@@ -22,13 +22,13 @@ Drop = Callable[[bytes, bytes], bool]
 
 @dataclass
 class Faults:
-    """How the network lies. The seed makes a run repeatable.
+    """The simulated faults of a network. The seed makes a run repeatable.
 
     Attributes:
-        double: part of the messages that come twice.
-        stale: part of the messages of which an old copy comes again, some turns later.
+        double: the share of messages that arrive twice.
+        stale: the share of messages of which a copy arrives again, some turns later.
         drop: True for (topic, body) that is lost.
-        malformed: what is thrown in beside each message; (topic, body) pairs.
+        malformed: the (topic, body) pairs that are added to each message.
         slow_barrier_turns: turns of the loop that a subscription takes until it is applied.
     """
 
@@ -48,8 +48,8 @@ class MemoryNetwork:
     """Brokers and the buses on them.
 
     Args:
-        links: how many brokers there are.
-        faults: how it lies.
+        links: number of brokers.
+        faults: the simulated faults.
 
     Attributes:
         delivered: (bus name -> number of messages that reached it).
@@ -66,36 +66,36 @@ class MemoryNetwork:
         self.delivered: Counter[str] = Counter()
 
     def bus(self, name: str = "", *, max_message_bytes: int = 8 << 20) -> "MemoryBus":
-        """A way to the others for one node."""
+        """Create the bus of one node."""
         bus = MemoryBus(self, name, max_message_bytes)
         self.buses.append(bus)
         return bus
 
     def cut(self, link: int) -> None:
-        """A broker goes away; what is published meanwhile does not come through it."""
+        """Stop a broker; messages published until `mend` do not pass it."""
         self.up[link] = False
         for bus in self.buses:
             bus.link_down(link)
 
     def stall(self, link: int) -> None:
-        """A broker hangs: it looks connected, and nothing comes through it."""
+        """Make a broker hang: it stays connected and forwards nothing."""
         self._stalled.add(link)
 
     def mend(self, link: int) -> None:
-        """It is back."""
+        """Bring a broker back."""
         self.up[link] = True
         for bus in self.buses:
             bus.link_up(link)
 
     def inject(self, topic: bytes, body: bytes) -> None:
-        """What an outside service, or anybody, publishes."""
+        """Publish a message of an outside service, or of any sender."""
         self.log.append((topic, body))
         for link in range(self.links):
             if self.up[link]:
                 self._carry(link, topic, body)
 
     def publish(self, links: Collection[int], topic: bytes, body: bytes) -> None:
-        """What a node publishes."""
+        """Publish a message of a node."""
         self.log.append((topic, body))
         for link in links:
             if not self.faults.drop(topic, body):
@@ -134,17 +134,17 @@ class MemoryBus:
 
     @property
     def problems(self) -> Sequence[str]:
-        """Brokers that are not there."""
+        """The brokers that are not connected."""
         return [f"broker {link} is away" for link in range(self._network.links) if link not in self._ready]
 
     @property
     def connected_links(self) -> Collection[int]:
-        """Brokers that are there."""
+        """The brokers that are connected."""
         return frozenset(self._ready)
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """It drops nothing that it does not raise for."""
+        """Empty: whatever the bus drops, it raises an error for."""
         return {}
 
     async def start(self, events: BusEvents) -> None:
@@ -155,11 +155,11 @@ class MemoryBus:
 
     @property
     def brokers(self) -> str:
-        """For people to read."""
+        """The brokers, for messages."""
         return f"{self._network.links} in memory"
 
     def publish(self, topic: bytes, body: bytes, *, link: int | None = None) -> int:
-        """Hand one message to the brokers; on how many links."""
+        """Pass one message to the brokers; return on how many links."""
         if len(topic) + len(body) > self._max_message_bytes:
             raise MessageTooLargeError(len(topic) + len(body), self._max_message_bytes)
         ready = self._ready if link is None else self._ready & {link}
@@ -189,7 +189,7 @@ class MemoryBus:
         return done
 
     def unsubscribe(self, topics: Iterable[bytes]) -> None:
-        """Take subscriptions back."""
+        """Cancel subscriptions."""
         for topic in topics:
             assert self.subscriptions[topic] > 0, f"{topic!r} was not subscribed to"
             self.subscriptions[topic] -= 1
@@ -206,26 +206,26 @@ class MemoryBus:
         self.closed = True
         self._ready.clear()
 
-    # For tests: what happens to one node.
+    # For tests: faults of one node.
 
     def die(self) -> None:
-        """The process is killed: nothing goes out, nothing comes in, nobody is told."""
+        """Simulate a killed process: nothing is sent or received from now on."""
         self.paused = True
         self.closed = True
 
     def pause(self) -> None:
-        """The process is stopped: what comes is kept for it."""
+        """Simulate a stopped process: messages to it are queued."""
         self.paused = True
 
     def resume(self) -> None:
-        """It goes on."""
+        """Let the process continue."""
         self.paused = False
         parked, self._parked = self._parked, []
         for arrival in parked:
             self._after(1, partial(self._deliver, *arrival))
 
     def fill(self, link: int) -> None:
-        """The queue to a broker is full from now on, until it is tried again after the next message."""
+        """Fill the queue to a broker, until it is tried again after the next message."""
         self._full.add(link)
 
     def _try_again(self, link: int) -> None:
@@ -235,25 +235,25 @@ class MemoryBus:
             self._trying = None
 
     def link_down(self, link: int) -> None:
-        """This node alone loses a broker."""
+        """Disconnect only this node from a broker."""
         if link in self._ready:
             self._ready.discard(link)
             self._tell(lambda events: events.link_lost(link))
 
     def link_up(self, link: int) -> None:
-        """The broker is there again for this node."""
+        """Connect this node to the broker again."""
         if self._network.up[link] and not self.closed and self._events is not None:
             self._after(2, lambda: self._connected(link))
 
     # For the network.
 
     def arrive(self, link: int, topic: bytes, body: bytes) -> None:
-        """A message reaches this node in the next turn, if it subscribes to it."""
+        """Deliver a message in the next turn, if this node subscribes to its topic."""
         if link in self._ready and any(topic.startswith(prefix) for prefix in self._applied):
             self._after(1, lambda: self._deliver(link, topic, body))
 
     def arrive_late(self, link: int, topic: bytes, body: bytes) -> None:
-        """An old copy reaches it some turns later."""
+        """Deliver an old copy some turns later."""
         if any(topic.startswith(prefix) for prefix in self._applied):
             self._after(self._network.faults.dice.randrange(2, 40), lambda: self._deliver(link, topic, body))
 

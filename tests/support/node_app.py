@@ -32,10 +32,10 @@ __all__ = ["NodeApp", "make_asgi_app"]
 log = structlog.get_logger(__name__)
 
 FLOOD_SLICE = 50
-"""Messages of a flood between two pauses, so that a flood is no stall."""
+"""Messages of a flood between two pauses, so that a flood does not block the loop."""
 
 REASONS_KEPT = 2_000
-"""Newest disconnects whose reason is kept: the application must not be what grows when memory is watched."""
+"""Newest disconnects whose reason is kept. The application must not grow itself when memory is measured."""
 
 
 class NodeApp:
@@ -73,20 +73,20 @@ class NodeApp:
             namespace.on(event, handler)
 
     async def connect(self, socket: Socket, auth: Any) -> None:
-        """Greet from within the handler, and refuse whom the auth payload tells to."""
+        """Emit from within the handler, and refuse the client if its auth payload says so."""
         await socket.emit("welcome", self._name, auth)
         if isinstance(auth, dict) and "refuse" in auth:
             raise ConnectRefused(auth["refuse"], {"code": 42, "node": self._name})
 
     async def disconnect(self, socket: Socket, reason: str) -> None:
-        """Note why."""
+        """Record the reason."""
         self.reasons[socket.id] = reason
         if len(self.reasons) > REASONS_KEPT:
             del self.reasons[next(iter(self.reasons))]
         log.info("disconnect_handler_ran", sid=socket.id, reason=reason)
 
     async def whoami(self, socket: Socket) -> dict[str, Any]:
-        """Tell the client what the server knows of it."""
+        """Acknowledge with the server's data about the client."""
         return {
             "node": self._name,
             "node_id": self._io.node_id,
@@ -99,7 +99,7 @@ class NodeApp:
         }
 
     async def echo(self, _socket: Socket, *args: Any) -> tuple[Any, ...]:
-        """Acknowledge with what came."""
+        """Acknowledge with the received arguments."""
         return args
 
     async def join(self, socket: Socket, *rooms: str) -> str:
@@ -118,7 +118,7 @@ class NodeApp:
         await self._io.of(socket.namespace).broadcast().to(room).emit(event, *args)
 
     async def say_all(self, socket: Socket, event: str, *args: Any) -> str:
-        """Emit to everybody from this node."""
+        """Emit to all clients from this node."""
         return await _outcome(self._io.of(socket.namespace).broadcast().emit(event, *args))
 
     async def say_big(self, socket: Socket, room: str, size_bytes: int) -> str:
@@ -139,7 +139,7 @@ class NodeApp:
         return {"answer": await socket.emit_with_ack("question", *args)}
 
     async def ask_room(self, socket: Socket, room: str, *args: Any) -> Any:
-        """Ask everybody in a room, on every node, and acknowledge with all answers."""
+        """Ask all clients in a room, on every node, and acknowledge with all answers."""
         broadcast = self._io.of(socket.namespace).broadcast()
         return {"answers": await broadcast.to(room).emit_with_ack("question", *args)}
 
@@ -148,7 +148,7 @@ class NodeApp:
         await socket.disconnect(close=how == "connection")
 
     def state(self) -> dict[str, Any]:
-        """What tests look at."""
+        """The state that tests inspect."""
         running = self._io.running
         health = self._io.health()
         return {
@@ -164,7 +164,7 @@ class NodeApp:
         }
 
     def census(self) -> dict[str, Any]:
-        """What this process holds, after a garbage collection."""
+        """The objects of this process after a garbage collection."""
         gc.collect()
         engine = self._io.engine
         return {
@@ -201,7 +201,7 @@ def make_asgi_app(config: NodeConfig) -> tuple[Server, Any]:
 
 
 class _Looks:
-    """An ASGI app: the node's state or, under `/census`, what it holds, as JSON; knows no lifespan."""
+    """An ASGI app: the node's state or, under `/census`, its objects, as JSON; without lifespan."""
 
     def __init__(self, node: NodeApp) -> None:
         self._node = node

@@ -1,4 +1,4 @@
-"""What one node process of the end-to-end tests has to know; travels as JSON on its command line."""
+"""The settings of one node process of the end-to-end tests; passed as JSON on its command line."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -12,14 +12,14 @@ class NodeConfig:
     """One node process.
 
     Attributes:
-        name: what `whoami` and the log lines say.
+        name: its name in `whoami` and in log lines.
         adapter: address of the broker, or None for a node that is alone.
-        host: `fast` is the product's own way to run uvicorn, `uvicorn` and `hypercorn` are as anybody starts them.
+        host: `fast` runs uvicorn as `zmqio serve` does; `uvicorn` and `hypercorn` run with their own defaults.
         lifespan: uvicorn's option of that name; only for `uvicorn`.
         mounted: put the ASGI app into a FastAPI app by `mount`, which hides the lifespan from it.
         options: options of `zmqio.Server`.
         bus: options of `ZmqAdapter`.
-        environment: what is set in the environment of the process.
+        environment: variables for the process.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """npm packages for the tests: installed once into `.tools/node` (ignored by git) and used again.
 
-`ZMQIO_NODE_MODULES` may name a `node_modules` folder that has them already. Two test runs at the same time do not
-get into each other's way: a lock file lets one of them install.
+`ZMQIO_NODE_MODULES` may name a `node_modules` folder that has them already. A lock file lets only one of several
+test runs install at a time.
 """
 
 import fcntl
@@ -29,7 +29,7 @@ PACKAGES = {
     "@socket.io/redis-adapter": "^8.3",
     "redis": "^5",
 }
-"""Every package that a test or benchmark uses, with the versions that will do."""
+"""Every package that a test or benchmark uses, with the accepted versions."""
 
 HOME = Path(__file__).resolve().parents[2] / ".tools" / "node"
 # There only while nothing is being installed: packages lie in their place before they are complete.

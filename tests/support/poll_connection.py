@@ -1,4 +1,4 @@
-"""One keep-alive HTTP connection, driven byte by byte: for what a client library would hide."""
+"""One keep-alive HTTP connection with control over every byte, which a client library would hide."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -61,18 +61,18 @@ class PollConnection:
         return await self.answer()
 
     async def ended(self) -> bool:
-        """Wait until the server has closed the connection; whether it said nothing more."""
+        """Wait until the server has closed the connection; return whether it sent nothing more."""
         async with asyncio.timeout(LIMIT_S):
             return not await self._reader.read()
 
     def drop(self) -> None:
-        """Go away without a goodbye."""
+        """Drop the connection."""
         self._writer.transport.abort()
 
 
 @asynccontextmanager
 async def open_connection(port: int, *headers: str, path: str = "/socket.io/") -> AsyncIterator[PollConnection]:
-    """Connect to this machine for the length of the block."""
+    """Connect to this machine until the end of the block."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         yield PollConnection(reader, writer, path, headers)

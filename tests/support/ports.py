@@ -20,7 +20,7 @@ _given: deque[int] = deque(maxlen=400)
 
 
 def free_port() -> int:
-    """A port that was free a moment ago, and that this process has not given out lately."""
+    """A port that was free just now, and that this process has not returned recently."""
     return free_port_block(1)
 
 

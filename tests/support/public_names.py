@@ -1,6 +1,7 @@
 """The log events, counters and health details that some source files name, read from their syntax trees.
 
-A name is read only where it is a literal. Elsewhere it is an offence, so that no name escapes the reference page.
+A name is read only where it is a literal. Any other use is reported as an offence, so that no name is missing from
+the reference page.
 """
 
 import ast

@@ -1,4 +1,4 @@
-"""python-socketio's client behind the same face as the JavaScript one."""
+"""python-socketio's client, with the same interface as the JavaScript one."""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
-"""The leanest real Socket.IO clients: text frames over a hand-made WebSocket, hundreds of them in one process.
+"""Minimal Socket.IO clients: text frames over a hand-written WebSocket, for hundreds in one process.
 
-Speaks Engine.IO 4 and Socket.IO 5 as far as tests of crowds need: connect to `/`, emit with one ack, hear events,
-answer pings, vanish. No binary, no frames of more than 64 KiB.
+Speaks Engine.IO 4 and Socket.IO 5 as far as tests with many clients need: connect to `/`, emit with one ack,
+receive events, answer pings, drop the connection. No binary, no frames of more than 64 KiB.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ class RawClient(asyncio.Protocol):
         return client
 
     async def call(self, event: str, *args: Any) -> list[Any]:
-        """Send an event and return what acknowledges it; one at a time."""
+        """Send an event and return its acknowledgement; one at a time."""
         self._answer = asyncio.get_running_loop().create_future()
         self._send(f"421{json.dumps([event, *args])}")
         return await asyncio.wait_for(self._answer, LIMIT_S)
@@ -60,7 +60,7 @@ class RawClient(asyncio.Protocol):
         self._send(f"42{json.dumps([event, *args])}")
 
     def vanish(self) -> None:
-        """End the connection without a word, as a client does whose network is gone."""
+        """Drop the connection without notice, as a client does whose network is gone."""
         self._transport.abort()
 
     # `asyncio.Protocol`.

@@ -1,4 +1,4 @@
-"""A TCP relay in front of a broker: keeps what a node receives from it, or makes the way there longer."""
+"""A TCP relay in front of a broker: records the data that a node receives, or delays the data that it sends."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ class Relay:
 
     Args:
         broker_address: `tcp://host:port` of the broker.
-        subscriptions_late_s: seconds by which what a node sends to the subscribe port is late.
+        subscriptions_late_s: delay in seconds of the data that a node sends to the subscribe port.
 
     Attributes:
         address: base address of the relay; give it to a node in place of the broker's.
@@ -80,7 +80,7 @@ async def _pump(
             if kept is not None:
                 kept += chunk
             if late_s:
-                await asyncio.sleep(late_s)  # the line's, not a wait for something
+                await asyncio.sleep(late_s)  # the delay of the simulated line
             sink.write(chunk)
             await sink.drain()
     sink.close()

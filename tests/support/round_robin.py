@@ -1,6 +1,7 @@
-"""An HTTP proxy that is not sticky at all: every *request* goes to the next node, on one connection or many.
+"""An HTTP proxy without stickiness: every *request* goes to the next node, on one connection or many.
 
-A WebSocket goes to the next node, too, and stays there. The connection to the node is closed when the client goes.
+A WebSocket goes to the next node, too, and stays there. The connection to the node is closed when the client
+disconnects.
 """
 
 import asyncio
@@ -27,7 +28,7 @@ class RoundRobin:
 
     Attributes:
         port: its own.
-        requests: (port of a node, method) -> how many it got; WebSockets count as `WEBSOCKET`.
+        requests: (port of a node, method) -> number of requests; WebSockets count as `WEBSOCKET`.
     """
 
     def __init__(self, ports: Sequence[int]) -> None:
@@ -39,16 +40,16 @@ class RoundRobin:
 
     @property
     def url(self) -> str:
-        """Where clients connect."""
+        """The URL for clients."""
         return f"http://{LOOPBACK}:{self.port}"
 
     @property
     def nodes_used(self) -> int:
-        """How many nodes got requests."""
+        """The number of nodes that received requests."""
         return len({port for port, _ in self.requests})
 
     def drop(self, port: int) -> None:
-        """A node is gone: send nothing there any more, as a balancer with health checks."""
+        """Stop sending to a node, as a balancer with health checks does when the node is gone."""
         self._ports.remove(port)
         self._turns = cycle(self._ports)
 
@@ -121,7 +122,7 @@ class _Client:
         return self._nodes[port]
 
     async def answer_from(self, node: _Stream) -> bool:
-        """Pass on one answer; False if the client goes away before it."""
+        """Forward one response; return False if the client disconnects before it."""
         answer = asyncio.ensure_future(node[0].readuntil(b"\r\n\r\n"))
         more = asyncio.ensure_future(self._reader.read(1))
         await asyncio.wait((answer, more), return_when=asyncio.FIRST_COMPLETED)
@@ -138,7 +139,7 @@ class _Client:
         return True
 
     async def tunnel(self, node: _Stream) -> None:
-        """Pass on bytes both ways until either side ends."""
+        """Forward bytes both ways until either side closes."""
         ways = (_pump(self._reader, node[1]), _pump(node[0], self._writer))
         tasks = [asyncio.ensure_future(way) for way in ways]
         try:

@@ -1,7 +1,7 @@
-"""Which tests run side by side when there are several workers of pytest-xdist, and in what order.
+"""The order of the tests, and those that may run at the same time, with several workers of pytest-xdist.
 
 A module stays in one worker, so that its fixtures are made once. Long modules come first, so that no worker is
-left with one at the end. Modules that load the whole machine, or judge how it is loaded, never run side by side.
+left with one at the end. Modules that use the whole machine, or measure its load, never run at the same time.
 """
 
 from collections.abc import Callable
@@ -39,7 +39,7 @@ WORKERS_PER_CORE = 2
 
 
 def worker_count(cores: int) -> int:
-    """How many workers `-n auto` means."""
+    """The number of workers of `-n auto`."""
     return max(2, min(WORKERS_PER_CORE * cores, 8))
 
 
@@ -52,7 +52,7 @@ def by_length(item: pytest.Item) -> tuple[int, str]:
 
 
 class ModuleScheduling(LoadScopeScheduling):
-    """Hands whole modules to the workers, in the order of collection; saturating ones count as one."""
+    """Assigns whole modules to the workers, in the order of collection; saturating ones count as one module."""
 
     def __init__(self, config: pytest.Config, log: Callable[..., Any] | None = None) -> None:
         config.option.loadscopereorder = False

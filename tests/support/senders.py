@@ -19,15 +19,15 @@ __all__ = ["EXAMPLES", "FOREIGN_SENDERS", "Sender", "make_sender"]
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "emitter"
 FOREIGN_SENDERS = {"pyzmq": "pyzmq", "node": "Node.js", "c": "C"}
-"""Sender -> how it calls itself. Each sends JSON to all in `/`, then msgpack with bytes to the room `lobby`."""
+"""Sender -> its name in messages. Each sends JSON to all in `/`, then msgpack with bytes to the room `lobby`."""
 
 
 @dataclass(frozen=True)
 class Sender:
-    """A command that publishes and ends.
+    """A command that publishes and exits.
 
     Attributes:
-        command: to which the address is added.
+        command: the command; the address is appended.
     """
 
     command: tuple[str, ...]

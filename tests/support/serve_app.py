@@ -19,37 +19,37 @@ io = zmqio.Server()
 
 @io.on("connect")
 async def connect(socket: zmqio.Socket, _auth: Any) -> None:
-    """Everybody is in one room."""
+    """Put every client into one room."""
     await socket.join("lobby")
 
 
 @io.on("whoami")
 async def whoami(socket: zmqio.Socket) -> dict[str, Any]:
-    """Tell which process serves the client."""
+    """Acknowledge with the process that serves the client."""
     return {"pid": os.getpid(), "sid": socket.id}
 
 
 @io.on("echo")
 async def echo(_socket: zmqio.Socket, *args: Any) -> tuple[Any, ...]:
-    """Acknowledge with what came."""
+    """Acknowledge with the received arguments."""
     return args
 
 
 @io.on("block")
 async def block(_socket: zmqio.Socket) -> None:
-    """Block the event loop for ever."""
+    """Block the event loop without end."""
     time.sleep(1_000_000)  # noqa: ASYNC251
 
 
 @io.on("say")
 async def say(_socket: zmqio.Socket, *args: Any) -> str:
-    """Emit to everybody."""
+    """Emit to all clients."""
     await io.to("lobby").emit("said", *args)
     return "ok"
 
 
 class _Plain:
-    """Answers plain HTTP requests with JSON: who answered, what came."""
+    """Answers plain HTTP requests with JSON: the process, and the received data."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":

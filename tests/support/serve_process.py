@@ -1,4 +1,4 @@
-"""A real `zmqio serve` for end-to-end tests: started on a free port, looked into through its log, stopped."""
+"""A real `zmqio serve` for end-to-end tests: started on a free port, inspected through its log, stopped."""
 
 import asyncio
 import os
@@ -27,12 +27,12 @@ class ServeProcess:
 
     Args:
         arguments: further options.
-        app: what it serves.
+        app: the served app.
         workers: how many processes.
         bind: where; by default any free port.
         environment: added to its environment.
         folder: its current folder.
-        command: what Python runs instead of `zmqio serve` with all that.
+        command: arguments for Python, in place of `zmqio serve` with the options above.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class ServeProcess:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The URL for clients."""
         return str(self.log_lines("server_started")[0]["url"])
 
     @property
@@ -119,7 +119,7 @@ class ServeProcess:
         os.kill(self.pid, number)
 
     async def wait(self) -> int:
-        """Wait for its end, which may come after several starts of a worker; its exit code."""
+        """Wait until it exits, perhaps after several starts of a worker; return its exit code."""
         assert self._process is not None
         try:
             return await asyncio.to_thread(self._process.wait, 3 * LIMIT_S)
@@ -132,7 +132,7 @@ class ServeProcess:
         return await self.wait()
 
     async def close(self) -> None:
-        """Stop it, end what is left of it, drop its log."""
+        """Stop it, kill remaining processes, and delete its log."""
         assert self._process is not None
         if self._process.poll() is None:
             self.children()
@@ -147,7 +147,7 @@ class ServeProcess:
         self._log.close()
 
     def log_text(self) -> str:
-        """Everything that it and its children have written."""
+        """The output of the server and its child processes."""
         return self._log.text()
 
     def log_lines(self, event: str) -> list[dict[str, Any]]:
@@ -160,7 +160,7 @@ class ServeProcess:
         return self.log_lines(event)
 
     async def wait_ready(self, count: int) -> None:
-        """Wait until `count` workers have been ready since the start, and it is told where it serves."""
+        """Wait until `count` workers have been ready since the start, and the address has been logged."""
         await self.wait_log("worker_started", count)
         await self.wait_log("server_started")
 

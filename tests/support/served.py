@@ -1,4 +1,4 @@
-"""Serve an ASGI app from a thread of the test process, with uvicorn as anybody starts it."""
+"""Serves an ASGI app from a thread of the test process, with uvicorn in its default configuration."""
 
 import asyncio
 import socket
@@ -17,7 +17,7 @@ class Served:
     """An ASGI app on a loopback port; used as `async with`.
 
     Attributes:
-        url: where it is.
+        url: its URL.
     """
 
     def __init__(self, app: Any, lifespan: str = "auto") -> None:

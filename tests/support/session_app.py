@@ -1,4 +1,5 @@
-"""The application that sessions are watched with: it counts what every client has said, and each answer tells it.
+"""The application for tests of sessions: it counts the messages of each client and reports the count in each
+answer.
 
 `python -m tests.support.session_app CONFIG FD` runs one node, as `tests.support.node_app` does.
 """
@@ -21,7 +22,7 @@ __all__ = ["make_app"]
 
 
 class _Tally:
-    """What one connection has said: numbers from any one upwards, each of them once and in order."""
+    """The numbers that one connection has sent: consecutive from any start, each once and in order."""
 
     def __init__(self) -> None:
         self.next: int | None = None
@@ -42,7 +43,7 @@ class _Tally:
 
 
 async def connect(socket: Socket, auth: dict[str, str]) -> None:
-    """Enter the room of its pair, then say in which process it is."""
+    """Join the room of the pair, then report the process id."""
     socket.data["tally"] = _Tally()
     socket.data["pair"] = auth["pair"]
     await socket.join(auth["pair"])
@@ -58,7 +59,7 @@ async def say(socket: Socket, number: int) -> list[int]:
 
 
 def make_app(io: Server) -> Any:
-    """The ASGI app; `/test/` says whether the node is ready, and how many there are."""
+    """The ASGI app; `/test/` reports whether the node is ready, and the number of nodes."""
     io.on("connect", connect)
     io.on("say", say)
 

@@ -1,4 +1,4 @@
-"""Hundreds of official JavaScript clients that watch their own sessions, in a few Node.js processes."""
+"""Hundreds of official JavaScript clients that check their own sessions, in a few Node.js processes."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ TALK_LIMIT_S = 15 * LIMIT_S
 
 @dataclass(frozen=True, slots=True)
 class Talk:
-    """What every client says.
+    """The messages that every client sends.
 
     Attributes:
         messages: how many; None: until `finish`.
@@ -38,7 +38,7 @@ class Talk:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What one client has seen; the names are those of `session_clients.mjs`.
+    """The counters of one client; the names are those of `session_clients.mjs`.
 
     Attributes:
         client: its number; even ones only poll.
@@ -55,7 +55,7 @@ class Seen:
         upgrade_errors: WebSocket probes that failed.
         homes: server processes (pids) that it was on, in order.
         upgraded: whether it got to WebSocket.
-        wrong: the first of what was lost, doubled or late, in words.
+        wrong: the first loss, duplicate or delay, in words.
     """
 
     client: int
@@ -121,17 +121,17 @@ class SessionLoad:
         )
 
     async def talk(self, talk: Talk) -> None:
-        """Let every client begin."""
+        """Let every client start to send."""
         for driver in self._drivers:
             await driver.send(op="talk", messages=talk.messages, window=talk.window, pace_ms=talk.pace_ms)
 
     async def finish(self) -> None:
-        """Let clients that talk without end come to it."""
+        """Let clients that send without end stop sending."""
         for driver in self._drivers:
             await driver.send(op="finish")
 
     async def ended(self) -> list[Seen]:
-        """Wait until everybody has all acknowledgements; what each has seen."""
+        """Wait until every client has all acknowledgements; return the counters of each."""
         await self._wait(lambda: all(driver.seen is not None for driver in self._drivers), TALK_LIMIT_S, "the end")
         return [Seen(**one) for driver in self._drivers for one in driver.seen or ()]
 

@@ -1,4 +1,4 @@
-"""Where watched sessions can go: one node, `zmqio serve`, or nginx and HAProxy before four separate nodes."""
+"""The servers for tests of sessions: one node, `zmqio serve`, or nginx and HAProxy in front of four nodes."""
 
 import asyncio
 import json
@@ -35,9 +35,10 @@ class Target:
     """A running server.
 
     Attributes:
-        url: where clients connect.
+        url: the URL for clients.
         spread: whether clients have to come from different networks, because the address decides.
-        sticky: whether a client's requests touch no server process but its own, so that others may die unnoticed.
+        sticky: whether a client's requests touch no server process but its own, so that others may die without
+            effect.
         serve_pid: of `zmqio serve`; None where something else runs the processes.
     """
 
@@ -48,14 +49,14 @@ class Target:
 
 
 class SessionNode(NodeProcess):
-    """A node process that counts what it is told."""
+    """A node process that counts the received messages."""
 
     module: ClassVar[str] = "tests.support.session_app"
 
 
 @asynccontextmanager
 async def direct() -> AsyncIterator[Target]:
-    """One node alone: the control."""
+    """One node without a balancer, as the control."""
     async with SessionNode(NodeConfig("alone")) as node:
         yield Target(node.url)
 

@@ -1,4 +1,4 @@
-"""A plain SUB socket at a broker, to see what nodes would get; synchronous."""
+"""A plain SUB socket at a broker, to receive what nodes would receive; synchronous."""
 
 import contextlib
 import secrets
@@ -15,7 +15,7 @@ POLL_MS = 50
 
 
 class Tap:
-    """Messages that came, in order; use `tap` to make one."""
+    """The received messages, in order; created by `tap`."""
 
     def __init__(self, socket: zmq.Socket[bytes]) -> None:
         self._socket = socket

@@ -1,4 +1,4 @@
-"""The one constant that scales every wait of the test run, and the way to wait for a condition."""
+"""The constant that scales every wait of the test run, and a function that waits for a condition."""
 
 import asyncio
 import os

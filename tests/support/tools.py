@@ -1,6 +1,6 @@
 """Programs and headers that some tests need and a machine may lack.
 
-A missing one skips the test; where the environment has `CI` set it fails it, so that nothing is skipped unseen.
+If one is missing, the test is skipped, or fails if the environment variable `CI` is set.
 """
 
 import os
@@ -22,11 +22,11 @@ FALSE = frozenset({"", "0", "false", "no"})
 
 
 def missing(tool: str, why: str = "") -> NoReturn:
-    """Skip the test because `tool` is not there; fail it where `CI` is set.
+    """Skip the test because `tool` is missing; fail it if `CI` is set.
 
     Args:
-        tool: what is missing, as a person would look for it.
-        why: what was tried, if that helps.
+        tool: the name of the missing program.
+        why: the failed attempt, if there was one.
     """
     reason = f"{tool} is missing" + (f": {why}" if why else "")
     if os.environ.get("CI", "").lower() in FALSE:

@@ -45,7 +45,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)
 
 
 def _import_all() -> None:
-    """Import the programs and what they import when they run; then leave all of it to no garbage collector."""
+    """Import the programs and what they import when they run; then exclude their objects from garbage
+    collection."""
     importlib.import_module(f"{BROKER}.__main__")
     for name in (*WARMED, *LATE_IMPORTS):
         importlib.import_module(name)
@@ -67,7 +68,7 @@ class _Warmed:
         signal.set_wakeup_fd(self._wake_end.fileno())
 
     def run(self) -> "_Request | None":
-        """Serve until the test run ends, then return None; in a fork, return what it is to be.
+        """Serve until the test run ends, then return None; in a fork, return the request for it.
 
         A fork comes back with its signals blocked: none may meet the handlers of this process in it.
         """
@@ -86,7 +87,7 @@ class _Warmed:
                         return _Request(json.loads(data), descriptors[1:])
 
     def close(self) -> None:
-        """Close what only the warmed process uses."""
+        """Close the descriptors that only the warmed process uses."""
         signal.set_wakeup_fd(-1)
         for sock in (self._control, self._wake, self._wake_end):
             sock.close()
@@ -130,7 +131,7 @@ class _Request:
         self._descriptors = dict(zip(facts["descriptors"], passed, strict=True))
 
     def become(self) -> Callable[[], None]:
-        """Make this fork what `python -m MODULE ARGUMENTS` would be; returns its program."""
+        """Prepare this fork like `python -m MODULE ARGUMENTS`; return its main function."""
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -157,7 +158,7 @@ class _Request:
 
 
 def main() -> None:
-    """Be the warmed process, and in a fork its program."""
+    """Run the warmed process or, in a fork, its program."""
     _import_all()
     warmed = _Warmed(socket.socket(fileno=int(sys.argv[1])))
     request = warmed.run()

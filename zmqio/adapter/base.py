@@ -1,9 +1,9 @@
 """The contracts of the adapter layer.
 
-- `Adapter`: what a namespace asks of the adapter: keep its rooms, and reach the sockets in them on every node.
-- `LocalSockets`: what the adapter asks of the namespace: write to the sockets in this process.
-- `Bus`: what the cluster asks of the message bus: publish and subscribe. It names nothing of ZeroMQ.
-- `BusEvents`: what the bus reports to the cluster.
+- `Adapter`: used by a namespace, to keep its rooms and to reach the sockets in them on every node.
+- `LocalSockets`: used by the adapter, to write to the sockets in this process.
+- `Bus`: used by the cluster, to publish and subscribe. It names nothing of ZeroMQ.
+- `BusEvents`: used by the bus, to report to the cluster.
 
 An adapter serves one namespace. State that a whole process shares (the bus, the live nodes, the pending requests)
 is held by the `AdapterFactory`, which makes the adapters of all namespaces.
@@ -399,7 +399,7 @@ class Bus(Protocol):
 
     @property
     def problems(self) -> Sequence[str]:
-        """Why each of the other links is not connected, for messages."""
+        """The reason why each other link is not connected, for messages."""
 
     @property
     def counters(self) -> Mapping[str, int]:

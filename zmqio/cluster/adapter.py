@@ -72,8 +72,8 @@ class ClusterAdapter(LocalAdapter):
         """Put a socket in rooms.
 
         Returns:
-            An awaitable that completes when this node receives messages for these rooms. If it already does, that
-            is at once and costs nothing.
+            An awaitable that completes when this node receives messages for these rooms. If the node already
+            receives them, the awaitable is complete at once, at no cost.
         """
         if self._is_disconnected_first(sid):
             return DONE
@@ -292,7 +292,7 @@ class ClusterAdapter(LocalAdapter):
         try:
             self._node.outbox.publish(topic, message)
         except BusError:
-            # The socket of an own session id was served here. Only a *room* of that name elsewhere missed it.
+            # A socket of this node was reached. Only a *room* of the same name on another node was missed.
             if not self._router.is_own_session(target):
                 raise
 

@@ -198,7 +198,7 @@ class Inbound:
                 if not self.closed and sender in self._presence.peers:
                     self._delivery.heartbeat(link, message_id, message.generation)
             case m.Goodbye():
-                # It takes effect behind the messages that its sender sent before.
+                # A goodbye takes effect after the messages that its sender sent before it.
                 if not self._delivery.defer_goodbye((topic, body)):
                     self._presence.goodbye(sender)
             case m.ReplayRequest():

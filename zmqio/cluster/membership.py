@@ -1,4 +1,4 @@
-"""Which nodes are alive, whether this node's own heartbeats come back, and whether two nodes hold the same tag.
+"""The live nodes, the echoes of this node's own heartbeats, and clashes of two nodes with the same tag.
 
 Pure: time is an argument (seconds of any steady clock), and nothing is sent from here.
 
@@ -41,7 +41,7 @@ class Sighting(NamedTuple):
 
 @dataclass(slots=True)
 class _EchoState:
-    """One broker: when the last own heartbeat came back, and since when all of them have."""
+    """The echoes through one broker: the time of the last one, and the time since which all have come."""
 
     echo_at: float = _NEVER
     fresh_since: float = _NEVER

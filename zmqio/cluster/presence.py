@@ -27,7 +27,7 @@ log = get_logger(__name__)
 CHECKS_PER_HEARTBEAT = 10
 """A death is noticed at most a tenth of `heartbeat_s` late."""
 TAG_ANSWER_S = 0.2
-"""How long a live holder of the same tag may take to answer the first heartbeat, once that has come back."""
+"""Seconds that a live holder of the same tag may take to answer the first heartbeat, once that has come back."""
 
 
 class HeartbeatSender(Protocol):
@@ -182,7 +182,7 @@ class Presence:
     # Health.
 
     def problems(self) -> list[str]:
-        """Why this node receives no messages of the others; empty if it does."""
+        """The reasons why this node receives no messages of the others; empty if it does."""
         if self.clash is not None:
             return [f"left the bus: {self.clash}"]
         silence_s = self._membership.silence_s(self._clock())

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 __all__ = ["SUBSCRIBED_AFTER_S", "RecentJoins"]
 
 SUBSCRIBED_AFTER_S = 5.0
-"""A node that has not subscribed by then counts as dead, or learns what it missed when it reconnects."""
+"""A node that has not subscribed by then counts as dead, or requests what it missed when it reconnects."""
 
 
 class RecentJoins:

@@ -19,7 +19,7 @@ SLICE_SOCKETS = 100
 SLICE_ROOMS = 1_000
 """Rooms listed in one turn of the event loop: about 2 ms."""
 HEADROOM_BYTES = 1_024
-"""Bytes that topic and envelope add to a part."""
+"""Bytes that topic and envelope add to a batch."""
 
 _Item = TypeVar("_Item")
 _Pack: TypeAlias = Callable[[Sequence[_Item]], list[bytes]]
@@ -40,7 +40,7 @@ class Responder:
         self._max_part_bytes = max(node.options.max_message_bytes - HEADROOM_BYTES, 1)
 
     def send_acks(self, requester: NodeId, message: m.AckedBroadcast, sids: Sequence[Sid]) -> None:
-        """Emit to clients, and send how many acknowledgements to expect, then each as it arrives.
+        """Emit to clients; send the number of acknowledgements to expect, then each as it arrives.
 
         The number is sent again, lower, when clients disconnect that have not acknowledged.
         """

@@ -39,7 +39,7 @@ async def run(spec: DemoNodeSpec) -> None:
 
 
 def _stop_at_end_of_input() -> None:
-    """Stop this node if its standard input has ended: the demo has died, and nobody reads standard error."""
+    """Stop this node if its standard input has ended: the demo has died, so standard error has no reader."""
     if not os.read(sys.stdin.fileno(), 1024):
         asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
         os.dup2(os.open(os.devnull, os.O_WRONLY), _STANDARD_ERROR)

@@ -1,7 +1,7 @@
 """The contracts on both sides of a session.
 
-- `ConnectionEvents`: what a session reports to the layer above.
-- `Transport`: how a session's packets leave the process.
+- `ConnectionEvents`: the events that a session reports to the layer above.
+- `Transport`: the outgoing side of a session, which sends its packets.
 """
 
 from collections.abc import Awaitable
@@ -30,7 +30,7 @@ class ConnectionEvents(Protocol):
 
 
 class Transport(Protocol):
-    """How the packets of a session leave the process: in answers to polls, or over a WebSocket."""
+    """The outgoing side of a session: sends its packets in answers to polls, or over a WebSocket."""
 
     @property
     def ready(self) -> bool:
@@ -38,7 +38,7 @@ class Transport(Protocol):
 
     @property
     def empty(self) -> bool:
-        """Whether every accepted packet has left the process. On becoming so, it calls `Session.drained`."""
+        """Whether all accepted packets have left the process. Once they have, `Session.drained` is called."""
 
     def offer(self, prepared: Prepared) -> bool:
         """Send packets past the session's send buffer, which is empty; return False if they must be buffered."""

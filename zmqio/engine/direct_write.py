@@ -17,7 +17,7 @@ from zmqio.engine.packets import Prepared
 __all__ = ["NO_FD", "DirectWriter", "Frames", "PacketWriter", "broadcast_frames"]
 
 NO_FD = -1
-"""In place of a file descriptor: there is none to write to."""
+"""Stands for a file descriptor where there is none to write to."""
 
 
 Frames: TypeAlias = Callable[[bytes | memoryview], object]

@@ -113,7 +113,7 @@ def unknown_sid(sid: str, reason: str, status: int = UNKNOWN_SID.status) -> Refu
 
 
 def why_unknown(sid: str, tag: NodeTag, *, alone: bool, relayed: bool) -> str | None:
-    """Why a request for the session `sid` is refused at once; None if it is to be forwarded to the owner.
+    """Return why a request for the session `sid` is refused at once; None if it is to be forwarded to the owner.
 
     Args:
         sid: as sent by the client.

@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class HeartbeatSchedule(Generic[T]):
-    """When each session is pinged next, and until when its pong is due. Pure: the caller passes the time.
+    """The times of the sessions' next pings, and the deadlines of their pongs. Pure: the caller passes the time.
 
     Args:
         interval_s: seconds from the handshake, or from a pong, to the next ping.

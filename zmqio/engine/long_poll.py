@@ -2,7 +2,7 @@
 
 The only sign of a client that has gone away is `http.disconnect` from the ASGI `receive()`. The request's own task
 waits in `receive()`, and `release` interrupts that wait by `Task.cancel` and `Task.uncancel`, as `asyncio.timeout`
-does. A second task for each poll would cost 12 us more of a wait (31 us against 19 us).
+does. With a second task for each poll, a wait would take 31 us instead of 19 us.
 
 Knows ASGI messages; must not know sessions or packets.
 """

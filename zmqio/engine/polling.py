@@ -29,7 +29,7 @@ from zmqio.exceptions import PacketError
 
 __all__ = ["PollingTransport"]
 
-# How long a poll may wait after a probe before a noop ends it; an upgrade that follows at once needs no noop.
+# Seconds that a poll may wait after a probe before a noop ends it; an upgrade that follows at once needs no noop.
 # engine.io 6 (`_maybeUpgrade`: `setInterval(check, 100)`) takes up to 100 ms, for which the client waits; frames
 # that have already arrived need no more than a turn of the loop.
 UPGRADING_POLL_S = 0.03
@@ -128,7 +128,7 @@ class PollingTransport:
     async def post(self, exchange: Exchange) -> None:
         """Handle the packets of one POST in order, and answer when all are handled.
 
-        A second POST at the same time, an incomplete, slow or malformed body end the session. A body over
+        A second POST at the same time ends the session; so does an incomplete, slow or malformed body. A body over
         `max_payload_bytes` is dropped and answered with 413. The end of the session ends the reading.
         """
         session = self._session

@@ -1,11 +1,11 @@
 """The body of one request, read within limits of size and time.
 
-The limit of time grows with the bytes that arrive: a client on a slow line can send a large body, and one that
-sends a byte now and then cannot keep a request open.
+The time limit grows with the received bytes. A client with a slow connection can therefore send a large body, but
+a client that sends a byte now and then cannot keep a request open.
 
 Knows ASGI messages and exchanges; must not know sessions or packets.
 
-Source: ASGI specification, "HTTP & WebSocket ASGI Message Format" 2.4; the rule of time is that of Apache's
+Source: ASGI specification, "HTTP & WebSocket ASGI Message Format" 2.4; the time limit follows Apache's
 mod_reqtimeout (`RequestReadTimeout body=20,MinRate=500`).
 """
 

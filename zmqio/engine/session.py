@@ -24,7 +24,7 @@ from zmqio.log_limit import LimitedLog
 __all__ = ["Session", "SessionOwner"]
 
 
-# How long a client may take after `close_soon` to fetch its buffered packets and the CLOSE packet.
+# Seconds that a client may take after `close_soon` to fetch its buffered packets and the CLOSE packet.
 # Source: engine.io, polling transport: `closeTimeout = 30 * 1000`.
 CLOSE_LIMIT_S = 30.0
 _UTF8_MOST_BYTES = 4  # most bytes of one character

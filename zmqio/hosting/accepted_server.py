@@ -2,8 +2,8 @@
 
 Uvicorn's server runs without a listening socket. Each connection gets a protocol from the factory that uvicorn
 would pass to `create_server`. Uvicorn's protocols register themselves in a set while they are open; an upgrade to
-WebSocket leaves and re-enters it in one step. Each source of connections has such a set of its own, from which the
-number of its closed connections follows.
+WebSocket leaves and re-enters it in one step. Each source of connections has such a set of its own, which shows
+how many of its connections are closed.
 """
 
 import asyncio

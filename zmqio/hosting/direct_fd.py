@@ -1,8 +1,8 @@
-"""Find the file descriptor of a connection to which may be written without its transport.
+"""Find the file descriptor of a connection, to write to it without its transport.
 
-That keeps the order of bytes only while the transport has nothing to send. With a high-water mark of 0 a transport
-reports exactly that: it writes at once, and pauses its protocol as soon as a byte remains in its buffer. The
-descriptor belongs to the connection until the protocol's `connection_lost` is called.
+Such writes preserve the order of bytes only while the transport has nothing to send. With a high-water mark of 0 a
+transport reports exactly that: it writes at once, and pauses its protocol as soon as a byte remains in its buffer.
+The descriptor belongs to the connection until the protocol's `connection_lost` is called.
 
 uvloop's transports keep these promises in the versions listed here; asyncio's are not used. With any other version
 `uvloop_unsupported` is logged once, and every connection is written through its transport.

@@ -83,7 +83,7 @@ class HttpProtocol(HttpToolsProtocol):
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio's signature; uvicorn's returns None
         """Handle the end of the client's data; return whether the connection stays open for an answer.
 
-        It never does under TLS, where asyncio can close only both sides.
+        Under TLS it never does, because asyncio can close only both sides.
         """
         if self._is_over or self.transport.get_extra_info("sslcontext") is not None:
             return False

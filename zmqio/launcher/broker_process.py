@@ -30,7 +30,7 @@ class BrokerProcess:
         log_format, log_level: the options of the same name of the `zmqio` command.
 
     Attributes:
-        address: where nodes of this user on this machine reach the broker.
+        address: the address of the broker for nodes of this user on this machine.
     """
 
     def __init__(self, log_format: str, log_level: str) -> None:

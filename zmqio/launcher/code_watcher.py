@@ -11,7 +11,7 @@ __all__ = ["watch_code"]
 log = get_logger(__name__)
 
 MAX_FILES_LOGGED = 3
-"""Changed files that a log line names; of more, it gives the number."""
+"""Most changed files that a log line names; beyond that, it states their number."""
 
 
 async def watch_code(on_change: Callable[[], None], folder: Path | None = None) -> None:

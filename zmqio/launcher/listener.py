@@ -19,7 +19,7 @@ SOCKET_MODE = 0o666
 
 @dataclass(frozen=True, slots=True)
 class BindAddress:
-    """Where to listen: the `path` of a unix socket, or a `host` and a `port` (0 for any free port)."""
+    """An address to listen on: the `path` of a unix socket, or a `host` and a `port` (0 for any free port)."""
 
     path: str = ""
     host: str = ""

@@ -22,8 +22,8 @@ STOP_MARGIN_S = 20.0
 """Seconds that a worker may take to exit after its drain: 5 each for requests, handlers and uvicorn, plus 5."""
 WORKERS_PER_ACCEPTOR = 2
 """An acceptor takes 25-50 us of CPU per connection; a worker that only answers one small GET takes 90-150. One
-acceptor therefore keeps three workers busy, whatever they do (`tests.bench.balancer`). It has two, because the
-kernel spreads connections over acceptors at random."""
+acceptor therefore keeps three workers busy, whatever they do (`tests.bench.balancer`). The default is two, because
+the kernel spreads connections over acceptors at random."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""When to restart a process that exited by itself, and when to give up. Pure; the caller supplies the time."""
+"""Decides when to restart a process that exited by itself, and when to give up. Pure: time is an argument."""
 
 from collections import deque
 

@@ -236,7 +236,7 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class AckCount:
-    """How many clients of this node an `AckedBroadcast` asks; sent before their acknowledgements.
+    """The number of clients that a node asks for an `AckedBroadcast`; sent before their acknowledgements.
 
     Sent again with a lower number when clients disconnect that have not acknowledged; nodes of earlier releases
     ignore that.

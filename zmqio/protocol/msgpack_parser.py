@@ -1,7 +1,7 @@
 """The msgpack parser: one binary frame per packet, which contains the binary values.
 
 Compatible with `socket.io-msgpack-parser` on the client. Unlike the JSON parser, it replaces a lone surrogate
-with `?`. Values follow the same rule (`value_limits`), so NaN and Infinity are neither sent nor taken. A
+with `?`. Values follow the same rule (`value_limits`), so NaN and Infinity are neither sent nor accepted. A
 JavaScript `Date`, and a typed array sent by Node.js, both arrive as bytes, because that parser gives them the same
 extension type; send a number or a string instead.
 

@@ -59,8 +59,7 @@ class Operation(StrEnum):
 class PublishRequest:
     """One request, with the fields of the table above; `()` and None stand for absent fields.
 
-    Empty `rooms` select no socket. Such a request is valid for an emitter, which has nothing to send then; on the
-    wire it does not exist.
+    Empty `rooms` select no socket. An emitter accepts such a request and sends nothing; on the wire there is none.
     """
 
     op: Operation = Operation.EMIT

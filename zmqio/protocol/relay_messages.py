@@ -74,7 +74,7 @@ class StreamOpen:
     """A client's WebSocket for a session of the receiving node; other fields as in `HttpRequest`.
 
     Attributes:
-        stream_id: like `request_id`.
+        stream_id: unique per sender, like `request_id`.
         window_bytes: most bytes that the owner may have in flight to the ingress.
     """
 
@@ -122,7 +122,7 @@ class StreamData:
 
 @dataclass(frozen=True, slots=True)
 class StreamCredit:
-    """How many bytes of the other end's messages were consumed since the stream began.
+    """The total number of bytes consumed from the other end since the stream began.
 
     `down` is the direction of this message; the consumed bytes came the other way.
     """

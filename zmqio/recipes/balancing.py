@@ -14,7 +14,8 @@ from zmqio.ids import NodeTag, parse_node_tag
 __all__ = ["MODES", "Backend", "Balancing", "Mode", "parse_backend"]
 
 Mode: TypeAlias = Literal["address", "tag", "round-robin"]
-"""How a node is chosen for a request: by the client's address, by the node tag in the session id, or in turn."""
+"""The rule that chooses a node for a request: by the client's address, by the node tag in the session id, or in
+turn."""
 MODES: tuple[Mode, ...] = get_args(Mode)
 
 SILENCE_MARGIN_S = 15

@@ -38,7 +38,7 @@ SendTo = Callable[[NodeId, RelayMessage], None]
 """Sends a message to a node; raises BusError or ProtocolError."""
 
 CHECK_AFTER_S = 0.1
-"""Seconds after which the owner is asked. Most bodies are complete at once and cost no question."""
+"""Seconds after which the owner is asked. Most bodies are complete at once and cause no such request."""
 UNKNOWN_BODY = UNKNOWN_SID.body[:-1]
 """The beginning of an owner's response for a session that it does not have."""
 
@@ -106,7 +106,7 @@ class IngressBodies:
             del self._readings[sid]
 
     def responded(self, owner: NodeId, response: HttpResponse) -> None:
-        """Handle an owner's answer to the question whether it has a session; ignore other responses."""
+        """Handle an owner's response to the HEAD request for a session; ignore other responses."""
         if response.body.startswith(UNKNOWN_BODY):
             for reading in tuple(self._readings.values()):
                 if reading.request_id == response.request_id and reading.owner == owner:
@@ -144,7 +144,7 @@ def forwarded_request(
     Args:
         request_id: unique for this node.
         exchange: the request.
-        method: instead of the request's own.
+        method: replaces the request's own method.
         body: the request body.
         whole: False if the client disconnected before its end.
     """

@@ -181,7 +181,7 @@ class _IngressWebSocket:
             while (frame := await self.stream.receive()) is not None:
                 await send(message_of(frame))
         except (OSError, RuntimeError):
-            return  # the client has disconnected, which `_read` learns from `receive`
+            return  # the client has disconnected; `_read` detects that through `receive`
         code = self.stream.close_code
         if code is not None and code != DROP:
             await close_websocket(send, code)

@@ -126,14 +126,14 @@ class OwnerRelay:
 
 
 class ResponseUndoLog:
-    """How to return each recent response to its session, in case it does not reach the client.
+    """Undo functions of recent responses: each returns a response to its session if it does not reach the client.
 
     A cancel arrives within one trip over the bus after the response was sent, so few responses need to be kept.
 
     Args:
         responses_kept: most responses kept. Beyond this the oldest is dropped; it is then lost, like any response
             written to a dying connection.
-        bytes_kept: most bytes of response bodies that the kept responses may stand for; same consequence.
+        bytes_kept: most bytes of the bodies of these responses. Beyond this, the oldest is dropped as well.
     """
 
     def __init__(self, responses_kept: int = RESPONSES_KEPT, bytes_kept: int = BYTES_KEPT) -> None:

@@ -1,4 +1,4 @@
-"""A relayed polling request at the session's owner, which plays the part of an ASGI server for it.
+"""A relayed polling request at the session's owner: the ASGI server of this one request.
 
 Knows ASGI and the messages between nodes; must not know the bus.
 """

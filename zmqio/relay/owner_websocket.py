@@ -1,4 +1,4 @@
-"""A relayed WebSocket at the session's owner, which plays the part of an ASGI server for it.
+"""A relayed WebSocket at the session's owner: the ASGI server of this one connection.
 
 Knows ASGI and one end of a stream; must not know the bus or sessions.
 """

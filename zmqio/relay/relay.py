@@ -1,7 +1,8 @@
 """The relay of one node: carries client requests between the node that they reached and their session's owner.
 
-With it no balancer has to be sticky. Both halves are joined here. The ingress forwards requests of this node's
-clients; the owner serves requests that other nodes have forwarded. A relayed request is never forwarded again.
+With the relay, no balancer has to be sticky. Both halves are joined here. The ingress forwards requests of this
+node's clients; the owner serves requests that other nodes have forwarded. A relayed request is never forwarded
+again.
 """
 
 from collections import Counter
@@ -123,7 +124,7 @@ class Relay:
                 self._stream_message(sender, message)
 
     def node_unreachable(self, node_id: NodeId, reason: str) -> None:
-        """Fail the requests forwarded to a node, and end its own as if their clients had disconnected."""
+        """Fail the requests sent to a node; end those received from it as if their clients had disconnected."""
         text = f"owner node is unreachable ({reason})"
         self._polls.node_unreachable(node_id, text)
         self._websockets.node_unreachable(node_id, text)

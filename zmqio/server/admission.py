@@ -22,7 +22,7 @@ log = get_logger("zmqio.server")
 
 INTERNAL_ERROR = "Internal server error"
 REJECTED = "Connection rejected by server"
-"""The message of a client that a function refused by returning False. Source: python-socketio 5."""
+"""The message to a client that a function refused by returning False. Source: python-socketio 5."""
 
 
 class Admission:

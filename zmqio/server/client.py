@@ -23,12 +23,12 @@ __all__ = ["Client"]
 
 
 SERVER_REASONS = frozenset({"forced server close", "server shutting down"})
-"""Reasons of a connection that the server has closed: its connect handlers go on, within their time limit."""
+"""Reasons with which the server closes a connection. Its connect handlers continue, within their time limit."""
 KEPT_EVENT_BYTES = 64 << 10
-"""Bytes of queued events that are still handled after their client has gone; beyond that, all are dropped."""
+"""Most bytes of queued events that are still handled after their client has gone; beyond that, all are dropped."""
 PACKET_BYTES = 512
 SHORT_PACKET = 256
-"""Length up to which the size of a packet is not worth counting its items."""
+"""Longest packet whose size in memory is estimated without counting its items."""
 
 FindNamespace = Callable[[str, Any], Awaitable[Namespace | None]]
 
@@ -121,7 +121,7 @@ class Client:
             del self._sockets[socket.namespace]
             if len(self._left) >= self._runtime.options.max_namespaces_per_client:
                 self._left.pop()
-            self._left.add(socket.namespace)  # packets that the client sent before it knew are not an error
+            self._left.add(socket.namespace)  # packets sent before the client got the DISCONNECT are no error
 
     def disconnect_all(self) -> None:
         """Disconnect the client from all namespaces and close the connection."""
@@ -240,7 +240,7 @@ class Client:
         return ""
 
     async def _find(self, name: str, auth: Any) -> tuple[Namespace | None, str]:
-        """Return the namespace, or None and why there is none. A rule has the time of a connect handler."""
+        """Return the namespace, or None and why there is none. A rule may take as long as a connect handler."""
         limit_s = self._runtime.options.connect_handler_timeout_s
         try:
             async with asyncio.timeout(limit_s):

@@ -93,7 +93,7 @@ async def call(function: Callable[..., Any], *args: Any) -> Any:
 
     Raises:
         RuntimeError: the function raised CancelledError, but this task was not cancelled: something that the
-            function awaited was. As CancelledError, it would end the task that all events of a client need.
+            function awaited was. A CancelledError would end the task that handles all events of a client.
     """
     try:
         result = function(*args)

@@ -1,7 +1,7 @@
 """The health routes as an ASGI app: whether the process is alive, and whether to send it clients.
 
 Probes never start the server: a node that only a probe started would take part in the cluster without serving
-anybody.
+clients.
 """
 
 import json
@@ -25,7 +25,7 @@ REASON_CLASSES = (
     "no broker is connected",
     "no broker has returned a heartbeat",
 )
-"""The beginnings of reasons that are shown to anybody. What follows them names nodes, brokers and times."""
+"""The beginnings of reasons, which are shown to everyone. The rest of a reason names nodes, brokers and times."""
 OTHER_REASON = "not ready"
 HEADERS = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
 
@@ -35,8 +35,8 @@ class HealthApp:
 
     - The live path: always 200 with `{"alive": true}`, which proves that the event loop is running.
     - The ready path: 200 if the server is ready, else 503. The body has `ready` and `reasons`, of which only the
-      class is shown (`REASON_CLASSES`): anybody may ask. The server becomes ready again by itself, so do not
-      restart it because of a 503.
+      class is shown (`REASON_CLASSES`), because everyone may ask. The server becomes ready again by itself, so do
+      not restart it because of a 503.
 
     Args:
         health: returns the server's state.

@@ -21,7 +21,7 @@ __all__ = ["CONNECT_TIMED_OUT", "Runtime"]
 log = get_logger("zmqio.server")
 
 CONNECT_TIMED_OUT = "the server took too long to admit the client; try again"
-"""The message of a client that is refused because of `connect_handler_timeout_s`."""
+"""The message to a client that is refused because of `connect_handler_timeout_s`."""
 
 
 @dataclass(slots=True)

@@ -32,7 +32,7 @@ REMEDY = (
 
 @dataclass(frozen=True, slots=True)
 class WorkerHost:
-    """How this process was started, as far as that can be determined.
+    """Facts about the start of this process, as far as they can be determined.
 
     Attributes:
         environ: the environment.
@@ -63,7 +63,7 @@ class Workers:
 
 
 def find_workers(host: WorkerHost) -> Workers | None:
-    """Return the workers that this process is one of; None if it is alone on its port, as far as is known.
+    """Return the workers to which this process belongs; None if it seems to be alone on its port.
 
     WEB_CONCURRENCY counts only where it has an effect. It sets uvicorn's number of workers, and gunicorn's unless
     an option sets it. It means nothing to other servers or to a single process.

@@ -1,4 +1,4 @@
-"""Which links accept messages now. A link whose queue was full is skipped until it accepts a message again.
+"""Tracks the links that accept messages. A link whose queue was full is skipped until it accepts one again.
 
 A message rejected by a full queue leaves a gap on that link. Peers must learn of the gap before anything else is
 sent on it: `on_writable` is called, and once a message sent on that link alone during the call is accepted, the

@@ -184,7 +184,8 @@ class ZmqBus:
         if barrier.pending and self._events is not None:
             self.counters["bus_barrier_timeouts"] += 1
             for link in barrier.pending - self._slow_links:
-                # Some subscriptions are not applied there: it must count as lost before any waiter continues.
+                # Its broker has not applied all subscriptions: the link must count as lost before a waiter
+                # continues.
                 self._slow_links.add(link)
                 self._events.link_lost(link)
         barrier.time_out()

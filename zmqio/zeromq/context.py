@@ -30,7 +30,7 @@ class ProcessContext:
         pid = os.getpid()
         context = self._by_pid.get(pid)
         if context is None:
-            # `setdefault` alone is atomic: of two threads that race, one has created its context in vain.
+            # `setdefault` alone is atomic: of two threads that race, one has created a context that is not used.
             context = self._by_pid.setdefault(pid, zmq.Context())
         return context
 

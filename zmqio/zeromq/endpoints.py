@@ -12,7 +12,7 @@ __all__ = ["Endpoints", "endpoints_of"]
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Where the sockets of one broker are bound; each a ZeroMQ endpoint such as `tcp://127.0.0.1:5556`.
+    """The addresses of the sockets of one broker; each a ZeroMQ endpoint such as `tcp://127.0.0.1:5556`.
 
     Attributes:
         control: ROUTER; answers `hello` and `statistics` requests.

@@ -125,7 +125,7 @@ class BrokerLink:
 
     @property
     def problem(self) -> str:
-        """Why the link is not ready; empty while it is."""
+        """The reason why the link is not ready; empty while it is."""
         if self.state is LinkState.SYNCING:
             return NOT_ACKNOWLEDGED
         problems = dict.fromkeys((self.publisher.problem, self._subscriber.problem))

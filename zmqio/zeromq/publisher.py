@@ -7,8 +7,8 @@ second, so that they do not wake the process one by one.
 The first message of an event loop turn is sent at once. Messages after it are sent together in the next turn.
 
 Queue and policy: at most `queue_messages` wait for the broker, besides `BATCH_BYTES` that the kernel has not
-accepted yet; beyond that, `send` returns False. Nothing is queued while disconnected, and a lost connection takes
-its queue with it: nodes recover missed messages by replay, so nothing stale is ever sent.
+accepted yet; beyond that, `send` returns False. Nothing is queued while disconnected, and the queue of a lost
+connection is dropped: nodes recover missed messages by replay, so nothing stale is ever sent.
 """
 
 import asyncio
@@ -67,7 +67,7 @@ class Publisher:
 
     @property
     def problem(self) -> str:
-        """Why it is not up; empty while it is."""
+        """The reason why it is not up; empty while it is."""
         return "" if self.is_up else self._connection.problem or NOT_SUBSCRIBED
 
     @property
@@ -137,7 +137,7 @@ class Publisher:
         self._connection.send(batch)
 
     def _received(self, messages: Sequence[Message], is_lagging: bool) -> None:
-        # A backlog of a lost connection may be delivered while the next one is not up yet: it proves nothing.
+        # Messages of a lost connection may be delivered before the next one is up; they do not show that it is.
         if not self.is_up and self._connection.is_up and SUBSCRIBED_TO_ALL in messages:
             self.is_up = True
             self._events.up()

@@ -15,14 +15,14 @@ SocketAddress: TypeAlias = tuple[socket.AddressFamily, Any]
 """Family and address as `socket.connect` takes it (Any: a tuple of two or four, or a path)."""
 
 KEEP_S = 1.0
-"""Seconds that a result is used before the name is looked up again: a broker that moves is found that soon."""
+"""Seconds that a result is used before the name is looked up again, so that a broker that has moved is found."""
 KEEP_FAILURE_S = 0.1
 KEEP_FAILURE_MOST_S = 3.0
 """A failure is kept for 0.1 s; each further failure in a row doubles that, up to this."""
 
 
 class HostResolver:
-    """Resolves one host name for all who ask. Belongs to the running event loop.
+    """Resolves one host name for all callers. Belongs to the running event loop.
 
     At most one look-up is in progress. It runs on a daemon thread rather than in the loop's executor: a resolver
     that hangs would otherwise take threads from the application and delay the end of the loop and of the process.

@@ -15,7 +15,7 @@ ZAP_DOMAIN = b"zmqio"
 
 
 def set_connect_options(socket: SyncSocket, endpoint: str) -> None:
-    """Set how a socket reconnects, whom it refuses, and when the kernel detects an unreachable peer (10 s)."""
+    """Configure reconnection, the refusal of old peers, and the detection of unreachable peers (after 10 s)."""
     socket.setsockopt(zmq.LINGER, 0)
     socket.setsockopt(zmq.ZAP_DOMAIN, ZAP_DOMAIN)
     socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_IVL_MS)

@@ -23,7 +23,7 @@ OVERRUN_MESSAGES = 8_000
 """40 % of the broker's default queue for each node."""
 CAUGHT_UP_S = 0.1
 """Seconds of small reads after which the broker's queue for this node is known to be empty. One small read is no
-proof: a node that reads exactly as fast as the broker sends has them, too."""
+proof: a node that reads exactly as fast as the broker sends has small reads, too."""
 SYNC = b"\xff"
 """First byte of messages from the broker itself."""
 
@@ -76,7 +76,7 @@ class Subscriber:
 
     @property
     def problem(self) -> str:
-        """Why it is not connected; empty while it is."""
+        """The reason why it is not connected; empty while it is."""
         return self._connection.problem
 
     def subscribe(self, topic: bytes) -> None:

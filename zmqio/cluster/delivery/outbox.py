@@ -192,7 +192,7 @@ class Outbox:
             self.buffer.mark_all_sent()
 
     def _keep_unsent(self, size_bytes: int, message: Message, *, may_wait: bool) -> bool:
-        """Whether to keep a message that no broker accepted; raises if it neither may wait nor may be dropped."""
+        """Whether to keep a message that no broker accepted; raises if it may neither wait nor be dropped."""
         if isinstance(message, BroadcastMessage) and message.volatile:
             self._diagnostics.count("volatile_bus_messages_dropped")
             return False

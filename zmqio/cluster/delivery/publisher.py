@@ -44,7 +44,7 @@ class _PublisherLink:
         starts_at: the number that it announced with that generation.
         last: the highest number received by the link.
         fresh: something was received by the link since this node connected to it.
-        suspect: messages may still be missing on the link. Only an answer that arrives by it clears this.
+        suspect: messages may still be missing on the link. Only an answer by the same link clears this.
         valid_from_request: the lowest request id whose answer clears `suspect`. An answer to an earlier request
             may arrive ahead of the gap.
     """
@@ -97,7 +97,7 @@ class PublisherState:
         return self.alive and n > self.answered_upto
 
     def heartbeat(self, link: int, n: int, generation: int, ready: int) -> bool:
-        """Process a heartbeat; whether it announces a new generation of the link."""
+        """Process a heartbeat; return whether it announces a new generation of the link."""
         state = self._link(link)
         if generation < state.generation:
             return False  # from a connection that no longer exists
@@ -151,7 +151,7 @@ class PublisherState:
         return any(link.suspect and link.valid_from_request > request_id for link in self._links.values())
 
     def link_connected(self, link: int) -> None:
-        """Forget what an earlier connection of this node to a broker brought."""
+        """Forget the state of this node's earlier connection to a broker."""
         state = self._link(link)
         state.suspect = state.fresh = False
 

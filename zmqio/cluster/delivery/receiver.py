@@ -102,7 +102,7 @@ class Receiver:
     # Messages.
 
     def accept(self, link: int, topic: bytes, message_id: MessageId, now: float) -> bool:
-        """Process the id of a sequenced message; whether to deliver the message now."""
+        """Process the id of a sequenced message; return whether to deliver the message now."""
         node_id, n, previous = message_id
         publisher = self._publishers.get(node_id)
         if publisher is None:
@@ -202,7 +202,7 @@ class Receiver:
         for node_id, publisher in self._publishers.items():
             publisher.mark_suspect(link, self._next_id)
             if publisher.alive and publisher.request is None:
-                # Even if another link is gapless: only an answer that arrives by this link clears it.
+                # Even if another link is gapless: only an answer that arrives by this link shows what it dropped.
                 self._request(node_id, publisher, publisher.received, now)
 
     # Publishers.
@@ -248,7 +248,7 @@ class Receiver:
 
     @property
     def open_requests(self) -> int:
-        """How many publishers have not answered yet."""
+        """The number of publishers that have not answered yet."""
         return len(self._asked)
 
     def take_due_requests(self, now: float) -> list[tuple[NodeId, ReplayRequest]]:

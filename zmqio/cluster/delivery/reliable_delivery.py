@@ -133,7 +133,7 @@ class ReliableDelivery:
         self._send_requests()
 
     def node_left(self, node_id: NodeId, *, died: bool) -> None:
-        """Report messages of a node that cannot be had because it left."""
+        """Report as lost the messages that a node can no longer send again, because it has left."""
         gap = self._receiver.node_left(node_id, self._clock(), died=died)
         if gap is not None:
             self._report_gap(gap)
@@ -163,7 +163,7 @@ class ReliableDelivery:
         }
 
     def counters(self) -> Mapping[str, int]:
-        """How many messages were replayed and lost, since the start."""
+        """The numbers of replayed and of lost messages since the start."""
         counts = self._receiver.counts
         return {
             "duplicate_messages": counts.duplicates,

@@ -101,7 +101,7 @@ class ReplayBuffer:
 
     @property
     def unsent(self) -> int:
-        """How many of the newest messages no broker has accepted yet, at most."""
+        """The number of newest messages that no broker has accepted yet, at most."""
         return 0 if self._unsent_from is None else self._next - max(self._unsent_from, self._first)
 
     def has_room(self, size_bytes: int) -> bool:

@@ -1,1 +1,1 @@
-"""Requests to other nodes: which are pending, and waiting for their responses."""
+"""Requests to other nodes: the pending ones, and the wait for their responses."""

@@ -14,7 +14,7 @@ __all__ = ["PendingRequest", "PendingRequests"]
 
 
 class _NodeProgress:
-    """How many responses one node owes (None until it says so), and how many of them have arrived."""
+    """The number of responses expected from one node (None until it reports that), and of those received."""
 
     __slots__ = ("expected", "received")
 
@@ -32,7 +32,7 @@ class PendingRequest:
 
     Attributes:
         id: the request id, which every response carries.
-        responses: what has arrived, in order of arrival: single values, or packed batches of several.
+        responses: the received ones, in order of arrival: single values, or packed batches of several.
         received: number of values that have arrived.
         dead: nodes that died before their response was complete.
     """
@@ -158,7 +158,7 @@ class PendingRequests:
         Args:
             request_id: the request that the batch belongs to.
             node_id: the responding node.
-            values: what arrived.
+            values: the received values.
             last: whether this batch completes the node's response.
             count: how many values that is, if `values` holds packed batches; None counts each of `values` as one.
         """

@@ -36,8 +36,9 @@ log = get_logger(__name__)
 STOP_TIMEOUT_S = 5.0
 """Seconds that an acceptor may take to exit; after that it is killed."""
 ACCEPTOR_TIMEOUT_S = 10.0
-"""Seconds without a heartbeat after which an acceptor is killed and replaced. It runs no code of the application,
-so it is stopped then. Long enough that these replacements never count as a crash loop (see `RestartPolicy`)."""
+"""Seconds without a heartbeat after which an acceptor is killed and replaced. An acceptor runs no code of the
+application, so a silent one has been stopped. Long enough that these replacements never count as a crash loop (see
+`RestartPolicy`)."""
 RELINK_DELAY_S = 0.5
 """Seconds between the loss of a link and the next one, if the worker is still running."""
 

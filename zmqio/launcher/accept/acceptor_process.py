@@ -105,7 +105,7 @@ class AcceptorProcess:
 
     @property
     def exit_status(self) -> str:
-        """How the process exited, for example "exit code 1"."""
+        """The exit of the process in words, for example "exit code 1"."""
         return describe_exit(self._process.returncode)
 
     @property

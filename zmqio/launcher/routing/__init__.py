@@ -1,1 +1,1 @@
-"""Which worker a connection belongs to: pure functions of request heads, addresses and known workers."""
+"""Chooses the worker of a connection: pure functions of request heads, addresses and known workers."""
