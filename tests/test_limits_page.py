@@ -57,6 +57,7 @@ FIXED = {
         "zmqio.cluster.delivery.receiver:REPLAY_RETRY_S",
     ],
     "silence of a broker": ["zmqio.zeromq.connection:SILENT_TICKS"],
+    "connections of one process": ["zmqio.hosting.descriptor_reserve:MAX_RESERVED"],
     "connections, all endpoints": ["zmqio_broker.descriptors:RESERVED_DESCRIPTORS"],
     "control endpoint": ["zmqio_broker.sockets:CONTROL_MAX_REQUEST_BYTES"],
     "silence of a node": ["zmqio_broker.sockets:HEARTBEAT_TIMEOUT_MS"],

@@ -4,15 +4,23 @@ import asyncio
 import os
 import signal
 import socket
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from pathlib import Path
+from typing import IO
 
 import httpx
 import psutil
 import pytest
 import zmq
 
+from tests.e2e.test_hostile_logs import answers
 from tests.support.broker import BrokerProcess
 from tests.support.broker_peers import barrier, connected
+from tests.support.cluster import process_environment
+from tests.support.ports import free_port
 from tests.support.py_clients import PyClient
 from tests.support.serve_process import ServeProcess
 from tests.support.timing import LIMIT_S, wait_until
@@ -21,6 +29,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 FEW_FILES = ("sh", "-c", 'ulimit -n 200; exec "$@"', "sh")
 """Words before a command that leave it 200 descriptors."""
+SETTLED = 20
+"""Equal totals in a row that show the end of what is counted."""
 OPEN = {"EIO": "4", "transport": "polling"}
 
 
@@ -122,8 +132,84 @@ async def test_broker_without_free_descriptors_keeps_its_peers_and_accepts_again
         await wait_until(
             lambda: psutil.Process(broker.pid).num_fds() < 100, "the strangers' descriptors to be free"
         )
-        failures = broker.statistics()["peers"][role]["accept_failures"]
+        totals = [0]
+
+        def are_settled() -> bool:
+            totals.append(broker.statistics()["peers"][role]["accept_failures"])
+            return len(totals) > SETTLED and len(set(totals[-SETTLED:])) == 1
+
+        await wait_until(are_settled, "the end of the failures")
         exchange(4)
         assert broker_memory().rss - before < 100 << 20
-        assert broker.statistics()["peers"][role]["accept_failures"] == failures
         assert sum('"accept_failed"' in line for line in broker.lines) <= 2
+
+
+def limited(*arguments: str) -> list[str]:
+    """Arguments with which Python runs other arguments with 200 descriptors."""
+    program = (
+        "import os, resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200));"
+        "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    )
+    return ["-c", program, *arguments]
+
+
+def spawn(arguments: Sequence[str], broker: str, output: IO[bytes]) -> "subprocess.Popen[bytes]":
+    """Run Python with a node that joins a broker."""
+    environment = process_environment() | {"ZMQIO_ADAPTER": broker}
+    command = [sys.executable, *arguments]
+    return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+
+
+async def crowd(url: str, client: PyClient, crowded: Callable[[], object]) -> None:
+    """Open more connections than there are descriptors. The client does not notice; later, new ones work."""
+    address = ("127.0.0.1", int(url.rpartition(":")[2]))
+    with ExitStack() as strangers:
+        for _ in range(400):
+            stranger = strangers.enter_context(socket.create_connection(address))
+            stranger.sendall(b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n")
+        await wait_until(crowded, "the log line")
+        assert await client.call("echo", 1) == 1
+    await wait_until(lambda: answers(url), "an answer")
+    later = PyClient(url, "websocket")
+    await later.connect()
+    assert await later.call("echo", 1) == 1
+    assert await client.call("echo", 2) == 2
+    assert not client.heard.disconnects
+    await asyncio.gather(later.end(), client.end())
+
+
+@pytest.mark.parametrize("acceptors", ["1", "2"])
+async def test_serve_without_free_descriptors_loses_no_connection_and_accepts_again_later(acceptors: str) -> None:
+    options = ("--workers", "1", "--acceptors", acceptors, "--bind", "127.0.0.1:0", "--log-format", "json")
+    command = limited("-m", "zmqio", "serve", "tests.support.serve_app:app", *options)
+    async with ServeProcess(command=command, workers=1) as server:
+        client = await client_of(server, server.worker_pids()[0])
+        await crowd(server.url, client, lambda: server.log_lines("accept_failed"))
+        assert not server.log_lines("socket_dropped")
+        assert len(server.log_lines("accept_failed")) <= 4
+        assert not server.log_lines("worker_exited")
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+async def test_node_without_free_descriptors_keeps_its_connections_and_accepts_again_later(
+    loop: str, tmp_path: Path
+) -> None:
+    port = free_port()
+    classes = ("--ws", "zmqio.uvicorn:WebSocketProtocol", "--http", "zmqio.uvicorn:HttpProtocol")
+    arguments = ("tests.support.serve_app:app", "--port", str(port), "--loop", loop, "--no-access-log", *classes)
+    log = tmp_path / "log"
+    url = f"http://127.0.0.1:{port}"
+    with (
+        log.open("wb") as output,
+        BrokerProcess() as broker,
+        spawn(limited("-m", "uvicorn", *arguments), broker.address, output) as process,
+    ):
+        try:
+            await wait_until(lambda: answers(url), "an answer")
+            client = PyClient(url, "websocket")
+            await client.connect()
+            await crowd(url, client, lambda: "accept_failed" in log.read_text())
+        finally:
+            process.terminate()
+    assert log.read_text().count("accept_failed") == 1
+    assert log.read_text().count("out of system resource") <= 1

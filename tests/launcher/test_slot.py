@@ -56,6 +56,8 @@ class Starter:
         self.workers: list[Worker] = []
 
     async def __call__(self, _slot: int) -> Any:
+        if self.does == "raise":
+            raise ServeError("too many open files")
         worker = Worker(len(self.workers))
         self.workers.append(worker)
         if self.does in ("serve", "serve and exit"):
@@ -86,6 +88,33 @@ async def test_worker_that_exits_by_itself_is_restarted() -> None:
             starter.workers[0].exit()
             await wait_until(lambda: len(starter.workers) == 2, "its successor")
     assert ("worker_exited", "killed by SIGSEGV") in [(line["event"], line.get("exit_status")) for line in logs]
+
+
+async def test_system_that_cannot_start_a_process_now_is_asked_again() -> None:
+    starter = Starter("serve")
+    with capture_logs() as logs:
+        async with kept(starter) as (slot, _):
+            starter.does = "raise"
+            assert not await slot.replace()
+            starter.workers[0].exit()
+            await wait_until(lambda: len(lines(logs)) == 2, "another failed start")
+            starter.does = "serve"
+            await wait_until(lambda: len(starter.workers) == 2, "its successor")
+    assert {line["error"] for line in lines(logs)} == {"too many open files"}
+
+
+async def test_system_that_never_starts_a_process_again_ends_the_server() -> None:
+    starter = Starter("serve")
+    async with kept(starter) as (_slot, task):
+        starter.does = "raise"
+        starter.workers[0].exit()
+        with pytest.raises(ServeError, match="giving up: the workers in slot 1 keep exiting"):
+            await asyncio.wait_for(task, LIMIT_S)
+
+
+def lines(logs: Any) -> Any:
+    """The lines about failed starts."""
+    return [line for line in logs if line["event"] == "worker_start_failed"]
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from zmqio.config import HttpLimits, http_limits_from_environment
 from zmqio.engine.handshake import PEER
 from zmqio.hosting import http_rejections
 from zmqio.hosting.declined_upgrade import parser_without_upgrade
+from zmqio.hosting.full_process import refuse_if_full
 from zmqio.hosting.half_closed import answer_half_closed
 from zmqio.hosting.http_rejections import Rejection
 from zmqio.hosting.request_cut import cut_chunks, cut_head, keep_tail
@@ -63,12 +64,15 @@ class HttpProtocol(HttpToolsProtocol):
         """Set TCP_NODELAY, so that a small packet does not wait 20 to 40 ms for the one before it.
 
         asyncio sets it only on sockets that it recognises as TCP. It misses connections whose listener
-        was created without a protocol number.
+        was created without a protocol number. A connection is refused if too few descriptors are free.
         """
         connection = transport.get_extra_info("socket")
         if connection is not None and connection.family in _TCP_FAMILIES:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         super().connection_made(transport)
+        if connection is not None and refuse_if_full(transport, connection.fileno()):
+            self._is_over = True
+            return
         self._start_head_timer()
 
     def data_received(self, data: bytes) -> None:

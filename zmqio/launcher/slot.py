@@ -65,7 +65,9 @@ class WorkerSlot:
             False if the new worker did not become ready: the old one stays.
         """
         async with self._changing:
-            old, new = self._current, await self._start(self.number)
+            old, new = self._current, await self._try_to_start()
+            if new is None:
+                return False
             if not await _becomes_ready(new):
                 log.error("worker_replacement_failed", worker=self.number, pid=new.pid)
                 await new.stop(self._stop_timeout_s)
@@ -85,13 +87,24 @@ class WorkerSlot:
             log.warning("worker_restart_deferred", worker=self.number, reason="waiting for a change of the code")
             await self._replaced.wait()
             return
-        delay_s = self._restarts.record_exit(asyncio.get_running_loop().time(), was_ready=exited.was_ready)
-        if delay_s is None:
-            raise ServeError(_crash_loop_message(self.number, exited))
-        await asyncio.sleep(delay_s)
-        async with self._changing:
-            if exited is self._current:
-                self._current = await self._start(self.number)
+        was_ready = exited.was_ready
+        while exited is self._current:
+            delay_s = self._restarts.record_exit(asyncio.get_running_loop().time(), was_ready=was_ready)
+            if delay_s is None:
+                raise ServeError(_crash_loop_message(self.number, exited))
+            await asyncio.sleep(delay_s)
+            async with self._changing:
+                if exited is self._current and (started := await self._try_to_start()) is not None:
+                    self._current = started
+            was_ready = False
+
+    async def _try_to_start(self) -> WorkerProcess | None:
+        """Start a worker; None if the system cannot start a process now."""
+        try:
+            return await self._start(self.number)
+        except ServeError as error:
+            log.error("worker_start_failed", worker=self.number, error=str(error))  # noqa: TRY400
+            return None
 
 
 async def _wait_any(*events: asyncio.Event) -> None:

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from tests.support.timing import LIMIT_S, wait_until
 from zmqio.ids import NodeTag, make_engine_sid
-from zmqio.launcher.accept import held_connections
+from zmqio.launcher.accept import balancer, held_connections
 from zmqio.launcher.accept.balancer import Balancer
 from zmqio.launcher.listener import BindAddress, listen
 from zmqio.launcher.routing.worker_choice import Sticky, WorkerChoice
@@ -306,3 +306,42 @@ async def test_connection_of_a_worker_that_stays_stalled_is_answered_503(monkeyp
         monkeypatch.setattr(held_connections, "MAX_HELD", 0)
         await read(await h.client(poll(h.workers[1])))
         assert h.balancer.counters["stalled_sessions_rejected"] == 2
+
+
+class Reserve:
+    """A reserve that is reached when a test says so."""
+
+    reached = True
+
+    def is_reached(self, _: int) -> bool:
+        return self.reached
+
+    def is_untouched(self) -> bool:
+        return not self.reached
+
+
+async def test_connections_wait_in_the_kernel_while_few_descriptors_are_free(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(balancer, "ACCEPT_RETRY_S", 0.01)
+    monkeypatch.setattr(balancer, "DescriptorReserve", Reserve)
+    with capture_logs() as logs:
+        async with host() as h:
+            for _ in range(5):
+                await h.client(GET)
+            await h.given(1)
+            h.balancer.pause()
+            h.balancer.resume()
+            await asyncio.sleep(0.05)
+            assert h.balancer.counters["connections_accepted"] == 1
+            monkeypatch.setattr(Reserve, "reached", False)
+            await h.given(5)
+            monkeypatch.setattr(Reserve, "reached", True)
+            await h.client(GET)
+            await h.given(6)
+            h.balancer.pause()
+            monkeypatch.setattr(Reserve, "reached", False)
+            await h.client(GET)
+            await asyncio.sleep(0.05)
+            assert h.balancer.counters["connections_accepted"] == 6  # paused for lack of workers, too
+    assert [line["event"] for line in logs] == ["accept_failed"]

@@ -7,7 +7,6 @@ from zmqio.launcher.accept.error_responses import (
     HEAD_TOO_LARGE,
     NO_WORKER,
     WORKER_STALLED,
-    peer_has_closed,
     respond_and_close,
 )
 
@@ -40,15 +39,3 @@ def test_disconnected_client_is_not_an_error() -> None:
     theirs.close()
     respond_and_close(ours, NO_WORKER)
     assert ours.fileno() == -1
-
-
-def test_half_close_behind_unread_bytes_is_detected() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        client = socket.create_connection(listener.getsockname())
-        connection, _ = listener.accept()
-        with client, connection:
-            client.sendall(b"x")
-            assert not peer_has_closed(connection)
-            client.shutdown(socket.SHUT_WR)
-            connection.recv(1, socket.MSG_PEEK)
-            assert peer_has_closed(connection)

@@ -5,7 +5,12 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+import pytest
+from structlog.testing import capture_logs
+
 from tests.support.timing import wait_until
+from zmqio.hosting.descriptor_reserve import DescriptorReserve
+from zmqio.launcher.worker import parent_link
 from zmqio.launcher.worker.messages import (
     FD_MARKER,
     ConnectionsClosed,
@@ -32,11 +37,24 @@ class Worker:
         self.ends += 1
 
 
+class Reserve(DescriptorReserve):
+    """A reserve that is reached when a test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reached = False
+
+    def is_reached(self, _: int) -> bool:
+        return self.reached
+
+
 @contextmanager
-def link() -> Iterator[tuple[ParentLink, socket.socket, Worker]]:
+def link(reserve: Reserve | None = None) -> Iterator[tuple[ParentLink, socket.socket, Worker]]:
     ours, theirs = socket.socketpair()
     worker = Worker()
-    made = ParentLink(ours, on_socket=worker.received.append, on_dropped=worker.drop, on_end=worker.end)
+    made = ParentLink(
+        ours, on_socket=worker.received.append, on_dropped=worker.drop, on_end=worker.end, reserve=reserve
+    )
     made.open()
     with ours, theirs:
         yield made, theirs, worker
@@ -70,6 +88,57 @@ async def test_unexpected_end_is_reported() -> None:
         theirs.close()
         await wait_until(lambda: worker.ends == 1, "the log line")
         await made.finish()  # returns at once
+
+
+def send_connections(link: socket.socket, count: int) -> None:
+    for _ in range(count):
+        given, client = socket.socketpair()
+        with given, client:
+            socket.send_fds(link, [FD_MARKER], [given.fileno()])
+
+
+async def test_sockets_wait_in_the_link_while_few_descriptors_are_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parent_link, "RETRY_S", 0.01)
+    reserve = Reserve()
+    reserve.reached = True
+    with capture_logs() as logs, link(reserve) as (_made, theirs, worker):
+        send_connections(theirs, 10)
+        await wait_until(lambda: worker.received, "the first one")
+        await asyncio.sleep(0.05)
+        assert len(worker.received) == 1
+        reserve.reached = False
+        await wait_until(lambda: len(worker.received) == 10, "the others")
+        reserve.reached = True
+        send_connections(theirs, 10)
+        await wait_until(lambda: len(worker.received) == 11, "the next one")
+    assert [line["event"] for line in logs] == ["accept_failed"]
+
+
+async def test_link_that_waits_for_descriptors_notices_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parent_link, "RETRY_S", 0.01)
+    reserve = Reserve()
+    reserve.reached = True
+    with link(reserve) as (made, theirs, worker):
+        send_connections(theirs, 3)
+        await wait_until(lambda: worker.received, "the first one")
+        theirs.close()
+        await wait_until(lambda: worker.ends == 1, "the end")
+        assert len(worker.received) == 3
+    with link(reserve) as (made, theirs, worker):
+        send_connections(theirs, 3)
+        await wait_until(lambda: worker.received, "the first one")
+        finishing = asyncio.ensure_future(made.finish())
+        theirs.shutdown(socket.SHUT_WR)
+        await finishing
+        assert len(worker.received) == 3
+
+
+async def test_dropped_sockets_are_logged_once_per_interval() -> None:
+    with capture_logs() as logs, link() as (_made, theirs, worker):
+        for _ in range(50):
+            theirs.send(FD_MARKER)
+        await wait_until(lambda: worker.dropped == 50, "all of them")
+    assert [line["event"] for line in logs] == ["socket_dropped"]
 
 
 async def test_sockets_in_transit_are_received_while_finishing() -> None:

@@ -80,7 +80,10 @@ class AcceptorProcess:
         Raises:
             ServeError: the system cannot start a process.
         """
-        ours, theirs = socket.socketpair()
+        try:
+            ours, theirs = socket.socketpair()
+        except OSError as error:
+            raise ServeError(f"cannot start an acceptor process: {error}") from error
         with theirs:
             fds = (listener.fileno(), theirs.fileno())
             spec = make_spec(*fds)

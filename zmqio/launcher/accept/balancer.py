@@ -10,20 +10,22 @@ Knows sockets and the worker choice; must not know processes. Later requests on 
 
 import asyncio
 import errno
+import os
 import socket
 from collections import Counter, OrderedDict
 from typing import Any, Protocol, TypeVar
 
+from zmqio.hosting.descriptor_reserve import DescriptorReserve
 from zmqio.ids import NodeTag
 from zmqio.launcher.accept.error_responses import (
     HEAD_TIMED_OUT,
     HEAD_TOO_LARGE,
     NO_WORKER,
     WORKER_STALLED,
-    peer_has_closed,
     respond_and_close,
 )
 from zmqio.launcher.accept.held_connections import HeldConnection, HeldConnections
+from zmqio.launcher.ipc.peer_state import peer_has_closed
 from zmqio.launcher.routing.request_head import RequestHead, head_end, parse_head
 from zmqio.launcher.routing.worker_choice import Candidate, WorkerChoice
 from zmqio.log_limit import LimitedLog
@@ -37,7 +39,7 @@ log = get_logger(__name__)
 MAX_ACCEPTS_PER_TURN = 64
 """Connections accepted in one turn of the event loop, so that pending ones get their turn."""
 ACCEPT_RETRY_S = 0.5
-"""Seconds without accepting after the limit of open files was reached."""
+"""Seconds without accepting after the reserve of descriptors was reached."""
 UNIX_PEEK_INTERVAL_S = 0.02
 """Seconds between two peeks at a unix socket, for which Linux does not implement SO_RCVLOWAT."""
 _PEEK = socket.MSG_PEEK | socket.MSG_DONTWAIT
@@ -110,7 +112,10 @@ class Balancer:
         self._pending: OrderedDict[int, _PendingHead] = OrderedDict()
         self._held = HeldConnections(self._reject_stalled)
         self._expiry_timer: asyncio.TimerHandle | None = None
-        self._is_accepting = False
+        self._reserve = DescriptorReserve()
+        self._is_resumed = self._is_reading = False
+        self._retry: asyncio.TimerHandle | None = None
+        self._accept_log = LimitedLog(log, burst=1)
         self._limited_log = LimitedLog(log)
 
     @property
@@ -120,19 +125,19 @@ class Balancer:
 
     def resume(self) -> None:
         """Accept connections."""
-        if not self._is_accepting and self._listener.fileno() >= 0:
-            self._is_accepting = True
-            self._loop.add_reader(self._listener.fileno(), self._accept)
+        self._is_resumed = True
+        self._update_reading()
 
     def pause(self) -> None:
         """Stop accepting. New connections wait in the kernel, up to the backlog of the listener."""
-        if self._is_accepting:
-            self._is_accepting = False
-            self._loop.remove_reader(self._listener.fileno())
+        self._is_resumed = False
+        self._update_reading()
 
     def close(self) -> None:
         """Stop listening, and close the connections whose request head is incomplete."""
         self.pause()
+        if self._retry is not None:
+            self._retry.cancel()
         self._listener.close()
         for pending in list(self._pending.values()):
             self._stop_waiting(pending)
@@ -145,6 +150,16 @@ class Balancer:
         """Dispatch the connections that waited for a worker. Call this when it has recovered or was removed."""
         for held in self._held.take(tag):
             self._dispatch(held.connection, held.head, held.peer)
+
+    def _update_reading(self) -> None:
+        reads = self._is_resumed and self._retry is None and self._listener.fileno() >= 0
+        if reads == self._is_reading:
+            return
+        self._is_reading = reads
+        if reads:
+            self._loop.add_reader(self._listener.fileno(), self._accept)
+        else:
+            self._loop.remove_reader(self._listener.fileno())
 
     def _accept(self) -> None:
         accepted = self._accept_some()
@@ -162,17 +177,25 @@ class Balancer:
                 break
             except OSError as error:
                 if error.errno in _OUT_OF_RESOURCES:
-                    self._pause_accepting(error)
+                    self._wait_for_resources(os.strerror(error.errno))
                     break
-                # else the client has closed the connection already
+                continue  # the client has closed the connection already
+            if self._reserve.is_reached(accepted[-1][0].fileno()):
+                self._wait_for_resources(os.strerror(errno.EMFILE))
+                break
         return accepted
 
-    def _pause_accepting(self, error: OSError) -> None:
-        self._limited_log.warning(
-            "accept_failed", error=error.strerror, hint="raise the limit of open files (ulimit -n)"
-        )
-        self.pause()
-        self._loop.call_later(ACCEPT_RETRY_S, self.resume)
+    def _wait_for_resources(self, error: str) -> None:
+        self._accept_log.warning("accept_failed", error=error, hint="raise the limit of open files (ulimit -n)")
+        self._retry = self._loop.call_later(ACCEPT_RETRY_S, self._try_to_accept)
+        self._update_reading()
+
+    def _try_to_accept(self) -> None:
+        self._retry = None
+        if self._reserve.is_untouched():
+            self._update_reading()
+        else:
+            self._retry = self._loop.call_later(ACCEPT_RETRY_S, self._try_to_accept)
 
     def _begin(self, connection: socket.socket, peer: str | None) -> None:
         if not self._reads_heads:

@@ -1,7 +1,6 @@
 """HTTP error responses that are sent without a worker: one write, best effort, then the connection is closed."""
 
 import contextlib
-import select
 import socket
 from http import HTTPStatus
 
@@ -10,12 +9,10 @@ __all__ = [
     "HEAD_TOO_LARGE",
     "NO_WORKER",
     "WORKER_STALLED",
-    "peer_has_closed",
     "respond_and_close",
 ]
 
 _DISCARD_BYTES = 1 << 17
-_POLLRDHUP = getattr(select, "POLLRDHUP", 0)
 
 
 def _response(status: HTTPStatus, reason: str = "") -> bytes:
@@ -47,10 +44,3 @@ def respond_and_close(connection: socket.socket, response: bytes) -> None:
         with contextlib.suppress(OSError):
             connection.send(response, socket.MSG_DONTWAIT)
             connection.shutdown(socket.SHUT_WR)
-
-
-def peer_has_closed(connection: socket.socket) -> bool:
-    """Whether the client has closed its sending side. A peek cannot detect that while there are unread bytes."""
-    poller = select.poll()
-    poller.register(connection.fileno(), _POLLRDHUP)
-    return bool(poller.poll(0))

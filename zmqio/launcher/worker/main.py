@@ -14,6 +14,7 @@ from typing import Any
 
 from zmqio.exceptions import ServeError
 from zmqio.hosting.accepted_server import AcceptedServer
+from zmqio.hosting.descriptor_reserve import DescriptorReserve
 from zmqio.hosting.event_loop import run as run_on_loop
 from zmqio.hosting.options import HttpOptions
 from zmqio.launcher.app_import import AppImportError, import_app
@@ -96,7 +97,13 @@ class Worker:
             made.report_closed(count)
 
         source = self._server.add_source(on_closed)
-        made = ParentLink(link, on_socket=source.serve, on_dropped=source.count_dropped, on_end=on_end)
+        made = ParentLink(
+            link,
+            on_socket=source.serve,
+            on_dropped=source.count_dropped,
+            on_end=on_end,
+            reserve=DescriptorReserve(),
+        )
         return made
 
     def _add_acceptor(self, link: socket.socket) -> None:

@@ -9,6 +9,8 @@ import socket
 import struct
 from collections.abc import Callable
 
+from zmqio.hosting.descriptor_reserve import DescriptorReserve
+from zmqio.launcher.ipc.peer_state import peer_has_closed
 from zmqio.launcher.worker.messages import (
     ConnectionsClosed,
     WorkerAlive,
@@ -16,6 +18,7 @@ from zmqio.launcher.worker.messages import (
     WorkerStopping,
     encode_worker_message,
 )
+from zmqio.log_limit import LimitedLog
 from zmqio.logger import get_logger
 
 __all__ = ["ParentLink"]
@@ -24,6 +27,8 @@ log = get_logger(__name__)
 
 MAX_SOCKETS_PER_TURN = 64
 """Sockets received in one turn of the event loop, so that open connections get their turn."""
+RETRY_S = 0.5
+"""Seconds without receiving after the reserve of descriptors was reached."""
 STOP_TIMEOUT_S = 2.0
 """Seconds that the peer may take to close its end after the worker has announced its stop."""
 _FD_SPACE = socket.CMSG_LEN(struct.calcsize("i"))
@@ -38,6 +43,7 @@ class ParentLink:
         on_socket: called with each socket.
         on_dropped: called for a socket that could not be received, because this process has too many open files.
         on_end: called when the peer's end is closed before `finish`.
+        reserve: descriptors that no socket may use. Once it is reached, sockets wait in the link.
     """
 
     def __init__(
@@ -47,12 +53,16 @@ class ParentLink:
         on_socket: Callable[[socket.socket], None],
         on_dropped: Callable[[], None],
         on_end: Callable[[], None],
+        reserve: DescriptorReserve | None = None,
     ) -> None:
         link.setblocking(False)
         self._socket = link
         self._on_socket = on_socket
         self._on_dropped = on_dropped
         self._on_end = on_end
+        self._reserve = reserve
+        self._retry: asyncio.TimerHandle | None = None
+        self._limited_log = LimitedLog(log, burst=1)
         self._unsent = b""
         self._closed = 0
         self._is_open = False
@@ -88,6 +98,7 @@ class ParentLink:
             return
         self._is_finishing = True
         self.send(WorkerStopping())
+        self._resume()
         try:
             await asyncio.wait_for(self._ended.wait(), STOP_TIMEOUT_S)
         except TimeoutError:
@@ -97,6 +108,8 @@ class ParentLink:
         """Close this end, if it was opened; to be called in the event loop."""
         if self._is_open:
             self._is_open = False
+            if self._retry is not None:
+                self._retry.cancel()
             self._loop.remove_reader(self._socket.fileno())
             self._loop.remove_writer(self._socket.fileno())
             self._socket.close()
@@ -113,12 +126,38 @@ class ParentLink:
             if not data:
                 self._end()
                 return
-            if passed:
-                (fd,) = struct.unpack("i", passed[0][2])
-                self._on_socket(socket.socket(fileno=fd))
-            else:
-                log.error("socket_dropped", reason="too many open files", hint="raise the limit (ulimit -n)")
+            if not passed:
+                self._limited_log.error(
+                    "socket_dropped", reason="too many open files", hint="raise the limit (ulimit -n)"
+                )
                 self._on_dropped()
+                continue
+            (fd,) = struct.unpack("i", passed[0][2])
+            self._on_socket(socket.socket(fileno=fd))
+            if self._reserve is not None and self._reserve.is_reached(fd) and not self._is_finishing:
+                self._pause()
+                return
+
+    def _pause(self) -> None:
+        """Receive nothing until descriptors are free. Meanwhile, connections wait in the link."""
+        self._limited_log.warning(
+            "accept_failed", error="too many open files", hint="raise the limit of open files (ulimit -n)"
+        )
+        self._loop.remove_reader(self._socket.fileno())
+        self._retry = self._loop.call_later(RETRY_S, self._try_to_resume)
+
+    def _try_to_resume(self) -> None:
+        assert self._reserve is not None  # else nothing pauses
+        if self._reserve.is_untouched() or peer_has_closed(self._socket):
+            self._resume()
+        else:
+            self._retry = self._loop.call_later(RETRY_S, self._try_to_resume)
+
+    def _resume(self) -> None:
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+            self._loop.add_reader(self._socket.fileno(), self._read)
 
     def _end(self) -> None:
         self._loop.remove_reader(self._socket.fileno())

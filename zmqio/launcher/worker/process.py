@@ -101,7 +101,10 @@ class WorkerProcess:
         Raises:
             ServeError: the system cannot start a process.
         """
-        ours, theirs = socket.socketpair()
+        try:
+            ours, theirs = socket.socketpair()
+        except OSError as error:
+            raise ServeError(f"cannot start a worker process: {error}") from error
         with theirs:
             try:
                 # In a session of its own, so that Ctrl-C reaches only the supervisor, which stops all in order.
