@@ -95,7 +95,9 @@ async def running(way: str, folder: Path) -> AsyncIterator[tuple[str, list[psuti
         family += family[0].children(recursive=True)
         yield url, family
     finally:
-        process.terminate()
+        for one in family:  # a regular stop waits for handlers that sleep
+            if one.is_running():
+                one.kill()
         await asyncio.to_thread(end, process, family)
 
 
@@ -107,7 +109,11 @@ async def raw_client(url: str, auth: str = "") -> AsyncIterator[ClientConnection
         await socket.recv()
         await socket.send(f"40{auth}")
         assert str(await socket.recv()).startswith("40{")
-        yield socket
+        try:
+            yield socket
+        finally:
+            # Otherwise a server that has stopped reading is waited for until a ping times out, after 20 s.
+            socket.transport.abort()
 
 
 def memory(family: list[psutil.Process]) -> int:

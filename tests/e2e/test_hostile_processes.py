@@ -174,7 +174,7 @@ async def crowd(url: str, client: PyClient, crowded: Callable[[], object]) -> No
     await later.connect()
     assert await later.call("echo", 1) == 1
     assert await client.call("echo", 2) == 2
-    assert not client.heard.disconnects
+    assert not client.received.disconnects
     await asyncio.gather(later.end(), client.end())
 
 
