@@ -44,6 +44,7 @@ FIXED = {
     "handlers that run when the server closes": ["zmqio.server.lifecycle:HANDLER_GRACE_S"],
     "name of a dynamic namespace": ["zmqio.server.namespaces:MAX_DYNAMIC_NAME"],
     "packets for a client while its connect handler runs": ["zmqio.server.socket:MAX_QUEUED_PACKETS"],
+    "head of the request that opens a session: number": ["zmqio.engine.handshake:MAX_HEADERS"],
     "closing handshake": ["zmqio.engine.websocket_transports:CLOSE_HANDSHAKE_S"],
     "binary attachments": ["zmqio.protocol.parser:MAX_ATTACHMENTS"],
     "events that are still handled": ["zmqio.server.client:KEPT_EVENT_BYTES"],

@@ -105,6 +105,17 @@ class EngineOptions:
             closed with the reason `ping timeout`.
         upgrade_timeout_s: seconds that an upgrade to WebSocket may take (default 10). After that, the WebSocket is
             closed and the session continues over polling.
+        first_packet_timeout_s: seconds in which a new session must send its first packet (default 10). After that,
+            it is closed with the reason `forced close`. Clients send CONNECT at once.
+        max_sessions: most open sessions of this node (default 100,000). Beyond that, handshakes are refused with
+            503.
+        max_sessions_per_address: most open sessions of one client address; an IPv6 /64 network counts as one
+            (default None: no limit, because many users may share an address). Beyond that, handshakes are refused
+            with 503. Behind a proxy, the ASGI server must trust its `X-Forwarded-For` (uvicorn:
+            `--forwarded-allow-ips`); otherwise all clients have the address of the proxy.
+        max_handshake_bytes: largest head, query and headers, of the request that opens a session (default 16
+            KiB); it is kept as long as the session. A larger one, and one with more than 100 headers, is refused
+            with 431.
         max_payload_bytes: largest packet or polling body from a client, and largest polling body to a client
             (default 1,000,000). A larger WebSocket message closes the session; a larger body is rejected with 413.
         body_timeout_s: seconds in which the body of a POST must be complete (default 20), plus one second for
@@ -140,6 +151,10 @@ class EngineOptions:
     ping_interval_s: float = 25.0
     ping_timeout_s: float = 20.0
     upgrade_timeout_s: float = 10.0
+    first_packet_timeout_s: float = 10.0
+    max_sessions: int = 100_000
+    max_sessions_per_address: int | None = None
+    max_handshake_bytes: int = 16 << 10
     max_payload_bytes: int = 1_000_000
     body_timeout_s: float = 20.0
     body_min_bytes_per_s: int = 10_000
@@ -159,10 +174,13 @@ class EngineOptions:
     def __post_init__(self) -> None:
         _positive(self, "ping_interval_s", "ping_timeout_s", "upgrade_timeout_s", "max_payload_bytes")
         _positive(self, "max_payload_packets", "session_buffer_bytes", "session_buffer_packets")
-        _positive(self, "body_timeout_s", "body_min_bytes_per_s")
         TrustedProxies(self.trusted_proxies)
         if _is_async(self.cors_allowed_origins):
             raise ConfigError("cors_allowed_origins is an async function; write a plain one that returns a bool")
+        _positive(self, "body_timeout_s", "body_min_bytes_per_s", "first_packet_timeout_s")
+        _positive(self, "max_sessions", "max_handshake_bytes")
+        if self.max_sessions_per_address is not None:
+            _positive(self, "max_sessions_per_address")
         unknown = set(self.transports) - {"polling", "websocket"}
         if unknown or not self.transports:
             raise ConfigError(f"transports={self.transports!r} must be one or both of 'polling' and 'websocket'")
@@ -174,7 +192,7 @@ class ServerOptions:
 
     Attributes:
         connect_timeout_s: seconds that a connection has to join its first namespace (default 45). After that, it
-            is closed.
+            is closed. One that sends nothing at all is closed earlier (`first_packet_timeout_s`).
         connect_handler_timeout_s: seconds that each of these may take to admit a client (default 30): the function
             of a dynamic namespace, all middleware, the connect handler. After that, it is cancelled and the client
             refused. It is also cancelled when the client goes.

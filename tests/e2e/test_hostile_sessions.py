@@ -2,6 +2,7 @@
 
 import asyncio
 import subprocess
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,17 +12,24 @@ import pytest
 
 from tests.e2e import test_hostile_events as hostile
 from tests.e2e.test_hostile_logs import answers, end
+from tests.support.clients import ConnectFailed
 from tests.support.poll_connection import PollConnection, open_connection
 from tests.support.ports import free_port
 from tests.support.py_clients import PyClient
-from tests.support.timing import wait_until
+from tests.support.timing import LIMIT_S, wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 APP = """
 import zmqio
 
-io = zmqio.Server(adapter=None, body_timeout_s=1, body_min_bytes_per_s=1_000_000)
+io = zmqio.Server(
+    adapter=None,
+    body_timeout_s=1,
+    body_min_bytes_per_s=1_000_000,
+    first_packet_timeout_s=3,
+    max_sessions_per_address=1_000,
+)
 app = io.asgi()
 
 
@@ -32,6 +40,8 @@ async def state(socket):
 BODY_BYTES = 999_999
 BODIES = 40
 MOST_GROWTH = 100 << 20
+SESSIONS = 1_300
+LARGE_HEAD = f"X-Large: {'x' * 15_000}"
 QUERY = "EIO=4&transport=polling"
 
 
@@ -59,6 +69,19 @@ async def running(way: str, folder: Path) -> AsyncIterator[tuple[int, list[psuti
 async def open_session(connection: PollConnection) -> str:
     """Open a session; return its id."""
     return (await connection.get(QUERY)).text.split('"')[3]
+
+
+async def connect_when_possible(url: str) -> PyClient:
+    """Connect an official client as soon as the host takes one more session."""
+    async with asyncio.timeout(LIMIT_S):
+        while True:
+            client = PyClient(url, "websocket")
+            try:
+                await client.connect()
+            except ConnectFailed:
+                await client.end()
+            else:
+                return client
 
 
 @pytest.mark.parametrize("way", hostile.WAYS)
@@ -92,3 +115,30 @@ async def test_unknown_session_is_refused_before_its_body_arrives(way: str, tmp_
         connection.request(f"{QUERY}&sid={'x' * 20}", "Content-Length: 1000000", method="POST")
         answer = await connection.answer()
         assert (answer.status, '"code":1' in answer.text) == (400, True)
+
+
+@pytest.mark.parametrize("way", hostile.WAYS)
+async def test_sessions_without_connect_keep_to_their_number_and_end_soon(way: str, tmp_path: Path) -> None:
+    async with running(way, tmp_path) as (port, family), open_connection(port) as connection:
+        before = hostile.memory(family)
+        statuses: Counter[int] = Counter()
+        for _ in range(SESSIONS):
+            connection.request(QUERY, LARGE_HEAD)
+            answer = await connection.answer()
+            statuses[answer.status] += 1
+            if answer.status == 503:
+                assert "1000 (max_sessions_per_address)" in answer.text
+                break
+        async with open_connection(port) as other:
+            other.request(QUERY, "X-Forwarded-For: 10.0.0.9")
+            assert (await other.answer()).status == 200
+            other.request(QUERY, f"X-Other: {'x' * 20_000}", "X-Forwarded-For: 10.0.0.9")
+            assert (await other.answer()).status == 431
+        assert hostile.memory(family) - before < MOST_GROWTH
+        url = f"http://127.0.0.1:{port}"
+        client = await connect_when_possible(url)
+        async with asyncio.timeout(LIMIT_S):
+            while (state := await client.call("state"))["sessions"] > 2:
+                pass
+        assert state["sessions_expired"] >= min(statuses[200], 1_000) - 1
+        await client.end()

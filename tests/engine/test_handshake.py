@@ -15,8 +15,10 @@ from zmqio.engine.handshake import (
     UNKNOWN_SID,
     UNKNOWN_TRANSPORT,
     UNSUPPORTED_VERSION,
+    ClientRequest,
     Refusal,
     check_handshake,
+    check_head,
     check_query,
     check_session_request,
     check_transport,
@@ -66,6 +68,22 @@ def test_query_with_too_many_fields_is_refused() -> None:
 def test_values_of_repeated_headers_are_joined() -> None:
     headers = [(b"A", b"1"), (b"b", b"2"), (b"a", b"3"), (b"a", b"4")]
     assert read_request({"path": "/", "headers": headers}).headers == {"a": "1, 3, 4", "b": "2"}
+
+
+def _request(query: str = "", headers: int = 1, value: str = "v") -> ClientRequest:
+    return ClientRequest("GET", "/socket.io/", query, {f"x-{number}": value for number in range(headers)})
+
+
+def test_head_that_a_session_keeps_is_limited_in_bytes_and_headers() -> None:
+    head = len("/socket.io/") + len("a=1") + len("x-0")
+    assert check_head(_request("a=1", value="v" * 100), head + 100) is None
+    refusal = check_head(_request("a=1", value="v" * 101), head + 100)
+    assert (refusal.status, refusal.message) == (
+        431,
+        f"Request head over {head + 100} bytes (max_handshake_bytes)",
+    )
+    assert check_head(_request(headers=100), 10_000) is None
+    assert check_head(_request(headers=101), 10_000).message == "Request head over 100 headers"
 
 
 @pytest.mark.parametrize("parameters", [{}, {"transport": "abc"}, {"transport": "webtransport"}])

@@ -413,3 +413,69 @@ async def test_wait_until_empty_waits_for_the_last_session() -> None:
         assert not emptied.done()
         second.session.end("transport close")
         await wait_until(emptied.done, "the last session to end")
+
+
+async def test_handshakes_beyond_the_limit_are_answered_503_on_both_transports() -> None:
+    async with EngineUnderTest(max_sessions=1) as host:
+        await host.open_polling()
+        with capture_logs() as logs:
+            refused = await _open(host)
+            assert (refused.status, refused.headers["connection"]) == (503, "close")
+            assert "1 (max_sessions)" in refused.text
+            socket = host.websocket()
+            await socket.ended()
+            assert (socket.accepted, socket.refusal.status, socket.refusal.text) == (False, 503, refused.text)
+        assert host.engine.counters["sessions_refused"] == 2
+        assert [entry["event"] for entry in logs] == ["session_refused"] * 2
+        host.connections[0].session.end("forced close")
+        assert (await _open(host)).status == 200
+
+
+async def test_websockets_that_are_accepted_at_the_same_time_keep_to_the_limit() -> None:
+    async with EngineUnderTest(max_sessions=1) as host:
+        sockets = [host.websocket() for _ in range(3)]
+        for socket in sockets:
+            socket.can_send.clear()
+        await wait_until(lambda: host.engine.active_requests == 3, "all handshakes")
+        await asyncio.sleep(0)
+        for socket in sockets:
+            socket.can_send.set()
+        await wait_until(lambda: all(socket.sent or socket.close_code for socket in sockets), "all answers")
+        assert (len(host.engine.sessions), [socket.close_code for socket in sockets]) == (1, [None, 1013, 1013])
+        sockets[0].close()
+
+
+async def test_sessions_of_one_address_are_limited() -> None:
+    async with EngineUnderTest(max_sessions_per_address=1) as host:
+        await host.open_polling()
+        refused = await _open(host)
+        assert (refused.status, "max_sessions_per_address" in refused.text) == (503, True)
+
+
+async def test_large_head_is_refused_on_the_handshake_only() -> None:
+    large = {"x-large": "v" * 20_000}
+    async with EngineUnderTest() as host:
+        assert (await _open(host, headers=large)).status == 431
+        sid, _ = await host.open_polling()
+        assert (await host.post(sid, "4a", headers=large)).text == "ok"
+
+
+async def test_session_whose_client_sends_nothing_is_closed() -> None:
+    async with EngineUnderTest(first_packet_timeout_s=0.05) as host:
+        sid, polling = await host.open_polling()
+        poll = host.get(sid)
+        socket, websocket = await host.open_websocket()
+        await wait_until(lambda: polling.reasons and websocket.reasons, "the end of both")
+        assert (polling.reasons, websocket.reasons) == (["forced close"], ["forced close"])
+        assert ((await poll).text, host.engine.counters["sessions_expired"]) == ("1", 2)
+        await socket.ended()
+
+
+@pytest.mark.parametrize("packet", ["4message", "3", "6"])
+async def test_session_whose_client_has_sent_a_packet_stays(packet: str) -> None:
+    async with EngineUnderTest(first_packet_timeout_s=0.05) as host:
+        sid, connection = await host.open_polling()
+        await host.post(sid, packet)
+        _, silent = await host.open_polling()
+        await wait_until(lambda: silent.reasons, "the end of the other session")
+        assert connection.reasons == []

@@ -138,6 +138,17 @@ async def test_connect_timeout_also_applies_to_a_refused_client() -> None:
     assert session.sent == ['4{"message":"Internal server error"}']
 
 
+async def test_namespaces_of_a_client_share_what_its_first_request_contains() -> None:
+    harness = Harness()
+    client, _ = await harness.connected(auth='{"a":1}')
+    harness.of("/b")
+    client.message('0/b,{"a":2}')
+    await harness.settle()
+    first, second = [next(iter(harness.of(name).sockets.values())).handshake for name in ("/", "/b")]
+    assert (first.auth, second.auth, first.url, first.query) == ({"a": 1}, {"a": 2}, second.url, second.query)
+    assert first.query is second.query
+
+
 async def test_client_that_sends_faster_than_handlers_run_is_slowed_down() -> None:
     harness, gate = Harness(max_pending_events=4), asyncio.Event()
 

@@ -42,6 +42,8 @@ class FakeSession:
     def close_soon(self, reason: str) -> None:
         self.closed_with = reason
 
+    end = close_soon
+
 
 class Harness:
     """Namespaces over a fake engine, and clients that connect to them."""

@@ -5,6 +5,7 @@ Source: Engine.IO protocol v4, "Handshake"; the order of the checks and the erro
 """
 
 import json
+import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ __all__ = [
     "ClientRequest",
     "Refusal",
     "check_handshake",
+    "check_head",
     "check_query",
     "check_session_request",
     "check_transport",
@@ -46,6 +48,8 @@ PROXIED = "zmqio.proxied"
 Its X-Forwarded-Host is there only if the node that the client reached has believed it.
 """
 NO_PROXIES = TrustedProxies("")
+MAX_HEADERS = 100
+"""Most headers of a request that opens a session. Clients send about 15."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +145,17 @@ def check_query(query: str) -> Refusal | None:
     return TOO_MANY_FIELDS if has_too_many_fields(query) else None
 
 
+def check_head(request: ClientRequest, max_bytes: int) -> Refusal | None:
+    """Check the head of a request that opens a session, which keeps it."""
+    headers = request.headers
+    if len(headers) > MAX_HEADERS:
+        return Refusal(BAD_REQUEST.code, f"Request head over {MAX_HEADERS} headers", 431)
+    size = len(request.path) + len(request.query) + sum(map(len, headers)) + sum(map(len, headers.values()))
+    if size <= max_bytes:
+        return None
+    return Refusal(BAD_REQUEST.code, f"Request head over {max_bytes} bytes (max_handshake_bytes)", 431)
+
+
 def check_transport(parameters: Mapping[str, str], transports: Sequence[str]) -> Refusal | None:
     """Check that a request names one of the enabled transports."""
     if parameters.get("transport") not in transports:
@@ -199,7 +214,8 @@ def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     headers: dict[str, str] = {}
     repeated: dict[str, list[str]] = {}
     for name_bytes, value_bytes in raw:
-        name, value = name_bytes.decode("latin-1").lower(), value_bytes.decode("latin-1")
+        # Interned: most clients send the same names, and a session keeps them.
+        name, value = sys.intern(name_bytes.decode("latin-1").lower()), value_bytes.decode("latin-1")
         if name in headers:
             repeated.setdefault(name, [headers[name]]).append(value)
         else:

@@ -15,6 +15,7 @@ from zmqio.config import EngineOptions
 from zmqio.engine import websocket
 from zmqio.engine.contracts import ConnectionEvents, TransportName
 from zmqio.engine.cors import CorsDecision, CorsPolicy
+from zmqio.engine.deadline_queue import DeadlineQueue
 from zmqio.engine.engineio_base import EngineioServer
 from zmqio.engine.foreign_sessions import UnknownSessions
 from zmqio.engine.handshake import (
@@ -24,6 +25,7 @@ from zmqio.engine.handshake import (
     ClientRequest,
     Refusal,
     check_handshake,
+    check_head,
     check_query,
     check_session_request,
     check_transport,
@@ -36,6 +38,7 @@ from zmqio.engine.long_poll import Receive
 from zmqio.engine.packets import Prepared
 from zmqio.engine.polling import PollingTransport
 from zmqio.engine.session import Session
+from zmqio.engine.session_limits import SessionLimits
 from zmqio.engine.upgrade import serve_upgrade
 from zmqio.ids import NodeTag
 from zmqio.log_limit import LimitedLog
@@ -64,7 +67,7 @@ class Engine(EngineioServer):
     Attributes:
         counters: `sessions_opened`, `sessions_closed`, `clients_dropped`, `volatile_client_messages_dropped`,
             `packets_rejected`, `packets_malformed`, `messages_failed`, `origins_refused`, `sessions_unknown`,
-            `bodies_timed_out`.
+            `bodies_timed_out`, `sessions_refused`, `sessions_expired`.
         notices: the rate-limited log for events that clients can cause at will.
         unknown_sessions: handles requests for sessions that this process does not have.
     """
@@ -79,6 +82,8 @@ class Engine(EngineioServer):
         self._heartbeat: HeartbeatTimer[Session] = HeartbeatTimer(
             HeartbeatSchedule(options.ping_interval_s, options.ping_timeout_s), Session.ping, _end_without_pong
         )
+        self._limits = SessionLimits(options)
+        self._silent: DeadlineQueue[Session] = DeadlineQueue(options.first_packet_timeout_s, self._expire)
         self._jobs: set[asyncio.Task[None]] = set()
         self._requests = 0
         self._idle_event = asyncio.Event()
@@ -132,6 +137,7 @@ class Engine(EngineioServer):
             if not session.transport.ready and session.transport.empty:
                 session.end(reason)  # no request will fetch its packets
         self._heartbeat.stop()
+        self._silent.stop()
         try:
             async with asyncio.timeout(CLOSE_WAIT_S):
                 await self._wait_until_idle()
@@ -154,7 +160,9 @@ class Engine(EngineioServer):
         """Remove a session that has ended."""
         self.counters["sessions_closed"] += 1
         self.sockets.pop(session.sid, None)
+        self._limits.closed(session.sid)
         self._heartbeat.forget(session)
+        self._silent.remove(session)
         if not self.sockets:
             self._empty_event.set()
 
@@ -164,10 +172,12 @@ class Engine(EngineioServer):
 
     def pong_received(self, session: Session) -> None:
         """Schedule the next ping: the client has answered the last."""
+        self._silent.remove(session)
         self._heartbeat.begin(session)
 
     def extend_pong_deadline(self, session: Session) -> None:
-        """Restart the time-out of a due pong: the client has sent something else."""
+        """Restart the time-out of a due pong: the client has sent its first packet, or its first since a ping."""
+        self._silent.remove(session)
         self._heartbeat.extend(session)
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
@@ -203,7 +213,7 @@ class Engine(EngineioServer):
         refusal = self._check(request, parameters, self._decide(request))
         sid = parameters.get("sid")
         if refusal is None and not sid:
-            refusal = check_handshake(request.method, parameters, websocket=True)
+            refusal = check_handshake(request.method, parameters, websocket=True) or self._admit(request)
         elif refusal is None and sid in self.sockets:
             refusal = check_session_request(parameters, "websocket", websocket=True)
         if refusal is not None:
@@ -246,7 +256,7 @@ class Engine(EngineioServer):
 
     async def _open_polling(self, exchange: Exchange, parameters: Mapping[str, str]) -> None:
         request = exchange.request
-        refusal = check_handshake(request.method, parameters, websocket=False)
+        refusal = check_handshake(request.method, parameters, websocket=False) or self._admit(request)
         session = None if refusal else self._open(request, "polling")
         if session is None:
             await exchange.refuse(refusal or BAD_REQUEST)
@@ -277,9 +287,10 @@ class Engine(EngineioServer):
         if not await websocket.accept(receive, send):
             return
         # The server may have begun to shut down during `accept`.
-        session = self._open(request, "websocket") if self._is_accepting else None
+        accepting = self._is_accepting and self._admit(request) is None
+        session = self._open(request, "websocket") if accepting else None
         if session is None:
-            await send({"type": "websocket.close", "code": 1011 if self._is_accepting else 1013})
+            await send({"type": "websocket.close", "code": 1011 if accepting else 1013})
             return
         wire = websocket.attach(session, self, scope, send)
         del scope, request
@@ -302,6 +313,21 @@ class Engine(EngineioServer):
         else:
             session.upgrading = False
 
+    def _admit(self, request: ClientRequest) -> Refusal | None:
+        """Check the size of a request that opens a session, and the limits on their number."""
+        refusal = check_head(request, self.options.max_handshake_bytes) or self._limits.refuse(request.address)
+        if refusal is not None:
+            self.counters["sessions_refused"] += 1
+            self.notices.warning("session_refused", reason=refusal.message, status=refusal.status)
+        return refusal
+
+    def _expire(self, session: Session) -> None:
+        """End a session whose client has sent nothing."""
+        limit_s = self.options.first_packet_timeout_s
+        self.counters["sessions_expired"] += 1
+        self.notices.info("session_expired", sid=session.sid, limit_s=limit_s, option="first_packet_timeout_s")
+        session.end("forced close")
+
     def _open(self, request: ClientRequest, transport_name: TransportName) -> Session | None:
         """Open a session; return None if `accept` failed."""
         session = Session(self, self.generate_id(), transport_name)
@@ -316,7 +342,9 @@ class Engine(EngineioServer):
             return None
         session.connected = True
         self.counters["sessions_opened"] += 1
+        self._limits.opened(session.sid, request.address)
         self._heartbeat.begin(session)
+        self._silent.add(session)
         return session
 
     async def _wait_until_idle(self) -> None:

@@ -47,7 +47,7 @@ class SessionOwner(Protocol):
         """Schedule the next ping: the client has answered the last."""
 
     def extend_pong_deadline(self, session: "Session") -> None:
-        """Restart the time-out of a due pong: the client has sent something else."""
+        """Restart the time-out of a due pong: the client has sent its first packet, or its first since a ping."""
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         """Run a short job; the engine cancels it on closing if it still runs."""
@@ -90,7 +90,7 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
         self._owner = owner
         self._send_buffer: SendBuffer | None = None
         self.aborted = False
-        self._may_extend = False
+        self._may_extend = True  # the client has sent nothing yet
         self._close_reason: str | None = None
         self._close_timer: asyncio.TimerHandle | None = None
 

@@ -112,6 +112,8 @@ class JsonParser:
 
 
 class _JsonDecoder:
+    __slots__ = ("_attachments", "_max_attachments", "_missing", "_waiting")
+
     def __init__(self, max_attachments: int) -> None:
         self._max_attachments = max_attachments
         self._waiting: Packet | None = None

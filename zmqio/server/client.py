@@ -7,6 +7,7 @@ unexpected packet closes the connection.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 from zmqio.engine.server import ClientRequest, Session
@@ -43,29 +44,49 @@ class Client:
         find_namespace: returns the namespace for a name and an auth payload, or None if there is none.
     """
 
+    __slots__ = (
+        "_decoder",
+        "_entering",
+        "_event_budget",
+        "_find_namespace",
+        "_incomplete_bytes",
+        "_left",
+        "_request",
+        "_runtime",
+        "_session",
+        "_sockets",
+        "direct_writer",
+        "write",
+    )
+
     def __init__(
         self, session: Session, request: ClientRequest, runtime: Runtime, find_namespace: FindNamespace
     ) -> None:
         self.write = session.write
         self.direct_writer = session.direct_writer
         self._session = session
-        self._request = request
+        self._request: ClientRequest | Handshake = request
         self._runtime = runtime
         self._find_namespace = find_namespace
         self._decoder = runtime.parser.decoder()
         self._sockets: dict[str, Socket] = {}
         self._entering: dict[str, asyncio.Task[None]] = {}
-        self._left: set[str] = set()  # namespaces that the server has disconnected the client from
-        self.event_budget = EventBudget(runtime.options.max_pending_event_bytes)
+        self._left: set[str] | None = None  # namespaces that the server has disconnected the client from
+        self._event_budget: EventBudget | None = None
         self._incomplete_bytes = 0  # of a packet that waits for its attachments
-        self._connect_timer: asyncio.TimerHandle | None = asyncio.get_running_loop().call_later(
-            runtime.options.connect_timeout_s, self._connect_timed_out
-        )
+        runtime.connecting.add(self)
 
     @property
     def transport_name(self) -> str:
         """The current transport: `polling` or `websocket`."""
         return self._session.transport_name
+
+    @property
+    def event_budget(self) -> EventBudget:
+        """The memory of this client's events, in all namespaces."""
+        if self._event_budget is None:
+            self._event_budget = EventBudget(self._runtime.options.max_pending_event_bytes)
+        return self._event_budget
 
     # Called by the engine.
 
@@ -89,7 +110,7 @@ class Client:
 
     def closed(self, reason: str) -> None:
         """Remove every socket from its namespace: the connection has closed."""
-        self._stop_timer()
+        self._runtime.connecting.remove(self)
         entering, self._entering = self._entering, {}
         sockets, self._sockets = self._sockets, {}
         for socket in sockets.values():
@@ -97,7 +118,7 @@ class Client:
         if reason not in SERVER_REASONS:  # otherwise the function that disconnected the client would be cancelled
             for task in entering.values():
                 task.cancel()
-        if self.event_budget.bytes:
+        if self._event_budget is not None and self._event_budget.bytes:
             self._drop_large_events()
 
     # Called by the drain.
@@ -119,9 +140,10 @@ class Client:
         """Remove a socket that the server has disconnected; the connection stays open."""
         if self._sockets.get(socket.namespace) is socket:
             del self._sockets[socket.namespace]
-            if len(self._left) >= self._runtime.options.max_namespaces_per_client:
-                self._left.pop()
-            self._left.add(socket.namespace)  # packets sent before the client got the DISCONNECT are no error
+            left = self._left = self._left or set()
+            if len(left) >= self._runtime.options.max_namespaces_per_client:
+                left.pop()
+            left.add(socket.namespace)  # packets sent before the client got the DISCONNECT are no error
 
     def disconnect_all(self) -> None:
         """Disconnect the client from all namespaces and close the connection."""
@@ -133,7 +155,7 @@ class Client:
         socket = self._sockets.get(packet.namespace)
         if packet.type is PacketType.CONNECT and socket is None and packet.namespace not in self._entering:
             self._enter(packet)
-        elif socket is None and packet.namespace in self._left:
+        elif socket is None and self._left and packet.namespace in self._left:
             self._runtime.notices.debug(
                 "late_packet_ignored", engine_sid=self._session.sid, namespace=packet.namespace
             )
@@ -226,7 +248,7 @@ class Client:
             self._refuse_connect(name, refusal)
         socket = self._sockets.get(name)
         if socket is not None and socket.connected:
-            self._stop_timer()
+            self._runtime.connecting.remove(self)
         elif socket is not None:
             del self._sockets[name]  # refused: the client may try again
 
@@ -235,7 +257,7 @@ class Client:
         namespace, refusal = await self._find(name, auth)
         if namespace is None:
             return refusal
-        handshake = Handshake.of(self._request, {} if auth is None else auth)
+        handshake = self._handshake_with({} if auth is None else auth)
         await namespace.connect(self, handshake, self._add_socket)
         return ""
 
@@ -254,16 +276,18 @@ class Client:
         if socket.namespace not in self._entering:
             return False
         self._sockets[socket.namespace] = socket
-        self._left.discard(socket.namespace)
+        if self._left is not None:
+            self._left.discard(socket.namespace)
         return True
 
-    def _stop_timer(self) -> None:
-        if self._connect_timer is not None:
-            self._connect_timer.cancel()
-            self._connect_timer = None
+    def _handshake_with(self, auth: Any) -> Handshake:
+        """The handshake of one namespace. All of a client share what the first request contains."""
+        if isinstance(self._request, ClientRequest):
+            self._request = Handshake.of(self._request, None)
+        return replace(self._request, auth=auth)
 
-    def _connect_timed_out(self) -> None:
-        self._connect_timer = None
+    def connect_timed_out(self) -> None:
+        """Close the connection, unless it has joined a namespace."""
         if self._left or any(socket.connected for socket in self._sockets.values()):
             return  # it has joined a namespace, perhaps one whose connect handler is still running
         self._runtime.notices.info(
@@ -271,7 +295,7 @@ class Client:
             engine_sid=self._session.sid,
             connect_timeout_s=self._runtime.options.connect_timeout_s,
         )
-        self._session.close_soon("forced close")
+        self._session.end("forced close")  # not `close_soon`: a client that fetches nothing would stay 30 s more
 
 
 def _decoded_bytes(data: str | bytes) -> int:

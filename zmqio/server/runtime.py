@@ -4,9 +4,11 @@ import asyncio
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from zmqio.adapter.base import Identity
 from zmqio.config import ServerOptions
+from zmqio.engine.deadline_queue import DeadlineQueue
 from zmqio.engine.direct_write import DirectWriter, broadcast_frames
 from zmqio.engine.server import Engine, Prepared
 from zmqio.log_limit import LimitedLog
@@ -24,6 +26,13 @@ CONNECT_TIMED_OUT = "the server took too long to admit the client; try again"
 """The message to a client that is refused because of `connect_handler_timeout_s`."""
 
 
+class ConnectingClient(Protocol):
+    """A connection that has joined no namespace yet."""
+
+    def connect_timed_out(self) -> None:
+        """Close the connection, unless it has joined a namespace."""
+
+
 @dataclass(slots=True)
 class Runtime:
     """The parts that exist once per run of a server.
@@ -37,6 +46,7 @@ class Runtime:
         fanout: the FIFO of broadcasts.
         counters: name -> number of dropped, rejected or failed items.
         notices: a rate-limited log, for entries that clients can cause at will.
+        connecting: the connections that must join a namespace within `connect_timeout_s`.
         loop: the event loop that the server runs in.
         thread_id: the thread of that loop.
     """
@@ -51,6 +61,10 @@ class Runtime:
     notices: LimitedLog = field(default_factory=lambda: LimitedLog(log))
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     thread_id: int = field(default_factory=threading.get_ident)
+    connecting: DeadlineQueue[ConnectingClient] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.connecting = DeadlineQueue(self.options.connect_timeout_s, lambda client: client.connect_timed_out())
 
     def prepare(self, packet: Packet) -> Prepared:
         """Encode a packet for the engine."""

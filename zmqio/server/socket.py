@@ -43,8 +43,10 @@ class ClientConnection(Protocol):
 
     direct_writer: DirectWriter
     """Writes broadcasts to the client."""
-    event_budget: EventBudget
-    """Counts the events that are not handled yet, over all namespaces."""
+
+    @property
+    def event_budget(self) -> EventBudget:
+        """Counts the events that are not handled yet, over all namespaces."""
 
     @property
     def transport_name(self) -> str:
