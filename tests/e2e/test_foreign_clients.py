@@ -63,6 +63,18 @@ async def test_acknowledged_messages_in_order_both_ways(
         assert after["polls_forwarded"] > before.get("polls_forwarded", 0) + 20
 
 
+async def test_client_that_offers_subprotocols_upgrades_at_another_node(
+    cluster: Cluster, proxy: RoundRobin, make_client: ClientMaker
+) -> None:
+    before = await health(cluster)
+    client = make_client("js", proxy.url, "upgrade", protocols=["chat", "superchat"])
+    await client.connect()
+    await wait_for_upgrade(client)
+    assert await client.call("echo", 1) == 1
+    assert client.received.disconnects == []
+    assert (await health(cluster))["websockets_forwarded"] > before.get("websockets_forwarded", 0)
+
+
 @pytest.mark.parametrize("way", WAYS)
 async def test_large_and_binary_bodies_both_ways(proxy: RoundRobin, make_client: ClientMaker, way: str) -> None:
     client = make_client("js", proxy.url, way)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from websockets.frames import Frame
 from websockets.streams import StreamReader
 
-from zmqio.engine.packets import NOOP, PING, Prepared, decode_payload, encode_frame, utf8_size
+from zmqio.engine.packets import NOOP, PING, Prepared, decode_payload, encode_frame, is_larger, utf8_size
 from zmqio.exceptions import PacketError
 
 TEXT = st.text(st.characters(exclude_characters="\x1e", exclude_categories=["Cs"]))
@@ -121,3 +121,10 @@ def test_as_many_packets_as_allowed_are_taken_and_one_more_is_refused() -> None:
 def test_base64_of_binary_packet_is_decoded() -> None:
     data = bytes(range(256))
     assert list(decode_payload("b" + base64.b64encode(data).decode(), 1)) == [data]
+
+
+def test_size_of_a_message_is_that_of_its_utf8() -> None:
+    assert not is_larger("üü", 4)
+    assert is_larger("üüx", 4)
+    assert not is_larger(b"1234", 4)
+    assert is_larger(b"12345", 4)

@@ -154,6 +154,33 @@ async def test_client_that_leaves_during_the_probe_can_try_again() -> None:
         assert connection.reasons == []
 
 
+async def test_upgrade_whose_acceptance_fails_can_be_tried_again() -> None:
+    async with EngineUnderTest() as host:
+        sid, connection = await host.open_polling()
+        socket = host.websocket(sid)
+        socket.fails_with = OSError("the client has disconnected")
+        await socket.ended()
+        assert not connection.session.upgrading
+        await host.upgrade(sid)
+        await wait_until(lambda: connection.session.upgraded, "the upgrade")
+
+
+async def test_session_that_ends_in_the_turn_of_its_upgrade_limit_is_forgotten() -> None:
+    async with EngineUnderTest(upgrade_timeout_s=3600) as host:
+        sid, connection = await host.open_polling()
+        socket = host.websocket(sid)
+        socket.send("2probe")
+        await socket.receive()
+        session = connection.session
+        loop = asyncio.get_running_loop()
+        assert session.probe_limit is not None
+        session.probe_limit.reschedule(loop.time())  # its timer runs before what is called later
+        loop.call_later(0, session.end, "transport error")
+        await socket.ended()
+        await wait_until(lambda: connection.reasons == ["transport error"], "the reason")
+        assert sid not in host.engine.sockets
+
+
 async def test_session_that_ends_during_the_probe_closes_the_websocket() -> None:
     async with EngineUnderTest(upgrade_timeout_s=3600) as host:
         sid, connection = await host.open_polling()

@@ -3,9 +3,12 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from tests.support.asgi import FakeWebSocket
 from tests.support.engine import EngineUnderTest
 from tests.support.timing import wait_until
+from zmqio.engine.websocket import accept, first_subprotocol
 
 
 async def test_open_packet_is_the_first_message() -> None:
@@ -112,3 +115,37 @@ async def test_idle_websocket_has_no_task_but_the_servers_own() -> None:
         host.emit("a")
         assert await socket.receive() == "4a"
         assert len(asyncio.all_tasks()) == before + 1
+
+
+@pytest.mark.parametrize(
+    ("offers", "selected"),
+    [
+        ([], None),
+        (["chat", "superchat"], "chat"),
+        (["chat, superchat"], "chat"),
+        (["", " ", "two words", "a\r\nb", "caf\xe9", "v1.chat+x"], "v1.chat+x"),
+        ([","], None),
+    ],
+)
+def test_first_valid_subprotocol_is_selected(offers: list[str], selected: str | None) -> None:
+    assert first_subprotocol(offers) == selected
+
+
+@pytest.mark.parametrize(
+    ("scope", "accepted"),
+    [
+        ({}, {"type": "websocket.accept"}),
+        ({"subprotocols": ["a", "b"]}, {"type": "websocket.accept", "subprotocol": "a"}),
+    ],
+)
+async def test_acceptance_names_the_selected_subprotocol(scope: dict[str, Any], accepted: dict[str, Any]) -> None:
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    assert await accept(scope, receive, send)
+    assert sent == [accepted]

@@ -1,6 +1,7 @@
 """The WebSocket protocol for uvicorn: direct writes, memory, and everything else as in uvicorn."""
 
 import asyncio
+import logging
 from typing import Any
 
 import pytest
@@ -10,10 +11,22 @@ from websockets.exceptions import InvalidStatus
 
 from tests.support.engine_server import run_engine
 from tests.support.timing import wait_until
+from tests.support.websocket_frames import (
+    BINARY,
+    CLOSE,
+    CONT,
+    PING,
+    PONG,
+    TEXT,
+    FrameClient,
+    frame,
+    frame_client,
+)
 from zmqio.engine.compact_sync import CompactEvent, CompactQueue
 from zmqio.engine.direct_write import NO_FD, broadcast_frames
 from zmqio.engine.websocket import EXTENSION
 from zmqio.engine.websocket_transports import DirectWebSocketTransport
+from zmqio.hosting.websocket_input import MAX_FRAGMENTS
 from zmqio.hosting.websocket_protocol import WebSocketProtocol
 
 UPGRADE = (
@@ -171,7 +184,8 @@ async def test_text_frame_with_invalid_utf8_closes_with_1007() -> None:
         await socket.send(b"4\xff\xfe", text=True)
         await socket.wait_closed()
         assert socket.close_code == 1007
-        await wait_until(lambda: host.connections[0].reasons == ["transport close"], "the reason")
+        await wait_until(lambda: host.connections[0].reasons == ["transport error"], "the reason")
+        assert host.engine.counters["packets_malformed"] == 1
 
 
 async def test_pings_of_the_websocket_protocol_are_answered() -> None:
@@ -197,3 +211,192 @@ async def test_other_applications_run_as_on_uvicorns_own_protocol() -> None:
                 await socket.send(text)
                 assert await socket.recv() == text
     assert isinstance(seen[0], WebSocketProtocol)
+
+
+LIMIT = 1000
+OVER_LIMIT = {
+    "a large frame": frame(TEXT, b"4", size=LIMIT + 1),
+    "a frame of 2 GB": frame(BINARY, b"4", size=2 << 30),
+    "fragments": frame(TEXT, b"4" * 600, fin=False) + frame(CONT, b"4", size=401, fin=False),
+    "empty fragments": frame(BINARY, b"", fin=False) + frame(CONT, b"", fin=False) * MAX_FRAGMENTS,
+}
+
+
+@pytest.mark.parametrize("frames", OVER_LIMIT.values(), ids=list(OVER_LIMIT))
+async def test_message_over_the_limit_is_refused_at_its_header_with_1009(frames: bytes) -> None:
+    async with run_engine("uvicorn-fast", max_payload_bytes=LIMIT) as host, frame_client(host.port) as client:
+        await client.receive()
+        client.writer.write(frames)
+        assert await client.close_code() == 1009
+        await client.ended()
+        (connection,) = host.connections
+        await wait_until(lambda: connection.reasons == ["transport error"], "the reason")
+        assert connection.messages == []
+        assert host.engine.counters["packets_rejected"] == 1
+
+
+async def test_message_of_the_limit_arrives_whole_and_in_fragments() -> None:
+    async with run_engine("uvicorn-fast", max_payload_bytes=LIMIT) as host, frame_client(host.port) as client:
+        await client.receive()
+        text = "4" + "ü" * 499 + "x"
+        client.writer.write(frame(TEXT, text.encode()))
+        raw = text.encode()
+        client.writer.write(frame(TEXT, raw[:100], fin=False) + frame(PING) + frame(CONT, raw[100:500], fin=False))
+        client.writer.write(frame(CONT, fin=False) + frame(CONT, raw[500:]) + frame(TEXT, b"4behind"))
+        (connection,) = host.connections
+        await wait_until(lambda: len(connection.messages) == 3, "the messages")
+        assert connection.messages == [text[1:], text[1:], "behind"]
+
+
+async def test_client_that_goes_on_sending_receives_the_close_frame() -> None:
+    async with run_engine("uvicorn-fast", max_payload_bytes=LIMIT) as host, frame_client(host.port) as client:
+        await client.receive()
+        client.writer.write(frame(BINARY, b"x" * 1_000_000) * 8)
+        assert await client.close_code() == 1009
+
+
+async def test_probe_over_the_limit_is_refused_with_1009() -> None:
+    async with run_engine("uvicorn-fast", max_payload_bytes=LIMIT) as host:
+        session = await poll_session(host)
+        path = f"/socket.io/?EIO=4&transport=websocket&sid={session}"
+        async with frame_client(host.port, path) as client:
+            client.writer.write(frame(TEXT, b"2", size=LIMIT + 1))
+            assert await client.close_code() == 1009
+        await wait_until(lambda: host.engine.counters["packets_rejected"] == 1, "the count")
+        assert host.connections[0].reasons == []
+
+
+INVALID = {
+    "an unmasked frame": (b"\x81\x014", 1002),
+    "a reserved bit": (frame(TEXT, b"4", rsv=0x40), 1002),
+    "a reserved opcode": (frame(3, b"4"), 1002),
+    "a continuation of nothing": (frame(CONT, b"4"), 1002),
+    "a fragmented ping": (frame(PING, b"4", fin=False), 1002),
+    "a ping of 126 bytes": (frame(PING, b"4" * 126), 1002),
+    "text that is not UTF-8": (frame(TEXT, b"4\xff"), 1007),
+    "fragments that are not UTF-8": (frame(TEXT, b"4\xc3", fin=False) + frame(CONT, b"4"), 1007),
+    "a close code that may not be sent": (frame(CLOSE, b"\x03\xed"), 1002),
+    "a close reason that is not UTF-8": (frame(CLOSE, b"\x03\xe8\xff"), 1007),
+}
+
+
+@pytest.mark.parametrize(("frames", "code"), INVALID.values(), ids=list(INVALID))
+async def test_invalid_frames_close_with_their_code_and_log_no_traceback(
+    frames: bytes, code: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with run_engine("uvicorn-fast") as host, frame_client(host.port) as client:
+        await client.receive()
+        client.writer.write(frames)
+        assert await client.close_code() == code
+        await client.ended()
+        await wait_until(lambda: host.connections[0].reasons == ["transport error"], "the reason")
+        assert host.engine.counters["packets_malformed"] == 1
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+def test_pongs_wait_while_the_client_does_not_read_and_are_merged() -> None:
+    async def work() -> None:
+        async with run_engine("uvicorn-fast") as host, frame_client(host.port) as client:
+            await client.receive()
+            session = host.connections[0].session
+            wire = session.transport._wire
+            client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+            while session.direct_writer.fd != NO_FD:
+                host.emit(b"x" * 65536)
+            waiting = wire.transport.get_write_buffer_size()
+            for number in range(20_000):
+                client.writer.write(frame(PING, b"%05d" % number))
+            await wait_until(lambda: not wire.transport.is_reading(), "the server to stop reading")
+            assert wire.transport.get_write_buffer_size() == waiting
+            client.writer.transport.resume_reading()  # type: ignore[attr-defined]
+            pongs = await pongs_until(client, b"19999")
+            assert len(pongs) < 2_000
+            client.writer.write(frame(TEXT, b"4behind"))
+            await wait_until(lambda: host.connections[0].messages == ["behind"], "the message")
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(asyncio.wait_for(work(), 120))
+
+
+async def test_pings_in_one_piece_get_pongs_and_messages_between_them_arrive() -> None:
+    async with run_engine("uvicorn-fast") as host, frame_client(host.port) as client:
+        await client.receive()
+        client.writer.write(frame(PING) * 5_000 + frame(TEXT, b"4a") + frame(PING) * 5_000 + frame(PING, b"last"))
+        pongs = await pongs_until(client, b"last")
+        assert len(pongs) < 1_000
+        assert host.connections[0].messages == ["a"]
+
+
+async def test_pings_before_a_close_frame_do_not_delay_its_answer() -> None:
+    async with run_engine("uvicorn-fast") as host, frame_client(host.port) as client:
+        await client.receive()
+        client.writer.write(frame(PING, b"a") + frame(PING, b"b") + frame(CLOSE, b"\x03\xe8bye"))
+        assert await client.receive() == (PONG, b"b")
+        assert await client.receive() == (CLOSE, b"\x03\xe8bye")
+        await client.ended()
+        await wait_until(lambda: host.connections[0].reasons == ["transport close"], "the reason")
+
+
+async def test_many_messages_in_one_piece_stay_in_order_while_some_are_handled_slowly() -> None:
+    def on_message(connection: Any, data: str | bytes) -> Any:
+        return asyncio.sleep(0) if int(data) % 97 == 0 else None
+
+    async with run_engine("uvicorn-fast", on_message) as host, frame_client(host.port) as client:
+        await client.receive()
+        client.writer.write(b"".join(frame(TEXT, b"4%d" % number) for number in range(20_000)))
+        (connection,) = host.connections
+        await wait_until(lambda: len(connection.messages) == 20_000, "the messages")
+        assert connection.messages == [str(number) for number in range(20_000)]
+
+
+async def test_frames_before_the_acceptance_are_handled_behind_it() -> None:
+    opened, accepting = asyncio.Event(), asyncio.Event()
+    seen: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        opened.set()
+        await accepting.wait()
+        await send({"type": "websocket.accept"})
+        seen.append(await receive())
+
+    async with run_engine("uvicorn-fast") as host:
+        host.engine.handle = app  # type: ignore[method-assign]
+        reader, writer = await asyncio.open_connection("127.0.0.1", host.port)
+        writer.write(UPGRADE)
+        await opened.wait()
+        writer.write(frame(PING, b"early") + frame(TEXT, b"early"))
+        asyncio.get_running_loop().call_later(0.05, accepting.set)
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
+        assert await FrameClient(reader, writer).receive() == (PONG, b"early")
+        await wait_until(lambda: seen, "the message")
+        writer.close()
+    assert seen == [{"type": "websocket.receive", "text": "early"}]
+
+
+async def test_client_that_never_answers_a_close_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zmqio.engine.websocket_transports.CLOSE_HANDSHAKE_S", 0.05)
+    async with run_engine("uvicorn-fast") as host, frame_client(host.port) as client:
+        await client.receive()
+        host.connections[0].session.end("forced close")
+        assert await client.close_code() == 1000
+        await client.ended()
+
+
+async def poll_session(host: Any) -> str:
+    """Open a polling session; its id."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", host.port)
+    writer.write(b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    answer = (await reader.read()).decode()
+    writer.close()
+    return answer.partition('"sid":"')[2].partition('"')[0]
+
+
+async def pongs_until(client: FrameClient, last: bytes) -> list[bytes]:
+    """Read to the pong `last`; the payloads of all pongs."""
+    pongs: list[bytes] = []
+    while not pongs or pongs[-1] != last:
+        opcode, data = await client.receive()
+        if opcode == PONG:
+            pongs.append(data)
+    return pongs

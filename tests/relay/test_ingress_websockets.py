@@ -11,6 +11,7 @@ import pytest
 from tests.support.asgi import FakeWebSocket
 from tests.support.fake_peer import OWNER, SID, FakePeer
 from tests.support.timing import wait_until
+from zmqio.config import EngineOptions
 from zmqio.engine import websocket
 from zmqio.engine.handshake import read_request
 from zmqio.exceptions import BusUnavailableError, EnvelopeError
@@ -41,10 +42,11 @@ class Wire:
 class Harness:
     """The forwarded WebSockets of one node."""
 
-    def __init__(self, answer_limit_s: float = 1_000.0) -> None:
+    def __init__(self, answer_limit_s: float = 1_000.0, max_payload_bytes: int = 1_000_000) -> None:
         self.peer = FakePeer()
         self.counters: Counter[str] = Counter()
-        self.websockets = IngressWebSockets(self.peer.send_to, count(1), answer_limit_s, self.counters)
+        options = EngineOptions(upgrade_timeout_s=answer_limit_s, max_payload_bytes=max_payload_bytes)
+        self.websockets = IngressWebSockets(self.peer.send_to, count(1), options, self.counters)
 
     def open(self, **options: Any) -> FakeWebSocket:
         return FakeWebSocket(self._serve, f"sid={SID}", origin="http://x", **options)
@@ -226,3 +228,18 @@ async def test_failed_write_to_the_client_closes_the_stream() -> None:
     socket.close()
     await socket.ended()
     assert isinstance(harness.peer.messages[-1], StreamClose)
+
+
+async def test_message_over_the_limit_is_not_forwarded_and_closes_both_ends_with_1009() -> None:
+    harness = Harness(max_payload_bytes=10)
+    socket = await harness.accepted()
+    socket.send("4" + "ü" * 4)
+    socket.send(b"x" * 11)
+    socket.send("4behind")
+    await socket.ended()
+    assert harness.peer.messages[-2:] == [
+        StreamData(1, False, 0, ("4" + "ü" * 4,)),
+        StreamClose(1, False, 1009, ""),
+    ]
+    assert socket.close_code == 1009
+    assert harness.counters["packets_rejected"] == 1

@@ -21,6 +21,7 @@ __all__ = [
     "Prepared",
     "decode_payload",
     "encode_frame",
+    "is_larger",
     "utf8_size",
 ]
 
@@ -29,6 +30,7 @@ _SEPARATOR_BYTES = b"\x1e"
 _TEXT_FRAME = 0x81  # FIN and opcode 1
 _BINARY_FRAME = 0x82  # FIN and opcode 2
 _SHORT_BYTES = 125  # the largest payload whose length fits in the second byte of a frame
+_UTF8_MOST_BYTES = 4  # most bytes of one character
 _PACKET_TYPES = frozenset("0123456")
 
 
@@ -97,6 +99,13 @@ def encode_frame(packet: str | bytes) -> bytes:
 def utf8_size(text: str) -> int:
     """The size of `text` in UTF-8, in bytes."""
     return len(text) if text.isascii() else len(text.encode())
+
+
+def is_larger(data: str | bytes, limit_bytes: int) -> bool:
+    """Whether a WebSocket message has more than `limit_bytes` bytes, text in UTF-8."""
+    if len(data) * _UTF8_MOST_BYTES <= limit_bytes:
+        return False
+    return (utf8_size(data) if isinstance(data, str) else len(data)) > limit_bytes
 
 
 def decode_payload(body: str, max_packets: int) -> Iterator[str | bytes]:

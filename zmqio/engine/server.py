@@ -208,6 +208,7 @@ class Engine(EngineioServer):
             await self.unknown_sessions.poll(sid, exchange)
 
     async def _handle_websocket(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        websocket.limit_messages(scope, self.options.max_payload_bytes)
         request = read_request(scope, self._proxies)
         parameters = request.parameters
         refusal = self._check(request, parameters, self._decide(request))
@@ -284,7 +285,7 @@ class Engine(EngineioServer):
     async def _open_websocket(
         self, request: ClientRequest, scope: Mapping[str, Any], receive: Receive, send: Send
     ) -> None:
-        if not await websocket.accept(receive, send):
+        if not await websocket.accept(scope, receive, send):
             return
         # The server may have begun to shut down during `accept`.
         accepting = self._is_accepting and self._admit(request) is None
@@ -305,13 +306,16 @@ class Engine(EngineioServer):
         send: Send,
     ) -> None:
         if session.upgrading or session.upgraded or parameters["transport"] != "websocket":
-            await websocket.turn_away(receive, send)
+            await websocket.turn_away(scope, receive, send)
             return
         session.upgrading = True
-        if await websocket.accept(receive, send):
+        accepted = False
+        try:
+            accepted = await websocket.accept(scope, receive, send)
+        finally:
+            session.upgrading = accepted
+        if accepted:
             await serve_upgrade(session, self, scope, receive, send)
-        else:
-            session.upgrading = False
 
     def _admit(self, request: ClientRequest) -> Refusal | None:
         """Check the size of a request that opens a session, and the limits on their number."""

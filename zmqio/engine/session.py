@@ -15,19 +15,20 @@ from engineio.async_socket import AsyncSocket
 from zmqio.config import EngineOptions
 from zmqio.engine.contracts import ConnectionEvents, Transport, TransportName
 from zmqio.engine.direct_write import DirectWriter
-from zmqio.engine.packets import CLOSE, NOOP, PING, Prepared, decode_packet, utf8_size
+from zmqio.engine.packets import CLOSE, NOOP, PING, Prepared, decode_packet, is_larger
 from zmqio.engine.send_buffer import SendBuffer
 from zmqio.exceptions import PacketError
 from zmqio.ids import EngineSid
 from zmqio.log_limit import LimitedLog
 
-__all__ = ["Session", "SessionOwner"]
+__all__ = ["TOO_LARGE", "Session", "SessionOwner"]
 
 
 # Seconds that a client may take after `close_soon` to fetch its buffered packets and the CLOSE packet.
 # Source: engine.io, polling transport: `closeTimeout = 30 * 1000`.
 CLOSE_LIMIT_S = 30.0
-_UTF8_MOST_BYTES = 4  # most bytes of one character
+TOO_LARGE = 1009
+"""Close code: the message is too large. Source: RFC 6455, section 7.4.1."""
 
 
 class SessionOwner(Protocol):
@@ -167,8 +168,9 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
     def received_frame(self, data: str | bytes) -> Awaitable[None] | None:
         """Handle one WebSocket message; see `received`. A message over `max_payload_bytes` ends the session."""
         limit = self._owner.options.max_payload_bytes
-        if len(data) * _UTF8_MOST_BYTES > limit and _size(data) > limit:
-            self._end_too_large(limit)
+        if is_larger(data, limit):
+            self.note_too_large()
+            self.end("transport error", code=TOO_LARGE)
             return None
         return self.received(data)
 
@@ -188,6 +190,21 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
         if packet[:1] == "4":
             return self._message(packet[1:])
         return self._control(packet)
+
+    def end_after_violation(self, code: int) -> None:
+        """End because the ASGI server has closed the WebSocket with `code`: the client's frames were invalid."""
+        if code == TOO_LARGE:
+            self.note_too_large()
+        elif not self.closed:
+            self._owner.counters["packets_malformed"] += 1
+        self.end("transport error")
+
+    def note_too_large(self) -> None:
+        """Count and log a WebSocket message over `max_payload_bytes`."""
+        if not self.closed:
+            self._owner.counters["packets_rejected"] += 1
+            limit = self._owner.options.max_payload_bytes
+            self.notices.info("packet_rejected", sid=self.sid, limit=limit, option="max_payload_bytes")
 
     async def await_handled(self, pending: Awaitable[None]) -> None:
         """Await the result of `received`; an error is logged, and the session continues."""
@@ -305,11 +322,6 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
         )
         self.end("slow client", abort=True)
 
-    def _end_too_large(self, limit: int) -> None:
-        self._owner.counters["packets_rejected"] += 1
-        self.notices.info("packet_rejected", sid=self.sid, limit=limit, option="max_payload_bytes")
-        self.end("transport error", code=1009)
-
     def _message(self, data: str | bytes) -> Awaitable[None] | None:
         try:
             return self.events.message(data)
@@ -352,7 +364,3 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
     def _log_failure(self) -> None:
         self._owner.counters["messages_failed"] += 1
         self.notices.error("message_handler_failed", sid=self.sid, exc_info=True)
-
-
-def _size(data: str | bytes) -> int:
-    return utf8_size(data) if isinstance(data, str) else len(data)

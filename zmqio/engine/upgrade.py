@@ -14,8 +14,8 @@ from zmqio.engine.http_exchange import Send
 from zmqio.engine.long_poll import Receive
 from zmqio.engine.packets import PROBE_RESPONSE
 from zmqio.engine.polling import PollingTransport
-from zmqio.engine.session import Session, SessionOwner
-from zmqio.engine.websocket import attach, data_of, read_until_closed
+from zmqio.engine.session import TOO_LARGE, Session, SessionOwner
+from zmqio.engine.websocket import VIOLATION, attach, data_of, read_until_closed
 from zmqio.engine.websocket_transports import close_websocket
 
 __all__ = ["serve_upgrade"]
@@ -45,7 +45,7 @@ async def _probe(session: Session, owner: SessionOwner, receive: Receive, send: 
     session.upgrading = True
     try:
         async with asyncio.timeout(owner.options.upgrade_timeout_s) as session.probe_limit:
-            upgrade_requested = await _exchange_probe(transport, receive, send)
+            upgrade_requested = await _exchange_probe(session, transport, receive, send)
     except TimeoutError:
         upgrade_requested = False
         owner.notices.info("upgrade_timed_out", sid=session.sid, limit_s=owner.options.upgrade_timeout_s)
@@ -60,11 +60,13 @@ async def _probe(session: Session, owner: SessionOwner, receive: Receive, send: 
     return True
 
 
-async def _exchange_probe(transport: PollingTransport, receive: Receive, send: Send) -> bool:
+async def _exchange_probe(session: Session, transport: PollingTransport, receive: Receive, send: Send) -> bool:
     """Answer probes until the client requests the upgrade; return False on any other message."""
     while True:
         message = await receive()
         if message["type"] != "websocket.receive":
+            if VIOLATION in message and message["code"] == TOO_LARGE:
+                session.note_too_large()
             return False
         packet = data_of(message)
         if packet == UPGRADE:

@@ -6,7 +6,8 @@ Source: ASGI specification, "HTTP & WebSocket ASGI Message Format" 2.4.
 """
 
 import asyncio
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from zmqio.engine.handshake import Refusal
@@ -18,10 +19,13 @@ from zmqio.engine.websocket_transports import AsgiWebSocketTransport, DirectWebS
 __all__ = [
     "EXTENSION",
     "PENDING",
+    "VIOLATION",
     "accept",
     "answer",
     "attach",
     "data_of",
+    "first_subprotocol",
+    "limit_messages",
     "read_until_closed",
     "refuse",
     "turn_away",
@@ -31,23 +35,50 @@ EXTENSION = "zmqio.fast_websocket"
 """Key in `scope["extensions"]` of the `DirectWire`, if the server has one."""
 PENDING = "zmqio.pending"
 """Type of the event with which a `DirectWire` pauses `receive()`; see `DirectWire.listen`."""
+VIOLATION = "zmqio.violation"
+"""Key in a `websocket.disconnect` event of a `DirectWire`: the client's frames were invalid or too large."""
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""A subprotocol. Source: RFC 9110, section 5.6.2."""
 
 
-async def accept(receive: Receive, send: Send) -> bool:
-    """Accept the WebSocket; return False if the client has already disconnected."""
+async def accept(scope: Mapping[str, Any], receive: Receive, send: Send) -> bool:
+    """Accept the WebSocket; return False if the client has already disconnected.
+
+    The first subprotocol that the client offers is selected, as by the JavaScript server (ws, `handleProtocols`):
+    browsers and the official client close a WebSocket for which none of their offers was selected.
+    """
     message = await receive()
     if message["type"] != "websocket.connect":
         return False
-    await send({"type": "websocket.accept"})
+    subprotocol = first_subprotocol(scope.get("subprotocols") or ())
+    await send({"type": "websocket.accept"} | ({"subprotocol": subprotocol} if subprotocol else {}))
     return True
 
 
-async def turn_away(receive: Receive, send: Send) -> None:
+def first_subprotocol(offers: Iterable[str]) -> str | None:
+    """Return the first valid subprotocol; None if there is none.
+
+    Args:
+        offers: the ASGI server's list. Some servers leave several subprotocols in one item, separated by commas.
+    """
+    tokens = (token.strip() for offer in offers for token in offer.split(","))
+    return next(filter(_TOKEN.fullmatch, tokens), None)
+
+
+def limit_messages(scope: Mapping[str, Any], max_bytes: int) -> None:
+    """Let the ASGI server refuse larger messages before it reads them, if it is one with a `DirectWire`."""
+    wire: DirectWire | None = (scope.get("extensions") or {}).get(EXTENSION)
+    if wire is not None:
+        wire.limit_messages(max_bytes)
+
+
+async def turn_away(scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
     """Accept the WebSocket and close it at once.
 
     The JavaScript server does so for a second WebSocket of a session (`Server.onWebSocket`).
     """
-    if await accept(receive, send):
+    if await accept(scope, receive, send):
         await send({"type": "websocket.close", "code": 1000})
 
 
@@ -101,6 +132,9 @@ async def read_until_closed(session: Session, receive: Receive, wire: DirectWire
                 pending = session.received_frame(data_of(message))
             elif kind == PENDING:
                 pending = message["awaitable"]
+            elif VIOLATION in message:
+                session.end_after_violation(message["code"])
+                return
             else:
                 session.end("transport close")
                 return

@@ -40,7 +40,7 @@ class WireListener(Protocol):
         """Write again: the connection accepts frames."""
 
     def lost(self) -> None:
-        """Write no more: the connection is closed or closing."""
+        """Write no more: the connection is closed, or closing within a time limit of its own."""
 
 
 class DirectWire(Protocol):
@@ -52,6 +52,9 @@ class DirectWire(Protocol):
     """
 
     fd: int
+
+    def limit_messages(self, max_bytes: int) -> None:
+        """Close the WebSocket with 1009 at the header of the frame with which a message exceeds `max_bytes`."""
 
     def open(self, listener: WireListener, *, direct_writes: bool) -> Frames | None:
         """Begin; return the function that writes frames, or None if this connection is closing.
@@ -203,9 +206,9 @@ class DirectWebSocketTransport:
     def end(self, *, farewell: Prepared, code: int, abort: bool) -> None:
         """Close the WebSocket after the frames that its connection still has to send; `abort` drops them."""
         self._write = None
-        if abort or self._is_lost:
+        if abort:
             self._wire.abort()
-        else:
+        elif not self._is_lost:
             self._owner.spawn(close_websocket(self._send, code))
             self._wire.abort_in(CLOSE_HANDSHAKE_S)
 

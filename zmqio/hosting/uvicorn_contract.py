@@ -4,8 +4,8 @@ Uvicorn does not document most of them and may change any of them. If one is mis
 logged with the names and uvicorn's version, and connections are served by uvicorn's own classes: correct, without
 zmqio's repairs, and with broadcasts that take more CPU.
 
-Not listed: `pause_writing` and `resume_writing`, which asyncio defines where uvicorn does not; and
-`stop_keepalive`, which exists only in versions whose WebSocket protocol sends pings.
+Not listed: `pause_writing` and `resume_writing`, which asyncio defines where uvicorn does not; `stop_keepalive`
+and `keepalive_timeout`, which exist only in versions whose WebSocket protocol sends pings.
 """
 
 import asyncio
@@ -60,12 +60,16 @@ METHODS: Names = {
     WebSocketsSansIOProtocol: {
         "connection_made": "stores the transport",
         "connection_lost": "extended, to stop direct writes",
-        "data_received": "parses frames",
+        "data_received": "replaced, to parse large input in slices",
         "eof_received": "extended, to stop direct writes",
-        "handle_bytes": "extended, to pass whole messages to the engine",
+        "handle_bytes": "replaced, to pass whole messages to the engine",
         "handle_close": "extended, to stop direct writes before the answer to a Close frame",
-        "handle_parser_exception": "extended, to stop direct writes before a Close frame",
-        "handle_text": "extended, to pass whole messages to the engine",
+        "handle_cont": "replaced, to join fragments",
+        "handle_events": "handles parsed frames",
+        "handle_parser_exception": "replaced, to stop direct writes, and to discard input after a Close frame",
+        "handle_ping": "replaced, to merge pongs",
+        "handle_text": "replaced, to pass whole messages to the engine",
+        "receive": "replaced, to continue with held input",
         "run_asgi": "extended, to offer the protocol object in the scope",
         "send": "extended, to note that a refused handshake is complete",
         "shutdown": "extended, to stop direct writes before a Close frame",
@@ -101,7 +105,13 @@ ATTRIBUTES: Names = {
         "client": "the address of the peer",
         "close_sent": "whether a Close frame was sent",
         "conn.available_extensions": "emptied, so that compression is never negotiated",
-        "handshake_complete": "set after a refused handshake",
+        "conn.close_sent": "close code after a violation",
+        "conn.data_to_send": "encoded control frames",
+        "conn.fail": "closes with a code",
+        "conn.parser_exc": "whether the client's frames were invalid",
+        "conn.receive_data": "parses frames",
+        "handshake_complete": "whether frames may be parsed; set after a refused handshake",
+        "handshake_initiated": "whether the opening request was parsed",
         "initial_response": "whether the handshake is being refused",
         "loop": "for the time-out of the closing handshake",
         "queue": "events for `receive()`; replaced by a smaller one",

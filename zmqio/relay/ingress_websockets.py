@@ -5,18 +5,23 @@ Knows ASGI, the messages between nodes and the ends of streams; must not know se
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, TypeAlias
 
+from zmqio.config import EngineOptions
 from zmqio.engine import websocket
 from zmqio.engine.foreign_sessions import NO_BUS, unknown_sid
 from zmqio.engine.handshake import BAD_REQUEST, ClientRequest, Refusal
 from zmqio.engine.http_exchange import Send
 from zmqio.engine.long_poll import Receive
+from zmqio.engine.packets import is_larger
+from zmqio.engine.session import TOO_LARGE
 from zmqio.engine.websocket_transports import CLOSE_HANDSHAKE_S, DirectWire, close_websocket, message_of
 from zmqio.exceptions import BusError, ProtocolError
 from zmqio.ids import NodeId
+from zmqio.log_limit import LimitedLog
+from zmqio.logger import get_logger
 from zmqio.protocol.relay_messages import (
     StreamAccept,
     StreamClose,
@@ -32,6 +37,8 @@ from zmqio.relay.stream import DROP, StreamEndpoint
 
 __all__ = ["IngressWebSockets"]
 
+log = get_logger(__name__)
+
 GOING_AWAY = 1001
 NOT_ANSWERED = "owner node has not answered"
 
@@ -44,16 +51,20 @@ class IngressWebSockets:
     Args:
         send_to: sends a message to a node.
         ids: generates stream ids.
-        answer_limit_s: longest time that an owner may take to accept a WebSocket; beyond it the client gets
-            status 504.
-        counters: counts `websockets_forwarded`.
+        options: the engine's options. An owner may take `upgrade_timeout_s` to accept a WebSocket; beyond it the
+            client gets status 504. A message from the client may have `max_payload_bytes`; beyond it the WebSocket
+            is closed with 1009.
+        counters: counts `websockets_forwarded` and `packets_rejected`.
     """
 
-    def __init__(self, send_to: SendTo, ids: Iterator[int], answer_limit_s: float, counters: Counter[str]) -> None:
+    def __init__(
+        self, send_to: SendTo, ids: Iterator[int], options: EngineOptions, counters: Counter[str]
+    ) -> None:
         self._send_to = send_to
         self._ids = ids
-        self._answer_limit_s = answer_limit_s
+        self._options = options
         self._counters = counters
+        self._notices = LimitedLog(log)
         self._websockets: dict[tuple[NodeId, int], _IngressWebSocket] = {}
 
     def __len__(self) -> int:
@@ -70,7 +81,9 @@ class IngressWebSockets:
     ) -> Refusal | None:
         """Serve a WebSocket until it ends; return a refusal of its opening request if `owner` cannot serve it."""
         stream_id = next(self._ids)
-        forwarded = self._websockets[owner, stream_id] = _IngressWebSocket(stream_id, owner, sid, self._send_to)
+        forwarded = self._websockets[owner, stream_id] = _IngressWebSocket(
+            stream_id, owner, sid, self._send_to, self._options.max_payload_bytes, self._note_too_large
+        )
         self._counters["websockets_forwarded"] += 1
         try:
             verdict = await self._open(forwarded, request)
@@ -79,7 +92,7 @@ class IngressWebSockets:
             if isinstance(verdict, StreamRefuse):
                 forwarded.stream.abort("refused by the owner node")
                 await websocket.answer(verdict.status, verdict.body, scope, receive, send)
-            elif await websocket.accept(receive, send):
+            elif await websocket.accept(scope, receive, send):
                 forwarded.stream.set_send_window(verdict.window_bytes)
                 await forwarded.run(scope, receive, send)
             return None
@@ -121,16 +134,31 @@ class IngressWebSockets:
             return unknown_sid(forwarded.sid, NO_BUS, 503)
         except ProtocolError:
             return BAD_REQUEST
-        return await forwarded.verdict(self._answer_limit_s)
+        return await forwarded.verdict(self._options.upgrade_timeout_s)
+
+    def _note_too_large(self, sid: str) -> None:
+        self._counters["packets_rejected"] += 1
+        limit = self._options.max_payload_bytes
+        self._notices.info("packet_rejected", sid=sid, limit=limit, option="max_payload_bytes")
 
 
 class _IngressWebSocket:
     """One WebSocket at the node that its client has reached."""
 
-    def __init__(self, stream_id: int, owner: NodeId, sid: str, send_to: SendTo) -> None:
+    def __init__(
+        self,
+        stream_id: int,
+        owner: NodeId,
+        sid: str,
+        send_to: SendTo,
+        max_bytes: int,
+        note_too_large: Callable[[str], None],
+    ) -> None:
         self.id = stream_id
         self.owner = owner
         self.sid = sid
+        self._max_bytes = max_bytes
+        self._note_too_large = note_too_large
         self.stream = StreamEndpoint(
             stream_id,
             down=False,
@@ -171,10 +199,16 @@ class _IngressWebSocket:
         while True:
             message = await receive()
             if message["type"] != "websocket.receive":
+                if websocket.VIOLATION in message and message["code"] == TOO_LARGE:
+                    self._note_too_large(self.sid)
                 self.stream.close(message.get("code") or GOING_AWAY)
                 return
-            with suppress(ConnectionError):  # closed by the owner: the client is about to get the close
-                await self.stream.send(websocket.data_of(message))
+            data = websocket.data_of(message)
+            if is_larger(data, self._max_bytes):
+                self._note_too_large(self.sid)
+                self.stream.close(TOO_LARGE)
+            with suppress(ConnectionError):  # closed: the client is about to get the close
+                await self.stream.send(data)
 
     async def _write(self, send: Send) -> None:
         try:

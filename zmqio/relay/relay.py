@@ -40,9 +40,9 @@ class Relay:
         options: the engine's options.
 
     Attributes:
-        counters: `polls_forwarded`, `polls_cancelled`, `bodies_timed_out` and `websockets_forwarded` for clients
-            of this node; `polls_served`, `websockets_served`, `responses_returned` (to their session, because the
-            client had disconnected) and `requests_failed` (bugs) for other nodes.
+        counters: `polls_forwarded`, `polls_cancelled`, `bodies_timed_out`, `websockets_forwarded` and
+            `packets_rejected` for clients of this node; `polls_served`, `websockets_served`, `responses_returned`
+            (to their session, because the client had disconnected) and `requests_failed` (bugs) for other nodes.
     """
 
     def __init__(self, messenger: NodeMessenger, serve: ServeAsgi, options: EngineOptions) -> None:
@@ -51,7 +51,7 @@ class Relay:
         send_to = messenger.send_to
         self._messenger = messenger
         self._polls = IngressPolls(send_to, ids, options, self.counters)
-        self._websockets = IngressWebSockets(send_to, ids, options.upgrade_timeout_s, self.counters)
+        self._websockets = IngressWebSockets(send_to, ids, options, self.counters)
         self._owner = OwnerRelay(send_to, serve, self.counters)
         self._is_stopping = False
 
