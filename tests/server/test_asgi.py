@@ -3,9 +3,10 @@
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from zmqio.adapter.base import Health
-from zmqio.client import CLIENT_JS
+from zmqio.client import client_file
 from zmqio.exceptions import ServerClosedError
 from zmqio.server.asgi import AsgiApp
 from zmqio.server.health_app import HealthApp
@@ -54,7 +55,7 @@ class Exchange:
 
 
 def scope(path: str, root_path: str = "", kind: str = "http", method: str = "GET") -> dict[str, Any]:
-    return {"type": kind, "path": path, "root_path": root_path, "method": method}
+    return {"type": kind, "path": path, "root_path": root_path, "method": method, "headers": []}
 
 
 async def other_app(scope: Any, receive: Any, send: Any) -> None:
@@ -112,12 +113,17 @@ async def test_websocket_at_another_path_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("path", "root_path"),
-    [("/socket.io/socket.io.js", ""), ("/socket.io/socket.io.min.js", ""), ("/ws/socket.io.js", "/ws")],
+    [
+        ("/socket.io/socket.io.js", ""),
+        ("/mounted/socket.io.min.js", "/mounted"),
+        ("/socket.io/socket.io.min.js", ""),
+        ("/ws/socket.io.js", "/ws"),
+    ],
 )
 async def test_browser_client_is_served_below_the_socket_io_path(path: str, root_path: str) -> None:
     host, exchange = FakeHost(), Exchange()
     await AsgiApp(host)(scope(path, root_path), exchange.receive, exchange.send)
-    assert exchange.sent[1]["body"] == CLIENT_JS.read_bytes()
+    assert exchange.sent[1]["body"] == client_file("socket.io.min.js").content
     assert host.engine.handled == []
 
 
@@ -129,6 +135,18 @@ async def test_lifespan_starts_and_stops_the_node() -> None:
         "lifespan.startup.complete",
         "lifespan.shutdown.complete",
     ]
+
+
+async def test_app_without_lifespan_is_noted_without_a_traceback() -> None:
+    async def http_only(scope: Any, receive: Any, send: Any) -> None:
+        raise ValueError("Django can only handle ASGI/HTTP connections, not lifespan.")
+
+    host, exchange = FakeHost(), Exchange("lifespan.startup", "lifespan.shutdown")
+    with capture_logs() as logs:
+        await AsgiApp(host, http_only)({"type": "lifespan"}, exchange.receive, exchange.send)
+    assert host.calls == ["start", "close"]
+    (line,) = [line for line in logs if line["event"] == "other_app_lifespan_unsupported"]
+    assert (line["log_level"], "exc_info" in line, "Django" in line["error"]) == ("debug", False, True)
 
 
 async def test_failed_start_is_reported_to_the_host() -> None:

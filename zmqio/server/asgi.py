@@ -6,11 +6,13 @@ Source: https://asgi.readthedocs.io/en/latest/specs/ (HTTP, WebSocket, lifespan)
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeAlias
 
-from zmqio.client import CLIENT_JS, CLIENT_JS_NAME
+from zmqio.client import FILE_NAMES
+from zmqio.config import EngineOptions
 from zmqio.engine.server import Engine
 from zmqio.exceptions import ServerClosedError
 from zmqio.logger import get_logger
-from zmqio.server.asgi_responses import Receive, Scope, Send, respond_to_get, respond_with_error
+from zmqio.server.asgi_responses import Receive, Scope, Send, respond_with_error
+from zmqio.server.client_app import ClientApp
 from zmqio.server.health_app import HealthApp
 
 __all__ = ["AsgiApp", "AsgiCallable", "AsgiHost"]
@@ -18,9 +20,6 @@ __all__ = ["AsgiApp", "AsgiCallable", "AsgiHost"]
 log = get_logger(__name__)
 
 AsgiCallable: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
-
-CLIENT_NAMES = ("socket.io.js", CLIENT_JS_NAME)
-"""The names under which the JavaScript server serves the client. This server has the small build under both."""
 
 
 class AsgiHost(Protocol):
@@ -48,6 +47,7 @@ class AsgiApp:
         other_app: receives every request that is not for Socket.IO; without it they are answered with 404.
         path: the path of Socket.IO.
         health: the health routes; they take precedence over everything else.
+        client: the files of the browser client; by default for pages of the own origin.
     """
 
     def __init__(
@@ -57,10 +57,12 @@ class AsgiApp:
         *,
         path: str = "/socket.io",
         health: HealthApp | None = None,
+        client: ClientApp | None = None,
     ) -> None:
         self._host = host
         self._other_app = other_app
         self._health = health
+        self._client = client or ClientApp(EngineOptions())
         self._path = "/" + path.strip("/")
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -73,8 +75,8 @@ class AsgiApp:
         subpath = self._subpath(scope)
         if subpath is None:
             await self._pass_to_other_app(scope, receive, send)
-        elif scope["type"] == "http" and subpath.strip("/") in CLIENT_NAMES:
-            await _send_client(scope, send)
+        elif self._client.serves(scope, subpath):
+            await self._client.respond(scope, send, subpath)
         else:
             await self._serve(scope, receive, send)
 
@@ -99,7 +101,7 @@ class AsgiApp:
         for candidate in (inner, full):
             if candidate == self._path or candidate.startswith(self._path + "/"):
                 return candidate[len(self._path) :]
-        if mount and self._other_app is None and inner.strip("/") in ("", *CLIENT_NAMES):
+        if mount and self._other_app is None and inner.strip("/") in ("", *FILE_NAMES):
             return inner
         return None
 
@@ -126,10 +128,10 @@ class _Lifespan:
         if self._other_app is not None:
             try:
                 await self._other_app(self._scope, self._receive_from(receive), self._send_to(send))
-            except Exception:
+            except Exception as error:
                 if self._startup_answered:
                     raise
-                log.debug("other_app_lifespan_unsupported", exc_info=True)
+                log.debug("other_app_lifespan_unsupported", error=str(error))
         if not self._ended:
             await self._run_alone(receive, send)
 
@@ -176,11 +178,3 @@ class _Lifespan:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             raise
         await send({"type": "lifespan.startup.complete"})
-
-
-async def _send_client(scope: Scope, send: Send) -> None:
-    headers = [
-        (b"content-type", b"application/javascript; charset=utf-8"),
-        (b"cache-control", b"public, max-age=0"),
-    ]
-    await respond_to_get(scope, send, 200, headers, CLIENT_JS.read_bytes())

@@ -13,9 +13,11 @@ Send: TypeAlias = Callable[[Any], Awaitable[None]]
 Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
 
 
-async def respond(send: Send, status: int, headers: Headers, body: bytes, *, with_body: bool = True) -> None:
+async def respond(
+    send: Send, status: int, headers: Headers, body: bytes, *, with_body: bool = True, with_length: bool = True
+) -> None:
     """Send a complete response. Without its body, as for a HEAD request, it still states the body's length."""
-    fields = [*headers, (b"content-length", str(len(body)).encode())]
+    fields = [*headers, (b"content-length", str(len(body)).encode())] if with_length else list(headers)
     await send({"type": "http.response.start", "status": status, "headers": fields})
     await send({"type": "http.response.body", "body": body if with_body else b""})
 

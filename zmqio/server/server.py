@@ -18,6 +18,7 @@ from zmqio.exceptions import ConfigError
 from zmqio.ids import NodeId, NodeTag, parse_node_tag
 from zmqio.protocol.parser import JsonParser, Parser
 from zmqio.server.asgi import AsgiApp, AsgiCallable
+from zmqio.server.client_app import ClientApp
 from zmqio.server.health_app import LIVE_PATH, READY_PATH, HealthApp
 from zmqio.server.lifecycle import ServerLifecycle
 from zmqio.server.namespace import Namespace
@@ -72,6 +73,7 @@ class Server(Registration, Operations):
             engine_options=engine_options,
             options=self._options,
         )
+        self._client = ClientApp(engine_options)
         self._root = self._lifecycle.namespaces.get_or_create("/")
         Operations.__init__(self, self._root)
 
@@ -168,7 +170,7 @@ class Server(Registration, Operations):
                 mounted. They take precedence over routes of `other_app`; None disables them.
         """
         health = self.health_app(live_path=live_path, ready_path=ready_path)
-        return AsgiApp(self, other_app, path=path, health=health)
+        return AsgiApp(self, other_app, path=path, health=health, client=self._client)
 
     def health_app(self, *, live_path: str | None = LIVE_PATH, ready_path: str | None = READY_PATH) -> HealthApp:
         """Return an ASGI app with the health routes only, for apps in which `io.asgi()` is mounted below a path.
