@@ -4,7 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -70,11 +70,13 @@ EMPTY_LISTS = f"[{'[],' * 300_000}[]]"
 MOST_GROWTH = 150 << 20
 
 
-def spawn(way: str, folder: Path, port: int, app: str = APP) -> "subprocess.Popen[bytes]":
+def spawn(
+    way: str, folder: Path, port: int, app: str = APP, more: Sequence[str] = ()
+) -> "subprocess.Popen[bytes]":
     """Start a host of `app`."""
     (folder / "own_app.py").write_text(app)
     return subprocess.Popen(
-        [sys.executable, *(word.format(port=port) for word in WAYS[way])],
+        [sys.executable, *(word.format(port=port) for word in WAYS[way]), *more],
         cwd=folder,
         env=process_environment() | {"PYTHONPATH": str(ROOT)},
         stdin=subprocess.DEVNULL,
@@ -84,10 +86,10 @@ def spawn(way: str, folder: Path, port: int, app: str = APP) -> "subprocess.Pope
 
 
 @asynccontextmanager
-async def running(way: str, folder: Path) -> AsyncIterator[tuple[str, list[psutil.Process]]]:
-    """A host of `APP`; its address and all its processes."""
+async def running(way: str, folder: Path, *more: str) -> AsyncIterator[tuple[str, list[psutil.Process]]]:
+    """A host of `APP`, with more options; its address and all its processes."""
     port = free_port()
-    process = spawn(way, folder, port)
+    process = spawn(way, folder, port, more=more)
     url = f"http://127.0.0.1:{port}"
     family = [psutil.Process(process.pid)]
     try:
