@@ -17,7 +17,7 @@ if sys.dont_write_bytecode:
 
 allow_forks()
 
-# A deadline asserts a duration, and a slow machine is no fault: no profile has one.
+# No profile has a deadline: it would assert a duration, and a slow machine is not a fault.
 _COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("fast", max_examples=50, **_COMMON)
 settings.register_profile("ci", max_examples=200, **_COMMON)
@@ -45,7 +45,7 @@ _EXEMPT = "tests/test_layout.py"  # asks git, and takes a second
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what starts processes as `e2e`; begin with what takes longest, if tests run side by side."""
+    """Mark tests that start processes as `e2e`. With several workers, begin with the longest tests."""
     for item in items:
         if _starts_processes(item):
             item.add_marker("e2e")
@@ -68,7 +68,7 @@ def _starts_processes(item: pytest.Item) -> bool:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """How many workers `-n auto` means."""
+    """The number of workers of `-n auto`."""
     from tests.support.schedule import worker_count
 
     return worker_count(len(os.sched_getaffinity(0)))

@@ -14,8 +14,8 @@ SERVERS = ("aiohttp", "engineio", "uvicorn")
 SHOW = "import sys; print(*(name for name in {servers} if name in sys.modules))"
 
 
-def told_to_type_checkers() -> dict[str, str]:
-    """Name -> module, as the imports that only a type checker reads have them."""
+def names_for_type_checkers() -> dict[str, str]:
+    """Name -> module, from the imports that only a type checker reads."""
     tree = ast.parse(Path(zmqio.__file__).read_text())
     imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     return {
@@ -26,20 +26,20 @@ def told_to_type_checkers() -> dict[str, str]:
     }
 
 
-def test_every_name_is_the_one_that_type_checkers_are_told() -> None:
-    told = told_to_type_checkers()
+def test_every_name_is_the_one_that_type_checkers_see() -> None:
+    told = names_for_type_checkers()
     assert sorted([*told, "__version__"]) == sorted(zmqio.__all__)
     for name, module in told.items():
         assert getattr(zmqio, name) is getattr(import_module(module), name), name
 
 
-def test_they_are_listed_and_others_are_told_missing() -> None:
+def test_names_are_listed_and_others_raise_attribute_error() -> None:
     assert set(zmqio.__all__) <= set(dir(zmqio))
     with pytest.raises(AttributeError, match="no attribute 'Sever'"):
         getattr(zmqio, "Sever")  # noqa: B009  as a user would write it
 
 
-def test_modules_are_there_without_an_import_of_their_own() -> None:
+def test_modules_are_available_without_a_separate_import() -> None:
     program = "import zmqio; print(zmqio.exceptions.BusError.__name__, zmqio.server.__name__)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "BusError zmqio.server\n"
@@ -54,7 +54,7 @@ def test_modules_are_there_without_an_import_of_their_own() -> None:
         "import zmqio.cli",
     ],
 )
-def test_programs_that_serve_nothing_load_no_server(program: str) -> None:
+def test_programs_without_clients_load_no_server(program: str) -> None:
     show = SHOW.format(servers=SERVERS)
     done = subprocess.run(
         [sys.executable, "-c", f"{program}\n{show}"], capture_output=True, text=True, timeout=60, check=True

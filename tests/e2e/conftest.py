@@ -27,11 +27,11 @@ NODES = (
     NodeConfig("two", host="uvicorn"),
     NodeConfig("three"),
 )
-"""Both ways to run a node: the product's own, and uvicorn as anybody starts it."""
+"""The hosts of a node: uvicorn as `zmqio serve` runs it, and uvicorn with its defaults."""
 
 
 def find_js_tools() -> tuple[str, Path]:
-    """Node.js and the folder with the npm packages; skips the test without them, or fails it where `CI` is set."""
+    """Node.js and the folder with the npm packages. Without them the test is skipped, or fails if `CI` is set."""
     return require_node(), node_modules("socket.io-client").parent
 
 
@@ -44,14 +44,14 @@ async def broker() -> AsyncIterator[BrokerProcess]:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def cluster(broker: BrokerProcess) -> AsyncIterator[Cluster]:
-    """Three node processes that know of each other."""
+    """Three node processes that have discovered each other."""
     async with Cluster(broker.address, NODES) as nodes:
         yield nodes
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def nodes(broker: BrokerProcess) -> AsyncIterator[list[ClusterNode]]:
-    """Three node processes that do what the tests of one module command, with random tags."""
+    """Three node processes with random tags that run the commands of the tests of one module."""
     async with running_nodes(broker.address) as processes:
         yield processes
 
@@ -72,7 +72,7 @@ async def js() -> AsyncIterator[JsClients]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def make_client(js: JsClients) -> AsyncIterator[ClientMaker]:
-    """Makes clients of either library that are ended with the test."""
+    """Creates clients of either library and closes them at the end of the test."""
     made: list[SocketClient] = []
 
     def make(library: str, url: str, way: str = "upgrade", **options: Any) -> SocketClient:

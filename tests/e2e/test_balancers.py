@@ -24,7 +24,7 @@ from zmqio.recipes.balancing import MODES, Mode
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.parametrize("product", [nginx, haproxy])]
 
 STICKY: tuple[Mode, ...] = ("address", "tag")
-"""The modes in which a node has its own clients; in the other one requests of all clients pass through it."""
+"""The modes with stickiness, in which a node has its own clients. In the other mode it gets requests of all."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -58,7 +58,7 @@ async def test_by_tag_clients_of_one_address_are_on_all_nodes(
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_bodies_of_900_kilobytes_go_through(
+async def test_bodies_of_900_kilobytes_are_forwarded(
     nodes: BalancedNodes, js: JsClients, product: Product, mode: Mode
 ) -> None:
     await check_bodies(nodes, js, product, mode)
@@ -82,7 +82,7 @@ async def test_outer_proxy_that_terminates_tls_is_believed(
 
 
 @pytest.mark.parametrize("mode", STICKY)
-async def test_dead_node_takes_only_its_own_clients_along(
+async def test_dead_node_disconnects_only_its_own_clients(
     broker: BrokerProcess, js: JsClients, product: Product, mode: Mode
 ) -> None:
     async with balanced_nodes(broker.address) as nodes:

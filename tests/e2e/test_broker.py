@@ -50,7 +50,7 @@ def test_a_second_sigint_does_not_break_the_stop(process: BrokerProcess) -> None
     assert events(process)[-1]["event"] == "broker_stopped"
 
 
-def test_it_stops_under_load_with_a_node_that_does_not_read(process: BrokerProcess) -> None:
+def test_stops_under_load_with_a_node_that_does_not_read(process: BrokerProcess) -> None:
     with zmq.Context() as context, connected(context, zmq.SUB, process.endpoint("subscribe")) as stuck:
         stuck.subscribe(b"load")
         barrier(stuck)
@@ -63,7 +63,7 @@ def test_it_stops_under_load_with_a_node_that_does_not_read(process: BrokerProce
 
 
 @pytest.mark.parametrize("below", range(4))
-def test_port_in_use_is_one_clear_line_and_exit_code_1(process: BrokerProcess, below: int) -> None:
+def test_port_in_use_is_reported_in_one_line_with_exit_code_1(process: BrokerProcess, below: int) -> None:
     taken = process.hello["ports"]["control"]
     command = [sys.executable, "-m", "zmqio_broker", "--bind", f"tcp://127.0.0.1:{taken - below}"]
     result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=LIMIT_S)
@@ -87,7 +87,7 @@ def test_ipc_gives_four_paths_and_removes_them(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_ipc_paths_left_by_a_crash_do_not_matter(tmp_path: Path) -> None:
+def test_ipc_paths_left_by_a_crash_are_replaced(tmp_path: Path) -> None:
     with BrokerProcess(address=f"ipc://{tmp_path / 'b'}") as process:
         process.restart()
 
@@ -102,7 +102,7 @@ def test_second_broker_does_not_take_the_paths_of_a_running_one(tmp_path: Path) 
         assert len(list(tmp_path.iterdir())) == 4
 
 
-def test_paused_broker_goes_on_under_load_when_it_is_resumed(process: BrokerProcess) -> None:
+def test_resumed_broker_continues_under_load(process: BrokerProcess) -> None:
     with zmq.Context() as context, connected(context, zmq.SUB, process.endpoint("subscribe")) as subscriber:
         barrier(subscriber)
         with Load(process, publishers=3, senders=2):
@@ -118,7 +118,7 @@ def test_paused_broker_goes_on_under_load_when_it_is_resumed(process: BrokerProc
 
 
 def test_stopped_node_does_not_stall_others() -> None:
-    """With XPUB_NODROP on the broker, everything would stop at the first full queue."""
+    """With XPUB_NODROP, the broker would stop forwarding at the first full queue."""
     # Far more than the queue and the buffers of the kernel hold; in steps that the reader's own queue takes.
     steps, messages_a_step, message_bytes = 200, 50, 10_000
     with (
@@ -140,7 +140,7 @@ def test_stopped_node_does_not_stall_others() -> None:
             assert {reader.recv()[:9] for _ in range(messages_a_step)} == {b"t%08d" % step}
 
 
-def test_statistics_are_logged_when_asked_for_and_something_moved() -> None:
+def test_statistics_are_logged_if_enabled_and_changed() -> None:
     with BrokerProcess("--stats-interval", "0.1") as process, zmq.Context() as context:
         with connected(context, zmq.PUSH, process.endpoint("ingest")) as sender:
             sender.send(b"message")

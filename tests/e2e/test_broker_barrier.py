@@ -117,7 +117,9 @@ def test_message_that_looks_like_a_subscription_is_not_acknowledged(
         assert process.statistics()["sync_acks"] == acknowledged + 1
 
 
-def test_messages_that_look_like_ends_of_subscriptions_end_none(process: BrokerProcess, context: Context) -> None:
+def test_messages_that_look_like_cancellations_cancel_no_subscription(
+    process: BrokerProcess, context: Context
+) -> None:
     with (
         connected(context, zmq.SUB, process.endpoint("subscribe")) as subscriber,
         connected(context, zmq.PUSH, process.endpoint("ingest")) as sender,

@@ -16,7 +16,7 @@ from tests.support.broker_peers import barrier, connected
 from tests.support.timing import LIMIT_S, wait_until
 
 ROLES = ("control", "publish", "subscribe", "ingest")
-# A fixed seed: what fails once fails again.
+# A fixed seed, so that a failure is repeatable.
 NOISE = random.Random(20_260_101)
 ZMTP_GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x01NULL" + bytes(16) + b"\x00" + bytes(31)
 STRANGERS = {
@@ -38,7 +38,7 @@ def process() -> Iterator[BrokerProcess]:
 
 
 def say(process: BrokerProcess, role: str, what: bytes) -> None:
-    """Connect as a stranger, say it and wait until the broker has hung up."""
+    """Connect without ZeroMQ, send the bytes and wait until the broker has closed the connection."""
     address = ("127.0.0.1", process.hello["ports"][role])
     with socket.create_connection(address, timeout=LIMIT_S) as stranger, suppress(OSError):
         stranger.sendall(what)
@@ -52,7 +52,7 @@ def rejected(process: BrokerProcess, role: str) -> int:
 
 
 async def quiet(process: BrokerProcess) -> dict[str, Any]:
-    """The statistics once nobody is connected and what earlier peers left behind is counted."""
+    """The statistics once all peers have disconnected and been counted."""
     looks: list[dict[str, Any]] = []
 
     def is_quiet() -> bool:
@@ -83,7 +83,7 @@ def still_serves(process: BrokerProcess) -> None:
 
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("stranger", STRANGERS)
-async def test_stranger_is_counted_and_nothing_of_it_becomes_a_message(
+async def test_foreign_peer_is_counted_and_its_data_never_become_messages(
     process: BrokerProcess, stranger: str, role: str
 ) -> None:
     before = await quiet(process)
@@ -95,7 +95,7 @@ async def test_stranger_is_counted_and_nothing_of_it_becomes_a_message(
     still_serves(process)
 
 
-def test_crowd_of_strangers_makes_few_lines() -> None:
+def test_many_foreign_peers_cause_few_log_lines() -> None:
     with BrokerProcess() as process:
         for role in ROLES:
             for _ in range(50):
@@ -159,7 +159,7 @@ async def test_socket_of_the_wrong_type_is_rejected(process: BrokerProcess, kind
     still_serves(process)
 
 
-def test_noise_from_peers_that_speak_zeromq_stops_nothing(process: BrokerProcess) -> None:
+def test_malformed_data_of_zeromq_peers_does_not_stop_forwarding(process: BrokerProcess) -> None:
     kinds = {"publish": zmq.PUB, "ingest": zmq.PUSH, "subscribe": zmq.XSUB, "control": zmq.DEALER}
     with zmq.Context() as context:
         for role, kind in kinds.items():

@@ -34,7 +34,7 @@ class Resuming(RecordedEvents):
 
 
 async def publishing(bus: ZmqBus, topic: bytes, body: bytes) -> None:
-    """Publish; when the queue is full, again a little later."""
+    """Publish; if the queue is full, try again later."""
     if not bus.publish(topic, body):
         await wait_until(lambda: bus.publish(topic, body), "the broker takes it")
 
@@ -79,7 +79,7 @@ async def test_thousands_of_subscriptions_apply_before_and_after_a_broker_restar
                     )
 
 
-async def test_full_queue_takes_nothing_until_the_broker_goes_on_and_a_message_of_its_own_is_taken():
+async def test_full_link_rejects_messages_until_one_sent_on_it_alone_is_accepted():
     async with (
         BrokerProcess() as broker,
         running_bus(broker.address, events=Resuming(), publish_queue_messages=100) as (bus, recorded),
@@ -116,7 +116,7 @@ async def test_malformed_messages_of_a_publisher_do_not_stop_the_bus():
         assert polite.counters["bus_message_malformed"] > 0
 
 
-async def test_ipc_address_works_too(tmp_path: Path):
+async def test_ipc_address_works(tmp_path: Path):
     address = f"ipc://{tmp_path / 'bus'}"
     async with BrokerProcess(address=address), running_bus(address) as (bus, recorded):
         await bus.subscribe([ALL])
@@ -124,7 +124,7 @@ async def test_ipc_address_works_too(tmp_path: Path):
         await wait_until(lambda: recorded.bodies == [b"x"], "the message")
 
 
-async def test_two_brokers_one_dead_never_make_subscribe_wait():
+async def test_subscribe_does_not_wait_for_a_dead_second_broker():
     async with BrokerProcess() as living, BrokerProcess() as dying:
         # A barrier timeout that would run into the test's time limit.
         options = {"barrier_timeout_s": 10_000.0}
@@ -141,7 +141,7 @@ async def test_two_brokers_one_dead_never_make_subscribe_wait():
             await wait_until(lambda: bus.connected_links == {0, 1}, "both again")
 
 
-async def test_forked_child_of_a_process_with_a_bus_makes_its_own():
+async def test_forked_child_creates_its_own_bus():
     async with BrokerProcess() as broker, running_bus(broker.address) as (bus, recorded):
         await bus.subscribe([ALL])
         pid = os.fork()

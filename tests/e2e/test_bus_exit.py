@@ -1,4 +1,4 @@
-"""How processes end that have a bus or a push: at once, silently, and with their last message sent."""
+"""Processes with a bus or a push exit at once, silently, and with their last message sent."""
 
 import asyncio
 import subprocess
@@ -70,14 +70,14 @@ async def run(script: str, *args: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize(("end", "code"), [("return", 0), ("sys.exit(3)", 3)])
-async def test_goodbye_at_the_end_of_the_interpreter_arrives(end: str, code: int):
+async def test_goodbye_at_interpreter_exit_arrives(end: str, code: int):
     async with BrokerProcess() as broker, running_bus(broker.address) as (bus, recorded):
         await bus.subscribe([ALL])
         assert await run(GOODBYE.replace("{end}", end), broker.address, "waits") == (code, "1")
         await wait_until(lambda: recorded.bodies == [b"goodbye"], "the goodbye")
 
 
-async def test_without_a_broker_the_process_ends_all_the_same():
+async def test_process_without_a_broker_exits():
     nowhere = f"tcp://127.0.0.1:{free_port_block(4)}"
     assert await run(GOODBYE.replace("{end}", "return"), nowhere, "") == (0, "0")
 

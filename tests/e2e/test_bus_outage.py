@@ -1,4 +1,4 @@
-"""A bus while its broker is not there, is killed, is paused, or is something else."""
+"""A bus whose broker is missing, killed, paused, or not a broker at all."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ from tests.support.timing import wait_until
 ALL = b"zmqio/a/\0"
 
 
-async def test_bus_that_starts_before_its_broker_works_when_the_broker_comes():
+async def test_bus_that_starts_before_its_broker_connects_when_the_broker_starts():
     broker = BrokerProcess()
     async with running_bus(broker.address, ready=()) as (bus, recorded):
         assert bus.publish(ALL, b"nobody there") == 0
@@ -23,7 +23,7 @@ async def test_bus_that_starts_before_its_broker_works_when_the_broker_comes():
             await wait_until(lambda: recorded.bodies == [b"x"], "the message")
 
 
-async def test_killed_and_restarted_broker_is_lost_then_back_each_time():
+async def test_restarted_broker_is_reported_lost_and_connected_each_time():
     with structlog.testing.capture_logs() as lines:
         async with BrokerProcess() as broker, running_bus(broker.address) as (bus, recorded):
             await bus.subscribe([ALL])
@@ -44,7 +44,7 @@ async def test_killed_and_restarted_broker_is_lost_then_back_each_time():
     )
 
 
-async def test_publishing_without_pause_through_a_restart_never_hangs_and_never_comes_out_of_order():
+async def test_publishing_during_a_restart_neither_hangs_nor_reorders():
     async with BrokerProcess() as broker, running_bus(broker.address) as (bus, recorded):
         await bus.subscribe([ALL])
         restarting = asyncio.create_task(broker.restart_async())
@@ -58,7 +58,7 @@ async def test_publishing_without_pause_through_a_restart_never_hangs_and_never_
         assert recorded.bodies == sorted(set(recorded.bodies))
 
 
-async def test_paused_broker_is_lost_and_then_back():
+async def test_paused_broker_is_reported_lost_and_connected_again():
     async with BrokerProcess() as broker, running_bus(broker.address) as (bus, recorded):
         await bus.subscribe([ALL])
         broker.pause()
@@ -71,7 +71,7 @@ async def test_paused_broker_is_lost_and_then_back():
         await wait_until(lambda: b"x" in recorded.bodies, "the message")
 
 
-async def test_subscriptions_while_the_broker_comes_and_goes_never_hang_and_all_hold_in_the_end():
+async def test_subscriptions_during_outages_do_not_hang_and_are_all_applied():
     async with BrokerProcess() as broker, running_bus(broker.address) as (bus, recorded):
         restarting = asyncio.create_task(broker.restart_async())
         topics = []

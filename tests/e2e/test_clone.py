@@ -42,7 +42,7 @@ class Clone:
         self._bin = above / "zmqio" / ".venv" / "bin"
 
     def install(self) -> None:
-        """Do what README says, without its dependencies: those are found where this test run has them."""
+        """Install as README says, without dependencies: those of this test run are used."""
         # An archive of a folder that is no repository has no HEAD to clone.
         cloned = subprocess.run(
             [require("git"), "clone", "-q", str(ROOT), "zmqio"], cwd=self.above, capture_output=True, check=False

@@ -1,4 +1,4 @@
-"""Broadcasts as the official cluster adapters' own tests have them: three nodes, a broker, JavaScript clients.
+"""Broadcasts: the cases of the official cluster adapters, with three nodes, a broker and JavaScript clients.
 
 Source: @socket.io/cluster-adapter and @socket.io/redis-adapter, `test/index.ts`, "broadcast". Those over fake
 sockets are in tests/contracts/test_broadcast.py.
@@ -82,7 +82,7 @@ async def test_local_reaches_this_node_only(harness: ClusterHarness) -> None:
     assert await harness.receivers() == {here}
 
 
-async def test_volatile_reaches_those_who_can_take_it(harness: ClusterHarness) -> None:
+async def test_volatile_packet_reaches_clients_that_are_ready(harness: ClusterHarness) -> None:
     clients = [await harness.connect(node, way="websocket") for node in range(3)]
     await harness.emit(volatile=True)
     assert await harness.receivers() == set(clients)
@@ -118,7 +118,7 @@ async def test_one_megabyte_to_every_transport_of_every_node(
     assert await harness.receivers(payload) == set(clients)
 
 
-async def test_acknowledgements_of_all_clients_are_gathered(harness: ClusterHarness) -> None:
+async def test_acknowledgements_of_all_clients_are_collected(harness: ClusterHarness) -> None:
     clients = [*await harness.connect_each(), *await harness.connect_each()]
     answers = await harness.do("ask", event="hello", args=["one value"])
     assert answers == ["one value"] * len(clients)
@@ -131,7 +131,7 @@ async def test_acknowledgements_carry_binary_both_ways(harness: ClusterHarness) 
     assert answers == [list(ARGS)] * 3
 
 
-async def test_acknowledgement_of_nobody_is_no_answer_at_once(harness: ClusterHarness) -> None:
+async def test_emit_with_ack_to_no_client_returns_an_empty_list_at_once(harness: ClusterHarness) -> None:
     await harness.connect_each()
     assert await harness.do("ask", event="hello", rooms=["nobody"]) == []
 
@@ -146,7 +146,7 @@ async def test_silent_client_is_counted_in_the_error_and_no_node_is_missing(harn
     assert facts["missing"] == []
 
 
-async def test_answers_in_the_error_look_as_those_that_are_returned(harness: ClusterHarness) -> None:
+async def test_responses_in_the_error_have_the_form_of_returned_ones(harness: ClusterHarness) -> None:
     _, second, _ = await harness.connect_each()
     await second.mute()
     with pytest.raises(NodeFailed) as caught:

@@ -1,4 +1,4 @@
-"""All members of a room vanish at once while as many new ones join it: nobody who has joined misses anything.
+"""All members of a room disconnect while as many new ones join it: no client that has joined misses a message.
 
 The room lives on one node only, so each turn the last member's leave and the first newcomer's join race for the
 subscription at the broker.
@@ -23,7 +23,7 @@ TOLD_AT = (1, MEMBERS // 2, MEMBERS)
 """Number of joins that were acknowledged when a message is sent to the room: each must receive it."""
 CONNECTING_AT_ONCE = 50
 SWEEP_S = 0.003 * LIMIT_S / 20
-"""How much later than in the turn before the newcomers come: from long before the last one is out to after it."""
+"""The added delay of the newcomers in each turn: from long before the last member has left to after it."""
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -34,7 +34,7 @@ async def nodes(broker: BrokerProcess) -> AsyncIterator[list[ClusterNode]]:
 
 
 async def connect_crowd(node: ClusterNode) -> list[RawClient]:
-    """As many clients as the room has members, in no room."""
+    """Connect as many clients as the room has members, in no room."""
     gate = asyncio.Semaphore(CONNECTING_AT_ONCE)
 
     async def connect() -> RawClient:
@@ -55,7 +55,7 @@ class Turn:
         self._tellings: list[asyncio.Task[None]] = []
 
     async def run(self, leavers: list[RawClient]) -> None:
-        """Let the old ones vanish as the new ones join, and see that every telling reaches who had joined."""
+        """Drop the old members while the new ones join; check that every message reaches all that had joined."""
         for client in leavers:
             client.vanish()
         await asyncio.sleep(self._number * SWEEP_S)  # not a wait: another phase of the same race each turn
@@ -78,7 +78,7 @@ class Turn:
         )
 
 
-async def test_members_change_all_at_once_and_nothing_is_missed(nodes: list[ClusterNode]) -> None:
+async def test_no_message_is_missed_when_all_members_change_at_once(nodes: list[ClusterNode]) -> None:
     sender, home = nodes
     speaker = await RawClient.connect("127.0.0.1", sender.port)
     members: list[RawClient] = []

@@ -1,4 +1,4 @@
-"""A node that is killed in the middle of a question: the asker gets what came, and the name of the dead node.
+"""A node is killed during a request: the requester gets the responses received and the name of the dead node.
 
 The victim is frozen first, so that it has certainly received the request or has certainly not answered it, and
 then killed with SIGKILL.
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 DEAD_AFTER_S = 1.5
 BEFORE_DEATH_IS_KNOWN_S = 0.3
 LONG_AFTER_S = 10 * LIMIT_S
-"""No test waits that long: a question with this limit that ends at all has ended because the node died."""
+"""No test waits that long: a request with this time limit that ends has ended because the node died."""
 
 QUESTIONS: dict[str, dict[str, Any]] = {
     "broadcast with acks": {"op": "ask", "event": "hello", "args": [1]},
@@ -35,21 +35,21 @@ ANSWERS_OF_THE_LIVING = {"server-side emit": 1}
 
 
 class Drama:
-    """Two nodes that stay and one that will die, with a client at each."""
+    """Two nodes that survive and one that will be killed, with a client at each."""
 
     def __init__(self, nodes: list[ClusterNode], js: JsClients) -> None:
         self.asker, self.witness, self.victim = nodes
         self.clients = [js.client(node.url, "websocket", auth={"rooms": ["crowd"]}) for node in nodes]
 
     async def wait_part(self, answer: "asyncio.Task[Any]", part: Awaitable[Any]) -> None:
-        """Wait until the question is under way, and see that it is not answered yet."""
+        """Wait until the request has been sent, and check that it is not answered yet."""
         await part
         assert not answer.done()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def drama(broker: BrokerProcess, js: JsClients) -> AsyncIterator[Drama]:
-    """A cluster of its own for each test: one of the nodes will die."""
+    """A new cluster for each test, because one of its nodes will be killed."""
     async with running_nodes(broker.address, dead_after_s=DEAD_AFTER_S, heartbeat_s=0.2) as nodes:
         harness = Drama(nodes, js)
         await asyncio.gather(*(client.connect() for client in harness.clients))
@@ -58,7 +58,7 @@ async def drama(broker: BrokerProcess, js: JsClients) -> AsyncIterator[Drama]:
 
 
 async def failure(answer: "asyncio.Task[Any]") -> dict[str, Any]:
-    """The facts of the error that ends a question, which has to end."""
+    """The data of the error that ends a request."""
     with pytest.raises(NodeFailed) as caught:
         await asyncio.wait_for(answer, 2 * LIMIT_S)
     assert caught.value.facts["error"] == "RequestTimeoutError"
@@ -66,7 +66,7 @@ async def failure(answer: "asyncio.Task[Any]") -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
-async def test_question_ends_with_the_death_of_the_node_and_names_it(drama: Drama, name: str) -> None:
+async def test_request_ends_when_a_node_dies_and_names_it(drama: Drama, name: str) -> None:
     drama.victim.freeze()
     answer = asyncio.create_task(drama.asker.do(**QUESTIONS[name], timeout=LONG_AFTER_S))
     if "ack" in name:
@@ -79,7 +79,7 @@ async def test_question_ends_with_the_death_of_the_node_and_names_it(drama: Dram
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
-async def test_limit_that_is_over_before_the_death_is_known_names_the_node_too(drama: Drama, name: str) -> None:
+async def test_timeout_before_the_death_is_detected_names_the_node(drama: Drama, name: str) -> None:
     drama.victim.freeze()
     answer = asyncio.create_task(drama.asker.do(**QUESTIONS[name], timeout=BEFORE_DEATH_IS_KNOWN_S))
     await drama.victim.kill()
@@ -88,7 +88,7 @@ async def test_limit_that_is_over_before_the_death_is_known_names_the_node_too(d
     assert len(facts["responses"]) == ANSWERS_OF_THE_LIVING.get(name, 2)
 
 
-async def test_rooms_of_the_cluster_name_the_dead_node(drama: Drama) -> None:
+async def test_rooms_request_names_the_dead_node(drama: Drama) -> None:
     drama.victim.freeze()
     answer = asyncio.create_task(drama.asker.do("rooms"))
     await drama.victim.kill()
@@ -97,7 +97,7 @@ async def test_rooms_of_the_cluster_name_the_dead_node(drama: Drama) -> None:
     assert {"crowd", drama.clients[0].sid, drama.clients[1].sid} == set(facts["responses"])
 
 
-async def test_node_that_dies_after_it_said_how_many_it_asks(drama: Drama) -> None:
+async def test_node_that_dies_after_reporting_its_ack_count_is_named(drama: Drama) -> None:
     await drama.clients[2].mute()
     question = {"op": "ask", "event": "hello", "args": [1], "timeout": LONG_AFTER_S}
     answer = asyncio.create_task(drama.asker.do(**question))
@@ -109,7 +109,7 @@ async def test_node_that_dies_after_it_said_how_many_it_asks(drama: Drama) -> No
     assert (facts["missing"], len(facts["responses"]), facts["expected"]) == ([drama.victim.node_id], 2, 3)
 
 
-async def test_node_that_dies_while_its_application_answers(drama: Drama) -> None:
+async def test_node_that_dies_while_its_application_responds_is_named(drama: Drama) -> None:
     question = {"op": "ask_nodes", "event": "silent", "args": ["three"], "timeout": LONG_AFTER_S}
     answer = asyncio.create_task(drama.asker.do(**question))
     await drama.victim.wait_state("it was asked", lambda state: state["received"] == [["silent"]])
@@ -118,7 +118,7 @@ async def test_node_that_dies_while_its_application_answers(drama: Drama) -> Non
     assert (facts["missing"], len(facts["responses"]), facts["expected"]) == ([drama.victim.node_id], 1, 2)
 
 
-async def test_owner_of_the_one_socket_that_is_asked_dies(drama: Drama) -> None:
+async def test_owner_that_dies_during_a_request_to_its_socket_is_named(drama: Drama) -> None:
     await drama.clients[2].mute()
     rooms = [drama.clients[2].sid]
     answers = [
@@ -133,7 +133,7 @@ async def test_owner_of_the_one_socket_that_is_asked_dies(drama: Drama) -> None:
         assert (facts["missing"], facts["responses"]) == ([drama.victim.node_id], [])
 
 
-async def test_the_living_go_on_without_the_dead(drama: Drama) -> None:
+async def test_live_nodes_continue_without_the_dead_one(drama: Drama) -> None:
     await drama.victim.kill()
     await wait_counts([drama.asker, drama.witness], 2)
     assert sorted(one["sid"] for one in await drama.asker.do("fetch")) == sorted(

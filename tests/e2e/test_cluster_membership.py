@@ -80,7 +80,7 @@ async def test_cluster_without_a_free_random_tag_is_a_start_error(
     await wait_counts(nodes, len(nodes))
 
 
-async def test_tag_of_a_node_that_has_gone_is_free(broker: BrokerProcess) -> None:
+async def test_tag_of_a_node_that_left_can_be_reused(broker: BrokerProcess) -> None:
     bus = {"prefix": "tags-again"}
     config = NodeConfig(NAMES[0], adapter=broker.address, options={"node_tag": "mine"}, bus=bus)
     for _ in range(2):
@@ -91,14 +91,14 @@ async def test_tag_of_a_node_that_has_gone_is_free(broker: BrokerProcess) -> Non
 
 @contextmanager
 def foreign_publisher(broker: BrokerProcess) -> Iterator[zmq.Socket[bytes]]:
-    """A publisher on the broker, with which anything can be said."""
+    """A publisher at the broker for arbitrary messages."""
     with zmq.Context() as context, connected(context, zmq.XPUB, broker.endpoint("publish")) as publisher:
         assert publisher.poll(LIMIT_S * 1000), "the broker subscribes to everything"
         publisher.recv()
         yield publisher
 
 
-async def test_node_of_another_version_is_logged_once_and_disturbs_nobody(
+async def test_node_of_another_wire_version_is_logged_once_and_ignored(
     harness: ClusterHarness, nodes: list[ClusterNode], broker: BrokerProcess
 ) -> None:
     clients = await harness.connect_each("room")

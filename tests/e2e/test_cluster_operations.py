@@ -1,4 +1,4 @@
-"""Joins, leaves, disconnects, questions and server-side events, as the official cluster adapters' tests have them.
+"""Joins, leaves, disconnects, requests and server-side events: the cases of the official cluster adapters.
 
 Three node processes, a broker, JavaScript clients.
 Source: @socket.io/cluster-adapter and @socket.io/redis-adapter, `test/index.ts`, "socketsJoin" and after.
@@ -12,7 +12,7 @@ from tests.support.cluster_nodes import ClusterNode, NodeFailed, wait_rooms
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def hears(node: ClusterNode) -> list[list[object]]:
+async def server_side_events(node: ClusterNode) -> list[list[object]]:
     """Return the server-side events that a node received since the module began."""
     received: list[list[object]] = (await node.state())["received"]
     return received
@@ -24,7 +24,7 @@ async def test_all_join(harness: ClusterHarness) -> None:
     await wait_rooms(harness.nodes[0], {client.sid: {"new", "newer"} for client in clients})
 
 
-async def test_those_in_a_room_join_but_no_member_of_another(harness: ClusterHarness) -> None:
+async def test_members_of_a_room_join_except_members_of_another(harness: ClusterHarness) -> None:
     chosen, spared = await harness.connect(1, "room"), await harness.connect(1, "room", "spared")
     other = await harness.connect(2)
     await harness.do("join", names=["new"], rooms=["room"], except_=["spared"])
@@ -41,7 +41,7 @@ async def test_one_socket_of_another_node_joins(harness: ClusterHarness) -> None
     assert await harness.receivers() == {second}
 
 
-async def test_those_of_this_node_join(harness: ClusterHarness) -> None:
+async def test_sockets_of_this_node_join(harness: ClusterHarness) -> None:
     here, _, _ = await harness.connect_each()
     await harness.do("join", names=["new"], local=True)
     await harness.do("emit", event="hello", rooms=["new"])
@@ -56,7 +56,7 @@ async def test_all_leave(harness: ClusterHarness) -> None:
     await wait_rooms(harness.nodes[0], {client.sid: {"kept"} for client in clients})
 
 
-async def test_those_in_a_room_leave(harness: ClusterHarness) -> None:
+async def test_members_of_a_room_leave(harness: ClusterHarness) -> None:
     await harness.connect(1, "old", "chosen")
     other = await harness.connect(2, "old")
     await harness.do("leave", names=["old"], rooms=["chosen"])
@@ -72,7 +72,7 @@ async def test_one_socket_of_another_node_leaves(harness: ClusterHarness) -> Non
 
 
 @pytest.mark.parametrize("close", [False, True])
-async def test_all_are_disconnected_and_their_connections_only_if_asked(
+async def test_all_sockets_are_disconnected_and_connections_only_with_close(
     harness: ClusterHarness, close: bool
 ) -> None:
     clients = await harness.connect_each()
@@ -85,7 +85,7 @@ async def test_all_are_disconnected_and_their_connections_only_if_asked(
     assert await harness.receivers() == {*elsewhere, *(() if close else same_connection)}
 
 
-async def test_those_in_a_room_are_disconnected(harness: ClusterHarness) -> None:
+async def test_members_of_a_room_are_disconnected(harness: ClusterHarness) -> None:
     gone = [await harness.connect(node, "going") for node in range(3)]
     kept = await harness.connect_each()
     await harness.do("disconnect", rooms=["going"])
@@ -120,7 +120,7 @@ async def test_sockets_of_a_room_are_fetched(harness: ClusterHarness) -> None:
     assert {one["sid"] for one in found} == {client.sid for client in inside}
 
 
-async def test_fetched_socket_tells_its_handshake_data_and_rooms(harness: ClusterHarness) -> None:
+async def test_fetched_socket_has_its_handshake_data_and_rooms(harness: ClusterHarness) -> None:
     data = {"name": "é ☃", "deep": [1, None, {"raw": "x"}]}
     client = await harness.connect(2, "a room", data=data, token="secret")
     (found,) = await harness.do("fetch", rooms=[client.sid])
@@ -154,10 +154,10 @@ async def test_rooms_of_the_whole_cluster(harness: ClusterHarness) -> None:
 
 
 async def test_server_side_event_reaches_the_other_nodes_only(harness: ClusterHarness) -> None:
-    before = [await hears(node) for node in harness.nodes]
+    before = [await server_side_events(node) for node in harness.nodes]
     await harness.do("tell_nodes", event="hello", args=["once", 1, None])
     assert sorted(await harness.do("ask_nodes", event="who", timeout=10)) == ["three", "two"]  # behind it
-    after = [await hears(node) for node in harness.nodes]
+    after = [await server_side_events(node) for node in harness.nodes]
     new = [late[len(early) :] for early, late in zip(before, after, strict=True)]
     assert new == [[], [["once", 1, None]], [["once", 1, None]]]
 
@@ -181,7 +181,7 @@ async def test_node_that_does_not_answer_is_named(harness: ClusterHarness, event
     assert facts["missing"] == [harness.nodes[2].node_id]
 
 
-async def test_event_that_nobody_handles_names_every_node(harness: ClusterHarness) -> None:
+async def test_unhandled_server_side_event_names_every_node(harness: ClusterHarness) -> None:
     with pytest.raises(NodeFailed) as caught:
         await harness.do("ask_nodes", event="unheard of", timeout=0.5)
     assert set(caught.value.facts["missing"]) == {node.node_id for node in harness.nodes[1:]}

@@ -36,7 +36,7 @@ async def listeners(nodes: list[ClusterNode], js: JsClients) -> AsyncIterator[li
 
 
 @pytest.mark.parametrize("rooms", [["a"], ["a", "b", "c"]], ids=["one room", "three rooms by turns"])
-async def test_flood_of_one_node_arrives_whole_and_in_order(
+async def test_flood_of_one_node_arrives_completely_and_in_order(
     nodes: list[ClusterNode], listeners: list[JsClient], rooms: list[str]
 ) -> None:
     await nodes[0].do("flood", rooms=rooms, count=MESSAGES)

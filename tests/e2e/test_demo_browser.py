@@ -1,4 +1,4 @@
-"""`zmqio demo` as a newcomer has it: two tabs of a real browser on different nodes, through a real broker."""
+"""`zmqio demo` with two tabs of a real browser on different nodes, through a real broker."""
 
 import asyncio
 import os
@@ -52,7 +52,7 @@ class Demo:
         return int(found[1])
 
     def stop(self) -> str:
-        """Ctrl-C; returns everything it printed."""
+        """Send Ctrl-C; return the whole output."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
         rest, _ = self.process.communicate(timeout=LIMIT_S * 2)
@@ -101,7 +101,7 @@ async def test_two_tabs_on_different_nodes_exchange_messages(
     await bob.screenshot(str(pictures / f"demo-bob{transport.replace('?transport=', '-')}.png"))
 
 
-async def test_page_shows_that_the_broker_was_killed_and_that_it_is_back(demo: Demo, browser) -> None:
+async def test_page_shows_the_loss_and_the_return_of_the_broker(demo: Demo, browser) -> None:
     ada = await browser.open("ada", demo.urls[0])
     bob = await browser.open("bob", demo.urls[1])
     await ada.send("before")
@@ -141,7 +141,7 @@ async def test_ctrl_c_stops_everything_it_started(demo: Demo) -> None:
     await wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children), "every child has ended")
 
 
-async def test_taken_ports_move_on_and_say_so(demo: Demo) -> None:
+async def test_taken_ports_are_replaced_and_reported(demo: Demo) -> None:
     taken = demo.urls[0].rsplit(":", 1)[1]
     broker_port = re.search(r"broker at tcp://127\.0\.0\.1:(\d+)", demo.output)
     assert broker_port is not None

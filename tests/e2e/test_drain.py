@@ -1,6 +1,7 @@
 """A draining node disconnects its clients over a period, without avoidable loss and without blocking anyone.
 
-With every host: the product's own, uvicorn and hypercorn as anybody starts them, and mounted where no lifespan is.
+With every host: uvicorn as `zmqio serve` runs it, uvicorn and hypercorn with their defaults, and mounted without
+lifespan events.
 """
 
 import asyncio
@@ -43,7 +44,7 @@ COME_BACK = {"reconnection": True, "reconnectionDelay": 50, "reconnectionDelayMa
 
 @dataclass
 class Harness:
-    """A node that is going to stop, another one that stays, and a client there."""
+    """A node that will stop, a node that stays, and a client of the latter."""
 
     stopping: NodeProcess
     staying: NodeProcess
@@ -61,9 +62,9 @@ class Harness:
         self.stopping.tell(signal.SIGTERM)
         await self.stopping.wait_log("drain_started")
 
-    async def insist(self) -> int:
+    async def signal_again(self) -> int:
         """Signal it again once that no longer counts as a repetition of the first signal. Return its exit code."""
-        await asyncio.sleep(REPEAT_AFTER_S)  # no wait for something: what makes it another signal
+        await asyncio.sleep(REPEAT_AFTER_S)  # the time after which it counts as another signal
         return await self.stopping.stop()
 
 
@@ -71,7 +72,7 @@ class Harness:
 async def running_harness(
     broker: BrokerProcess, make_client: ClientMaker, host: str, drain_s: float
 ) -> AsyncIterator[Harness]:
-    bus = {"prefix": new_prefix(), "dead_after_s": LONG_S}  # who leaves has said goodbye
+    bus = {"prefix": new_prefix(), "dead_after_s": LONG_S}  # the stopping node sends a goodbye
     configs = [
         NodeConfig("stopping", options={"drain_s": drain_s}, bus=bus, **HOSTS[host]),
         NodeConfig("staying", bus=bus),
@@ -84,7 +85,7 @@ async def running_harness(
         try:
             yield Harness(nodes[0], nodes[1], ids[0], ids[1], speaker)  # type: ignore[arg-type]
         except BaseException:
-            await nodes[0].stop(signal.SIGKILL)  # else the failure would wait for the drain
+            await nodes[0].stop(signal.SIGKILL)  # otherwise a failure would wait for the drain
             raise
 
 
@@ -104,7 +105,7 @@ async def all_of(work: "list[Awaitable[Any]]") -> None:
 
 
 async def finish(node: NodeProcess) -> None:
-    """Wait until it has ended by itself, without a complaint."""
+    """Wait until it has exited by itself, without an error."""
     await node.wait_end()
     await expect_quiet(node)
 
@@ -120,7 +121,7 @@ async def expect_quiet(node: NodeProcess) -> None:
 
 
 @pytest.mark.parametrize("host", HOSTS)
-async def test_drained_clients_come_back_at_another_node_and_those_who_remain_miss_nothing(
+async def test_drained_clients_reconnect_elsewhere_and_remaining_clients_miss_nothing(
     broker: BrokerProcess, make_client: ClientMaker, host: str
 ) -> None:
     async with running_harness(broker, make_client, host, drain_s=3.0) as harness:
@@ -165,7 +166,7 @@ async def test_drained_clients_come_back_at_another_node_and_those_who_remain_mi
 
 
 @pytest.mark.parametrize("host", HOSTS)
-async def test_node_that_drains_serves_those_who_are_there_and_turns_others_away(
+async def test_draining_node_serves_its_clients_and_refuses_new_ones(
     broker: BrokerProcess, make_client: ClientMaker, host: str
 ) -> None:
     async with running_harness(broker, make_client, host, drain_s=LONG_S) as harness, httpx.AsyncClient() as http:
@@ -195,14 +196,14 @@ async def test_node_that_drains_serves_those_who_are_there_and_turns_others_away
         assert answer == {"answers": ["who"] * (len(clients) + 1)}
         assert not any(client.received.disconnects for client in clients)
 
-        await harness.insist()
+        await harness.signal_again()
         for client in clients:
             assert await client.wait_disconnect() == "transport close"
         await expect_quiet(harness.stopping)
 
 
 @pytest.mark.parametrize("host", HOSTS)
-async def test_open_polls_are_answered_and_the_node_ends_when_the_last_client_has_gone(
+async def test_open_polls_are_answered_and_the_node_exits_after_its_last_client(
     broker: BrokerProcess, make_client: ClientMaker, host: str
 ) -> None:
     async with running_harness(broker, make_client, host, drain_s=LONG_S) as harness:
@@ -228,7 +229,7 @@ async def open_sessions(harness: Harness) -> list[str]:
     return census
 
 
-async def test_environment_says_how_long_a_drain_takes(make_client: ClientMaker) -> None:
+async def test_environment_variable_sets_the_drain_time(make_client: ClientMaker) -> None:
     config = NodeConfig("env", host="uvicorn", environment={"ZMQIO_DRAIN_S": f"{LONG_S}"})
     async with NodeProcess(config) as node:
         client = make_client("js", node.url, "websocket")
@@ -240,7 +241,7 @@ async def test_environment_says_how_long_a_drain_takes(make_client: ClientMaker)
         await finish(node)
 
 
-async def test_broker_that_hangs_keeps_no_node_from_ending(make_client: ClientMaker) -> None:
+async def test_hanging_broker_does_not_prevent_the_exit_of_a_node(make_client: ClientMaker) -> None:
     async with BrokerProcess() as broker:
         config = NodeConfig("stuck", adapter=broker.address, options={"drain_s": 0.1})
         async with NodeProcess(config) as node:

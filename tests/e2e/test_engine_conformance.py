@@ -86,7 +86,7 @@ async def test_messages_over_websocket(server: str) -> None:
             assert await socket.recv() == data
 
 
-async def test_fragmented_message_keeps_its_place(server: str) -> None:
+async def test_fragmented_message_is_delivered_in_order(server: str) -> None:
     async def parts() -> AsyncIterator[str]:
         for part in ("4a", "b", "c"):
             yield part
@@ -206,7 +206,7 @@ async def test_upgrade(server: str, http: httpx.AsyncClient) -> None:
             assert await socket.recv() == "4hello"
 
 
-async def test_http_right_behind_the_upgrade_is_refused(server: str, http: httpx.AsyncClient) -> None:
+async def test_http_request_after_the_upgrade_is_refused(server: str, http: httpx.AsyncClient) -> None:
     async with run_engine(server, _echo) as host:
         sid = await _open(host, http)
         async with connect(host.websocket_url(sid)) as socket:
@@ -257,9 +257,7 @@ async def test_large_answer_is_compressed_on_the_wire(server: str, http: httpx.A
         assert answer.text == "4" + "x" * 200_000
 
 
-async def test_packets_of_a_poll_whose_client_went_away_come_with_the_next(
-    server: str, http: httpx.AsyncClient
-) -> None:
+async def test_packets_of_an_abandoned_poll_are_sent_with_the_next(server: str, http: httpx.AsyncClient) -> None:
     async with run_engine(server) as host:
         sid = await _open(host, http)
         poll = asyncio.ensure_future(http.get(host.url(sid)))

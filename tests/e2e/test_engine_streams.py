@@ -28,7 +28,7 @@ async def _stream(host: RunningEngine, total: int, *, pause_s: float = 0.001) ->
 
 
 @pytest.mark.parametrize("server", SERVERS)
-async def test_official_client_upgrades_in_a_stream_and_nothing_is_lost_or_doubled(server: str) -> None:
+async def test_official_client_upgrades_in_a_stream_without_loss_or_duplicates(server: str) -> None:
     modules = node_modules("engine.io-client@*")
     async with run_engine(server) as host:
         sender = asyncio.ensure_future(_stream(host, TOTAL))
@@ -122,7 +122,7 @@ async def test_client_that_stops_reading_is_dropped_and_the_others_get_everythin
 
 
 def _connect(host: RunningEngine) -> sockets.socket:
-    """Connect with a small receive buffer, so that the server notices soon what is not read."""
+    """Connect with a small receive buffer, so that the server soon detects unread data."""
     connection = sockets.socket()
     connection.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
     connection.settimeout(LIMIT_S)
@@ -190,7 +190,7 @@ async def test_client_that_sends_faster_than_it_is_handled_is_read_more_slowly(s
         connection = host.connections[0]
         await wait_until(lambda: len(connection.messages) == 10, "the first ten")
         await socket.ping()
-        await asyncio.sleep(0.05)  # what must not happen has time to happen
+        await asyncio.sleep(0.05)  # time for the failure to occur
         assert len(connection.messages) == 10
         gate.set()
         await wait_until(lambda: len(connection.messages) == 100, "the rest")

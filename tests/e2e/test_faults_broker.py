@@ -5,17 +5,17 @@ from tests.bench.soak.testbed import Setup
 from tests.support.faults import check_no_loss
 
 
-async def test_killed_and_restarted_broker_costs_nothing():
+async def test_restart_of_a_killed_broker_loses_no_message():
     await check_no_loss(broker_kill(0.3))
 
 
-async def test_one_of_two_brokers_killed_three_times_costs_nothing():
+async def test_killing_one_of_two_brokers_three_times_loses_no_message():
     await check_no_loss(broker_kill(0.3, times=3, between_s=0.3), Setup(brokers=2))
 
 
-async def test_stopped_broker_loses_nothing():
+async def test_stopped_broker_loses_no_message():
     await check_no_loss(broker_stop(3))
 
 
-async def test_join_that_is_acknowledged_without_a_broker_holds_for_what_is_emitted_after_it():
+async def test_join_acknowledged_without_a_broker_receives_later_messages():
     await check_no_loss(join_churn(0.3, around_s=0.5, pause_s=0.02))

@@ -1,4 +1,4 @@
-"""The judge of the fault tests is judged first: each harm is done to a perfect run, and has to be found."""
+"""Tests of the checks of the fault tests: each defect is added to a perfect run, and must be found."""
 
 from array import array
 from typing import Any
@@ -15,7 +15,7 @@ BASE_NS = 10 * STEP_NS
 NODE_IDS = ("id-0", "id-1", "id-2")
 
 Arrivals = dict[int, list[tuple[int, int]]]
-"""Of each client (emitter, number) of what comes, in this order."""
+"""For each client the received (emitter, number), in order."""
 
 
 def perfect_arrivals() -> Arrivals:
@@ -58,7 +58,7 @@ def judged(arrivals: Arrivals, *, refused: tuple[tuple[int, int], ...] = (), **f
 
 
 def states(**counters: int) -> dict[int, dict[str, Any]]:
-    """Of three nodes that are well; the counters are those of node 0."""
+    """The states of three healthy nodes; the counters are those of node 0."""
     return {
         node: {"nodes_left": [], "gaps": [], "health_details": {"counters": {"bus": {} if node else counters}}}
         for node in range(NODES)
@@ -66,12 +66,12 @@ def states(**counters: int) -> dict[int, dict[str, Any]]:
 
 
 def foreign(arrivals: Arrivals, client: int = 0) -> tuple[int, int]:
-    """A message in the middle that comes to a client from another node."""
+    """A message in the middle that reaches a client from another node."""
     return next(one for one in arrivals[client][20:] if one[0] != MEMBERS[client][0])
 
 
 def without(arrivals: Arrivals, message: tuple[int, int], *, node: int = 0) -> Arrivals:
-    """The same, but no client of a node gets that message."""
+    """The same arrivals, except that no client of a node gets that message."""
     return {
         client: [one for one in messages if one != message or MEMBERS[client][0] != node]
         for client, messages in arrivals.items()
@@ -97,7 +97,7 @@ def test_lost_last_message_is_found():
     assert judged(arrivals).missing["lost"] == 1
 
 
-def test_message_that_comes_twice_is_found():
+def test_duplicate_message_is_found():
     arrivals = perfect_arrivals()
     arrivals[5].append(arrivals[5][30])
     assert judged(arrivals).broken == ["1 duplicated"]
@@ -133,7 +133,7 @@ def test_refused_message_is_no_loss_at_other_nodes():
     assert findings.missing["refused"] > 0
 
 
-def test_refused_message_is_owed_to_clients_of_the_emitting_node():
+def test_refused_message_must_reach_clients_of_the_emitting_node():
     arrivals = perfect_arrivals()
     message = next(one for one in arrivals[0] if one[0] == MEMBERS[0][0])
     assert judged(without(arrivals, message), refused=(message,)).missing["lost"] > 0
@@ -169,7 +169,7 @@ def test_reported_loss_still_fails_where_nothing_may_be_lost():
     assert [reason.split()[1] for reason in findings.broken] == ["lost"]
 
 
-def test_end_of_a_killed_node_is_owed_to_nobody_but_a_hole_before_it_is():
+def test_last_messages_of_a_killed_node_may_be_lost_but_no_earlier_ones():
     alive = {node: state for node, state in states().items() if node != 2}
     for state in alive.values():
         state["nodes_left"] = [["id-2", "silent", 2]]
@@ -182,18 +182,18 @@ def test_end_of_a_killed_node_is_owed_to_nobody_but_a_hole_before_it_is():
     assert findings.missing["lost"] == sum(message in ended[client] for client in range(4))
 
 
-def test_living_node_that_is_taken_for_dead_is_found():
+def test_live_node_declared_dead_is_found():
     told = states()
     told[1]["nodes_left"] = [["id-2", "silent", 1]]
     assert judged(perfect_arrivals(), states=told).broken == ["1 false deaths"]
 
 
-def test_death_that_nobody_notices_is_found():
+def test_undetected_death_is_found():
     alive = {node: state for node, state in states().items() if node != 2}
     assert judged(perfect_arrivals(), states=alive, killed_ns={2: 1}).broken == ["death not detected"]
 
 
-def test_client_that_joined_is_owed_what_was_emitted_after_the_acknowledgement():
+def test_client_that_joined_must_receive_messages_emitted_after_the_acknowledgement():
     arrivals = perfect_arrivals()
     joined = next(room for room in range(20) if room not in MEMBERS[0][1])
     check = Check(MEMBERS[0][1], emitters=NODES, capacity=PER_EMITTER, base_ns=BASE_NS)

@@ -1,4 +1,4 @@
-"""No stickiness at all: official clients behind a proxy that sends every request to the next of three nodes."""
+"""Official clients behind a proxy without stickiness, which sends every request to the next of three nodes."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ LARGE_BYTES = 900_000
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def proxy(cluster: Cluster) -> AsyncIterator[RoundRobin]:
-    """In front of the three nodes."""
+    """A proxy in front of the three nodes."""
     async with RoundRobin([node.port for node in cluster.nodes]) as proxy:
         yield proxy
 
@@ -145,7 +145,7 @@ async def wait_for_upgrade(client: SocketClient) -> None:
 
 
 async def reason_of(cluster: Cluster, sid: str | None) -> str:
-    """The reason with which a socket left its node, wherever that is."""
+    """The disconnect reason of a socket, on any node."""
     async with asyncio.timeout(LIMIT_S):
         while True:
             for node in cluster.nodes:

@@ -28,7 +28,7 @@ BUS = {"heartbeat_s": 0.2, "dead_after_s": 1.5}
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def nodes(broker: BrokerProcess) -> AsyncIterator[Cluster]:
-    """A cluster of its own for each test: one of its nodes will die."""
+    """A new cluster for each test, because one of its nodes will be killed."""
     bus = {**BUS, "prefix": new_prefix()}
     async with Cluster(broker.address, [NodeConfig(name, bus=bus) for name in ("one", "two", "three")]) as cluster:
         yield cluster
@@ -52,13 +52,13 @@ async def foreign_websocket(owner: NodeProcess, other: NodeProcess) -> ClientCon
 
 
 def gone(body: bytes, sid: str, how: str) -> None:
-    """It is the answer that names the node that has gone."""
+    """Check that the response names the dead node."""
     refusal = json.loads(body)
     assert (refusal["code"], refusal["message"]) == (1, "Session ID unknown")
     assert (refusal["node"], refusal["reason"]) == (sid[:4], f"owner node is unreachable ({how})")
 
 
-async def test_owner_that_is_killed_under_a_waiting_poll(nodes: Cluster) -> None:
+async def test_owner_killed_during_a_waiting_poll(nodes: Cluster) -> None:
     owner, other = nodes[0], nodes[1]
     sid = await open_session(owner)
     async with open_connection(other.port) as connection:
@@ -76,7 +76,7 @@ async def test_owner_that_is_killed_under_a_waiting_poll(nodes: Cluster) -> None
         assert (await connection.get(f"{BASE}&sid={live}")).text == "430[1]"
 
 
-async def test_owner_that_is_killed_under_a_websocket(nodes: Cluster) -> None:
+async def test_owner_killed_during_a_websocket(nodes: Cluster) -> None:
     socket = await foreign_websocket(nodes[0], nodes[1])
     await kill(nodes[0])
     with pytest.raises(ConnectionClosed):
@@ -86,7 +86,7 @@ async def test_owner_that_is_killed_under_a_websocket(nodes: Cluster) -> None:
     await open_requests(nodes[1], 0)
 
 
-async def test_owner_that_is_killed_before_it_accepts_a_websocket(nodes: Cluster) -> None:
+async def test_owner_killed_before_it_accepts_a_websocket(nodes: Cluster) -> None:
     owner, other = nodes[0], nodes[1]
     sid = await open_session(owner)
     await kill(owner)
@@ -96,7 +96,7 @@ async def test_owner_that_is_killed_before_it_accepts_a_websocket(nodes: Cluster
     gone(caught.value.response.body or b"", sid, "silent")
 
 
-async def test_owner_that_stops_says_goodbye_to_a_waiting_poll(nodes: Cluster) -> None:
+async def test_stopping_owner_answers_a_waiting_poll(nodes: Cluster) -> None:
     owner, other = nodes[0], nodes[1]
     sid = await open_session(owner)
     async with open_connection(other.port) as connection:
@@ -107,7 +107,7 @@ async def test_owner_that_stops_says_goodbye_to_a_waiting_poll(nodes: Cluster) -
         assert (farewell.status, farewell.text) == (200, "1")
 
 
-async def test_node_that_is_killed_under_the_poll_of_another_loses_nothing(nodes: Cluster) -> None:
+async def test_ingress_killed_during_a_poll_loses_no_packet(nodes: Cluster) -> None:
     owner, other, third = nodes.nodes
     sid = await open_session(owner)
     async with open_connection(other.port) as lost, open_connection(third.port) as connection:
@@ -119,7 +119,7 @@ async def test_node_that_is_killed_under_the_poll_of_another_loses_nothing(nodes
         assert (await connection.get(f"{BASE}&sid={sid}")).text == '430["after"]'
 
 
-async def test_node_that_is_killed_under_the_websocket_of_another_ends_the_session(nodes: Cluster) -> None:
+async def test_ingress_killed_during_a_websocket_ends_the_session(nodes: Cluster) -> None:
     socket = await foreign_websocket(nodes[0], nodes[1])
     await kill(nodes[1])
     with pytest.raises(ConnectionClosed):
@@ -129,7 +129,7 @@ async def test_node_that_is_killed_under_the_websocket_of_another_ends_the_sessi
     await open_requests(nodes[0], 0)
 
 
-async def test_node_that_stops_sends_the_polls_of_others_elsewhere(nodes: Cluster) -> None:
+async def test_stopping_ingress_sends_polls_elsewhere(nodes: Cluster) -> None:
     owner, other, third = nodes.nodes
     sid = await open_session(owner)
     async with open_connection(other.port) as connection, open_connection(third.port) as next_one:
@@ -144,9 +144,7 @@ async def test_node_that_stops_sends_the_polls_of_others_elsewhere(nodes: Cluste
         await stopping
 
 
-async def test_clients_of_a_killed_node_come_back_and_the_others_do_not_notice(
-    nodes: Cluster, js: JsClients
-) -> None:
+async def test_clients_of_a_killed_node_reconnect_and_others_are_unaffected(nodes: Cluster, js: JsClients) -> None:
     async with RoundRobin([node.port for node in nodes.nodes]) as proxy:
         clients = [js.client(proxy.url, ("polling", "upgrade")[number % 2]) for number in range(12)]
         await asyncio.gather(*(client.connect() for client in clients))
@@ -159,7 +157,7 @@ async def test_clients_of_a_killed_node_come_back_and_the_others_do_not_notice(
         await wait_until(
             lambda: all(client.received.disconnects for client in victims), "the clients of the dead node"
         )
-        await nodes[1].wait_log("node_left")  # by now a client that came *through* the dead node has noticed, too
+        await nodes[1].wait_log("node_left")  # clients that it served as ingress have disconnected, too
         for number in range(5):
             alive = [client for client in others if not client.received.disconnects]
             answers = await asyncio.gather(*(client.call("echo", number) for client in alive))
@@ -174,8 +172,8 @@ async def test_clients_of_a_killed_node_come_back_and_the_others_do_not_notice(
         await asyncio.gather(*(client.end() for client in clients))
 
 
-async def test_dead_owner_costs_other_clients_nothing(nodes: Cluster) -> None:
-    """A request that waits for a dead node, not yet known to be dead, delays nobody else."""
+async def test_dead_owner_does_not_delay_other_clients(nodes: Cluster) -> None:
+    """A request that waits for a dead node, which is not yet detected, delays no other request."""
     owner, other = nodes[0], nodes[1]
     dead = await open_session(owner)
     live = await open_session(nodes[2])

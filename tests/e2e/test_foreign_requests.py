@@ -22,7 +22,7 @@ BAD_REQUEST = '{"code":3,"message":"Bad request"}'
 
 
 async def open_session(node: NodeProcess) -> str:
-    """Open a polling session at a node and enter the namespace; what the server says to that is taken."""
+    """Open a polling session at a node and join the namespace; the packets of the join are read."""
     async with open_connection(node.port) as own:
         opened = await own.get(BASE)
         sid = str(json.loads(opened.text[1:])["sid"])
@@ -42,7 +42,7 @@ async def say(connection: PollConnection, sid: str, packet: str) -> None:
 
 
 async def open_requests(node: NodeProcess, count: int) -> None:
-    """Wait until so many requests are under way between a node and others."""
+    """Wait until a node has that many open requests to other nodes."""
     await node.wait_state(
         f"{count} relayed requests at {node.name}",
         lambda state: state["health_details"]["relay_requests_open"] == count,
@@ -58,9 +58,9 @@ async def test_poll_that_is_aborted_at_another_node_loses_nothing(cluster: Clust
                 dropped.request(f"{BASE}&sid={sid}")
                 await open_requests(owner, 1)
                 dropped.drop()
-                await dropped.ended()  # the connection is closed: what is answered from now on must not be lost
+                await dropped.ended()  # the connection is closed: packets of later responses must not be lost
                 if number % 2:
-                    await open_requests(owner, 0)  # the owner knows; else the hang-up and the answer cross
+                    await open_requests(owner, 0)  # the owner has been notified, so the two do not cross
                 await say(own, sid, f'42{number}["echo",{number}]')
                 await open_requests(owner, 0)
             received = (await third.get(f"{BASE}&sid={sid}")).text
@@ -144,7 +144,7 @@ async def test_second_websocket_of_a_session_is_turned_away_as_locally(cluster: 
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
-async def test_client_that_does_not_read_is_dropped_wherever_it_is(cluster: Cluster, place: int) -> None:
+async def test_slow_client_is_dropped_at_any_node(cluster: Cluster, place: int) -> None:
     owner, node = cluster[0], cluster[place]
     others = {*(await owner.state())["reasons"]}
     sid, flooder = await open_session(owner), await open_session(owner)
@@ -170,7 +170,7 @@ async def test_client_that_does_not_read_is_dropped_wherever_it_is(cluster: Clus
 
 @asynccontextmanager
 async def young_cluster(broker: BrokerProcess, prefix: str) -> AsyncIterator[tuple[NodeProcess, NodeProcess]]:
-    """A node with a tag of its own, and one that has just been started and may not know it."""
+    """A node, and one that has just been started and may not have discovered it."""
     async with AsyncExitStack() as stack:
         old, young = (
             NodeProcess(

@@ -38,7 +38,7 @@ async def wait_status(url: str, status: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("host", ["fast", "uvicorn", "hypercorn"])
-async def test_node_is_red_while_it_hears_no_broker_and_gets_well_by_itself(host: str) -> None:
+async def test_node_is_not_ready_without_a_broker_and_recovers_by_itself(host: str) -> None:
     async with BrokerProcess() as broker:
         config = NodeConfig("watched", adapter=broker.address, host=host, bus=IMPATIENT)
         async with NodeProcess(config) as node:

@@ -57,7 +57,7 @@ OPEN = {"EIO": "4", "transport": "polling"}
 
 @contextmanager
 def full_disk() -> Iterator[IO[bytes]]:
-    """A file that takes nothing."""
+    """A file that rejects every write."""
     with Path("/dev/full").open("wb") as full:
         yield full
 
@@ -97,7 +97,7 @@ async def running(
 
 
 def end(process: "subprocess.Popen[bytes]", family: list[psutil.Process]) -> None:
-    """Wait for the end of a host, and kill what is left of it."""
+    """Wait until a host exits, and kill its remaining processes."""
     try:
         process.wait(LIMIT_S)
     except subprocess.TimeoutExpired:

@@ -54,7 +54,9 @@ async def test_a_handler_without_a_result_acknowledges_without_values(
     assert await client.call("echo") == []
 
 
-async def test_a_broadcast_gathers_the_answers_of_all_nodes(cluster: Cluster, make_client: ClientMaker) -> None:
+async def test_a_broadcast_collects_the_acknowledgements_of_all_nodes(
+    cluster: Cluster, make_client: ClientMaker
+) -> None:
     clients = [
         make_client(library, node.url, way)
         for node, library in zip(cluster.nodes, ("js", "py", "js"), strict=True)

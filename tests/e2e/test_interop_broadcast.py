@@ -18,7 +18,7 @@ MESSAGES_A_NODE = 30
 
 
 def message(node: int, number: int) -> dict[str, Any]:
-    """Text and binary by turns; some text that breaks naive framing."""
+    """Text and binary in turn; some text would break naive framing."""
     text = f'{number} \u2028 "\\" \x1e \U0001f600'
     return {"node": node, "number": number, "data": bytes([number, 0, 255, 30]) if number % 2 else text}
 
@@ -34,7 +34,7 @@ async def join_everywhere(make: ClientMaker, cluster: Cluster, room: str, ways: 
 
 
 async def speak_from_every_node(clients: list[SocketClient], cluster: Cluster, room: str) -> None:
-    """From every node at the same time: its messages back to back, then its end mark."""
+    """Send from every node at the same time: its messages back to back, then its end mark."""
 
     async def speak(speaker: SocketClient, node: int) -> None:
         for number in range(MESSAGES_A_NODE):
@@ -46,7 +46,7 @@ async def speak_from_every_node(clients: list[SocketClient], cluster: Cluster, r
 
 
 def check_once_and_in_order(client: SocketClient, nodes: int) -> None:
-    """Every message of every node came once, and each node's in its order."""
+    """Check that the messages of every node arrived once and in order."""
     received = [args[0] for args in client.received.named("news")]
     for node in range(nodes):
         mine = [value for value in received if value["node"] == node]
@@ -55,7 +55,7 @@ def check_once_and_in_order(client: SocketClient, nodes: int) -> None:
 
 
 def ended(client: SocketClient, nodes: int) -> Callable[[], object]:
-    """Whether the end mark of every node has come, or the client was disconnected."""
+    """Whether the end mark of every node has arrived, or the client was disconnected."""
     return lambda: (
         client.received.disconnects
         or sum(args[0]["number"] == -1 for args in client.received.named("news")) >= nodes
@@ -78,7 +78,7 @@ async def test_a_broadcast_from_each_node_reaches_all_once_and_in_order(
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-async def test_nothing_is_lost_or_doubled_while_a_client_upgrades(
+async def test_no_message_is_lost_or_duplicated_while_a_client_upgrades(
     cluster: Cluster, make_client: ClientMaker, library: str
 ) -> None:
     room = f"upgrading {library}"
@@ -135,7 +135,9 @@ async def test_a_broadcast_to_all_stays_in_its_namespace(cluster: Cluster, make_
         assert await client.wait_for("hello") == [["chat"]]
 
 
-async def test_a_socket_that_left_a_room_hears_no_more_of_it(cluster: Cluster, make_client: ClientMaker) -> None:
+async def test_a_socket_that_left_a_room_receives_no_more_messages_of_it(
+    cluster: Cluster, make_client: ClientMaker
+) -> None:
     stays, leaves = (make_client("js", cluster[1].url, "websocket") for _ in range(2))
     speaker = make_client("py", cluster[2].url, "websocket")
     await asyncio.gather(*(client.connect() for client in (stays, leaves, speaker)))

@@ -1,4 +1,4 @@
-"""How clients enter: auth payload, refusal, unknown namespace, and CONNECT before everything else."""
+"""Joining a namespace: auth payload, refusal, unknown namespace, and CONNECT as the first packet."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Why connections end, as the client's library and the server's handler name it."""
+"""Disconnect reasons in the client's library and in the server's handler."""
 
 import asyncio
 import signal
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def reason_at(node: NodeProcess, sid: str) -> str:
-    """Wait for the disconnect handler of a socket, and return the reason that it got."""
+    """Wait for the disconnect handler of a socket, and return its reason."""
     state = await node.wait_state(f"the disconnect of {sid}", lambda state: sid in state["reasons"])
     reason: str = state["reasons"][sid]
     return reason
@@ -40,7 +40,7 @@ class TestEveryTransport:
         client = await connected(make_client(library, cluster[0].url, way))
         await client.disconnect()
         assert await client.wait_disconnect() == received
-        # python-socketio hangs up at once, often before its goodbye is out (so with the JavaScript server too).
+        # python-socketio closes at once, often before its DISCONNECT is sent (with the JavaScript server, too).
         reasons = {"js": ["client namespace disconnect"], "py": ["client namespace disconnect", "transport close"]}
         assert await reason_at(cluster[0], client.sid) in reasons[library]
 
@@ -63,7 +63,7 @@ class TestEveryTransport:
         assert await client.wait_disconnect() == "io server disconnect"
         assert await reason_at(cluster[1], client.sid) == "server namespace disconnect"
 
-    async def test_the_connection_ends_under_the_client(
+    async def test_a_dropped_connection_has_its_own_reason(
         self, cluster: Cluster, make_client: ClientMaker, way: str
     ) -> None:
         client = await connected(make_client("js", cluster[2].url, way))
@@ -92,7 +92,7 @@ async def silent_client(js: JsClients, node: NodeProcess, way: str) -> JsClient:
 
 
 @pytest.mark.parametrize("way", TRANSPORTS)
-async def test_a_node_that_stops_tells_its_clients(js: JsClients, way: str) -> None:
+async def test_a_stopping_node_disconnects_its_clients(js: JsClients, way: str) -> None:
     node = await NodeProcess(NodeConfig("leaver", None)).start()
     try:
         client = js.client(node.url, way)
@@ -107,9 +107,7 @@ async def test_a_node_that_stops_tells_its_clients(js: JsClients, way: str) -> N
     assert received in ("transport close", "transport error")
 
 
-async def test_a_client_that_vanishes_is_noticed_at_once_over_websocket(
-    cluster: Cluster, make_client: ClientMaker
-) -> None:
+async def test_a_dropped_websocket_is_detected_at_once(cluster: Cluster, make_client: ClientMaker) -> None:
     clients = [await connected(make_client("js", node.url, "websocket")) for node in cluster.nodes]
     await asyncio.gather(*(client.drop() for client in clients))
     for node, client in zip(cluster.nodes, clients, strict=True):

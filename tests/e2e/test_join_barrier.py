@@ -16,7 +16,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 TRIALS = 1_000
 PAIRS = 4
-"""Trials that run side by side, so that barriers of one node overlap too."""
+"""Concurrent trials, so that barriers of one node overlap."""
 LATE_S = 0.005
 """Longer than a message takes from node to node on one machine; without the barrier nearly all would be missed."""
 

@@ -27,20 +27,20 @@ STARTS_LAZILY = ("no-lifespan", "mounted")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def patient_node(broker: BrokerProcess) -> AsyncIterator[NodeProcess]:
-    """A node that takes nobody for dead because of silence: what it sees is a goodbye."""
+    """A node that never declares a silent node dead, so that it reports only goodbyes."""
     config = NodeConfig("patient", broker.address, bus={"dead_after_s": PATIENCE_S, "prefix": PREFIX})
     async with NodeProcess(config) as node:
         yield node
 
 
 def node_on(broker: BrokerProcess, host: str) -> NodeProcess:
-    """A node of that host, among those of this module."""
+    """A node with that host, in the cluster of this module."""
     return NodeProcess(replace(HOSTS[host], adapter=broker.address, bus={"prefix": PREFIX}))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 @pytest.mark.parametrize("host", HOSTS)
-async def test_the_other_nodes_hear_a_goodbye_when_the_process_ends(
+async def test_other_nodes_receive_a_goodbye_when_the_process_exits(
     broker: BrokerProcess, patient_node: NodeProcess, make_client: ClientMaker, host: str, number: signal.Signals
 ) -> None:
     async with node_on(broker, host) as node:
@@ -56,7 +56,7 @@ async def test_the_other_nodes_hear_a_goodbye_when_the_process_ends(
 
 
 @pytest.mark.parametrize("host", [host for host in HOSTS if host not in STARTS_LAZILY])
-async def test_with_a_lifespan_the_node_is_there_before_the_first_request(
+async def test_node_with_lifespan_joins_before_the_first_request(
     broker: BrokerProcess, patient_node: NodeProcess, host: str
 ) -> None:
     async with node_on(broker, host) as node:
@@ -67,7 +67,7 @@ async def test_with_a_lifespan_the_node_is_there_before_the_first_request(
 
 
 @pytest.mark.parametrize("host", STARTS_LAZILY)
-async def test_without_a_lifespan_the_node_starts_with_the_first_request(
+async def test_node_without_lifespan_starts_with_the_first_request(
     broker: BrokerProcess, make_client: ClientMaker, host: str
 ) -> None:
     async with node_on(broker, host) as node:

@@ -78,7 +78,7 @@ async def witnesses(cluster: Cluster, js: JsClients) -> AsyncIterator[list[Socke
 
 @pytest.fixture
 def still_serving(cluster: Cluster, witnesses: list[SocketClient]) -> StillServing:
-    """Checks that every node reaches the clients of every other, and that no process has had a bad moment."""
+    """Returns a check: every node reaches the clients of every other, and no process has failed or restarted."""
     numbers = count(random.randrange(1 << 30))
 
     async def check() -> None:
@@ -97,10 +97,10 @@ def still_serving(cluster: Cluster, witnesses: list[SocketClient]) -> StillServi
 
 @dataclass(frozen=True)
 class LoggedAndCounted:
-    """How the nodes counted and logged malformed input.
+    """The counters and log lines of the nodes about malformed input.
 
     Attributes:
-        counted: by how much the counters of each node have grown, all together.
+        counted: for each node, the total growth of its counters.
         most_lines_of_a_kind: new log lines of the event that one node logged most.
     """
 
@@ -155,7 +155,7 @@ def rejections(broker: BrokerProcess) -> str:
 
 
 @pytest.mark.parametrize("role", ROLES)
-async def test_a_stranger_that_says_nothing_holds_nobody_up(
+async def test_silent_connections_delay_no_other_client(
     broker: BrokerProcess, still_serving: StillServing, role: str
 ) -> None:
     connections = [await asyncio.open_connection("127.0.0.1", port_of(broker, role)) for _ in range(20)]
@@ -165,7 +165,7 @@ async def test_a_stranger_that_says_nothing_holds_nobody_up(
 
 
 @pytest.mark.parametrize("role", SENDERS)
-async def test_messages_that_are_none_are_all_counted_and_few_are_logged(
+async def test_malformed_messages_are_all_counted_and_few_are_logged(
     sender: MalformedSender, cluster: Cluster, still_serving: StillServing, role: str
 ) -> None:
     report = await sender.send(role, counted_malformed_messages(), TIMES)
@@ -197,7 +197,7 @@ async def test_each_malformed_message_alone_is_survived(
 
 
 @pytest.mark.parametrize("role", SENDERS)
-async def test_a_message_over_the_limit_cuts_off_its_sender_alone(
+async def test_message_over_the_limit_disconnects_only_its_sender(
     broker: BrokerProcess, still_serving: StillServing, role: str
 ) -> None:
     huge = b"zmqio/n//\0" + bytes(MAX_MESSAGE_BYTES + 1)
@@ -233,7 +233,7 @@ async def test_a_broadcast_over_the_limit_is_an_error_for_its_emitter(
     ],
     ids=["random", "version", "operation", "array"],
 )
-async def test_the_control_port_says_what_is_wrong_with_a_request(
+async def test_control_port_answers_a_malformed_request_with_the_reason(
     broker: BrokerProcess, still_serving: StillServing, request_body: bytes, complaint: str
 ) -> None:
     with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
@@ -264,7 +264,7 @@ REQUESTS: dict[str, tuple[str, dict[str, str], bytes]] = {
 
 
 @pytest.mark.parametrize("what", REQUESTS)
-async def test_http_requests_that_make_no_sense_are_refused(
+async def test_malformed_http_requests_are_refused(
     cluster: Cluster, still_serving: StillServing, what: str
 ) -> None:
     method, query, body = REQUESTS[what]
@@ -285,14 +285,14 @@ BODIES = {
 
 
 async def polling_session(http: httpx.AsyncClient) -> dict[str, str]:
-    """Open a session; returns the query of its requests."""
+    """Open a session; return the query of its requests."""
     query = {"EIO": "4", "transport": "polling"}
     opened = await http.get("/socket.io/", params=query)
     return query | {"sid": json.loads(opened.text[1:])["sid"]}
 
 
 @pytest.mark.parametrize("what", BODIES)
-async def test_a_polling_body_that_makes_no_sense_ends_its_session_alone(
+async def test_malformed_polling_body_ends_only_its_session(
     cluster: Cluster, still_serving: StillServing, what: str
 ) -> None:
     for node in cluster.nodes:
@@ -311,7 +311,7 @@ async def test_a_polling_body_over_the_limit_is_refused(
     for node in cluster.nodes:
         async with httpx.AsyncClient(base_url=node.url, timeout=LIMIT_S) as http:
             query = await polling_session(http)
-            with contextlib.suppress(httpx.WriteError):  # cut off in the middle
+            with contextlib.suppress(httpx.WriteError):  # aborted in the middle
                 answer = await http.post("/socket.io/", params=query, content=b"4" * size_bytes)
                 assert answer.status_code == 413, (node.name, answer.text)
     await still_serving()
@@ -329,7 +329,7 @@ async def open_session(node: NodeProcess) -> ClientConnection:
 
 
 @pytest.mark.parametrize("what", malformed_socketio_packets())
-async def test_packets_that_are_none_end_their_connection_at_most(
+async def test_malformed_packets_end_at_most_their_own_connection(
     cluster: Cluster, still_serving: StillServing, what: str
 ) -> None:
     message = malformed_socketio_packets()[what]
@@ -350,7 +350,7 @@ async def ended_or_answered(websocket: ClientConnection) -> None:
                 pass
 
 
-async def test_a_websocket_message_over_the_limit_ends_its_connection_alone(
+async def test_websocket_message_over_the_limit_ends_only_its_connection(
     cluster: Cluster, still_serving: StillServing
 ) -> None:
     for node in cluster.nodes:
@@ -364,7 +364,7 @@ async def test_a_websocket_message_over_the_limit_ends_its_connection_alone(
 
 
 @pytest.mark.parametrize("event", ["join", "leave", "say"])
-async def test_a_room_name_with_a_nul_is_an_error_for_who_uses_it(
+async def test_room_name_with_a_nul_is_an_error_for_the_caller(
     cluster: Cluster, witnesses: list[SocketClient], still_serving: StillServing, event: str
 ) -> None:
     for witness in witnesses:

@@ -1,4 +1,4 @@
-"""Where the ASGI app may be put: alone, around another app, mounted in one at any path."""
+"""Places of the ASGI app: alone, around another app, or mounted in one at any path."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -52,7 +52,7 @@ def nested_mount(io: Server) -> Any:
 
 @dataclass(frozen=True)
 class Case:
-    """How the app is put together, and the `path` option of a client that finds it."""
+    """The composition of an app, and the `path` option of its clients."""
 
     make: Callable[[Server], Any]
     path: str

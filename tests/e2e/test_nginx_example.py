@@ -20,7 +20,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "nginx" / "run.sh"
 PORTS = 8
-"""Four of the broker, three of the nodes, one of nginx."""
+"""Four ports of the broker, three of the nodes, one of nginx."""
 
 
 def start(mode: str, first_port: int) -> "subprocess.Popen[bytes]":

@@ -1,4 +1,4 @@
-"""Nodes that find no broker when they start."""
+"""Nodes that start without a broker."""
 
 import asyncio
 

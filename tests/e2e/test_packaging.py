@@ -1,4 +1,4 @@
-"""The wheel, as it is built: what it installs and what it must not install."""
+"""The files that the built wheel installs, and those that it must not install."""
 
 import shutil
 import subprocess

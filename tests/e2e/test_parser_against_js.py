@@ -1,4 +1,4 @@
-"""Our parsers against the npm ones: what either side encodes, the other decodes to the same packet.
+"""zmqio's parsers and those of npm: packets that one side encodes, the other decodes to the same packet.
 
 Needs `node` and the npm packages socket.io-parser and socket.io-msgpack-parser (`tests/support/npm.py`).
 """
@@ -77,7 +77,7 @@ VECTORS = vectors.load("packets")
 
 
 @pytest.mark.parametrize("name", PARSERS)
-def test_javascript_decodes_what_we_encode(peer: Peer, name: str) -> None:
+def test_javascript_decodes_encoded_packets(peer: Peer, name: str) -> None:
     packets = [packet_of(vector) for vector in VECTORS]
     results = peer([{"parser": name, "decode": PARSERS[name].encode(packet)} for packet in packets])
     assert [[from_js(packet) for packet in result["packets"]] for result in results] == [
@@ -96,13 +96,13 @@ def test_javascript_decodes_a_broadcast_whose_ack_id_was_filled_in(peer: Peer, n
     ]
 
 
-def test_javascript_writes_the_very_same_text(peer: Peer) -> None:
+def test_encoded_text_is_identical_to_that_of_javascript(peer: Peer) -> None:
     results = peer([{"parser": "json", "encode": to_js(packet_of(vector))} for vector in VECTORS])
     assert [result["frames"] for result in results] == [vector["frames"] for vector in VECTORS]
 
 
 @pytest.mark.parametrize("name", PARSERS)
-def test_we_decode_what_javascript_encodes(peer: Peer, name: str) -> None:
+def test_packets_of_javascript_are_decoded(peer: Peer, name: str) -> None:
     packets = [packet_of(vector) for vector in VECTORS]
     results = peer([{"parser": name, "encode": to_js(packet)} for packet in packets])
     assert [decode(name, result["frames"]) for result in results] == [[packet] for packet in packets]
@@ -132,7 +132,7 @@ def knowingly_refused(text: str, packets: list[Packet]) -> bool:
     if header.end() < len(text):
         digits = re.search(r"[0-9]*\Z", header[0])
         return text[header.end()].isspace() or (digits is not None and int(digits[0] or 0) > MAX_ACK_ID)
-    return text[0] in "23456"  # no payload where one is due
+    return text[0] in "23456"  # a missing payload
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def knowingly_refused(text: str, packets: list[Packet]) -> bool:
     [[vector["text"] for vector in vectors.load("bad_packets")], damaged_texts(4_000)],
     ids=["bad", "damaged"],
 )
-def test_we_take_what_javascript_takes_and_read_it_alike(peer: Peer, texts: list[str]) -> None:
+def test_packets_that_javascript_accepts_are_decoded_alike(peer: Peer, texts: list[str]) -> None:
     taken = 0
     for text, result in zip(texts, peer([{"parser": "json", "decode": [text]} for text in texts]), strict=True):
         try:

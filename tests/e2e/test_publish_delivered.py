@@ -1,4 +1,4 @@
-"""Publish from anywhere to real clients: what a sender pushes comes out at Socket.IO clients of every node."""
+"""Requests of every kind of publisher are delivered to the Socket.IO clients of every node."""
 
 import asyncio
 from pathlib import Path
@@ -20,7 +20,7 @@ WAYS = (("js", "websocket"), ("py", "websocket"), ("js", "polling"))
 
 
 async def connect_one_each(make: ClientMaker, cluster: Cluster, namespace: str = "/") -> list[SocketClient]:
-    """A client at each node, each of another kind."""
+    """Connect a client to each node, each of another kind."""
     clients = [
         make(library, node.url, way, namespace=namespace)
         for node, (library, way) in zip(cluster.nodes, WAYS, strict=True)
@@ -30,13 +30,13 @@ async def connect_one_each(make: ClientMaker, cluster: Cluster, namespace: str =
 
 
 async def everything(clients: list[SocketClient], emitter: AsyncEmitter) -> None:
-    """Wait until all that was sent before has been delivered: a mark from outside comes behind it."""
+    """Wait until all earlier messages are delivered: publish a mark, which arrives after them."""
     await emitter.emit("mark")
     await asyncio.gather(*(client.wait_for("mark") for client in clients))
 
 
 @pytest.mark.parametrize("name", FOREIGN_SENDERS)
-async def test_clients_of_every_node_hear_a_foreign_sender(
+async def test_clients_of_every_node_receive_from_a_foreign_sender(
     name: str, broker: BrokerProcess, cluster: Cluster, make_client: ClientMaker, tmp_path: Path
 ) -> None:
     sender = await asyncio.to_thread(make_sender, name, tmp_path)

@@ -1,4 +1,4 @@
-"""Processes that emit and end: what was emitted is there, whatever the way they end."""
+"""Processes that emit and exit: all requests are sent, in whatever way the process exits."""
 
 import subprocess
 import sys
@@ -68,7 +68,7 @@ def run(program: str, address: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_what_was_emitted_survives_the_end_of_the_process(way: str, ingest_broker: BrokerProcess) -> None:
+def test_emitted_requests_are_sent_when_the_process_ends(way: str, ingest_broker: BrokerProcess) -> None:
     with tap(ingest_broker.endpoint("subscribe"), b"zmqio/n/") as nodes:
         done = run(WAYS[way], ingest_broker.address)
         requests = [decode_request(split(frame)[1]) for frame in nodes.take(COUNT + ("first" in WAYS[way]))]

@@ -1,4 +1,4 @@
-"""Senders without zmqio, over PUSH to a real broker's ingest: what comes out at its subscribe endpoint."""
+"""Publishers without zmqio: PUSH to the ingest endpoint of a real broker, and the messages that it forwards."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +20,7 @@ def ingest_broker() -> Iterator[BrokerProcess]:
 
 
 @pytest.mark.parametrize("name", FOREIGN_SENDERS)
-def test_a_foreign_sender_gets_json_and_msgpack_through(
+def test_json_and_msgpack_of_a_foreign_sender_are_forwarded(
     name: str, ingest_broker: BrokerProcess, tmp_path: Path
 ) -> None:
     sender = make_sender(name, tmp_path)

@@ -1,4 +1,4 @@
-"""README's code, taken from README and run: the three moves, and the adapter of one's own."""
+"""The code in README, extracted and run: the three steps, and the custom adapter."""
 
 import asyncio
 import re

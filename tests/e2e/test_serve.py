@@ -1,4 +1,4 @@
-"""`zmqio serve`, real: every session with its worker, whatever comes in pieces, and the end of all processes."""
+"""`zmqio serve` with real processes: each session stays with its worker, and all processes exit."""
 
 import asyncio
 import json
@@ -80,7 +80,7 @@ async def test_stop_ends_every_process_with_clients_on_it(
             socket.create_connection(("127.0.0.1", server.port))
 
 
-async def test_killed_worker_is_replaced_and_the_others_notice_nothing(make_client: ClientMaker) -> None:
+async def test_killed_worker_is_replaced_and_others_are_unaffected(make_client: ClientMaker) -> None:
     async with ServeProcess() as server:
         first, second = server.worker_pids()
         clients = [make_client("js", server.url, "polling") for _ in range(6)]
@@ -102,7 +102,7 @@ async def test_killed_worker_is_replaced_and_the_others_notice_nothing(make_clie
 
 
 @pytest.mark.parametrize("acceptors", [1, 2])
-async def test_all_follow_when_the_parent_is_killed(make_client: ClientMaker, acceptors: int) -> None:
+async def test_all_processes_exit_when_the_parent_is_killed(make_client: ClientMaker, acceptors: int) -> None:
     async with ServeProcess("--acceptors", str(acceptors)) as server:
         client = make_client("js", server.url, "polling")
         await client.connect()
@@ -112,7 +112,7 @@ async def test_all_follow_when_the_parent_is_killed(make_client: ClientMaker, ac
 
 
 @pytest.mark.parametrize("acceptors", [1, 2])
-async def test_rolling_restart_exchanges_every_worker_and_refuses_nobody(
+async def test_rolling_restart_replaces_every_worker_and_refuses_no_request(
     make_client: ClientMaker, acceptors: int
 ) -> None:
     async with ServeProcess("--acceptors", str(acceptors)) as server:
@@ -132,11 +132,11 @@ async def test_rolling_restart_exchanges_every_worker_and_refuses_nobody(
         assert {await pid_of(server) for _ in range(4)} <= set(new)
         assert {process.pid for process in server.children()} & set(old) == set()
         pids = await asyncio.gather(*(client.call("whoami") for client in clients))
-        assert {home["pid"] for home in pids} <= set(new)  # they came back by themselves
+        assert {home["pid"] for home in pids} <= set(new)  # they reconnected by themselves
 
 
 def processes(server: ServeProcess, acceptors: int) -> int:
-    """How many a server has started: workers, its broker, and acceptors unless it is the only one itself."""
+    """The number of started processes: workers, the broker, and acceptors unless the parent itself accepts."""
     return server.workers + 1 + (acceptors if acceptors > 1 else 0)
 
 

@@ -1,4 +1,4 @@
-"""`zmqio serve` with several acceptors: what clients notice of them, of their ends, and of those of workers."""
+"""`zmqio serve` with several acceptors: effects on clients when acceptors or workers are killed."""
 
 import asyncio
 import signal
@@ -24,11 +24,11 @@ AT_A_TIME = 8
 
 
 class Load:
-    """New connections with one request each, some at a time.
+    """A load of new connections with one request each, several at a time.
 
     Attributes:
-        pids: who has answered, and how often.
-        failures: what went wrong.
+        pids: process id -> number of its responses.
+        failures: the errors.
     """
 
     def __init__(self, server: ServeProcess) -> None:
@@ -37,7 +37,7 @@ class Load:
         self._server = server
 
     async def run(self) -> None:
-        """Ends by cancellation."""
+        """Run until cancelled."""
         while True:
             try:
                 self.pids[await pid_of(self._server)] += 1
@@ -45,7 +45,7 @@ class Load:
                 self.failures.append(error)
 
     async def goes_on(self, count: int = 50) -> None:
-        """Wait until so many more were answered."""
+        """Wait for that many more responses."""
         wanted = self.pids.total() + count
         await wait_until(lambda: self.pids.total() >= wanted, "requests are answered")
 
@@ -67,12 +67,12 @@ def acceptor_pids(server: ServeProcess) -> list[int]:
 
 
 def waiting_at(port: int) -> int:
-    """How many connections clients on this machine have to a port."""
+    """The number of connections from this machine to a port."""
     found = psutil.net_connections("tcp")
     return sum(bool(each.raddr) and each.raddr.port == port and each.status == "ESTABLISHED" for each in found)
 
 
-async def test_killed_acceptor_is_replaced_and_connected_clients_notice_nothing(make_client: ClientMaker) -> None:
+async def test_killed_acceptor_is_replaced_and_connected_clients_are_unaffected(make_client: ClientMaker) -> None:
     async with ServeProcess(*TWO) as server:
         clients = [make_client("js", server.url, way) for way in ("websocket", "websocket", "upgrade", "upgrade")]
         await asyncio.gather(*(client.connect() for client in clients))
@@ -84,7 +84,7 @@ async def test_killed_acceptor_is_replaced_and_connected_clients_notice_nothing(
                 psutil.Process(acceptor_pids(server)[number]).kill()
                 await server.wait_log("acceptor_started", 3 + number)
                 await requests.goes_on()
-            # No more than what an acceptor that died had in its hands.
+            # At most the connections that the dead acceptor had accepted and not passed on.
             assert len(requests.failures) <= 2 * AT_A_TIME, requests.failures
             assert set(requests.pids) == set(server.worker_pids())
         assert [await client.call("whoami") for client in clients] == homes
@@ -101,7 +101,7 @@ async def test_killed_acceptor_is_replaced_and_connected_clients_notice_nothing(
         assert not folder.exists()
 
 
-async def test_connections_that_wait_for_acceptors_that_died_are_served_by_the_next_ones() -> None:
+async def test_connections_queued_for_dead_acceptors_are_served_by_their_successors() -> None:
     async with ServeProcess(*TWO) as server:
         acceptors = [psutil.Process(pid) for pid in acceptor_pids(server)]
         for acceptor in acceptors:
@@ -117,7 +117,7 @@ async def test_connections_that_wait_for_acceptors_that_died_are_served_by_the_n
         assert set(await asyncio.gather(*requests)) <= set(server.worker_pids())
 
 
-async def test_killed_worker_is_left_by_every_acceptor_and_nobody_hangs() -> None:
+async def test_every_acceptor_stops_choosing_a_killed_worker() -> None:
     async with ServeProcess(*TWO, workers=3) as server:
         first, *others = server.worker_pids()
         async with load(server) as requests:

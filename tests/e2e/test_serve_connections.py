@@ -1,4 +1,4 @@
-"""Connections through `zmqio serve` as clients make them: slow, half-closed, pipelined, encrypted, proxied."""
+"""Connections through `zmqio serve`: slow, half-closed, pipelined, encrypted, proxied."""
 
 import asyncio
 import json
@@ -28,13 +28,13 @@ LOOKS = 200
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session", params=["1", "2"])
 async def server(request: pytest.FixtureRequest) -> AsyncIterator[ServeProcess]:
-    """Two workers by `sid`, behind so many acceptors."""
+    """Two workers with `sticky="sid"`, behind that many acceptors."""
     async with ServeProcess("--acceptors", request.param) as made:
         yield made
 
 
 async def session(server: ServeProcess) -> tuple[str, int]:
-    """A new polling session: its id, and the worker that has it."""
+    """Open a polling session; return its id and its worker."""
     async with open_connection(server.port, "Connection: close") as connection:
         sid = json.loads((await connection.get(OPEN)).text[1:])["sid"]
     return sid, owner(server, sid)
@@ -46,7 +46,7 @@ def owner(server: ServeProcess, sid: str) -> int:
 
 
 async def pid_on(connection: PollConnection, query: str = "") -> int:
-    """The worker behind a connection."""
+    """The process id of the worker that serves a connection."""
     return int(json.loads((await connection.get(query)).text)["pid"])
 
 
@@ -72,7 +72,7 @@ async def test_unknown_session_is_answered_400_by_a_worker(server: ServeProcess)
         assert answer.status == 400
 
 
-async def test_request_that_comes_byte_by_byte_reaches_the_owner(server: ServeProcess) -> None:
+async def test_request_that_arrives_byte_by_byte_reaches_the_owner(server: ServeProcess) -> None:
     sid, pid = await session(server)
     data = f"GET /?x=1&sid={sid} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
@@ -118,7 +118,7 @@ async def test_pipelined_requests_are_all_answered_in_order(server: ServeProcess
     assert len({answer["pid"] for answer in answers}) == 1
 
 
-async def test_client_in_the_header_of_a_trusted_proxy_is_the_applications_client_too(
+async def test_application_sees_the_client_address_of_a_trusted_proxy(
     server: ServeProcess,
 ) -> None:
     async with open_connection(server.port, "X-Forwarded-For: 203.0.113.9", path="/") as connection:
@@ -136,7 +136,7 @@ async def test_by_address_clients_behind_a_proxy_have_one_worker_each() -> None:
         assert len(set.union(*found.values())) == 2
 
 
-async def test_strangers_word_about_its_address_is_not_believed() -> None:
+async def test_forwarded_address_of_an_untrusted_client_is_ignored() -> None:
     async with ServeProcess("--sticky", "address", "--trusted-proxies", "192.0.2.1") as server:
         pids = set()
         for number in range(10):
@@ -146,7 +146,7 @@ async def test_strangers_word_about_its_address_is_not_believed() -> None:
         assert len(pids) == 1
 
 
-async def test_none_goes_round() -> None:
+async def test_none_chooses_workers_in_turn() -> None:
     async with ServeProcess("--sticky", "none") as server:
         pids = []
         for _ in range(6):
@@ -157,7 +157,7 @@ async def test_none_goes_round() -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-async def test_half_heads_do_not_keep_it_busy_and_are_cut_off(family: str, tmp_path: Path) -> None:
+async def test_incomplete_heads_take_no_cpu_and_time_out(family: str, tmp_path: Path) -> None:
     path = tmp_path / "app.sock"
     bind = f"unix:{path}" if family == "unix" else "127.0.0.1:0"
     async with ServeProcess("--head-timeout", "1.5", bind=bind) as server:

@@ -35,7 +35,7 @@ ENVIRON = "json.dumps({name: value for name, value in os.environ.items() if name
 
 
 async def ended(server: ServeProcess) -> tuple[int, str]:
-    """Exit code and output of a server that ends by itself, with nothing left of it."""
+    """Exit code and output of a server that exits by itself; checks that no process is left."""
     server.spawn()
     try:
         code = await server.wait()
@@ -83,7 +83,7 @@ async def test_port_in_use_is_reported_in_one_line(acceptors: str) -> None:
     ("crash", "words"),
     [("os._exit(7)", "exit code 7"), ("os.kill(os.getpid(), signal.SIGSEGV)", "killed by SIGSEGV")],
 )
-async def test_crash_loop_ends_the_server_and_says_why(tmp_path: Path, crash: str, words: str) -> None:
+async def test_crash_loop_ends_the_server_with_a_reason(tmp_path: Path, crash: str, words: str) -> None:
     (tmp_path / "own_app.py").write_text(f"import os, signal\n{crash}\n")
     code, output = await ended(ServeProcess(app="own_app:app", folder=tmp_path, workers=1))
     assert code == 1
@@ -102,7 +102,7 @@ async def test_workers_learn_broker_tag_and_drain_from_their_environment(tmp_pat
         assert found["ZMQIO_ADAPTER"] == server.broker
         assert found["ZMQIO_NODE_TAG"] == server.log_lines("worker_started")[0]["tag"]
         assert found["ZMQIO_DRAIN_S"] == "1.5"
-        assert "ZMQIO_SERVE_WORKER" not in found  # what the app starts is no worker
+        assert "ZMQIO_SERVE_WORKER" not in found  # child processes of the app are no workers
 
 
 async def test_named_broker_is_joined_and_outlives_the_server() -> None:
@@ -121,7 +121,7 @@ async def test_named_broker_is_joined_and_outlives_the_server() -> None:
         assert answer["pid"] == broker.pid
 
 
-async def test_own_broker_that_is_killed_is_replaced_and_workers_find_it(make_client: ClientMaker) -> None:
+async def test_killed_own_broker_is_replaced_and_workers_reconnect(make_client: ClientMaker) -> None:
     async with ServeProcess() as server:
         clients = [make_client("js", server.url, "websocket") for _ in range(4)]
         await asyncio.gather(*(client.connect() for client in clients))
@@ -146,7 +146,7 @@ async def test_node_tags_begin_with_the_prefix(make_client: ClientMaker) -> None
         assert client.sid[:4] in tags
 
 
-async def test_roll_to_a_broken_app_keeps_the_old_workers_and_the_next_one_mends_it(tmp_path: Path) -> None:
+async def test_rolling_restart_to_a_broken_app_keeps_the_old_workers(tmp_path: Path) -> None:
     path = tmp_path / "own_app.py"
     path.write_text(APP)
     async with ServeProcess(app="own_app:app", folder=tmp_path) as server:
@@ -178,7 +178,7 @@ async def test_reload_serves_changed_code_and_survives_broken_code(tmp_path: Pat
 
 
 async def change_until_noticed(server: ServeProcess, path: Path) -> None:
-    """Write new code again and again: nothing shows when the watch has begun."""
+    """Write new code repeatedly, because nothing shows when the watcher has started."""
     count = 100
     while not server.log_lines("code_changed"):
         count += 1
@@ -187,7 +187,7 @@ async def change_until_noticed(server: ServeProcess, path: Path) -> None:
             await asyncio.wait_for(server.wait_log("code_changed"), 2)
 
 
-async def test_worker_that_does_not_end_is_killed_when_asked_a_third_time(tmp_path: Path) -> None:
+async def test_worker_that_does_not_exit_is_killed_at_the_third_signal(tmp_path: Path) -> None:
     (tmp_path / "own_app.py").write_text(APP + "\nimport signal\nsignal.pthread_sigmask(0, [signal.SIGTERM])\n")
     async with ServeProcess(app="own_app:app", folder=tmp_path, workers=1) as server:
         server.children()

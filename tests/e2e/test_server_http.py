@@ -1,4 +1,4 @@
-"""CORS and cookies, from the options of the server to what a client sees on the wire."""
+"""CORS and cookies: the options of the server, and their effect on the wire."""
 
 import asyncio
 from typing import Any
@@ -45,7 +45,7 @@ async def test_listed_origins_are_allowed_and_others_refused(allowed: Any) -> No
         assert preflight.headers["access-control-allow-origin"] == GOOD
 
 
-async def test_only_the_own_origin_is_allowed_where_nothing_is_configured() -> None:
+async def test_only_the_own_origin_is_allowed_by_default() -> None:
     async with served() as server:
         assert (await open_from(server.url, server.url)).status_code == 200
         assert (await open_from(server.url, BAD)).status_code == 403
@@ -78,12 +78,12 @@ async def test_cookie_carries_the_session_id_with_its_attributes(js: JsClients) 
         parts = [part.strip() for part in answer.headers["set-cookie"].split(";")]
         assert parts[0] == f"node={sid}"
         assert {"path=/", "samesite=lax"} <= {part.lower() for part in parts[1:]}
-        # The JavaScript client keeps it, and shows it with what follows: what sticky balancing by cookie lives on.
+        # The JavaScript client stores it and sends it with later requests, which sticky balancing by cookie needs.
         client = js.client(server.url, "polling", withCredentials=True)
         await client.connect()
         await client.end()
 
 
-async def test_no_cookie_is_set_where_none_is_asked_for() -> None:
+async def test_no_cookie_is_set_by_default() -> None:
     async with served() as server:
         assert "set-cookie" not in (await open_from(server.url, None)).headers

@@ -1,4 +1,4 @@
-"""Dynamic namespaces, classes of handlers, and what hangs on one socket, with the official JavaScript client."""
+"""Dynamic namespaces, handler classes and listeners of one socket, with the official JavaScript client."""
 
 import asyncio
 import re
@@ -32,7 +32,7 @@ class Chat(zmqio.NamespaceHandlers):
 
 
 class Node:
-    """A server whose clients may make namespaces.
+    """A server whose clients may create namespaces.
 
     Attributes:
         log: the events that its listeners received.
@@ -57,11 +57,11 @@ class Node:
         io.of(self.allow_members)
 
     async def allow_members(self, name: str, auth: Any) -> bool:
-        """A rule that looks at both."""
+        """A rule that uses the name and the auth payload."""
         return name.startswith("/members/") and auth == {"member": True}
 
     async def connect(self, socket: zmqio.Socket) -> None:
-        """Hang something on the socket."""
+        """Register middleware and listeners on the socket."""
         await socket.join("a room")
 
         @socket.use
@@ -73,7 +73,7 @@ class Node:
         socket.on_any_outgoing(lambda event, *args: self.log.append(("out", event, args)))
 
     async def ask_me(self, socket: zmqio.Socket, seconds: float) -> str:
-        """Ask the client, and say how that went."""
+        """Ask the client, and report the outcome."""
         await socket.volatile.emit("hint", 1)
         try:
             return str(await socket.timeout(seconds).emit_with_ack("question", "q"))
@@ -83,7 +83,7 @@ class Node:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def nodes(broker: BrokerProcess) -> AsyncIterator[list[tuple[Node, str]]]:
-    """Two nodes that know of each other, with their addresses."""
+    """Two nodes that have discovered each other, with their addresses."""
     nodes = [Node(broker.address) for _ in range(2)]
     async with AsyncExitStack() as stack:
         served = [await stack.enter_async_context(Served(node.io.asgi(), "on")) for node in nodes]

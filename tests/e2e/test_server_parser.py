@@ -28,7 +28,7 @@ VALUES: list[list[Any]] = [
 
 
 def make_node(address: str) -> zmqio.Server:
-    """A server that does as its clients say."""
+    """A server whose clients command its emits."""
     io = zmqio.Server(adapter=zmqio.ZmqAdapter(address, prefix="msgpack"), parser=zmqio.MsgpackParser())
     io.on("echo", lambda socket, *args: args)
     io.on("join", lambda socket, room: socket.join(room))
@@ -51,7 +51,7 @@ def make_node(address: str) -> zmqio.Server:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def urls(broker: BrokerProcess) -> AsyncIterator[list[str]]:
-    """Two nodes that know of each other."""
+    """The URLs of two nodes that have discovered each other."""
     nodes = [make_node(broker.address) for _ in range(2)]
     async with AsyncExitStack() as stack:
         served = [await stack.enter_async_context(Served(node.asgi(), "on")) for node in nodes]
@@ -99,7 +99,7 @@ async def test_broadcast_reaches_the_clients_of_both_nodes(
 
 
 @pytest.mark.parametrize("way", TRANSPORTS)
-async def test_broadcast_gathers_the_answers_of_both_nodes(
+async def test_broadcast_collects_the_acknowledgements_of_both_nodes(
     urls: list[str], msgpack_js: JsClients, way: str
 ) -> None:
     clients = await both(urls, msgpack_js, way, f"ask {way}")

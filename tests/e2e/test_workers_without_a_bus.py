@@ -49,7 +49,7 @@ def start(
         )
 
 
-async def test_every_worker_says_once_what_will_go_wrong_and_what_to_do() -> None:
+async def test_every_worker_warns_once_with_the_remedy() -> None:
     output = await output_of(["--workers", "2"], {}, nodes=2)
     lines = [line for line in output.splitlines() if WARNING in line]
     assert len(lines) == 2
@@ -62,12 +62,12 @@ async def test_number_of_workers_in_the_environment_counts() -> None:
     assert WARNING in await output_of([], {"WEB_CONCURRENCY": "2"}, nodes=2)
 
 
-async def test_workers_with_a_bus_have_nothing_to_say() -> None:
+async def test_workers_with_a_bus_do_not_warn() -> None:
     with BrokerProcess() as broker:
         assert WARNING not in await output_of(["--workers", "2"], {"ZMQIO_ADAPTER": broker.address}, nodes=2)
 
 
-async def test_single_process_has_nothing_to_say() -> None:
+async def test_single_process_does_not_warn() -> None:
     assert WARNING not in await output_of([], {}, nodes=1)
     assert WARNING not in await output_of(["--reload"], {}, nodes=1)
     assert WARNING not in await output_of(["--workers", "1"], {"WEB_CONCURRENCY": "4"}, nodes=1)

@@ -110,7 +110,7 @@ async def test_owner_that_becomes_unreachable_ends_the_reading() -> None:
     assert json.loads((await post).body)["reason"] == "owner node is unreachable (silent)"
 
 
-async def test_question_that_cannot_be_sent_leaves_the_body_to_its_limits() -> None:
+async def test_failed_owner_check_leaves_the_body_to_its_limits() -> None:
     harness = Harness(body_timeout_s=0.3)
     harness.peer.failure = BusUnavailableError("no broker")
     assert (await harness.post(endless=True)).status == 408

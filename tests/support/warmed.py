@@ -45,8 +45,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)
 
 
 def _import_all() -> None:
-    """Import the programs and what they import when they run; then exclude their objects from garbage
-    collection."""
+    """Import the programs and what they import when they run; then exempt them from garbage collection."""
     importlib.import_module(f"{BROKER}.__main__")
     for name in (*WARMED, *LATE_IMPORTS):
         importlib.import_module(name)

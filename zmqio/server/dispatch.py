@@ -113,8 +113,7 @@ class EventDispatcher:
         )
 
     def _subject(self, event: str) -> str:
-        """Return the subject of the log's rate limit. Unhandled events share one, because clients choose their
-        names."""
+        """Return the subject of the log's rate limit. Unhandled events share one: clients choose their names."""
         known = event in LIFECYCLE_EVENTS or self._registry.handlers.get(event) is not None
         return f"{self._namespace} {event}" if known else self._namespace
 

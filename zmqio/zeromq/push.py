@@ -147,8 +147,7 @@ class AsyncPush:
                 await asyncio.to_thread(self._context.term)
 
     def close_sync(self) -> None:
-        """Do what `close` does without an event loop, if it has not been called. Does nothing in a forked
-        child."""
+        """Do what `close` does, without an event loop, unless it was called. Does nothing in a forked child."""
         if self._sockets is not None and self._context.exists_here():
             self._sockets.close(self._linger_s)
             self._sockets = None
