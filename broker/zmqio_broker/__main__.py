@@ -42,7 +42,7 @@ log = structlog.get_logger(__name__)
     metavar="ADDRESS",
     help="Base address of the four endpoints. tcp://HOST:PORT uses four ports: control PORT, publish +1, "
     "subscribe +2, ingest +3. ipc://PATH uses four paths: PATH, PATH.publish, PATH.subscribe, PATH.ingest. "
-    "HOST * binds every interface. There is no authentication: use a private network.",
+    "HOST * binds every interface, IPv4 and IPv6. There is no authentication: use a private network.",
 )
 @click.option(
     "--node-queue-messages",

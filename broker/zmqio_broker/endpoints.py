@@ -35,8 +35,8 @@ class BrokerEndpoints:
         """Derive the four addresses.
 
         Args:
-            address: `tcp://host:port` (port 1 to 65532; host `*` for every interface; IPv6 in brackets) or
-                `ipc://path` (the longest of the four paths has at most 107 bytes).
+            address: `tcp://host:port` (port 1 to 65532; host `*` for every interface, IPv4 and IPv6; an IPv6
+                address in brackets) or `ipc://path` (the longest of the four paths has at most 107 bytes).
 
         Raises:
             AddressError: the address has neither form.

@@ -119,8 +119,9 @@ def bind(socket: zmq.Socket[bytes], role: str, address: str) -> None:
     """
     if address.startswith("ipc://") and _has_listener(address):
         raise BindError(_in_use_text(role, address))
-    # Only for IPv6 addresses: on a machine without IPv6, the option makes IPv4 addresses fail too.
-    socket.setsockopt(zmq.IPV6, int("[" in address))
+    # Not for IPv4 addresses and names: on a machine without IPv6, the option makes them fail. For `*` libzmq then
+    # binds the IPv4 interfaces alone.
+    socket.setsockopt(zmq.IPV6, int("[" in address or address.startswith("tcp://*:")))
     try:
         socket.bind(address)
     except zmq.ZMQError as error:

@@ -7,6 +7,7 @@ from zmqio_broker import sockets
 from zmqio_broker.options import BrokerOptions
 
 from tests.support.ports import free_port
+from tests.support.timing import LIMIT_S
 
 Context = zmq.Context[zmq.Socket[bytes]]
 OPTIONS = BrokerOptions(node_queue_messages=11, ingest_queue_messages=22, max_message_bytes=33)
@@ -58,6 +59,18 @@ def test_full_queue_of_one_subscriber_drops_messages_and_delays_no_other(context
         assert publisher.recv() == b"\x01"
         for _ in range(20_000):
             publisher.send(bytes(1000), zmq.NOBLOCK)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
+def test_wildcard_address_accepts_both_versions_of_ip(context: Context, host: str) -> None:
+    port = free_port()
+    with sockets.make_subscribe(context, OPTIONS) as publisher, context.socket(zmq.SUB) as subscriber:
+        sockets.bind(publisher, "subscribe", f"tcp://*:{port}")
+        subscriber.setsockopt(zmq.IPV6, 1)
+        subscriber.subscribe(b"x")
+        subscriber.connect(f"tcp://{host}:{port}")
+        assert publisher.poll(LIMIT_S * 1000)
+        assert publisher.recv() == b"\x01x"
 
 
 def test_port_in_use_is_reported_with_number_role_and_option(context: Context) -> None:

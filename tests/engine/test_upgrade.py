@@ -129,6 +129,18 @@ async def test_probe_that_takes_too_long_is_closed_and_polling_goes_on() -> None
         assert connection.reasons == []
 
 
+async def test_end_of_the_session_ends_its_probe_without_a_time_out_in_the_log() -> None:
+    async with EngineUnderTest() as host:
+        sid, connection = await host.open_polling()
+        socket = host.websocket(sid)
+        socket.send("2probe")
+        assert await socket.receive() == "3probe"
+        with capture_logs() as logs:
+            connection.session.end("forced close")
+            await socket.ended()
+        assert (socket.close_code, logs) == (1000, [])
+
+
 @pytest.mark.parametrize("packet", ["4hello", "2", "3probe", "", b"\x01"])
 async def test_anything_but_a_probe_closes_the_websocket_and_polling_goes_on(packet: str | bytes) -> None:
     async with EngineUnderTest() as host:

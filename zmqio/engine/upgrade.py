@@ -43,14 +43,15 @@ async def _probe(session: Session, owner: SessionOwner, receive: Receive, send: 
     transport = session.transport
     assert isinstance(transport, PollingTransport)  # only polling sessions are upgraded
     session.upgrading = True
+    limit_s = owner.options.upgrade_timeout_s
+    limit = asyncio.timeout(limit_s)
     try:
-        async with asyncio.timeout(owner.options.upgrade_timeout_s) as session.probe_limit:
+        async with limit as session.probe_limit:
             upgrade_requested = await _exchange_probe(session, transport, receive, send)
-    except TimeoutError:
+    except OSError:  # also TimeoutError: of the limit, which the end of the session brings forward, or of `send`
         upgrade_requested = False
-        owner.notices.info("upgrade_timed_out", sid=session.sid, limit_s=owner.options.upgrade_timeout_s)
-    except OSError:
-        upgrade_requested = False
+        if limit.expired() and not session.closed:
+            owner.notices.info("upgrade_timed_out", sid=session.sid, limit_s=limit_s)
     finally:
         session.upgrading = False
         session.probe_limit = None
