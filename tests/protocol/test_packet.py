@@ -1,7 +1,7 @@
 import pytest
 
 from zmqio.exceptions import PacketError
-from zmqio.protocol.packet import AckableFrames, PacketType, check_data, check_namespace
+from zmqio.protocol.packet import AckableFrames, PacketType, check_data, check_namespace, number_text
 
 
 def test_id_after_a_string_is_written_in_decimal_digits():
@@ -62,3 +62,15 @@ def test_error_names_the_expected_payload(kind, data, text):
 def test_invalid_namespace_is_refused(namespace):
     with pytest.raises(PacketError, match="namespace"):
         check_namespace(namespace)
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0, "0"), (-0.0, "0"), (7, "7"), (-7.0, "-7"), (1.5, "1.5"), (1e20, "100000000000000000000"),
+        (1e21, "1e+21"), (1.5e22, "1.5e+22"), (10**21, "1e+21"), (1e-6, "0.000001"), (1e-7, "1e-7"),
+        (1.25e-7, "1.25e-7"), (0.00001, "0.00001"),
+    ],
+)  # fmt: skip
+def test_number_is_written_as_in_javascript(number: float, text: str) -> None:
+    assert number_text(number) == text

@@ -151,3 +151,27 @@ async def test_cancelled_error_fails_one_event_and_the_next_are_handled(place: s
     await harness.settle()
     assert handled == (["bad", "good", "bad", "better"] if place == "listener" else ["good", "better"])
     assert client.event_budget.bytes == 0
+
+
+async def test_catch_all_handler_acknowledges_events_without_a_handler_of_their_own() -> None:
+    harness = Harness()
+    harness.of("/").on("known", lambda socket: "known")
+    harness.of("/").on("*", lambda socket, event, *args: [event, *args])
+    client, session = await harness.connected()
+    for text in ('21["known"]', '22["other",1]', '23["*",2]', '24["connection",3]'):
+        client.message(text)
+    await harness.settle()
+    assert session.sent[1:] == ['31["known"]', '32[["other",1]]', '33[["*",2]]', '34[["connection",3]]']
+    assert harness.runtime.counters["events_unhandled"] == 0
+
+
+@pytest.mark.parametrize(("sent", "name"), [("5", "5"), ("5.0", "5"), ("1.5", "1.5"), ("1e21", "1e+21")])
+async def test_numeric_event_reaches_the_handler_of_that_text(sent: str, name: str) -> None:
+    harness, heard = Harness(), []
+    harness.of("/").on_any(lambda socket, event, *args: heard.append(event))
+    harness.of("/").on(name, lambda socket, text: text)
+    client, session = await harness.connected()
+    client.message(f'27[{sent},"x"]')
+    await harness.settle()
+    assert session.sent[1:] == ['37["x"]']
+    assert heard == [name]

@@ -13,7 +13,25 @@ async def test_short_forms_reach_every_socket() -> None:
     await namespace.volatile.emit("d")
     await namespace.compress().emit("e")
     await namespace.except_("nobody").emit("f")
-    assert session.sent[1:] == [f'2["{name}"]' for name in "abcdef"]
+    sent = [f'2["{name}"]' for name in "acdef"]
+    assert session.sent[1:] == [sent[0], '2["message","b"]', *sent[1:]]
+
+
+async def test_send_emits_a_message_everywhere() -> None:
+    harness = Harness()
+    _, session = await harness.connected()
+    namespace = harness.of("/")
+    (socket,) = namespace.sockets.values()
+    for sender in (
+        namespace,
+        namespace.to(socket.id),
+        namespace.local,
+        socket,
+        socket.volatile,
+        socket.timeout(1),
+    ):
+        await sender.send("hello", 1)
+    assert session.sent[1:] == ['2["message","hello",1]'] * 6
 
 
 async def test_operations_of_a_single_process() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import threading
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.support.fake_engine import Harness
 
@@ -44,3 +45,14 @@ def test_use_from_another_loop_of_the_same_thread_raises() -> None:
     second.run_until_complete(elsewhere(first.run_until_complete(make())))
     first.close()
     second.close()
+
+
+async def test_tuple_as_the_only_value_is_sent_as_a_list_and_noted_once() -> None:
+    harness = Harness()
+    _, session = await harness.connected()
+    with capture_logs() as logs:
+        for _ in range(2):
+            await harness.of("/").emit("pair", (1, 2))
+        await harness.of("/").emit("pair", 1, (2, 3))
+    assert session.sent[1:] == ['2["pair",[1,2]]'] * 2 + ['2["pair",1,[2,3]]']
+    assert [(entry["event"], entry["event_name"]) for entry in logs] == [("tuple_sent_as_list", "pair")]

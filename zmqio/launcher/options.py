@@ -82,8 +82,8 @@ class ServeOptions:
             count = getattr(self, name)
             if count != "auto" and not (isinstance(count, int) and count > 0):
                 raise ConfigError(f"{name}={count!r} must be 1 or more, or 'auto'")
-        if not self.drain_s >= 0:
-            raise ConfigError(f"drain_s={self.drain_s!r} must not be negative")
+        if not 0 <= self.drain_s < math.inf:
+            raise ConfigError(f"drain_s={self.drain_s!r} (--drain) must be 0 or a positive number of seconds")
         if not self.head_limit_s > 0:
             raise ConfigError(f"head_limit_s={self.head_limit_s!r} must be greater than 0")
         if not 256 <= self.max_head_bytes <= 1 << 20:

@@ -7,6 +7,7 @@ Source: https://github.com/socketio/socket.io-protocol (version 5), "Packet enco
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import IntEnum
 from typing import Any, TypeAlias
 
@@ -23,6 +24,7 @@ __all__ = [
     "PacketType",
     "check_data",
     "check_namespace",
+    "number_text",
 ]
 
 Frames: TypeAlias = tuple[str | bytes, ...]
@@ -124,6 +126,20 @@ def check_namespace(namespace: str) -> None:
             raise PacketError(
                 f"namespace {namespace!r:.80} cannot be encoded as UTF-8 (lone surrogate)"
             ) from error
+
+
+def number_text(number: float) -> str:
+    """Return a number as JavaScript writes it: a client's event name may be one, and its handler has this text.
+
+    Source: ECMA-262, Number::toString: as digits below 1e21, with an exponent below 1e-6.
+    """
+    if abs(number) >= 1e21 or 0 < abs(number) < 1e-6:
+        digits, exponent = repr(float(number)).split("e")
+        return f"{digits.removesuffix('.0')}e{int(exponent):+d}"
+    if number == int(number):
+        return str(int(number))
+    text = repr(number)
+    return format(Decimal(text), "f") if "e" in text else text
 
 
 def _is_event(data: Any) -> bool:

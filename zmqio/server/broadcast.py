@@ -30,8 +30,14 @@ class BroadcastNamespace(Protocol):
     """The part of a namespace that a broadcast uses. `adapter` and `runtime` exist once `ready` has returned."""
 
     name: str
-    adapter: Adapter
-    runtime: Runtime
+
+    @property
+    def adapter(self) -> Adapter:
+        """Its rooms, and the other nodes."""
+
+    @property
+    def runtime(self) -> Runtime:
+        """The shared parts of the server."""
 
     async def ready(self) -> None:
         """Open the namespace if it is not open."""
@@ -80,10 +86,13 @@ class Broadcast(Targeting):
         namespace = self._namespace
         await namespace.ready()
         check_event(event)
+        namespace.runtime.note_tuple(event, args)
         frames = namespace.runtime.parser.encode(Packet(PacketType.EVENT, namespace.name, [event, *args]))
         await namespace.adapter.broadcast(frames, self._target)
 
-    send = emit
+    async def send(self, *args: Any) -> None:
+        """Send the event `message`: the same as `emit("message", *args)`."""
+        await self.emit("message", *args)
 
     async def emit_with_ack(self, event: str, *args: Any) -> list[Any]:
         """Send an event to the target and collect the acknowledgement of every client that receives it.
@@ -105,6 +114,7 @@ class Broadcast(Targeting):
         namespace = self._namespace
         await namespace.ready()
         check_event(event)
+        namespace.runtime.note_tuple(event, args)
         packet = Packet(PacketType.EVENT, namespace.name, [event, *args])
         frames = namespace.runtime.parser.encode_ackable(packet)
         try:

@@ -1,18 +1,21 @@
 """Passes an event packet to the application's functions, and their result back as the acknowledgement.
 
-The order is that of the JavaScript server: catch-all listeners, the socket's own middleware, then the handler.
+The order is that of the JavaScript server: catch-all listeners, the socket's own middleware, then the handler. The
+handler of `*` is called for events that have no handler of their own.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
-from zmqio.protocol.packet import Packet, PacketType
-from zmqio.server.handlers import LIFECYCLE_EVENTS, Handler, call, result_args
+from zmqio.protocol.packet import Packet, PacketType, number_text
+from zmqio.server.handlers import CATCH_ALL, LIFECYCLE_EVENTS, Handler, call, result_args
 from zmqio.server.registry import Registry
 from zmqio.server.runtime import Runtime
 from zmqio.server.socket import Socket
 
 __all__ = ["EventDispatcher"]
+
+NOT_FOR_CLIENTS = LIFECYCLE_EVENTS | {CATCH_ALL}
 
 
 class EventRejected(Exception):
@@ -36,6 +39,8 @@ class EventDispatcher:
     async def handle(self, socket: Socket, packet: Packet) -> None:
         """Pass an event to the application and acknowledge it with the handler's result. Never raises."""
         event, *args = packet.data
+        if type(event) is not str:
+            event = number_text(event)
         if await self._pass_middleware(socket, event, args):
             await self._call_handler(socket, event, args, packet.id)
 
@@ -79,7 +84,9 @@ class EventDispatcher:
                 self._report_failure(event, socket, error)
 
     async def _call_handler(self, socket: Socket, event: str, args: list[Any], ack_id: int | None) -> None:
-        handler = None if event in LIFECYCLE_EVENTS else self._registry.handlers.get(event)
+        handler = None if event in NOT_FOR_CLIENTS else self._registry.handlers.get(event)
+        if handler is None and (handler := self._registry.handlers.get(CATCH_ALL)) is not None:
+            args = [event, *args]
         if handler is None:
             self._runtime.counters["events_unhandled"] += 1
             self._runtime.notices.debug(

@@ -10,10 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["LIFECYCLE_EVENTS", "Handler", "Handlers", "call", "result_args"]
+from zmqio.server.signatures import Arity, check_function
+
+__all__ = ["CATCH_ALL", "LIFECYCLE_EVENTS", "Handler", "Handlers", "call", "result_args"]
 
 LIFECYCLE_EVENTS = frozenset({"connect", "disconnect"})
-_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+CATCH_ALL = "*"
+"""Name of the handler for events that have no handler of their own. Source: python-socketio 5."""
+_ARGUMENTS = {"connect": ("socket", "auth"), "disconnect": ("socket", "reason")}
+_ENVIRON = "`socket.handshake` has the headers, query and address that `environ` had in python-socketio"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,21 +69,25 @@ class Handlers:
 
         Raises:
             ValueError: the event already has a function.
-            TypeError: `function` is not callable, or does not take the first argument.
+            TypeError: `function` is not callable, or cannot be called with the arguments of the event.
         """
-        if not callable(function):
-            raise TypeError(f"handler {function!r} for {event!r} is not a function")
+        arity = self._check(event, function)
         if event in self._by_event:
             raise ValueError(
                 f"event {event!r} already has a handler ({self._by_event[event].function!r}); "
                 "an event has one handler, which may call other functions"
             )
-        handler = _inspect(function)
-        if self._first_argument and handler.max_args == 0:
-            raise TypeError(
-                f"handler {function!r} takes no arguments; its first argument must be the {self._first_argument}"
-            )
-        self._by_event[event] = handler
+        self._by_event[event] = Handler(function, arity.least, arity.most)
+
+    def _check(self, event: str, function: Callable[..., Any]) -> Arity:
+        what = f"handler of {event!r}"
+        if not self._first_argument:
+            return check_function(function, what, "*args")
+        if event in _ARGUMENTS:
+            hint = _ENVIRON if event == "connect" else ""
+            return check_function(function, what, *_ARGUMENTS[event], may_omit=True, hint=hint)
+        arguments = ("event", "*args") if event == CATCH_ALL else ("*args",)
+        return check_function(function, what, self._first_argument, *arguments)
 
     def get(self, event: str) -> Handler | None:
         """Return the function for `event`, or None."""
@@ -103,17 +112,6 @@ async def call(function: Callable[..., Any], *args: Any) -> Any:
         if task is None or task.cancelling():
             raise
         raise RuntimeError(f"{function!r} raised CancelledError: what it awaited was cancelled") from error
-
-
-def _inspect(function: Callable[..., Any]) -> Handler:
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except ValueError:  # some functions written in C have no signature
-        return Handler(function, 0, None)
-    positional = [p for p in parameters if p.kind in _POSITIONAL]
-    required = [p for p in positional if p.default is inspect.Parameter.empty]
-    unbounded = any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters)
-    return Handler(function, len(required), None if unbounded else len(positional))
 
 
 def result_args(result: Any) -> list[Any]:

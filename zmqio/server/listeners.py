@@ -8,6 +8,7 @@ from zmqio.ids import Sid
 from zmqio.log_limit import LimitedLog
 from zmqio.logger import get_logger
 from zmqio.server.handlers import Handlers, result_args
+from zmqio.server.signatures import check_function
 
 __all__ = ["ROOM_EVENTS", "Listeners"]
 
@@ -17,6 +18,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 ROOM_EVENTS = frozenset({"create-room", "delete-room", "join-room", "leave-room"})
 """Source: https://socket.io/docs/v4/rooms/#room-events"""
+SID_EVENTS = frozenset({"join-room", "leave-room"})
 
 
 class Listeners:
@@ -53,6 +55,7 @@ class Listeners:
             raise ValueError(f"unknown room event {event!r}; the events are {', '.join(sorted(ROOM_EVENTS))}")
 
         def register(function: Function) -> Function:
+            check_function(function, f"listener of {event!r}", "room", *(("sid",) if event in SID_EVENTS else ()))
             self._room[event].append(function)
             return function
 

@@ -37,12 +37,7 @@ class Namespace(Registration, Operations):
     Attributes:
         name: as given.
         is_open: whether the namespace serves clients.
-        adapter: rooms and the other nodes. Set when the server has started and the namespace is first used.
-        runtime: the shared parts of the server. Set together with `adapter`.
     """
-
-    adapter: Adapter
-    runtime: Runtime
 
     def __init__(
         self,
@@ -58,6 +53,8 @@ class Namespace(Registration, Operations):
         self._entering = 0  # clients that are passing middleware or the connect handler
         self._connecting: set[Sid] = set()  # sockets whose connect handler is running
         self._open_lock: tuple[Runtime, asyncio.Lock] | None = None
+        self._runtime: Runtime | None = None
+        self._adapter: Adapter | None = None
         self._admission: Admission
         self._dispatcher: EventDispatcher
         self._members: NamespaceMembers
@@ -72,8 +69,34 @@ class Namespace(Registration, Operations):
 
     @property
     def sockets(self) -> Mapping[Sid, Socket]:
-        """Socket id -> socket, for the sockets of this process. The server must have started."""
+        """Socket id -> socket, for the sockets of this process.
+
+        Raises:
+            RuntimeError: the server has not started, or has not used the namespace.
+        """
+        if self._adapter is None:
+            raise self._not_open("sockets")
         return self._members.sockets
+
+    @property
+    def adapter(self) -> Adapter:
+        """Rooms and the other nodes. Raises as `sockets`."""
+        if self._adapter is None:
+            raise self._not_open("adapter")
+        return self._adapter
+
+    @property
+    def runtime(self) -> Runtime:
+        """The shared parts of the server. Raises as `sockets`."""
+        if self._runtime is None:
+            raise self._not_open("runtime")
+        return self._runtime
+
+    def _not_open(self, name: str) -> RuntimeError:
+        return RuntimeError(
+            f"namespace {self.name!r} has no {name} yet: the server has not started; `await io.start()`, or serve "
+            "`io.asgi()`"
+        )
 
     # For the server: opening and closing.
 
@@ -83,12 +106,12 @@ class Namespace(Registration, Operations):
             if self.is_open:
                 return
             listeners = self._registry.listeners
-            self.runtime = runtime
+            self._runtime = runtime
             self._admission = Admission(self.name, self._registry, runtime)
             self._dispatcher = EventDispatcher(self.name, self._registry, runtime)
             self._members = NamespaceMembers(self.name, runtime, listeners.room_event, self._server_side_event)
-            self.adapter = make_adapter(self.name, self._members)
-            await self.adapter.open()
+            self._adapter = make_adapter(self.name, self._members)
+            await self._adapter.open()
             self.is_open = True
 
     async def ready(self) -> None:

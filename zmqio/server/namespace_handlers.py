@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from zmqio.server.namespace import Namespace
 from zmqio.server.parent import ParentNamespace
+from zmqio.server.signatures import check_name
 
 __all__ = ["NamespaceHandlers", "event", "register_handlers"]
 
@@ -27,7 +28,11 @@ def event(name: str) -> Callable[[Function], Function]:
     """Decorate a method of `NamespaceHandlers` as the handler of the event `name`; the method may have any name.
 
     Example: `@zmqio.event("chat message")`
+
+    Raises:
+        TypeError: the name is not a string.
     """
+    check_name("event", name)
 
     def mark(function: Function) -> Function:
         setattr(function, MARK, name)

@@ -14,6 +14,7 @@ from zmqio.ids import NodeId
 from zmqio.log_limit import LimitedLog
 from zmqio.logger import get_logger
 from zmqio.server.handlers import call
+from zmqio.server.signatures import check_function
 from zmqio.server.tasks import Tasks
 
 __all__ = ["NodeListeners"]
@@ -41,6 +42,9 @@ class NodeListeners:
             raise ValueError(f"unknown node event {event!r}; the events are 'joined' and 'left'")
 
         def register(function: Function) -> Function:
+            check_function(
+                function, f"listener of {event!r}", "node_id", *(("reason",) if event == "left" else ())
+            )
             self._listeners[event].append(function)
             return function
 
@@ -48,6 +52,7 @@ class NodeListeners:
 
     def on_bus_gap(self, function: Function) -> Function:
         """Decorate a function that is called when messages are lost."""
+        check_function(function, "listener of gaps", "gap")
         self._gap_listeners.append(function)
         return function
 

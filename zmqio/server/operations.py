@@ -61,7 +61,9 @@ class Operations:
         """Send an event to every socket. Raises as `Broadcast.emit`."""
         await self._everyone.emit(event, *args)
 
-    send = emit
+    async def send(self, *args: Any) -> None:
+        """Send the event `message`: the same as `emit("message", *args)`."""
+        await self.emit("message", *args)
 
     async def emit_with_ack(self, event: str, *args: Any) -> list[Any]:
         """Send an event to every socket and collect the acknowledgements; see `Broadcast.emit_with_ack`."""
@@ -129,5 +131,9 @@ class Operations:
         return await namespace.adapter.rooms(namespace.runtime.options.request_timeout_s)
 
     def server_count(self) -> int:
-        """Return the number of live nodes, including this one. The server must have started."""
+        """Return the number of live nodes, including this one.
+
+        Raises:
+            RuntimeError: the server has not started.
+        """
         return self._target_namespace.adapter.server_count()

@@ -136,7 +136,9 @@ class ParentNamespace(Registration):
         """Send an event to every socket of every child of this process; see `ParentBroadcast.emit`."""
         await self.broadcast().emit(event, *args)
 
-    send = emit
+    async def send(self, *args: Any) -> None:
+        """Send the event `message`: the same as `emit("message", *args)`."""
+        await self.emit("message", *args)
 
 
 class ParentBroadcast(Targeting):
@@ -181,7 +183,9 @@ class ParentBroadcast(Targeting):
         if failure is not None:
             raise failure
 
-    send = emit
+    async def send(self, *args: Any) -> None:
+        """Send the event `message`: the same as `emit("message", *args)`."""
+        await self.emit("message", *args)
 
     def _with(self, target: Target) -> "ParentBroadcast":
         return ParentBroadcast(self._children, target)

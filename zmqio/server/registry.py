@@ -10,11 +10,14 @@ from typing import Any, TypeVar, overload
 from zmqio.protocol.packet import RESERVED_EVENTS
 from zmqio.server.handlers import LIFECYCLE_EVENTS, Handlers
 from zmqio.server.listeners import Listeners
+from zmqio.server.signatures import check_function, check_name
 from zmqio.server.socket import Socket
 
 __all__ = ["Middleware", "Registration", "Registry"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+NO_NEXT = "there is no `next`: return to admit the client, raise ConnectRefused to refuse it"
+
 Middleware = Callable[[Socket], Awaitable[None] | None]
 
 
@@ -88,6 +91,8 @@ class Registration(ABC):
         - `disconnect`: a function `(socket, reason)`, called after the handlers of all earlier events.
           `socket.rooms` still contains the rooms that the socket was in, so the function also does what
           `disconnecting` does in JavaScript.
+        - `connection`: the same as `connect`.
+        - `*`: a function `(socket, event, *args)` for events that have no handler of their own.
         - Any other event: a function `(socket, *args)`. Its result is the acknowledgement: None for no value, a
           tuple for several. The events of one client are handled one after the other, unless the option
           `concurrent_events` is set.
@@ -98,13 +103,15 @@ class Registration(ABC):
 
         Raises:
             ValueError: the event already has a handler, or its name is reserved by Socket.IO.
-            TypeError: the handler is not a function, or takes no arguments.
+            TypeError: the name is not a string, or the handler is not a function that can be called in this way.
         """
+        check_name("on", event)
         if event in RESERVED_EVENTS - LIFECYCLE_EVENTS:
             raise ValueError(f"event name {event!r} is reserved by Socket.IO; no client can send it")
+        name = "connect" if event == "connection" else event
 
         def register(function: Function) -> Function:
-            self.registry.add_handler(event, function)
+            self.registry.add_handler(name, function)
             return function
 
         return register if handler is None else register(handler)
@@ -121,6 +128,7 @@ class Registration(ABC):
 
         If the client is refused, its socket leaves all rooms and cannot join another.
         """
+        check_function(middleware, "middleware", "socket", hint=NO_NEXT)
         self.registry.add_middleware(middleware)
         return middleware
 
@@ -129,6 +137,7 @@ class Registration(ABC):
 
         Its errors are logged and do not prevent the handler. `Socket.on_any` does the same for one client.
         """
+        check_function(function, "listener", "socket", "event", "*args")
         self.registry.add_any(function)
         return function
 
@@ -140,6 +149,7 @@ class Registration(ABC):
         Raises:
             ValueError: the event already has a function.
         """
+        check_name("on_server_side", event)
         self.registry.used = True
         return self.registry.listeners.on_server_side(event)
 

@@ -3,8 +3,9 @@
 import asyncio
 import threading
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from zmqio.adapter.base import Identity
 from zmqio.config import ServerOptions
@@ -47,6 +48,7 @@ class Runtime:
         counters: name -> number of dropped, rejected or failed items.
         notices: a rate-limited log, for entries that clients can cause at will.
         connecting: the connections that must join a namespace within `connect_timeout_s`.
+        tuple_noted: whether `note_tuple` has logged.
         loop: the event loop that the server runs in.
         thread_id: the thread of that loop.
     """
@@ -59,6 +61,7 @@ class Runtime:
     fanout: FanOut[DirectWriter, Prepared] = field(default_factory=lambda: FanOut(broadcast_frames))
     counters: Counter[str] = field(default_factory=Counter)
     notices: LimitedLog = field(default_factory=lambda: LimitedLog(log))
+    tuple_noted: bool = False
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     thread_id: int = field(default_factory=threading.get_ident)
     connecting: DeadlineQueue[ConnectingClient] = field(init=False)
@@ -69,6 +72,16 @@ class Runtime:
     def prepare(self, packet: Packet) -> Prepared:
         """Encode a packet for the engine."""
         return self.engine.prepare(self.parser.encode(packet))
+
+    def note_tuple(self, event: str, args: Sequence[Any]) -> None:
+        """Log once that a tuple is sent as one list: in python-socketio it is several arguments."""
+        if len(args) == 1 and type(args[0]) is tuple and not self.tuple_noted:
+            self.tuple_noted = True
+            log.warning(
+                "tuple_sent_as_list",
+                event_name=event,
+                remedy="emit(event, *values) sends several arguments; give a list to send a list",
+            )
 
     def report_connect_timeout(self, namespace: str, **facts: str) -> None:
         """Count and log a rule, middleware or connect handler that took too long and was cancelled."""

@@ -73,6 +73,10 @@ class EmitOptions:
         """Send the event. Raises as `Socket.emit`."""
         self._target.emit_nowait(event, args, volatile=self._volatile)
 
+    async def send(self, *args: Any) -> None:
+        """Send the event `message`: the same as `emit("message", *args)`."""
+        await self.emit("message", *args)
+
     async def emit_with_ack(self, event: str, *args: Any) -> Any:
         """Send the event, never volatile, and wait for its acknowledgement; see `Socket.emit_with_ack`."""
         return await self._target.emit_with_ack(event, *args, timeout=self._timeout_s)

@@ -12,10 +12,12 @@ from typing import Any, TypeAlias, TypeVar, overload
 
 from zmqio.adapter.base import Adapter, AdapterFactory, Health
 from zmqio.adapter.local import LocalAdapterFactory
+from zmqio.cluster.adapter import ClusterAdapter
 from zmqio.config import EngineOptions, ServerOptions, address_from_environment, node_tag_from_environment
 from zmqio.engine.server import Engine
 from zmqio.exceptions import ConfigError
 from zmqio.ids import NodeId, NodeTag, parse_node_tag
+from zmqio.option_names import explain_unknown_option
 from zmqio.protocol.parser import JsonParser, Parser
 from zmqio.server.asgi import AsgiApp, AsgiCallable
 from zmqio.server.client_app import ClientApp
@@ -26,6 +28,7 @@ from zmqio.server.namespace_handlers import NamespaceHandlers, register_handlers
 from zmqio.server.operations import Operations
 from zmqio.server.parent import ParentNamespace, Rule
 from zmqio.server.registry import Registration, Registry
+from zmqio.server.signatures import check_function
 from zmqio.zeromq.adapter import ZmqAdapter
 
 __all__ = ["AdapterSpec", "Server"]
@@ -289,10 +292,9 @@ class Server(Registration, Operations):
 def _sort_options(options: dict[str, Any]) -> tuple[EngineOptions, ServerOptions]:
     engine_names = {field.name for field in fields(EngineOptions)}
     server_names = {field.name for field in fields(ServerOptions)}
-    unknown = sorted(set(options) - engine_names - server_names)
-    if unknown:
-        known = ", ".join(sorted(engine_names | server_names))
-        raise ConfigError(f"unknown option {', '.join(unknown)}; the options are {known}")
+    for name in options:
+        if name not in engine_names | server_names:
+            raise ConfigError(explain_unknown_option("Server", name))
     engine = EngineOptions(**{name: value for name, value in options.items() if name in engine_names})
     server = ServerOptions(**{name: value for name, value in options.items() if name in server_names})
     return engine, server
@@ -312,11 +314,31 @@ def _make_factory(adapter: AdapterSpec) -> AdapterFactory:
         return LocalAdapterFactory()
     if isinstance(adapter, str):
         return ZmqAdapter(adapter)
+    if isinstance(adapter, type) and (meant := _meant_by_class(adapter)):
+        raise ConfigError(f"cannot use adapter={adapter.__name__}, which is a class; did you mean {meant}?")
     if isinstance(adapter, AdapterFactory):
         return adapter
     if callable(adapter):
+        _check_adapter(adapter)
         return LocalAdapterFactory(adapter)
     raise ConfigError(
         f"cannot use adapter={adapter!r}; "
         "give a broker address, ZmqAdapter(...), a subclass of LocalAdapter, or None"
     )
+
+
+def _meant_by_class(adapter: type) -> str:
+    """Return how a class is used that does not make adapters by itself; "" for one that does."""
+    name = adapter.__name__
+    if issubclass(adapter, ClusterAdapter):
+        return f'ZmqAdapter("tcp://127.0.0.1:5555", adapter_class={name})'
+    if issubclass(adapter, ZmqAdapter):
+        return f'{name}("tcp://127.0.0.1:5555")'
+    return f"{name}(...)" if isinstance(adapter, AdapterFactory) else ""
+
+
+def _check_adapter(adapter: Callable[..., Adapter]) -> None:
+    try:
+        check_function(adapter, "adapter", "namespace", "sockets")
+    except TypeError as error:
+        raise ConfigError(f"cannot use adapter={adapter!r}: {error}") from error

@@ -71,13 +71,17 @@ class SocketNamespace(Protocol):
 
     Attributes:
         name: the namespace's name.
-        adapter: its rooms.
-        runtime: the parts and options that all namespaces of the server share.
     """
 
     name: str
-    adapter: Adapter
-    runtime: Runtime
+
+    @property
+    def adapter(self) -> Adapter:
+        """Its rooms, and the other nodes."""
+
+    @property
+    def runtime(self) -> Runtime:
+        """The parts and options that all namespaces of the server share."""
 
     def set_listening(self, socket: "Socket", listening: bool) -> None:
         """Start or stop reporting the events of broadcasts to a socket's outgoing listeners."""
@@ -232,7 +236,9 @@ class Socket(ListenerMixin):
         """
         self.emit_nowait(event, args, volatile=False)
 
-    send = emit
+    async def send(self, *args: Any) -> None:
+        """Send the event `message`: the same as `emit("message", *args)`."""
+        await self.emit("message", *args)
 
     async def emit_with_ack(self, event: str, *args: Any, timeout: float | None = None) -> Any:
         """Send an event to this client and wait for its acknowledgement.
@@ -259,6 +265,7 @@ class Socket(ListenerMixin):
         runtime = self._namespace.runtime
         runtime.check_loop()
         check_event(event)
+        runtime.note_tuple(event, args)
         if self._state is _SocketState.IN_MIDDLEWARE:
             raise RuntimeError(
                 f"emit_with_ack({event!r}) cannot be used in middleware: the client acknowledges only after it is "
@@ -324,6 +331,7 @@ class Socket(ListenerMixin):
         runtime = self._namespace.runtime
         runtime.check_loop()
         check_event(event)
+        runtime.note_tuple(event, args)
         prepared = runtime.prepare(Packet(PacketType.EVENT, self._namespace.name, [event, *args]))
         if self._state is not _SocketState.DISCONNECTED:
             self.notify_outgoing(event, args)

@@ -11,6 +11,9 @@ from typing import Any, TypeVar
 from zmqio.ids import Sid
 from zmqio.log_limit import LimitedLog
 from zmqio.logger import get_logger
+from zmqio.server.signatures import check_function
+
+NO_NEXT = "there is no `next`: return to let the event pass, raise an exception to reject it"
 
 __all__ = ["ListenerMixin", "SocketListeners"]
 
@@ -67,6 +70,7 @@ class ListenerMixin(ABC):
         raising or by returning False. A rejected event is dropped, logged as `event_rejected` (DEBUG), counted,
         and not acknowledged.
         """
+        check_function(middleware, "middleware", "event", "args", hint=NO_NEXT)
         self._lists().middleware.append(middleware)
         return middleware
 
@@ -75,11 +79,13 @@ class ListenerMixin(ABC):
 
         The listener is called before middleware and handler.
         """
+        check_function(listener, "listener", "event", "*args")
         self._lists().incoming.append(listener)
         return listener
 
     def prepend_any(self, listener: Function) -> Function:
         """Register a listener as `on_any`, but before the existing ones."""
+        check_function(listener, "listener", "event", "*args")
         self._lists().incoming.insert(0, listener)
         return listener
 
@@ -114,6 +120,7 @@ class ListenerMixin(ABC):
     def _add_outgoing(self, listener: Callable[..., Any], index: int) -> None:
         if inspect.iscoroutinefunction(listener):
             raise TypeError(f"outgoing listener {listener!r} is an async function; it must be a plain function")
+        check_function(listener, "outgoing listener", "event", "*args")
         self._lists().outgoing.insert(index, listener)
         self._outgoing_changed(True)
 

@@ -76,6 +76,6 @@ def check_event(event: str) -> None:
         PacketError: the name is reserved by Socket.IO, or not a string.
     """
     if not isinstance(event, str):
-        raise PacketError(f"event name {event!r} is not a string")
+        raise PacketError(f"event name {event!r} is not a string; did you mean {str(event)!r}?")
     if event in RESERVED_EVENTS:
         raise PacketError(f"event name {event!r} is reserved by Socket.IO; choose another name")

@@ -8,6 +8,7 @@ from zmqio.cluster.adapter import ClusterAdapter
 from zmqio.cluster.factory import ClusterAdapterFactory
 from zmqio.config import BusOptions, split_addresses
 from zmqio.exceptions import ConfigError
+from zmqio.option_names import explain_unknown_option
 from zmqio.zeromq.bus import ZmqBus
 
 __all__ = ["BusOptionValues", "ZmqAdapter"]
@@ -51,9 +52,12 @@ class ZmqAdapter(ClusterAdapterFactory):
         self.addresses = split_addresses(address)
         if len(set(self.addresses)) != len(self.addresses):
             raise ConfigError(f"adapter={address!r}: name each broker only once")
+        if not (isinstance(adapter_class, type) and issubclass(adapter_class, ClusterAdapter)):
+            raise ConfigError(f"adapter_class={adapter_class!r} is not a subclass of ClusterAdapter")
         known = {field.name for field in fields(BusOptions)}
-        if unknown := sorted(set(options) - known):
-            raise ConfigError(f"ZmqAdapter has no options {unknown}; it has: {', '.join(sorted(known))}")
+        for name in options:
+            if name not in known:
+                raise ConfigError(explain_unknown_option("ZmqAdapter", name))
         self.options = BusOptions(**options)
         super().__init__(self._make_zmq_bus, self.options, adapter_class=adapter_class)
 
