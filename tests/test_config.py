@@ -1,5 +1,7 @@
 """Options reject invalid values; the error names the option, its value and the reason."""
 
+from typing import Any
+
 import pytest
 
 from zmqio.config import (
@@ -106,3 +108,15 @@ def test_http_limits_must_be_numbers_greater_than_zero(text: str, monkeypatch: p
     monkeypatch.setenv("ZMQIO_MAX_HEAD_BYTES", text)
     with pytest.raises(ConfigError, match=f"ZMQIO_MAX_HEAD_BYTES='{text}' must be a number greater than 0"):
         http_limits_from_environment()
+
+
+@pytest.mark.parametrize("cookie", [True, 5, "", {"name": True}, {"name": "io", "Max-Age": 3600}])
+def test_cookie_that_cannot_be_sent_is_refused(cookie: Any) -> None:
+    with pytest.raises(ConfigError, match="cookie"):
+        EngineOptions(cookie=cookie)
+
+
+def test_grace_period_of_slow_clients_may_be_0() -> None:
+    assert EngineOptions(slow_client_grace_s=0).slow_client_grace_s == 0
+    with pytest.raises(ConfigError, match="slow_client_grace_s"):
+        EngineOptions(slow_client_grace_s=-1)

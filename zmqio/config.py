@@ -125,10 +125,14 @@ class EngineOptions:
             10,000).
         max_payload_packets: most packets in one polling body, in either direction (default 1,000). A client's body
             with more closes the session with the reason `parse error`.
-        session_buffer_bytes: most bytes queued for one client (default 1 MiB). Beyond that, its session is closed
-            with the reason `slow client`.
-        session_buffer_packets: most packets queued for one client (default 10,000). Beyond that, its session is
-            closed with the reason `slow client`.
+        session_buffer_bytes: most bytes queued for one client (default 1 MiB) for longer than
+            `slow_client_grace_s`. After that, its session is closed with the reason `slow client`; beyond 10 times
+            the larger of this option and `max_payload_bytes` at once.
+        session_buffer_packets: most packets queued for one client (default 10,000) for longer than
+            `slow_client_grace_s`. After that, its session is closed with the reason `slow client`; beyond 10 times
+            as many at once.
+        slow_client_grace_s: seconds for which more may be queued for a client (default 10). A handler may send a
+            long history at once: the client has this time to fetch it.
         transports: transports that clients may use (default both: `polling` and `websocket`).
         allow_upgrades: whether a polling client may upgrade to WebSocket (default True).
         http_compression: whether polling bodies are compressed if the client accepts it (default True).
@@ -161,6 +165,7 @@ class EngineOptions:
     max_payload_packets: int = 1_000
     session_buffer_bytes: int = 1 << 20
     session_buffer_packets: int = 10_000
+    slow_client_grace_s: float = 10.0
     transports: Sequence[Literal["polling", "websocket"]] = ("polling", "websocket")
     allow_upgrades: bool = True
     http_compression: bool = True
@@ -181,6 +186,9 @@ class EngineOptions:
         _positive(self, "max_sessions", "max_handshake_bytes")
         if self.max_sessions_per_address is not None:
             _positive(self, "max_sessions_per_address")
+        if not 0 <= self.slow_client_grace_s < math.inf:
+            raise ConfigError(f"slow_client_grace_s={self.slow_client_grace_s!r} must be 0 or a positive number")
+        _check_cookie(self.cookie)
         unknown = set(self.transports) - {"polling", "websocket"}
         if unknown or not self.transports:
             raise ConfigError(f"transports={self.transports!r} must be one or both of 'polling' and 'websocket'")
@@ -323,6 +331,18 @@ def _check_path(address: str, path: str) -> None:
             f"broker address {address!r} is too long: its socket paths have {size} bytes and the system allows "
             f"{UNIX_PATH_BYTES}; choose a shorter path"
         )
+
+
+def _check_cookie(cookie: object) -> None:
+    if cookie is None or (isinstance(cookie, str) and cookie):
+        return
+    if not isinstance(cookie, Mapping) or not isinstance(cookie.get("name", "io"), str):
+        raise ConfigError(f"cookie={cookie!r} must be a name, a mapping of attributes, or None for no cookie")
+    for name, value in cookie.items():
+        if not isinstance(value, str | bool):
+            raise ConfigError(
+                f"cookie: the attribute {name}={value!r} must be text or a bool; write {str(value)!r}"
+            )
 
 
 def _positive(options: object, *names: str) -> None:

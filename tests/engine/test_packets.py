@@ -118,6 +118,13 @@ def test_as_many_packets_as_allowed_are_taken_and_one_more_is_refused() -> None:
         decode_payload("\x1e".join(["4a"] * 17), 16)
 
 
+@pytest.mark.parametrize(
+    "text", ["+/8BAgM=", "+/8BAgM", "-_8BAgM=", "-_8BAgM", "+/8B\nAgM=\n", "+/8B\r\nAgM=\r\n"]
+)
+def test_base64_is_decoded_as_the_clients_of_other_languages_write_it(text: str) -> None:
+    assert list(decode_payload("b" + text, 1)) == [b"\xfb\xff\x01\x02\x03"]
+
+
 def test_base64_of_binary_packet_is_decoded() -> None:
     data = bytes(range(256))
     assert list(decode_payload("b" + base64.b64encode(data).decode(), 1)) == [data]

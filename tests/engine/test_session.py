@@ -20,7 +20,7 @@ async def _reason(connection: Any) -> str:
 
 
 async def test_polling_client_over_the_byte_bound_is_closed_counted_and_logged_once() -> None:
-    async with EngineUnderTest(session_buffer_bytes=100) as host:
+    async with EngineUnderTest(session_buffer_bytes=100, slow_client_grace_s=0) as host:
         sid, connection = await host.open_polling()
         with capture_logs() as logs:
             for _ in range(30):
@@ -38,13 +38,14 @@ async def test_polling_client_over_the_byte_bound_is_closed_counted_and_logged_o
                 "buffered_packets": 11,
                 "limit": 100,
                 "option": "session_buffer_bytes",
+                "grace_s": 0,
             }
         ]
         assert (await host.get(sid)).text.startswith('{"code":1,"message":"Session ID unknown","node":"node",')
 
 
 async def test_polling_client_over_the_packet_bound_is_closed() -> None:
-    async with EngineUnderTest(session_buffer_packets=3) as host:
+    async with EngineUnderTest(session_buffer_packets=3, slow_client_grace_s=0) as host:
         _, connection = await host.open_polling()
         for text in "abc":
             host.emit(text)
@@ -62,7 +63,7 @@ async def test_one_piece_larger_than_the_bound_is_delivered() -> None:
 
 
 async def test_websocket_client_that_stops_reading_is_closed() -> None:
-    async with EngineUnderTest(session_buffer_bytes=100) as host:
+    async with EngineUnderTest(session_buffer_bytes=100, slow_client_grace_s=0) as host:
         socket, connection = await host.open_websocket()
         socket.can_send.clear()
         with capture_logs():
@@ -71,6 +72,57 @@ async def test_websocket_client_that_stops_reading_is_closed() -> None:
         assert await _reason(connection) == "slow client"
         await socket.ended()  # nobody is left waiting for a client that does not read
         assert len(asyncio.all_tasks()) == 1
+
+
+async def test_client_over_the_limits_is_closed_when_its_grace_period_is_over() -> None:
+    async with EngineUnderTest(session_buffer_bytes=100, slow_client_grace_s=0.05) as host:
+        _, connection = await host.open_polling()
+        for _ in range(30):
+            host.emit("x" * 9)
+        assert connection.session.closed is False
+        assert await _reason(connection) == "slow client"
+        assert host.engine.counters["clients_dropped"] == 1
+
+
+async def test_client_that_fetches_within_the_grace_period_stays() -> None:
+    async with EngineUnderTest(session_buffer_packets=3, slow_client_grace_s=0.05) as host:
+        sid, connection = await host.open_polling()
+        for text in "abcdef":
+            host.emit(text)
+        assert (await host.get(sid)).text == "\x1e".join(f"4{text}" for text in "abcdef")
+        _, slow = await host.open_polling()
+        for text in "abcdef":
+            host.emit(text, to=1)
+        await wait_until(lambda: slow.reasons, "the end of the other session")
+        assert connection.reasons == []
+
+
+async def test_history_beyond_the_limits_reaches_a_polling_client_that_fetches_it() -> None:
+    async with EngineUnderTest() as host:
+        sid, connection = await host.open_polling()
+        pieces = [f"{number}:{'x' * 600_000}" for number in range(4)]
+        for piece in pieces:
+            host.emit(piece)
+        for number in range(15_000):
+            host.emit(str(number))
+        received: list[str] = []
+        while len(received) < 15_004:
+            received += (await host.get(sid)).text.split("\x1e")
+        assert received == [f"4{piece}" for piece in pieces] + [f"4{number}" for number in range(15_000)]
+        assert connection.reasons == []
+
+
+@pytest.mark.parametrize(
+    "options", [{"session_buffer_bytes": 10, "max_payload_bytes": 24}, {"session_buffer_packets": 8}]
+)
+async def test_client_far_over_the_limits_is_closed_at_once(options: dict[str, int]) -> None:
+    async with EngineUnderTest(**options) as host:
+        _, connection = await host.open_polling()
+        for _ in range(80):
+            host.emit("xx")
+        assert connection.session.closed is False
+        host.emit("xx")
+        assert connection.session.closed is True
 
 
 async def test_buffered_bytes_follow_what_waits() -> None:

@@ -98,7 +98,7 @@ async def test_wire_that_pauses_again_while_it_resumes_keeps_the_order() -> None
 
 
 async def test_wire_over_the_bound_is_aborted() -> None:
-    async with EngineUnderTest(session_buffer_bytes=10) as host:
+    async with EngineUnderTest(session_buffer_bytes=10, slow_client_grace_s=0) as host:
         wire = FakeWire()
         socket, connection = await _open(host, wire)
         wire.listener.paused()

@@ -180,7 +180,7 @@ async def test_slow_handler_delays_its_post_and_not_the_node() -> None:
 
 
 async def test_client_that_does_not_read_is_a_slow_client_of_its_owner() -> None:
-    async with EngineNodes("here", "ther", session_buffer_bytes=50_000) as nodes:
+    async with EngineNodes("here", "ther", session_buffer_bytes=50_000, slow_client_grace_s=0) as nodes:
         here, there = nodes.nodes
         sid, connection = await there.open_polling()
         socket = await here.upgrade(sid)

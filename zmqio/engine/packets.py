@@ -31,6 +31,7 @@ _TEXT_FRAME = 0x81  # FIN and opcode 1
 _BINARY_FRAME = 0x82  # FIN and opcode 2
 _SHORT_BYTES = 125  # the largest payload whose length fits in the second byte of a frame
 _UTF8_MOST_BYTES = 4  # most bytes of one character
+_BASE64_LETTERS = str.maketrans("-_", "+/", "\r\n\t =")
 _PACKET_TYPES = frozenset("0123456")
 
 
@@ -138,6 +139,15 @@ def decode_packet(record: str) -> str | bytes:
         raise PacketError(f"Engine.IO packet has the unknown type {kind!r}")
     try:
         return binascii.a2b_base64(record[1:], strict_mode=True)
+    except ValueError:
+        return _decode_unusual_base64(record[1:])
+
+
+def _decode_unusual_base64(text: str) -> bytes:
+    """Decode base64 with line feeds, with the URL-safe letters or without padding, as some clients send it."""
+    plain = text.translate(_BASE64_LETTERS)
+    try:
+        return binascii.a2b_base64(plain + "=" * (-len(plain) % 4), strict_mode=True)
     except ValueError as error:
         raise PacketError("binary packet has malformed base64") from error
 

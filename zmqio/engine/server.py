@@ -84,6 +84,7 @@ class Engine(EngineioServer):
         )
         self._limits = SessionLimits(options)
         self._silent: DeadlineQueue[Session] = DeadlineQueue(options.first_packet_timeout_s, self._expire)
+        self._slow: DeadlineQueue[Session] = DeadlineQueue(options.slow_client_grace_s, Session.drop_slow_client)
         self._jobs: set[asyncio.Task[None]] = set()
         self._requests = 0
         self._idle_event = asyncio.Event()
@@ -138,6 +139,7 @@ class Engine(EngineioServer):
                 session.end(reason)  # no request will fetch its packets
         self._heartbeat.stop()
         self._silent.stop()
+        self._slow.stop()
         try:
             async with asyncio.timeout(CLOSE_WAIT_S):
                 await self._wait_until_idle()
@@ -163,6 +165,7 @@ class Engine(EngineioServer):
         self._limits.closed(session.sid)
         self._heartbeat.forget(session)
         self._silent.remove(session)
+        self._slow.remove(session)
         if not self.sockets:
             self._empty_event.set()
 
@@ -179,6 +182,14 @@ class Engine(EngineioServer):
         """Restart the time-out of a due pong: the client has sent its first packet, or its first since a ping."""
         self._silent.remove(session)
         self._heartbeat.extend(session)
+
+    def buffer_exceeded(self, session: Session) -> None:
+        """Start the grace period of a session that has more buffered than its limits allow."""
+        self._slow.add(session)
+
+    def buffer_reduced(self, session: Session) -> None:
+        """End the grace period: the session is within its limits again."""
+        self._slow.remove(session)
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         """Run a short job; `close` cancels it if it still runs."""

@@ -27,6 +27,8 @@ __all__ = ["TOO_LARGE", "Session", "SessionOwner"]
 # Seconds that a client may take after `close_soon` to fetch its buffered packets and the CLOSE packet.
 # Source: engine.io, polling transport: `closeTimeout = 30 * 1000`.
 CLOSE_LIMIT_S = 30.0
+HARD_LIMIT_FACTOR = 10
+"""Multiple of the limits of the send buffer at which a client is dropped without a grace period."""
 TOO_LARGE = 1009
 """Close code: the message is too large. Source: RFC 6455, section 7.4.1."""
 
@@ -49,6 +51,12 @@ class SessionOwner(Protocol):
 
     def extend_pong_deadline(self, session: "Session") -> None:
         """Restart the time-out of a due pong: the client has sent its first packet, or its first since a ping."""
+
+    def buffer_exceeded(self, session: "Session") -> None:
+        """Start the grace period of a session that has more buffered than its limits allow."""
+
+    def buffer_reduced(self, session: "Session") -> None:
+        """End the grace period: the session is within its limits again."""
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         """Run a short job; the engine cancels it on closing if it still runs."""
@@ -91,6 +99,7 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
         self._owner = owner
         self._send_buffer: SendBuffer | None = None
         self.aborted = False
+        self._in_grace = False
         self._may_extend = True  # the client has sent nothing yet
         self._close_reason: str | None = None
         self._close_timer: asyncio.TimerHandle | None = None
@@ -114,8 +123,8 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
         """Send packets, or buffer them until the client takes them.
 
         Never blocks, and never raises if the client has disconnected. If more than `session_buffer_bytes` or
-        `session_buffer_packets` are buffered, the session ends with the reason `slow client`. A single item is
-        accepted whatever its size.
+        `session_buffer_packets` are buffered for `slow_client_grace_s`, the session ends with the reason `slow
+        client`; beyond 10 times as many, at once. A single item is accepted whatever its size.
 
         Args:
             prepared: from `Engine.prepare`; may be shared with other sessions.
@@ -225,7 +234,7 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
         if self._send_buffer is None:
             return None
         prepared = self._send_buffer.pop()
-        self._drop_empty_send_buffer()
+        self._buffer_taken()
         return prepared
 
     def take_for_poll(self) -> list[Prepared]:
@@ -234,7 +243,7 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
             return []
         options = self._owner.options
         taken = self._send_buffer.take_for_poll(options.max_payload_bytes, options.max_payload_packets)
-        self._drop_empty_send_buffer()
+        self._buffer_taken()
         return taken
 
     def put_back(self, taken: Sequence[Prepared]) -> None:
@@ -294,18 +303,38 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
             return
         self.append(prepared)
         if was_buffering and self._exceeds_limits():
-            self._drop_slow_client()
-        else:
-            self.transport.flush()
+            self._limits_exceeded()
+        self.transport.flush()
 
     def _exceeds_limits(self) -> bool:
-        send_buffer, options = self._send_buffer, self._owner.options
+        options = self._owner.options
+        return self._exceeds(options.session_buffer_bytes, options.session_buffer_packets)
+
+    def _exceeds(self, max_bytes: int, max_packets: int) -> bool:
+        send_buffer = self._send_buffer
         return send_buffer is not None and (
-            send_buffer.size_bytes > options.session_buffer_bytes
-            or send_buffer.packets > options.session_buffer_packets
+            send_buffer.size_bytes > max_bytes or send_buffer.packets > max_packets
         )
 
-    def _drop_slow_client(self) -> None:
+    def _limits_exceeded(self) -> None:
+        options = self._owner.options
+        hard_bytes = HARD_LIMIT_FACTOR * max(options.session_buffer_bytes, options.max_payload_bytes)
+        hard_packets = HARD_LIMIT_FACTOR * options.session_buffer_packets
+        if not options.slow_client_grace_s or self._exceeds(hard_bytes, hard_packets):
+            self.drop_slow_client()
+        elif not self._in_grace:
+            self._in_grace = True
+            self._owner.buffer_exceeded(self)
+
+    def _buffer_taken(self) -> None:
+        if not self._send_buffer:
+            self._send_buffer = None
+        if self._in_grace and not self._exceeds_limits():
+            self._in_grace = False
+            self._owner.buffer_reduced(self)
+
+    def drop_slow_client(self) -> None:
+        """End the session: more is buffered than its limits allow, and its grace period is over."""
         options, send_buffer = self._owner.options, self._send_buffer
         assert send_buffer is not None  # it is over the limits
         bytes_are_over = send_buffer.size_bytes > options.session_buffer_bytes
@@ -319,6 +348,7 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
             buffered_packets=send_buffer.packets,
             limit=getattr(options, option),
             option=option,
+            grace_s=options.slow_client_grace_s,
         )
         self.end("slow client", abort=True)
 
@@ -356,10 +386,6 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
 
     def _report_closed(self, reason: str) -> None:
         self.events.closed(reason)
-
-    def _drop_empty_send_buffer(self) -> None:
-        if not self._send_buffer:
-            self._send_buffer = None
 
     def _log_failure(self) -> None:
         self._owner.counters["messages_failed"] += 1

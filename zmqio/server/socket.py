@@ -31,8 +31,8 @@ __all__ = ["ClientConnection", "PacketHandler", "Socket", "SocketNamespace"]
 
 log = get_logger(__name__)
 
-MAX_QUEUED_PACKETS = 10_000
-"""Packets that may be queued while the connect handler runs; the same as the default of `session_buffer_packets`.
+MAX_QUEUED_PACKETS = 100_000
+"""Packets that may be queued while the connect handler runs: as many as the send buffer takes at once by default.
 Beyond it the client is disconnected."""
 ACK_WAIT_FACTOR = 10
 """Multiple of `max_pending_events` that may be queued while an acknowledgement of this client is awaited."""
