@@ -126,10 +126,15 @@ async def test_data_that_the_kernel_rejects_is_queued_and_follows_in_order(bound
 
 
 async def test_heartbeats_keep_an_idle_connection_up(bound, monkeypatch):
+    ticks: list[None] = []
+    tick = connection_module.ZmtpConnection._tick
     monkeypatch.setattr(connection_module, "TICK_S", 0.05)
+    monkeypatch.setattr(connection_module.ZmtpConnection, "_tick", lambda self: (ticks.append(None), tick(self)))
     _, endpoint = bound(zmq.XPUB, HEARTBEAT_IVL=50, HEARTBEAT_TIMEOUT=1_000)
     with connected(endpoint) as (_, record):
-        await asyncio.sleep(40 * 0.05)
+        await wait_until(
+            lambda: len(ticks) >= 3 * connection_module.SILENT_TICKS, "three times the limit of silence"
+        )
         assert record.changes == ["up"]
 
 
@@ -261,8 +266,9 @@ async def test_closed_connection_reports_nothing(bound):
         connection.close()
         connection.close()
         connection.send(b"nowhere")
-        peer, _ = bound(zmq.XPUB, endpoint)
-        await asyncio.sleep(0.2)
+        with connected(endpoint) as (_, other):
+            peer, _ = bound(zmq.XPUB, endpoint)
+            await wait_until(lambda: other.changes == ["up"], "a connection with the same retries")
         assert not peer.poll(0)
         assert record.changes == []
 
