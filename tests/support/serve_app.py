@@ -73,7 +73,7 @@ class _Plain:
 
     async def _act(self, path: str) -> None:
         if path == "/later":
-            await asyncio.sleep(0.1)  # what is asked for is an answer that takes its time
+            await asyncio.sleep(0.1)  # simulates a slow response
         elif path == "/die":
             os.kill(os.getpid(), signal.SIGKILL)
 

@@ -1,7 +1,7 @@
 """Compare zmqio over nodes with python-socketio + Redis and Node + redis-adapter, side by side in one run.
 
 `python -m tests.bench.cluster_peers [--only isolation,latency] [--peers NAMES] [--quick] [--nice -10]`.
-Needs node, npm and redis-server; npm packages and redis-py are installed into `.tools` when they are not there.
+Needs node, npm and redis-server; npm packages and redis-py are installed into `.tools` if they are missing.
 About 6 minutes, with `--quick` about 2.
 """
 
@@ -31,7 +31,7 @@ class Contestant:
 
 
 def main() -> int:
-    """Run what the command line asks for, and print the report; 1 if a contestant failed."""
+    """Run the requested scenarios and print the report; return 1 if a contestant failed."""
     arguments = _parse()
     plan = QUICK if arguments.quick else FULL
     os.nice(arguments.nice)
@@ -44,7 +44,7 @@ def main() -> int:
 
 
 def _compare(scenario: str, peers: list[Peer], plan: Plan, results: Results, noise: Noise) -> int:
-    """Run one scenario on all clusters, which live side by side and take turns; returns how many failed."""
+    """Run one scenario on all clusters, which run at the same time and take turns; return how many failed."""
     with ExitStack() as stack:
         contestants = [c for peer in peers if (c := _prepare(scenario, peer, plan, stack)) is not None]
         for round_ in range(plan.rounds[scenario]):

@@ -12,7 +12,7 @@ PING_INTERVAL_S = 600
 
 
 def make_server(address: str) -> socketio.AsyncServer:
-    """A server with the orders of the benchmark."""
+    """Create a server that handles the commands of the benchmark."""
     io = socketio.AsyncServer(
         async_mode="asgi", client_manager=socketio.AsyncRedisManager(address), ping_interval=PING_INTERVAL_S
     )

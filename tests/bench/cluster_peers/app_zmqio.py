@@ -22,7 +22,7 @@ PING_INTERVAL_S = 600
 
 
 def make_server(address: str) -> Server:
-    """A server with the orders of the benchmark."""
+    """Create a server that handles the commands of the benchmark."""
     io = Server(adapter=address, ping_interval_s=PING_INTERVAL_S)
 
     @io.on("join")
@@ -45,7 +45,7 @@ def make_server(address: str) -> Server:
 
 
 def main() -> None:
-    """Serve until the process is ended."""
+    """Serve until the process is killed."""
     port, address, path = int(sys.argv[1]), sys.argv[2], (*sys.argv[3:], "fast")[0]
     configure_logs("json", "warning")
     io = make_server(address)

@@ -1,4 +1,4 @@
-"""The nodes of one contestant, with one client on each, ready when all nodes hear each other."""
+"""The nodes of one contestant with a client on each; ready when all nodes receive from each other."""
 
 import time
 from collections.abc import Iterator
@@ -50,10 +50,10 @@ class Cluster:
         self._nodes = nodes
         self._hub_pid = hub_pid
         self._said = 0
-        self._said_limit_s = ASK_AGAIN_S  # at the start a node may not hear yet what was said
+        self._said_limit_s = ASK_AGAIN_S  # at the start, a node may not receive the messages yet
 
     def cpu(self) -> Cpu:
-        """What the processes have used so far."""
+        """The CPU time of the processes so far."""
         return Cpu(tuple(cpu_s(node.pid) for node in self._nodes), cpu_s(self._hub_pid))
 
     def join(self, node: int, room: str) -> None:
@@ -61,7 +61,8 @@ class Cluster:
         self.clients[node].wait_answer(self.clients[node].order("join", room))
 
     def wait_until_all_hear(self) -> None:
-        """Say something on the first node until all clients hear it: their nodes have done what came before."""
+        """Emit on the first node until all clients receive it, so that their nodes have handled all earlier
+        messages."""
         ends_at = time.monotonic() + READY_LIMIT_S
         while time.monotonic() < ends_at:
             self._said += 1
@@ -71,12 +72,12 @@ class Cluster:
                 self._said_limit_s = READY_LIMIT_S
                 return
             time.sleep(max(asked_at + ASK_AGAIN_S - time.monotonic(), 0))
-        raise RuntimeError("the nodes do not hear each other")
+        raise RuntimeError("the nodes do not receive from each other")
 
 
 @contextmanager
 def running(peer: Peer, nodes: int) -> Iterator[Cluster]:
-    """Start the nodes of a contestant and what they meet at."""
+    """Start the nodes of a contestant and their hub."""
     with ExitStack() as stack:
         hub = stack.enter_context(peer.hub())
         children = [stack.enter_context(peer.start_node(hub)) for _ in range(nodes)]

@@ -1,4 +1,4 @@
-"""How much of the machine others took while something was measured."""
+"""The share of the machine's CPU that other processes took during a measurement."""
 
 import os
 import statistics
@@ -16,7 +16,7 @@ STEAL_COLUMN = 7
 
 
 class Noise:
-    """Collects, for each run, the share of all cores that was neither this contestant's nor this process's."""
+    """Collects, for each run, the share of all cores that neither this contestant nor this process used."""
 
     def __init__(self) -> None:
         self._shares: list[float] = []
@@ -34,7 +34,7 @@ class Noise:
         return time.monotonic(), _busy_s(), cluster.cpu().total + time.process_time()
 
     def end(self, cluster: Cluster, before: tuple[float, float, float]) -> None:
-        """Note one run."""
+        """Record one run."""
         wall, busy, own = (b - a for a, b in zip(before, self.begin(cluster), strict=True))
         self._shares.append(max(busy - own, 0.0) / (wall * (os.cpu_count() or 1)))
 

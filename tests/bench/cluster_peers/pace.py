@@ -9,10 +9,10 @@ SLICE = 50
 
 
 class Pace:
-    """Messages become due at fixed moments; what falls behind is made up at once.
+    """Messages become due at fixed moments; late ones are sent at once.
 
     Args:
-        per_second: messages; 0 for as fast as it goes.
+        per_second: messages per second; 0 for no limit.
     """
 
     def __init__(self, per_second: int) -> None:

@@ -2,8 +2,8 @@
 
     python -m tests.bench.cluster_peers.paced [--rounds 5]
 
-The servers and the load generator are those of `tests.bench.engine`. The client that gives the orders is on node
-A, all others on node B; latency is from when an order was due to each client's frame.
+The servers and the load generator are those of `tests.bench.engine`. The client that sends the commands is on node
+A, all others are on node B. Latency is measured from the due time of a command to each client's frame.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""The argument of the events that the nodes broadcast: text with the moment of the emit in front."""
+"""The argument of the events that the nodes broadcast: text that begins with the time of the emit."""
 
 import time
 

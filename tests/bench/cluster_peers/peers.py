@@ -1,4 +1,4 @@
-"""What is compared: how a node of each is started, and what its nodes meet at."""
+"""The contestants: the command that starts a node of each, and the hub of its nodes."""
 
 import subprocess
 import sys
@@ -28,7 +28,7 @@ INSTALL_LIMIT_S = 300
 
 @dataclass(frozen=True, slots=True)
 class Hub:
-    """What nodes meet at, running.
+    """A running hub: the broker or Redis.
 
     Attributes:
         address: for the nodes.
@@ -45,12 +45,12 @@ class Peer:
 
     Attributes:
         name: as in the report.
-        command: what to run, without port and address.
+        command: the command, without port and address.
         arguments: behind port and address.
-        environment: makes what its process needs beside this one's environment.
-        uses_broker: it meets at the zmqio broker, not at Redis.
-        ipc: by unix sockets, as `zmqio serve` does where no broker is named.
-        scenarios: in which it takes part.
+        environment: returns the variables in addition to those of this process.
+        uses_broker: its hub is the zmqio broker, not Redis.
+        ipc: connects by unix sockets, as `zmqio serve` does without a named broker.
+        scenarios: the names of those that it takes part in.
     """
 
     name: str
@@ -68,7 +68,7 @@ class Peer:
 
     @contextmanager
     def hub(self) -> Iterator[Hub]:
-        """Run what its nodes meet at: one for itself alone."""
+        """Run a hub for the nodes of this contestant alone."""
         if self.uses_broker:
             address = "ipc://{}/bus" if self.ipc else ""
             with TemporaryDirectory() as folder, BrokerProcess(address=address.format(folder)) as broker:
@@ -128,7 +128,7 @@ PEERS = (
 
 
 def versions() -> str:
-    """What was compared, in one line."""
+    """The versions of the contestants, in one line."""
     python = [f"{name} {version(name)}" for name in ("pyzmq", "uvicorn", "uvloop", "python-socketio")]
     redis_py = [path.name.rpartition(".")[0].replace("-", " ") for path in _redis_py().glob("*redis-*.dist-info")]
     modules = node_modules(*NPM)

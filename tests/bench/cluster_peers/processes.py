@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[3]
 def cpu_s(pid: int) -> float:
     """User and system CPU of all threads of a process so far.
 
-    Source: clock_getcpuclockid(3): what /proc/PID/stat counts in 10 ms, in nanoseconds.
+    Source: clock_getcpuclockid(3): counts in nanoseconds, where /proc/PID/stat counts in 10 ms.
     """
     return time.clock_gettime((~pid << 3) | 2)
 
@@ -31,8 +31,8 @@ class Child:
     """Runs while the `with` block does.
 
     Args:
-        command: what to run.
-        port: where it listens on 127.0.0.1.
+        command: the command.
+        port: its port on 127.0.0.1.
         environment: added to this process's own.
     """
 
@@ -55,7 +55,7 @@ class Child:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._process.kill()  # a graceful stop is not what is measured
+        self._process.kill()  # a graceful stop is not measured
         self._process.wait(STOP_LIMIT_S)
         self._log.close()
 
@@ -65,7 +65,7 @@ class Child:
         return self._process.pid
 
     def wait_until_it_listens(self) -> None:
-        """Return when it accepts connections. Raises RuntimeError with what it wrote when it does not."""
+        """Wait until it accepts connections. Raises RuntimeError with its output if it does not."""
         ends_at = time.monotonic() + START_LIMIT_S
         while self._process.poll() is None and time.monotonic() < ends_at:
             try:

@@ -1,4 +1,4 @@
-"""What is measured: each scenario prepares a cluster that has just started, then gives values run by run.
+"""The scenarios: each prepares a cluster that has just started, then yields the values of one run after the other.
 
 Everything is bounded: counts by `Plan`, time by the limits of `WsClient` and `SILENCE_S`.
 """
@@ -18,17 +18,17 @@ SENDER, HOME = 0, 1
 """The node that emits, and the node that has the members."""
 ROOM = "the room of the flood"
 SILENCE_S = 15.0
-"""Nothing for so long: the rest of a flood will not come."""
+"""Seconds without a message after which the rest of a flood counts as lost."""
 IDLE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much is measured.
+    """The sizes of the measurements.
 
     Attributes:
         rounds: runs of each contestant by scenario; they take turns.
-        flood: messages of 64 B, as fast as they go.
+        flood: messages of 64 B, without pauses.
         paced_flood, paced_per_second: the same at a fixed pace.
         latency_messages, latency_per_second: of one run and size.
     """
@@ -46,14 +46,14 @@ QUICK = Plan({"isolation": 1, "latency": 3}, flood=5_000, paced_flood=2_000)
 
 Found = dict[Metric, float]
 Scenario = Callable[[Cluster, Plan], Iterator[Found]]
-"""A generator: the first value is empty and says that the cluster is prepared; then one value a run."""
+"""A generator: the first value is empty and shows that the cluster is prepared; then one value per run."""
 
 
 def isolation(cluster: Cluster, plan: Plan) -> Iterator[Found]:
-    """A flood to a room whose members sit on one node: what it costs the nodes that have nothing to do with it."""
+    """A flood to a room with members on one node: the cost for the nodes without members."""
     cluster.join(HOME, ROOM)
     yield {}
-    _flood(cluster, plan.flood // 10, 0)  # warm: nothing is compiled or grown afterwards
+    _flood(cluster, plan.flood // 10, 0)  # warm-up: nothing is compiled or allocated afterwards
     while True:
         yield {
             **_isolation(cluster, plan.flood, 0, "flood, unpaced"),
@@ -127,7 +127,7 @@ def _isolation(cluster: Cluster, count: int, per_second: int, label: str) -> Fou
 
 
 def _idle_rates(cluster: Cluster) -> tuple[float, ...]:
-    """CPU seconds a second of each node that has nothing to do."""
+    """CPU seconds per second of each idle node."""
     before, begun_at = cluster.cpu(), time.monotonic()
     time.sleep(IDLE_S)
     seconds = time.monotonic() - begun_at
@@ -139,4 +139,4 @@ def _quantile(values: list[int], share: float) -> float:
 
 
 SCENARIOS: Mapping[str, tuple[Scenario, int]] = {"isolation": (isolation, ISOLATED_NODES), "latency": (latency, 2)}
-"""What to run, and on how many nodes."""
+"""The scenarios, each with its number of nodes."""

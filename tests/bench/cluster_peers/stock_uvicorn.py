@@ -1,4 +1,4 @@
-"""uvicorn as everybody runs it, but for its WebSocket pings."""
+"""uvicorn with its defaults, except for its WebSocket pings."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ __all__ = ["run_stock_uvicorn"]
 
 
 def run_stock_uvicorn(app: Any, port: int) -> None:
-    """Serve until the process is ended.
+    """Serve until the process is killed.
 
     Without WebSocket pings: a client of the benchmark does not read while others are measured.
     """

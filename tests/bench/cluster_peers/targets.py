@@ -1,4 +1,4 @@
-"""What zmqio has to reach, as the tracker states it. Pure."""
+"""The targets of zmqio. Pure."""
 
 from tests.bench.cluster_peers.peers import NODE, SOCKETIO, ZMQIO
 from tests.bench.engine.results import Metric

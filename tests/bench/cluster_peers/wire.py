@@ -1,10 +1,10 @@
-"""How long the way through the hub alone takes, without any Socket.IO: bare ZMTP by the broker, and bare Redis.
+"""The latency through the hub alone, without Socket.IO: bare ZMTP through the broker, and bare Redis.
 
     python -m tests.bench.cluster_peers.wire
 
-One process publishes the time, one receives it, at the pace of the latency scenario; nothing is encoded. It is
-the floor under that scenario's latencies, and tells what part of them no node can save. The ways by libzmq show
-what it would cost a node to use its sockets instead of speaking ZMTP on its own event loop.
+One process publishes the time, one receives it, at the pace of the latency scenario; nothing is encoded. It is the
+lower bound of that scenario's latencies, which no node can improve. The variants with libzmq show the cost of its
+sockets for a node, compared with ZMTP on the event loop.
 """
 
 import argparse
@@ -43,7 +43,7 @@ Publish: TypeAlias = "Callable[[], None]"
 
 
 def receive_zmtp(address: str, count: int, answers: Connection) -> None:
-    """Receive as a node does: by ZMTP on a socket of its own."""
+    """Receive as a node does: ZMTP on its own socket."""
     connection, conversation = shake_hands(address, SocketType.SUB)
     with connection:
         connection.sendall(subscription(b"t"))
@@ -76,7 +76,7 @@ def receive_zmq(address: str, count: int, answers: Connection) -> None:
 
 
 def receive_redis(address: str, count: int, answers: Connection) -> None:
-    """Receive what a Redis channel says."""
+    """Receive the messages of a Redis channel."""
     connection = socket.create_connection(("127.0.0.1", int(address)), timeout=SILENCE_S)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.sendall(b"*2\r\n$9\r\nSUBSCRIBE\r\n$1\r\nt\r\n")
@@ -91,7 +91,7 @@ def receive_redis(address: str, count: int, answers: Connection) -> None:
 
 
 def shake_hands(address: str, socket_type: SocketType) -> tuple[socket.socket, Conversation]:
-    """A connection that is ready for messages."""
+    """Return a connection that is ready for messages."""
     conversation = Conversation(socket_type)
     if address.startswith("ipc://"):
         connection = socket.socket(socket.AF_UNIX)
@@ -110,7 +110,7 @@ def shake_hands(address: str, socket_type: SocketType) -> tuple[socket.socket, C
 
 @contextmanager
 def zmtp_way(address: str = "") -> Iterator[tuple[str, Publish]]:
-    """The broker and a publisher as a node is one."""
+    """The broker, and a publisher like that of a node."""
     with BrokerProcess(address=address or None) as broker:
         endpoints = endpoints_of(broker.address)
         connection, _ = shake_hands(endpoints.publish, SocketType.PUB)
@@ -134,7 +134,7 @@ def zmq_way(address: str = "") -> Iterator[tuple[str, Publish]]:
 
 @contextmanager
 def by_ipc(make: Callable[[str], AbstractContextManager[tuple[str, Publish]]]) -> Iterator[tuple[str, Publish]]:
-    """The same by unix sockets, as `zmqio serve` has it."""
+    """The same over unix sockets, as in `zmqio serve`."""
     with tempfile.TemporaryDirectory() as folder, make(f"ipc://{folder}/broker") as way:
         yield way
 

@@ -20,14 +20,14 @@ STAMP = re.compile(rb'42\["m","(\d+)')
 
 
 class WsClient:
-    """Connected to the namespace `/` when it has been made.
+    """Connected to the namespace `/` once it is created.
 
     Args:
         port: of a node on 127.0.0.1.
 
     Attributes:
-        latencies_ns: of each event `m` that came: from the moment in its text until this process had it.
-        said: numbers of the events `said` that came.
+        latencies_ns: for each received event `m`, from the time in its text to its reception.
+        said: numbers of the received events `said`.
     """
 
     def __init__(self, port: int) -> None:
@@ -58,13 +58,13 @@ class WsClient:
         self._socket.close()
 
     def order(self, event: str, *args: Any) -> int:
-        """Emit an event that asks for an acknowledgement; returns its number."""
+        """Emit an event that requests an acknowledgement; return its number."""
         self._asked += 1
         self._send(f"42{self._asked}{json.dumps([event, *args])}".encode())
         return self._asked
 
     def wait_answer(self, number: int) -> None:
-        """Wait for the acknowledgement of an order."""
+        """Wait for the acknowledgement of a command."""
         while number not in self._answers:
             self._read()
 
@@ -79,7 +79,7 @@ class WsClient:
         return True
 
     def wait_messages(self, count: int, limit_s: float) -> None:
-        """Wait until `count` events `m` have come, or nothing more came for `limit_s`."""
+        """Wait until `count` events `m` were received, or none for `limit_s`."""
         while len(self.latencies_ns) < count and self._read_within(limit_s):
             pass
 

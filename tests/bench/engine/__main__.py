@@ -32,7 +32,7 @@ class Contestant:
 
 
 def main() -> int:
-    """Run what the command line asks for, and print the report; 1 if a server failed."""
+    """Run the requested scenarios and print the report; return 1 if a server failed."""
     arguments = _parse()
     if arguments.cycles:
         run_cycles(arguments.cycles)
@@ -52,7 +52,7 @@ def main() -> int:
 def _compare(
     scenario: Scenario, kinds: list[Kind], plan: Plan, rounds: int, results: Results, noise: Noise
 ) -> int:
-    """Run one scenario on all servers, which live side by side and take turns; returns how many failed."""
+    """Run one scenario on all servers, which run at the same time and take turns; return how many failed."""
     with ExitStack() as stack:
         contestants = [c for kind in kinds if (c := _prepare(scenario, kind, plan, stack)) is not None]
         for round_ in range(rounds):

@@ -1,6 +1,7 @@
 """python-socketio under test, on stock uvicorn: `python -m tests.bench.engine.app_socketio PORT`.
 
-The same events as `app_zmqio`. A lock keeps orders of broadcasts in order: handlers run concurrently here.
+The same events as `app_zmqio`. A lock keeps the commands for broadcasts in order, because handlers run
+concurrently here.
 """
 
 import asyncio

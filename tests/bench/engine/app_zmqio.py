@@ -1,6 +1,7 @@
 """zmqio under test: `python -m tests.bench.engine.app_zmqio PORT fast|plain [ADAPTER]`.
 
-`fast` is how `zmqio serve` serves; `plain` is stock uvicorn without the fast WebSocket path. With an adapter it is
+`fast` serves as `zmqio serve` does; `plain` is stock uvicorn without the fast WebSocket path. With an adapter it
+is
 one node of several.
 """
 
@@ -45,7 +46,8 @@ async def collect(socket: Socket, count: int, size: int, first: int) -> None:
 
 @io.on("hold")
 async def hold(socket: Socket, count: int, size: int, first: int) -> list[list[float]]:
-    """Broadcast while a probe watches the loop: [longest turn in ms, its CPU in ms] of each; the first without."""
+    """Broadcast while a probe measures the loop: [longest turn in ms, its CPU in ms] of each; the first
+    without."""
     idle = LoopProbe()
     await idle.run()
     found = [idle.result_ms]

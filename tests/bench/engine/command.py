@@ -1,4 +1,4 @@
-"""What the commands of the benchmarks share: how contestants take turns, and lists on the command line."""
+"""Shared parts of the benchmark commands: the turns of contestants, and lists on the command line."""
 
 import argparse
 from collections.abc import Callable
@@ -10,13 +10,14 @@ T = TypeVar("T")
 
 
 def turned(contestants: list[T], by: int) -> list[T]:
-    """Each round begins with another one, so that none always runs after the same."""
+    """Order the contestants of a round. Each round begins with another one, so that none always runs after the
+    same."""
     by %= max(len(contestants), 1)
     return contestants[by:] + contestants[:by]
 
 
 def list_of(known: list[str]) -> Callable[[str], list[str]]:
-    """The type of an argument that names some of `known`, separated by commas."""
+    """The type of a command-line argument: names from `known`, separated by commas."""
 
     def parse(text: str) -> list[str]:
         names = text.split(",")

@@ -1,4 +1,4 @@
-"""Many connect/disconnect cycles against one node: does anything stay behind?"""
+"""Many connect/disconnect cycles against one node, to find leaks."""
 
 import asyncio
 
@@ -11,17 +11,17 @@ __all__ = ["run_cycles"]
 PARTS = 10
 COLUMNS = ("sessions", "requests", "tasks", "objects", "resident_bytes")
 SETTLE_S = 2.0
-"""Time for the last connections to end before a look."""
+"""Seconds for the last connections to end before a census."""
 
 
 def run_cycles(cycles: int) -> None:
-    """Run `cycles` cycles of mixed transports in ten parts, and print what the node holds after each."""
+    """Run `cycles` cycles of mixed transports in ten parts, and print the census of the node after each."""
     asyncio.run(_run(cycles))
 
 
 async def _run(cycles: int) -> None:
     async with NodeProcess(NodeConfig("cycles")) as node:
-        await churn(node.port, max(cycles // 100, 100))  # what is made once is made now
+        await churn(node.port, max(cycles // 100, 100))  # creates everything that is created once
         print(f"{'cycles':>8}" + "".join(f"{name:>16}" for name in COLUMNS))
         await _look(node.port, 0)
         for part in range(1, PARTS + 1):

@@ -16,14 +16,14 @@ Result = dict[str, Any]
 
 
 class LoadError(Exception):
-    """A server did something wrong, or was not done in time; the text says what."""
+    """A server failed or was too slow; the text says how."""
 
 
 class Load:
     """Runs while the `with` block does.
 
     Args:
-        port: where the server listens on 127.0.0.1.
+        port: port of the server on 127.0.0.1.
     """
 
     def __init__(self, port: int) -> None:
@@ -54,11 +54,11 @@ class Load:
             `seconds`, `load_cpu_s`, `deliveries`; of some commands `p50_us`, `p99_us`, `max_us` or `ack`.
 
         Raises:
-            LoadError: as it says.
+            LoadError: the server failed or was too slow.
         """
         pipes = self._process.stdin, self._process.stdout
         assert pipes[0] is not None and pipes[1] is not None
-        with suppress(BrokenPipeError):  # it has ended, and has said why
+        with suppress(BrokenPipeError):  # it has exited and reported the reason
             pipes[0].write(command + "\n")
         answer = pipes[1].readline()
         result: Result = json.loads(answer) if answer else {"error": "the load generator has ended"}

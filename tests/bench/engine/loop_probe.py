@@ -1,4 +1,4 @@
-"""Watch how long the event loop is held: runs in the server under test."""
+"""Measures how long the event loop is blocked; runs in the server under test."""
 
 import asyncio
 import time
@@ -7,10 +7,10 @@ __all__ = ["LoopProbe"]
 
 
 class LoopProbe:
-    """Comes round with every turn of the loop and notes the longest time between two.
+    """Runs in every turn of the loop and records the longest time between two turns.
 
     Args:
-        watch_s: seconds to watch; the loop spins meanwhile.
+        watch_s: seconds to measure, during which the loop spins.
     """
 
     def __init__(self, watch_s: float = 0.4) -> None:
@@ -24,7 +24,7 @@ class LoopProbe:
         return [round(self._longest_s * 1e3, 3), round(self._longest_cpu_s * 1e3, 3)]
 
     async def run(self) -> None:
-        """Watch."""
+        """Measure."""
         began = before = time.perf_counter()
         cpu_before = time.thread_time()
         while before - began < self._watch_s:

@@ -1,4 +1,4 @@
-"""How much else ran on the server's core while something was measured."""
+"""The share of the server's core that other processes took during a measurement."""
 
 import os
 import statistics
@@ -36,7 +36,7 @@ class Noise:
         return time.monotonic(), *_busy_and_stolen_s(), server.cpu_s()
 
     def end(self, server: ServerProcess, before: tuple[float, float, float, float]) -> None:
-        """Note one run."""
+        """Record one run."""
         wall, busy, stolen, own = (b - a for a, b in zip(before, self.begin(server), strict=True))
         if wall > 0:
             self._shares.append(max(busy - own, 0.0) / wall)

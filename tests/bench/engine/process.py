@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def on_core(core: int, command: Sequence[str]) -> list[str]:
-    """`command` with all its threads on one core; where the machine has one only, as it is."""
+    """Restrict `command` with all its threads to one core, unless the machine has only one."""
     return ["taskset", "-c", str(core), *command] if (os.cpu_count() or 1) > 1 else list(command)
 
 
@@ -26,8 +26,8 @@ class ServerProcess:
     """Runs while the `with` block does; entered when it accepts connections.
 
     Args:
-        command: what to run.
-        port: where it listens on 127.0.0.1.
+        command: the command.
+        port: its port on 127.0.0.1.
         environment: added to this process's own.
     """
 
@@ -85,5 +85,5 @@ class ServerProcess:
                 return
 
     def _stop(self) -> None:
-        self._process.kill()  # its clients are gone already, and a graceful stop is not what is measured
+        self._process.kill()  # its clients have disconnected, and a graceful stop is not measured
         self._process.wait(STOP_LIMIT_S)

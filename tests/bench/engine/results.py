@@ -1,4 +1,4 @@
-"""What was measured: values by scenario, metric and server. Pure."""
+"""The measured values by scenario, metric and server. Pure."""
 
 import statistics
 from collections import defaultdict
@@ -11,23 +11,23 @@ Metric = tuple[str, str]
 
 
 class Results:
-    """Values of all runs; their median is what counts."""
+    """Values of all runs; the median is reported."""
 
     def __init__(self) -> None:
         self._values: dict[Metric, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
 
     def add(self, server: str, found: Mapping[Metric, float]) -> None:
-        """Add what one run of one server gave."""
+        """Add the values of one run of one server."""
         for metric, value in found.items():
             self._values[metric][server].append(value)
 
     @property
     def metrics(self) -> list[Metric]:
-        """In the order in which they came."""
+        """The metrics, in the order in which they were added."""
         return list(self._values)
 
     def servers(self, metric: Metric) -> list[str]:
-        """Those that have a value of a metric."""
+        """The servers that have a value of a metric."""
         return list(self._values[metric])
 
     def runs(self, metric: Metric, server: str) -> list[float]:
@@ -42,7 +42,7 @@ class Results:
     def ratio(self, metric: Metric, server: str, other: str) -> float | None:
         """The median over all rounds of one server's value over another's in the same round, or None.
 
-        What disturbs the machine for longer than one run disturbs both.
+        A disturbance that lasts longer than one run affects both.
         """
         pairs = zip(self.runs(metric, server), self.runs(metric, other), strict=False)
         ratios = [mine / its for mine, its in pairs if its]

@@ -1,4 +1,4 @@
-"""What is measured: each scenario prepares a server that has just started, then gives values run by run.
+"""The scenarios: each prepares a server that has just started, then yields the values of one run after the other.
 
 Everything is bounded: counts by `Plan`, time by the load generator's limit for each command.
 """
@@ -23,7 +23,7 @@ SETTLE_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much is measured.
+    """The sizes of the measurements.
 
     Attributes:
         rounds: runs of each server by scenario; servers take turns.
@@ -61,7 +61,7 @@ QUICK = Plan(
 
 Found = dict[Metric, float]
 Scenario = Callable[[Kind, ServerProcess, Load, Plan], Iterator[Found]]
-"""A generator: the first value is empty and says that the server is prepared; then one value a run."""
+"""A generator: the first value is empty and shows that the server is prepared; then one value per run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ def _measure(server: ServerProcess, load: Load, command: str) -> _Run:
 
 
 def fanout(kind: Kind, server: ServerProcess, load: Load, plan: Plan) -> Iterator[Found]:
-    """A room of WebSocket clients, as fast as it goes."""
+    """Broadcasts to a room of WebSocket clients, without pauses."""
     load.run(f"connect websocket {plan.clients} {CONCURRENCY}")
     broadcasts = plan.broadcasts * kind.weight
     load.run(f"fanout {2 * broadcasts} 64 {BATCH} {WINDOW}")
@@ -102,7 +102,7 @@ def fanout(kind: Kind, server: ServerProcess, load: Load, plan: Plan) -> Iterato
 
 
 def polling(kind: Kind, server: ServerProcess, load: Load, plan: Plan) -> Iterator[Found]:
-    """A room of long-polling clients; one event a poll, the next broadcast when all have it."""
+    """Broadcasts to a room of long-polling clients: one event per poll, the next one when all have received it."""
     load.run("connect websocket 1 1")
     load.run(f"connect polling {plan.polling_clients} {CONCURRENCY}")
     load.run(f"fanout {plan.polled_broadcasts} 64 1 1")
@@ -115,7 +115,7 @@ def polling(kind: Kind, server: ServerProcess, load: Load, plan: Plan) -> Iterat
 def connect(kind: Kind, server: ServerProcess, load: Load, plan: Plan) -> Iterator[Found]:
     """WebSocket clients that connect, join the namespace and a room, and stay."""
     load.run(f"connect websocket {plan.connections} {CONCURRENCY}")
-    load.run("fanout 1 64 1 1")  # they really are in the room
+    load.run("fanout 1 64 1 1")  # checks that they are in the room
     yield {}
     while True:
         run = _measure(server, load, f"connect websocket {plan.connections} {CONCURRENCY}")
@@ -127,7 +127,7 @@ def connect(kind: Kind, server: ServerProcess, load: Load, plan: Plan) -> Iterat
 
 
 def roundtrip(kind: Kind, server: ServerProcess, load: Load, plan: Plan) -> Iterator[Found]:
-    """One client, one acknowledged event after the other."""
+    """One client that sends one acknowledged event after the other."""
     load.run("connect websocket 1 1")
     load.run(f"roundtrip {2 * plan.roundtrips}")
     yield {}
@@ -152,12 +152,12 @@ def paced(kind: Kind, server: ServerProcess, load: Load, plan: Plan) -> Iterator
 
 
 def idle(kind: Kind, server: ServerProcess, load: Load, plan: Plan) -> Iterator[Found]:
-    """Resident memory of WebSocket connections that do nothing."""
+    """Resident memory of idle WebSocket connections."""
     yield from _idle(server, load, plan, "websocket")
 
 
 def idle_polling(kind: Kind, server: ServerProcess, load: Load, plan: Plan) -> Iterator[Found]:
-    """Resident memory of polling sessions with a GET that waits."""
+    """Resident memory of polling sessions with a waiting GET."""
     yield from _idle(server, load, plan, "polling")
 
 
@@ -172,7 +172,7 @@ def _idle(server: ServerProcess, load: Load, plan: Plan, transport: str) -> Iter
 
 
 def loop_hold(kind: Kind, server: ServerProcess, load: Load, plan: Plan) -> Iterator[Found]:
-    """The longest time that one broadcast holds the event loop; the probe is in the server."""
+    """The longest time that one broadcast blocks the event loop; the probe is in the server."""
     load.run(f"connect websocket {plan.held_members} 64")
     yield {}
     while True:

@@ -1,4 +1,4 @@
-"""The servers that are compared, and how each is started."""
+"""The compared servers, and the commands that start them."""
 
 import shutil
 import subprocess
@@ -23,11 +23,11 @@ class Kind:
 
     Attributes:
         name: as in the report.
-        command: what to run, without the port.
-        after_port: arguments behind the port.
-        environment: makes what the process needs beside this one's environment.
-        weight: about how many broadcasts it makes while python-socketio makes one; measured work is sized by it.
-        speaks: the scenarios that it can do.
+        command: the command, without the port.
+        after_port: arguments after the port.
+        environment: returns the variables in addition to those of this process.
+        weight: its approximate number of broadcasts while python-socketio makes one; sizes the measured work.
+        speaks: the scenarios that it supports.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Kind:
     environment: Callable[[], Mapping[str, str]] = field(default=dict)
 
     def start(self) -> ServerProcess:
-        """A process of it, to be used in a `with`."""
+        """A process of this server, for a `with` block."""
         port = free_port()
         return ServerProcess([*self.command(), str(port), *self.after_port], port, self.environment())
 
@@ -69,7 +69,7 @@ SERVERS = (
 
 
 def versions() -> str:
-    """What was compared, in one line."""
+    """The versions of the servers, in one line."""
     if shutil.which("node") is None:
         raise SystemExit("the benchmark needs node")
     packages = [f"{name} {version(name)}" for name in ("uvicorn", "uvloop", "python-socketio", "python-engineio")]

@@ -17,7 +17,7 @@ class Target:
     Attributes:
         text: what it is.
         most: its limit.
-        figure: takes it out of the results; None when it was not measured.
+        figure: reads it from the results; None if it was not measured.
     """
 
     text: str
@@ -30,9 +30,9 @@ class Layout:
     """How the results of one benchmark are laid out.
 
     Attributes:
-        peers: whom ratios are given to, a column each.
+        peers: the servers to which ratios are given, one column each.
         metric, server, ratio: widths of these columns in characters.
-        digits: of a ratio, behind the point.
+        digits: decimal places of a ratio.
     """
 
     peers: Sequence[str]

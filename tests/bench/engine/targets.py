@@ -1,4 +1,4 @@
-"""What zmqio has to reach, as the tracker states it. Pure."""
+"""The targets of zmqio. Pure."""
 
 from tests.bench.engine.results import Metric
 from tests.bench.engine.servers import FLOOR, NODE, PLAIN, SOCKETIO, ZMQIO
