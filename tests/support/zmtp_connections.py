@@ -6,12 +6,13 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 
+from zmqio.protocol.mechanism import MakeMechanism, NullMechanism
 from zmqio.protocol.zmtp import Message, SocketType
-from zmqio.zeromq.connection import ZmtpConnection, ZmtpConnectionEvents
+from zmqio.zeromq.connection import ZmtpConnection, ZmtpConnectionEvents, ZmtpPeer
 from zmqio.zeromq.endpoints import Endpoints
 from zmqio.zeromq.resolver import HostResolver
 
-__all__ = ["ConnectionRecord", "connected", "mute_listener", "resolver_of"]
+__all__ = ["ConnectionRecord", "connected", "mute_listener", "peer_at", "resolver_of"]
 
 
 class ConnectionRecord:
@@ -59,16 +60,20 @@ def resolver_of(endpoint: str) -> HostResolver:
     return HostResolver(Endpoints(endpoint, "", "", "").host)
 
 
+def peer_at(endpoint: str, mechanism: MakeMechanism = NullMechanism) -> ZmtpPeer:
+    """The peer at one endpoint."""
+    return ZmtpPeer(endpoint, resolver_of(endpoint), mechanism)
+
+
 @contextlib.contextmanager
 def connected(
-    endpoint: str, socket_type: SocketType = SocketType.SUB
+    endpoint: str, socket_type: SocketType = SocketType.SUB, mechanism: MakeMechanism = NullMechanism
 ) -> Iterator[tuple[ZmtpConnection, ConnectionRecord]]:
     """A connection to an endpoint, where a peer may be listening or start to listen, and its record."""
     record = ConnectionRecord()
     connection = ZmtpConnection(
         asyncio.get_running_loop(),
-        endpoint,
-        resolver_of(endpoint),
+        peer_at(endpoint, mechanism),
         socket_type,
         ZmtpConnectionEvents(lambda: record.changes.append("up"), record.down, record.refused),
         record.received,

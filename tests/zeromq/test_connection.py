@@ -13,8 +13,10 @@ from tests.support.ports import free_port
 from tests.support.timing import LIMIT_S, wait_until
 from tests.support.zmtp_connections import connected, mute_listener
 from zmqio.protocol import zmtp
-from zmqio.protocol.zmtp import GREETING, SocketType
+from zmqio.protocol.zmtp import Conversation, SocketType
 from zmqio.zeromq import connection as connection_module
+
+GREETING = Conversation(SocketType.SUB).greeting
 
 READY_OF_AN_XPUB = b"\x04\x1a\x05READY\x0bSocket-Type\x00\x00\x00\x04XPUB"
 
@@ -84,7 +86,7 @@ async def test_messages_are_exchanged_with_libzmq_at_every_kind_of_endpoint(boun
     peer, endpoint = bound(zmq.XPUB, endpoint.format(tmp_path), IPV6="[" in endpoint)
     with connected(endpoint) as (connection, record):
         await wait_until(lambda: connection.is_up, "up")
-        connection.send(zmtp.subscription(b"a") + zmtp.subscription(b"b" * 300))
+        connection.send_all([zmtp.subscription(b"a"), zmtp.subscription(b"b" * 300)])
         await wait_until(lambda: peer.poll(0), "the first subscription")
         assert peer.recv() == b"\x01a"
         await wait_until(lambda: peer.poll(0), "the second subscription")
@@ -112,10 +114,10 @@ async def test_data_that_the_kernel_rejects_is_queued_and_follows_in_order(bound
         await wait_until(lambda: connection.is_up, "up")
         sent = 0
         while not connection.is_full:
-            connection.send(zmtp.frame(b"%d" % sent + bytes(100_000)))
+            connection.send(b"%d" % sent + bytes(100_000))
             sent += 1
             assert sent < 10_000
-        connection.send(zmtp.frame(b"last"))
+        connection.send(b"last")
         for number in range(sent):
             await wait_until(lambda: peer.poll(0), "a message")
             assert peer.recv() == b"%d" % number + bytes(100_000)
@@ -204,7 +206,7 @@ async def test_failed_send_is_reported_later_and_nothing_more_is_sent():
         end.close()
         ends_at = time.monotonic() + LIMIT_S
         while not connection.is_lost:  # the loop gets no turn
-            connection.send(zmtp.frame(b"x"))
+            connection.send(b"x")
             assert time.monotonic() < ends_at
         assert (record.changes, connection.is_up) == (["up"], True)
         await wait_until(lambda: record.changes == ["up", "down"], "down")
@@ -277,9 +279,9 @@ async def test_final_flush_sends_all_unsent_data_and_waits_until_the_peer_closes
     async with connected_to_fake_peer() as (end, connection, _):
         while not connection.is_full:
             connection.send(bytes(100_000))
-        flush = connection.detach(b"last")
+        flush = connection.detach([b"last"])
         assert flush is not None
-        assert connection.detach(b"") is None
+        assert connection.detach([]) is None
         sending = asyncio.create_task(asyncio.to_thread(flush.send_rest, time.monotonic() + LIMIT_S))
         received = bytearray()
         while data := await asyncio.get_running_loop().sock_recv(end, 1 << 20):
@@ -292,7 +294,7 @@ async def test_final_flush_sends_all_unsent_data_and_waits_until_the_peer_closes
 
 async def test_connection_that_is_not_up_has_no_final_flush():
     with mute_listener() as (endpoint, _), connected(endpoint) as (connection, _):
-        assert connection.detach(b"x") is None
+        assert connection.detach([b"x"]) is None
 
 
 def test_connection_can_be_detached_and_closed_after_its_loop_is_closed():
@@ -309,7 +311,7 @@ def test_connection_can_be_detached_and_closed_after_its_loop_is_closed():
         asyncio.run(make(endpoint, listener))
         connection, end, stack = made
         with end:
-            flush = connection.detach(b"bye")
+            flush = connection.detach([b"bye"])
             end.shutdown(socket.SHUT_WR)
             flush.send_rest(time.monotonic() + LIMIT_S)
             end.settimeout(LIMIT_S)

@@ -9,7 +9,7 @@ import zmq
 
 from tests.support.ports import free_port
 from tests.support.timing import LIMIT_S, wait_until
-from tests.support.zmtp_connections import resolver_of
+from tests.support.zmtp_connections import peer_at
 from zmqio.zeromq.connection import ZmtpConnectionEvents
 from zmqio.zeromq.publisher import Publisher
 
@@ -24,9 +24,7 @@ class Peer:
         events = ZmtpConnectionEvents(
             lambda: self.changes.append("up"), lambda _: self.changes.append("down"), lambda _: None
         )
-        self.publisher = Publisher(
-            asyncio.get_running_loop(), self.endpoint, resolver_of(self.endpoint), 1_000, events
-        )
+        self.publisher = Publisher(asyncio.get_running_loop(), peer_at(self.endpoint), 1_000, events)
         self.xsub = self.context.socket(zmq.XSUB)
         self.xsub.setsockopt(zmq.RCVHWM, receive_queue_messages)
         self.xsub.bind(self.endpoint)

@@ -7,7 +7,7 @@ import pytest
 import zmq
 
 from tests.support.timing import wait_until
-from tests.support.zmtp_connections import resolver_of
+from tests.support.zmtp_connections import peer_at
 from zmqio.zeromq import subscriber
 from zmqio.zeromq.connection import ZmtpConnectionEvents
 from zmqio.zeromq.subscriber import OVERRUN_MESSAGES, Subscriber
@@ -27,8 +27,7 @@ class Peer:
         self.on_message = lambda topic, body: self.messages.append((topic, body))
         self.subscriber = Subscriber(
             asyncio.get_running_loop(),
-            endpoint := f"tcp://127.0.0.1:{port}",
-            resolver_of(endpoint),
+            peer_at(f"tcp://127.0.0.1:{port}"),
             on_message=self.deliver,
             on_sync=self.syncs.append,
             on_malformed=self.malformed.append,

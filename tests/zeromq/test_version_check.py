@@ -9,7 +9,7 @@ import structlog
 import zmq
 
 from tests.support.timing import wait_until
-from tests.support.zmtp_connections import resolver_of
+from tests.support.zmtp_connections import peer_at
 from zmqio.zeromq.version_check import VersionCheck
 
 
@@ -18,7 +18,7 @@ def checked_router():
     """A ROUTER in place of a broker's control endpoint, and a `VersionCheck` of it."""
     with zmq.Context() as context, context.socket(zmq.ROUTER) as router:
         endpoint = f"tcp://127.0.0.1:{router.bind_to_random_port('tcp://127.0.0.1')}"
-        check = VersionCheck(asyncio.get_running_loop(), endpoint, resolver_of(endpoint))
+        check = VersionCheck(asyncio.get_running_loop(), peer_at(endpoint))
         yield router, check
         check.close()
 
@@ -68,7 +68,7 @@ async def test_request_is_repeated_after_a_lost_connection():
     with structlog.testing.capture_logs() as lines, zmq.Context() as context:
         with context.socket(zmq.ROUTER) as first:
             endpoint = f"tcp://127.0.0.1:{first.bind_to_random_port('tcp://127.0.0.1')}"
-            check = VersionCheck(asyncio.get_running_loop(), endpoint, resolver_of(endpoint))
+            check = VersionCheck(asyncio.get_running_loop(), peer_at(endpoint))
             await request(first)
         with context.socket(zmq.ROUTER) as second:
             await wait_until(lambda: _try_bind(second, endpoint), "the port is free")

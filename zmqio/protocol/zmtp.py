@@ -1,17 +1,24 @@
 """ZMTP 3.0, the wire protocol of ZeroMQ, for a publisher or subscriber that connects. Bytes in, messages out.
 
-Both ends send a greeting of 64 bytes, then a READY command that names their socket type (mechanism NULL, without
-security). All further data are frames: one byte of flags, the size in one or eight bytes, the body. Heartbeats
+Both ends send a greeting of 64 bytes, then the commands of the handshake, which depend on the security mechanism.
+All data after the greeting are frames: one byte of flags, the size in one or eight bytes, the body. Heartbeats
 (PING and PONG) follow libzmq 4.2. Later versions of libzmq use ZMTP 3.0 with a peer that announces it.
 
 Source: rfc.zeromq.org/spec/23 (ZMTP 3.0), /spec/37 (3.1) for the heartbeats.
 """
 
-from enum import StrEnum
+from collections.abc import Callable
 
 from zmqio.exceptions import ZmtpError
+from zmqio.protocol.mechanism import (
+    SHOWN_BYTES,
+    MakeMechanism,
+    NullMechanism,
+    SocketType,
+    command_body,
+)
 
-__all__ = ["GREETING", "PING", "Conversation", "Message", "SocketType", "cancellation", "frame", "subscription"]
+__all__ = ["Conversation", "Message", "SocketType", "cancellation", "frame", "subscription"]
 
 Message = bytes | tuple[bytes, ...]
 """One message: its only frame, or a tuple of its frames if there are several."""
@@ -24,79 +31,80 @@ LONG_HEADER = 9
 
 MAJOR_VERSION = 3
 _SIGNATURE = b"\xff" + bytes(8) + b"\x7f"
-_MECHANISM = b"NULL".ljust(20, b"\0")
-GREETING = _SIGNATURE + bytes((MAJOR_VERSION, 0)) + _MECHANISM + bytes(32)
-"""The first bytes that each end sends: version 3.0, mechanism NULL, not a server."""
 _MAJOR = len(_SIGNATURE)
 _MECHANISM_AT = slice(_MAJOR + 2, _MAJOR + 22)
+GREETING_BYTES = 64
 MAX_FRAME_BYTES = 1 << 31
 MAX_PING_CONTEXT_BYTES = 16
-SHOWN_BYTES = 24
-"""Most bytes of unexpected data shown in an error."""
+# Flags inside an encrypted frame.
+_SEALED_MORE, _SEALED_COMMAND = 1, 2
 
 
-class SocketType(StrEnum):
-    """Socket types of a connecting end."""
-
-    PUB = "PUB"
-    SUB = "SUB"
-    DEALER = "DEALER"
+def subscription(topic: bytes) -> bytes:
+    """Return the message that subscribes to all topics that begin with `topic`."""
+    return b"\x01" + topic
 
 
-_PEERS = {
-    SocketType.PUB: (b"SUB", b"XSUB"),
-    SocketType.SUB: (b"PUB", b"XPUB"),
-    SocketType.DEALER: (b"ROUTER", b"DEALER", b"REP"),
-}
+def cancellation(topic: bytes) -> bytes:
+    """Return the message that cancels a subscription."""
+    return b"\x00" + topic
 
 
 def frame(body: bytes) -> bytes:
-    """Encode a single-frame message."""
+    """Encode the only frame of a message."""
     size = len(body)
     if size <= SHORT_LIMIT:
         return bytes((0, size)) + body
     return b"\x02" + size.to_bytes(8, "big") + body
 
 
-def subscription(topic: bytes) -> bytes:
-    """Encode a subscription to all topics that begin with `topic`."""
-    return frame(b"\x01" + topic)
-
-
-def cancellation(topic: bytes) -> bytes:
-    """Encode the cancellation of a subscription."""
-    return frame(b"\x00" + topic)
-
-
-def _command(name: bytes, data: bytes) -> bytes:
-    body = bytes((len(name),)) + name + data
-    return bytes((COMMAND, len(body))) + body
-
-
-PING = _command(b"PING", bytes(2))
-"""The heartbeat command, which requires a PONG. Its time to live of 0 sets no time-out at the peer."""
+def _command_frame(body: bytes) -> bytes:
+    size = len(body)
+    if size <= SHORT_LIMIT:
+        return bytes((COMMAND, size)) + body
+    return bytes((COMMAND | LONG,)) + size.to_bytes(8, "big") + body
 
 
 class Conversation:
-    """The protocol state of one connection; send `GREETING` first.
+    """The protocol state of one connection; send `greeting` first.
 
+    Encode only what is sent next: a mechanism that encrypts numbers the frames, and the peer checks the order.
     Received frames are limited by `MAX_FRAME_BYTES` only: brokers refuse messages beyond their own limit.
 
     Args:
         socket_type: socket type of this end.
+        make_mechanism: makes the security mechanism.
 
     Attributes:
-        is_ready: whether the handshake is complete, so that messages may be sent.
+        greeting: the first bytes that this end sends: version 3.0, the mechanism, not a server.
+        encode: encodes a message of one frame. Call it only once the handshake is complete.
     """
 
-    def __init__(self, socket_type: SocketType) -> None:
-        self.is_ready = False
-        self._type = socket_type
+    def __init__(self, socket_type: SocketType, make_mechanism: MakeMechanism = NullMechanism) -> None:
+        self._mechanism = make_mechanism(socket_type)
+        name = self._mechanism.name.ljust(20, b"\0")
+        self.greeting = _SIGNATURE + bytes((MAJOR_VERSION, 0)) + name + bytes(32)
+        self.encode: Callable[[bytes], bytes] = self._seal if self._mechanism.encrypts else frame
+        self._is_plain = False  # whether the handshake is complete and frames are not encrypted
         self._greeted = False
         self._rest = bytearray()
         self._wanted = 1
         self._parts: list[bytes] = []
         self._answers = b""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the handshake is complete, so that messages may be sent."""
+        return self._mechanism.is_ready
+
+    @property
+    def hangup_reason(self) -> str:
+        """Why the peer has closed the connection, as far as the handshake shows it; otherwise empty."""
+        return "" if self.is_ready or not self._greeted else self._mechanism.describe_hangup()
+
+    def ping(self) -> bytes:
+        """Encode a heartbeat, which requires a PONG. Its time to live of 0 sets no time-out at the peer."""
+        return self._command(command_body(b"PING", bytes(2)))
 
     def feed(self, data: bytes) -> list[Message]:
         """Process received bytes.
@@ -129,16 +137,15 @@ class Conversation:
             raise ZmtpError(f"is not a ZeroMQ peer: its data begin with {data[:SHOWN_BYTES]!r}")
         if len(data) > _MAJOR and data[_MAJOR] < MAJOR_VERSION:
             raise ZmtpError(f"speaks ZMTP {data[_MAJOR]}, from before 2012; version {MAJOR_VERSION} is required")
-        if len(data) < len(GREETING):
+        if len(data) < GREETING_BYTES:
             self._rest += data
             return b""
-        if data[_MECHANISM_AT] != _MECHANISM:
-            mechanism = data[_MECHANISM_AT].rstrip(b"\0")
-            raise ZmtpError(f"requires the mechanism {mechanism!r}; only NULL is supported")
+        mechanism = data[_MECHANISM_AT].rstrip(b"\0")
+        if mechanism != self._mechanism.name:
+            raise ZmtpError(self._mechanism.describe_mismatch(mechanism))
         self._greeted = True
-        name = self._type.encode()
-        self._answers += _command(b"READY", b"\x0bSocket-Type" + len(name).to_bytes(4, "big") + name)
-        return data[len(GREETING) :]
+        self._answers += _command_frame(self._mechanism.begin())
+        return data[GREETING_BYTES:]
 
     def _take_frames(self, data: bytes) -> list[Message]:
         messages: list[Message] = []
@@ -156,7 +163,7 @@ class Conversation:
             if stop > end:
                 wanted = stop - start
                 break
-            if flags | LONG == LONG and self.is_ready and not self._parts:
+            if flags | LONG == LONG and self._is_plain and not self._parts:
                 messages.append(data[body:stop])
             else:
                 self._take(flags, data[body:stop], messages)
@@ -167,37 +174,53 @@ class Conversation:
         return messages
 
     def _take(self, flags: int, body: bytes, messages: list[Message]) -> None:
-        """Process a command, a frame of a multi-frame message, or an invalid frame."""
+        """Process a command, a frame of a multi-frame message, an encrypted frame or an invalid one."""
         if flags & ~(MORE | LONG | COMMAND) or (flags & COMMAND and (flags & MORE or self._parts)):
             raise ZmtpError(f"sent a frame with invalid flags {flags:#04x}")
-        if flags & COMMAND:
+        if self._mechanism.encrypts and self.is_ready:
+            more, is_command, body = self._open(body)
+        else:
+            more, is_command = bool(flags & MORE), bool(flags & COMMAND)
+        if is_command:
             self._take_command(body)
         elif not self.is_ready:
-            raise ZmtpError("sent a message before its READY command")
-        elif flags & MORE:
+            raise ZmtpError("sent a message before the end of the handshake")
+        elif more:
             self._parts.append(body)
         else:
-            messages.append((*self._parts, body))
+            messages.append((*self._parts, body) if self._parts else body)
             self._parts.clear()
 
     def _take_command(self, body: bytes) -> None:
         end = 1 + body[0] if body else 0
         name, data = body[1:end], body[end:]
         if name == b"ERROR":
-            raise ZmtpError(f"refused the connection: {data[1:].decode('latin-1')!r}")
+            raise ZmtpError(self._mechanism.describe_refusal(data[1:]))
         if not self.is_ready:
             self._shake_hands(name, data)
         elif name == b"PING":
-            self._answers += _command(b"PONG", data[2 : 2 + MAX_PING_CONTEXT_BYTES])
+            self._answers += self._command(command_body(b"PONG", data[2 : 2 + MAX_PING_CONTEXT_BYTES]))
 
     def _shake_hands(self, name: bytes, data: bytes) -> None:
-        if name != b"READY":
-            raise ZmtpError(f"sent the command {name[:SHOWN_BYTES]!r} before its READY command")
-        peer = _properties(data).get(b"socket-type", b"")
-        if peer not in _PEERS[self._type]:
-            name_of_peer = peer.decode("latin-1") or "nameless"
-            raise ZmtpError(f"is a {name_of_peer} socket, which cannot connect to a {self._type} socket")
-        self.is_ready = True
+        if answer := self._mechanism.answer(name, data):
+            self._answers += _command_frame(answer)
+        self._is_plain = self.is_ready and not self._mechanism.encrypts
+
+    def _seal(self, message: bytes) -> bytes:
+        return frame(self._mechanism.seal(0, message))
+
+    def _command(self, body: bytes) -> bytes:
+        if self._mechanism.encrypts:
+            return frame(self._mechanism.seal(_SEALED_COMMAND, body))
+        return _command_frame(body)
+
+    def _open(self, sealed: bytes) -> tuple[bool, bool, bytes]:
+        """Decrypt a frame; return whether more follow, whether it is a command, and its body."""
+        flags, body = self._mechanism.open(sealed)
+        more, is_command = bool(flags & _SEALED_MORE), bool(flags & _SEALED_COMMAND)
+        if flags & ~(_SEALED_MORE | _SEALED_COMMAND) or (is_command and (more or self._parts)):
+            raise ZmtpError(f"sent an encrypted frame with invalid flags {flags:#04x}")
+        return more, is_command, body
 
 
 def _checked_size(eight_bytes: bytes) -> int:
@@ -205,17 +228,3 @@ def _checked_size(eight_bytes: bytes) -> int:
     if size > MAX_FRAME_BYTES:
         raise ZmtpError(f"announced a frame of {size} bytes; the limit is {MAX_FRAME_BYTES} bytes")
     return size
-
-
-def _properties(data: bytes) -> dict[bytes, bytes]:
-    """Parse the properties of a READY command; their names are not case-sensitive."""
-    properties: dict[bytes, bytes] = {}
-    at = 0
-    while at < len(data):
-        value_at = at + 1 + data[at] + 4
-        size = int.from_bytes(data[value_at - 4 : value_at], "big")
-        if value_at + size > len(data):
-            raise ZmtpError("sent a READY command with truncated properties")
-        properties[data[at + 1 : value_at - 4].lower()] = data[value_at : value_at + size]
-        at = value_at + size
-    return properties

@@ -17,17 +17,18 @@ at most `MESSAGES_PER_TURN` messages delivered, in one turn of the event loop.
 import asyncio
 import socket
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from zmqio.exceptions import ZmtpError
 from zmqio.logger import get_logger
-from zmqio.protocol.zmtp import GREETING, PING, Conversation, Message, SocketType
+from zmqio.protocol.mechanism import MakeMechanism, NullMechanism, SocketType
+from zmqio.protocol.zmtp import Conversation, Message
 from zmqio.zeromq.dialer import Dialer
 from zmqio.zeromq.final_flush import FinalFlush
 from zmqio.zeromq.resolver import HostResolver
 
-__all__ = ["REFUSED_RETRY_S", "ZmtpConnection", "ZmtpConnectionEvents"]
+__all__ = ["REFUSED_RETRY_S", "ZmtpConnection", "ZmtpConnectionEvents", "ZmtpPeer"]
 
 log = get_logger(__name__)
 
@@ -46,6 +47,21 @@ SILENT_TICKS = 5
 busy event loop do not count. Fewer ticks would drop brokers that are merely busy."""
 NOT_ANSWERED = "no answer yet"
 NOT_SHAKEN = "connected, but the peer has not completed the handshake"
+
+
+@dataclass(frozen=True, slots=True)
+class ZmtpPeer:
+    """The peer to connect to.
+
+    Attributes:
+        endpoint: `tcp://host:port` or `ipc://path`.
+        resolver: resolves the endpoint's host.
+        mechanism: makes the security mechanism of each connection.
+    """
+
+    endpoint: str
+    resolver: HostResolver
+    mechanism: MakeMechanism = NullMechanism
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +84,7 @@ class ZmtpConnection:
 
     Args:
         loop: the running event loop.
-        endpoint: `tcp://host:port` or `ipc://path`.
-        resolver: resolves the endpoint's host.
+        peer: the peer to connect to.
         socket_type: the type of this end.
         events: called when its state changes.
         received: called with messages, and with True if the read was so large (`LAGGING_BYTES`) that this process
@@ -84,16 +99,14 @@ class ZmtpConnection:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        endpoint: str,
-        resolver: HostResolver,
+        peer: ZmtpPeer,
         socket_type: SocketType,
         events: ZmtpConnectionEvents,
         received: Callable[[Sequence[Message], bool], None],
         drained: Callable[[], None] = lambda: None,
     ) -> None:
         self._loop = loop
-        self._endpoint = endpoint
-        self._resolver = resolver
+        self._peer = peer
         self._type = socket_type
         self._events = events
         self._received = received
@@ -105,7 +118,7 @@ class ZmtpConnection:
         self._is_reading = False
         self._silent_ticks = 0
         self._socket: socket.socket | None = None
-        self._conversation = Conversation(socket_type)
+        self._conversation = Conversation(socket_type, peer.mechanism)
         self._unsent: deque[bytes | memoryview] = deque()
         self._backlog: list[Message] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -122,8 +135,17 @@ class ZmtpConnection:
         """Whether data is queued because the kernel has not accepted it."""
         return bool(self._unsent)
 
-    def send(self, data: bytes) -> None:
-        """Send frames, or queue the part that the kernel does not accept now. Dropped while disconnected."""
+    def send(self, message: bytes) -> None:
+        """Send a message of one frame, or queue what the kernel does not accept now. Dropped unless it is up."""
+        if self.is_up:
+            self._write(self._conversation.encode(message))
+
+    def send_all(self, messages: Iterable[bytes]) -> None:
+        """Send messages of one frame each with one call of the kernel, as `send` does."""
+        if self.is_up:
+            self._write(b"".join(map(self._conversation.encode, messages)))
+
+    def _write(self, data: bytes) -> None:
         if self._socket is None or self._is_lost:
             return
         if self._unsent:
@@ -166,18 +188,19 @@ class ZmtpConnection:
         self._backlog = []
         self._drop()
 
-    def detach(self, last: bytes) -> FinalFlush | None:
-        """Close, and return the unsent data followed by `last`; None if the connection is not up."""
-        connection, unsent = self._socket, [*self._unsent, last]
-        flush = None
+    def detach(self, last: Iterable[bytes]) -> FinalFlush | None:
+        """Close, and return the unsent data followed by the messages `last`; None if the connection is not up."""
+        connection, flush = self._socket, None
         if connection is not None and self.is_up and not self._is_lost:
+            flush = FinalFlush(connection, [*self._unsent, *map(self._conversation.encode, last)])
             self._forget_socket()
-            flush = FinalFlush(connection, unsent)
         self.close()
         return flush
 
     def _dial(self, wait_s: float = 0.0) -> None:
-        self._dialer = Dialer(self._endpoint, self._resolver, self._start_handshake, self._dial_failed, wait_s)
+        self._dialer = Dialer(
+            self._peer.endpoint, self._peer.resolver, self._start_handshake, self._dial_failed, wait_s
+        )
 
     def _dial_failed(self, reason: str) -> None:
         self.problem = reason
@@ -186,10 +209,10 @@ class ZmtpConnection:
         self._dialer = None
         self.problem = NOT_SHAKEN
         self._socket = connection
-        self._conversation = Conversation(self._type)
+        self._conversation = Conversation(self._type, self._peer.mechanism)
         self._set_timer(HANDSHAKE_LIMIT_S, self._handshake_timed_out)
         self.resume_reading()
-        self.send(GREETING)
+        self._write(self._conversation.greeting)
 
     def _handshake_timed_out(self) -> None:
         self._lose(f"the peer did not complete the handshake in {HANDSHAKE_LIMIT_S:g} s")
@@ -207,7 +230,7 @@ class ZmtpConnection:
         if data:
             self._parse(data)
         else:
-            self._lose("the peer closed the connection")
+            self._lose(self._conversation.hangup_reason or "the peer closed the connection")
 
     def _parse(self, data: bytes) -> None:
         self._silent_ticks = 0
@@ -217,7 +240,7 @@ class ZmtpConnection:
             self._refuse(str(error))
             return
         if answers := self._conversation.take_answers():
-            self.send(answers)
+            self._write(answers)
         if self._conversation.is_ready and not self.is_up:
             self._complete_handshake()
         if messages:
@@ -267,7 +290,7 @@ class ZmtpConnection:
         if not self._backlog:  # while there is a backlog, nothing is read
             self._silent_ticks += 1
         if not self._unsent:
-            self.send(PING)
+            self._write(self._conversation.ping())
         self._set_timer(TICK_S, self._tick)
 
     def _set_timer(self, seconds: float, due: Callable[[], None]) -> None:
@@ -285,7 +308,7 @@ class ZmtpConnection:
 
     def _refuse(self, reason: str) -> None:
         if self.is_up:
-            log.error("broker_protocol_violated", endpoint=self._endpoint, reason=reason)
+            log.error("broker_protocol_violated", endpoint=self._peer.endpoint, reason=reason)
         self._lose(reason, REFUSED_RETRY_S)
 
     def _lose(self, reason: str, wait_s: float = 0.0) -> None:

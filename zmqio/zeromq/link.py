@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from zmqio.zeromq.connection import ZmtpConnectionEvents
+from zmqio.protocol.mechanism import MakeMechanism, NullMechanism
+from zmqio.zeromq.connection import ZmtpConnectionEvents, ZmtpPeer
 from zmqio.zeromq.endpoints import endpoints_of
 from zmqio.zeromq.final_flush import FinalFlush
 from zmqio.zeromq.link_log import LinkLog
@@ -66,10 +67,12 @@ class LinkOptions:
     Attributes:
         publish_queue_messages: most messages queued for the broker.
         silent_after_s: seconds to wait for a requested acknowledgement before reconnecting.
+        mechanism: makes the security mechanism of each connection.
     """
 
     publish_queue_messages: int
     silent_after_s: float
+    mechanism: MakeMechanism = NullMechanism
 
 
 class BrokerLink:
@@ -97,15 +100,13 @@ class BrokerLink:
         self._resolver = HostResolver(self._endpoints.host)
         self.publisher = Publisher(
             self._loop,
-            self._endpoints.publish,
-            self._resolver,
+            self._peer(self._endpoints.publish),
             options.publish_queue_messages,
             ZmtpConnectionEvents(self._connected, self._lost, self._log.refused),
         )
         self._subscriber = Subscriber(
             self._loop,
-            self._endpoints.subscribe,
-            self._resolver,
+            self._peer(self._endpoints.subscribe),
             on_message=partial(events.link_message, index),
             on_sync=self._acknowledged,
             on_malformed=partial(events.link_malformed, index),
@@ -158,11 +159,14 @@ class BrokerLink:
         self._syncs.lost()
         return self.publisher.detach()
 
+    def _peer(self, endpoint: str) -> ZmtpPeer:
+        return ZmtpPeer(endpoint, self._resolver, self._options.mechanism)
+
     def _connected(self) -> None:
         if self.state is LinkState.CONNECTING and self.publisher.is_up and self._subscriber.is_up:
             self.state = LinkState.SYNCING
             self._start_sync()
-            self._version_check = VersionCheck(self._loop, self._endpoints.control, self._resolver)
+            self._version_check = VersionCheck(self._loop, self._peer(self._endpoints.control))
 
     def _subscriber_lost(self, reason: str) -> None:
         if self.publisher.is_up:

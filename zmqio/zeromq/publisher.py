@@ -14,10 +14,10 @@ connection is dropped: nodes recover missed messages by replay, so nothing stale
 import asyncio
 from collections.abc import Sequence
 
-from zmqio.protocol.zmtp import Message, SocketType, frame
-from zmqio.zeromq.connection import ZmtpConnection, ZmtpConnectionEvents
+from zmqio.protocol.mechanism import SocketType
+from zmqio.protocol.zmtp import Message
+from zmqio.zeromq.connection import ZmtpConnection, ZmtpConnectionEvents, ZmtpPeer
 from zmqio.zeromq.final_flush import FinalFlush
-from zmqio.zeromq.resolver import HostResolver
 
 __all__ = ["Publisher"]
 
@@ -33,8 +33,7 @@ class Publisher:
 
     Args:
         loop: the running event loop.
-        endpoint: the broker's publish endpoint.
-        resolver: resolves the endpoint's host.
+        peer: the broker's publish endpoint.
         queue_messages: most messages queued for the broker.
         connection: called when it is up (the broker accepts everything published here), down (reconnecting has
             already begun) or refused.
@@ -46,8 +45,7 @@ class Publisher:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        endpoint: str,
-        resolver: HostResolver,
+        peer: ZmtpPeer,
         queue_messages: int,
         connection: ZmtpConnectionEvents,
     ) -> None:
@@ -61,9 +59,7 @@ class Publisher:
         self._resume_timer: asyncio.TimerHandle | None = None
         # A handshake is not enough here: `_received` decides when the publisher is up.
         events = ZmtpConnectionEvents(lambda: None, self._disconnected, connection.refused)
-        self._connection = ZmtpConnection(
-            loop, endpoint, resolver, SocketType.PUB, events, self._received, self._send_queue
-        )
+        self._connection = ZmtpConnection(loop, peer, SocketType.PUB, events, self._received, self._send_queue)
 
     @property
     def problem(self) -> str:
@@ -83,9 +79,9 @@ class Publisher:
         if not self.is_up or self._connection.is_lost:
             return False
         if self._is_queueing or self._loop.is_closed():
-            return self._enqueue(frame(message))
+            return self._enqueue(message)
         self._is_queueing = True
-        self._connection.send(frame(message))
+        self._connection.send(message)
         self._loop.call_soon(self._send_queue)
         return not self._connection.is_lost
 
@@ -96,7 +92,7 @@ class Publisher:
 
     def detach(self) -> FinalFlush | None:
         """Close, and return what has not been sent yet; None if not connected."""
-        queued = b"".join(self._queue)
+        queued = self._queue
         self._reset()
         return self._connection.detach(queued)
 
@@ -108,11 +104,11 @@ class Publisher:
             self._resume_timer.cancel()
             self._resume_timer = None
 
-    def _enqueue(self, framed: bytes) -> bool:
+    def _enqueue(self, message: bytes) -> bool:
         if len(self._queue) >= self._queue_messages:
             return False
-        self._queue.append(framed)
-        self._queue_bytes += len(framed)
+        self._queue.append(message)
+        self._queue_bytes += len(message)
         if self._queue_bytes >= BATCH_BYTES and not (self._connection.is_full or self._loop.is_closed()):
             self._send_batch()
         return True
@@ -126,15 +122,15 @@ class Publisher:
 
     def _send_batch(self) -> None:
         size = count = 0
-        for framed in self._queue:
-            size += len(framed)
+        for message in self._queue:
+            size += len(message)
             count += 1
             if size >= BATCH_BYTES:
                 break
-        batch = b"".join(self._queue[:count])
+        batch = self._queue[:count]
         del self._queue[:count]
         self._queue_bytes -= size
-        self._connection.send(batch)
+        self._connection.send_all(batch)
 
     def _received(self, messages: Sequence[Message], is_lagging: bool) -> None:
         # Messages of a lost connection may be delivered before the next one is up; they do not show that it is.

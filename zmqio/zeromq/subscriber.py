@@ -12,10 +12,10 @@ import math
 from collections.abc import Callable, Sequence
 
 from zmqio.exceptions import TopicError
+from zmqio.protocol.mechanism import SocketType
 from zmqio.protocol.topic import split
-from zmqio.protocol.zmtp import Message, SocketType, cancellation, subscription
-from zmqio.zeromq.connection import ZmtpConnection, ZmtpConnectionEvents
-from zmqio.zeromq.resolver import HostResolver
+from zmqio.protocol.zmtp import Message, cancellation, subscription
+from zmqio.zeromq.connection import ZmtpConnection, ZmtpConnectionEvents, ZmtpPeer
 
 __all__ = ["Subscriber"]
 
@@ -33,8 +33,7 @@ class Subscriber:
 
     Args:
         loop: the running event loop.
-        endpoint: the broker's subscribe endpoint.
-        resolver: resolves the endpoint's host.
+        peer: the broker's subscribe endpoint.
         on_message: called with topic and body; must not raise.
         on_sync: called with each acknowledgement frame of the broker (`0xff "sync-" id epoch`).
         on_malformed: called with the reason for each malformed message, which is dropped.
@@ -46,8 +45,7 @@ class Subscriber:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        endpoint: str,
-        resolver: HostResolver,
+        peer: ZmtpPeer,
         *,
         on_message: Callable[[bytes, bytes], None],
         on_sync: Callable[[bytes], None],
@@ -67,7 +65,7 @@ class Subscriber:
         self._unsent_commands: list[bytes] = []
         self._up = connection.up
         events = ZmtpConnectionEvents(self._connected, connection.down, connection.refused)
-        self._connection = ZmtpConnection(loop, endpoint, resolver, SocketType.SUB, events, self._received)
+        self._connection = ZmtpConnection(loop, peer, SocketType.SUB, events, self._received)
 
     @property
     def is_up(self) -> bool:
@@ -120,7 +118,7 @@ class Subscriber:
     def _send_commands(self) -> None:
         commands, self._unsent_commands = self._unsent_commands, []
         if commands:
-            self._connection.send(b"".join(commands))
+            self._connection.send_all(commands)
 
     def _received(self, messages: Sequence[Message], is_lagging: bool) -> None:
         now_s = self._loop.time()

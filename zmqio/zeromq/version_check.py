@@ -13,9 +13,9 @@ from typing import Any
 import msgpack
 
 from zmqio.logger import get_logger
-from zmqio.protocol.zmtp import Message, SocketType, frame
-from zmqio.zeromq.connection import ZmtpConnection, ZmtpConnectionEvents
-from zmqio.zeromq.resolver import HostResolver
+from zmqio.protocol.mechanism import SocketType
+from zmqio.protocol.zmtp import Message
+from zmqio.zeromq.connection import ZmtpConnection, ZmtpConnectionEvents, ZmtpPeer
 
 __all__ = ["PROTOCOL_VERSION", "VersionCheck"]
 
@@ -29,21 +29,20 @@ class VersionCheck:
 
     Args:
         loop: the running event loop.
-        endpoint: the broker's control endpoint.
-        resolver: resolves the endpoint's host.
+        peer: the broker's control endpoint.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, endpoint: str, resolver: HostResolver) -> None:
-        self._endpoint = endpoint
+    def __init__(self, loop: asyncio.AbstractEventLoop, peer: ZmtpPeer) -> None:
+        self._endpoint = peer.endpoint
         events = ZmtpConnectionEvents(self._send_request, lambda _: None, lambda _: None)
-        self._connection = ZmtpConnection(loop, endpoint, resolver, SocketType.DEALER, events, self._received)
+        self._connection = ZmtpConnection(loop, peer, SocketType.DEALER, events, self._received)
 
     def close(self) -> None:
         """Stop waiting for the response. Calling it again does nothing."""
         self._connection.close()
 
     def _send_request(self) -> None:
-        self._connection.send(frame(msgpack.packb({"op": "hello", "version": PROTOCOL_VERSION})))
+        self._connection.send(msgpack.packb({"op": "hello", "version": PROTOCOL_VERSION}))
 
     def _received(self, messages: Sequence[Message], _: bool) -> None:
         self.close()

@@ -28,7 +28,7 @@ import zmq
 from tests.bench.cluster_peers.processes import redis_server
 from tests.bench.engine.report import describe_machine
 from tests.support.broker import BrokerProcess
-from zmqio.protocol.zmtp import GREETING, Conversation, SocketType, frame, subscription
+from zmqio.protocol.zmtp import Conversation, SocketType, frame, subscription
 from zmqio.zeromq.endpoints import endpoints_of
 
 INTERVAL_NS = 2_000_000
@@ -46,7 +46,7 @@ def receive_zmtp(address: str, count: int, answers: Connection) -> None:
     """Receive as a node does: ZMTP on its own socket."""
     connection, conversation = shake_hands(address, SocketType.SUB)
     with connection:
-        connection.sendall(subscription(b"t"))
+        connection.sendall(frame(subscription(b"t")))
         time.sleep(SETTLE_S)
         answers.send("ready")
         latencies: list[int] = []
@@ -101,7 +101,7 @@ def shake_hands(address: str, socket_type: SocketType) -> tuple[socket.socket, C
         connection = socket.create_connection((host, int(port)))
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.settimeout(SILENCE_S)
-    connection.sendall(GREETING)
+    connection.sendall(conversation.greeting)
     while not conversation.is_ready:
         conversation.feed(connection.recv(READ_BYTES))
         connection.sendall(conversation.take_answers())
