@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from zmqio.server.socket import Socket
     from zmqio.server.typed import TypedEvent
     from zmqio.zeromq.adapter import ZmqAdapter
+    from zmqio.zeromq.curve import Curve
 
 __version__ = version("zmqio")
 
@@ -59,6 +60,7 @@ __all__ = [
     "ClusterAdapter",
     "ConfigError",
     "ConnectRefused",
+    "Curve",
     "Emitter",
     "EngineOptions",
     "Frames",
@@ -131,6 +133,7 @@ _NAMES_OF = {
     "zmqio.server.socket": ("Socket",),
     "zmqio.server.typed": ("TypedEvent",),
     "zmqio.zeromq.adapter": ("ZmqAdapter",),
+    "zmqio.zeromq.curve": ("Curve",),
 }
 _MODULE_OF = {name: module for module, names in _NAMES_OF.items() for name in names}
 

@@ -1,8 +1,9 @@
-"""The `zmqio` command: broker, serve, emit, demo, nginx-conf and haproxy-conf."""
+"""The `zmqio` command: broker, serve, emit, keygen, demo, nginx-conf and haproxy-conf."""
 
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Any, get_args
 
 import click
@@ -17,6 +18,7 @@ from zmqio.launcher.routing.worker_choice import Sticky
 from zmqio.launcher.serve import serve as run_serve
 from zmqio.logs import LEVELS
 from zmqio.recipes.commands import haproxy_command, nginx_command
+from zmqio.zeromq.key_pair import make_key_pair
 
 __all__ = ["main"]
 
@@ -195,6 +197,37 @@ def emit(
             emitter.flush(timeout)
     except (ZmqioError, ValueError) as error:
         raise click.ClickException(str(error)) from error
+
+
+@main.command(short_help="Make a pair of key files for a broker, a node or a sender.")
+@click.argument("name")
+@click.option(
+    "--out",
+    "folder",
+    default=".",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Folder to write to; created if missing.",
+)
+@click.option(
+    "--prefixes",
+    default="",
+    metavar="LIST",
+    help="For an outside sender: the prefixes that it may publish to, separated by commas. [default: all]",
+)
+def keygen(name: str, folder: Path, prefixes: str) -> None:
+    """Write NAME.key (the public key) and NAME.key_secret (readable by you only), and print the public key.
+
+    Existing files are never overwritten.
+
+    Example: zmqio keygen broker --out /etc/zmqio
+    """
+    try:
+        public, public_path, secret_path = make_key_pair(name, folder, prefixes)
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"public key   {public}\npublic file  {public_path}\nsecret file  {secret_path}")
 
 
 @main.command()

@@ -1,6 +1,7 @@
 """The broker's command line: options, logging, signals and exit codes."""
 
 import time
+from pathlib import Path
 from typing import Any
 
 import click
@@ -10,10 +11,12 @@ from zmqio_broker.broker import Broker
 from zmqio_broker.control import release
 from zmqio_broker.descriptors import raise_open_files_limit
 from zmqio_broker.endpoints import AddressError
+from zmqio_broker.keys import KeyFileError
 from zmqio_broker.logs import LEVELS, LogFormat, configure_logs
 from zmqio_broker.options import DEFAULT_BIND, BrokerOptions
-from zmqio_broker.report import Reporter
-from zmqio_broker.signals import END_OF_INPUT, StopSignals
+from zmqio_broker.report import Reporter, report_rejections
+from zmqio_broker.security import is_private
+from zmqio_broker.signals import END_OF_INPUT, RELOAD, StopSignals
 from zmqio_broker.sockets import BindError, remove_folder
 
 __all__ = ["cli"]
@@ -42,7 +45,32 @@ log = structlog.get_logger(__name__)
     metavar="ADDRESS",
     help="Base address of the four endpoints. tcp://HOST:PORT uses four ports: control PORT, publish +1, "
     "subscribe +2, ingest +3. ipc://PATH uses four paths: PATH, PATH.publish, PATH.subscribe, PATH.ingest. "
-    "HOST * binds every interface, IPv4 and IPv6. There is no authentication: use a private network.",
+    "HOST * binds every interface, IPv4 and IPv6. Beyond this machine, --curve-secret or --insecure is required.",
+)
+@click.option(
+    "--curve-secret",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Require keys, and encrypt. FILE is this broker's secret key file; `zmqio keygen` makes key files.",
+)
+@click.option(
+    "--node-keys",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Folder with the public key file (NAME.key) of every node. A node's key gives full rights. SIGHUP reads "
+    "the folder again.",
+)
+@click.option(
+    "--sender-keys",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Folder with the public key files of outside senders, which may only publish.",
+)
+@click.option(
+    "--insecure",
+    is_flag=True,
+    help="Without keys, bind an address that other machines can reach. Whoever reaches it can read every "
+    "broadcast, send to all clients and disconnect them.",
 )
 @click.option(
     "--node-queue-messages",
@@ -112,7 +140,8 @@ def cli(
     stats_interval: float,
     stop_with_stdin: bool,
     own_folder: bool,
-    **limits: int,
+    insecure: bool,
+    **options: Any,
 ) -> None:
     """Run the broker that connects zmqio nodes and outside services.
 
@@ -124,21 +153,42 @@ def cli(
     Example: zmqio broker --bind tcp://10.0.0.5:5555
     """
     configure_logs(log_format, log_level)
-    options = BrokerOptions(bind=bind, stats_interval_s=stats_interval, **limits)
-    signals = StopSignals()
+    checked = _checked_options(bind=bind, stats_interval_s=stats_interval, **options)
+    signals = StopSignals(reloads=checked.curve_secret is not None)
     if stop_with_stdin:
         signals.watch_pipe(_STANDARD_INPUT)
     raise_open_files_limit()
     try:
-        broker = Broker(options, debug=log_level == "debug")
+        broker = Broker(checked, debug=log_level == "debug")
+        if not insecure:
+            _check_exposure(checked)
         broker.start()
     except AddressError as error:
         raise click.BadParameter(str(error), param_hint="--bind") from error
-    except BindError as error:
+    except (BindError, KeyFileError) as error:
         raise click.ClickException(str(error)) from error
     cause = _serve(broker, signals)
     if own_folder and cause == END_OF_INPUT:
         remove_folder(bind)
+
+
+def _checked_options(**options: Any) -> BrokerOptions:
+    try:
+        checked = BrokerOptions(**options)
+    except ValueError as error:
+        raise click.UsageError(
+            "--curve-secret and --node-keys belong together; --sender-keys needs both"
+        ) from error
+    return checked
+
+
+def _check_exposure(options: BrokerOptions) -> None:
+    if options.curve_secret is None and not is_private(options.bind):
+        raise click.UsageError(
+            f"--bind {options.bind} can be reached from other machines. Without keys, whoever reaches it can read "
+            "every broadcast, send to all clients and disconnect them. Give --curve-secret and --node-keys (see "
+            "`zmqio keygen`), or --insecure on a network that you trust"
+        )
 
 
 def _serve(broker: Broker, signals: StopSignals) -> str | None:
@@ -149,15 +199,20 @@ def _serve(broker: Broker, signals: StopSignals) -> str | None:
         epoch=broker.epoch.hex(),
         release=release(),
         max_message_bytes=broker.options.max_message_bytes,
+        public_key=None if broker.security is None else broker.security.public_key,
     )
     reporter = Reporter(broker.options.stats_interval_s, time.monotonic())
     statistics: dict[str, Any] = {}
     cause = None
     while cause is None and broker.failure() is None:
         cause = signals.wait(_TICK_S)
+        if cause == RELOAD:
+            broker.reload_keys()
+            cause = None
         statistics = broker.statistics()
         if statistics:
             reporter.tick(statistics, time.monotonic())
+        report_rejections(broker.rejections.take(time.monotonic()))
     _stop(broker, statistics, cause)
     return cause
 

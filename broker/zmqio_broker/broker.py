@@ -1,12 +1,12 @@
 """One broker: creates the sockets, binds them in the right order, starts the threads and stops them.
 
 publish   XSUB --C proxy--> XPUB subscribe         acknowledgements: barrier thread's XPUB -> XSUB
-ingest    PULL --C proxy--> PUB -> XSUB            control ROUTER -> control thread
+ingest    PULL --filter--> PUB -> XSUB             control ROUTER -> control thread
 """
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgpack
@@ -18,9 +18,12 @@ from zmqio_broker.barrier import EPOCH_BYTES, Acknowledger
 from zmqio_broker.control import ControlServer, release
 from zmqio_broker.descriptors import connection_limit
 from zmqio_broker.endpoints import BrokerEndpoints
+from zmqio_broker.ingest import IngestFilter
 from zmqio_broker.options import BrokerOptions
 from zmqio_broker.peers import PeerMonitor
 from zmqio_broker.proxy import ProxyMeter, proxy_thread
+from zmqio_broker.rejections import Rejections
+from zmqio_broker.security import Security
 from zmqio_broker.threads import SocketThread
 
 __all__ = ["Broker"]
@@ -29,6 +32,7 @@ __all__ = ["Broker"]
 # within 10-100 ms: with this delay 0-10 messages are lost; with both endpoints bound at once, publishers flush
 # their queues before any node has subscribed (280 lost).
 SUBSCRIBERS_FIRST_S = 0.3
+MAX_IO_THREADS = 4
 _INPROC_CONTROL = "inproc://control"
 _STATISTICS_TIMEOUT_MS = 1_000
 _STOP_TIMEOUT_S = 1.0
@@ -45,6 +49,7 @@ class Broker:
 
     Raises:
         AddressError: `options.bind` is not a broker address.
+        KeyFileError: a key file or folder cannot be used.
     """
 
     def __init__(self, options: BrokerOptions, *, debug: bool = False) -> None:
@@ -53,7 +58,10 @@ class Broker:
         self.epoch = os.urandom(EPOCH_BYTES)
         self._debug = debug
         self._started_at = time.monotonic()
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self.security = _security(options)
+        self.rejections = Rejections()
+        self._ingest: IngestFilter | None = None
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(_io_threads(self.security))
         self._monitor = PeerMonitor(self._context, connection_limit())
         self._threads: list[SocketThread] = []
         self._control_client: zmq.Socket[bytes] | None = None
@@ -90,6 +98,12 @@ class Broker:
         response: dict[str, Any] = msgpack.unpackb(client.recv())
         return response
 
+    def reload_keys(self) -> None:
+        """Read the folders of keys again, if this broker requires keys."""
+        if self.security is not None and self._ingest is not None:
+            self.security.reload()
+            self._ingest.ring = self.security.ring
+
     def stop(self) -> bool:
         """End all threads and close all sockets. Return whether every thread ended within 1 s.
 
@@ -107,6 +121,9 @@ class Broker:
         return ended
 
     def _start(self, wait: Callable[[float], None]) -> None:
+        if self.security is not None:
+            self._threads = [self.security.authenticator_thread(self._context, self.rejections)]
+            self._threads[0].start()
         control = self._open("control", sockets.make_control(self._context))
         subscribe = self._open("subscribe", sockets.make_subscribe(self._context, self.options))
         publish = self._monitored("publish", sockets.make_publish(self._context, self.options))
@@ -120,14 +137,19 @@ class Broker:
         subscribe.getsockopt(zmq.EVENTS)
         sockets.bind(publish, "publish", self.endpoints.publish)
         sockets.bind(ingest, "ingest", self.endpoints.ingest)
-        data = proxy_thread("data", publish, subscribe)
-        outside = proxy_thread("ingest", ingest, from_ingest)
-        self._start_threads(data, outside, acknowledger, control)
+        outside = IngestFilter(ingest, from_ingest, self.rejections)
+        outside.ring = None if self.security is None else self.security.ring
+        self._ingest = outside
+        outside_thread = SocketThread("ingest", outside.run, [ingest, from_ingest])
+        self._start_threads(
+            proxy_thread("data", publish, subscribe), outside, outside_thread, acknowledger, control
+        )
 
     def _start_threads(
         self,
         data: tuple[SocketThread, ProxyMeter],
-        ingest: tuple[SocketThread, ProxyMeter],
+        ingest: IngestFilter,
+        ingest_thread: SocketThread,
         acknowledger: zmq.Socket[bytes],
         control: zmq.Socket[bytes],
     ) -> None:
@@ -135,26 +157,33 @@ class Broker:
         control.bind(_INPROC_CONTROL)
         self._control_client = self._context.socket(zmq.DEALER)
         self._control_client.connect(_INPROC_CONTROL)
-        responses = _ControlResponses(self, barrier, data[1], ingest[1])
-        server = ControlServer(control, {"hello": responses.hello, "statistics": responses.statistics})
+        responses = _ControlResponses(self, barrier, data[1], ingest)
+        server = ControlServer(control, responses.by_operation(), self._may_read_statistics)
         responses.control = server
-        self._threads = [
+        threads = [
             data[0],
-            ingest[0],
+            ingest_thread,
             SocketThread("barrier", barrier.run, [acknowledger]),
             SocketThread("peers", self._monitor.run, self._monitor.sockets),
-            SocketThread("control", server.run, [control, data[1].socket, ingest[1].socket]),
+            SocketThread("control", server.run, [control, data[1].socket]),
         ]
-        for thread in self._threads:
+        for thread in threads:
             thread.start()
+        self._threads += threads
 
     def _open(self, role: str, socket: zmq.Socket[bytes]) -> zmq.Socket[bytes]:
         sockets.bind(self._monitored(role, socket), role, self.endpoints.by_role()[role])
         return socket
 
     def _monitored(self, role: str, socket: zmq.Socket[bytes]) -> zmq.Socket[bytes]:
+        if self.security is not None:
+            self.security.secure(role, socket)
         self._monitor.add(role, socket)
         return socket
+
+    def _may_read_statistics(self, key: str) -> bool:
+        """Nodes may, senders may not. A client without a key is this process, if keys are required."""
+        return self.security is None or not key or key.encode() in self.security.ring.nodes
 
     def peers(self) -> dict[str, dict[str, int]]:
         """Return the counts of connections by role; see `PeerCounts`."""
@@ -173,11 +202,18 @@ class _ControlResponses:
 
     control: ControlServer
 
-    def __init__(self, broker: Broker, barrier: Acknowledger, data: ProxyMeter, ingest: ProxyMeter) -> None:
+    def __init__(self, broker: Broker, barrier: Acknowledger, data: ProxyMeter, ingest: IngestFilter) -> None:
         self._broker = broker
         self._barrier = barrier
         self._data = data
         self._ingest = ingest
+
+    def by_operation(self) -> dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]]:
+        return {
+            "hello": lambda _: self.hello(),
+            "flushed": lambda request: {"flushed": self._ingest.has_flushed(request.get("token"))},
+            "statistics": lambda _: self.statistics(),
+        }
 
     def hello(self) -> dict[str, Any]:
         return {
@@ -189,7 +225,7 @@ class _ControlResponses:
         }
 
     def statistics(self) -> dict[str, Any]:
-        data, ingest = self._data.read(), self._ingest.read()
+        data, ingest = self._data.read(), self._ingest
         return {
             "epoch": self._broker.epoch.hex(),
             "uptime_s": self._broker.uptime_s(),
@@ -197,15 +233,28 @@ class _ControlResponses:
             "bytes_in": data.bytes_in,
             "frames_out": data.frames_out,
             "bytes_out": data.bytes_out,
-            "ingest_frames": ingest.frames_in,
-            "ingest_bytes": ingest.bytes_in,
+            "ingest_frames": ingest.frames,
+            "ingest_bytes": ingest.bytes,
+            "ingest_refused": ingest.refused,
             "subscription_changes": data.frames_upstream,
             "sync_acks": self._barrier.acknowledged,
             "control_requests": self.control.answered,
             "control_rejections": self.control.rejected,
             "control_last_rejection": self.control.last_rejection,
+            "keys_rejected": 0 if self._broker.security is None else self._broker.security.rejected,
             "peers": self._broker.peers(),
         }
+
+
+def _security(options: BrokerOptions) -> Security | None:
+    if options.curve_secret is None or options.node_keys is None:
+        return None
+    return Security(options.curve_secret, options.node_keys, options.sender_keys)
+
+
+def _io_threads(security: Security | None) -> int:
+    """libzmq encrypts each copy of a message in its I/O threads; without keys, one thread is enough."""
+    return 1 if security is None else max(1, min(MAX_IO_THREADS, (os.cpu_count() or 1) - 1))
 
 
 def _subscribe_to_everything(publish: zmq.Socket[bytes], inproc: list[zmq.Socket[bytes]]) -> None:

@@ -1,9 +1,11 @@
-"""The control endpoint: answers `hello` and `statistics` requests, and rejects anything else with a reason.
+"""The control endpoint: answers `hello`, `flushed` and `statistics` requests; rejects anything else with a reason.
 
 Requests and responses are msgpack maps in the last frame. An empty frame before it (REQ sends one, DEALER need
 not) is returned. `{"op": "hello", "version": 1}` is answered with `{"op": "hello", "version": 1, "epoch": ...,
-"ports" or "paths": {...}, "pid": ..., "release": ..., ...}` and `{"op": "statistics"}` with the counters. An
-invalid request is answered with `{"error": "..."}`. A response repeats the request's `id`, if it has one.
+"ports" or "paths": {...}, "pid": ..., "release": ..., ...}` and `{"op": "statistics"}` with the counters.
+`{"op": "flushed", "token": ...}` is answered with `{"flushed": true}` once the flush message with this token has
+arrived at the ingest endpoint (see `ingest`). An invalid request is answered with `{"error": "..."}`. A response
+repeats the request's `id`, if it has one.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,10 +15,12 @@ from typing import Any
 import msgpack
 import zmq
 
+from zmqio_broker.rejections import peer_property
+
 __all__ = ["PROTOCOL_VERSION", "ControlError", "ControlServer", "parse_request", "release"]
 
 PROTOCOL_VERSION = 1
-_OPERATIONS = ("hello", "statistics")
+_OPERATIONS = ("hello", "flushed", "statistics")
 _MAX_FRAMES = 2
 
 Response = Mapping[str, Any]  # Any: values of a msgpack map
@@ -69,7 +73,8 @@ class ControlServer:
 
     Args:
         socket: a bound ROUTER socket.
-        handlers: for each `op`, a function that returns the fields of its response.
+        handlers: for each `op`, a function of the request that returns the fields of its response.
+        may_read_statistics: decides by the public key of the peer (Z85; empty without keys).
 
     Attributes:
         answered: number of answered requests.
@@ -77,33 +82,46 @@ class ControlServer:
         last_rejection: text of the last error.
     """
 
-    def __init__(self, socket: zmq.Socket[bytes], handlers: Mapping[str, Callable[[], Response]]) -> None:
+    def __init__(
+        self,
+        socket: zmq.Socket[bytes],
+        handlers: Mapping[str, Callable[[Response], Response]],
+        may_read_statistics: Callable[[str], bool] = lambda _: True,
+    ) -> None:
         self.answered = 0
         self.rejected = 0
         self.last_rejection = ""
         self._socket = socket
         self._handlers = handlers
+        self._may_read_statistics = may_read_statistics
 
     def run(self) -> None:
         """Serve until the context is terminated."""
         while True:
-            identity, *frames = self._socket.recv_multipart()
+            identity, *received = self._socket.recv_multipart(copy=False)
+            frames = [frame.bytes for frame in received]
+            response = self.answer(frames, peer_property(identity, "User-Id"))
             # A ROUTER drops what it cannot deliver: a client that has left or does not read costs nothing.
-            self._socket.send_multipart([identity, *frames[:-1][:1], self.answer(frames)])
+            self._socket.send_multipart([identity.bytes, *frames[:-1][:1], response])
 
-    def answer(self, frames: list[bytes]) -> bytes:
-        """Return the encoded response to the frames of one request."""
+    def answer(self, frames: list[bytes], key: str = "") -> bytes:
+        """Return the encoded response to the frames of one request of the peer with this public key."""
         try:
             request = parse_request(frames)
+            self._check_rights(request, key)
         except ControlError as error:
             self.rejected += 1
             self.last_rejection = str(error)
             return _encode({"error": str(error), "version": PROTOCOL_VERSION})
         self.answered += 1
-        response = {"op": request["op"], "version": PROTOCOL_VERSION, **self._handlers[request["op"]]()}
+        response = {"op": request["op"], "version": PROTOCOL_VERSION, **self._handlers[request["op"]](request)}
         if "id" in request:
             response["id"] = request["id"]
         return _encode(response)
+
+    def _check_rights(self, request: Response, key: str) -> None:
+        if request["op"] == "statistics" and not self._may_read_statistics(key):
+            raise ControlError("a sender's key may not read statistics")
 
 
 def _encode(response: Response) -> bytes:

@@ -1,6 +1,7 @@
 """Broker options: frozen, with units in their names, checked on construction."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 __all__ = ["DEFAULT_BIND", "BrokerOptions"]
 
@@ -19,6 +20,9 @@ class BrokerOptions:
             sender more slowly, so that the sender's own queue fills.
         max_message_bytes: largest frame on publish, subscribe and ingest. The sender of a larger one is
             disconnected.
+        curve_secret: secret key file of the broker; None for a broker without keys.
+        node_keys: folder of the public key files of nodes; required with `curve_secret`.
+        sender_keys: folder of the public key files of outside senders; None for no senders but nodes.
         stats_interval_s: seconds between two log lines of statistics; 0 disables them. A line is skipped if no
             counter changed.
     """
@@ -28,11 +32,16 @@ class BrokerOptions:
     ingest_queue_messages: int = 1_000
     max_message_bytes: int = 8 << 20
     stats_interval_s: float = 0.0
+    curve_secret: Path | None = None
+    node_keys: Path | None = None
+    sender_keys: Path | None = None
 
     def __post_init__(self) -> None:
         for name in ("node_queue_messages", "ingest_queue_messages", "max_message_bytes"):
             if getattr(self, name) < 1:
                 # ZeroMQ treats 0 as "no limit", and every queue here has a limit.
                 raise ValueError(f"{name}={getattr(self, name)!r} must be at least 1")
+        if (self.curve_secret is None) != (self.node_keys is None) or (self.sender_keys and not self.node_keys):
+            raise ValueError("keys need both curve_secret and node_keys; sender_keys is for a broker with keys")
         if self.stats_interval_s < 0:
             raise ValueError(f"stats_interval_s={self.stats_interval_s!r} must not be negative")

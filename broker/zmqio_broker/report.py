@@ -9,7 +9,9 @@ from typing import Any
 
 import structlog
 
-__all__ = ["REPORT_INTERVAL_S", "Reporter", "reported_counters"]
+from zmqio_broker.rejections import PeerRejection
+
+__all__ = ["REPORT_INTERVAL_S", "Reporter", "report_rejections", "reported_counters"]
 
 REPORT_INTERVAL_S = 10.0
 
@@ -45,6 +47,26 @@ _LOGGED_STATISTICS = (
     "subscription_changes",
     "uptime_s",
 )
+
+
+_KEY_HINT = (
+    "put the public key file of a node into the folder of --node-keys, that of an outside sender into the folder "
+    "of --sender-keys, and send this process SIGHUP"
+)
+_REQUEST_HINT = (
+    "the ingest endpoint takes publish requests only: one frame with the topic of a namespace, room or session, "
+    "then a JSON object or a msgpack map"
+)
+
+
+def report_rejections(rejections: Mapping[PeerRejection, int]) -> None:
+    """Log what was refused: one line for each event and peer."""
+    for rejection, count in rejections.items():
+        facts = {"peer": rejection.peer or "several", "reason": rejection.reason, "count": count}
+        if rejection.is_of_key:
+            log.warning("key_rejected", **facts, hint=_KEY_HINT)
+        else:
+            log.warning("ingest_message_refused", **facts, hint=_REQUEST_HINT)
 
 
 def reported_counters(statistics: Statistics) -> dict[tuple[str, str], int]:

@@ -1,4 +1,4 @@
-"""Waiting for the signals that stop the broker, without signal handlers.
+"""Waiting for the signals that stop the broker or reload its keys, without signal handlers.
 
 The signals are blocked in every thread except one that only waits for them. No system call is ever interrupted,
 and a second Ctrl-C cannot break a stop in progress.
@@ -10,21 +10,29 @@ import queue
 import signal
 import threading
 
-__all__ = ["END_OF_INPUT", "StopSignals"]
+__all__ = ["END_OF_INPUT", "RELOAD", "StopSignals"]
 
 END_OF_INPUT = "EOF"
 """Returned by `wait` in place of a signal name."""
+
+RELOAD = "SIGHUP"
+"""Returned by `wait` when the keys shall be read again."""
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopSignals:
-    """SIGINT and SIGTERM of this process. The main thread must create it before it starts any other thread."""
+    """SIGINT and SIGTERM of this process. The main thread must create it before it starts any other thread.
 
-    def __init__(self) -> None:
+    Args:
+        reloads: whether SIGHUP is received as well; otherwise it ends the process.
+    """
+
+    def __init__(self, *, reloads: bool = False) -> None:
+        self._signals = (*_STOP_SIGNALS, signal.SIGHUP) if reloads else _STOP_SIGNALS
         # Bounded: Linux keeps one pending signal of each kind, and a pipe ends once.
         self._received: queue.SimpleQueue[str] = queue.SimpleQueue()
-        signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+        signal.pthread_sigmask(signal.SIG_BLOCK, self._signals)
         threading.Thread(target=self._wait_for_signals, name="signals", daemon=True).start()
 
     def wait(self, timeout_s: float) -> str | None:
@@ -53,4 +61,4 @@ class StopSignals:
         # Not sigtimedwait in the main thread: if the process is suspended and continued (SIGSTOP, SIGCONT) for
         # longer than the timeout, CPython 3.11 returns an uninitialised siginfo.
         while True:
-            self._received.put(signal.Signals(signal.sigwait(_STOP_SIGNALS)).name)
+            self._received.put(signal.Signals(signal.sigwait(self._signals)).name)

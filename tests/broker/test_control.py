@@ -7,10 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from zmqio_broker.control import ControlError, ControlServer, parse_request
 
+HANDLERS = {
+    "hello": lambda _: {"epoch": "e"},
+    "flushed": lambda request: {"flushed": request.get("token") == b"known"},
+    "statistics": lambda _: {"frames_in": 3},
+}
+
 
 def control() -> ControlServer:
     with zmq.Context() as context, context.socket(zmq.ROUTER) as unused:
-        return ControlServer(unused, {"hello": lambda: {"epoch": "e"}, "statistics": lambda: {"frames_in": 3}})
+        return ControlServer(unused, HANDLERS)
 
 
 def respond(request: Any) -> Any:
@@ -23,6 +29,19 @@ def test_hello_response_has_version_and_facts() -> None:
 
 def test_statistics_are_answered() -> None:
     assert respond({"op": "statistics"}) == {"op": "statistics", "version": 1, "frames_in": 3}
+
+
+def test_flush_token_is_looked_up() -> None:
+    assert respond({"op": "flushed", "token": b"known"})["flushed"] is True
+    assert respond({"op": "flushed"})["flushed"] is False
+
+
+def test_statistics_are_refused_to_keys_without_the_right() -> None:
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as unused:
+        server = ControlServer(unused, HANDLERS, lambda key: key == "node")
+    request = [msgpack.packb({"op": "statistics"})]
+    assert "may not read statistics" in msgpack.unpackb(server.answer(request, "sender"))["error"]
+    assert msgpack.unpackb(server.answer(request, "node"))["frames_in"] == 3
 
 
 def test_response_repeats_the_id_of_the_request() -> None:
@@ -57,7 +76,7 @@ def test_malformed_request_is_rejected_with_the_reason(frames: list[bytes], reas
 @given(st.lists(st.binary(max_size=200), max_size=3))
 def test_any_frames_get_a_response(frames: list[bytes]) -> None:
     answer = msgpack.unpackb(control().answer(frames))
-    assert "error" in answer or answer["op"] in ("hello", "statistics")
+    assert "error" in answer or answer["op"] in HANDLERS
 
 
 def test_rejections_are_counted_and_the_last_reason_is_kept() -> None:

@@ -9,6 +9,7 @@ import pytest_asyncio
 
 from tests.contracts.harness import Cluster, MakeFactory, open_cluster, over
 from tests.support.broker import BrokerProcess
+from tests.support.keys import KeyFolder
 from tests.support.memory_bus import Faults, MemoryNetwork
 from zmqio.config import BusOptions
 from zmqio.ids import NodeId
@@ -45,7 +46,7 @@ def lying() -> MemoryNetwork:
 
 
 NETWORKS: dict[str, Callable[[], MemoryNetwork]] = {make.__name__: make for make in (honest, two_brokers, lying)}
-REAL = "real_broker"
+REAL, WITH_KEYS = "real_broker", "real_broker_with_keys"
 
 
 @pytest.fixture(scope="session")
@@ -55,14 +56,31 @@ def broker() -> Iterator[BrokerProcess]:
         yield process
 
 
-@pytest.fixture(params=[*NETWORKS, REAL])
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> KeyFolder:
+    """The keys of a cluster."""
+    return KeyFolder(tmp_path_factory.mktemp("keys"))
+
+
+@pytest.fixture(scope="session")
+def broker_with_keys(keys: KeyFolder) -> Iterator[BrokerProcess]:
+    """The same broker process, requiring keys."""
+    with BrokerProcess(keys=keys) as process:
+        yield process
+
+
+@pytest.fixture(params=[*NETWORKS, REAL, WITH_KEYS])
 def make_factory(request: pytest.FixtureRequest) -> MakeFactory:
     """Makes the adapter factories of the nodes of one cluster."""
-    if request.param != REAL:
+    if request.param in NETWORKS:
         return over(NETWORKS[request.param]().bus, OPTIONS)
-    address = request.getfixturevalue("broker").address
     options = replace(OPTIONS, prefix=f"test-{secrets.token_hex(4)}")
-    return over(lambda _: ZmqBus((address,), options), options)
+    if request.param == REAL:
+        address = request.getfixturevalue("broker").address
+        return over(lambda _: ZmqBus((address,), options), options)
+    address = request.getfixturevalue("broker_with_keys").address
+    mechanism = request.getfixturevalue("keys").node.load(1)[0].mechanism()
+    return over(lambda _: ZmqBus((address,), options, [mechanism]), options)
 
 
 @pytest_asyncio.fixture

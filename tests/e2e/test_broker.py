@@ -143,7 +143,7 @@ def test_stopped_node_does_not_stall_others() -> None:
 def test_statistics_are_logged_if_enabled_and_changed() -> None:
     with BrokerProcess("--stats-interval", "0.1") as process, zmq.Context() as context:
         with connected(context, zmq.PUSH, process.endpoint("ingest")) as sender:
-            sender.send(b"message")
+            sender.send(b"zmqio/n//\0{}")
             line = json.loads(process.wait_for_line("statistics_reported"))
         assert line["level"] == "info"
 

@@ -72,13 +72,12 @@ def still_serves(process: BrokerProcess) -> None:
         connected(context, zmq.XPUB, process.endpoint("publish")) as publisher,
         connected(context, zmq.PUSH, process.endpoint("ingest")) as sender,
     ):
-        subscriber.subscribe(b"topic")
+        subscriber.subscribe(b"topic/n/")
         assert barrier(subscriber) == process.epoch
         assert publisher.recv() == b"\x01"
-        publisher.send(b"topic by publish")
-        assert subscriber.recv() == b"topic by publish"
-        sender.send(b"topic by ingest")
-        assert subscriber.recv() == b"topic by ingest"
+        for socket, frame in ((publisher, b"topic/n//\0by publish"), (sender, b"topic/n//\0{}")):
+            socket.send(frame)
+            assert subscriber.recv() == frame
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -48,7 +48,7 @@ import sys
 from zmqio.zeromq.push import Push
 push = Push([sys.argv[1]])
 for number in range(100):
-    push.send(b"zmqio/a/\\0" + b"%d" % number)
+    push.send(b"zmqio/n//\\0{%d}" % number)
 """
 
 
@@ -84,7 +84,7 @@ async def test_process_without_a_broker_exits():
 
 async def test_script_that_pushes_and_ends_loses_nothing():
     async with BrokerProcess() as broker, running_bus(broker.address) as (bus, recorded):
-        await bus.subscribe([ALL])
+        await bus.subscribe([b"zmqio/n//\0"])
         assert await run(PUSH, broker.address) == (0, "")
         await wait_until(lambda: len(recorded.messages) == 100, "all messages")
-        assert recorded.bodies == [b"%d" % number for number in range(100)]
+        assert recorded.bodies == [b"{%d}" % number for number in range(100)]

@@ -8,7 +8,7 @@ import pytest
 from zmqio.emitter.frames import RequestFrames, flush_pauses_s, flush_timeout
 from zmqio.exceptions import MessageTooLargeError, PacketError, PublishRequestError, RequestTimeoutError
 from zmqio.protocol.publish import Operation, PublishRequest, decode_request
-from zmqio.protocol.topic import TopicKind, covers, parse, split
+from zmqio.protocol.topic import covers, split
 
 LIMIT_BYTES = 1_000
 
@@ -51,7 +51,6 @@ def test_event_after_a_join_uses_a_topic_that_the_joining_nodes_subscribe_to_alr
 def test_every_topic_begins_with_the_prefix() -> None:
     mine = RequestFrames("mine", LIMIT_BYTES)
     assert mine.make(PublishRequest(event="news")).startswith(b"mine/n//\0")
-    assert mine.make_flush()[0].startswith(b"mine/u/")
 
 
 def test_requests_have_a_random_id_and_an_increasing_number() -> None:
@@ -87,15 +86,12 @@ def test_request_that_cannot_be_encoded_is_a_typed_error() -> None:
         frames().make(PublishRequest(event="disconnect"))
 
 
-def test_flush_message_goes_to_the_own_inbox_and_is_unique() -> None:
+def test_flush_message_has_a_token_of_its_own() -> None:
     mine = frames()
-    frame, body = mine.make_flush()
-    topic, rest = split(frame)
-    assert topic == mine.inbox_topic
-    assert rest == body
-    assert parse(topic).kind is TopicKind.INBOX
-    assert parse(topic).node_id == mine.source
-    assert mine.make_flush()[1] != body
+    frame, token = mine.make_flush()
+    assert frame == b"\xffflush-" + token
+    assert len(token) == 16
+    assert mine.make_flush()[1] != token
 
 
 def test_flush_pauses_grow_up_to_a_limit() -> None:

@@ -17,8 +17,11 @@ import msgpack
 import zmq
 
 from tests.support.forked import Process, start
+from tests.support.keys import KeyFolder
 from tests.support.ports import free_port_block
 from tests.support.timing import LIMIT_S
+from zmqio.zeromq.curve import LoadedCurve
+from zmqio.zeromq.socket_options import set_connect_options
 
 __all__ = ["BrokerProcess", "ask_control"]
 
@@ -27,11 +30,12 @@ _ASK_AGAIN_S = 0.1
 _LOOK_AGAIN_S = 0.01
 
 
-def ask_control(address: str, request: dict[str, Any], timeout_s: float = LIMIT_S) -> dict[str, Any] | None:
+def ask_control(
+    address: str, request: dict[str, Any], timeout_s: float = LIMIT_S, keys: LoadedCurve | None = None
+) -> dict[str, Any] | None:
     """Ask a broker's control endpoint; None when no answer came within `timeout_s`."""
     with zmq.Context() as context, context.socket(zmq.DEALER) as asker:
-        asker.setsockopt(zmq.LINGER, 0)
-        asker.setsockopt(zmq.RECONNECT_IVL, 10)
+        set_connect_options(asker, address, keys)
         asker.connect(address)
         asker.send(msgpack.packb(request))
         if not asker.poll(timeout_s * 1000):
@@ -47,6 +51,7 @@ class BrokerProcess:
         *args: further options, for example "--max-message-bytes", "1000".
         address: base address; None for four free tcp ports on loopback.
         before: words in front of its command, for example `ip netns exec NAME`.
+        keys: the keys that it requires.
 
     Attributes:
         address: base address; stays the same over restarts.
@@ -54,11 +59,18 @@ class BrokerProcess:
         hello: the response of its control endpoint to `hello` after the start.
     """
 
-    def __init__(self, *args: str, address: str | None = None, before: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        *args: str,
+        address: str | None = None,
+        before: Sequence[str] = (),
+        keys: KeyFolder | None = None,
+    ) -> None:
         self.address = address or f"tcp://127.0.0.1:{free_port_block(4)}"
         self.lines: list[str] = []
         self.hello: dict[str, Any] = {}
-        self._args = args
+        self._args = [*args, *(keys.broker_args if keys else [])]
+        self._keys = keys.node.load(1)[0] if keys else None
         self._before = list(before)
         self._process: Process | None = None
         self._reader: threading.Thread | None = None
@@ -140,7 +152,7 @@ class BrokerProcess:
 
     def statistics(self) -> dict[str, Any]:
         """The response of its control endpoint to `statistics`."""
-        answer = ask_control(self.address, {"op": "statistics"})
+        answer = ask_control(self.address, {"op": "statistics"}, keys=self._keys)
         assert answer is not None, f"no statistics from {self.address}"
         return answer
 
@@ -180,7 +192,7 @@ class BrokerProcess:
     def _wait_for_hello(self) -> None:
         deadline = time.monotonic() + LIMIT_S
         while time.monotonic() < deadline and self.returncode is None:
-            answer = ask_control(self.address, {"op": "hello", "version": 1}, _ASK_AGAIN_S)
+            answer = ask_control(self.address, {"op": "hello", "version": 1}, _ASK_AGAIN_S, self._keys)
             # Another process may still hold the address for a moment: only the answer of this one counts.
             if answer is not None and answer.get("pid") == self.pid:
                 self.hello = answer

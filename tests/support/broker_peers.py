@@ -94,4 +94,4 @@ class Load:
                 if self._stop.wait(0.005):
                     return
                 for _ in range(100):
-                    socket.send(b"load " + bytes(195), zmq.NOBLOCK)
+                    socket.send(b"load/n//\0{" + bytes(189), zmq.NOBLOCK)

@@ -8,32 +8,40 @@ import secrets
 import threading
 from collections.abc import Iterator
 
+import msgpack
 import zmq
 
 from tests.support.ports import free_port_block
+from zmqio.zeromq.flush_check import FLUSH_PREFIX
 
 __all__ = ["LoopbackBroker", "running_broker"]
 
 
 class LoopbackBroker:
-    """XSUB, XPUB and PULL of one broker; control is not served.
+    """All endpoints of one broker.
 
     Attributes:
         address: base address, for `ZmqBus`.
         answers: whether subscribe barriers are acknowledged.
         takes_all: whether it subscribes to everything at the publishers.
+        confirms: whether flush messages are confirmed.
         epoch: 8 bytes, of this run.
         asked: the received sync topics.
+        flushed: tokens of the received flush messages.
     """
 
-    def __init__(self, base_port: int, *, answers: bool = True, takes_all: bool = True) -> None:
+    def __init__(
+        self, base_port: int, *, answers: bool = True, takes_all: bool = True, confirms: bool = True
+    ) -> None:
         self.address = f"tcp://127.0.0.1:{base_port}"
         self.answers = answers
         self.takes_all = takes_all
+        self.confirms = confirms
         self.epoch = secrets.token_bytes(8)
         self.asked: list[bytes] = []
         self.subscribed: list[bytes] = []
         self.pushed: list[bytes] = []
+        self.flushed: set[bytes] = set()
         self._base_port = base_port
         self._stop = threading.Event()
         self._ready = threading.Event()
@@ -57,8 +65,9 @@ class LoopbackBroker:
 
     def _run(self) -> None:
         with zmq.Context() as context:
-            publish, subscribe, ingest = (context.socket(kind) for kind in (zmq.XSUB, zmq.XPUB, zmq.PULL))
-            for offset, socket in enumerate((publish, subscribe, ingest), start=1):
+            kinds = (zmq.ROUTER, zmq.XSUB, zmq.XPUB, zmq.PULL)
+            sockets = control, publish, subscribe, ingest = [context.socket(kind) for kind in kinds]
+            for offset, socket in enumerate(sockets):
                 socket.setsockopt(zmq.SNDHWM, 0)
                 socket.setsockopt(zmq.RCVHWM, 0)
                 socket.setsockopt(zmq.LINGER, 0)
@@ -67,12 +76,15 @@ class LoopbackBroker:
                 publish.send(b"\x01")
             self._ready.set()
             poller = zmq.Poller()
-            for socket in (publish, subscribe, ingest):
+            for socket in sockets:
                 poller.register(socket, zmq.POLLIN)
             while not self._stop.is_set():
                 for socket, _ in poller.poll(20):
-                    self._turn(socket, publish, subscribe, ingest)
-            for socket in (publish, subscribe, ingest):
+                    if socket is control:
+                        self._answer(control)
+                    else:
+                        self._turn(socket, publish, subscribe, ingest)
+            for socket in sockets:
                 socket.close()
 
     def _turn(self, socket, publish, subscribe, ingest) -> None:  # type: ignore[no-untyped-def]
@@ -80,10 +92,20 @@ class LoopbackBroker:
         if socket is publish:
             subscribe.send_multipart(frames)
         elif socket is ingest:
-            self.pushed.append(frames[0])
-            subscribe.send_multipart(frames)
+            if frames[0].startswith(FLUSH_PREFIX):
+                self.flushed.add(frames[0].removeprefix(FLUSH_PREFIX))
+            else:
+                self.pushed.append(frames[0])
+                subscribe.send_multipart(frames)
         else:
             self._subscription(frames[0], subscribe)
+
+    def _answer(self, control: zmq.Socket[bytes]) -> None:
+        identity, *_, body = control.recv_multipart()
+        request = msgpack.unpackb(body)
+        flushed = request.get("token") in self.flushed
+        answer = {"version": 1, "id": request.get("id"), "flushed": flushed and self.confirms}
+        control.send_multipart([identity, msgpack.packb(answer)])
 
     def _subscription(self, frame: bytes, subscribe: zmq.Socket[bytes]) -> None:
         if frame[:1] != b"\x01":

@@ -9,6 +9,7 @@ import msgpack
 import zmq
 
 __all__ = [
+    "ALL_TOPIC",
     "ROOM",
     "counted_malformed_messages",
     "foreign_versions",

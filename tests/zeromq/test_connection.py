@@ -13,10 +13,10 @@ from tests.support.ports import free_port
 from tests.support.timing import LIMIT_S, wait_until
 from tests.support.zmtp_connections import connected, mute_listener
 from zmqio.protocol import zmtp
-from zmqio.protocol.zmtp import Conversation, SocketType
+from zmqio.protocol.zmtp import SocketType
 from zmqio.zeromq import connection as connection_module
 
-GREETING = Conversation(SocketType.SUB).greeting
+GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00NULL" + bytes(48)
 
 READY_OF_AN_XPUB = b"\x04\x1a\x05READY\x0bSocket-Type\x00\x00\x00\x04XPUB"
 

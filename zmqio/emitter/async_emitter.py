@@ -2,6 +2,7 @@
 
 import asyncio
 import weakref
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -9,7 +10,8 @@ from zmqio.config import DEFAULT_ADDRESS, BusOptions, split_addresses
 from zmqio.emitter.frames import RequestFrames, flush_pauses_s, flush_timeout
 from zmqio.emitter.operator import BroadcastOperator, Sending
 from zmqio.protocol.publish import PublishRequest
-from zmqio.zeromq.echo_inbox import EchoInbox
+from zmqio.zeromq.curve import Curve, LoadedCurve, load_curve
+from zmqio.zeromq.flush_check import FlushCheck
 from zmqio.zeromq.push import AsyncPush
 
 __all__ = ["AsyncEmitter"]
@@ -27,8 +29,8 @@ class AsyncEmitter(BroadcastOperator[Sending]):
     sent in order and at most once, as by `Emitter`; `flush` confirms that a broker has them.
 
     Args:
-        address, namespace, prefix, send_timeout_s, close_timeout_s, queue_messages, max_message_bytes: as for
-            `Emitter`.
+        address, namespace, prefix, send_timeout_s, close_timeout_s, queue_messages, max_message_bytes, curve: as
+            for `Emitter`.
 
     Raises:
         ConfigError: an option is invalid.
@@ -47,11 +49,12 @@ class AsyncEmitter(BroadcastOperator[Sending]):
         close_timeout_s: float = 2.0,
         queue_messages: int = DEFAULTS.publish_queue_messages,
         max_message_bytes: int = DEFAULTS.max_message_bytes,
+        curve: Curve | None = None,
     ) -> None:
         options = BusOptions(prefix, publish_queue_messages=queue_messages, max_message_bytes=max_message_bytes)
-        self._connection = _AsyncEmitterConnection(
-            split_addresses(address), options, send_timeout_s, close_timeout_s
-        )
+        addresses = split_addresses(address)
+        keys = load_curve(curve, len(addresses))
+        self._connection = _AsyncEmitterConnection(addresses, keys, options, send_timeout_s, close_timeout_s)
         super().__init__(self._connection.send, PublishRequest())
         self._request = self.of(namespace)._request
 
@@ -70,7 +73,7 @@ class AsyncEmitter(BroadcastOperator[Sending]):
 
         Raises:
             BusUnavailableError: no broker was connected within `send_timeout_s`.
-            RequestTimeoutError: the flush message did not come back within `timeout`.
+            RequestTimeoutError: no broker confirmed within `timeout`.
         """
         await self._connection.flush(timeout)
 
@@ -91,20 +94,27 @@ class _AsyncEmitterConnection:
     """The connection of an `AsyncEmitter`. Operators share it; it closes when the last of them is collected."""
 
     def __init__(
-        self, addresses: tuple[str, ...], options: BusOptions, send_timeout_s: float, close_timeout_s: float
+        self,
+        addresses: tuple[str, ...],
+        keys: Sequence[LoadedCurve | None],
+        options: BusOptions,
+        send_timeout_s: float,
+        close_timeout_s: float,
     ) -> None:
         self.frames = RequestFrames(options.prefix, options.max_message_bytes)
         self._addresses = addresses
+        self._keys = keys
         self._send_timeout_s = send_timeout_s
         self._push = AsyncPush(
             addresses,
             send_timeout_s=send_timeout_s,
             linger_s=close_timeout_s,
             queue_messages=options.publish_queue_messages,
+            keys=keys,
         )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._flushing = asyncio.Lock()
-        self._inbox: EchoInbox | None = None
+        self._flush_check: FlushCheck | None = None
         # Keeps the AsyncPush alive: its sockets must not be collected while messages are queued in them.
         weakref.finalize(self, self._push.close_sync)
 
@@ -129,17 +139,17 @@ class _AsyncEmitterConnection:
         self._check_loop()
         await self._push.close()
         async with self._flushing:
-            if self._inbox is not None:
-                self._inbox.close()
-                self._inbox = None
+            if self._flush_check is not None:
+                self._flush_check.close()
+                self._flush_check = None
 
     async def _flush(self) -> None:
-        if self._inbox is None:
-            self._inbox = EchoInbox(self._addresses, self.frames.inbox_topic)
-        frame, body = self.frames.make_flush()
+        if self._flush_check is None:
+            self._flush_check = FlushCheck(self._addresses, self._keys)
+        frame, token = self.frames.make_flush()
         for pause_s in flush_pauses_s():
             await self._push.send(frame)
-            if await self._inbox.wait_for_async(body, pause_s):
+            if await self._flush_check.wait_for_async(token, pause_s):
                 return
 
     def _check_loop(self) -> None:

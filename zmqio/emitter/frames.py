@@ -10,13 +10,13 @@ from zmqio.cluster.recent_joins import RecentJoins
 from zmqio.exceptions import MessageTooLargeError, RequestTimeoutError
 from zmqio.ids import NodeId, make_node_id, make_node_tag
 from zmqio.protocol.publish import Operation, PublishRequest, encode_request
-from zmqio.protocol.topic import inbox_topic, namespace_topic, room_topic
+from zmqio.protocol.topic import namespace_topic, room_topic
+from zmqio.zeromq.flush_check import FLUSH_PREFIX, FLUSH_TOKEN_BYTES
 
 __all__ = ["RequestFrames", "flush_pauses_s", "flush_timeout"]
 
 ID_BYTES = 12  # as in a session id: 96 bits
-FLUSH_TOKEN_BYTES = 8
-FLUSH_FIRST_PAUSE_S = 0.01
+FLUSH_FIRST_PAUSE_S = 0.1
 FLUSH_LONGEST_PAUSE_S = 0.5
 
 
@@ -33,12 +33,10 @@ class RequestFrames:
 
     Attributes:
         source: identifies this emitter to nodes.
-        inbox_topic: topic of the flush messages of this emitter.
     """
 
     def __init__(self, prefix: str, max_message_bytes: int) -> None:
         self.source: NodeId = make_node_id(make_node_tag())
-        self.inbox_topic = inbox_topic(prefix, self.source)
         self._prefix = prefix
         self._max_message_bytes = max_message_bytes
         self._numbers = itertools.count(1)
@@ -67,9 +65,9 @@ class RequestFrames:
         return frame
 
     def make_flush(self) -> tuple[bytes, bytes]:
-        """Make a message to this emitter's own inbox; return the whole frame, and its body (8 random bytes)."""
-        body = secrets.token_bytes(FLUSH_TOKEN_BYTES)
-        return self.inbox_topic + body, body
+        """Make a flush message; return the frame, and its token, which is random."""
+        token = secrets.token_bytes(FLUSH_TOKEN_BYTES)
+        return FLUSH_PREFIX + token, token
 
     def _topic(self, request: PublishRequest) -> bytes:
         joins = self._recent_joins[request.namespace]
@@ -82,7 +80,7 @@ class RequestFrames:
 
 
 def flush_pauses_s() -> Iterator[float]:
-    """Yield the seconds to wait after each copy of a flush message; early ones may precede the subscription."""
+    """Yield the seconds to wait after each copy of a flush message; a copy is lost if its broker restarts."""
     pause_s = FLUSH_FIRST_PAUSE_S
     while True:
         yield pause_s
@@ -90,8 +88,8 @@ def flush_pauses_s() -> Iterator[float]:
 
 
 def flush_timeout(addresses: Sequence[str], waited_s: float) -> RequestTimeoutError:
-    """Return the error of a flush whose message did not come back."""
+    """Return the error of a flush that no broker has confirmed."""
     return RequestTimeoutError(
-        f"flush message did not come back from {', '.join(addresses)} within {waited_s:g} s; emitted requests may "
-        "not have reached the broker. Check that its subscribe endpoint (base port + 2) is reachable from here"
+        f"{', '.join(addresses)} confirmed no flush message within {waited_s:g} s; emitted requests may not have "
+        "reached the broker. Check that its control endpoint (the base port) is reachable from here"
     )

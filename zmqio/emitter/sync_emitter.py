@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
@@ -17,7 +17,8 @@ from zmqio.emitter.operator import BroadcastOperator
 from zmqio.exceptions import BusUnavailableError
 from zmqio.logger import get_logger
 from zmqio.protocol.publish import PublishRequest
-from zmqio.zeromq.echo_inbox import EchoInbox
+from zmqio.zeromq.curve import Curve, LoadedCurve, load_curve
+from zmqio.zeromq.flush_check import FlushCheck
 from zmqio.zeromq.push import Push
 
 __all__ = ["Emitter"]
@@ -53,6 +54,8 @@ class Emitter(BroadcastOperator[None]):
         queue_messages: most requests queued for each broker; beyond it, a request waits as it does while no broker
             is connected.
         max_message_bytes: largest request; must not exceed that of the nodes.
+        curve: keys for a broker that requires them. By default the environment variables
+            `ZMQIO_CURVE_SERVER_KEY` and `ZMQIO_CURVE_SECRET_FILE` decide.
 
     Raises:
         ConfigError: an option is invalid.
@@ -71,9 +74,12 @@ class Emitter(BroadcastOperator[None]):
         close_timeout_s: float = 2.0,
         queue_messages: int = DEFAULTS.publish_queue_messages,
         max_message_bytes: int = DEFAULTS.max_message_bytes,
+        curve: Curve | None = None,
     ) -> None:
         options = BusOptions(prefix, publish_queue_messages=queue_messages, max_message_bytes=max_message_bytes)
-        self._connection = _EmitterConnection(split_addresses(address), options, send_timeout_s, close_timeout_s)
+        addresses = split_addresses(address)
+        keys = load_curve(curve, len(addresses))
+        self._connection = _EmitterConnection(addresses, keys, options, send_timeout_s, close_timeout_s)
         super().__init__(self._connection.send, PublishRequest())
         self._request = self.of(namespace)._request
 
@@ -85,18 +91,18 @@ class Emitter(BroadcastOperator[None]):
     def flush(self, timeout: float | None = None) -> None:
         """Wait until a broker has accepted all requests emitted before this call, on its current connection.
 
-        Sends a message through the broker's ingest endpoint to an inbox of this emitter and waits until it comes
-        back. Requests lost with an earlier connection (the broker was restarted after the emit) go unnoticed. With
+        Sends a message behind them to the broker's ingest endpoint and asks until the broker confirms it. Requests
+        lost with an earlier connection (the broker was restarted after the emit) go unnoticed. With
         several brokers, one of them has accepted the requests.
 
         Args:
-            timeout: seconds to wait for the message; None means `send_timeout_s`. If no broker is connected, the
-                call first waits up to `send_timeout_s` for one.
+            timeout: seconds to wait for the confirmation; None means `send_timeout_s`. If no broker is connected,
+                the call first waits up to `send_timeout_s` for one.
 
         Raises:
             BusUnavailableError: no broker was connected within `send_timeout_s`, or another thread held the
                 connection for the whole `timeout`.
-            RequestTimeoutError: the message did not come back within `timeout`.
+            RequestTimeoutError: no broker confirmed within `timeout`.
         """
         self._connection.flush(timeout)
 
@@ -120,16 +126,22 @@ class _EmitterOfProcess:
         self.frames = RequestFrames(options.prefix, options.max_message_bytes)
         self.send_lock = threading.Lock()
         self.flush_lock = threading.Lock()
-        self.inbox: EchoInbox | None = None
+        self.flush_check: FlushCheck | None = None
 
 
 class _EmitterConnection:
     """The connection of an `Emitter`. Operators share it; it is closed when the last of them is collected."""
 
     def __init__(
-        self, addresses: tuple[str, ...], options: BusOptions, send_timeout_s: float, close_timeout_s: float
+        self,
+        addresses: tuple[str, ...],
+        keys: Sequence[LoadedCurve | None],
+        options: BusOptions,
+        send_timeout_s: float,
+        close_timeout_s: float,
     ) -> None:
         self._addresses = addresses
+        self._keys = keys
         self._options = options
         self._send_timeout_s = send_timeout_s
         self._push = Push(
@@ -137,6 +149,7 @@ class _EmitterConnection:
             send_timeout_s=send_timeout_s,
             linger_s=close_timeout_s,
             queue_messages=options.publish_queue_messages,
+            keys=keys,
         )
         self._by_pid: dict[int, _EmitterOfProcess] = {}
         self._warned = False
@@ -169,12 +182,12 @@ class _EmitterConnection:
         here = self.of_this_process()
         ends_at_s = time.monotonic() + limit_s
         with self._locked(here.flush_lock, limit_s):
-            if here.inbox is None:
-                here.inbox = EchoInbox(self._addresses, here.frames.inbox_topic)
-            frame, body = here.frames.make_flush()
+            if here.flush_check is None:
+                here.flush_check = FlushCheck(self._addresses, self._keys)
+            frame, token = here.frames.make_flush()
             for pause_s in flush_pauses_s():
                 self._push.send(frame)
-                if here.inbox.wait_for(body, min(pause_s, max(0.0, ends_at_s - time.monotonic()))):
+                if here.flush_check.wait_for(token, min(pause_s, max(0.0, ends_at_s - time.monotonic()))):
                     return
                 if time.monotonic() >= ends_at_s:
                     raise flush_timeout(self._addresses, limit_s)
@@ -183,9 +196,9 @@ class _EmitterConnection:
         here = self.of_this_process()
         self._push.close()
         with here.flush_lock:
-            if here.inbox is not None:
-                here.inbox.close()
-                here.inbox = None
+            if here.flush_check is not None:
+                here.flush_check.close()
+                here.flush_check = None
 
     @contextmanager
     def _locked(self, lock: threading.Lock, timeout_s: float) -> Iterator[None]:

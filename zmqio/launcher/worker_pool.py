@@ -14,10 +14,14 @@ from zmqio.launcher.tags import TagSource
 from zmqio.launcher.worker.process import WorkerProcess
 from zmqio.launcher.worker.spec import WORKER_SPEC_VARIABLE, WorkerSpec
 from zmqio.logger import get_logger
+from zmqio.zeromq.curve import SECRET_FILE_VARIABLE, SERVER_KEY_VARIABLE
 
 __all__ = ["WorkerPool"]
 
 log = get_logger(__name__)
+
+WITHOUT_KEYS = {SERVER_KEY_VARIABLE: "", SECRET_FILE_VARIABLE: ""}
+"""For workers that join a broker of their own, which requires no keys."""
 
 
 class WorkerPool:
@@ -140,6 +144,7 @@ class WorkerPool:
         def environment(link_fd: int) -> dict[str, str]:
             return {
                 "ZMQIO_ADAPTER": self._broker,
+                **({} if self._options.broker else WITHOUT_KEYS),
                 "ZMQIO_NODE_TAG": tag,
                 "ZMQIO_DRAIN_S": str(self._options.drain_s),
                 "FORWARDED_ALLOW_IPS": self._options.trusted_proxies,

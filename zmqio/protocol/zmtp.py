@@ -1,8 +1,9 @@
 """ZMTP 3.0, the wire protocol of ZeroMQ, for a publisher or subscriber that connects. Bytes in, messages out.
 
-Both ends send a greeting of 64 bytes, then the commands of the handshake, which depend on the security mechanism.
-All data after the greeting are frames: one byte of flags, the size in one or eight bytes, the body. Heartbeats
-(PING and PONG) follow libzmq 4.2. Later versions of libzmq use ZMTP 3.0 with a peer that announces it.
+Both ends send a greeting of 64 bytes (signature, version, name of the security mechanism), then the commands of
+the handshake, which depend on the mechanism. All data after the greeting are frames: one byte of flags, the size
+in one or eight bytes, the body. Heartbeats (PING and PONG) follow libzmq 4.2. Later versions of libzmq use ZMTP
+3.0 with a peer that announces it.
 
 Source: rfc.zeromq.org/spec/23 (ZMTP 3.0), /spec/37 (3.1) for the heartbeats.
 """
@@ -76,14 +77,14 @@ class Conversation:
         make_mechanism: makes the security mechanism.
 
     Attributes:
-        greeting: the first bytes that this end sends: version 3.0, the mechanism, not a server.
+        greeting: the first bytes that this end sends, up to the version. The rest follows the peer's greeting:
+            libzmq closes a connection whose mechanism it does not accept before it has named its own.
         encode: encodes a message of one frame. Call it only once the handshake is complete.
     """
 
     def __init__(self, socket_type: SocketType, make_mechanism: MakeMechanism = NullMechanism) -> None:
         self._mechanism = make_mechanism(socket_type)
-        name = self._mechanism.name.ljust(20, b"\0")
-        self.greeting = _SIGNATURE + bytes((MAJOR_VERSION, 0)) + name + bytes(32)
+        self.greeting = _SIGNATURE + bytes((MAJOR_VERSION, 0))
         self.encode: Callable[[bytes], bytes] = self._seal if self._mechanism.encrypts else frame
         self._is_plain = False  # whether the handshake is complete and frames are not encrypted
         self._greeted = False
@@ -144,7 +145,8 @@ class Conversation:
         if mechanism != self._mechanism.name:
             raise ZmtpError(self._mechanism.describe_mismatch(mechanism))
         self._greeted = True
-        self._answers += _command_frame(self._mechanism.begin())
+        # 20 bytes for the mechanism, 1 for "not a server", 31 of padding.
+        self._answers += mechanism.ljust(52, b"\0") + _command_frame(self._mechanism.begin())
         return data[GREETING_BYTES:]
 
     def _take_frames(self, data: bytes) -> list[Message]:

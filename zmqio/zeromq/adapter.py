@@ -9,7 +9,9 @@ from zmqio.cluster.factory import ClusterAdapterFactory
 from zmqio.config import BusOptions, split_addresses
 from zmqio.exceptions import ConfigError
 from zmqio.option_names import explain_unknown_option
+from zmqio.protocol.mechanism import NullMechanism
 from zmqio.zeromq.bus import ZmqBus
+from zmqio.zeromq.curve import Curve, load_curve
 
 __all__ = ["BusOptionValues", "ZmqAdapter"]
 
@@ -36,10 +38,12 @@ class ZmqAdapter(ClusterAdapterFactory):
         address: `tcp://host:port` or `ipc://path` of a broker. Several are separated by commas; every message then
             goes through each of them.
         adapter_class: `ClusterAdapter` or a subclass of it.
+        curve: keys for a broker that requires them. By default the environment variables
+            `ZMQIO_CURVE_SERVER_KEY` and `ZMQIO_CURVE_SECRET_FILE` decide.
         **options: the fields of `zmqio.config.BusOptions`.
 
     Raises:
-        ConfigError: an address or an option is invalid.
+        ConfigError: an address, an option or a key is invalid.
     """
 
     def __init__(
@@ -47,6 +51,7 @@ class ZmqAdapter(ClusterAdapterFactory):
         address: str,
         *,
         adapter_class: type[ClusterAdapter] = ClusterAdapter,
+        curve: Curve | None = None,
         **options: Unpack[BusOptionValues],
     ) -> None:
         self.addresses = split_addresses(address)
@@ -59,10 +64,12 @@ class ZmqAdapter(ClusterAdapterFactory):
             if name not in known:
                 raise ConfigError(explain_unknown_option("ZmqAdapter", name))
         self.options = BusOptions(**options)
+        keys = load_curve(curve, len(self.addresses))
+        self._mechanisms = [NullMechanism if each is None else each.mechanism() for each in keys]
         super().__init__(self._make_zmq_bus, self.options, adapter_class=adapter_class)
 
     def __repr__(self) -> str:
         return f"ZmqAdapter({','.join(self.addresses)!r})"
 
     def _make_zmq_bus(self, identity: Identity) -> Bus:
-        return ZmqBus(self.addresses, self.options)
+        return ZmqBus(self.addresses, self.options, self._mechanisms)

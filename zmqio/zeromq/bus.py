@@ -9,12 +9,14 @@ import os
 import time
 from collections import Counter
 from collections.abc import Awaitable, Collection, Iterable, Sequence
+from dataclasses import replace
 
 from zmqio.adapter.base import BusEvents
 from zmqio.config import BusOptions
 from zmqio.exceptions import ConfigError, MessageTooLargeError
 from zmqio.log_limit import LogLimit
 from zmqio.logger import get_logger
+from zmqio.protocol.mechanism import MakeMechanism, NullMechanism
 from zmqio.zeromq.backpressure import Backpressure
 from zmqio.zeromq.final_flush import FinalFlush
 from zmqio.zeromq.link import BrokerLink, LinkOptions, LinkState
@@ -35,6 +37,7 @@ class ZmqBus:
     Args:
         addresses: base address of each broker; the index of an address identifies its link.
         options: limits and times.
+        mechanisms: makes the security mechanism, for each address; empty means NULL for all.
 
     Attributes:
         counters: since the start: `bus_message_malformed` (messages dropped as malformed), `bus_queue_overflows`
@@ -45,11 +48,17 @@ class ZmqBus:
         ConfigError: there is no address, or one is named twice (which would only duplicate its messages).
     """
 
-    def __init__(self, addresses: Sequence[str], options: BusOptions) -> None:
+    def __init__(
+        self,
+        addresses: Sequence[str],
+        options: BusOptions,
+        mechanisms: Sequence[MakeMechanism] = (),
+    ) -> None:
         if not addresses or len(set(addresses)) != len(addresses):
             raise ConfigError(f"broker addresses {list(addresses)!r}: name at least one, and each only once")
         self._addresses = tuple(addresses)
         self._options = options
+        self._mechanisms = mechanisms or (NullMechanism,) * len(addresses)
         self.counters: Counter[str] = Counter()
         self._pid: int | None = None
         self._links: list[BrokerLink] = []
@@ -81,7 +90,10 @@ class ZmqBus:
         self._events = events
         self._pid = os.getpid()
         options = LinkOptions(self._options.publish_queue_messages, self._options.dead_after_s)
-        self._links = [BrokerLink(index, address, options, self) for index, address in enumerate(self._addresses)]
+        self._links = [
+            BrokerLink(index, address, replace(options, mechanism=mechanism), self)
+            for index, (address, mechanism) in enumerate(zip(self._addresses, self._mechanisms, strict=True))
+        ]
 
     def publish(self, topic: bytes, body: bytes, *, link: int | None = None) -> int:
         """Queue one message, a single frame `topic + body`, on every writable link, or on one of them.

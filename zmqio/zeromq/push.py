@@ -19,6 +19,7 @@ from collections.abc import Sequence
 
 from zmqio.exceptions import BusUnavailableError, ConfigError
 from zmqio.zeromq.context import ProcessContext
+from zmqio.zeromq.curve import LoadedCurve
 from zmqio.zeromq.endpoints import endpoints_of
 from zmqio.zeromq.push_sockets import PushSockets
 
@@ -44,6 +45,7 @@ class Push:
         send_timeout_s: seconds to wait for a broker that accepts a message.
         linger_s: seconds that `close`, and the end of the interpreter, wait for queued messages to be sent.
         queue_messages: most messages queued for each broker.
+        keys: the keys for each broker; empty if none requires keys.
 
     Raises:
         ConfigError: there is no address, or one is invalid.
@@ -56,9 +58,11 @@ class Push:
         send_timeout_s: float = 5.0,
         linger_s: float = 1.0,
         queue_messages: int = 10_000,
+        keys: Sequence[LoadedCurve | None] = (),
     ) -> None:
         _check(addresses)
         self._addresses = tuple(addresses)
+        self._keys = keys
         self._send_timeout_s = send_timeout_s
         self._linger_s = linger_s
         self._queue_messages = queue_messages
@@ -75,12 +79,12 @@ class Push:
         here = self._of_this_process()
         with here.lock:
             if here.sockets is None:
-                here.sockets = PushSockets(self._context.get(), self._addresses, self._queue_messages)
+                here.sockets = PushSockets(self._context.get(), self._addresses, self._queue_messages, self._keys)
             deadline_s = time.monotonic() + self._send_timeout_s
             while not here.sockets.offer(frame):
                 left_s = deadline_s - time.monotonic()
                 if left_s <= 0:
-                    raise _unavailable(self._addresses, self._send_timeout_s)
+                    raise _unavailable(self._addresses, self._send_timeout_s, here.sockets.problem)
                 here.sockets.wait(min(left_s, CHECK_INTERVAL_S))
 
     def close(self) -> None:
@@ -101,7 +105,7 @@ class AsyncPush:
     """Pushes messages from an event loop without blocking it. Not thread-safe; a forked child needs another.
 
     Args:
-        addresses, send_timeout_s, linger_s, queue_messages: as for `Push`.
+        addresses, send_timeout_s, linger_s, queue_messages, keys: as for `Push`.
     """
 
     def __init__(
@@ -111,9 +115,11 @@ class AsyncPush:
         send_timeout_s: float = 5.0,
         linger_s: float = 1.0,
         queue_messages: int = 10_000,
+        keys: Sequence[LoadedCurve | None] = (),
     ) -> None:
         _check(addresses)
         self._addresses = tuple(addresses)
+        self._keys = keys
         self._send_timeout_s = send_timeout_s
         self._linger_s = linger_s
         self._queue_messages = queue_messages
@@ -132,11 +138,14 @@ class AsyncPush:
         try:
             async with asyncio.timeout(self._send_timeout_s), self._send_lock:
                 if self._sockets is None:
-                    self._sockets = PushSockets(self._context.get(), self._addresses, self._queue_messages)
+                    self._sockets = PushSockets(
+                        self._context.get(), self._addresses, self._queue_messages, self._keys
+                    )
                 while not self._sockets.offer(frame):
                     await _wait_for_change(self._sockets.fds)
         except TimeoutError:
-            raise _unavailable(self._addresses, self._send_timeout_s) from None
+            problem = self._sockets.problem if self._sockets is not None else ""
+            raise _unavailable(self._addresses, self._send_timeout_s, problem) from None
 
     async def close(self) -> None:
         """Wait until queued messages are sent, at most `linger_s`. A later `send` connects again."""
@@ -176,10 +185,12 @@ def _check(addresses: Sequence[str]) -> None:
         endpoints_of(address)
 
 
-def _unavailable(addresses: Sequence[str], waited_s: float) -> BusUnavailableError:
+def _unavailable(addresses: Sequence[str], waited_s: float, problem: str) -> BusUnavailableError:
+    reason = problem or (
+        "Check that the broker is running and that its ingest endpoint (base port + 3) is reachable from here"
+    )
     return BusUnavailableError(
-        f"no broker accepted the message within {waited_s:g} s; tried {', '.join(addresses)}. Check that the "
-        "broker is running and that its ingest endpoint (base port + 3) is reachable from here"
+        f"no broker accepted the message within {waited_s:g} s; tried {', '.join(addresses)}. {reason}"
     )
 
 

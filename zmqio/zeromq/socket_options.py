@@ -3,6 +3,7 @@
 import zmq
 
 from zmqio.zeromq.context import SyncSocket
+from zmqio.zeromq.curve import LoadedCurve
 from zmqio.zeromq.dialer import KEEPALIVE_IDLE_S, KEEPALIVE_INTVL_S, KEEPALIVE_PROBES
 
 __all__ = ["fd_of", "is_writable", "set_connect_options"]
@@ -14,12 +15,16 @@ RECONNECT_IVL_MAX_MS = 100
 ZAP_DOMAIN = b"zmqio"
 
 
-def set_connect_options(socket: SyncSocket, endpoint: str) -> None:
-    """Configure reconnection, the refusal of old peers, and the detection of unreachable peers (after 10 s)."""
+def set_connect_options(socket: SyncSocket, endpoint: str, keys: LoadedCurve | None = None) -> None:
+    """Configure keys, reconnection, the refusal of old peers, and the detection of lost ones (after 10 s)."""
     socket.setsockopt(zmq.LINGER, 0)
     socket.setsockopt(zmq.ZAP_DOMAIN, ZAP_DOMAIN)
     socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_IVL_MS)
     socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_IVL_MAX_MS)
+    if keys is not None:
+        socket.setsockopt(zmq.CURVE_SERVERKEY, keys.server_key.encode())
+        socket.setsockopt(zmq.CURVE_PUBLICKEY, keys.public_key.encode())
+        socket.setsockopt(zmq.CURVE_SECRETKEY, keys.secret_key.encode())
     if endpoint.startswith("tcp://"):
         socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
         socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, KEEPALIVE_IDLE_S)
