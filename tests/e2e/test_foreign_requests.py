@@ -67,6 +67,21 @@ async def test_poll_that_is_aborted_at_another_node_loses_nothing(cluster: Clust
             assert received == f"43{number}[{number}]"
 
 
+async def test_unknown_session_of_a_live_node_is_refused_before_its_body_arrives(cluster: Cluster) -> None:
+    owner, other = cluster[0], cluster[1]
+    sid = await open_session(owner)
+    made_up = sid[:4] + "x" * 16
+    async with open_connection(other.port) as connection:
+        connection.request(f"{BASE}&sid={made_up}", "Content-Length: 1000000", method="POST")
+        refused = await connection.answer()
+        assert (refused.status, json.loads(refused.text)["code"], refused.headers["connection"]) == (
+            400,
+            1,
+            "close",
+        )
+    await open_requests(other, 0)
+
+
 async def test_second_poll_at_the_same_time_is_refused_wherever_it_comes(cluster: Cluster) -> None:
     owner, other, third = cluster.nodes
     sid = await open_session(owner)

@@ -471,6 +471,18 @@ async def test_session_whose_client_sends_nothing_is_closed() -> None:
         await socket.ended()
 
 
+async def test_session_whose_client_is_sending_its_first_body_stays() -> None:
+    async with EngineUnderTest(first_packet_timeout_s=0.05) as host:
+        sid, sending = await host.open_polling()
+        post = FakeHttp(host.engine.handle, "POST", f"EIO=4&transport=polling&sid={sid}", body=b"4a", endless=True)
+        await wait_until(lambda: sending.session.abort_post is not None, "the body to be read")
+        _, silent = await host.open_polling()
+        await wait_until(lambda: silent.reasons, "the end of the other session")
+        assert sending.reasons == []
+        post.go_away()
+        await post
+
+
 @pytest.mark.parametrize("packet", ["4message", "3", "6"])
 async def test_session_whose_client_has_sent_a_packet_stays(packet: str) -> None:
     async with EngineUnderTest(first_packet_timeout_s=0.05) as host:

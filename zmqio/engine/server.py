@@ -337,7 +337,9 @@ class Engine(EngineioServer):
         return refusal
 
     def _expire(self, session: Session) -> None:
-        """End a session whose client has sent nothing."""
+        """End a session whose client has sent nothing. A body under way has a time limit of its own."""
+        if session.abort_post is not None:
+            return
         limit_s = self.options.first_packet_timeout_s
         self.counters["sessions_expired"] += 1
         self.notices.info("session_expired", sid=session.sid, limit_s=limit_s, option="first_packet_timeout_s")

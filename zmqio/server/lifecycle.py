@@ -250,6 +250,7 @@ class ServerLifecycle:
             if relay is not None:
                 relay.stop_ingress()
             await runtime.engine.close(REASON)
+            runtime.connecting.stop()
             if relay is not None:
                 await relay.close()
             # Before the adapters close, so that the events of disconnect handlers still reach the other nodes.
