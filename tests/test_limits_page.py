@@ -92,7 +92,7 @@ FIXED = {
     "lines about one event": [],
     "lines that nobody reads": [],
 }
-"""How a row without an option begins -> the constants whose values its default shows."""
+"""The beginning of a row without an option -> the constants whose values its default shows."""
 
 
 @dataclasses.dataclass(frozen=True)

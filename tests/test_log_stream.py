@@ -1,4 +1,4 @@
-"""A log stream never waits for its reader; what is not taken is lost, with an error for the writer."""
+"""A log stream never waits for its reader; unwritten data is lost, with an error for the writer."""
 
 import io
 import os
@@ -30,7 +30,7 @@ def test_lines_arrive_in_order() -> None:
     assert os.read(reader, 100) == b"one\ntwo\n"
 
 
-def test_full_pipe_makes_nobody_wait() -> None:
+def test_full_pipe_does_not_block_the_writer() -> None:
     reader, writer = os.pipe()
     with over(writer) as log, pytest.raises(BlockingIOError):
         for _ in range(10_000):
@@ -53,7 +53,7 @@ def test_line_after_a_torn_one_begins_on_a_line_of_its_own() -> None:
         assert os.read(reader, 100) == b"\nlater\n"
 
 
-def test_full_socket_makes_nobody_wait() -> None:
+def test_full_socket_does_not_block_the_writer() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs, over(ours.fileno()) as log:
         log.write("one\n")
@@ -63,7 +63,7 @@ def test_full_socket_makes_nobody_wait() -> None:
                 log.write("x" * 100)
 
 
-def test_pipe_that_cannot_be_opened_again_makes_nobody_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pipe_that_cannot_be_opened_again_does_not_block_the_writer(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> int:
         raise PermissionError  # as for a pipe of another user
 

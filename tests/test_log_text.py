@@ -43,7 +43,7 @@ def test_text_is_printable(text: str, shown: str) -> None:
     assert printable(text) == shown
 
 
-def test_long_text_is_cut_and_tells_its_length() -> None:
+def test_long_text_is_cut_and_states_its_length() -> None:
     assert printable("x" * 2_000, 10) == "xxxxxxxxxx... (2000 characters)"
 
 

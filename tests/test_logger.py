@@ -95,7 +95,7 @@ sys.stderr.write("done")
         hung.stdin.close()  # type: ignore[union-attr]
 
 
-def test_lost_lines_are_counted_and_told() -> None:
+def test_lost_lines_are_counted_and_reported() -> None:
     class Broken:
         def __str__(self) -> str:
             raise RuntimeError

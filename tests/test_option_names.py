@@ -1,4 +1,4 @@
-"""`explain_unknown_option`: what was meant, and where it belongs."""
+"""`explain_unknown_option`: the intended option, and its place."""
 
 import pytest
 
@@ -19,5 +19,5 @@ from zmqio.option_names import explain_unknown_option
         ("ZmqAdapter", "qwertz", "ZmqAdapter has no option 'qwertz'; its options are barrier_timeout_s, "),
     ],
 )
-def test_error_says_what_was_meant_and_where_it_belongs(owner: str, name: str, text: str) -> None:
+def test_error_suggests_the_option_and_its_place(owner: str, name: str, text: str) -> None:
     assert text in explain_unknown_option(owner, name)

@@ -1,4 +1,4 @@
-"""Which address counts as the client's."""
+"""The choice of the client's address."""
 
 import pytest
 from hypothesis import given

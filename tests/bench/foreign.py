@@ -1,4 +1,4 @@
-"""What it costs that a request reaches a node that does not own its session, beside one that reaches the owner.
+"""The cost of a request that reaches a node other than the owner of its session, compared with the owner.
 
 Run it with `python -m tests.bench.foreign`. A real broker and two node processes; one client, which sends one
 acknowledged event after the other (`round trip`), or many without waiting (`stream`). Rounds at the owner and at
@@ -36,7 +36,7 @@ RunRound = Callable[[int], Awaitable[list[float]]]
 
 @dataclass
 class Place:
-    """What was measured at one of the two nodes."""
+    """The measurements at one of the two nodes."""
 
     name: str
     run: RunRound

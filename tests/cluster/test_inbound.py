@@ -1,4 +1,4 @@
-"""How a node handles each message that it receives. The test plays the peer."""
+"""A node handles each message that it receives. The test simulates the peer."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""How a node sends heartbeats and tracks those of other nodes."""
+"""A node sends heartbeats and tracks those of other nodes."""
 
 import asyncio
 from collections.abc import AsyncIterator

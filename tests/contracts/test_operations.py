@@ -258,7 +258,7 @@ async def test_node_that_left_is_not_counted(cluster: Cluster) -> None:
     cluster.nodes.remove(leaving)
 
 
-async def test_empty_selection_reaches_nobody_on_any_node(cluster: Cluster) -> None:
+async def test_empty_selection_reaches_no_socket_on_any_node(cluster: Cluster) -> None:
     nobody = Target(frozenset())
     sids = await cluster.connect_each("room")
     adapter = cluster[0].adapter

@@ -56,7 +56,7 @@ def wait_for_path(publisher: zmq.Socket[bytes], subscriber: zmq.Socket[bytes]) -
 def test_all_of_5000_subscriptions_apply_before_and_after_a_restart(
     process: BrokerProcess, context: Context
 ) -> None:
-    """With a bound on the SNDHWM of the XSUB or of the SUB, those past 1,000 vanish."""
+    """With a limit on the SNDHWM of the XSUB or of the SUB, those beyond 1,000 are lost."""
     with (
         connected(context, zmq.XPUB, process.endpoint("publish")) as publisher,
         connected(context, zmq.SUB, process.endpoint("subscribe")) as subscriber,

@@ -32,7 +32,7 @@ MORE_OBJECTS = 300
 
 @pytest_asyncio.fixture
 async def node() -> AsyncIterator[NodeProcess]:
-    # A polling client that vanished is noticed by its heartbeat only; the limit leaves the survivors time.
+    # A lost polling client is detected by its heartbeat only; the limit gives the remaining clients time.
     options = {"ping_interval_s": 1, "ping_timeout_s": 8}
     async with NodeProcess(NodeConfig("storm", options=options)) as process:
         yield process

@@ -1,4 +1,4 @@
-"""Streams over real sockets: upgrades in the middle, clients that stop reading, clients that vanish."""
+"""Streams over real sockets: upgrades in the middle, clients that stop reading, clients that disconnect."""
 
 import asyncio
 import json

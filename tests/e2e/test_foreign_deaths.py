@@ -68,7 +68,7 @@ async def test_owner_killed_during_a_waiting_poll(nodes: Cluster) -> None:
         answer = await connection.answer()
         assert answer.status == 400
         gone(answer.body, sid, "silent")
-        # The connection goes on, and the dead node is known now.
+        # The connection stays open, and the death of the node is known now.
         again = await connection.get(f"{BASE}&sid={sid}")
         assert json.loads(again.body)["reason"] == "no live node has this tag"
         live = await open_session(nodes[2])
@@ -114,7 +114,7 @@ async def test_ingress_killed_during_a_poll_loses_no_packet(nodes: Cluster) -> N
         lost.request(f"{BASE}&sid={sid}")
         await open_requests(owner, 1)
         await kill(other)
-        await open_requests(owner, 0)  # the poll is over, as if its client had hung up
+        await open_requests(owner, 0)  # the poll has ended as if its client had disconnected
         await say(connection, sid, '420["echo","after"]')
         assert (await connection.get(f"{BASE}&sid={sid}")).text == '430["after"]'
 

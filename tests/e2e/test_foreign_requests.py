@@ -210,7 +210,7 @@ async def test_node_that_has_just_started_finds_the_owner_first(broker: BrokerPr
             assert json.loads(refused.body)["reason"] == "no live node has this tag"
 
 
-async def test_process_that_is_alone_says_so() -> None:
+async def test_process_without_an_adapter_says_so_in_its_refusals() -> None:
     async with NodeProcess(NodeConfig("alone")) as node, open_connection(node.port) as connection:
         refused = await connection.get(f"{BASE}&sid=none{'x' * 16}")
         assert refused.status == 400

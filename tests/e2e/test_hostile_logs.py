@@ -182,7 +182,7 @@ async def test_node_whose_log_is_on_a_full_disk_serves(way: str, tmp_path: Path)
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_node_whose_log_nobody_reads_serves(way: str, tmp_path: Path) -> None:
+async def test_node_whose_log_has_no_reader_serves(way: str, tmp_path: Path) -> None:
     reader, writer = os.pipe()
     try:
         os.set_blocking(writer, False)

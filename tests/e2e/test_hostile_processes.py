@@ -30,7 +30,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 FEW_FILES = ("sh", "-c", 'ulimit -n 200; exec "$@"', "sh")
 """Words before a command that leave it 200 descriptors."""
 SETTLED = 20
-"""Equal totals in a row that show the end of what is counted."""
+"""Equal totals in a row that show that the count is complete."""
 OPEN = {"EIO": "4", "transport": "polling"}
 
 

@@ -44,7 +44,7 @@ def wait_for_requests(broker: LoopbackBroker, count: int) -> list[PublishRequest
 
 
 def nowhere() -> str:
-    """An address at which nobody listens."""
+    """An address without a listener."""
     return f"tcp://127.0.0.1:{free_port_block(4)}"
 
 

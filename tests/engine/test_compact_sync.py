@@ -9,7 +9,7 @@ from tests.support.timing import LIMIT_S
 from zmqio.engine.compact_sync import CompactEvent, CompactQueue
 
 
-async def test_event_wakes_everyone_who_waits() -> None:
+async def test_event_wakes_all_waiters() -> None:
     event = CompactEvent()
     waiting = [asyncio.ensure_future(event.wait()) for _ in range(3)]
     await asyncio.sleep(0)
@@ -33,7 +33,7 @@ async def test_event_that_is_set_lets_pass_at_once_until_it_is_cleared() -> None
         assert await waiting
 
 
-async def test_event_set_and_cleared_in_one_turn_still_wakes_who_waited() -> None:
+async def test_event_set_and_cleared_in_one_turn_still_wakes_its_waiters() -> None:
     event = CompactEvent()
     waiting = asyncio.ensure_future(event.wait())
     await asyncio.sleep(0)
@@ -43,7 +43,7 @@ async def test_event_set_and_cleared_in_one_turn_still_wakes_who_waited() -> Non
         assert await waiting
 
 
-async def test_event_goes_on_without_a_waiter_that_was_cancelled() -> None:
+async def test_event_ignores_a_cancelled_waiter() -> None:
     event = CompactEvent()
     gone, stays = (asyncio.ensure_future(event.wait()) for _ in range(2))
     await asyncio.sleep(0)
@@ -65,7 +65,7 @@ async def test_queue_keeps_the_order() -> None:
     assert queue.empty()
 
 
-async def test_queue_hands_over_what_comes_later() -> None:
+async def test_queue_returns_an_item_that_arrives_later() -> None:
     queue = CompactQueue[str]()
     waiting = asyncio.ensure_future(queue.get())
     await asyncio.sleep(0)
@@ -76,7 +76,7 @@ async def test_queue_hands_over_what_comes_later() -> None:
         assert await queue.get() == "b"
 
 
-async def test_item_is_not_lost_to_a_reader_that_is_cancelled_as_it_comes() -> None:
+async def test_item_is_not_lost_if_its_reader_is_cancelled_as_it_arrives() -> None:
     queue = CompactQueue[str]()
     waiting = asyncio.ensure_future(queue.get())
     await asyncio.sleep(0)

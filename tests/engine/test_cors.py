@@ -50,7 +50,7 @@ def test_request_without_an_origin_is_allowed_without_headers() -> None:
     assert (decision.allowed, decision.headers) == (True, ())
 
 
-def test_preflight_names_methods_and_the_headers_that_were_asked_for() -> None:
+def test_preflight_names_methods_and_the_requested_headers() -> None:
     policy = CorsPolicy(EngineOptions(cors_allowed_origins="*"))
     headers = policy.decide(_request("OPTIONS", origin=A, access_control_request_headers="x-token")).headers
     assert headers == (

@@ -11,7 +11,7 @@ from zmqio.engine.packets import Prepared
 
 
 class Client:
-    """One end of a connection; what was not written into it directly is in `direct` or `detour`."""
+    """One end of a connection; data not written into it directly is in `direct` or `detour`."""
 
     def __init__(self) -> None:
         self.ours, self.theirs = socket.socketpair()

@@ -24,7 +24,7 @@ async def test_what_never_waits_is_done_at_once_without_a_task() -> None:
     assert done == ["done"]
 
 
-async def test_what_waits_goes_on_in_a_task() -> None:
+async def test_coroutine_that_waits_continues_in_a_task() -> None:
     steps: list[str] = []
     gate, second = asyncio.Event(), asyncio.Event()
 

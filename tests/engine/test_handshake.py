@@ -1,4 +1,4 @@
-"""What requests are checked for, and what they are answered."""
+"""The checks of requests, and their answers."""
 
 import json
 
@@ -87,11 +87,11 @@ def test_head_that_a_session_keeps_is_limited_in_bytes_and_headers() -> None:
 
 
 @pytest.mark.parametrize("parameters", [{}, {"transport": "abc"}, {"transport": "webtransport"}])
-def test_transport_has_to_be_one_that_is_offered(parameters: dict[str, str]) -> None:
+def test_transport_that_is_not_offered_is_refused(parameters: dict[str, str]) -> None:
     assert check_transport(parameters, ["polling", "websocket"]) is UNKNOWN_TRANSPORT
 
 
-def test_transport_that_is_switched_off_is_unknown() -> None:
+def test_disabled_transport_is_unknown() -> None:
     assert check_transport(POLLING, ["websocket"]) is UNKNOWN_TRANSPORT
     assert check_transport(WEBSOCKET, ["websocket"]) is None
 
@@ -145,7 +145,7 @@ def test_request_is_read_from_an_asgi_scope() -> None:
     assert request.time > 0
 
 
-def test_request_of_a_server_that_tells_no_client_has_no_address() -> None:
+def test_request_has_no_address_if_the_server_names_no_client() -> None:
     request = read_request({"type": "websocket", "path": "/", "headers": [], "client": None, "scheme": "ws"})
     assert (request.method, request.address, request.secure, request.query) == ("GET", "", False, "")
 

@@ -76,7 +76,7 @@ def test_no_more_than_a_batch_is_taken_at_once() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.sampled_from(["answer", "talk", "leave", "tick"])), max_size=60))
-def test_nobody_is_pinged_early_or_expired_within_the_limit(steps: list[tuple[int, str]]) -> None:
+def test_no_member_is_pinged_early_or_expired_within_the_limit(steps: list[tuple[int, str]]) -> None:
     schedule: HeartbeatSchedule[int] = HeartbeatSchedule(5, 3)
     ping_at = dict.fromkeys(range(5), 5.0)
     owed_until: dict[int, float] = {}
@@ -111,7 +111,7 @@ def _heartbeat(interval_s: float, timeout_s: float) -> tuple[HeartbeatTimer[int]
     return HeartbeatTimer(HeartbeatSchedule(interval_s, timeout_s), pinged.append, expired.append), pinged, expired
 
 
-async def test_member_is_pinged_then_expired_when_it_does_not_answer() -> None:
+async def test_member_without_an_answer_is_pinged_and_then_expired() -> None:
     heartbeat, pinged, expired = _heartbeat(0.01, 0.01)
     heartbeat.begin(1)
     await wait_until(lambda: expired, "expiry")
@@ -180,7 +180,7 @@ async def test_one_ping_that_fails_does_not_stop_the_others() -> None:
     heartbeat.stop()
 
 
-def test_timer_that_is_due_at_once_does_no_harm_under_uvloop() -> None:
+def test_timer_that_is_due_at_once_works_under_uvloop() -> None:
     # uvloop's `call_at` gives a handle without `when()` for it: every client's first pong ended its connection.
     pinged: list[str] = []
 

@@ -48,7 +48,7 @@ async def test_refusal_of_a_request_whose_body_is_unread_closes_the_connection()
     assert "connection" not in (await _answer(lambda exchange: exchange.refuse(BAD_REQUEST))).headers
 
 
-async def test_answer_of_another_node_is_passed_on_as_it_is() -> None:
+async def test_answer_of_another_node_is_forwarded_unchanged() -> None:
     answer = await _answer(lambda exchange: exchange.send_response(413, [(b"x-made-by", b"owner")], b"body"))
     assert (answer.status, answer.headers, answer.body) == (413, {"x-made-by": "owner"}, b"body")
     assert answer.complete
@@ -61,7 +61,7 @@ async def test_preflight_has_no_body() -> None:
 
 
 @pytest.mark.parametrize("size", [100, 200_000])  # inline, and in a thread
-async def test_compressed_body_says_its_encoding(size: int) -> None:
+async def test_compressed_body_states_its_encoding(size: int) -> None:
     body, headers = await compress(b"x" * size, "gzip", gzip.compress)
     assert gzip.decompress(body) == b"x" * size
     assert dict(headers) == {"content-encoding": "gzip", "vary": "Accept-Encoding"}

@@ -126,7 +126,7 @@ async def test_cancelling_the_request_cancels_the_wait() -> None:
     with pytest.raises(asyncio.CancelledError):
         await _end(task)
     events.put_nowait(REQUEST)
-    assert events.qsize() == 1  # nobody receives it
+    assert events.qsize() == 1  # it is not received
 
 
 async def test_cancellation_of_the_request_prevails_over_release_in_the_same_turn() -> None:

@@ -169,7 +169,7 @@ async def test_a_thousand_packets_in_one_body_are_taken() -> None:
 
 
 @pytest.mark.parametrize("headers", [{}, {"content-length": "12"}])
-async def test_body_over_the_limit_is_answered_413_and_the_session_goes_on(headers: dict[str, str]) -> None:
+async def test_body_over_the_limit_is_answered_413_and_the_session_continues(headers: dict[str, str]) -> None:
     async with EngineUnderTest(max_payload_bytes=10) as host:
         sid, connection = await host.open_polling()
         answer = await host.post(sid, "4" + "x" * 11, headers=headers)

@@ -21,7 +21,7 @@ async def _open(host: EngineUnderTest, query: str = "EIO=4&transport=polling", *
     return await http(host.engine.handle, options.pop("method", "GET"), query, **options)
 
 
-async def test_handshake_tells_sid_upgrades_times_and_limit() -> None:
+async def test_handshake_contains_sid_upgrades_times_and_limit() -> None:
     async with EngineUnderTest(ping_interval_s=0.3, ping_timeout_s=0.2, max_payload_bytes=5000) as host:
         answer = await _open(host)
         assert answer.status == 200
@@ -33,7 +33,7 @@ async def test_handshake_tells_sid_upgrades_times_and_limit() -> None:
         assert list(host.engine.sessions) == [sid]
 
 
-async def test_layer_above_sees_the_request_and_what_it_sends_follows_the_open_packet() -> None:
+async def test_layer_above_sees_the_request_and_its_packets_follow_the_open_packet() -> None:
     async with EngineUnderTest() as host:
         host.engine._accept = _greeting(host)
         before = time.time()
@@ -359,7 +359,7 @@ async def test_shared_packet_with_attachment_reaches_both_transports_whoever_is_
             assert (await host.get(sid)).text == head + "\x1ebAQIDBA=="
 
 
-async def test_engine_that_stops_accepting_serves_those_who_are_there() -> None:
+async def test_engine_that_stops_accepting_serves_open_sessions() -> None:
     async with EngineUnderTest() as host:
         sid, polling = await host.open_polling()
         socket, connected = await host.open_websocket()
@@ -385,7 +385,7 @@ async def test_engine_that_stops_accepting_serves_those_who_are_there() -> None:
         assert (await host.get("nobody")).text == UNKNOWN_SID
 
 
-async def test_handshake_that_is_under_way_when_it_stops_accepting_is_refused() -> None:
+async def test_handshake_in_progress_when_the_engine_stops_accepting_is_refused() -> None:
     async with EngineUnderTest() as host:
 
         async def handle(scope: Any, receive: Any, send: Any) -> None:

@@ -70,7 +70,7 @@ async def test_websocket_client_that_stops_reading_is_closed() -> None:
             for _ in range(30):
                 host.emit("x" * 9)
         assert await _reason(connection) == "slow client"
-        await socket.ended()  # nobody is left waiting for a client that does not read
+        await socket.ended()  # no task is left waiting for a client that does not read
         assert len(asyncio.all_tasks()) == 1
 
 
@@ -220,7 +220,7 @@ async def test_close_soon_sends_what_a_websocket_still_waits_for() -> None:
         assert (socket.close_code, await _reason(connection)) == (1000, "forced close")
 
 
-async def test_nothing_is_taken_from_a_client_that_is_being_closed() -> None:
+async def test_packets_of_a_closing_client_are_ignored() -> None:
     async with EngineUnderTest() as host:
         sid, connection = await host.open_polling()
         connection.session.close_soon("forced close")
@@ -262,7 +262,7 @@ async def test_layer_above_may_end_the_session_from_within_a_message() -> None:
         assert (connection.messages, await _reason(connection)) == (["a"], "forced close")
 
 
-async def test_message_that_fails_is_logged_and_the_session_goes_on() -> None:
+async def test_message_that_fails_is_logged_and_the_session_continues() -> None:
     def on_message(_: Any, data: str | bytes) -> Any:
         if data == "now":
             raise ValueError("boom")

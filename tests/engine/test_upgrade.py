@@ -97,7 +97,7 @@ async def test_post_after_the_upgrade_is_refused() -> None:
 
 
 @pytest.mark.parametrize("finished", [True, False])
-async def test_second_websocket_is_accepted_and_closed_and_the_first_goes_on(finished: bool) -> None:
+async def test_second_websocket_is_accepted_and_closed_and_the_first_continues(finished: bool) -> None:
     async with EngineUnderTest() as host:
         sid, connection = await host.open_polling()
         socket = host.websocket(sid)
@@ -115,7 +115,7 @@ async def test_second_websocket_is_accepted_and_closed_and_the_first_goes_on(fin
         await wait_until(lambda: connection.messages == ["hello"], "the message")
 
 
-async def test_probe_that_takes_too_long_is_closed_and_polling_goes_on() -> None:
+async def test_probe_that_takes_too_long_is_closed_and_polling_continues() -> None:
     async with EngineUnderTest(upgrade_timeout_s=0.02) as host:
         sid, connection = await host.open_polling()
         socket = host.websocket(sid)
@@ -142,7 +142,7 @@ async def test_end_of_the_session_ends_its_probe_without_a_time_out_in_the_log()
 
 
 @pytest.mark.parametrize("packet", ["4hello", "2", "3probe", "", b"\x01"])
-async def test_anything_but_a_probe_closes_the_websocket_and_polling_goes_on(packet: str | bytes) -> None:
+async def test_packet_other_than_a_probe_closes_the_websocket_and_polling_continues(packet: str | bytes) -> None:
     async with EngineUnderTest() as host:
         sid, connection = await host.open_polling()
         socket = host.websocket(sid)

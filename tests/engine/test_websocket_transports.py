@@ -207,7 +207,7 @@ async def test_lost_wire_gets_nothing() -> None:
         await socket.ended()
 
 
-async def test_engine_that_closes_lets_a_paused_wire_send_what_it_has(monkeypatch: Any) -> None:
+async def test_closing_engine_lets_a_paused_wire_send_its_buffer(monkeypatch: Any) -> None:
     async with EngineUnderTest() as host:
         wire = FakeWire()
         socket, connection = await _open(host, wire)

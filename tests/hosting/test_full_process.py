@@ -14,7 +14,7 @@ HIGHEST = 1 << 30
 
 
 class Transport(asyncio.Transport):
-    """Records what is written."""
+    """Records the written data."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -340,7 +340,7 @@ async def test_connection_without_a_request_is_closed_when_the_client_half_close
 
 
 class CountingApp:
-    """Counts what it gets; answers each request with its path after `go`, /large with 4 MB."""
+    """Counts its requests; answers each with its path after `go`, /large with 4 MB."""
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, bytes, Any]] = []

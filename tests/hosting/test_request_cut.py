@@ -1,4 +1,4 @@
-"""Where received bytes are cut: the parser sees one request at a time, and the same requests as without cuts."""
+"""The cuts of received bytes: the parser sees one request at a time, and the same requests as without cuts."""
 
 from hypothesis import example, given
 from hypothesis import strategies as st

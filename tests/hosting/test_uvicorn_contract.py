@@ -1,4 +1,4 @@
-"""The guard for uvicorn's names: each one removed in turn, and what is served then."""
+"""The guard for uvicorn's names: each is removed in turn, and connections are still served."""
 
 import asyncio
 import socket

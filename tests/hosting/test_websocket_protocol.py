@@ -248,7 +248,7 @@ async def test_message_of_the_limit_arrives_whole_and_in_fragments() -> None:
         assert connection.messages == [text[1:], text[1:], "behind"]
 
 
-async def test_client_that_goes_on_sending_receives_the_close_frame() -> None:
+async def test_client_that_continues_to_send_receives_the_close_frame() -> None:
     async with run_engine("uvicorn-fast", max_payload_bytes=LIMIT) as host, frame_client(host.port) as client:
         await client.receive()
         client.writer.write(frame(BINARY, b"x" * 1_000_000) * 8)

@@ -1,4 +1,4 @@
-"""A slot with workers that only record what is done to them."""
+"""A slot with workers that only record the calls."""
 
 import asyncio
 from collections.abc import AsyncIterator

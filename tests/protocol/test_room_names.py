@@ -1,4 +1,4 @@
-"""`room_names`: names and lists of names, and errors that name what was meant."""
+"""`room_names`: names, lists of names, and errors that suggest the intended call."""
 
 from typing import Any
 

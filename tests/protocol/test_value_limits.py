@@ -147,7 +147,7 @@ def test_many_flat_values_are_no_deep_ones() -> None:
         lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     )
 )
-def test_json_takes_exactly_what_it_sends(value: Any) -> None:
+def test_json_accepts_exactly_the_values_that_it_sends(value: Any) -> None:
     text = json.dumps(["x", value])
     try:
         taken = decode_json(text)

@@ -349,7 +349,7 @@ async def test_rule_that_takes_too_long_refuses_the_client() -> None:
     assert session.sent == ['4/room,{"message":"the server took too long to admit the client; try again"}']
 
 
-async def test_function_that_disconnects_its_client_goes_on() -> None:
+async def test_function_that_disconnects_its_client_is_not_cancelled() -> None:
     harness, done = Harness(), []
 
     @harness.of("/").on("connect")

@@ -80,7 +80,7 @@ async def test_ready_path_reports_everything_if_details_are_wanted(health: Healt
         (("anything that another adapter reports: secret",), ["not ready"]),
     ],
 )
-async def test_ready_path_shows_anybody_the_class_of_the_reason_only(
+async def test_ready_path_shows_only_the_class_of_the_reason(
     reasons: tuple[str, ...], shown: list[str] | None
 ) -> None:
     health = Health(not reasons, reasons, {"node_id": "secret", "counters": {"x": 1}})

@@ -1,4 +1,4 @@
-"""Which processes are detected as one of several workers, and which are not."""
+"""Detection of processes that are one of several workers."""
 
 import multiprocessing
 from types import SimpleNamespace

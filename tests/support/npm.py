@@ -44,7 +44,7 @@ def require_node() -> str:
 
 
 def node_modules(*packages: str) -> Path:
-    """The `node_modules` folder that has `packages` in it; installs what is not there.
+    """The `node_modules` folder that has `packages` in it; installs missing ones.
 
     Args:
         packages: names of `PACKAGES`, or others as `name@range`; a range is `^1`, `^1.2` or `*`.

@@ -39,7 +39,7 @@ class ProcessLog:
         self.file.close()
 
     def _read_on(self) -> None:
-        """Parse what was added, up to its last complete line: tests ask a hundred times a second."""
+        """Parse new data up to its last complete line, because tests read the log 100 times per second."""
         with Path(self.file.name).open("rb") as file:
             file.seek(self._read_bytes)
             added = file.read()

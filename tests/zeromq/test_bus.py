@@ -20,7 +20,7 @@ ALL = b"zmqio/a/\0"
 
 
 def nowhere() -> str:
-    """An address at which nobody listens."""
+    """An address without a listener."""
     return f"tcp://127.0.0.1:{free_port_block(4)}"
 
 

@@ -140,7 +140,7 @@ async def test_lack_of_file_descriptors_is_retried(endpoint, monkeypatch):
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-async def test_closed_dialer_calls_nobody(host):
+async def test_closed_dialer_calls_no_callback(host):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         for wait_s in (0.0, 0.01):

@@ -17,7 +17,7 @@ KINDS = [Push, AsyncPush]
 
 
 def nowhere() -> str:
-    """An address at which nobody listens."""
+    """An address without a listener."""
     return f"tcp://127.0.0.1:{free_port_block(4)}"
 
 

@@ -45,7 +45,7 @@ async def test_ip_addresses_need_no_lookup(name_server):
     assert name_server.lookups == []
 
 
-async def test_one_lookup_serves_all_who_ask_in_the_meantime_and_shortly_after(name_server):
+async def test_one_lookup_serves_all_callers_until_its_result_expires(name_server):
     resolver = HostResolver("bus.example")
     name_server.may_answer.clear()
     waiting = [asyncio.create_task(resolver.resolve(port)) for port in (1, 2)]

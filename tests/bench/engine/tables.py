@@ -27,7 +27,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How the results of one benchmark are laid out.
+    """The layout of the results of one benchmark.
 
     Attributes:
         peers: the servers to which ratios are given, one column each.

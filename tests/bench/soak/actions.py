@@ -87,7 +87,7 @@ def node_stall(s: float, *, index: int = 2) -> Action:
 
 
 def node_block(s: float, *, away_s: float = 0.5, index: int = 2) -> Action:
-    """Block the event loop of a node. Meanwhile, kill the broker and start it again."""
+    """Block the event loop of a node; during that time, kill the broker and start it again."""
 
     async def act(testbed: Testbed) -> None:
         ends_at = asyncio.get_running_loop().time() + s

@@ -79,7 +79,7 @@ class Checker:
 
 def main() -> None:
     """Check messages until the harness has received the report."""
-    with contextlib.suppress(EOFError):  # the harness is gone: nobody wants the report
+    with contextlib.suppress(EOFError):  # the harness has died: the report has no reader
         Checker(Connection(int(sys.argv[1]))).run()
 
 

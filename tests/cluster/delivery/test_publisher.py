@@ -1,4 +1,4 @@
-"""Which links of a publisher are gapless, and why."""
+"""The conditions under which the links of a publisher are gapless."""
 
 from zmqio.cluster.delivery.publisher import NEVER, PublisherState, ReplayRequestState
 

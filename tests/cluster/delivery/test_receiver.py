@@ -1,4 +1,4 @@
-"""How a receiver detects and requests missing messages, step by step.
+"""A receiver detects and requests missing messages, step by step.
 
 `test_replay_machine` tests the guarantee as a whole.
 """

@@ -1,4 +1,4 @@
-"""The base of both links, with a plain peer: what is sent arrives, waits, or stays with the caller."""
+"""The base of both links, with a plain peer: each line and socket is received, queued, or left to the caller."""
 
 import socket
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What is known about the peer of a socket."""
+"""The state of the peer of a socket, as far as it is known."""
 
 import socket
 

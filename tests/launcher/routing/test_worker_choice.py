@@ -1,4 +1,4 @@
-"""Which worker a connection is passed to."""
+"""The choice of the worker for a connection."""
 
 from collections import Counter
 from dataclasses import dataclass
