@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 import pytest_asyncio
@@ -116,3 +118,22 @@ async def test_client_with_the_json_parser_is_closed_and_not_left_waiting(urls: 
     assert client.sid == ""
     connecting.cancel()
     await client.end()
+
+
+async def test_values_that_json_does_not_know_reach_clients_as_the_application_converts_them(
+    js: JsClients,
+) -> None:
+    io = zmqio.Server(adapter=None, default=str)
+    number = UUID(int=7)
+
+    @io.on("orders")
+    async def orders(socket: zmqio.Socket) -> Any:
+        await socket.emit("order", {"id": number, "price": Decimal("1.50")})
+        await io.emit("all", number)
+        return await socket.timeout(20).emit_with_ack("question", number), [number]
+
+    async with Served(io.asgi(), "on") as server:
+        client = js.client(server.url, "websocket")
+        await client.connect()
+        assert await client.call("orders") == [str(number), [str(number)]]
+        await client.end()

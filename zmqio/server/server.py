@@ -18,6 +18,7 @@ from zmqio.engine.server import Engine
 from zmqio.exceptions import ConfigError
 from zmqio.ids import NodeId, NodeTag, parse_node_tag
 from zmqio.option_names import explain_unknown_option
+from zmqio.protocol.converting_parser import ConvertingParser, Default
 from zmqio.protocol.parser import JsonParser, Parser
 from zmqio.server.asgi import AsgiApp, AsgiCallable
 from zmqio.server.client_app import ClientApp
@@ -54,6 +55,9 @@ class Server(Registration, Operations):
         node_tag: the first 4 characters of every id that this node creates. No two nodes may have the same tag. By
             default the environment variable `ZMQIO_NODE_TAG`, else random characters.
         parser: encodes and decodes packets; must match the parser of the clients.
+        default: a function, as of `json.dumps`, that returns a value which can be sent for one which cannot, such
+            as a `datetime`, `UUID` or `Decimal`; raises `TypeError` if there is none. It applies to everything
+            that is sent to clients, and is called only if a packet has such a value.
         options: any field of `EngineOptions` and `ServerOptions`, by its name.
 
     Raises:
@@ -66,12 +70,13 @@ class Server(Registration, Operations):
         *,
         node_tag: str | None = None,
         parser: Parser | None = None,
+        default: Default | None = None,
         **options: Any,
     ) -> None:
         engine_options, self._options = _sort_options(options)
         self._lifecycle = ServerLifecycle(
             _make_factory(adapter),
-            parser or JsonParser(),
+            _make_parser(parser, default),
             node_tag=_check_tag(node_tag or node_tag_from_environment()),
             engine_options=engine_options,
             options=self._options,
@@ -342,3 +347,8 @@ def _check_adapter(adapter: Callable[..., Adapter]) -> None:
         check_function(adapter, "adapter", "namespace", "sockets")
     except TypeError as error:
         raise ConfigError(f"cannot use adapter={adapter!r}: {error}") from error
+
+
+def _make_parser(parser: Parser | None, default: Default | None) -> Parser:
+    inner = parser or JsonParser()
+    return inner if default is None else ConvertingParser(inner, default)
