@@ -1,6 +1,7 @@
 """A WebSocket client that sends any frames: whole, partial, invalid or pipelined."""
 
 import asyncio
+import socket
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -69,10 +70,21 @@ class FrameClient:
 
 @asynccontextmanager
 async def frame_client(
-    port: int, path: str = ENGINE_PATH, *, behind: bytes = b"", limit: int = 1 << 16
+    port: int, path: str = ENGINE_PATH, *, behind: bytes = b"", receive_buffer: int = 1 << 16
 ) -> AsyncIterator[FrameClient]:
-    """Connect and complete the handshake; `behind` are bytes in the same segment as the opening request."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=limit)
+    """Connect and complete the handshake.
+
+    Args:
+        port: of the server.
+        path: with the query.
+        behind: bytes in the same segment as the opening request.
+        receive_buffer: bytes that the client's system accepts while the client does not read.
+    """
+    sock = socket.socket()
+    sock.setblocking(False)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
+    reader, writer = await asyncio.open_connection(sock=sock)
     try:
         writer.write(OPENING.format(path=path).encode() + behind)
         async with asyncio.timeout(LIMIT_S):

@@ -181,12 +181,20 @@ class HttpProtocol(HttpToolsProtocol):
             end = self._next_cut(data, start)
             self._parse_part(data[start:end])
             start = end
+        if self._is_over and start < len(data):
+            self._pass_on(data[start:])
         if self._is_paused and not self._is_over:
             self._is_paused = False
             if not self.flow.read_paused:
                 self.transport.resume_reading()
         if self._is_half_closed and not answer_half_closed(self.cycle, self.transport.close):
             self.transport.close()
+
+    def _pass_on(self, rest: bytes) -> None:
+        """Pass what follows the opening request of a WebSocket to its protocol."""
+        protocol = self.transport.get_protocol()
+        if protocol is not self and isinstance(protocol, asyncio.Protocol):
+            protocol.data_received(rest)
 
     def _is_answering(self) -> bool:
         return not self._in_body and self.cycle is not None and not self.cycle.response_complete
