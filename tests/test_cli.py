@@ -30,6 +30,20 @@ def test_value_that_is_not_json_is_rejected_with_the_way_to_quote_text(value: st
     assert "'\"text\"'" in result.output
 
 
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "1e999", "1" * 310, "[" * 129 + "]" * 129])
+def test_value_that_no_node_takes_is_a_wrong_value(value: str) -> None:
+    result = CliRunner().invoke(main, ["emit", "news", value])
+    assert result.exit_code == 2
+    assert "value 1 is not JSON" in result.output
+
+
+@pytest.mark.parametrize(("arguments", "reason"), [(["connect"], "reserved"), (["--to", "a\0", "x"], "NUL")])
+def test_event_or_room_that_cannot_be_sent_is_a_wrong_value(arguments: list[str], reason: str) -> None:
+    result = CliRunner().invoke(main, ["emit", *arguments])
+    assert result.exit_code == 2
+    assert reason in result.output
+
+
 def test_emit_without_a_broker_fails_and_names_the_address() -> None:
     address = f"tcp://127.0.0.1:{free_port_block(4)}"
     result = CliRunner().invoke(main, ["emit", "--adapter", address, "--timeout", "0.2", "news"])

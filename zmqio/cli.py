@@ -1,6 +1,5 @@
 """The `zmqio` command: broker, serve, emit, keygen, demo, nginx-conf and haproxy-conf."""
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -13,10 +12,11 @@ from zmqio import __version__
 from zmqio.config import DEFAULT_ADDRESS, address_from_environment
 from zmqio.demo.run import NODE_NAMES, DemoOptions, run_demo
 from zmqio.emitter import Emitter
-from zmqio.exceptions import ConfigError, ZmqioError
+from zmqio.exceptions import ConfigError, ProtocolError, ZmqioError
 from zmqio.launcher.routing.worker_choice import Sticky
 from zmqio.launcher.serve import serve as run_serve
 from zmqio.logs import LEVELS
+from zmqio.protocol.json_text import decode_json
 from zmqio.recipes.commands import haproxy_command, nginx_command
 from zmqio.zeromq.key_pair import make_key_pair
 
@@ -184,7 +184,7 @@ def emit(
 ) -> None:
     """Send EVENT with VALUES (each a JSON text) to the clients of all nodes.
 
-    Exit codes: 0 the broker has received the event, 1 it has not (with the reason), 2 wrong option.
+    Exit codes: 0 the broker has received the event, 1 it has not (with the reason), 2 wrong option or value.
 
     Example: zmqio emit --to lobby news '"hello"' '{"id": 7}'
     """
@@ -195,6 +195,8 @@ def emit(
             operation = (emitter.to(rooms) if rooms else emitter).except_(except_)
             (operation.volatile if volatile else operation).emit(event, *args)
             emitter.flush(timeout)
+    except ProtocolError as error:
+        raise click.UsageError(f"{event!r} cannot be sent: {error}") from error
     except (ZmqioError, ValueError) as error:
         raise click.ClickException(str(error)) from error
 
@@ -267,7 +269,7 @@ def _count(text: str) -> int | str:
 
 def _from_json(number: int, text: str) -> Any:
     try:
-        return json.loads(text)
+        return decode_json(text.strip())
     except ValueError as error:
         raise click.BadParameter(
             f"value {number} is not JSON ({error}): {text[:80]!r}. Write text with quotes of its own: '\"text\"'"

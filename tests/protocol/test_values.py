@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from tests.protocol import strategies
 from zmqio.exceptions import EnvelopeError, PacketError
-from zmqio.protocol.values import pack_values, plain, unpack_values
+from zmqio.protocol.value_limits import MAX_DEPTH
+from zmqio.protocol.values import WRAPPING_DEPTH, pack_values, plain, unpack_values
 
 
 def test_plain_values_are_plain_msgpack():
@@ -61,12 +62,12 @@ def test_error_names_the_type_of_a_key_that_is_not_json_like():
         pack_values({b"a": 1})
 
 
-@pytest.mark.parametrize("depth", [600, 100_000])
+@pytest.mark.parametrize("depth", [MAX_DEPTH + WRAPPING_DEPTH + 1, 600, 100_000])
 def test_deep_values_are_refused(depth):
     value: list = []
     for _ in range(depth):
         value = [value]
-    with pytest.raises(PacketError, match="nested too deeply"):
+    with pytest.raises(PacketError, match="nested more than 128"):
         pack_values(value)
 
 

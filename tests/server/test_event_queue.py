@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from tests.support.timing import wait_until
 from zmqio.server.event_budget import EventBudget
 from zmqio.server.event_queue import EventPool, EventQueue
@@ -160,3 +162,20 @@ async def test_cancelled_reader_of_a_pool_does_not_affect_other_readers() -> Non
     await second
     await pool.wait_until_idle()
     assert gates.ended == [0, 1, 2]
+
+
+@pytest.mark.parametrize("running", [1, 3, 8])
+async def test_pool_begins_items_in_order_of_arrival(running: int) -> None:
+    begun: list[int] = []
+
+    async def handle(number: int) -> None:
+        begun.append(number)
+        if number % 2:
+            await asyncio.sleep(0)
+
+    tasks = Tasks()
+    pool = EventPool(handle, tasks.spawn, running, EventBudget(1 << 20))
+    for number in range(8):
+        pool.put(number)
+    await pool.wait_until_idle()
+    assert begun == list(range(8))

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from zmqio.exceptions import PacketError
 from zmqio.ids import Sid
 from zmqio.server.listeners import Listeners
 
@@ -54,3 +55,15 @@ def test_room_events_reach_every_listener_even_if_one_fails() -> None:
 def test_unknown_room_event_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match="create-room, delete-room, join-room, leave-room"):
         Listeners("/").on_room("rooms")
+
+
+async def test_response_that_cannot_be_sent_is_a_failure_of_the_handler() -> None:
+    listeners = Listeners("/")
+    listeners.on_server_side("ask")(lambda: 1)
+
+    def respond(args: list[Any]) -> None:
+        raise PacketError("nested too deeply")
+
+    with capture_logs() as logs:
+        await listeners.server_side_event(["ask"], respond)
+    assert [entry["event"] for entry in logs] == ["handler_failed"]

@@ -23,9 +23,9 @@ FLUSH_LONGEST_PAUSE_S = 0.5
 class RequestFrames:
     """Makes the frames of one emitter in one process. Not thread-safe; send frames in the order they are made.
 
-    Every request gets a random `id`, by which nodes drop duplicates from several brokers, and `source` and `n`, by
-    which they keep the order. `n` increases, but not always by one: a request that no broker accepted has used its
-    number.
+    Every request gets a random `id`, by which nodes drop duplicates from several brokers, and `source` and `n`,
+    which show in a capture where it came from. `n` increases, but not always by one: a request that no broker
+    accepted has used its number.
 
     Args:
         prefix: first part of every topic.

@@ -9,12 +9,15 @@
 | `rooms` | all | members of any of these rooms (a session id is a room); default: the whole namespace |
 | `except` | all | members of any of these rooms are left out |
 | `id` | all | a string of 1 to 128 characters; nodes drop later requests with the same id as duplicates |
-| `source`, `n` | all | the sender's name and counter, given together: nodes keep such requests in order |
+| `source`, `n` | all | the sender's name and counter, given together; they identify a request without an `id` |
 | `event` | emit | the name of the event; required |
 | `args` | emit | list of arguments; binary values in msgpack only, because JSON has no form for them |
 | `volatile` | emit | drop the event for clients that cannot receive it at once |
 | `names` | join, leave | the rooms to join or leave; required |
 | `close` | disconnect | close the connections as well |
+
+Nodes apply requests in the order in which a broker passes them on. Sent to several brokers, a request that one of
+them did not accept may arrive after later ones.
 
 An unknown field is refused rather than ignored, and so is an empty list of rooms, so that a typing error does not
 reach every client.

@@ -11,12 +11,15 @@ from typing import Any
 import msgpack
 
 from zmqio.exceptions import EnvelopeError, PacketError
+from zmqio.protocol.value_limits import MAX_DEPTH
 
 __all__ = ["BIG_INT_CODE", "pack_values", "plain", "unpack_values"]
 
 BIG_INT_CODE = 1
 """Extension type of an integer beyond 64 bits: two's complement, big-endian, as short as possible."""
 
+WRAPPING_DEPTH = 4
+"""Lists and dicts of zmqio itself around an application's value: arguments, rows and batches of a response."""
 _UNIX_SECONDS = 1
 """msgpack-python: decode the timestamp extension as a float."""
 
@@ -57,24 +60,23 @@ def plain(value: Any) -> Any:
     Raises:
         PacketError: a value is not JSON-like (the text names its type), is nested too deeply, or contains itself.
     """
-    try:
-        return _plain(value)
-    except RecursionError as error:
-        raise PacketError(_TOO_DEEP) from error
+    return _plain(value, MAX_DEPTH + WRAPPING_DEPTH)
 
 
-_TOO_DEEP = "a value is nested too deeply, or contains itself"
+_TOO_DEEP = f"a value is nested more than {MAX_DEPTH} lists and dicts deep, or contains itself; send it flatter"
 _SCALARS = frozenset({str, int, float, bool, bytes, type(None)})
 _CONSTANT_KEYS = {True: "true", False: "false", None: "null"}
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, levels: int) -> Any:
     if type(value) in _SCALARS:
         return value
+    if isinstance(value, dict | list | tuple) and not levels:
+        raise PacketError(_TOO_DEEP)
     if isinstance(value, dict):
-        return {_key(key): _plain(item) for key, item in value.items()}
+        return {_key(key): _plain(item, levels - 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [_plain(item, levels - 1) for item in value]
     if isinstance(value, bytearray | memoryview):
         return bytes(value)
     if isinstance(value, str | int | float | bytes):  # a subclass, such as an enum

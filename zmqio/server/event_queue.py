@@ -144,16 +144,15 @@ class EventPool(EventQueue[Item]):
             None, or an awaitable that completes when the client's next message may be read.
         """
         self._budget.add(size)
-        if self._running < self.max_items:
-            self._start(self._run_from(item, size))
-            return self._budget.wait_for_room() if self._budget.full else None
         self._items.append((item, size))
-        return self._wait_for_room()
+        if self._running >= self.max_items:
+            return self._wait_for_room()
+        # The task begins with the first item that is left then, so that items begin in order.
+        self._start(self._run())
+        return self._budget.wait_for_room() if self._budget.full else None
 
-    async def _run_from(self, item: Item, size: int) -> None:
+    async def _run(self) -> None:
         try:
-            await self._handle(item)
-            self._budget.release(size)
             while self._items:
                 item, size = self._items.popleft()
                 if not self._items:

@@ -94,6 +94,8 @@ class Listeners:
             return
         try:
             result = await handler.call(*values)
+            if respond is not None:
+                respond(result_args(result))
         except Exception:
             log.error(
                 "handler_failed",
@@ -103,6 +105,3 @@ class Listeners:
                 server_side=True,
                 exc_info=True,
             )
-            return
-        if respond is not None:
-            respond(result_args(result))

@@ -99,3 +99,16 @@ async def test_rows_of_a_batch_are_counted_and_anything_but_a_list_is_rejected()
         responses.add_batch(request.id, A, pack_values([1, 2, 3]), last=True)
         await request.result(0)
     assert (caught.value.expected, caught.value.missing) == (4, [B])
+
+
+async def test_error_of_a_node_that_leaves_the_bus_names_no_time() -> None:
+    responses = PendingResponses()
+    with responses.open([A]) as request:
+        waiting = asyncio.ensure_future(request.result(20))
+        await asyncio.sleep(0)
+        responses.fail_all()
+        with pytest.raises(
+            RequestTimeoutError, match="received 0 responses, then this node left the bus"
+        ) as caught:
+            await waiting
+    assert caught.value.missing == [A]

@@ -10,6 +10,9 @@ from zmqio.cluster.requests.rows import count_rows
 from zmqio.exceptions import RequestTimeoutError
 from zmqio.ids import NodeId
 
+LEFT = "this node left the bus"
+"""Why a request ends before its time-out although nodes have not responded."""
+
 __all__ = ["PendingResponses", "ResponseFuture"]
 
 
@@ -20,7 +23,7 @@ class ResponseFuture:
         id: the request id, for the request's messages.
     """
 
-    def __init__(self, request: PendingRequest, done: asyncio.Future[None]) -> None:
+    def __init__(self, request: PendingRequest, done: "asyncio.Future[str]") -> None:
         self.id = request.id
         self._request = request
         self._done = done
@@ -29,8 +32,8 @@ class ResponseFuture:
         """Wait until every node's response is complete, and return all responses in order of arrival.
 
         Raises:
-            RequestTimeoutError: `timeout_s` has passed, or a node died. The error holds the responses that have
-                arrived and names the missing nodes.
+            RequestTimeoutError: `timeout_s` has passed, a node died, or this node left the bus.
+                The error holds the responses that have arrived and names the missing nodes.
         """
         request = self._request
         if not request.complete:
@@ -39,7 +42,7 @@ class ResponseFuture:
             return request.responses
         missing = request.missing
         raise RequestTimeoutError(
-            _explain(request, missing, timeout_s),
+            _explain(request, missing, timeout_s, self._done.result() if self._done.done() else ""),
             responses=request.responses,
             expected=max(request.expected, request.received + len(missing)),
             missing=missing,
@@ -55,7 +58,7 @@ class PendingResponses:
 
     def __init__(self) -> None:
         self.requests = PendingRequests()
-        self._done: dict[int, asyncio.Future[None]] = {}
+        self._done: dict[int, asyncio.Future[str]] = {}
 
     @contextmanager
     def open(self, nodes: Collection[NodeId]) -> Iterator[ResponseFuture]:
@@ -95,17 +98,19 @@ class PendingResponses:
         """Stop all waiting: this node has left the bus and receives no more responses."""
         for done in self._done.values():
             if not done.done():
-                done.set_result(None)
+                done.set_result(LEFT)
 
     def _resolve(self, request: PendingRequest | None) -> None:
         done = self._done.get(request.id) if request is not None else None
         if done is not None and not done.done():
-            done.set_result(None)
+            done.set_result("")
 
 
-def _explain(request: PendingRequest, missing: Sequence[NodeId], timeout_s: float) -> str:
+def _explain(request: PendingRequest, missing: Sequence[NodeId], timeout_s: float, ended: str) -> str:
     if request.complete:
         return f"nodes died before responding: {', '.join(missing)}"
+    if ended:
+        return f"received {request.received} responses, then {ended}"
     if missing:
         return f"no response within {timeout_s:g} s from nodes {', '.join(missing)}"
     return f"received {request.received} of {request.expected} responses within {timeout_s:g} s"
