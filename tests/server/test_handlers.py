@@ -5,6 +5,7 @@ from collections import deque
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from zmqio.server.handlers import Handlers, call, result_args
 
@@ -91,3 +92,31 @@ async def test_cancelled_error_of_the_function_is_a_failure_and_that_of_the_task
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0):
             await call(asyncio.Event().wait)
+
+
+async def test_plain_function_that_holds_the_loop_is_reported_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def in_time() -> int:
+        return 7
+
+    def slow(number: int) -> int:
+        clock[0] += 0.2
+        return number
+
+    clock = [0.0]
+    monkeypatch.setattr("zmqio.server.handlers.perf_counter", lambda: clock[0])
+    with capture_logs() as logs:
+        assert [await call(slow, 1), await call(slow, 2), await call(in_time)] == [1, 2, 7]
+    (line,) = logs
+    assert (line["event"], line["held_s"], line["function"].endswith("slow")) == ("loop_blocked", 0.2, True)
+
+
+async def test_object_that_holds_the_loop_is_named_by_its_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slow:
+        def __call__(self) -> None:
+            clock[0] += 0.2
+
+    clock = [0.0]
+    monkeypatch.setattr("zmqio.server.handlers.perf_counter", lambda: clock[0])
+    with capture_logs() as logs:
+        await call(Slow())
+    assert logs[0]["function"].endswith("Slow")

@@ -8,16 +8,23 @@ import asyncio
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
+from zmqio.logger import get_logger
 from zmqio.server.signatures import Arity, check_function
 
 __all__ = ["CATCH_ALL", "LIFECYCLE_EVENTS", "Handler", "Handlers", "call", "result_args"]
+
+log = get_logger(__name__)
 
 LIFECYCLE_EVENTS = frozenset({"connect", "disconnect"})
 CATCH_ALL = "*"
 """Name of the handler for events that have no handler of their own. Source: python-socketio 5."""
 _ARGUMENTS = {"connect": ("socket", "auth"), "disconnect": ("socket", "reason")}
+LOOP_HELD_S = 0.1
+"""A function that runs longer than this before its first `await` is reported: no client is served meanwhile."""
+_reported: set[str] = set()
 _ENVIRON = "`socket.handshake` has the headers, query and address that `environ` had in python-socketio"
 
 
@@ -104,14 +111,31 @@ async def call(function: Callable[..., Any], *args: Any) -> Any:
         RuntimeError: the function raised CancelledError, but this task was not cancelled: something that the
             function awaited was. A CancelledError would end the task that handles all events of a client.
     """
+    begun = perf_counter()
     try:
         result = function(*args)
+        if (held_s := perf_counter() - begun) >= LOOP_HELD_S:
+            _report_blocked_loop(function, held_s)
         return await result if inspect.isawaitable(result) else result
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise
         raise RuntimeError(f"{function!r} raised CancelledError: what it awaited was cancelled") from error
+
+
+def _report_blocked_loop(function: Callable[..., Any], held_s: float) -> None:
+    """Log a plain function that has blocked the event loop, once per function."""
+    name = f"{function.__module__}.{getattr(function, '__qualname__', type(function).__qualname__)}"
+    if name not in _reported:
+        _reported.add(name)
+        log.warning(
+            "loop_blocked",
+            function=name,
+            held_s=round(held_s, 3),
+            limit_s=LOOP_HELD_S,
+            hint="no client was served meanwhile; make it async, and await asyncio.to_thread(...) for what blocks",
+        )
 
 
 def result_args(result: Any) -> list[Any]:
