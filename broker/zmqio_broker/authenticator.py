@@ -1,4 +1,4 @@
-"""Answers libzmq's question whether a key may connect to an endpoint (ZAP).
+"""Answers libzmq's requests whether a key may connect to an endpoint (ZAP).
 
 Not `zmq.auth.ThreadAuthenticator`: its callback does not get the address of the peer, and it runs an event loop.
 
@@ -14,7 +14,7 @@ from zmqio_broker.rejections import PeerRejection, Rejections
 __all__ = ["NODE_DOMAIN", "SENDER_DOMAIN", "ZAP_ADDRESS", "Authenticator"]
 
 ZAP_ADDRESS = "inproc://zeromq.zap.01"
-"""Where libzmq looks for the handler. Fixed by ZAP."""
+"""The address of the handler for libzmq. Fixed by ZAP."""
 NODE_DOMAIN, SENDER_DOMAIN = b"zmqio.nodes", b"zmqio.senders"
 _REQUEST_FRAMES = 7
 _VERSION, _MECHANISM = b"1.0", b"CURVE"

@@ -1,6 +1,6 @@
-"""What the serving threads have refused since the last report: by peer and reason, with counts.
+"""The refusals of the serving threads since the last report: by peer and reason, with counts.
 
-The threads only note; the main thread logs, so that a blocked log cannot block a serving thread.
+The threads only record; the main thread logs, so that a blocked log cannot block a serving thread.
 """
 
 import threading
@@ -11,13 +11,14 @@ import zmq
 __all__ = ["MAX_SUBJECTS", "PeerRejection", "Rejections", "peer_property"]
 
 MAX_SUBJECTS = 20
-"""Most lines of one report. A stranger can have any number of addresses and keys: the rest is counted together."""
+"""Most lines of one report. An attacker can have any number of addresses and keys, so all further ones are counted
+together."""
 INTERVAL_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class PeerRejection:
-    """What one peer did that was refused.
+    """A kind of refusal of one peer.
 
     Attributes:
         is_of_key: whether a connection was refused because of its key; otherwise a message was.

@@ -1,4 +1,4 @@
-"""Keys of a broker: which endpoints require them, and who decides about a connection."""
+"""Keys of a broker: requires them on its endpoints, and decides about connections."""
 
 import ipaddress
 from pathlib import Path

@@ -56,7 +56,7 @@ class SessionLimits:
 
 
 def network_of(address: str) -> str:
-    """The part of an address that one client can be assumed to have alone."""
+    """The part of an address that identifies one client."""
     if ":" not in address:
         return address
     try:

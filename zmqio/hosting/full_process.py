@@ -1,6 +1,6 @@
 """Refuses connections that would use the reserve of descriptors, where uvicorn accepts them itself.
 
-Without this, uvloop closes further connections without a word. asyncio (Python 3.11 and 3.12) tries again up to
+Without this, uvloop closes further connections without an answer. asyncio (Python 3.11 and 3.12) tries again up to
 2,048 times per second, with a traceback in the log for each.
 """
 

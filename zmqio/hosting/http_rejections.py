@@ -32,7 +32,7 @@ _counters: Counter[str] = Counter()
 
 
 class Rejection:
-    """Why a request is rejected.
+    """The reason and the answer with which a request is rejected.
 
     Args:
         counter: name of the counter, and the reason in the log.

@@ -1,4 +1,4 @@
-"""Where to cut received bytes, so that uvicorn's parser is given one request at a time. Pure.
+"""Cuts received bytes, so that uvicorn's parser is given one request at a time. Pure.
 
 A cut only decides how many bytes the parser gets in one call. A wrong one changes no result; it can let the parser
 see the next request too early.

@@ -1,6 +1,6 @@
 """The query of a request, with a limit on the number of its fields.
 
-Parsing costs time for each field, and strangers may repeat them at will.
+Parsing costs time for each field, and clients may repeat them at will.
 """
 
 from urllib.parse import parse_qsl

@@ -100,7 +100,7 @@ class Conversation:
 
     @property
     def hangup_reason(self) -> str:
-        """Why the peer has closed the connection, as far as the handshake shows it; otherwise empty."""
+        """The reason why the peer closed the connection, if the handshake shows it; otherwise empty."""
         return "" if self.is_ready or not self._greeted else self._mechanism.describe_hangup()
 
     def ping(self) -> bytes:

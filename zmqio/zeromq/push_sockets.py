@@ -53,7 +53,7 @@ class PushSockets:
 
     @property
     def problem(self) -> str:
-        """Why brokers have refused the connection, as far as known; otherwise empty."""
+        """The reason why brokers refused the connection, as far as known; otherwise empty."""
         return "; ".join(dict.fromkeys(each.problem for each in self._sockets if each.problem))
 
     @property
