@@ -55,8 +55,8 @@ async def test_pings_of_clients_that_do_not_read_take_no_memory(way: str, tmp_pa
             client.writer.write(frame(PING, b"x" * 125) * 500)
             await client.writer.drain()
 
-    async with attacked(way, tmp_path, attack, attackers=5) as (good, before, family):
-        for _ in range(100):
+    async with attacked(way, tmp_path, attack, attackers=10) as (good, before, family):
+        for _ in range(150):
             await good.call("state")
         assert memory(family) - before < 20 * MIB
 
