@@ -32,6 +32,7 @@ __all__ = [
     "check_query",
     "check_session_request",
     "check_transport",
+    "head_bytes",
     "open_packet",
     "read_request",
 ]
@@ -145,13 +146,18 @@ def check_query(query: str) -> Refusal | None:
     return TOO_MANY_FIELDS if has_too_many_fields(query) else None
 
 
+def head_bytes(request: ClientRequest) -> int:
+    """The size of what a session keeps of its first request."""
+    headers = request.headers
+    return len(request.path) + len(request.query) + sum(map(len, headers)) + sum(map(len, headers.values()))
+
+
 def check_head(request: ClientRequest, max_bytes: int) -> Refusal | None:
     """Check the head of a request that opens a session, which keeps it."""
     headers = request.headers
     if len(headers) > MAX_HEADERS:
         return Refusal(BAD_REQUEST.code, f"Request head over {MAX_HEADERS} headers", 431)
-    size = len(request.path) + len(request.query) + sum(map(len, headers)) + sum(map(len, headers.values()))
-    if size <= max_bytes:
+    if head_bytes(request) <= max_bytes:
         return None
     return Refusal(BAD_REQUEST.code, f"Request head over {max_bytes} bytes (max_handshake_bytes)", 431)
 

@@ -29,6 +29,7 @@ from zmqio.engine.handshake import (
     check_query,
     check_session_request,
     check_transport,
+    head_bytes,
     open_packet,
     read_request,
 )
@@ -39,6 +40,7 @@ from zmqio.engine.packets import Prepared
 from zmqio.engine.polling import PollingTransport
 from zmqio.engine.session import Session
 from zmqio.engine.session_limits import SessionLimits
+from zmqio.engine.silent_sessions import SilentSessions
 from zmqio.engine.upgrade import serve_upgrade
 from zmqio.ids import NodeTag
 from zmqio.log_limit import LimitedLog
@@ -83,7 +85,7 @@ class Engine(EngineioServer):
             HeartbeatSchedule(options.ping_interval_s, options.ping_timeout_s), Session.ping, _end_without_pong
         )
         self._limits = SessionLimits(options)
-        self._silent: DeadlineQueue[Session] = DeadlineQueue(options.first_packet_timeout_s, self._expire)
+        self._silent: SilentSessions[Session] = SilentSessions(options.first_packet_timeout_s, self._expire)
         self._slow: DeadlineQueue[Session] = DeadlineQueue(options.slow_client_grace_s, Session.drop_slow_client)
         self._jobs: set[asyncio.Task[None]] = set()
         self._requests = 0
@@ -361,7 +363,7 @@ class Engine(EngineioServer):
         self.counters["sessions_opened"] += 1
         self._limits.opened(session.sid, request.address)
         self._heartbeat.begin(session)
-        self._silent.add(session)
+        self._silent.add(session, head_bytes(request))
         return session
 
     async def _wait_until_idle(self) -> None:
