@@ -164,9 +164,12 @@ def test_invalid_flags_in_encrypted_frames_are_refused(flags):
 
 
 def test_plain_frames_are_refused_once_frames_are_encrypted():
-    _, conversation = ready_conversation()
-    with pytest.raises(ZmtpError, match="not an encrypted message"):
-        conversation.feed(frame(b"plain"))
+    ping = b"\x04\x07\x04PING\0\0"
+    for plain in (frame(b"plain"), ping, b"\x01\x01a"):
+        _, conversation = ready_conversation()
+        with pytest.raises(ZmtpError, match="encrypted"):
+            conversation.feed(plain)
+        assert conversation.take_answers() == b""
 
 
 @pytest.mark.parametrize(

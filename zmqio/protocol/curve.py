@@ -44,6 +44,7 @@ _MESSAGE = b"\x07MESSAGE"
 _WELCOME_BYTES = 16 + 16 + KEY_BYTES + 96
 _VERSION = b"\x01\x00"
 _NUMBER_BYTES = 8
+_FLAGS = tuple(bytes((flags,)) for flags in range(4))
 _SEAL_PREFIX, _OPEN_PREFIX = b"CurveZMQMESSAGEC", b"CurveZMQMESSAGES"
 
 
@@ -88,7 +89,7 @@ class CurveMechanism:
         self._public, self._secret = make_pair()
         self._shared = b""  # known after WELCOME
         self._sent = 0
-        self._received = 0
+        self._received = bytes(_NUMBER_BYTES)
 
     def begin(self) -> bytes:
         """Return the HELLO command."""
@@ -107,14 +108,14 @@ class CurveMechanism:
 
     def seal(self, flags: int, body: bytes) -> bytes:
         """Encrypt a frame as a MESSAGE."""
-        self._sent += 1
-        number = self._sent.to_bytes(8, "big")
-        return _MESSAGE + number + crypto_box_afternm(bytes((flags,)) + body, _SEAL_PREFIX + number, self._shared)
+        number = self._next_number()
+        return _MESSAGE + number + crypto_box_afternm(_FLAGS[flags] + body, _SEAL_PREFIX + number, self._shared)
 
     def open(self, body: bytes) -> tuple[int, bytes]:
         """Decrypt a MESSAGE, whose number must be higher than the last one."""
         number = body[8:16]
-        if body[:8] != _MESSAGE or int.from_bytes(number, "big") <= self._received:
+        # Of equal length and big-endian, so that they compare as numbers do.
+        if body[:8] != _MESSAGE or number <= self._received:
             raise ZmtpError("sent a frame that is not an encrypted message, or repeats one")
         try:
             plain = crypto_box_open_afternm(body[16:], _OPEN_PREFIX + number, self._shared)
@@ -122,7 +123,7 @@ class CurveMechanism:
             raise ZmtpError("sent a frame that is not encrypted with the keys of this connection") from error
         if not plain:
             raise ZmtpError("sent an encrypted frame without flags")
-        self._received = int.from_bytes(number, "big")
+        self._received = number
         return plain[0], plain[1:]
 
     def describe_mismatch(self, mechanism: bytes) -> str:
@@ -182,7 +183,7 @@ class CurveMechanism:
                 "sent a READY command that is not encrypted with the keys of this connection"
             ) from error
         check_peer(self._type, plain)
-        self._received = int.from_bytes(number, "big")
+        self._received = number
         self.is_ready = True
 
     def _next_number(self) -> bytes:

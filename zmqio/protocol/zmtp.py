@@ -86,7 +86,8 @@ class Conversation:
         self._mechanism = make_mechanism(socket_type)
         self.greeting = _SIGNATURE + bytes((MAJOR_VERSION, 0))
         self.encode: Callable[[bytes], bytes] = self._seal if self._mechanism.encrypts else frame
-        self._is_plain = False  # whether the handshake is complete and frames are not encrypted
+        # The handshake is complete, and frames are ...
+        self._is_plain = self._is_sealed = False
         self._greeted = False
         self._rest = bytearray()
         self._wanted = 1
@@ -167,6 +168,8 @@ class Conversation:
                 break
             if flags | LONG == LONG and self._is_plain and not self._parts:
                 messages.append(data[body:stop])
+            elif flags | LONG == LONG and self._is_sealed:
+                self._take_sealed(data[body:stop], messages)
             else:
                 self._take(flags, data[body:stop], messages)
             start = stop
@@ -176,18 +179,31 @@ class Conversation:
         return messages
 
     def _take(self, flags: int, body: bytes, messages: list[Message]) -> None:
-        """Process a command, a frame of a multi-frame message, an encrypted frame or an invalid one."""
+        """Process a command, a frame of a multi-frame message, or an invalid frame."""
         if flags & ~(MORE | LONG | COMMAND) or (flags & COMMAND and (flags & MORE or self._parts)):
             raise ZmtpError(f"sent a frame with invalid flags {flags:#04x}")
-        if self._mechanism.encrypts and self.is_ready:
-            more, is_command, body = self._open(body)
-        else:
-            more, is_command = bool(flags & MORE), bool(flags & COMMAND)
-        if is_command:
+        if self._is_sealed:
+            raise ZmtpError("sent a frame that is not encrypted")
+        if flags & COMMAND:
             self._take_command(body)
         elif not self.is_ready:
             raise ZmtpError("sent a message before the end of the handshake")
-        elif more:
+        else:
+            self._take_part(body, messages, more=bool(flags & MORE))
+
+    def _take_sealed(self, sealed: bytes, messages: list[Message]) -> None:
+        flags, body = self._mechanism.open(sealed)
+        if not flags and not self._parts:
+            messages.append(body)
+        elif flags & ~(_SEALED_MORE | _SEALED_COMMAND) or (flags & _SEALED_COMMAND and (flags & 1 or self._parts)):
+            raise ZmtpError(f"sent an encrypted frame with invalid flags {flags:#04x}")
+        elif flags & _SEALED_COMMAND:
+            self._take_command(body)
+        else:
+            self._take_part(body, messages, more=bool(flags & _SEALED_MORE))
+
+    def _take_part(self, body: bytes, messages: list[Message], *, more: bool) -> None:
+        if more:
             self._parts.append(body)
         else:
             messages.append((*self._parts, body) if self._parts else body)
@@ -206,7 +222,8 @@ class Conversation:
     def _shake_hands(self, name: bytes, data: bytes) -> None:
         if answer := self._mechanism.answer(name, data):
             self._answers += _command_frame(answer)
-        self._is_plain = self.is_ready and not self._mechanism.encrypts
+        self._is_sealed = self.is_ready and self._mechanism.encrypts
+        self._is_plain = self.is_ready and not self._is_sealed
 
     def _seal(self, message: bytes) -> bytes:
         return frame(self._mechanism.seal(0, message))
@@ -215,14 +232,6 @@ class Conversation:
         if self._mechanism.encrypts:
             return frame(self._mechanism.seal(_SEALED_COMMAND, body))
         return _command_frame(body)
-
-    def _open(self, sealed: bytes) -> tuple[bool, bool, bytes]:
-        """Decrypt a frame; return whether more follow, whether it is a command, and its body."""
-        flags, body = self._mechanism.open(sealed)
-        more, is_command = bool(flags & _SEALED_MORE), bool(flags & _SEALED_COMMAND)
-        if flags & ~(_SEALED_MORE | _SEALED_COMMAND) or (is_command and (more or self._parts)):
-            raise ZmtpError(f"sent an encrypted frame with invalid flags {flags:#04x}")
-        return more, is_command, body
 
 
 def _checked_size(eight_bytes: bytes) -> int:
