@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from zmqio.logs import print_error
+
 PROGRAM = """
 import logging, structlog
 from zmqio.logs import configure_logs
@@ -101,3 +103,13 @@ def test_full_disk_stops_nothing() -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=full, check=True)
     assert done.stdout == b"done\n"
+
+
+def test_text_on_standard_error_is_lost_where_it_cannot_be_written(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_error("one\n")
+    assert capsys.readouterr().err == "one\n"
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        monkeypatch.setattr(sys, "stderr", full)
+        print_error("two\n")

@@ -4,6 +4,7 @@ Only entry points use this module. The library logs through the configuration of
 be written (no reader, a full disk) are lost, and the process continues.
 """
 
+import contextlib
 import logging
 import sys
 from typing import Any
@@ -13,7 +14,7 @@ import structlog
 from zmqio.log_stream import LogStream
 from zmqio.log_text import traceback_text
 
-__all__ = ["LEVELS", "configure_logs"]
+__all__ = ["LEVELS", "configure_logs", "print_error"]
 
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -48,6 +49,12 @@ def configure_logs(log_format: str, level: str, **facts: Any) -> None:
         logger_factory=structlog.WriteLoggerFactory(stream),
     )
     _configure_stdlib(shared, renderer, level, stream)
+
+
+def print_error(text: str) -> None:
+    """Write a text to standard error as it is. Where that is impossible, the text is lost."""
+    with contextlib.suppress(OSError, ValueError):
+        LogStream(lambda: sys.stderr).write(text)
 
 
 def _configure_stdlib(shared: list[Any], renderer: Any, level: str, stream: Any) -> None:

@@ -6,6 +6,8 @@ from typing import Literal, TextIO
 
 import structlog
 
+from zmqio_broker.log_stream import LossyStream
+
 __all__ = ["LEVELS", "LogFormat", "configure_logs"]
 
 LogFormat = Literal["auto", "console", "json"]
@@ -34,25 +36,6 @@ def configure_logs(log_format: LogFormat, level: str, stream: TextIO | None = No
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.WriteLoggerFactory(_LossyStream(target)),  # type: ignore[arg-type]
+        logger_factory=structlog.WriteLoggerFactory(LossyStream(target)),  # type: ignore[arg-type]
         cache_logger_on_first_use=False,
     )
-
-
-class _LossyStream:
-    """A stream that drops lines when they cannot be written, for example after its reader has closed a pipe."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> int:
-        try:
-            return self._stream.write(text)
-        except (OSError, ValueError):
-            return 0
-
-    def flush(self) -> None:
-        try:
-            self._stream.flush()
-        except (OSError, ValueError):
-            return

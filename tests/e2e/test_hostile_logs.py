@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,9 +15,11 @@ import httpx
 import psutil
 import pytest
 
+from tests.support.broker import ask_control
 from tests.support.cluster import process_environment
-from tests.support.ports import free_port
+from tests.support.ports import free_port, free_port_block
 from tests.support.py_clients import PyClient
+from tests.support.serve_process import ServeProcess
 from tests.support.timing import LIMIT_S, wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -47,7 +50,7 @@ async def echo(socket, value):
 WAYS = {
     "uvicorn": ["-m", "uvicorn", "own_app:app", "--port", "{port}", "--no-access-log"],
     "classes": [
-        *("-m", "uvicorn", "own_app:app", "--port", "{port}", "--no-access-log"),
+        *("-m", "uvicorn", "own_app:app", "--port", "{port}"),
         *("--ws", "zmqio.uvicorn:WebSocketProtocol", "--http", "zmqio.uvicorn:HttpProtocol"),
     ],
     "serve": ["-m", "zmqio", "serve", "own_app:app", "--workers", "1", "--bind", "127.0.0.1:{port}"],
@@ -63,10 +66,10 @@ def full_disk() -> Iterator[IO[bytes]]:
 
 
 def spawn(
-    way: str, folder: Path, port: int, output: Any, environment: dict[str, str]
+    way: str, folder: Path, port: int, output: Any, environment: dict[str, str], app: str = APP
 ) -> "subprocess.Popen[bytes]":
-    """Start a host of `APP`."""
-    (folder / "own_app.py").write_text(APP)
+    """Start a host of an app."""
+    (folder / "own_app.py").write_text(app)
     return subprocess.Popen(
         [sys.executable, *(word.format(port=port) for word in WAYS[way])],
         cwd=folder,
@@ -106,6 +109,12 @@ def end(process: "subprocess.Popen[bytes]", family: list[psutil.Process]) -> Non
     for one in family:
         if one.is_running() and one.pid != process.pid:
             one.kill()
+
+
+def stop(process: "subprocess.Popen[bytes]") -> None:
+    """Stop a process, which must not take long."""
+    process.terminate()
+    process.wait(LIMIT_S)
 
 
 def answers(url: str) -> bool:
@@ -190,9 +199,9 @@ async def test_node_whose_log_has_no_reader_serves(way: str, tmp_path: Path) -> 
             while True:
                 os.write(writer, b"x" * 4_096)
         os.set_blocking(writer, True)
-        # Lines of uvicorn itself wait for their reader: they begin once the node has started.
-        os.read(reader, 32_768)
-        async with running(way, tmp_path, writer) as (url, _):
+        if way == "uvicorn":  # its own lines wait for their reader: they begin once the node has started
+            os.read(reader, 32_768)
+        async with running(way, tmp_path, writer) as (url, process):
             client = PyClient(url, "websocket")
             await client.connect()
             for number in range(2_000):
@@ -200,9 +209,11 @@ async def test_node_whose_log_has_no_reader_serves(way: str, tmp_path: Path) -> 
                 await client.emit("fail")
             assert await client.call("echo", 1) == 1
             await client.end()
-            # Its last lines may wait for their reader, too.
-            os.set_blocking(reader, False)
-            os.read(reader, 1 << 20)
+            if way == "uvicorn":  # its last lines wait for their reader, too
+                os.set_blocking(reader, False)
+                os.read(reader, 1 << 20)
+                return
+            await asyncio.to_thread(stop, process)
     finally:
         os.close(reader)
         os.close(writer)
@@ -218,6 +229,60 @@ async def test_serve_on_a_full_disk_replaces_workers_and_leaves_none_behind(tmp_
             family = parent.children(recursive=True)
             process.send_signal(signal.SIGKILL)
             await wait_until(lambda: not any(alive(child) for child in family), "the end of its children")
+
+
+async def test_broker_whose_log_nobody_reads_stops() -> None:
+    reader, writer = os.pipe()
+    try:
+        os.set_blocking(writer, False)
+        with pytest.raises(BlockingIOError):
+            while True:
+                os.write(writer, b"x" * 4_096)
+        os.set_blocking(writer, True)
+        address = f"tcp://127.0.0.1:{free_port_block(4)}"
+        command = [sys.executable, "-m", "zmqio_broker", "--bind", address]
+        environment = process_environment()
+        process = await asyncio.to_thread(
+            partial(subprocess.Popen, command, env=environment, stdout=writer, stderr=writer)
+        )
+        try:
+            assert await asyncio.to_thread(ask_control, address, {"op": "hello", "version": 1})
+            await asyncio.to_thread(stop, process)
+        finally:
+            process.kill()
+            process.wait()
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+async def test_app_that_breaks_while_the_disk_is_full_ends_serve_with_an_error(tmp_path: Path) -> None:
+    with full_disk() as full:
+        process = spawn("serve", tmp_path, free_port(), full, {}, "1 / 0")
+        try:
+            assert await asyncio.to_thread(process.wait, LIMIT_S) != 0
+        finally:
+            process.kill()
+            process.wait()
+
+
+async def test_blocked_worker_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "start.py").write_text(
+        "import zmqio.launcher.options as options\n"
+        "options.STOP_MARGIN_S = 1.0\n"
+        "import zmqio\n"
+        "zmqio.serve('tests.support.serve_app:app', workers=1, bind='127.0.0.1:0', log_format='json')\n"
+    )
+    server = ServeProcess(
+        command=[str(tmp_path / "start.py")], workers=1, environment={"PYTHONPATH": f"{ROOT}:{ROOT}/broker"}
+    )
+    async with server:
+        client = PyClient(server.url, "websocket")
+        await client.connect()
+        await client.emit("block")
+        family = server.children()
+        server.send_signal(signal.SIGKILL)
+        await wait_until(lambda: not any(alive(child) for child in family), "the end of its children")
 
 
 def listens_to_parent(process: psutil.Process) -> bool:

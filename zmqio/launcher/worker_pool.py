@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import sys
 from dataclasses import asdict
 
 from zmqio.exceptions import ServeError
@@ -14,6 +13,7 @@ from zmqio.launcher.tags import TagSource
 from zmqio.launcher.worker.process import WorkerProcess
 from zmqio.launcher.worker.spec import WORKER_SPEC_VARIABLE, WorkerSpec
 from zmqio.logger import get_logger
+from zmqio.logs import print_error
 from zmqio.zeromq.curve import SECRET_FILE_VARIABLE, SERVER_KEY_VARIABLE
 
 __all__ = ["WorkerPool"]
@@ -132,7 +132,7 @@ class WorkerPool:
             return
         if worker.failure.traceback not in ("", self._last_traceback):
             self._last_traceback = worker.failure.traceback
-            sys.stderr.write(worker.failure.traceback)
+            print_error(worker.failure.traceback)
         if not self._first_ready.done() and not self._options.reload:
             self._first_ready.set_exception(ServeError(worker.failure.reason))
         elif not self._first_ready.done() or self._first_ready.exception() is None:  # else reported already

@@ -21,10 +21,11 @@ from zmqio.launcher.app_import import AppImportError, import_app
 from zmqio.launcher.rlimits import raise_open_files_limit
 from zmqio.launcher.silence import HEARTBEAT_S
 from zmqio.launcher.worker.messages import WorkerFailed, WorkerReady, encode_worker_message
+from zmqio.launcher.worker.orphan import kill_without_parent
 from zmqio.launcher.worker.parent_link import ParentLink
 from zmqio.launcher.worker.spec import WORKER_SPEC_VARIABLE, WorkerSpec
 from zmqio.logger import get_logger
-from zmqio.logs import configure_logs
+from zmqio.logs import configure_logs, print_error
 
 __all__ = ["main"]
 
@@ -118,9 +119,8 @@ class Worker:
         made.open()
 
     def _on_parent_lost(self) -> None:
-        """Stop as after SIGTERM; SIGALRM kills the process if that takes too long."""
+        """Stop as after SIGTERM; `kill_without_parent` ends the process if that takes too long."""
         log.warning("parent_lost")
-        signal.alarm(max(1, round(self._spec.stop_timeout_s)))
         signal.raise_signal(signal.SIGTERM)
 
 
@@ -137,6 +137,7 @@ def main() -> None:
         sys.path.insert(0, spec.import_path)
     link = socket.socket(fileno=spec.link_fd)
     link.set_inheritable(False)  # child processes of the app must not keep it open
+    kill_without_parent(link, spec.stop_timeout_s)
     try:
         worker = Worker(spec, import_app(spec.app), link)
     except ServeError as error:
@@ -156,7 +157,7 @@ def _fail(link: socket.socket, message: WorkerFailed) -> Any:
         link.setblocking(True)
         link.sendall(encode_worker_message(message))
     except OSError:
-        sys.stderr.write(f"{message.traceback}\n{message.reason}\n")  # the parent is gone
+        print_error(f"{message.traceback}\n{message.reason}\n")  # the parent is gone
     sys.exit(FAILED_EXIT_CODE)
 
 
