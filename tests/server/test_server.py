@@ -44,6 +44,11 @@ def test_namespace_names_are_normalized_and_checked() -> None:
             io.of(name)
 
 
+def test_star_is_not_a_pattern_of_namespaces() -> None:
+    with pytest.raises(ValueError, match=r"did you mean of\(re.compile\(''\)\)"):
+        Server(adapter=None).of("*")
+
+
 def test_unknown_node_event_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match="'joined' and 'left'"):
         Server(adapter=None).on_node("gone")

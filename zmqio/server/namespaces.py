@@ -62,6 +62,10 @@ class Namespaces:
         Raises:
             ValueError: the name contains a NUL character, a comma or a question mark.
         """
+        if name == "*":
+            raise ValueError(
+                "namespace '*' is not a pattern; did you mean of(re.compile(''))? It allows every name"
+            )
         name = name if name.startswith("/") else f"/{name}"
         if "\0" in name or "," in name or "?" in name:
             raise ValueError(f"namespace {name!r} must not contain a NUL character, a comma or a question mark")
