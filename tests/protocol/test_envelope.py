@@ -300,3 +300,8 @@ def test_damaged_envelopes_raise_only_envelope_errors(envelope, data):
     body[place] = data.draw(st.integers(0, 255))
     with contextlib.suppress(EnvelopeError):
         decode(bytes(body))
+
+
+def test_deep_value_in_place_of_the_type_is_malformed() -> None:
+    with pytest.raises(EnvelopeError, match="unknown"):
+        decode(b"\x95\x01" + b"\x91" * 1_000 + b"\x01\xa1a\x01\xc0")

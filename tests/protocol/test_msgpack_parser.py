@@ -136,3 +136,12 @@ def test_events_round_trip(namespace, name, args, ack_id):
 def test_arbitrary_input_raises_only_packet_errors(frame):
     with contextlib.suppress(PacketError):
         decode(frame)
+
+
+@pytest.mark.parametrize("field", ["type", "nsp", "id"])
+def test_deep_value_in_place_of_a_field_is_malformed(field: str) -> None:
+    valid = {"type": b"\x02", "nsp": b"\xa1/", "data": b"\x91\xa1x", "id": b"\x01"}
+    fields = valid | {field: b"\x91" * 1_000 + b"\x01"}
+    body = b"\x84" + b"".join(msgpack.packb(name) + value for name, value in fields.items())
+    with pytest.raises(PacketError):
+        decode(body)

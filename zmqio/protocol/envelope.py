@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from math import isfinite
 from operator import attrgetter, call
+from reprlib import repr as short_repr
 from typing import Any, TypeVar
 
 import msgpack
@@ -126,7 +127,7 @@ def _read_layout(values: Any) -> _Layout:
         raise VersionError(values[0], WIRE_VERSION)
     layout = _LAYOUTS.get(values[1]) if type(values[1]) is int else None
     if layout is None:
-        raise EnvelopeError(f"message type {values[1]!r:.20} is unknown to this release")
+        raise EnvelopeError(f"message type {short_repr(values[1]):.20} is unknown to this release")
     return layout
 
 

@@ -8,6 +8,7 @@ extension type; send a number or a string instead.
 Source: npm socket.io-msgpack-parser 3.0 and its notepack.io 2.2; the payload rules are those of `JsonParser`.
 """
 
+from reprlib import repr as short_repr
 from typing import Any
 
 import msgpack
@@ -72,12 +73,12 @@ class _MsgpackDecoder:
         check_packed(data, fields.get("data"))
         kind, namespace, ack_id = fields.get("type"), fields.get("nsp"), fields.get("id")
         if type(kind) is not int or not PacketType.CONNECT <= kind <= PacketType.CONNECT_ERROR:
-            raise PacketError(f"packet type {kind!r:.40} is not one of 0 to 4")
+            raise PacketError(f"packet type {short_repr(kind):.40} is not one of 0 to 4")
         if type(namespace) is not str:
-            raise PacketError(f"the namespace of a packet must be a string, not {namespace!r:.40}")
+            raise PacketError(f"the namespace of a packet must be a string, not {short_repr(namespace):.40}")
         check_namespace(namespace)
         if ack_id is not None and (type(ack_id) is not int or not 0 <= ack_id <= MAX_ACK_ID):
-            raise PacketError(f"ack id {ack_id!r:.40} is not an integer from 0 to {MAX_ACK_ID}")
+            raise PacketError(f"ack id {short_repr(ack_id):.40} is not an integer from 0 to {MAX_ACK_ID}")
         check_data(PacketType(kind), fields.get("data"))
         return Packet(PacketType(kind), namespace, fields.get("data"), ack_id)
 
