@@ -29,7 +29,7 @@ class Client {
     this.index = index;
     this.seen = {
       client: index, way: index % 2 ? "upgrade" : "polling", acked: 0, received: 0, lost: 0, doubled: 0, disorder: 0,
-      unknown_sessions: 0, resent: 0, disconnects: [], refusals: [], upgrade_errors: [], homes: [], upgraded: false,
+      unknown_sessions: 0, resent: 0, slowest_ms: 0, disconnects: [], refusals: [], upgrade_errors: [], homes: [], upgraded: false,
       wrong: [],
     };
     this.waiting = new Map(); // number -> resolve
@@ -126,7 +126,9 @@ class Client {
   async say(number) {
     for (;;) {
       try {
+        const began = performance.now();
         const answer = await this.socket.timeout(60_000).emitWithAck("say", number);
+        this.seen.slowest_ms = Math.max(this.seen.slowest_ms, performance.now() - began);
         this.check(number, answer);
         return;
       } catch (error) {

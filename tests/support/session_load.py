@@ -50,6 +50,7 @@ class Seen:
         disorder: arrived late at the server, or acknowledged with another number.
         unknown_sessions: answers `Session ID unknown`.
         resent: messages whose connection ended before their acknowledgement.
+        slowest_ms: the longest time from a message to its acknowledgement, in milliseconds.
         disconnects: reasons of connections that ended.
         refusals: connects that failed.
         upgrade_errors: WebSocket probes that failed.
@@ -67,6 +68,7 @@ class Seen:
     disorder: int
     unknown_sessions: int
     resent: int
+    slowest_ms: float
     disconnects: list[str] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
     upgrade_errors: list[str] = field(default_factory=list)

@@ -1,0 +1,172 @@
+"""One attack on one node with well-behaved clients beside it, and what came of it."""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import psutil
+
+from tests.bench.attacks.attacks import Attack
+from tests.bench.attacks.wire import wire
+from tests.support.broker import BrokerProcess
+from tests.support.ports import free_port
+from tests.support.session_load import SessionLoad, Talk, summary
+from tests.support.timing import LIMIT_S, wait_until
+
+__all__ = ["COMMANDS", "AttackResult", "run_attack"]
+
+ROOT = Path(__file__).parents[3]
+APP = "tests.bench.attacks.app:app"
+CLASSES = ("--ws", "zmqio.uvicorn:WebSocketProtocol", "--http", "zmqio.uvicorn:HttpProtocol")
+COMMANDS = {
+    "uvicorn": ("-m", "uvicorn", APP, "--port", "{port}", "--no-access-log", *CLASSES),
+    "serve": ("-m", "zmqio", "serve", APP, "--workers", "1", "--bind", "127.0.0.1:{port}"),
+}
+TALK = Talk(messages=None, window=4, pace_ms=500)
+WARM_MESSAGES = 10
+"""Messages of each client before the attack, and after it."""
+SAMPLE_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class AttackResult:
+    """What came of an attack.
+
+    Attributes:
+        units, sent_bytes, connections: what the attackers did.
+        disconnects, lost: of the well-behaved clients.
+        growth_bytes: the node's largest resident memory during and after the attack, less that before it.
+        left_bytes: the same, at the end.
+        slowest_ms: longest time to an acknowledgement of a well-behaved client, in milliseconds.
+        log_bytes: what the node has logged.
+        wrong: the first fault of a client, in words.
+    """
+
+    units: int
+    sent_bytes: int
+    connections: int
+    disconnects: int
+    lost: int
+    growth_bytes: int
+    left_bytes: int
+    slowest_ms: float
+    log_bytes: int
+    wrong: str
+
+
+async def run_attack(attack: Attack, command: str, clients: int, seconds: float) -> AttackResult:
+    """Run an attack for some seconds against a new node."""
+    async with (
+        BrokerProcess() as broker,
+        SessionLoad() as load,
+        running_node(command, broker.address) as (port, family, log),
+    ):
+        await load.connect(f"http://127.0.0.1:{port}", clients, spread=False)
+        await load.talk(TALK)
+        await load.wait_acked(clients * WARM_MESSAGES)
+        before = memory(family)
+        volume = Volume()
+        sampler = asyncio.create_task(sample(family, volume))
+        attackers = [asyncio.create_task(attack_until(attack, port, volume)) for _ in range(attack.connections)]
+        await asyncio.sleep(seconds)
+        for task in attackers:
+            task.cancel()
+        await asyncio.gather(*attackers, return_exceptions=True)
+        await load.wait_acked(load.acked + clients * WARM_MESSAGES)
+        await load.finish()
+        seen = await load.ended()
+        sampler.cancel()
+        sums = summary(seen)
+        return AttackResult(
+            volume.units,
+            volume.sent_bytes,
+            volume.connections,
+            sums["reconnects"] + sums["refused"],
+            sums["lost"] + sums["doubled"] + sums["disorder"],
+            volume.peak - before,
+            memory(family) - before,
+            max(one.slowest_ms for one in seen),
+            log.stat().st_size,
+            next((words for one in seen for words in (*one.wrong, *one.disconnects, *one.refusals)), ""),
+        )
+
+
+@dataclass(slots=True)
+class Volume:
+    """What attackers have done, and the largest memory of the node in the meantime."""
+
+    units: int = 0
+    sent_bytes: int = 0
+    connections: int = 0
+    peak: int = 0
+
+
+async def attack_until(attack: Attack, port: int, volume: Volume) -> None:
+    """Attack on one connection after the other, until cancelled."""
+    while True:
+        with suppress(OSError, EOFError, asyncio.LimitOverrunError):
+            async with wire(port) as connection:
+                volume.connections += 1
+                try:
+                    async for _ in attack.run(connection):
+                        volume.units += 1
+                finally:
+                    volume.sent_bytes += connection.sent_bytes
+        await asyncio.sleep(0.001)
+
+
+async def sample(family: list[psutil.Process], volume: Volume) -> None:
+    """Note the largest memory of the node, until cancelled."""
+    while True:
+        volume.peak = max(volume.peak, memory(family))
+        await asyncio.sleep(SAMPLE_S)
+
+
+def memory(family: list[psutil.Process]) -> int:
+    """Resident memory of the node's processes, in bytes."""
+    return sum(process.memory_info().rss for process in family)
+
+
+@asynccontextmanager
+async def running_node(command: str, broker: str) -> AsyncIterator[tuple[int, list[psutil.Process], Path]]:
+    """A node: its port, its processes and its log."""
+    port = free_port()
+    with TemporaryDirectory() as folder:
+        log = Path(folder) / "log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(  # noqa: ASYNC220 - it starts at once
+                [sys.executable, *(word.format(port=port) for word in COMMANDS[command])],
+                cwd=ROOT,
+                env=os.environ | {"ZMQIO_ADAPTER": broker, "PYTHONPATH": str(ROOT)},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+        family = [psutil.Process(process.pid)]
+        try:
+            await wait_until(lambda: listens(port) or process.poll() is not None, "the node")
+            assert process.poll() is None, log.read_text()[-2_000:]
+            family += family[0].children(recursive=True)
+            yield port, family, log
+        finally:
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                await asyncio.to_thread(process.wait, 2 * LIMIT_S)
+            for one in reversed(family):
+                with suppress(psutil.NoSuchProcess):
+                    one.kill()
+            process.wait()
+
+
+def listens(port: int) -> bool:
+    """Whether something on this machine listens on the port."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
