@@ -10,7 +10,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from tests.support.poll_connection import PollConnection, open_connection
 
-__all__ = ["Member", "PollingMember", "WebSocketMember", "call", "next_event"]
+__all__ = ["OPEN", "Member", "PollingMember", "WebSocketMember", "call", "next_event"]
 
 OPEN = "EIO=4&transport=polling"
 

@@ -173,6 +173,7 @@ class NodeApp:
             "requests": engine.active_requests,
             "tasks": len(asyncio.all_tasks()),
             "objects": len(gc.get_objects()),
+            "descriptors": psutil.Process().num_fds(),
             "resident_bytes": psutil.Process().memory_info().rss,
         }
 

@@ -9,9 +9,11 @@ from tests.support.node_config import NodeConfig
 __all__ = ["run_cycles"]
 
 PARTS = 10
-COLUMNS = ("sessions", "requests", "tasks", "objects", "resident_bytes")
-SETTLE_S = 2.0
-"""Seconds for the last connections to end before a census."""
+COLUMNS = ("sessions", "requests", "tasks", "descriptors", "objects", "resident_bytes")
+OPTIONS = {"ping_interval_s": 1, "ping_timeout_s": 4}
+"""A client that aborts its poll is noticed only by its heartbeat."""
+SETTLE_S = 8.0
+"""Seconds for the last sessions to end before a census."""
 
 
 def run_cycles(cycles: int) -> None:
@@ -20,7 +22,7 @@ def run_cycles(cycles: int) -> None:
 
 
 async def _run(cycles: int) -> None:
-    async with NodeProcess(NodeConfig("cycles")) as node:
+    async with NodeProcess(NodeConfig("cycles", options=OPTIONS)) as node:
         await churn(node.port, max(cycles // 100, 100))  # creates everything that is created once
         print(f"{'cycles':>8}" + "".join(f"{name:>16}" for name in COLUMNS))
         await _look(node.port, 0)
