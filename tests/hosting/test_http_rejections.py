@@ -34,11 +34,11 @@ def test_answers_name_the_limit_and_the_remedy() -> None:
 
 
 def test_header_fields_and_forwarded_addresses_are_limited() -> None:
-    assert excess_of_fields([HOST] * MAX_HEAD_FIELDS, 2_000) is None
-    assert excess_of_fields([HOST] * (MAX_HEAD_FIELDS + 1), 2_000) is not None
+    assert excess_of_fields([HOST] * MAX_HEAD_FIELDS) is None
+    assert excess_of_fields([HOST] * (MAX_HEAD_FIELDS + 1)) is not None
     chain = (b"x-forwarded-for", b",".join([b"1.2.3.4"] * (MAX_FORWARDED_ADDRESSES // 2)))
-    assert excess_of_fields([chain, HOST, chain], 2_000) is None
-    excess = excess_of_fields([chain, chain, (b"x-forwarded-for", b"1.2.3.4")], 2_000)
+    assert excess_of_fields([chain, HOST, chain]) is None
+    excess = excess_of_fields([chain, chain, (b"x-forwarded-for", b"1.2.3.4")])
     assert excess is not None
     assert b"X-Forwarded-For has more than 100 addresses" in response_to(excess)
 

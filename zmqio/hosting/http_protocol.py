@@ -24,7 +24,7 @@ from zmqio.hosting import http_rejections
 from zmqio.hosting.declined_upgrade import parser_without_upgrade
 from zmqio.hosting.full_process import refuse_if_full
 from zmqio.hosting.half_closed import answer_half_closed
-from zmqio.hosting.http_rejections import Rejection
+from zmqio.hosting.http_rejections import FEW_HEAD_BYTES, Rejection
 from zmqio.hosting.request_cut import cut_chunks, cut_head, keep_tail
 
 __all__ = ["HttpProtocol"]
@@ -124,15 +124,17 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Start the request, unless its head has too many fields."""
-        excess = http_rejections.excess_of_fields(self.headers, self._head_bytes)
-        if excess is not None:
-            self._reject(excess)
-            return
+        if self._head_bytes > FEW_HEAD_BYTES:
+            excess = http_rejections.excess_of_fields(self.headers)
+            if excess is not None:
+                self._reject(excess)
+                return
         self._in_body = True
         self._head_bytes = 0
-        self._head_tail = b""
-        self._stop_head_timer()
-        self._is_upgrade_declined = self.parser.should_upgrade() and not self._should_upgrade()
+        if self._head_timer is not None:
+            self._stop_head_timer()
+        if self.parser.should_upgrade():
+            self._is_upgrade_declined = not self._should_upgrade()
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -146,8 +148,9 @@ class HttpProtocol(HttpToolsProtocol):
             return
         self._in_body = False
         self._head_bytes = 0
+        cycle = self.cycle
         super().on_message_complete()
-        if self.cycle is not None and self.cycle.response_complete:
+        if cycle is not None and cycle.response_complete:
             self._start_head_timer()  # uvicorn's keep-alive timer ended with the rest of the body
 
     # Callbacks of the request.
@@ -175,12 +178,13 @@ class HttpProtocol(HttpToolsProtocol):
         """Parse `data` from `start` on, up to the end of the first request without an answer."""
         self._waiting = b""
         while start < len(data) and not self._is_over:
-            if self._is_answering():
+            if self._in_body:
+                start = self._parse_body(data, start)
+            elif self.cycle is None or self.cycle.response_complete:
+                start = self._parse_head(data, start)
+            else:
                 self._wait(data, start)
                 return
-            end = self._next_cut(data, start)
-            self._parse_part(data[start:end])
-            start = end
         if self._is_over and start < len(data):
             self._pass_on(data[start:])
         if self._is_paused and not self._is_over:
@@ -196,9 +200,6 @@ class HttpProtocol(HttpToolsProtocol):
         if protocol is not self and isinstance(protocol, asyncio.Protocol):
             protocol.data_received(rest)
 
-    def _is_answering(self) -> bool:
-        return not self._in_body and self.cycle is not None and not self.cycle.response_complete
-
     def _wait(self, data: bytes, start: int) -> None:
         self._waiting, self._waiting_start = data, start
         if len(data) - start > MAX_WAITING_BYTES:
@@ -207,38 +208,48 @@ class HttpProtocol(HttpToolsProtocol):
         if self._is_half_closed:
             answer_half_closed(self.cycle, self.transport.close, is_last=False)
 
-    def _next_cut(self, data: bytes, start: int) -> int:
-        if not self._in_body:
-            return cut_head(data, start, self._head_tail)
-        if self._body_left:
-            return min(start + self._body_left, len(data))
-        return cut_chunks(data, start)
-
-    def _parse_part(self, part: bytes) -> None:
-        if self._body_left:
-            self._body_left -= len(part)
-        else:
-            self._head_bytes += len(part)
-            if self._head_bytes > self.limits.max_head_bytes:
-                self._reject(http_rejections.head_too_large(self.limits))
-                return
-        was_in_head = not self._in_body
+    def _parse_head(self, data: bytes, start: int) -> int:
+        """Parse bytes up to the end of a head; return the index behind them."""
+        end = cut_head(data, start, self._head_tail)
+        self._head_bytes += end - start
+        if self._head_bytes > self.limits.max_head_bytes:
+            self._reject(http_rejections.head_too_large(self.limits))
+            return end
+        part = data[start:end]
         self._feed(part)
-        if was_in_head and not self._is_over:
-            self._end_part_of_head(part)
-
-    def _end_part_of_head(self, part: bytes) -> None:
-        if self._in_body:
-            self._begin_body()
-        elif self._head_bytes:  # the head is incomplete
+        if self._is_over:
+            return end
+        if self._head_bytes:  # the head is incomplete
             if self._head_bytes == len(part) or self._head_timer is None:
                 self._start_head_timer()
             self._head_tail = keep_tail(self._head_tail, part)
+        else:
+            self._head_tail = b""
+            if self._in_body:
+                self._begin_body()
+        return end
+
+    def _parse_body(self, data: bytes, start: int) -> int:
+        """Parse bytes of a body; return the index behind them."""
+        if self._body_left:
+            end = min(start + self._body_left, len(data))
+            self._body_left -= end - start
+        else:
+            end = cut_chunks(data, start)
+            self._head_bytes += end - start
+            if self._head_bytes > self.limits.max_head_bytes:
+                self._reject(http_rejections.head_too_large(self.limits))
+                return end
+        self._feed(data[start:end])
+        return end
 
     def _begin_body(self) -> None:
-        """Find out the size of the body. Collect trailers apart from the headers that the application reads."""
-        length = next((value for name, value in self.headers if name == b"content-length"), b"0")
-        self._body_left = int(length)
+        """Find out the size of the body. Keep trailers out of the headers that the application reads."""
+        for name, value in self.headers:
+            if name == b"content-length":
+                self._body_left = int(value)
+                return
+        self._body_left = 0
         self.headers = []
 
     def _feed(self, part: bytes) -> None:

@@ -11,6 +11,7 @@ from zmqio.logger import get_logger
 from zmqio.trusted_proxies import MAX_FORWARDED_ADDRESSES
 
 __all__ = [
+    "FEW_HEAD_BYTES",
     "MALFORMED",
     "MAX_HEAD_FIELDS",
     "Rejection",
@@ -24,8 +25,8 @@ __all__ = [
 
 MAX_HEAD_FIELDS = 100
 """Most header fields of a request."""
-_FEW_BYTES = 1024
-"""A head up to this size cannot cost much, whatever it contains."""
+FEW_HEAD_BYTES = 400
+"""Most bytes of a head whose fields are not counted: it has no room for many."""
 
 _log = LimitedLog(get_logger(__name__))
 _counters: Counter[str] = Counter()
@@ -93,13 +94,11 @@ def answer_unread(limits: HttpLimits) -> Rejection:
     )
 
 
-def excess_of_fields(headers: Sequence[tuple[bytes, bytes]], head_bytes: int) -> Rejection | None:
-    """Return why a head has too many fields or forwarded addresses; None if it has not."""
+def excess_of_fields(headers: Sequence[tuple[bytes, bytes]]) -> Rejection | None:
+    """Return why a head of more than `FEW_HEAD_BYTES` has too many fields or addresses; None if it has not."""
     if len(headers) > MAX_HEAD_FIELDS:
         return _TOO_MANY_FIELDS
-    if head_bytes > _FEW_BYTES and _count_addresses(headers) > MAX_FORWARDED_ADDRESSES:
-        return _TOO_MANY_ADDRESSES
-    return None
+    return _TOO_MANY_ADDRESSES if _count_addresses(headers) > MAX_FORWARDED_ADDRESSES else None
 
 
 def count_rejection(rejection: Rejection, client: Any) -> None:
