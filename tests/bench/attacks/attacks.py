@@ -169,7 +169,7 @@ async def pending_acks(wire: Wire) -> Step:
 
 async def sessions(wire: Wire) -> Step:
     """Open sessions that never join, with large heads."""
-    head = f"GET {POLL} HTTP/1.1\r\nHost: x\r\nX-A: {'a' * 30_000}\r\n\r\n".encode()
+    head = f"GET {POLL} HTTP/1.1\r\nHost: x\r\nX-A: {'a' * 12_000}\r\n\r\n".encode()
     while True:
         await wire.send(head)
         await wire.answer()
