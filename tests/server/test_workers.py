@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from zmqio.server.workers import WorkerHost, Workers, find_workers, warn_of_workers
+from zmqio.server.workers import WorkerHost, Workers, find_workers, warn_of_other_adapter, warn_of_workers
+from zmqio.zeromq.adapter import ZmqAdapter
 
 GUNICORN = {"SERVER_SOFTWARE": "gunicorn/23.0.0"}
 SHELL = ("bash",)
@@ -108,3 +109,30 @@ def test_process_without_the_private_attributes_of_multiprocessing_is_not_detect
     with capture_logs() as logs:
         warn_of_workers()
     assert logs == []
+
+
+class CustomAdapters:
+    """An adapter factory without brokers."""
+
+    def __repr__(self) -> str:
+        return "CustomAdapters()"
+
+
+@pytest.mark.parametrize(
+    ("environment", "adapter", "is_warned"),
+    [
+        ("", CustomAdapters(), False),
+        ("tcp://a:5555", CustomAdapters(), True),
+        ("tcp://a:5555", ZmqAdapter("tcp://b:5555"), True),
+        ("tcp://a:5555", ZmqAdapter("tcp://a:5555"), False),
+        ("tcp://a:5555, tcp://b:5555", ZmqAdapter("tcp://b:5555,tcp://a:5555"), False),
+    ],
+)
+def test_adapter_that_overrides_the_environment_is_warned_of(
+    monkeypatch: pytest.MonkeyPatch, environment: str, adapter: Any, is_warned: bool
+) -> None:
+    monkeypatch.setenv("ZMQIO_ADAPTER", environment)
+    with capture_logs() as logs:
+        warn_of_other_adapter(adapter)
+    assert [entry["event"] for entry in logs] == ["adapter_variable_ignored"] * is_warned
+    assert all(entry["adapter"] == repr(adapter) and entry["environment"] == environment for entry in logs)

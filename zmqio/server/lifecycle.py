@@ -26,7 +26,7 @@ from zmqio.server.namespace import Namespace
 from zmqio.server.namespaces import Namespaces
 from zmqio.server.node_listeners import NodeListeners
 from zmqio.server.runtime import Runtime
-from zmqio.server.workers import warn_of_workers
+from zmqio.server.workers import warn_of_other_adapter, warn_of_workers
 
 __all__ = ["ServerLifecycle"]
 
@@ -194,6 +194,7 @@ class ServerLifecycle:
         log.info("node_started", node_id=identity.node_id, pid=os.getpid(), adapter=repr(self._factory))
         if isinstance(self._factory, LocalAdapterFactory):
             warn_of_workers()
+        warn_of_other_adapter(self._factory)
 
     async def _join_cluster(self) -> Identity:
         """Start the adapter factory under a tag that no other live node holds."""

@@ -1,4 +1,4 @@
-"""Detects that this process is one of several workers that share a port but not a bus.
+"""Detects that this process is one of several workers that share a port but not a bus, or not the intended one.
 
 Without a bus each worker is a server of its own, while the port distributes the connections of one client over all
 of them. This is the most frequent cause of "Invalid session". The module knows how uvicorn, hypercorn and gunicorn
@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path, PurePath
 
+from zmqio.adapter.base import AdapterFactory
+from zmqio.config import address_from_environment, split_addresses
 from zmqio.logger import get_logger
 
-__all__ = ["WorkerHost", "Workers", "find_workers", "warn_of_workers"]
+__all__ = ["WorkerHost", "Workers", "find_workers", "warn_of_other_adapter", "warn_of_workers"]
 
 log = get_logger(__name__)
 
@@ -87,6 +89,19 @@ def warn_of_workers() -> None:
             effect=EFFECT,
             remedy=REMEDY,
         )
+
+
+def warn_of_other_adapter(adapter: AdapterFactory) -> None:
+    """Log a warning if the application's `adapter` option overrides `ZMQIO_ADAPTER`, which `zmqio serve` sets."""
+    intended = address_from_environment()
+    if intended is None or set(getattr(adapter, "addresses", ())) == set(split_addresses(intended)):
+        return
+    log.warning(
+        "adapter_variable_ignored",
+        adapter=repr(adapter),
+        environment=intended,
+        hint="leave out `adapter` in Server(...) to use ZMQIO_ADAPTER, which `zmqio serve` sets for its workers",
+    )
 
 
 def _is_gunicorn(host: WorkerHost) -> bool:
