@@ -17,7 +17,7 @@ from zmqio.uvicorn import HttpProtocol, WebSocketProtocol
 __all__ = ["server_targets"]
 
 TURNS = 6
-"""Turns of the event loop after each piece of data: an application answers within three."""
+"""Turns of the event loop in which an application answers at least one request: it takes three."""
 UPGRADE = (
     b"GET /?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
@@ -148,8 +148,12 @@ class Host:
         return self.seen, closed
 
     async def turns(self) -> None:
-        for _ in range(TURNS):
-            await asyncio.sleep(0)
+        """Run the event loop until the application receives nothing more."""
+        count = -1
+        while count != len(self.seen):
+            count = len(self.seen)
+            for _ in range(TURNS):
+                await asyncio.sleep(0)
 
 
 def run_connection(host: Host, parts: Parts, opening: bytes) -> bool:
