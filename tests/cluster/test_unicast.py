@@ -15,7 +15,13 @@ from zmqio.config import BusOptions
 from zmqio.exceptions import BusUnavailableError, MessageTooLargeError
 from zmqio.ids import NodeId, NodeTag
 from zmqio.protocol import messages as m
-from zmqio.protocol.relay_messages import HttpCancel, HttpResponse, RelayMessage
+from zmqio.protocol.relay_messages import (
+    HttpCancel,
+    HttpRequest,
+    HttpResponse,
+    RelayMessage,
+    StreamOpen,
+)
 from zmqio.protocol.topic import inbox_topic
 from zmqio.relay.relay import Relay
 
@@ -83,6 +89,18 @@ async def test_message_that_cannot_be_sent_raises() -> None:
     await harness.node.close()
     with pytest.raises(BusUnavailableError):
         harness.node.unicast.send_to(PEER, HttpCancel(1))
+
+
+async def test_requests_are_refused_while_no_broker_is_connected(harness: NodeHarness) -> None:
+    harness.bus.link_down(0)
+    await wait_until(lambda: not harness.bus.connected_links, "the loss")
+    head = "sid=x", (), "", False
+    for request in (HttpRequest(1, "GET", *head, b"", True), StreamOpen(2, *head, 1)):
+        with pytest.raises(BusUnavailableError):
+            harness.node.unicast.send_to(PEER, request)
+    assert harness.node.health().details["replay"]["ring_messages"] == 0
+    harness.node.unicast.send_to(PEER, HttpResponse(3, 200, (), b""))  # its packets have left their session
+    assert harness.node.health().details["replay"]["ring_unsent_messages"] == 1
 
 
 async def test_owner_is_the_live_node_whose_id_begins_with_the_tag(harness: NodeHarness) -> None:

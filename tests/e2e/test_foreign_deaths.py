@@ -20,6 +20,7 @@ from tests.support.node_config import NodeConfig
 from tests.support.poll_connection import open_connection
 from tests.support.round_robin import RoundRobin
 from tests.support.timing import LIMIT_S, wait_until
+from zmqio.engine.foreign_sessions import NO_BUS
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -201,3 +202,29 @@ async def test_session_of_a_restarted_node_with_the_same_tag_is_refused_by_it(br
                 refused = await http.get(f"{other.url}/socket.io/?{BASE}&sid={sid}")
             assert refused.status_code == 400
             assert refused.json()["reason"].startswith("session has ended, or its node was restarted")
+
+
+async def test_requests_are_refused_at_once_while_no_broker_runs_and_are_not_served_later() -> None:
+    bus = {**BUS, "prefix": new_prefix()}
+    async with BrokerProcess() as broker:
+        configs = [NodeConfig(name, bus=bus) for name in ("one", "two")]
+        async with Cluster(broker.address, configs) as nodes:
+            owner, other = nodes.nodes
+            sid = await open_session(owner)
+            await asyncio.to_thread(broker.kill)
+            await other.wait_log("broker_lost")
+            for method, body in (("GET", ""), ("POST", '420["echo",1]')):
+                async with open_connection(other.port) as connection:
+                    connection.request(f"{BASE}&sid={sid}", method=method, body=body)
+                    refused = await connection.answer()
+                    assert (refused.status, json.loads(refused.body)["reason"]) == (503, NO_BUS)
+            with pytest.raises(InvalidStatus) as caught:
+                await connect(f"ws://127.0.0.1:{other.port}/socket.io/?EIO=4&transport=websocket&sid={sid}")
+            assert caught.value.response.status_code == 503
+            await asyncio.to_thread(broker.start)
+            for node in nodes.nodes:
+                await node.wait_state("it is back", lambda state: state["ready"] and state["server_count"] == 2)
+            async with open_connection(other.port) as later:
+                await say(later, sid, '421["echo",2]')
+                answer = await later.get(f"{BASE}&sid={sid}")
+                assert answer.text == "431[2]"  # and not of the first, which was refused

@@ -216,8 +216,10 @@ class Node:
 
     # Private.
 
-    def _on_gap(self, gap: BusGap) -> None:
-        self.unicast.bus_gap(gap)
+    def _on_gap(self, gap: BusGap, topics: frozenset[bytes] | None) -> None:
+        # Requests between two nodes end only if messages to this node's inbox are lost, or may be.
+        if topics is None or self._inbox in topics:
+            self.unicast.bus_gap(gap)
         self._events.bus_gap(gap)
 
     def _leave(self, reason: str) -> None:

@@ -14,8 +14,9 @@ from typing import Protocol, runtime_checkable
 
 from zmqio.adapter.base import BusGap
 from zmqio.cluster.delivery.outbox import Outbox
+from zmqio.exceptions import BusUnavailableError
 from zmqio.ids import NodeId, NodeTag, tag_of
-from zmqio.protocol.relay_messages import RelayMessage
+from zmqio.protocol.relay_messages import HttpRequest, RelayMessage, StreamOpen
 
 __all__ = ["DISCOVERY_S", "NodeMessageHandler", "NodeMessenger", "NodeMessengerFactory", "Unicast"]
 
@@ -53,6 +54,10 @@ class NodeMessenger(Protocol):
 
     def send_to(self, node_id: NodeId, message: RelayMessage) -> None:
         """Send a message to one node, behind everything that was sent to it before.
+
+        While no broker is connected, a message that begins a request (`HttpRequest`, `StreamOpen`) is refused: its
+        client would wait, and the request would be served long after the client has gone. Other messages wait for
+        a broker.
 
         Raises:
             BusError: the message did not leave this process and never will, so it may be sent in another way.
@@ -105,6 +110,8 @@ class Unicast:
 
     def send_to(self, node_id: NodeId, message: RelayMessage) -> None:
         """Send a message to one node."""
+        if isinstance(message, HttpRequest | StreamOpen) and not self._outbox.connected_links:
+            raise BusUnavailableError("no broker is connected")
         self._outbox.send_to(node_id, message)
 
     # From the node.

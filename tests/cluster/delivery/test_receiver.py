@@ -274,6 +274,7 @@ def test_gap_counts_only_messages_for_this_node() -> None:
     )
     result = harness.answer(0, request.request_id, 9, {8: T}, lost=lost)
     assert result.gap == BusGap(P, 2, 9, 3, "the node no longer keeps them")
+    assert result.lost_topics == {T, MY_SESSION}
     assert result.rows == (0,)
     assert (harness.receiver.counts.gaps, harness.receiver.counts.lost) == (1, 3)
 
@@ -282,9 +283,10 @@ def test_forgotten_topics_make_the_count_unknown() -> None:
     harness = Harness()
     harness.receiver.link_overrun(0, harness.now)
     [request] = harness.requests()
-    gap = harness.answer(0, request.request_id, 9, forgotten=4).gap
-    assert gap is not None
-    assert gap.messages is None
+    result = harness.answer(0, request.request_id, 9, forgotten=4)
+    assert result.gap is not None
+    assert result.gap.messages is None
+    assert result.lost_topics is None
 
 
 def test_messages_lost_before_first_contact_are_no_gap() -> None:

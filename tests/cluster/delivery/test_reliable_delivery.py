@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import pytest
 from structlog.testing import capture_logs
 
 from tests.support.memory_bus import MemoryNetwork
@@ -15,6 +16,7 @@ from zmqio.ids import NodeId, NodeTag
 from zmqio.protocol import messages as m
 from zmqio.protocol.messages import Message
 from zmqio.protocol.publish import PublishRequest
+from zmqio.protocol.relay_messages import HttpResponse, RelayMessage
 from zmqio.protocol.topic import all_topic, room_topic
 
 ALL = all_topic("zmqio")
@@ -212,6 +214,36 @@ async def test_gap_counts_only_topics_of_this_node() -> None:
         await wait_until(lambda: two.details()["open_requests"] == 0, "the end of the replay")
         # Every fourth number is on the topic of all nodes.
         assert two.events.gaps[0].messages == 25 - len(two.numbers_of(one))
+
+
+class Unreachable:
+    """A `NodeMessageHandler` that records the nodes that it can no longer reach."""
+
+    def __init__(self) -> None:
+        self.nodes: list[NodeId] = []
+
+    def received(self, sender: NodeId, message: RelayMessage) -> None: ...
+
+    def node_unreachable(self, node_id: NodeId, reason: str) -> None:
+        self.nodes.append(node_id)
+
+
+@pytest.mark.parametrize("to_inbox", [False, True])
+async def test_gap_ends_requests_between_two_nodes_only_if_it_is_in_the_inbox(to_inbox: bool) -> None:
+    async with running(replay_ring_bytes=3_000) as (_network, (one, two)):
+        unreachable = Unreachable()
+        two.node.unicast.attach(unreachable)
+        one.publish(4)
+        await two.has_received(one, 4)
+        two.bus.link_down(0)
+        await wait_until(lambda: not two.bus.connected_links, "the loss")
+        if to_inbox:
+            one.node.unicast.send_to(two.node_id, HttpResponse(1, 200, (), b""))
+        one.publish(100)
+        two.bus.link_up(0)
+        await wait_until(lambda: two.events.gaps, "the gap")
+        await wait_until(lambda: two.details()["open_requests"] == 0, "the end of the replay")
+        assert unreachable.nodes == [one.node_id] * to_inbox
 
 
 async def test_duplicate_messages_are_counted_and_not_delivered() -> None:

@@ -50,10 +50,12 @@ class ReplayResult:
     Attributes:
         rows: indexes into `ReplayAnswer.messages` of the messages to deliver, in order.
         gap: the messages that are lost, if any.
+        lost_topics: their topics; None if unknown.
     """
 
     rows: tuple[int, ...] = ()
     gap: BusGap | None = None
+    lost_topics: frozenset[bytes] | None = frozenset()
 
 
 @dataclass(slots=True)
@@ -162,7 +164,8 @@ class Receiver:
                 publisher.mark_gapless(link, answer.upto, answer.request_id, self._ready)
             return ReplayResult()
         # The gap first: it lies behind the messages received, and before those that the rows bring.
-        gap = None if request.first_contact else self._gap_of(node_id, request.after, answer, now)
+        missed = {} if request.first_contact else self._count_lost(node_id, answer, now)
+        gap = None if request.first_contact else self._gap_of(node_id, request.after, answer, sum(missed.values()))
         rows = tuple(
             index
             for index, (row, n) in enumerate(zip(answer.messages, numbers, strict=True))
@@ -178,7 +181,7 @@ class Receiver:
                 self._request(node_id, publisher, answer.upto, now)
         else:
             self._request(node_id, publisher, answer.upto, now, first_contact=request.first_contact)
-        return ReplayResult(rows, gap)
+        return ReplayResult(rows, gap, None if gap and answer.forgotten else frozenset(missed))
 
     # Links.
 
@@ -331,8 +334,12 @@ class Receiver:
         state.last[node_id] = n
         return True
 
-    def _gap_of(self, node_id: NodeId, after: int, answer: ReplayAnswer, now: float) -> BusGap | None:
-        lost = sum(self._count_missed(node_id, row, now) for row in answer.lost)
+    def _count_lost(self, node_id: NodeId, answer: ReplayAnswer, now: float) -> dict[bytes, int]:
+        """The numbers of lost messages that were meant for this node, by topic."""
+        counts = {row.topic: self._count_missed(node_id, row, now) for row in answer.lost}
+        return {topic: count for topic, count in counts.items() if count}
+
+    def _gap_of(self, node_id: NodeId, after: int, answer: ReplayAnswer, lost: int) -> BusGap | None:
         if not lost and not answer.forgotten:
             return None
         self.counts.gaps += 1

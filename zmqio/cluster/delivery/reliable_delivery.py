@@ -37,7 +37,8 @@ class ReliableDelivery:
         outbox: sends this node's messages, and keeps them.
         diagnostics: counts and logs failures.
         clock: gives the seconds of any steady clock.
-        on_gap: called with messages that are lost.
+        on_gap: called with messages that are lost, and with their topics; None instead of the topics if these are
+            unknown.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class ReliableDelivery:
         diagnostics: Diagnostics,
         *,
         clock: Callable[[], float],
-        on_gap: Callable[[BusGap], None],
+        on_gap: Callable[[BusGap, frozenset[bytes] | None], None],
     ) -> None:
         self._queue: InboundQueue[Arrival]
         self._prefix = options.prefix
@@ -112,7 +113,7 @@ class ReliableDelivery:
         rows = (answer.messages[index] for index in result.rows)
         self._queue.extend((row.topic, row.body) for row in rows)
         if result.gap is not None:
-            self._report_gap(result.gap)
+            self._report_gap(result.gap, result.lost_topics)
         self._send_requests()
 
     # Links, nodes, time.
@@ -188,7 +189,7 @@ class ReliableDelivery:
         always = (inbox_topic(self._prefix, node_id), self._all)
         return lambda topic: topic in topics or topic in always or topic.startswith(sessions)
 
-    def _report_gap(self, gap: BusGap) -> None:
+    def _report_gap(self, gap: BusGap, topics: frozenset[bytes] | None = None) -> None:
         log.error(
             "bus_gap_detected",
             peer=gap.node_id,
@@ -198,7 +199,7 @@ class ReliableDelivery:
             reason=gap.reason,
             advice="if outages outlast that node's replay buffer, raise its replay_ring_bytes and replay_ring_s",
         )
-        self._on_gap(gap)
+        self._on_gap(gap, topics)
 
 
 def _answer(request_id: int, page: ReplayPage) -> ReplayAnswer:
