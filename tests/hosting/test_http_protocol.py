@@ -1,6 +1,7 @@
 """The HTTP protocol for uvicorn: polls of one keep-alive connection, half-closed clients, and limits."""
 
 import asyncio
+import contextlib
 import gzip
 import json
 import socket
@@ -464,7 +465,8 @@ async def test_unread_body_behind_an_answer_ends_in_time(end: bytes) -> None:
         while not closed.done():
             writer.write(end)
             await asyncio.sleep(0.02)
-        assert closed.result() == b""
+        with contextlib.suppress(ConnectionResetError):  # what was written behind the end resets the connection
+            assert closed.result() == b""
 
 
 async def test_unread_body_that_ends_in_time_is_followed_by_the_next_request() -> None:
