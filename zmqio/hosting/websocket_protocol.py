@@ -9,6 +9,7 @@ applications run on it as on uvicorn's own protocol, with these differences:
 - Pongs wait while the client does not read. A later pong replaces an earlier one.
 - After invalid or too large frames, the client's further input is discarded for a short time, so that the client
   receives the Close frame. A closing connection whose client does not read is dropped.
+- With `--no-access-log`, there are no log lines for each WebSocket.
 
 Knows uvicorn's WebSocket protocol (see `uvicorn_contract`) and the engine's `DirectWire`.
 """
@@ -34,6 +35,7 @@ from zmqio.hosting.websocket_input import (
     SlicedInput,
     split_pongs,
 )
+from zmqio.hosting.websocket_log import connection_logger
 
 __all__ = ["WebSocketProtocol"]
 
@@ -63,6 +65,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.conn.available_extensions = []
+        self.logger = self.conn.logger = connection_logger(access_log=self.config.access_log)
         self._replace_idle_buffers()
 
     # `DirectWire`.

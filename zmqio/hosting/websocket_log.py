@@ -1,0 +1,20 @@
+"""The logger of WebSocket connections: without lines for each connection where the access log is off.
+
+Uvicorn writes three lines at INFO for every WebSocket ("[accepted]", "connection open", "connection closed"), also
+with `--no-access-log`, so that a client can fill the log by connecting.
+"""
+
+import logging
+
+__all__ = ["connection_logger"]
+
+_PARENT = logging.getLogger("uvicorn.error")
+
+
+def connection_logger(*, access_log: bool) -> logging.Logger:
+    """Return uvicorn's logger if `access_log`, otherwise one below it that drops what is less than a warning."""
+    if access_log:
+        return _PARENT
+    quiet = _PARENT.getChild("websocket")
+    quiet.setLevel(max(_PARENT.getEffectiveLevel(), logging.WARNING))
+    return quiet
