@@ -65,6 +65,7 @@ FIXED = {
         "zmqio.cluster.delivery.receiver:MAX_UNANSWERED_REQUESTS",
         "zmqio.cluster.delivery.receiver:REPLAY_RETRY_S",
     ],
+    "replay: requests of all nodes": ["zmqio.cluster.delivery.replay_budget:MAX_WAITING_BYTES"],
     "silence of a broker": ["zmqio.zeromq.connection:SILENT_TICKS"],
     "connections of one process": ["zmqio.hosting.descriptor_reserve:MAX_RESERVED"],
     "connections, all endpoints": ["zmqio_broker.descriptors:RESERVED_DESCRIPTORS"],

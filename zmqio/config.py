@@ -259,6 +259,8 @@ class BusOptions:
             broker.
         heartbeat_s: seconds between two heartbeats of this node (default 1).
         dead_after_s: seconds of silence after which another node is considered dead (default 5).
+        max_nodes: most other nodes that this node knows (default 1,000). As many may join at once, and then a
+            tenth of them per second. Beyond that, heartbeats of unknown nodes are ignored; known nodes stay.
         publish_queue_messages: most messages queued for a connected broker (default 10,000). Beyond that, and
             while no broker is connected, messages are kept only in the replay buffer, and volatile ones are
             dropped.
@@ -271,19 +273,23 @@ class BusOptions:
             `BusOverflowError` instead.
         replay_ring_s: seconds that sent messages are kept (default 60). A node that misses a message that is no
             longer kept reports a gap (`io.on_bus_gap`).
+        replay_bytes_per_s: most bytes of replayed messages sent to one node, in bytes per second (default 32 MiB).
+            Beyond that, its next request is answered later.
     """
 
     prefix: str = "zmqio"
     heartbeat_s: float = 1.0
     dead_after_s: float = 5.0
+    max_nodes: int = 1_000
     publish_queue_messages: int = 10_000
     max_message_bytes: int = 8 << 20
     barrier_timeout_s: float = 0.25
     replay_ring_bytes: int = 64 << 20
     replay_ring_s: float = 60.0
+    replay_bytes_per_s: int = 32 << 20
 
     def __post_init__(self) -> None:
-        _positive(self, "replay_ring_bytes", "replay_ring_s")
+        _positive(self, "replay_ring_bytes", "replay_ring_s", "replay_bytes_per_s", "max_nodes")
         _positive(self, "heartbeat_s", "dead_after_s", "publish_queue_messages", "max_message_bytes")
         _positive(self, "barrier_timeout_s")
         if self.max_message_bytes <= REPLAY_OVERHEAD_BYTES:

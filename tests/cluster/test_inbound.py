@@ -2,18 +2,23 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
+import pytest
 import pytest_asyncio
 
-from tests.support.fake_sockets import ackable
+from tests.support.fake_sockets import FakeSockets, ackable
 from tests.support.node_harness import ALL, ME, PEER, NodeHarness
 from tests.support.timing import LIMIT_S, wait_until
+from zmqio.cluster.adapter import ClusterAdapter
 from zmqio.cluster.inbound import NO_VALUES, GoodbyeEchoes
 from zmqio.ids import NodeId
 from zmqio.protocol import messages as m
-from zmqio.protocol.messages import Message
+from zmqio.protocol.envelope import encode
+from zmqio.protocol.messages import Envelope, Message, MessageId
 from zmqio.protocol.publish import PublishRequest
 from zmqio.protocol.topic import inbox_topic
+from zmqio.protocol.values import pack_values
 
 
 class RecordingReceiver:
@@ -108,8 +113,8 @@ async def test_failing_and_malformed_messages_do_not_stop_the_node(harness: Node
     harness.network.inject(ALL, b"\xc1")
     harness.peer_sends(m.FetchRooms(1, "/"))
     await wait_until(lambda: receiver.received, "the message behind them")
-    assert harness.node.diagnostics.counters["bus_message_failed"] == 2
-    assert harness.node.diagnostics.counters["bus_message_malformed"] == 1
+    assert harness.node.diagnostics.counters["bus_message_failed"] == 1
+    assert harness.node.diagnostics.counters["bus_message_malformed"] == 2
 
 
 async def test_closed_node_drops_messages_and_notices_its_goodbye(harness: NodeHarness) -> None:
@@ -133,3 +138,63 @@ async def test_waiter_for_goodbye_echoes_wakes_for_each_echo_and_lost_link() -> 
         event()
         await asyncio.wait_for(waiter, LIMIT_S)
     assert echoes.links == {1}
+
+
+HEARTBEAT = m.Heartbeat(False, 1.0, False, "far", 1, 1)
+
+
+def forged(message: Message, sender: NodeId = PEER, previous: int | None = 0) -> bytes:
+    return encode(Envelope(MessageId(sender, 1, previous), message))
+
+
+async def test_node_never_counts_itself_as_a_peer_however_a_message_with_its_id_is_packed(
+    harness: NodeHarness,
+) -> None:
+    own = forged(HEARTBEAT, ME, None)
+    array16 = b"\xdc\x00" + bytes((own[0] & 0x0F,)) + own[1:]
+    text8 = own[:3] + b"\xd9" + bytes((len(ME),)) + own[4:]
+    for body in (array16, text8):
+        harness.network.inject(ALL, body)
+    await wait_until(lambda: harness.node.diagnostics.counters["bus_message_malformed"] == 2, "both refused")
+    assert list(harness.node.peers) == []
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        m.Goodbye("x"),
+        HEARTBEAT,
+        m.ReplayRequest(1, 0, 1.0, b"\xff"),
+        m.ReplayAnswer(1, 0, True, 0, (), ()),
+        m.AckResponse(1, pack_values({})),
+        m.Response(1, b"\xdd\xff\xff\xff\xff", True),
+        m.ServerSideEmit("/", pack_values(7), None),
+    ],
+    ids=lambda message: type(message).__name__,
+)
+async def test_forged_message_is_counted_as_malformed_and_has_no_effect(
+    harness: NodeHarness, message: Message
+) -> None:
+    sockets = FakeSockets()
+    await ClusterAdapter("/", sockets, lambda: harness.node).open()
+    harness.peer_heartbeat()
+    await wait_until(lambda: PEER in harness.node.peers, "the peer")
+    harness.network.inject(ALL, forged(message))
+    counters = harness.node.diagnostics.counters
+    await wait_until(lambda: counters["bus_message_malformed"] == 1, "the refusal")
+    assert counters["bus_message_failed"] == 0
+    assert PEER in harness.node.peers
+
+
+async def test_replay_answer_can_not_carry_messages_that_are_never_replayed(harness: NodeHarness) -> None:
+    harness.peer_heartbeat()
+    harness.network.inject(ALL, encode(Envelope(MessageId(PEER, 2), replace(HEARTBEAT, generation=2))))
+    await wait_until(lambda: harness.sent(m.ReplayRequest), "the request")
+    request = harness.sent(m.ReplayRequest)[-1][1].message
+    assert isinstance(request, m.ReplayRequest)
+    row = m.ReplayedRow(ALL, encode(Envelope(MessageId(PEER, 2), HEARTBEAT)), 0.0)
+    answer = m.ReplayAnswer(request.request_id, 2, True, 0, (), (row,))
+    harness.peer_sends(answer, inbox_topic("zmqio", ME), previous=None)
+    counters = harness.node.diagnostics.counters
+    await wait_until(lambda: counters["bus_message_malformed"] == 1, "the refusal")
+    assert counters["bus_message_failed"] == 0

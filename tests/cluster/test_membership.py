@@ -1,5 +1,5 @@
 from zmqio.adapter.base import Identity
-from zmqio.cluster.membership import Membership
+from zmqio.cluster.membership import Membership, Sighting
 from zmqio.ids import NodeId, NodeTag
 from zmqio.protocol.messages import Heartbeat
 
@@ -12,9 +12,9 @@ def make_heartbeat(*, hello: bool = False, started_at: float = 100.0) -> Heartbe
     return Heartbeat(hello, started_at, False, "host", 1, 1)
 
 
-def member(now: float = 0.0, started_at: float = 200.0) -> Membership:
+def member(now: float = 0.0, started_at: float = 200.0, max_nodes: int = 1_000) -> Membership:
     identity = Identity(ME, NodeTag("tag1"))
-    return Membership(identity, started_at, heartbeat_s=1.0, dead_after_s=5.0, now=now)
+    return Membership(identity, started_at, heartbeat_s=1.0, dead_after_s=5.0, max_nodes=max_nodes, now=now)
 
 
 def receive(membership: Membership, now: float, link: int = 0) -> None:
@@ -33,7 +33,7 @@ def test_first_heartbeat_is_a_join_and_is_answered_once() -> None:
     membership = member()
     seen = membership.heartbeat(PEER, make_heartbeat(), link=0, to_me=False, now=0)
     assert (seen.joined, seen.must_answer, seen.wants_answer) == (True, True, False)
-    assert membership.heartbeat(PEER, make_heartbeat(), link=0, to_me=False, now=1) == (False, False, False, None)
+    assert membership.heartbeat(PEER, make_heartbeat(), link=0, to_me=False, now=1) == Sighting()
     assert list(membership.peers) == [PEER]
 
 
@@ -138,12 +138,7 @@ def test_heartbeats_after_a_goodbye_are_ignored() -> None:
     receive(membership, 0)
     assert membership.goodbye(PEER)
     assert not membership.goodbye(PEER)
-    assert membership.heartbeat(PEER, make_heartbeat(hello=True), link=0, to_me=False, now=1) == (
-        False,
-        False,
-        False,
-        None,
-    )
+    assert membership.heartbeat(PEER, make_heartbeat(hello=True), link=0, to_me=False, now=1) == Sighting()
     assert list(membership.peers) == []
 
 
@@ -201,3 +196,27 @@ def test_nodes_with_one_tag_and_start_time_agree_which_of_them_leaves() -> None:
     other = Membership(Identity(SAME_TAG, NodeTag("tag1")), 5, heartbeat_s=1, dead_after_s=5, now=0)
     theirs = other.heartbeat(ME, make_heartbeat(started_at=5), link=0, to_me=True, now=0).clash
     assert (mine is None) != (theirs is None)
+
+
+def join(membership: Membership, number: int, now: float) -> Sighting:
+    return membership.heartbeat(NodeId(f"N{number}"), make_heartbeat(), link=0, to_me=False, now=now)
+
+
+def test_forged_heartbeats_never_replace_known_nodes() -> None:
+    membership = member(max_nodes=10)
+    receive(membership, 0)
+    seen = [join(membership, number, 0) for number in range(1_000)]
+    assert [each.joined for each in seen] == [True] * 9 + [False] * 991
+    assert seen[-1] == Sighting(refused=True)
+    receive(membership, 1)
+    assert len(membership.peers) == 10 and PEER in membership.peers
+
+
+def test_nodes_that_come_and_go_may_join_only_at_a_limited_rate() -> None:
+    membership = member(max_nodes=10)
+    for number in range(10):
+        join(membership, number, 0)
+        membership.goodbye(NodeId(f"N{number}"))
+    assert join(membership, 10, 0).refused
+    assert join(membership, 10, 1).joined
+    assert join(membership, 11, 1).refused

@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
-from tests.support.node_harness import ALL, PEER, SAME_TAG, NodeHarness
+from tests.support.node_harness import ALL, OPTIONS, PEER, SAME_TAG, NodeHarness
 from tests.support.timing import wait_until
+from zmqio.cluster.membership import Membership
 from zmqio.exceptions import BusUnavailableError
+from zmqio.ids import NodeId
 from zmqio.protocol import messages as m
 from zmqio.protocol.topic import inbox_topic
 
@@ -139,3 +142,28 @@ async def test_clash_found_after_the_tag_check_makes_the_node_unready(harness: N
         harness.peer_heartbeat(SAME_TAG, to_me=True)
         await wait_until(lambda: not harness.node.health().ready, "red")
     assert "node_tag_clashed" in [line["event"] for line in lines]
+
+
+async def test_forged_heartbeats_are_refused_counted_and_not_answered() -> None:
+    harness = await NodeHarness(options=replace(OPTIONS, max_nodes=5, dead_after_s=30.0)).ready()
+    harness.peer_heartbeat()
+    for number in range(50):
+        harness.peer_heartbeat(NodeId(f"tag9{number:011}"), hello=True)
+    counters = harness.node.diagnostics.counters
+    await wait_until(lambda: counters["heartbeats_refused"] == 46, "the refusals")
+    assert len(harness.node.peers) == 5 and PEER in harness.node.peers
+    assert len([topic for topic, _ in harness.sent(m.Heartbeat) if topic != ALL]) == 5
+    await harness.node.close()
+
+
+async def test_heartbeats_go_on_after_an_unexpected_error(
+    harness: NodeHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: Membership, now: float) -> list[NodeId]:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(Membership, "take_dead", fail)
+    await wait_until(lambda: harness.node.diagnostics.counters["heartbeat_failed"] > 1, "the errors")
+    monkeypatch.undo()
+    sent = len(harness.sent(m.Heartbeat))
+    await wait_until(lambda: len(harness.sent(m.Heartbeat)) > sent + 1, "further heartbeats")

@@ -1,10 +1,12 @@
 """One timer for all heartbeats."""
 
 import asyncio
+from functools import partial
 
 import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from tests.support.timing import wait_until
 from zmqio.engine.heartbeat import BATCH, HeartbeatSchedule, HeartbeatTimer
@@ -194,3 +196,22 @@ def test_timer_that_is_due_at_once_works_under_uvloop() -> None:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run())
+
+
+async def test_error_of_one_member_costs_the_others_nothing() -> None:
+    pinged: list[int] = []
+    expired: list[int] = []
+
+    def act(done: list[int], member: int) -> None:
+        if member == 1:
+            raise RuntimeError("a bug")
+        done.append(member)
+
+    schedule: HeartbeatSchedule[int] = HeartbeatSchedule(0.01, 0.01)
+    heartbeat = HeartbeatTimer(schedule, partial(act, pinged), partial(act, expired))
+    with capture_logs() as logs:
+        for member in range(4):
+            heartbeat.begin(member)
+        await wait_until(lambda: len(expired) == 3, "the pings and the expiries")
+    assert (pinged, expired) == ([0, 2, 3], [0, 2, 3])
+    assert {line["event"] for line in logs} == {"session_heartbeat_failed"}

@@ -24,7 +24,7 @@ from zmqio.protocol.messages import Message
 from zmqio.protocol.packet import AckableFrames, Frames
 from zmqio.protocol.publish import Operation, PublishRequest
 from zmqio.protocol.topic import check_name
-from zmqio.protocol.values import pack_values, unpack_values
+from zmqio.protocol.values import pack_values, unpack_list
 
 __all__ = ["ClusterAdapter"]
 
@@ -50,7 +50,7 @@ class ClusterAdapter(LocalAdapter):
         self._router: TopicRouter
         self._responder: Responder
         self._barriers = JoinBarriers()
-        self._recent_joins = RecentJoins()
+        self._recent_joins: RecentJoins[str] = RecentJoins()
 
     async def open(self) -> None:
         """Subscribe to the namespace's topic, and wait until the brokers have applied it."""
@@ -331,7 +331,7 @@ class ClusterAdapter(LocalAdapter):
                 await asyncio.sleep(0)
                 pause_at = len(answers) + SLICE_ANSWERS
             try:
-                answers += [read(answer) for answer in unpack_values(batch)]
+                answers += [read(answer) for answer in unpack_list(batch)]
             except (ValueError, TypeError) as error:
                 self._node.diagnostics.report("bus_message_malformed", namespace=self.namespace, reason=str(error))
         return answers

@@ -31,6 +31,7 @@ WARNED_PEERS_KEPT = 1_000
 _TYPE_AT = 2  # a body is an array header, a version, a type, then the node id
 _NODE_ID_AT = 3
 _ROUTED = (m.BroadcastMessage, m.AckedBroadcast, m.JoinRooms, m.LeaveRooms, m.DisconnectSockets, m.FetchSockets)
+_UNSEQUENCED = frozenset({m.Heartbeat, m.Goodbye, m.ReplayRequest, m.ReplayAnswer})
 _covers = lru_cache(maxsize=8_192)(covers)
 
 
@@ -46,6 +47,7 @@ class MessageDecoder:
     def __init__(self, node_id: NodeId, diagnostics: Diagnostics, clock: Callable[[], float]) -> None:
         self._diagnostics = diagnostics
         self._clock = clock
+        self._node_id = node_id
         self._own_id: bytes = msgpack.packb(node_id)
         self._requests = DuplicateFilter()
         self._warned: dict[tuple[str, str], None] = {}
@@ -74,7 +76,7 @@ class MessageDecoder:
 
     def _decode_envelope(self, topic: bytes, body: bytes) -> Envelope | None:
         try:
-            envelope = decode(body)
+            envelope = self._checked(decode(body))
         except VersionError as error:
             self._warn_of_version(body, error)
             return None
@@ -86,6 +88,16 @@ class MessageDecoder:
         message = envelope.message
         if isinstance(message, _ROUTED):
             self._check_topic(topic, message.namespace, message.rooms, envelope.id.node_id)
+        return envelope
+
+    def _checked(self, envelope: Envelope) -> Envelope:
+        """Refuse what no node sends, so that a forged message can do no more than a malformed one."""
+        (sender, _, previous), message = envelope
+        if sender == self._node_id:
+            # This node packs its messages as `is_own` recognizes them.
+            raise EnvelopeError("node_id is that of this node, but this node did not pack the message")
+        if previous is not None and type(message) in _UNSEQUENCED:
+            raise EnvelopeError(f"previous must be nil in a {type(message).__name__}")
         return envelope
 
     def _decode_request(self, topic: bytes, body: bytes) -> PublishRequest | None:

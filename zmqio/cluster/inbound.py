@@ -15,12 +15,13 @@ from zmqio.cluster.diagnostics import Diagnostics
 from zmqio.cluster.presence import Presence
 from zmqio.cluster.requests.waiting import PendingResponses
 from zmqio.cluster.unicast import Unicast
+from zmqio.exceptions import EnvelopeError
 from zmqio.ids import NodeId
 from zmqio.protocol import messages as m
 from zmqio.protocol.messages import Envelope, Message
 from zmqio.protocol.publish import PublishRequest
 from zmqio.protocol.relay_messages import RelayMessage
-from zmqio.protocol.values import pack_values, unpack_values
+from zmqio.protocol.values import pack_values, unpack_list
 
 __all__ = ["GoodbyeEchoes", "Inbound", "NamespaceReceiver"]
 
@@ -154,6 +155,8 @@ class Inbound:
                 self._receive_unsequenced(received, link, topic, body)
             elif self._delivery.accept(link, message_id, (topic, body)):
                 self._handlers[type(message)](message_id.node_id, message)
+        except EnvelopeError as error:
+            self._diagnostics.report("bus_message_malformed", link=link, bytes=len(body), reason=str(error))
         except Exception as error:  # noqa: BLE001 - outer edge: one message must not stop the node
             self._diagnostics.report("bus_message_failed", link=link, bytes=len(body), exc_info=error)
 
@@ -202,7 +205,7 @@ class Inbound:
                 if not self._delivery.defer_goodbye((topic, body)):
                     self._presence.goodbye(sender)
             case m.ReplayRequest():
-                self._delivery.replay(sender, message)
+                self._delivery.replay(sender, message, known=sender in self._presence.peers)
             case m.ReplayAnswer():
                 self._delivery.answered(link, sender, message)
             case _:
@@ -217,9 +220,17 @@ class Inbound:
                 case Envelope(message_id, m.Goodbye()):
                     self._presence.goodbye(message_id.node_id)
                 case Envelope(message_id, message):
-                    self._handlers[type(message)](message_id.node_id, message)
+                    self._handler_of_replayed(message)(message_id.node_id, message)
+        except EnvelopeError as error:
+            self._diagnostics.report("bus_message_malformed", bytes=len(body), reason=str(error))
         except Exception as error:  # noqa: BLE001 - outer edge: one message must not stop the node
             self._diagnostics.report("bus_message_failed", bytes=len(body), exc_info=error)
+
+    def _handler_of_replayed(self, message: Message) -> _Handler:
+        handler = self._handlers.get(type(message))
+        if handler is None:
+            raise EnvelopeError(f"a {type(message).__name__} cannot be replayed")
+        return handler
 
     def _make_handlers(self, responses: PendingResponses) -> "dict[type[Message], _Handler]":
         return {
@@ -232,7 +243,7 @@ class Inbound:
                 message.request_id, sender, message.expected
             ),
             m.AckResponse: lambda sender, message: responses.add_response(
-                message.request_id, sender, unpack_values(message.args)
+                message.request_id, sender, unpack_list(message.args)
             ),
         }
 

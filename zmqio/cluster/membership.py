@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from zmqio.adapter.base import Identity, TagClash
+from zmqio.cluster.token_bucket import TokenBucket
 from zmqio.ids import NodeId, tag_of
 from zmqio.protocol.messages import Heartbeat
 
@@ -19,6 +20,8 @@ __all__ = ["Membership", "Sighting"]
 FRESH_HEARTBEATS = 2.5
 """An echo is fresh for this many heartbeat intervals: one may be late, two missing in a row are an outage."""
 GOODBYES_KEPT = 4_096
+JOINS_REFILL_S = 10.0
+"""Seconds in which as many nodes may join as may be known: all at once, then so many in this time."""
 _NEVER = float("-inf")
 
 
@@ -31,12 +34,14 @@ class Sighting(NamedTuple):
         wants_answer: that heartbeat must ask for an answer (`hello`), to learn whether the other holder of this
             node's tag is alive.
         clash: the other holder is alive, and this node is the newer one.
+        refused: the node was not known and is not added, because of `max_nodes`.
     """
 
     joined: bool = False
     must_answer: bool = False
     wants_answer: bool = False
     clash: TagClash | None = None
+    refused: bool = False
 
 
 @dataclass(slots=True)
@@ -60,16 +65,26 @@ class Membership:
         started_at: Unix seconds of its start, as in its heartbeats; of two holders of a tag, the later one leaves.
         heartbeat_s: seconds between two heartbeats of any node.
         dead_after_s: seconds of silence after which a peer is dead, or this node's own echo is lost.
+        max_nodes: most other nodes that are known. Those that are known are never replaced by others.
         now: the time.
     """
 
     def __init__(
-        self, identity: Identity, started_at: float, *, heartbeat_s: float, dead_after_s: float, now: float
+        self,
+        identity: Identity,
+        started_at: float,
+        *,
+        heartbeat_s: float,
+        dead_after_s: float,
+        max_nodes: int = 1_000,
+        now: float,
     ) -> None:
         self._identity = identity
         self._started_at = started_at
         self._fresh_s = FRESH_HEARTBEATS * heartbeat_s
         self._dead_after_s = dead_after_s
+        self._max_nodes = max_nodes
+        self._joins = TokenBucket(max_nodes / JOINS_REFILL_S, max_nodes, now)
         self._echo_at = now
         self._has_echo = False
         self._links: dict[int, _EchoState] = {}
@@ -88,6 +103,8 @@ class Membership:
         peer = self._peers.get(node_id)
         joined = peer is None
         if peer is None:
+            if len(self._peers) >= self._max_nodes or not self._joins.take(1, now):
+                return Sighting(refused=True)
             peer = self._peers[node_id] = _Peer()
         peer.heartbeat_at[link] = now
         same_tag = tag_of(node_id) == self._identity.tag

@@ -121,10 +121,11 @@ class Node:
         self.outbox.report_unsent()
         if self._closing is None:
             await self._flush(links)
-        tasks = [task for task in self._tasks if task is not self._closing]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        # A task may start another one while it ends.
+        while tasks := [task for task in self._tasks if task is not self._closing]:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
         await (self._closing or self._bus.close())
 
     def close_sync(self) -> None:

@@ -99,6 +99,7 @@ class Presence:
             self._started_at,
             heartbeat_s=options.heartbeat_s,
             dead_after_s=options.dead_after_s,
+            max_nodes=options.max_nodes,
             now=clock(),
         )
         self._host, self._pid = socket.gethostname()[:255], os.getpid()
@@ -118,11 +119,14 @@ class Presence:
         loop = asyncio.get_running_loop()
         next_at = loop.time()
         while True:
-            if self._hello_sent and loop.time() >= next_at:
-                self._send_heartbeat(self._all)
-                # Heartbeats missed while the event loop was blocked are not sent later.
-                next_at = max(next_at + self._options.heartbeat_s, loop.time())
-            self._check_nodes()
+            try:
+                if self._hello_sent and loop.time() >= next_at:
+                    # Heartbeats missed while the event loop was blocked are not sent later.
+                    next_at = max(next_at + self._options.heartbeat_s, loop.time())
+                    self._send_heartbeat(self._all)
+                self._check_nodes()
+            except Exception as error:  # noqa: BLE001 - outer edge: without heartbeats this node counts as dead
+                self._diagnostics.report("heartbeat_failed", exc_info=error)
             await asyncio.sleep(self._options.heartbeat_s / CHECKS_PER_HEARTBEAT)
 
     async def wait_for_tag_check(self, limit_s: float) -> TagClash | None:
@@ -163,6 +167,9 @@ class Presence:
     def heartbeat(self, node_id: NodeId, heartbeat: Heartbeat, *, link: int, to_me: bool) -> None:
         """Process a heartbeat of another node; `to_me` if it was sent to this node's inbox."""
         seen = self._membership.heartbeat(node_id, heartbeat, link=link, to_me=to_me, now=self._clock())
+        if seen.refused:
+            limit = self._options.max_nodes
+            self._diagnostics.report("heartbeats_refused", peer=node_id, limit=limit, option="max_nodes")
         if seen.must_answer:
             self._send_heartbeat(inbox_topic(self._options.prefix, node_id), hello=seen.wants_answer)
         if seen.joined:

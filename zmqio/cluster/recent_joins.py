@@ -5,7 +5,8 @@ then, messages to the room must go to a topic that every node subscribes to, or 
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
+from typing import Generic, TypeVar
 
 __all__ = ["SUBSCRIBED_AFTER_S", "RecentJoins"]
 
@@ -13,7 +14,11 @@ SUBSCRIBED_AFTER_S = 5.0
 """A node that has not subscribed by then counts as dead, or requests what it missed when it reconnects."""
 
 
-class RecentJoins:
+Room = TypeVar("Room", bound=Hashable)
+"""The name of a room, or its namespace and name."""
+
+
+class RecentJoins(Generic[Room]):
     """The rooms of one sender's recent joins.
 
     Joins older than `SUBSCRIBED_AFTER_S` are forgotten at each call, which bounds the size.
@@ -24,9 +29,9 @@ class RecentJoins:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._until: dict[str, float] = {}
+        self._until: dict[Room, float] = {}
 
-    def add(self, rooms: Iterable[str]) -> None:
+    def add(self, rooms: Iterable[Room]) -> None:
         """Note that other nodes are being asked to join sockets to these rooms."""
         self._forget()
         until = self._clock() + SUBSCRIBED_AFTER_S
@@ -34,7 +39,7 @@ class RecentJoins:
             self._until.pop(room, None)  # so that the dict stays in the order of the times
             self._until[room] = until
 
-    def includes_any(self, rooms: Iterable[str]) -> bool:
+    def includes_any(self, rooms: Iterable[Room]) -> bool:
         """Whether one of these rooms had a recent join."""
         if not self._until:
             return False

@@ -7,10 +7,10 @@ from typing import Any, TypeAlias, TypeVar
 from zmqio.adapter.base import LocalSockets, SocketDescription
 from zmqio.cluster.node import Node
 from zmqio.cluster.requests.rows import pack_rows
-from zmqio.exceptions import PacketError
+from zmqio.exceptions import EnvelopeError, PacketError
 from zmqio.ids import NodeId, Sid
 from zmqio.protocol import messages as m
-from zmqio.protocol.values import pack_values, unpack_values
+from zmqio.protocol.values import pack_values, unpack_list
 
 __all__ = ["SLICE_SOCKETS", "Responder", "to_description"]
 
@@ -63,7 +63,9 @@ class Responder:
 
     def server_side_emit(self, requester: NodeId, message: m.ServerSideEmit) -> None:
         """Pass an event to the application; if a response is requested, the application's first answer is sent."""
-        args = unpack_values(message.args)
+        args = unpack_list(message.args)
+        if not args or type(args[0]) is not str:
+            raise EnvelopeError("the arguments of a server-side event must begin with its name")
         if message.request_id is None:
             self._sockets.server_side_event(args, None)
         else:

@@ -2,7 +2,6 @@
 
 import itertools
 import secrets
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -40,7 +39,7 @@ class RequestFrames:
         self._prefix = prefix
         self._max_message_bytes = max_message_bytes
         self._numbers = itertools.count(1)
-        self._recent_joins: defaultdict[str, RecentJoins] = defaultdict(RecentJoins)
+        self._recent_joins: RecentJoins[tuple[str, str]] = RecentJoins()
 
     def make(self, request: PublishRequest) -> bytes | None:
         """Encode a request with `id`, `source` and `n` as one frame `topic body`; the body is a msgpack map.
@@ -70,11 +69,11 @@ class RequestFrames:
         return FLUSH_PREFIX + token, token
 
     def _topic(self, request: PublishRequest) -> bytes:
-        joins = self._recent_joins[request.namespace]
+        namespace = request.namespace
         if request.op is Operation.JOIN:
-            joins.add(request.names)
+            self._recent_joins.add((namespace, room) for room in request.names)
         rooms = request.rooms or ()
-        if len(rooms) == 1 and not joins.includes_any(rooms):
+        if len(rooms) == 1 and not self._recent_joins.includes_any([(namespace, rooms[0])]):
             return room_topic(self._prefix, request.namespace, rooms[0])
         return namespace_topic(self._prefix, request.namespace)
 

@@ -10,10 +10,15 @@ Source: Engine.IO protocol v4, "Heartbeat": the server pings, the client answers
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
+from zmqio.log_limit import LimitedLog
+from zmqio.logger import get_logger
+
 __all__ = ["HeartbeatSchedule", "HeartbeatTimer"]
+
+log = LimitedLog(get_logger(__name__))
 
 # Most pings and most expiries handled in one turn of the event loop.
 BATCH = 200
@@ -130,12 +135,18 @@ class HeartbeatTimer(Generic[T]):
         loop = asyncio.get_running_loop()
         now = loop.time()
         try:
-            for member in self._schedule.take_expired(now, BATCH):
-                self._expire(member)
-            for member in self._schedule.take_due(now, BATCH):
-                self._ping(member)
+            _call_each(self._expire, self._schedule.take_expired(now, BATCH))
+            _call_each(self._ping, self._schedule.take_due(now, BATCH))
         finally:
             self._arm(loop)
+
+
+def _call_each(act: Callable[[T], None], members: Iterable[T]) -> None:
+    for member in members:
+        try:
+            act(member)
+        except Exception:
+            log.error("session_heartbeat_failed", exc_info=True)
 
 
 def _take(queue: OrderedDict[T, float], now_s: float, most: int) -> list[T]:

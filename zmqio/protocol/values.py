@@ -13,7 +13,7 @@ import msgpack
 from zmqio.exceptions import EnvelopeError, PacketError
 from zmqio.protocol.value_limits import MAX_DEPTH
 
-__all__ = ["BIG_INT_CODE", "pack_values", "plain", "unpack_values"]
+__all__ = ["BIG_INT_CODE", "pack_values", "plain", "unpack_list", "unpack_values"]
 
 BIG_INT_CODE = 1
 """Extension type of an integer beyond 64 bits: two's complement, big-endian, as short as possible."""
@@ -52,6 +52,18 @@ def unpack_values(packed: bytes) -> Any:
         )
     except (ValueError, msgpack.UnpackException, RecursionError) as error:
         raise EnvelopeError(f"the bytes are not msgpack of a JSON-like value: {error}") from error
+
+
+def unpack_list(packed: bytes) -> list[Any]:
+    """Unpack a list, such as arguments.
+
+    Raises:
+        EnvelopeError: the bytes are not a list of JSON-like values.
+    """
+    values = unpack_values(packed)
+    if type(values) is not list:
+        raise EnvelopeError(f"the bytes must be msgpack of a list, not {type(values).__name__!r}")
+    return values
 
 
 def plain(value: Any) -> Any:

@@ -22,11 +22,13 @@ class BusOptionValues(TypedDict, total=False):
     prefix: str
     heartbeat_s: float
     dead_after_s: float
+    max_nodes: int
     publish_queue_messages: int
     max_message_bytes: int
     barrier_timeout_s: float
     replay_ring_bytes: int
     replay_ring_s: float
+    replay_bytes_per_s: int
 
 
 class ZmqAdapter(ClusterAdapterFactory):

@@ -384,3 +384,21 @@ def test_messages_of_a_publisher_that_cannot_be_asked_are_delivered() -> None:
         harness.receiver.link_lost(link)
     harness.receiver.link_connected(0, harness.now)
     assert harness.accept(0, 3, 2)
+
+
+def test_publisher_that_never_sends_a_heartbeat_is_forgotten() -> None:
+    harness = Harness()
+    assert harness.accept(0, 7, node_id=Q)
+    harness.now += KEEP_S + TOMBSTONE_MARGIN_S
+    harness.receiver.tick(harness.now)
+    assert harness.accept(0, 7, node_id=Q)  # as from a publisher that is not known
+
+
+def test_messages_of_too_many_publishers_without_a_heartbeat_are_left_to_a_replay() -> None:
+    harness = Harness()
+    harness.receiver.max_gone = 10
+    assert [harness.accept(0, 1, node_id=NodeId(f"N{number}")) for number in range(12)] == [True] * 10 + [
+        False
+    ] * 2
+    harness.heartbeat(0, 1, node_id=NodeId("N11"))
+    assert [request.after for request in harness.requests()] == [0]

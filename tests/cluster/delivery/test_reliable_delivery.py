@@ -14,10 +14,11 @@ from zmqio.cluster.node import Node
 from zmqio.config import BusOptions
 from zmqio.ids import NodeId, NodeTag
 from zmqio.protocol import messages as m
-from zmqio.protocol.messages import Message
+from zmqio.protocol.envelope import encode
+from zmqio.protocol.messages import Envelope, Message, MessageId
 from zmqio.protocol.publish import PublishRequest
 from zmqio.protocol.relay_messages import HttpResponse, RelayMessage
-from zmqio.protocol.topic import all_topic, room_topic
+from zmqio.protocol.topic import all_topic, inbox_topic, room_topic
 
 ALL = all_topic("zmqio")
 ROOMS = [room_topic("zmqio", "/", name) for name in ("a", "b", "c")]
@@ -331,3 +332,31 @@ async def test_details_show_the_size_of_the_buffer() -> None:
         assert set(details) == {"ring_messages", "ring_bytes", "ring_unsent_messages", "open_requests"}
         assert (details["ring_messages"], details["ring_unsent_messages"]) == (3, 0)
         assert details["ring_bytes"] > 600
+
+
+async def test_replay_requests_in_a_loop_are_answered_within_the_limit_of_bytes_per_second() -> None:
+    async with running(replay_bytes_per_s=100_000) as (network, (sender, honest)):
+        sender.publish(500)
+        await honest.has_received(sender, 500)
+        forger = NodeId("tag9AAAAAAAAAAA")
+        inbox = inbox_topic("zmqio", sender.node_id)
+        for number in range(300):
+            request = m.ReplayRequest(number, 0, 60.0, b"\xff" * 8)
+            network.inject(inbox, encode(Envelope(MessageId(forger, 0), request)))
+        await wait_until(lambda: sender.counter("replays_delayed") >= 290, "the refusals")
+        to_forger = inbox_topic("zmqio", forger)
+        sent = sum(len(body) for topic, body in network.log if topic == to_forger)
+        assert 0 < sent < 200_000
+        network.cut(0)
+        sender.publish(500)
+        network.mend(0)
+        await honest.has_received(sender, 1_000)
+
+
+async def test_node_over_its_limit_receives_the_rest_later() -> None:
+    async with running(replay_bytes_per_s=200_000) as (network, (sender, receiver)):
+        network.cut(0)
+        sender.publish(12_000)  # three pages, of several times the limit
+        network.mend(0)
+        await receiver.has_received(sender, 12_000)
+        assert sender.counter("replays_delayed") > 0

@@ -88,6 +88,8 @@ class Receiver:
     Args:
         subscriptions: the topics of this node.
         keep_s: seconds that publishers keep their messages; a dead publisher is remembered for a minute longer.
+        max_gone: most publishers without a heartbeat, be it that they left or have not sent one yet, for which a
+            further one is added before its first heartbeat.
 
     Attributes:
         counts: see `ReplayCounts`.
@@ -95,9 +97,12 @@ class Receiver:
 
     subscriptions: TopicSubscriptions
     keep_s: float
+    max_gone: int = 1_000
     counts: ReplayCounts = field(default_factory=ReplayCounts)
     _publishers: dict[NodeId, PublisherState] = field(default_factory=dict)
+    _gone: dict[NodeId, PublisherState] = field(default_factory=dict)
     _asked: dict[NodeId, PublisherState] = field(default_factory=dict)
+    _first_due_at: float = 0.0
     _ready: int = 0
     _next_id: int = 1
 
@@ -108,7 +113,7 @@ class Receiver:
         node_id, n, previous = message_id
         publisher = self._publishers.get(node_id)
         if publisher is None:
-            return self._accept_first(link, topic, message_id)
+            return self._accept_first(link, topic, message_id, now)
         if n <= publisher.received:
             self.counts.duplicates += 1
             return False
@@ -138,9 +143,12 @@ class Receiver:
             if n > 0:
                 self._request(node_id, publisher, 0, now, first_contact=True)
         publisher.mark_alive(now)
+        self._gone.pop(node_id, None)
         if publisher.heartbeat(link, n, generation, self._ready) and publisher.request is not None:
             # The publisher may not have received the request while its connection was down.
             publisher.request.due_at = now
+        if publisher.request is not None:
+            self._first_due_at = min(self._first_due_at, publisher.request.due_at)
         self._request_if_stuck(node_id, publisher, now)
 
     def answer(
@@ -194,6 +202,7 @@ class Receiver:
     def link_connected(self, link: int, now: float) -> None:
         """Use a link whose broker is connected and has applied every subscription."""
         self._ready |= 1 << link
+        self._first_due_at = now
         for node_id, publisher in self._publishers.items():
             publisher.link_connected(link)
             if publisher.request is not None:
@@ -224,6 +233,7 @@ class Receiver:
             return None
         publisher.alive = False
         publisher.gone_at = now
+        self._gone[node_id] = publisher
         if died or publisher.request is None:
             return None
         return self._give_up(node_id, publisher, "the node has left")
@@ -238,12 +248,12 @@ class Receiver:
         oldest = now - self.keep_s - TOMBSTONE_MARGIN_S
         forgotten = frozenset(
             node_id
-            for node_id, publisher in self._publishers.items()
+            for node_id, publisher in self._gone.items()
             if publisher.gone_at is not None and publisher.gone_at <= oldest
         )
         if forgotten:
             for node_id in forgotten:
-                del self._publishers[node_id]
+                del self._publishers[node_id], self._gone[node_id]
             self.subscriptions.forget(forgotten)
         return [gap for gap in gaps if gap is not None]
 
@@ -256,14 +266,16 @@ class Receiver:
 
     def take_due_requests(self, now: float) -> list[tuple[NodeId, ReplayRequest]]:
         """The requests to send now, each with its publisher; none while no broker is connected."""
-        if not self._ready:
+        if not self._ready or now < self._first_due_at:
             return []
         due: list[tuple[NodeId, ReplayRequest]] = []
+        self._first_due_at = now + REPLAY_RETRY_S
         for node_id, publisher in self._asked.items():
             request = publisher.request
-            if request is None or not publisher.alive or request.due_at > now:
+            if request is None or not publisher.alive or request.sent_count >= MAX_UNANSWERED_REQUESTS:
                 continue
-            if request.sent_count >= MAX_UNANSWERED_REQUESTS:
+            if request.due_at > now:
+                self._first_due_at = min(self._first_due_at, request.due_at)
                 continue
             request.sent_count += 1
             request.due_at = now + REPLAY_RETRY_S
@@ -281,12 +293,17 @@ class Receiver:
 
     # Private.
 
-    def _accept_first(self, link: int, topic: bytes, message_id: MessageId) -> bool:
-        """Process a message that came before its publisher's first heartbeat: this node is new and missed none."""
-        if not self._ready >> link & 1:
+    def _accept_first(self, link: int, topic: bytes, message_id: MessageId, now: float) -> bool:
+        """Process a message that came before its publisher's first heartbeat: this node is new and missed none.
+
+        A publisher that never sends a heartbeat is forgotten like one that left. Beyond `max_gone` of both, the
+        messages of a further one are dropped; once it sends a heartbeat, it is asked for them.
+        """
+        if not self._ready >> link & 1 or len(self._gone) >= self.max_gone:
             self.counts.deferred += 1
             return False
-        self._publishers[message_id.node_id] = PublisherState(received=message_id.n, gapless=1 << link)
+        publisher = PublisherState(received=message_id.n, gapless=1 << link, gone_at=now)
+        self._publishers[message_id.node_id] = self._gone[message_id.node_id] = publisher
         state = self.subscriptions.state_of(topic)
         if state is not None:
             state.last[message_id.node_id] = message_id.n
@@ -317,6 +334,7 @@ class Receiver:
         self, node_id: NodeId, publisher: PublisherState, after: int, now: float, *, first_contact: bool = False
     ) -> None:
         publisher.request = ReplayRequestState(self._next_id, after, first_contact, now)
+        self._first_due_at = min(self._first_due_at, now)
         self._next_id += 1
         self._asked[node_id] = publisher
 

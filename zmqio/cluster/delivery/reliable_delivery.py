@@ -10,6 +10,7 @@ from zmqio.cluster.delivery.bloom_filter import TopicBloomFilter
 from zmqio.cluster.delivery.inbound_queue import InboundQueue
 from zmqio.cluster.delivery.outbox import Outbox
 from zmqio.cluster.delivery.receiver import Receiver
+from zmqio.cluster.delivery.replay_budget import UNKNOWN, ReplayBudget
 from zmqio.cluster.delivery.replay_buffer import ReplayPage
 from zmqio.cluster.delivery.subscriptions import TopicSubscriptions
 from zmqio.cluster.diagnostics import Diagnostics
@@ -59,7 +60,10 @@ class ReliableDelivery:
         self._outbox = outbox
         self._on_gap = on_gap
         own_sessions = owner_prefix(options.prefix, identity.tag)
-        self._receiver = Receiver(TopicSubscriptions(own_sessions, clock()), options.replay_ring_s)
+        self._bytes_per_s = options.replay_bytes_per_s
+        self._budget = ReplayBudget(options.replay_bytes_per_s)
+        subscriptions = TopicSubscriptions(own_sessions, clock())
+        self._receiver = Receiver(subscriptions, options.replay_ring_s, options.max_nodes)
 
     def attach(self, deliver: Callable[[Arrival], None]) -> None:
         """Set the receiver of replayed messages, and of live ones that were queued behind them.
@@ -100,9 +104,21 @@ class ReliableDelivery:
         self._receiver.heartbeat(link, message_id, generation, self._clock())
         self._send_requests()
 
-    def replay(self, node_id: NodeId, request: ReplayRequest) -> None:
-        """Send a node the messages that it missed."""
+    def replay(self, node_id: NodeId, request: ReplayRequest, *, known: bool) -> None:
+        """Send a node the messages that it missed, now or within its limit; `known` if it has sent a heartbeat."""
+        asker = node_id if known else UNKNOWN
+        if self._budget.allows(asker, self._clock()):
+            self._replay_now(asker, node_id, request)
+            return
+        limit, option = self._bytes_per_s, "replay_bytes_per_s"
+        if self._budget.wait(asker, node_id, request):
+            self._diagnostics.report("replays_delayed", peer=node_id, limit=limit, option=option)
+        else:
+            self._diagnostics.report("replays_refused", peer=node_id, limit=limit, option=option)
+
+    def _replay_now(self, asker: NodeId, node_id: NodeId, request: ReplayRequest) -> None:
         page = self._outbox.page(request.after, self._topic_matcher(node_id, request), request.max_age_s)
+        self._budget.spend(asker, page.cost_bytes, self._clock())
         self._diagnostics.count("replayed_messages_sent", len(page.messages))
         self._outbox.send_unsequenced(inbox_topic(self._prefix, node_id), _answer(request.request_id, page))
 
@@ -135,6 +151,7 @@ class ReliableDelivery:
 
     def node_left(self, node_id: NodeId, *, died: bool) -> None:
         """Report as lost the messages that a node can no longer send again, because it has left."""
+        self._budget.forget(node_id)
         gap = self._receiver.node_left(node_id, self._clock(), died=died)
         if gap is not None:
             self._report_gap(gap)
@@ -145,6 +162,8 @@ class ReliableDelivery:
         self._outbox.expire()
         for gap in self._receiver.tick(now):
             self._report_gap(gap)
+        for due in self._budget.take_due(now):
+            self._replay_now(*due)
         self._send_requests()
 
     def clear(self) -> None:

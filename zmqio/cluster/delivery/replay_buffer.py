@@ -25,6 +25,8 @@ MAX_PAGE_LOST_BYTES = 2 << 20
 LOST_ROW_BYTES = 24
 LOST_NUMBER_BYTES = 9
 """Size of a lost message in an answer, packed, beside its topic."""
+EXAMINED_BYTES = 100
+"""Counted for each examined message, because that takes time even if the message is not sent."""
 
 
 class _BufferedMessage(NamedTuple):
@@ -62,13 +64,24 @@ DEFAULT_LIMITS = ReplayPageLimits()
 
 @dataclass(frozen=True, slots=True)
 class ReplayPage:
-    """The content of one answer; see `zmqio.protocol.messages.ReplayAnswer` for the fields."""
+    """The content of one answer; see `zmqio.protocol.messages.ReplayAnswer` for the fields.
+
+    `examined` counts the messages that were examined for it, whether they were requested or not.
+    """
 
     upto: int
     complete: bool
     forgotten: int
     lost: tuple[LostRow, ...]
     messages: tuple[ReplayedRow, ...]
+    examined: int = 0
+
+    @property
+    def cost_bytes(self) -> int:
+        """The bytes of its messages and losses, and the work to find them, counted as bytes."""
+        rows = sum(len(row.topic) + len(row.body) for row in self.messages)
+        lost = sum(len(row.topic) + LOST_ROW_BYTES + LOST_NUMBER_BYTES * len(row.numbers) for row in self.lost)
+        return rows + lost + EXAMINED_BYTES * self.examined
 
 
 class ReplayBuffer:
@@ -174,7 +187,9 @@ class ReplayBuffer:
         lost, forgotten = self._lost(after, wanted, oldest, now, limits.lost_bytes)
         start = self._first_since(max(after + 1, self._first), oldest)
         rows, upto = self._rows(start, wanted, now, limits, first_always=not lost)
-        return ReplayPage(upto, upto == self._next - 1, forgotten, lost, rows)
+        dropped = min(len(self._dropped), max(0, self._first - 1 - after))
+        examined = dropped + upto + 1 - start
+        return ReplayPage(upto, upto == self._next - 1, forgotten, lost, rows, examined)
 
     def _rows(
         self,

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator
 
 import msgpack
 
+from zmqio.exceptions import EnvelopeError
+
 __all__ = ["count_rows", "pack_rows"]
 
 _HEADER_BYTES = 5  # the longest msgpack array header
@@ -36,11 +38,16 @@ def count_rows(batch: bytes) -> int:
     """Count the rows of a batch without unpacking them.
 
     Raises:
-        ValueError: `batch` is not a packed list.
+        EnvelopeError: `batch` is not a packed list, or too short for its rows.
     """
     unpacker = msgpack.Unpacker()
     unpacker.feed(batch[:_HEADER_BYTES])
-    count: int = unpacker.read_array_header()
+    try:
+        count: int = unpacker.read_array_header()
+    except (ValueError, msgpack.UnpackException) as error:
+        raise EnvelopeError("a batch of a response is not a packed list") from error
+    if count >= len(batch):
+        raise EnvelopeError(f"a batch of a response announces {count} rows in {len(batch)} bytes")
     return count
 
 

@@ -84,7 +84,7 @@ class PendingResponses:
         """Record a batch of a node's response. It stays packed: the caller unpacks it in slices.
 
         Raises:
-            ValueError: `batch` is not a packed list.
+            EnvelopeError: `batch` is not a packed list.
         """
         count = count_rows(batch)
         self._resolve(self.requests.add_batch(request_id, node_id, (batch,), last=last, count=count))
