@@ -4,7 +4,7 @@ Such a client may still be reading, or may be gone. The application's next `rece
 An application that is computing an answer may finish it. An application that asks for more after the whole body,
 as a long poll does, is disconnected at once, before it sends an answer that is lost.
 
-Knows uvicorn's request cycle (see `uvicorn_contract`).
+Knows the contract of a request cycle (see `request_cycle`).
 """
 
 from collections.abc import Callable
@@ -38,7 +38,7 @@ class HalfClosedMessageEvent:
         self._unread = False
 
     def set(self) -> None:
-        """Do nothing: uvicorn calls this when the answer is complete, to wake an application that waits."""
+        """Do nothing: the request calls this when the answer is complete, to wake an application that waits."""
 
     def is_set(self) -> bool:
         """Whether the last part of the request is unread."""
@@ -49,7 +49,7 @@ def answer_half_closed(cycle: Any, close: Callable[[], None], *, is_last: bool =
     """Let the current request be answered, although its client sends nothing more.
 
     Args:
-        cycle: uvicorn's `RequestResponseCycle` of the current request, or None.
+        cycle: the `RequestCycle` of the current request, or None.
         close: closes the connection.
         is_last: whether the connection is closed after the answer.
 

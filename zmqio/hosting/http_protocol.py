@@ -8,14 +8,16 @@ Use it as `uvicorn --http zmqio.uvicorn:HttpProtocol`; `hosting.server.serve` do
 - An offer to upgrade to anything but WebSocket is ignored; the request keeps its body.
 - TCP_NODELAY is always set, and half-closed clients get their answer (see `half_closed`).
 
-Knows uvicorn's protocol and request cycle (see `uvicorn_contract`).
+Knows uvicorn's protocol (see `uvicorn_contract`).
 """
 
 import asyncio
 import socket
-from typing import ClassVar
+from contextvars import Context
+from typing import Any, ClassVar
+from urllib.parse import unquote
 
-from httptools import HttpParserError, HttpParserUpgrade
+from httptools import HttpParserError, HttpParserUpgrade, parse_url
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from zmqio.config import HttpLimits, http_limits_from_environment
@@ -26,11 +28,14 @@ from zmqio.hosting.full_process import refuse_if_full
 from zmqio.hosting.half_closed import answer_half_closed
 from zmqio.hosting.http_rejections import FEW_HEAD_BYTES, Rejection
 from zmqio.hosting.request_cut import cut_chunks, cut_head, keep_tail
+from zmqio.hosting.request_cycle import ConnectionFlow, RequestCycle, refuse_request
 
 __all__ = ["HttpProtocol"]
 
 MAX_WAITING_BYTES = 1 << 14
 """Bytes behind a request under way, beyond which reading stops. Up to there, a departed client is noticed."""
+MAX_BODY_BYTES = 1 << 16
+"""Bytes of a body that the application has not read, beyond which reading stops. Source: uvicorn."""
 LINGER_S = 1.0
 """Seconds of discarding bytes after a rejection: with unread ones, the kernel would drop the answer."""
 _TCP_FAMILIES = (socket.AF_INET, socket.AF_INET6)
@@ -41,22 +46,40 @@ class HttpProtocol(HttpToolsProtocol):
 
     limits: ClassVar[HttpLimits] = http_limits_from_environment()
 
-    _waiting = b""
-    """Received bytes, of which those from `_waiting_start` on are not parsed."""
-    _waiting_start = 0
-    _is_paused = False
-    _is_half_closed = False
-    _is_over = False
-    """Whether this object parses nothing more: the request was rejected, or the connection upgraded."""
-    _is_upgrade_declined = False
-    _in_body = False
-    _body_left = 0
-    """Bytes of the body that are not received; 0 if the body comes in chunks."""
-    _head_bytes = 0
-    """Bytes of the head, or in chunks since the last byte of the body."""
-    _head_tail = b""
-    _head_timer: asyncio.TimerHandle | None = None
-    _write_timer: asyncio.TimerHandle | None = None
+    # More than 30 attributes in `__dict__`, uvicorn's included, would take 1.5 KB for each connection.
+    __slots__ = (
+        "_body_left",
+        "_head_bytes",
+        "_head_tail",
+        "_head_timer",
+        "_in_body",
+        "_is_half_closed",
+        "_is_over",
+        "_is_paused",
+        "_is_upgrade_declined",
+        "_waiting",
+        "_waiting_start",
+        "_write_timer",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.pipeline = ()  # type: ignore[assignment]  # always empty: the parser gets one request at a time
+        # Received bytes, of which those from `_waiting_start` on are not parsed.
+        self._waiting = b""
+        self._waiting_start = 0
+        self._is_paused = self._is_half_closed = False
+        # Whether this object parses nothing more: the request was rejected, or the connection upgraded.
+        self._is_over = False
+        self._is_upgrade_declined = False
+        self._in_body = False
+        # Bytes of the body that are not received; 0 if the body comes in chunks.
+        self._body_left = 0
+        # Bytes of the head, or in chunks since the last byte of the body.
+        self._head_bytes = 0
+        self._head_tail = b""
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
 
     # Callbacks of the transport.
 
@@ -70,6 +93,7 @@ class HttpProtocol(HttpToolsProtocol):
         if connection is not None and connection.family in _TCP_FAMILIES:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         super().connection_made(transport)
+        self.flow = ConnectionFlow(transport)  # type: ignore[assignment]  # it has the same interface
         if connection is not None and refuse_if_full(transport, connection.fileno()):
             self._is_over = True
             return
@@ -114,6 +138,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self._write_timer is not None:
             self._write_timer.cancel()
         super().connection_lost(exc)
+        self.cycle = None  # type: ignore[assignment]  # each refers to the other, so only a collection would free them
 
     # Callbacks of the parser.
 
@@ -133,14 +158,21 @@ class HttpProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         if self._head_timer is not None:
             self._stop_head_timer()
+        self.scope["method"] = self.parser.get_method().decode("ascii")
         if self.parser.should_upgrade():
             self._is_upgrade_declined = not self._should_upgrade()
-        super().on_headers_complete()
+            if not self._is_upgrade_declined:
+                return
+        self._start_request()
 
     def on_body(self, body: bytes) -> None:
         """Pass bytes of the body to the application."""
         self._head_bytes = 0
-        super().on_body(body)
+        cycle: Any = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            cycle.add_body(body)
+            if len(cycle.body) > MAX_BODY_BYTES:
+                self.flow.pause_reading()
 
     def on_message_complete(self) -> None:
         """Mark the request as complete, unless its body follows an upgrade that is declined."""
@@ -171,6 +203,33 @@ class HttpProtocol(HttpToolsProtocol):
         """Close an idle connection, also if its client has not read the last answer."""
         super().timeout_keep_alive_handler()
         self._watch_writes()
+
+    # Requests.
+
+    def _start_request(self) -> None:
+        """Run the application for the request whose head is complete."""
+        version = self.parser.get_http_version()
+        scope: Any = self.scope
+        if version != "1.1":
+            scope["http_version"] = version
+        url = parse_url(self.url)
+        path = url.path.decode("ascii")
+        scope["path"] = self.root_path + (unquote(path) if "%" in path else path)
+        scope["raw_path"] = self.root_path.encode("ascii") + url.path
+        scope["query_string"] = url.query or b""
+        cycle = RequestCycle(self, keep_alive=version != "1.0" and self.parser.should_keep_alive())
+        self.cycle = cycle  # type: ignore[assignment]  # it has what uvicorn's class uses of its own
+        context = Context() if getattr(self.config, "reset_contextvars", False) else None
+        task = self.loop.create_task(cycle.run_asgi(self._app_or_refusal()), context=context)
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
+
+    def _app_or_refusal(self) -> Any:
+        limit = self.limit_concurrency
+        if limit is None or max(len(self.connections), len(self.tasks)) < limit:
+            return self.app
+        self.logger.warning("Exceeded concurrency limit.")
+        return refuse_request
 
     # Parsing.
 

@@ -15,7 +15,7 @@ from operator import attrgetter
 from typing import Any, TypeAlias
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
@@ -48,14 +48,11 @@ METHODS: Names = {
         "eof_received": "replaced, to let half-closed clients get their answer",
         "on_message_begin": "extended, to put the peer into the scope",
         "handle_websocket_upgrade": "called for an accepted upgrade",
-        "on_body": "extended, to count the bytes between parts of a body",
-        "on_headers_complete": "extended, to limit the number of header fields",
+        "on_body": "replaced, to count the bytes between parts of a body",
+        "on_headers_complete": "replaced, to limit the number of header fields, and to run `RequestCycle`",
         "on_message_complete": "extended, to find the end of a request",
         "on_response_complete": "extended, to parse the next request",
         "timeout_keep_alive_handler": "extended, to drop clients that do not read the last answer",
-    },
-    RequestResponseCycle: {
-        "receive": "waits for `message_event`, which is replaced when the client half-closes",
     },
     WebSocketsSansIOProtocol: {
         "connection_made": "stores the transport",
@@ -85,21 +82,27 @@ METHODS: Names = {
 
 ATTRIBUTES: Names = {
     HttpToolsProtocol: {
+        "access_log": "whether each response is logged",
+        "access_logger": "logs each response",
+        "app": "the application",
         "client": "the address of the peer",
+        "config": "whether a request begins without context variables",
+        "connections": "counted for `limit_concurrency`",
         "cycle": "the current request",
-        "flow.read_paused": "whether reading is paused because of a large body",
+        "expect_100_continue": "whether the client waits before it sends the body",
+        "flow.read_paused": "whether reading is paused because of a large body; replaced by a smaller object",
         "headers": "of the current request",
-        "loop": "for time limits",
+        "limit_concurrency": "beyond it, requests are refused",
+        "logger": "logs errors of the application",
+        "loop": "for time limits, and to run the application",
         "parser": "parses requests; replaced after a declined upgrade",
-        "transport": "writes errors; paused, resumed and closed",
-    },
-    RequestResponseCycle: {
-        "disconnected": "set for a half-closed client that is waited for",
-        "keep_alive": "cleared for a half-closed client",
-        "message_event": "replaced for a half-closed client",
-        "more_body": "whether the request is incomplete",
-        "response_complete": "whether the request is answered",
-        "response_started": "whether an error can still be the answer",
+        "pipeline": "requests that wait; always empty here",
+        "root_path": "the beginning of every path",
+        "scope": "of the current request",
+        "server_state": "headers of every response",
+        "tasks": "running requests",
+        "transport": "writes responses; paused, resumed and closed",
+        "url": "of the current request",
     },
     WebSocketsSansIOProtocol: {
         "client": "the address of the peer",
@@ -249,7 +252,6 @@ def _make_probes() -> dict[type, object]:
         protocol.data_received(request)
     return {
         HttpToolsProtocol: http,
-        RequestResponseCycle: http.cycle,
         WebSocketsSansIOProtocol: websocket,
         uvicorn.Server: uvicorn.Server(config),
         uvicorn.Config: config,
