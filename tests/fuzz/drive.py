@@ -15,9 +15,8 @@ __all__ = ["FuzzReport", "FuzzTarget", "fuzz"]
 MEASURE_EVERY = 25
 """One of so many inputs is measured: measuring takes ten times as long as decoding."""
 CALLS_PER_BYTE, CALLS_AT_LEAST = 40, 5_000
-MEMORY_PER_BYTE, MEMORY_AT_LEAST = 250, 8_000_000
-"""Most calls, and most bytes of memory at a time. An empty list takes 64 bytes, and one byte of msgpack. The
-traceback of a RecursionError takes 3 MB."""
+MEMORY_PER_BYTE, MEMORY_AT_LEAST = 250, 400_000
+"""Most calls, and most bytes of memory at a time. An empty list takes 64 bytes, and one byte of msgpack."""
 SLOW_S = 0.05
 
 

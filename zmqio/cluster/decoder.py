@@ -15,6 +15,7 @@ from zmqio.ids import NodeId
 from zmqio.protocol import messages as m
 from zmqio.protocol.envelope import MAX_NODE_ID_LENGTH, decode
 from zmqio.protocol.messages import Envelope, MessageType
+from zmqio.protocol.msgpack_input import unpack
 from zmqio.protocol.publish import BodyKind, PublishRequest, classify, decode_request
 from zmqio.protocol.topic import covers
 
@@ -187,7 +188,7 @@ def _identity_of(request: PublishRequest) -> Hashable | None:
 def _sender_of(body: bytes) -> str:
     """The node id in a message of another version; "unknown" if it is not in its usual place."""
     try:
-        values = msgpack.unpackb(body)
+        values = unpack(body)
         sender = values[_TYPE_AT]
     except (ValueError, msgpack.UnpackException, LookupError, TypeError, RecursionError):
         return "unknown"

@@ -18,6 +18,7 @@ from zmqio.exceptions import EnvelopeError, VersionError
 from zmqio.protocol import messages as m
 from zmqio.protocol import relay_messages as r
 from zmqio.protocol.messages import Envelope, Message, MessageId, MessageType
+from zmqio.protocol.msgpack_input import unpack
 from zmqio.protocol.packet import AckableFrames, Frames
 
 __all__ = ["WIRE_VERSION", "decode", "encode", "peek_message_id"]
@@ -59,7 +60,7 @@ def decode(body: bytes) -> Envelope:
         EnvelopeError: the message is malformed; the text names the field, never its value.
     """
     try:
-        values = msgpack.unpackb(body)
+        values = unpack(body)
     except (ValueError, msgpack.UnpackException, RecursionError) as error:
         raise EnvelopeError(f"the body is not msgpack: {error}") from error
     layout = _read_layout(values)

@@ -14,6 +14,7 @@ from typing import Any
 import msgpack
 
 from zmqio.exceptions import PacketError
+from zmqio.protocol.msgpack_input import unpack
 from zmqio.protocol.packet import (
     MAX_ACK_ID,
     AckableFrames,
@@ -119,7 +120,7 @@ def _packb(fields: dict[str, Any], unicode_errors: str | None = None) -> bytes:
 
 def _unpack(data: bytes) -> Any:
     try:
-        return msgpack.unpackb(data, ext_hook=_read_extension, timestamp=_UNIX_SECONDS)
+        return unpack(data, ext_hook=_read_extension, timestamp=_UNIX_SECONDS)
     except (ValueError, msgpack.UnpackException, RecursionError) as error:
         raise PacketError(f"a packet is not msgpack: {error}") from error
 

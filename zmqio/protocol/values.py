@@ -11,6 +11,7 @@ from typing import Any
 import msgpack
 
 from zmqio.exceptions import EnvelopeError, PacketError
+from zmqio.protocol.msgpack_input import unpack
 from zmqio.protocol.value_limits import MAX_DEPTH
 
 __all__ = ["BIG_INT_CODE", "pack_values", "plain", "unpack_list", "unpack_values"]
@@ -47,9 +48,7 @@ def unpack_values(packed: bytes) -> Any:
         EnvelopeError: the bytes are not one JSON-like value.
     """
     try:
-        return msgpack.unpackb(
-            packed, ext_hook=_read_extension, timestamp=_UNIX_SECONDS, unicode_errors="surrogatepass"
-        )
+        return unpack(packed, ext_hook=_read_extension, timestamp=_UNIX_SECONDS, unicode_errors="surrogatepass")
     except (ValueError, msgpack.UnpackException, RecursionError) as error:
         raise EnvelopeError(f"the bytes are not msgpack of a JSON-like value: {error}") from error
 
