@@ -261,9 +261,9 @@ class BusOptions:
         dead_after_s: seconds of silence after which another node is considered dead (default 5).
         max_nodes: most other nodes that this node knows (default 1,000). As many may join at once, and then a
             tenth of them per second. Beyond that, heartbeats of unknown nodes are ignored; known nodes stay.
-        publish_queue_messages: most messages queued for a connected broker (default 10,000). Beyond that, and
-            while no broker is connected, messages are kept only in the replay buffer, and volatile ones are
-            dropped.
+        publish_queue_messages: most messages queued for a connected broker (default 10,000). In size they are
+            limited by `replay_ring_bytes`. Beyond that, and while no broker is connected, messages are kept only
+            in the replay buffer, and volatile ones are dropped.
         max_message_bytes: largest message between nodes, of which 512 bytes are reserved for replay (default 8
             MiB). A larger message fails with `MessageTooLargeError`. Set the same limit on the broker.
         barrier_timeout_s: with several brokers, the longest time that a join waits for the acknowledgement of a

@@ -9,12 +9,20 @@ async def test_restart_of_a_killed_broker_loses_no_message():
     await check_no_loss(broker_kill(0.3))
 
 
+async def test_killing_one_of_two_brokers_with_keys_twice_loses_no_message():
+    await check_no_loss(broker_kill(0.3, times=2, between_s=0.3), Setup(brokers=2, keys=True))
+
+
 async def test_killing_one_of_two_brokers_three_times_loses_no_message():
     await check_no_loss(broker_kill(0.3, times=3, between_s=0.3), Setup(brokers=2))
 
 
 async def test_stopped_broker_loses_no_message():
     await check_no_loss(broker_stop(3))
+
+
+async def test_stopped_broker_with_keys_loses_no_message():
+    await check_no_loss(broker_stop(3), Setup(keys=True))
 
 
 async def test_join_acknowledged_without_a_broker_receives_later_messages():

@@ -34,7 +34,24 @@ class KeyFolder:
         return Curve(self.server_key, secret)
 
     @property
+    def node_environment(self) -> dict[str, str]:
+        """Environment variables of a node or command with the keys of a node."""
+        return _environment(self.node)
+
+    @property
+    def sender_environment(self) -> dict[str, str]:
+        """Environment variables of a command with the keys of the outside sender."""
+        return _environment(self.sender)
+
+    @property
     def broker_args(self) -> Sequence[str]:
         """Options of a broker that requires these keys."""
         nodes, senders = self.folder / "nodes", self.folder / "senders"
         return ["--curve-secret", str(self._secret), "--node-keys", str(nodes), "--sender-keys", str(senders)]
+
+
+def _environment(curve: Curve) -> dict[str, str]:
+    return {
+        "ZMQIO_CURVE_SERVER_KEY": str(curve.server_key),
+        "ZMQIO_CURVE_SECRET_FILE": str(curve.secret_file),
+    }

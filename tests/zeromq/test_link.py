@@ -40,7 +40,7 @@ class LinkRecord:
 @contextlib.contextmanager
 def connected_link(broker: LoopbackBroker, silent_after_s: float = 5.0):
     record = LinkRecord()
-    link = BrokerLink(7, broker.address, LinkOptions(1_000, silent_after_s), record)
+    link = BrokerLink(7, broker.address, LinkOptions(1_000, 64 << 20, silent_after_s), record)
     try:
         yield link, record
     finally:

@@ -17,14 +17,14 @@ from zmqio.zeromq.publisher import Publisher
 class Peer:
     """A publisher, and the XSUB of a broker that can be closed and bound again."""
 
-    def __init__(self, receive_queue_messages: int = 0) -> None:
+    def __init__(self, receive_queue_messages: int = 0, queue_bytes: int = 64 << 20) -> None:
         self.context = zmq.Context()
         self.endpoint = f"tcp://127.0.0.1:{free_port()}"
         self.changes: list[str] = []
         events = ZmtpConnectionEvents(
             lambda: self.changes.append("up"), lambda _: self.changes.append("down"), lambda _: None
         )
-        self.publisher = Publisher(asyncio.get_running_loop(), peer_at(self.endpoint), 1_000, events)
+        self.publisher = Publisher(asyncio.get_running_loop(), peer_at(self.endpoint), 1_000, queue_bytes, events)
         self.xsub = self.context.socket(zmq.XSUB)
         self.xsub.setsockopt(zmq.RCVHWM, receive_queue_messages)
         self.xsub.bind(self.endpoint)
@@ -104,6 +104,26 @@ async def test_send_fails_while_the_queue_is_full_and_succeeds_once_the_broker_r
     for _ in range(taken):
         await peer.received()
     await wait_until(lambda: peer.publisher.send(b"again"), "room in the queue")
+
+
+async def test_queue_is_limited_in_bytes_and_takes_one_message_of_any_size() -> None:
+    peer = Peer(receive_queue_messages=10, queue_bytes=10 << 20)
+    await peer.up()
+    large = bytes(1 << 20)
+    accepted = 0
+    while peer.publisher.send(large):
+        accepted += 1
+        await asyncio.sleep(0)
+        assert accepted < 100, "no limit"
+    assert accepted >= 10
+    peer.close()
+
+    peer = Peer(queue_bytes=100)
+    await peer.up()
+    assert peer.publisher.send(b"first of this turn")
+    assert peer.publisher.send(bytes(1_000))
+    assert not peer.publisher.send(b"x")
+    peer.close()
 
 
 async def test_loss_is_reported_and_nothing_stale_is_sent_after_it(peer):

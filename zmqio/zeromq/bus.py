@@ -27,6 +27,8 @@ __all__ = ["ZmqBus"]
 log = get_logger(__name__)
 
 LINGER_S = 1.0
+MIN_QUEUE_BYTES = 1 << 20
+"""So many bytes may wait for each broker, even if the replay buffer is smaller."""
 
 
 class ZmqBus:
@@ -89,7 +91,9 @@ class ZmqBus:
         """Begin to connect; returns without waiting for a broker."""
         self._events = events
         self._pid = os.getpid()
-        options = LinkOptions(self._options.publish_queue_messages, self._options.dead_after_s)
+        chosen = self._options
+        queue_bytes = max(chosen.replay_ring_bytes, MIN_QUEUE_BYTES)
+        options = LinkOptions(chosen.publish_queue_messages, queue_bytes, chosen.dead_after_s)
         self._links = [
             BrokerLink(index, address, replace(options, mechanism=mechanism), self)
             for index, (address, mechanism) in enumerate(zip(self._addresses, self._mechanisms, strict=True))

@@ -66,11 +66,13 @@ class LinkOptions:
 
     Attributes:
         publish_queue_messages: most messages queued for the broker.
+        publish_queue_bytes: most bytes of these messages.
         silent_after_s: seconds to wait for a requested acknowledgement before reconnecting.
         mechanism: makes the security mechanism of each connection.
     """
 
     publish_queue_messages: int
+    publish_queue_bytes: int
     silent_after_s: float
     mechanism: MakeMechanism = NullMechanism
 
@@ -102,6 +104,7 @@ class BrokerLink:
             self._loop,
             self._peer(self._endpoints.publish),
             options.publish_queue_messages,
+            options.publish_queue_bytes,
             ZmtpConnectionEvents(self._connected, self._lost, self._log.refused),
         )
         self._subscriber = Subscriber(

@@ -6,9 +6,10 @@ second, so that they do not wake the process one by one.
 
 The first message of an event loop turn is sent at once. Messages after it are sent together in the next turn.
 
-Queue and policy: at most `queue_messages` wait for the broker, besides `BATCH_BYTES` that the kernel has not
-accepted yet; beyond that, `send` returns False. Nothing is queued while disconnected, and the queue of a lost
-connection is dropped: nodes recover missed messages by replay, so nothing stale is ever sent.
+Queue and policy: at most `queue_messages` with `queue_bytes` wait for the broker, besides `BATCH_BYTES` that the
+kernel has not accepted yet; beyond that, `send` returns False. A larger message is accepted if none waits. Nothing
+is queued while disconnected, and the queue of a lost connection is dropped: nodes recover missed messages by
+replay, so nothing stale is ever sent.
 """
 
 import asyncio
@@ -35,6 +36,7 @@ class Publisher:
         loop: the running event loop.
         peer: the broker's publish endpoint.
         queue_messages: most messages queued for the broker.
+        queue_bytes: most bytes of these messages.
         connection: called when it is up (the broker accepts everything published here), down (reconnecting has
             already begun) or refused.
 
@@ -47,10 +49,12 @@ class Publisher:
         loop: asyncio.AbstractEventLoop,
         peer: ZmtpPeer,
         queue_messages: int,
+        queue_bytes: int,
         connection: ZmtpConnectionEvents,
     ) -> None:
         self._loop = loop
         self._queue_messages = queue_messages
+        self._max_queue_bytes = queue_bytes
         self._events = connection
         self.is_up = False
         self._queue: list[bytes] = []
@@ -105,7 +109,9 @@ class Publisher:
             self._resume_timer = None
 
     def _enqueue(self, message: bytes) -> bool:
-        if len(self._queue) >= self._queue_messages:
+        if len(self._queue) >= self._queue_messages or (
+            self._queue and self._queue_bytes + len(message) > self._max_queue_bytes
+        ):
             return False
         self._queue.append(message)
         self._queue_bytes += len(message)

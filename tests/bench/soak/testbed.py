@@ -16,6 +16,7 @@ from tests.bench.soak.nodes import SoakNode
 from tests.bench.soak.relays import RelayProcess
 from tests.support.broker import BrokerProcess
 from tests.support.cluster_nodes import wait_counts
+from tests.support.keys import KeyFolder
 from tests.support.node_config import NodeConfig
 from tests.support.ports import free_port_block
 from zmqio.config import BusOptions
@@ -35,11 +36,13 @@ class Setup:
         brokers: number of brokers.
         way: how nodes reach the broker. `direct`; all through a TCP `relay` to the first broker; or over a link
             that can be set down, with one `node` or the `broker` in a separate network namespace.
+        keys: whether the brokers require keys (CURVE).
         bus: options of `ZmqAdapter`. Options that this release does not have are ignored and reported.
     """
 
     brokers: int = 1
     way: Literal["direct", "relay", "node in netns", "broker in netns"] = "direct"
+    keys: bool = False
     bus: dict[str, Any] = field(default_factory=dict)
 
     def known(self) -> dict[str, Any]:
@@ -111,15 +114,18 @@ class Testbed:
     async def _set_up(self) -> None:
         if self.setup.way.endswith("netns"):
             self.netns = self._stack.enter_context(Namespace())
+        folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="zmqio-soak-")))
+        keys = KeyFolder(folder) if self.setup.keys else None
         self.brokers = [
-            BrokerProcess(address=address, before=self._before("broker")) for address in self._broker_addresses()
+            BrokerProcess(address=address, before=self._before("broker"), keys=keys)
+            for address in self._broker_addresses()
         ]
         addresses = [broker.address for broker in self.brokers]
         if self.setup.way == "relay":
             self.relay = await self._stack.enter_async_context(RelayProcess(addresses[0]))
             addresses[0] = self.relay.address
         # Nodes take longer to start than brokers, so all start at the same time.
-        self._spawn_nodes(",".join(addresses))
+        self._spawn_nodes(",".join(addresses), folder, keys)
         for broker in self.brokers:
             await self._stack.enter_async_context(broker)
         self.checker = await self._stack.enter_async_context(CheckerProcess())
@@ -139,11 +145,13 @@ class Testbed:
         inside = self.netns is not None and self.setup.way == f"{who} in netns" and index == NODES - 1
         return self.netns.command if inside and self.netns is not None else []
 
-    def _spawn_nodes(self, addresses: str) -> None:
-        folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="zmqio-soak-")))
+    def _spawn_nodes(self, addresses: str, folder: Path, keys: KeyFolder | None) -> None:
+        environment = keys.node_environment if keys else {}
         options = {"ping_interval_s": PING_INTERVAL_S}
         for index, name in enumerate(NAMES):
-            config = NodeConfig(name, adapter=addresses, options=options, bus=self.setup.known())
+            config = NodeConfig(
+                name, adapter=addresses, options=options, bus=self.setup.known(), environment=environment
+            )
             before = self._before("node", index)
             node = SoakNode(config, index=index, folder=folder, capacity=self.capacity, before=before)
             self.nodes.append(node)
