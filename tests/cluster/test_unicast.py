@@ -57,26 +57,26 @@ async def meet(harness: NodeHarness, node_id: NodeId = PEER) -> None:
 async def test_messages_reach_the_handler_with_their_sender(harness: NodeHarness) -> None:
     handler = RecordingHandler()
     harness.node.unicast.attach(handler)
-    harness.peer_sends(HttpCancel(1), MY_INBOX)
+    harness.peer_sends(HttpCancel(1, True), MY_INBOX)
     harness.peer_sends(m.FetchRooms(1, "/"), ALL)
-    harness.peer_sends(HttpCancel(2), MY_INBOX)
+    harness.peer_sends(HttpCancel(2, True), MY_INBOX)
     await wait_until(lambda: len(handler.seen) == 2, "both")
-    assert handler.seen == [(PEER, HttpCancel(1)), (PEER, HttpCancel(2))]
+    assert handler.seen == [(PEER, HttpCancel(1, True)), (PEER, HttpCancel(2, True))]
 
 
 async def test_messages_received_before_a_handler_is_attached_are_kept(harness: NodeHarness) -> None:
-    harness.peer_sends(HttpCancel(1), MY_INBOX)
-    harness.peer_sends(HttpCancel(2), MY_INBOX)
+    harness.peer_sends(HttpCancel(1, True), MY_INBOX)
+    harness.peer_sends(HttpCancel(2, True), MY_INBOX)
     harness.peer_sends(m.FetchRooms(3, "/"))
     await wait_until(lambda: harness.sent(m.Response), "the response to the last message")
     handler = RecordingHandler()
     harness.node.unicast.attach(handler)
-    assert handler.seen == [(PEER, HttpCancel(1)), (PEER, HttpCancel(2))]
+    assert handler.seen == [(PEER, HttpCancel(1, True)), (PEER, HttpCancel(2, True))]
 
 
 async def test_message_to_one_node_is_sequenced_and_goes_to_its_inbox(harness: NodeHarness) -> None:
     for number in range(2):
-        harness.node.unicast.send_to(PEER, HttpCancel(number))
+        harness.node.unicast.send_to(PEER, HttpCancel(number, True))
     sent = harness.sent(HttpCancel)
     assert [topic for topic, _ in sent] == [inbox_topic("zmqio", PEER)] * 2
     assert [(envelope.id.n, envelope.id.previous) for _, envelope in sent] == [(1, 0), (2, 1)]
@@ -88,7 +88,7 @@ async def test_message_that_cannot_be_sent_raises() -> None:
         harness.node.unicast.send_to(PEER, HttpResponse(1, 200, (), bytes(1000)))
     await harness.node.close()
     with pytest.raises(BusUnavailableError):
-        harness.node.unicast.send_to(PEER, HttpCancel(1))
+        harness.node.unicast.send_to(PEER, HttpCancel(1, True))
 
 
 async def test_requests_are_refused_while_no_broker_is_connected(harness: NodeHarness) -> None:

@@ -257,15 +257,14 @@ async def test_large_answer_is_compressed_on_the_wire(server: str, http: httpx.A
         assert answer.text == "4" + "x" * 200_000
 
 
-async def test_packets_of_an_abandoned_poll_are_sent_with_the_next(server: str, http: httpx.AsyncClient) -> None:
+async def test_aborted_poll_ends_the_session(server: str, http: httpx.AsyncClient) -> None:
     async with run_engine(server) as host:
         sid = await _open(host, http)
         poll = asyncio.ensure_future(http.get(host.url(sid)))
         await wait_until(lambda: host.connections[0].session.transport.ready, "the poll to wait")
         poll.cancel()
-        await wait_until(lambda: not host.connections[0].session.transport.ready, "the server to notice")
-        host.emit("kept")
-        assert (await http.get(host.url(sid))).text == "4kept"
+        await wait_until(lambda: host.connections[0].reasons == ["transport close"], "the reason")
+        assert (await http.get(host.url(sid))).status_code == 400
 
 
 async def test_engine_that_closes_leaves_nothing_open(server: str, http: httpx.AsyncClient) -> None:

@@ -52,39 +52,56 @@ async def test_poll_takes_no_more_than_max_payload_at_once() -> None:
         assert [(await host.get(sid)).text for _ in range(2)] == ["4aaa\x1e4bbb", "4ccc"]
 
 
-async def test_packets_of_a_client_that_went_away_wait_for_its_next_poll() -> None:
+@pytest.mark.parametrize("packets", [0, 1])
+async def test_aborted_poll_ends_the_session(packets: int) -> None:
     async with EngineUnderTest() as host:
         sid, connection = await host.open_polling()
         poll = await _waiting_poll(host, sid)
-        host.emit("a")
+        for _ in range(packets):
+            host.emit("a")
         poll.go_away()  # in the same moment
         assert (await poll).complete is False
-        host.emit("b")
-        assert (await host.get(sid)).text == "4a\x1e4b"
-        assert connection.reasons == []
+        assert (await host.get(sid)).text == UNKNOWN
+        assert connection.reasons == ["transport close"]
 
 
-async def test_poll_that_arrives_from_a_client_already_gone_takes_nothing() -> None:
+async def test_poll_that_arrives_from_a_client_already_gone_ends_the_session() -> None:
     async with EngineUnderTest() as host:
-        sid, _ = await host.open_polling()
+        sid, connection = await host.open_polling()
         host.emit("a")
         poll = host.get(sid)
         poll.go_away()
         assert (await poll).complete is False
-        assert (await host.get(sid)).text == "4a"
+        assert (await host.get(sid)).text == UNKNOWN
+        assert connection.reasons == ["transport close"]
 
 
-async def test_packets_of_an_answer_that_could_not_be_sent_go_back_to_the_front() -> None:
+async def test_aborted_poll_of_a_session_that_has_left_polling_ends_nothing() -> None:
+    async with EngineUnderTest() as host:
+        sid, connection = await host.open_polling()
+        socket = host.websocket(sid)
+        socket.send("2probe")
+        assert await socket.receive() == "3probe"
+        poll = host.get(sid)
+        socket.send("5")
+        await wait_until(lambda: connection.session.transport_name == "websocket", "the upgrade")
+        poll.go_away()
+        await poll
+        host.emit("a")
+        assert await socket.receive() == "4a"
+        assert connection.reasons == []
+
+
+async def test_answer_that_could_not_be_sent_ends_the_session() -> None:
     async def broken(_message: dict[str, Any]) -> None:
-        host.emit("c")
         raise OSError("broken pipe")
 
     async with EngineUnderTest() as host:
-        sid, _ = await host.open_polling()
+        sid, connection = await host.open_polling()
         host.emit("a")
-        host.emit("b")
         assert (await host.get(sid, on_send=broken)).complete is False
-        assert (await host.get(sid)).text == "4a\x1e4b\x1e4c"
+        assert (await host.get(sid)).text == UNKNOWN
+        assert connection.reasons == ["transport close"]
 
 
 async def test_packets_of_a_cancelled_answer_go_back_to_the_front() -> None:

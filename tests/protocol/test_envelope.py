@@ -218,7 +218,7 @@ MESSAGES = {
     m.ReplayAnswer: st.builds(m.ReplayAnswer, ids, ids, flags, ids, lost_rows, replayed_rows),
     r.HttpRequest: st.builds(r.HttpRequest, ids, strategies.names, *head, raw, flags),
     r.HttpResponse: st.builds(r.HttpResponse, ids, ids, pairs, raw),
-    r.HttpCancel: st.builds(r.HttpCancel, ids),
+    r.HttpCancel: st.builds(r.HttpCancel, ids, flags),
     r.StreamOpen: st.builds(r.StreamOpen, ids, *head, ids),
     r.StreamAccept: st.builds(r.StreamAccept, ids, ids),
     r.StreamRefuse: st.builds(r.StreamRefuse, ids, ids, raw),

@@ -96,7 +96,7 @@ async def test_disconnect_of_the_client_cancels_the_request() -> None:
     poll.go_away()
     answer = await poll
     assert answer.status == 0
-    assert harness.peer.messages[1:] == [HttpCancel(1)]
+    assert harness.peer.messages[1:] == [HttpCancel(1, True)]
     assert (len(harness.polls), harness.counters["polls_cancelled"]) == (0, 1)
 
 
@@ -107,7 +107,7 @@ async def test_disconnect_just_before_the_response_cancels_the_request() -> None
     poll.go_away()
     harness.polls.responded(OWNER, HttpResponse(1, 200, (), b"too late"))
     await poll
-    assert harness.peer.messages[1:] == [HttpCancel(1)]
+    assert harness.peer.messages[1:] == [HttpCancel(1, True)]
 
 
 async def test_disconnect_in_the_same_loop_iteration_as_the_response_cancels_the_request() -> None:
@@ -117,7 +117,7 @@ async def test_disconnect_in_the_same_loop_iteration_as_the_response_cancels_the
     harness.polls.responded(OWNER, HttpResponse(1, 200, (), b"too late"))
     poll.go_away()
     assert (await poll).status == 0
-    assert harness.peer.messages[1:] == [HttpCancel(1)]
+    assert harness.peer.messages[1:] == [HttpCancel(1, True)]
 
 
 async def test_response_that_cannot_be_written_cancels_the_request() -> None:
@@ -130,7 +130,7 @@ async def test_response_that_cannot_be_written_cancels_the_request() -> None:
     harness.polls.responded(OWNER, HttpResponse(1, 200, (), b"lost"))
     with pytest.raises(OSError, match="disconnected"):
         await poll
-    assert harness.peer.messages[1:] == [HttpCancel(1)]
+    assert harness.peer.messages[1:] == [HttpCancel(1, True)]
 
 
 async def test_cancelled_task_cancels_the_request() -> None:
@@ -139,7 +139,7 @@ async def test_cancelled_task_cancels_the_request() -> None:
     await harness.forwarded()
     poll.task.cancel()
     await asyncio.gather(poll.task, return_exceptions=True)
-    assert harness.peer.messages[1:] == [HttpCancel(1)]
+    assert harness.peer.messages[1:] == [HttpCancel(1, False)]
 
 
 async def test_incomplete_body_is_reported_to_the_owner() -> None:
@@ -210,7 +210,7 @@ async def test_stop_sends_a_noop_to_waiting_polls_and_finishes_posts() -> None:
     answer = await poll
     assert (answer.status, answer.text) == (200, "6")
     assert answer.headers["access-control-allow-origin"] == "http://x"
-    assert harness.peer.messages[2:] == [HttpCancel(1)]
+    assert harness.peer.messages[2:] == [HttpCancel(1, False)]
     assert not post.task.done()
     harness.polls.responded(OWNER, HttpResponse(2, 200, (), b"ok"))
     assert (await post).text == "ok"
@@ -224,7 +224,7 @@ async def test_response_after_the_stop_is_left_to_the_session() -> None:
     # The cancel makes the owner return the response to the session, so it must not reach the client as well.
     harness.polls.responded(OWNER, HttpResponse(1, 200, (), b"4x"))
     assert (await poll).text == "6"
-    assert harness.peer.messages[1:] == [HttpCancel(1)]
+    assert harness.peer.messages[1:] == [HttpCancel(1, False)]
 
 
 async def test_written_response_is_not_cancelled_when_the_server_cancels_its_task() -> None:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from structlog.testing import capture_logs
 
 from tests.support.fake_peer import OWNER as INGRESS
@@ -12,6 +13,7 @@ from tests.support.fake_peer import FakePeer
 from tests.support.timing import wait_until
 from zmqio.ids import NodeId
 from zmqio.protocol.relay_messages import (
+    HttpCancel,
     HttpRequest,
     HttpResponse,
     StreamAccept,
@@ -49,13 +51,16 @@ class Harness:
             await self._echo(receive, send)
         elif query == "wait":
             await receive()
-            self.received.append((await receive())["type"])
+            gone = (await receive())["type"]
+            self.received.append(f"{gone} {scope['extensions']['zmqio.relayed'].client_gone}")
         elif query == "fail":
             raise RuntimeError("a bug")
         else:
             await send({"type": "http.response.start", "status": 200, "headers": []})
             await send({"type": "http.response.body", "body": query.encode()})
-            scope["extensions"]["zmqio.relayed"].on_undelivered(lambda: self.undone.append(query))
+            scope["extensions"]["zmqio.relayed"].on_undelivered(
+                lambda client_gone: self.undone.append(f"{query} {client_gone}")
+            )
 
     async def _echo(self, receive: Any, send: Any) -> None:
         await receive()
@@ -77,21 +82,25 @@ async def test_response_goes_to_the_ingress_of_its_request() -> None:
     assert (len(harness.owner), harness.counters) == (0, {"polls_served": 2})
 
 
-async def test_cancel_ends_a_waiting_request_and_returns_the_response_of_another() -> None:
+@pytest.mark.parametrize("client_gone", [True, False])
+async def test_cancel_ends_a_waiting_request_and_takes_back_the_response_of_another(client_gone: bool) -> None:
     harness = Harness()
     harness.owner.serve_poll(INGRESS, get(1, "wait"))
     harness.owner.serve_poll(INGRESS, get(2, "quick"))
     await harness.until(lambda: harness.peer.sent)
-    harness.owner.cancel_poll(OTHER, 1)
-    harness.owner.cancel_poll(OTHER, 2)
+    harness.owner.cancel_poll(OTHER, HttpCancel(1, client_gone))
+    harness.owner.cancel_poll(OTHER, HttpCancel(2, client_gone))
     await asyncio.sleep(0)
     assert (harness.received, harness.undone) == ([], [])
     for _ in range(2):
-        harness.owner.cancel_poll(INGRESS, 1)
-        harness.owner.cancel_poll(INGRESS, 2)
+        harness.owner.cancel_poll(INGRESS, HttpCancel(1, client_gone))
+        harness.owner.cancel_poll(INGRESS, HttpCancel(2, client_gone))
     await harness.until(lambda: len(harness.owner) == 0)
-    assert (harness.received, harness.undone) == (["http.disconnect"], ["quick"])
-    assert harness.counters["responses_returned"] == 1
+    assert (harness.received, harness.undone) == (
+        [f"http.disconnect {client_gone}"],
+        [f"quick {client_gone}"],
+    )
+    assert harness.counters["responses_returned"] == (0 if client_gone else 1)
     assert len(harness.peer.sent) == 1
 
 
@@ -130,31 +139,31 @@ async def test_unreachable_node_ends_its_own_requests_only() -> None:
     await harness.until(lambda: len(harness.peer.sent) == 2)
     harness.owner.node_unreachable(INGRESS, "silent")
     await harness.until(lambda: len(harness.owner) == 2)
-    assert sorted(harness.received) == ["http.disconnect", "websocket.disconnect 1011"]
+    assert sorted(harness.received) == ["http.disconnect False", "websocket.disconnect 1011"]
     await harness.owner.close()
     assert len(harness.owner) == 0
 
 
 def test_response_is_returned_once() -> None:
     log, undone = ResponseUndoLog(), []
-    log.add("a", lambda: undone.append("a"), 10)
-    log.add("b", lambda: undone.append("b"), 10)
-    assert log.undo("a")
-    assert not log.undo("a")
-    assert not log.undo("unknown")
+    log.add("a", lambda gone: undone.append("a"), 10)
+    log.add("b", lambda gone: undone.append("b"), 10)
+    assert log.undo("a", client_gone=False)
+    assert not log.undo("a", client_gone=False)
+    assert not log.undo("unknown", client_gone=False)
     assert undone == ["a"]
 
 
 def test_oldest_responses_are_dropped_beyond_either_limit() -> None:
     log, undone = ResponseUndoLog(responses_kept=3, bytes_kept=100), []
     for number in range(5):
-        log.add(number, lambda number=number: undone.append(number), 10)  # type: ignore[misc]
+        log.add(number, lambda gone, number=number: undone.append(number), 10)  # type: ignore[misc]
     assert len(log) == 3
-    assert [log.undo(number) for number in range(5)] == [False, False, True, True, True]
-    log.add("small", lambda: undone.append("small"), 10)
-    log.add("large", lambda: undone.append("large"), 95)
-    assert not log.undo("small")
-    assert log.undo("large")
-    log.add("too large", lambda: undone.append("too large"), 101)
+    assert [log.undo(number, client_gone=False) for number in range(5)] == [False, False, True, True, True]
+    log.add("small", lambda gone: undone.append("small"), 10)
+    log.add("large", lambda gone: undone.append("large"), 95)
+    assert not log.undo("small", client_gone=False)
+    assert log.undo("large", client_gone=False)
+    log.add("too large", lambda gone: undone.append("too large"), 101)
     assert len(log) == 0
     assert undone == [2, 3, 4, "large"]

@@ -40,9 +40,10 @@ async def test_receive_gives_the_body_and_then_waits_for_the_disconnect() -> Non
     waiting = asyncio.create_task(poll.receive())
     await asyncio.sleep(0)
     assert not waiting.done()
-    poll.cancel()
-    poll.cancel()
+    poll.cancel(client_gone=False)
+    poll.cancel(client_gone=True)  # the first one counts
     assert await asyncio.wait_for(waiting, LIMIT_S) == {"type": "http.disconnect"}
+    assert not poll.client_gone
 
 
 async def test_incomplete_body_is_followed_by_a_disconnect() -> None:
@@ -57,7 +58,7 @@ async def test_interrupted_wait_for_the_disconnect_can_be_resumed() -> None:
         waiter = LongPollWaiter()
         asyncio.get_running_loop().call_soon(waiter.release)
         assert await waiter.wait(poll.receive)
-    poll.cancel()
+    poll.cancel(client_gone=True)
     assert not await LongPollWaiter().wait(poll.receive)
 
 
@@ -74,7 +75,7 @@ async def test_response_is_sent_as_one_message() -> None:
 async def test_response_after_the_disconnect_raises() -> None:
     back = Back()
     poll = OwnerPoll(request(), back.send)
-    poll.cancel()
+    poll.cancel(client_gone=True)
     with pytest.raises(ConnectionError):
         await respond(poll)
     poll.finish()

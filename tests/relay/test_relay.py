@@ -101,25 +101,40 @@ async def test_session_unknown_to_its_owner_is_refused_there_and_forwarded_once(
         assert len(nodes.sent(r.HttpRequest)) == len(nodes.sent(r.StreamOpen)) == 1
 
 
-async def test_response_that_did_not_reach_the_client_is_returned_to_the_session() -> None:
+@pytest.mark.parametrize("turns", range(4))
+async def test_poll_aborted_at_another_node_ends_the_session(turns: int) -> None:
     async with EngineNodes("here", "ther") as nodes:
         here, there = nodes.nodes
         sid, connection = await there.open_polling()
-        for number in range(20):
-            poll = here.get(sid)
-            await wait_until(lambda: connection.session.transport.ready, "the poll at its owner")
-            there.emit(f"first {number}")
-            for _ in range(number % 4):
-                await asyncio.sleep(0)  # the hang-up meets the answer on its way, or is behind it
-            poll.go_away()
-            there.emit(f"second {number}")
-            await poll
-            received = poll.answer.text if poll.answer.complete else ""
-            await wait_until(lambda: here.relay.open_requests + there.relay.open_requests == 0, "the end of it")
-            while "second" not in received:
-                received += "\x1e" * bool(received) + (await here.get(sid)).text
-            assert received == f"4first {number}\x1e4second {number}"
-        assert there.relay.counters["responses_returned"] > 0
+        poll = here.get(sid)
+        await wait_until(lambda: connection.session.transport.ready, "the poll at its owner")
+        there.emit("a")
+        for _ in range(turns):
+            await asyncio.sleep(0)  # the hang-up meets the response on its way, or is behind it
+        poll.go_away()
+        await poll
+        if poll.answer.complete:
+            assert poll.answer.text == "4a"
+            return
+        await wait_until(lambda: connection.reasons, "the end")
+        assert connection.reasons == ["transport close"]
+
+
+@pytest.mark.parametrize("turns", range(4))
+async def test_response_that_meets_a_stopping_ingress_is_returned_to_the_session(turns: int) -> None:
+    async with EngineNodes("here", "ther", "thir") as nodes:
+        here, there, third = nodes.nodes
+        sid, connection = await there.open_polling()
+        poll = here.get(sid)
+        await wait_until(lambda: connection.session.transport.ready, "the poll at its owner")
+        there.emit("a")
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        here.relay.stop_ingress()
+        received = (await poll).text
+        if received == "6":
+            received = (await third.get(sid)).text
+        assert received == "4a"
         assert connection.reasons == []
 
 
@@ -131,7 +146,7 @@ async def test_response_is_not_returned_after_a_later_one() -> None:
         assert (await here.get(sid)).text == "4first"
         there.emit("second")
         assert (await there.get(sid)).text == "4second"
-        there.relay.received(here.node_id, r.HttpCancel(1))  # as late as can be
+        there.relay.received(here.node_id, r.HttpCancel(1, True))  # as late as can be
         there.emit("third")
         assert (await there.get(sid)).text == "4third"
 
@@ -309,7 +324,7 @@ async def test_stream_known_to_the_other_node_only_is_closed_there() -> None:
         there.relay.received(here.node_id, r.StreamClose(77, False, 1000, ""))
         there.relay.received(here.node_id, r.StreamCredit(77, False, 1))
         there.relay.received(here.node_id, r.StreamRefuse(77, 400, b""))
-        there.relay.received(here.node_id, r.HttpCancel(77))
+        there.relay.received(here.node_id, r.HttpCancel(77, True))
         there.relay.received(here.node_id, r.HttpResponse(77, 200, (), b""))
         await asyncio.sleep(0)
         assert [(close.stream_id, close.down, close.code) for close in nodes.sent(r.StreamClose)] == [

@@ -17,6 +17,8 @@ HEADERS = {"origin": "http://a", "host": "b", "user-agent": "long", "cookie": "s
 
 
 class Back:
+    client_gone = False
+
     def on_undelivered(self, undo: object) -> None:
         pass
 

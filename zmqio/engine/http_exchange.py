@@ -42,8 +42,12 @@ MAX_ENCODINGS = 20
 class Relayed(Protocol):
     """A request that another node forwarded."""
 
-    def on_undelivered(self, undo: Callable[[], None]) -> None:
-        """Call `undo` if the answer, which was sent, turns out not to have reached the client."""
+    @property
+    def client_gone(self) -> bool:
+        """Whether a disconnect means that the client has gone; otherwise only the other node has."""
+
+    def on_undelivered(self, undo: Callable[[bool], None]) -> None:
+        """Call `undo(client_gone)` if the answer, which was sent, turns out not to have reached the client."""
 
 
 class Exchange:

@@ -106,8 +106,8 @@ class PollingTransport:
     async def get(self, exchange: Exchange, headers: Headers = ()) -> None:
         """Answer one GET as soon as packets are buffered.
 
-        If the client disconnects first, its packets stay for its next GET. A second GET at the same time ends the
-        session.
+        If the client disconnects first, the session ends. If only the node that relays the GET leaves, the packets
+        stay for the client's next GET. A second GET at the same time ends the session.
         """
         if self._waiter is not None:
             self._session.end("transport error")  # "overlap from client"
@@ -119,6 +119,8 @@ class PollingTransport:
         try:
             if await waiter.wait(exchange.receive):
                 await self._answer_get(exchange, headers)
+            elif self._waiter is waiter:
+                self._disconnected(exchange)
         finally:
             if self._waiter is waiter:
                 self._waiter = None
@@ -186,17 +188,30 @@ class PollingTransport:
             body, more = await self._encode(exchange, self._body(taken))
             self._waiter = None  # the client may poll again once it has the body
             await exchange.answer_text(body, (*headers, *more))
-        except (OSError, asyncio.CancelledError):
+        except OSError:
+            self._session.put_back(taken)
+            self._disconnected(exchange)
+            raise
+        except asyncio.CancelledError:
             self._session.put_back(taken)
             raise
         self._answered()
         if exchange.relayed is not None and taken:
             exchange.relayed.on_undelivered(partial(self._undo_answer, taken, self._answers))
 
-    def _undo_answer(self, taken: list[Prepared], answers: int) -> None:
-        """Put the packets of an undelivered answer back, unless later packets have been sent."""
-        if answers == self._answers and self._session.transport is self:
+    def _undo_answer(self, taken: list[Prepared], answers: int, client_gone: bool) -> None:
+        """Take back an undelivered answer, unless later packets have been sent: then the client has continued."""
+        if answers != self._answers or self._session.transport is not self:
+            return
+        if client_gone:
+            self._session.end("transport close")
+        else:
             self._session.put_back(taken)
+
+    def _disconnected(self, exchange: Exchange) -> None:
+        """End the session if the client of a GET has gone; official clients never continue such a session."""
+        if (exchange.relayed is None or exchange.relayed.client_gone) and self._session.transport is self:
+            self._session.end("transport close")
 
     def _body(self, taken: list[Prepared]) -> bytes:
         pieces = taken or [self._forced_answer if isinstance(self._forced_answer, Prepared) else NOOP]

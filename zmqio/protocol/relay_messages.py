@@ -64,9 +64,16 @@ class HttpResponse:
 
 @dataclass(frozen=True, slots=True)
 class HttpCancel:
-    """The client disconnected before it had the response, whose packets stay in the session."""
+    """The client does not get the response.
+
+    Attributes:
+        request_id: of the `HttpRequest`.
+        client_gone: whether the client has disconnected, which ends the session. Otherwise the ingress node stops,
+            the client polls again at another node, and the packets of the response stay in the session.
+    """
 
     request_id: int
+    client_gone: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,20 +87,19 @@ class IngressPolls:
         request_id = message.request_id
         pending = self._pending[request_id] = _PendingPoll(owner, sid, message.method)
         self._counters["polls_forwarded"] += 1
-        delivered = False
         try:
-            refusal = await self._exchange(pending, message, exchange)
-            delivered = True
+            return await self._exchange(pending, message, exchange)
+        except BaseException as error:
+            if not pending.written:
+                self._cancel(owner, request_id, client_gone=isinstance(error, OSError))
+            raise
         finally:
             del self._pending[request_id]
-            if not delivered and not pending.written:
-                self._cancel(owner, request_id)
-        return refusal
 
     def responded(self, owner: NodeId, response: HttpResponse) -> None:
         """Handle the owner's response.
 
-        Responses to cancelled requests are ignored; their packets are returned to the session.
+        Responses to cancelled requests are ignored; the owner takes them back when it receives the cancel.
         """
         pending = self._pending.get(response.request_id)
         if pending is None:
@@ -119,7 +118,7 @@ class IngressPolls:
         """Answer waiting polls with a noop, so that their clients poll again at another node; POSTs continue."""
         for request_id, pending in self._pending.items():
             if pending.method == "GET" and pending.outcome is None:
-                self._cancel(pending.owner, request_id)
+                self._cancel(pending.owner, request_id, client_gone=False)
                 pending.resolve(NOOP)
 
     async def _exchange(self, pending: _PendingPoll, message: HttpRequest, exchange: Exchange) -> Refusal | None:
@@ -160,7 +159,7 @@ class IngressPolls:
             return outcome
         return None
 
-    def _cancel(self, owner: NodeId, request_id: int) -> None:
+    def _cancel(self, owner: NodeId, request_id: int, *, client_gone: bool) -> None:
         self._counters["polls_cancelled"] += 1
         with suppress(BusError):
-            self._send_to(owner, HttpCancel(request_id))
+            self._send_to(owner, HttpCancel(request_id, client_gone))

@@ -14,7 +14,14 @@ from zmqio.engine.http_exchange import Send
 from zmqio.engine.long_poll import Receive
 from zmqio.ids import NodeId
 from zmqio.logger import get_logger
-from zmqio.protocol.relay_messages import HttpRequest, StreamClose, StreamCredit, StreamData, StreamOpen
+from zmqio.protocol.relay_messages import (
+    HttpCancel,
+    HttpRequest,
+    StreamClose,
+    StreamCredit,
+    StreamData,
+    StreamOpen,
+)
 from zmqio.relay.ingress_polls import SendTo
 from zmqio.relay.owner_poll import OwnerPoll
 from zmqio.relay.owner_websocket import OwnerWebSocket
@@ -66,12 +73,13 @@ class OwnerRelay:
         self._counters["polls_served"] += 1
         self._spawn(self._run_poll(key, self._polls[key]))
 
-    def cancel_poll(self, ingress: NodeId, request_id: int) -> None:
-        """End a polling request whose client has disconnected, or return its response to the session."""
-        poll = self._polls.get((ingress, request_id))
+    def cancel_poll(self, ingress: NodeId, message: HttpCancel) -> None:
+        """End a polling request whose client does not get its response, or take back the response."""
+        key = ingress, message.request_id
+        poll = self._polls.get(key)
         if poll is not None:
-            poll.cancel()
-        elif self._undo_log.undo((ingress, request_id)):
+            poll.cancel(client_gone=message.client_gone)
+        elif self._undo_log.undo(key, client_gone=message.client_gone) and not message.client_gone:
             self._counters["responses_returned"] += 1
 
     def serve_websocket(self, ingress: NodeId, message: StreamOpen) -> None:
@@ -92,7 +100,7 @@ class OwnerRelay:
         """End all requests from a node, as if their clients had disconnected."""
         for (ingress, _), poll in tuple(self._polls.items()):
             if ingress == node_id:
-                poll.cancel()
+                poll.cancel(client_gone=False)
         for (ingress, _), websocket in tuple(self._websockets.items()):
             if ingress == node_id:
                 websocket.stream.abort(reason)
@@ -126,7 +134,7 @@ class OwnerRelay:
 
 
 class ResponseUndoLog:
-    """Undo functions of recent responses: each returns a response to its session if it does not reach the client.
+    """Undo functions of recent responses: each is called if its response does not reach the client.
 
     A cancel arrives within one trip over the bus after the response was sent, so few responses need to be kept.
 
@@ -139,27 +147,27 @@ class ResponseUndoLog:
     def __init__(self, responses_kept: int = RESPONSES_KEPT, bytes_kept: int = BYTES_KEPT) -> None:
         self._responses_kept = responses_kept
         self._bytes_kept = bytes_kept
-        self._undos: dict[Hashable, tuple[Callable[[], None], int]] = {}
+        self._undos: dict[Hashable, tuple[Callable[[bool], None], int]] = {}
         self._bytes = 0
 
     def __len__(self) -> int:
         return len(self._undos)
 
-    def add(self, key: Hashable, undo: Callable[[], None], size_bytes: int) -> None:
+    def add(self, key: Hashable, undo: Callable[[bool], None], size_bytes: int) -> None:
         """Keep the undo of a response; `key` must be new."""
         self._undos[key] = undo, size_bytes
         self._bytes += size_bytes
         while len(self._undos) > self._responses_kept or self._bytes > self._bytes_kept:
             self._pop(next(iter(self._undos)))
 
-    def undo(self, key: Hashable) -> bool:
-        """Return a response to its session; False if it was not kept, dropped, or returned before."""
+    def undo(self, key: Hashable, *, client_gone: bool) -> bool:
+        """Take back a response; False if it was not kept, dropped, or taken back before."""
         if key not in self._undos:
             return False
-        self._pop(key)()
+        self._pop(key)(client_gone)
         return True
 
-    def _pop(self, key: Hashable) -> Callable[[], None]:
+    def _pop(self, key: Hashable) -> Callable[[bool], None]:
         undo, size_bytes = self._undos.pop(key)
         self._bytes -= size_bytes
         return undo

@@ -28,29 +28,32 @@ class OwnerPoll:
 
     Attributes:
         scope: the ASGI scope.
+        client_gone: whether a disconnect means that the client has gone; otherwise the ingress node has.
         responded: whether the response has been sent.
         body_bytes: size of the response body.
-        undo: returns the packets of the response to the session; None if that is impossible.
+        undo: called with `client_gone` if the response does not reach the client; None if no packets are in it.
     """
 
     def __init__(self, message: HttpRequest, send_response: Callable[[HttpResponse], None]) -> None:
         self.scope = http_scope(message, self)
         self.responded = False
         self.body_bytes = 0
-        self.undo: Callable[[], None] | None = None
+        self.undo: Callable[[bool], None] | None = None
+        self.client_gone = not message.whole
         self._message = message
         self._send_response = send_response
         self._was_read = False
         self._disconnected = asyncio.get_running_loop().create_future()
         self._start: dict[str, Any] = {}
 
-    def on_undelivered(self, undo: Callable[[], None]) -> None:
+    def on_undelivered(self, undo: Callable[[bool], None]) -> None:
         """Keep `undo`, in case the response does not reach the client."""
         self.undo = undo
 
-    def cancel(self) -> None:
-        """Report to the application that the client has disconnected."""
+    def cancel(self, *, client_gone: bool) -> None:
+        """Report a disconnect to the application: of the client, or of the ingress node alone."""
         if not self._disconnected.done():
+            self.client_gone = client_gone
             self._disconnected.set_result(None)
 
     async def receive(self) -> dict[str, Any]:

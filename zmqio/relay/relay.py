@@ -42,7 +42,7 @@ class Relay:
     Attributes:
         counters: `polls_forwarded`, `polls_cancelled`, `bodies_timed_out`, `websockets_forwarded` and
             `packets_rejected` for clients of this node; `polls_served`, `websockets_served`, `responses_returned`
-            (to their session, because the client had disconnected) and `requests_failed` (bugs) for other nodes.
+            (to their session, because the other node stopped) and `requests_failed` (bugs) for other nodes.
     """
 
     def __init__(self, messenger: NodeMessenger, serve: ServeAsgi, options: EngineOptions) -> None:
@@ -117,7 +117,7 @@ class Relay:
             case r.HttpRequest():
                 self._owner.serve_poll(sender, message)
             case r.HttpCancel():
-                self._owner.cancel_poll(sender, message.request_id)
+                self._owner.cancel_poll(sender, message)
             case r.StreamOpen():
                 self._owner.serve_websocket(sender, message)
             case r.StreamData() | r.StreamCredit() | r.StreamClose():
