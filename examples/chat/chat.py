@@ -1,7 +1,7 @@
 """A minimal chat. Start `zmqio broker`, then this app on two ports: both share one lobby.
 
-uvicorn chat:app --port 8000 --ws zmqio.uvicorn:WebSocketProtocol
-uvicorn chat:app --port 8001 --ws zmqio.uvicorn:WebSocketProtocol
+uvicorn chat:app --port 8000 --ws zmqio.uvicorn:WebSocketProtocol --http zmqio.uvicorn:HttpProtocol
+uvicorn chat:app --port 8001 --ws zmqio.uvicorn:WebSocketProtocol --http zmqio.uvicorn:HttpProtocol
 """
 
 from pathlib import Path

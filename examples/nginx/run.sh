@@ -27,7 +27,7 @@ pids+=($!)
 nodes=()
 for number in 0 1 2; do
     ZMQIO_NODE_TAG=nod$number uvicorn app:app --port $((node_port + number)) --log-level warning \
-        --ws zmqio.uvicorn:WebSocketProtocol &
+        --ws zmqio.uvicorn:WebSocketProtocol --http zmqio.uvicorn:HttpProtocol &
     pids+=($!)
     nodes+=(--node "nod$number=127.0.0.1:$((node_port + number))")
 done
