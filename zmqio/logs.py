@@ -74,7 +74,7 @@ class _LossyLog(LogStream):
     """Loses lines that cannot be written, and reports their number when one can be written again.
 
     Args:
-        processors: make a line of an event.
+        processors: turn an event into a line, in order.
     """
 
     def __init__(self, processors: list[Any]) -> None:
@@ -101,7 +101,7 @@ class _LossyLog(LogStream):
 
 
 def _show_error(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
-    """Turn an error into a traceback without the values of variables. The library has done so for its own."""
+    """Turn an error into a traceback without the values of variables, unless `zmqio.logger` has done that."""
     error = event.pop("exc_info", None)
     if isinstance(error, tuple):
         error = error[1]

@@ -69,7 +69,7 @@ log = structlog.get_logger(__name__)
 @click.option(
     "--insecure",
     is_flag=True,
-    help="Without keys, bind an address that other machines can reach. Whoever reaches it can read every "
+    help="Without keys, bind an address that other machines can reach. Every peer that reaches it can read every "
     "broadcast, send to all clients and disconnect them.",
 )
 @click.option(
@@ -185,9 +185,9 @@ def _checked_options(**options: Any) -> BrokerOptions:
 def _check_exposure(options: BrokerOptions) -> None:
     if options.curve_secret is None and not is_private(options.bind):
         raise click.UsageError(
-            f"--bind {options.bind} can be reached from other machines. Without keys, whoever reaches it can read "
-            "every broadcast, send to all clients and disconnect them. Give --curve-secret and --node-keys (see "
-            "`zmqio keygen`), or --insecure on a network that you trust"
+            f"--bind {options.bind} can be reached from other machines. Without keys, every peer that reaches it "
+            "can read every broadcast, send to all clients and disconnect them. Give --curve-secret and "
+            "--node-keys (see `zmqio keygen`), or --insecure on a network that you trust"
         )
 
 

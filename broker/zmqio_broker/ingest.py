@@ -1,14 +1,13 @@
 """The ingest endpoint: passes publish requests of outside services on, and nothing else.
 
 Without this filter, every peer that reaches the endpoint could send any message that nodes send to each other. A
-request is
-one frame: a topic of the kinds that clients are addressed by (namespace, room, session), then a msgpack map or a
-JSON object. Nodes check what is in it.
+request is one frame: the topic of a namespace, room or session, then a msgpack map or a JSON object. Nodes check
+the content.
 
 A flush message, 0xff "flush-" and a token of 16 bytes, is not passed on: its token is remembered, and the control
 endpoint confirms to its sender that all messages before it were forwarded.
 
-Measured: 3.4 us of CPU a message of 200 bytes; messages between nodes do not come here.
+Measured: 3.4 us of CPU per message of 200 bytes. Messages between nodes do not pass this filter.
 """
 
 import re

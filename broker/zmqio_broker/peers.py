@@ -79,7 +79,7 @@ class PeerMonitor:
     """Reads the monitors of several sockets, and closes connections that would use the last free descriptors.
 
     Args:
-        context: of the monitored sockets.
+        context: context of the monitored sockets.
         connection_limit: the lowest descriptor that no connection may keep.
         close: closes the connection with a descriptor.
 

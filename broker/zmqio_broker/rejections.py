@@ -23,7 +23,7 @@ class PeerRejection:
     Attributes:
         is_of_key: whether a connection was refused because of its key; otherwise a message was.
         peer: its public key or its address; empty for all beyond `MAX_SUBJECTS`.
-        reason: why.
+        reason: why it was refused.
     """
 
     is_of_key: bool
@@ -32,7 +32,7 @@ class PeerRejection:
 
 
 class Rejections:
-    """Thread-safe."""
+    """Counts refusals by peer until they are reported. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

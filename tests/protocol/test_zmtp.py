@@ -115,7 +115,7 @@ def test_messages_do_not_depend_on_how_the_bytes_are_split(messages, data):
 @pytest.mark.parametrize(
     ("said", "reason"),
     [
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "is not a ZeroMQ peer: its data begin with b'HTTP/1.1 400"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "is not a ZeroMQ peer: its data begins with b'HTTP/1.1 400"),
         (b"\x16\x03\x01\x02\x00", "is not a ZeroMQ peer"),
         (b"\xff" + bytes(9), "is not a ZeroMQ peer"),
         (GREETING[:10] + b"\x01", "speaks ZMTP 1, .* 3 is required"),

@@ -32,7 +32,7 @@ class Peer:
             on_sync=self.syncs.append,
             on_malformed=self.malformed.append,
             on_overrun=lambda: self.overruns.append(len(self.messages)),
-            connection=ZmtpConnectionEvents(
+            events=ZmtpConnectionEvents(
                 lambda: self.changes.append("up"), lambda _: self.changes.append("down"), lambda _: None
             ),
         )

@@ -134,8 +134,8 @@ class Health:
     """Whether this node is connected to the others.
 
     Attributes:
-        ready: whether it is.
-        reasons: why not; empty if and only if `ready` is true.
+        ready: whether this node is connected to the other nodes.
+        reasons: why it is not; empty if and only if `ready` is true.
         details: states by name, and under `counters` a mapping of counters by part.
     """
 
@@ -413,8 +413,8 @@ class Bus(Protocol):
 
         Returns:
             The number of links that accepted the message: 0 if no broker is connected, or if all queues are full.
-            A link whose queue was full accepts no message until one that is published on it alone, during
-            `link_writable`, has been accepted.
+            A link whose queue was full accepts nothing until `link_writable` is called. The first message after
+            that must be published during the call, on that link alone.
 
         Raises:
             MessageTooLargeError: topic and body exceed the limit.

@@ -61,7 +61,7 @@ class LocalAdapter(Adapter):
     # Rooms.
 
     def add(self, sid: Sid, rooms: Collection[str]) -> Awaitable[None]:
-        """Add a socket to rooms at once, unless an operation that is under way disconnects it."""
+        """Add a socket to rooms at once, unless the operation in progress disconnects it."""
         if not self._is_disconnected_first(sid):
             self._join_rooms(sid, rooms)
         return DONE
@@ -165,7 +165,7 @@ class LocalAdapter(Adapter):
     # For subclasses.
 
     def _is_disconnected_first(self, sid: Sid) -> bool:
-        """Apply the operation that is under way to a socket; return whether that has disconnected the socket."""
+        """Apply the operation in progress to a socket now; return whether that has disconnected the socket."""
         return self._operations.flush_for(sid) and not self._index.has_socket(sid)
 
     async def _run_in_order(self, work: Callable[[], None] | None = None) -> None:

@@ -94,7 +94,7 @@ class RoomOperationQueue:
             await operation.done
 
     def flush_for(self, sid: Sid) -> bool:
-        """Apply the current operation to one socket now, if it has not been applied yet; return whether it was."""
+        """Apply the current operation to one socket now; return whether the socket was still waiting for it."""
         if not self._remove(sid):
             return False
         self._operations[0].act((sid,))

@@ -85,15 +85,15 @@ class Emitter(BroadcastOperator[None]):
 
     @property
     def source(self) -> str:
-        """Identifies this emitter in this process to nodes; the `id` and `n` of its requests refer to it."""
+        """Identifies this emitter in this process to nodes; `n` counts the requests of one source."""
         return self._connection.of_this_process().frames.source
 
     def flush(self, timeout: float | None = None) -> None:
         """Wait until a broker has accepted all requests emitted before this call, on its current connection.
 
-        Sends a message behind them to the broker's ingest endpoint and asks until the broker confirms it. Requests
-        lost with an earlier connection (the broker was restarted after the emit) go unnoticed. With
-        several brokers, one of them has accepted the requests.
+        Sends a flush message behind them to the broker's ingest endpoint, and asks its control endpoint until the
+        broker confirms that message. Requests that were lost with an earlier connection, because the broker was
+        restarted after the emit, are not detected. With several brokers, one of them has accepted the requests.
 
         Args:
             timeout: seconds to wait for the confirmation; None means `send_timeout_s`. If no broker is connected,
@@ -157,7 +157,7 @@ class _EmitterConnection:
         weakref.finalize(self, self._push.close)
 
     def of_this_process(self) -> _EmitterOfProcess:
-        """Return what belongs to this process, created on the first call."""
+        """Return the state of this process, created on the first call."""
         pid = os.getpid()
         known = self._by_pid.get(pid)
         if known is None:

@@ -43,7 +43,7 @@ class CorsPolicy:
     """The rules of `cors_allowed_origins` and `cors_credentials`.
 
     Args:
-        options: of the engine.
+        options: options of the engine.
 
     Attributes:
         enabled: False with `cors_allowed_origins=()`: no headers, no checks.
@@ -81,7 +81,8 @@ class CorsPolicy:
 def own_origins(request: ClientRequest) -> Collection[str]:
     """Return the origins under which the client may have reached this server.
 
-    `X-Forwarded-Host` counts only from a trusted proxy; of several values the last, which that proxy itself wrote.
+    `X-Forwarded-Host` counts only from a trusted proxy. If it has several values, only the last counts, because
+    that proxy itself wrote it.
     """
     scheme = "https" if request.secure else "http"
     hosts = [request.headers.get("host", "")]
@@ -99,7 +100,7 @@ def _listed(origins: str | Sequence[str] | Callable[[str], bool] | None) -> froz
 def _truth(answer: object) -> bool:
     if inspect.iscoroutine(answer):
         answer.close()
-    if inspect.isawaitable(answer):  # which is true whatever it would have returned
+    if inspect.isawaitable(answer):  # as a bool it is always True, whatever its result
         raise TypeError("the function cors_allowed_origins returned an awaitable; it must return a bool")
     return bool(answer)
 

@@ -1,7 +1,7 @@
-"""Members that must do something within a fixed time: one queue and one timer for all of them.
+"""Members with the same time limit: one queue and one timer for all of them.
 
-All members have the same time, so the oldest is always the first that is due. Each operation takes constant time
-however many members there are. A timer for each member would take five times the memory.
+The time limit is the same for all members, so the oldest is always the first that is due. Each operation takes
+constant time however many members there are. A timer for each member would take five times the memory.
 
 Knows nothing of sessions: members are any hashable objects.
 """
@@ -37,7 +37,7 @@ class DeadlineQueue(Generic[T]):
         return len(self._due_s)
 
     def add(self, member: T) -> None:
-        """Give a new member its time."""
+        """Start the time limit of a new member."""
         loop = asyncio.get_running_loop()
         due_s = self._due_s[member] = loop.time() + self._timeout_s
         if self._timer is None:

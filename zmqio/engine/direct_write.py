@@ -72,7 +72,7 @@ def broadcast_frames(writers: Iterable[DirectWriter | None], payload: Prepared, 
     """Write the same packets to many clients.
 
     Args:
-        writers: of the clients; None for a client that has disconnected.
+        writers: the writers of the clients; None for a client that has disconnected.
         payload: the packets.
         volatile: drop the packets for clients that have others buffered.
     """

@@ -123,7 +123,7 @@ def read_request(scope: Mapping[str, Any], proxies: TrustedProxies = NO_PROXIES)
     """Read an ASGI `http` or `websocket` scope.
 
     Args:
-        scope: of ASGI.
+        scope: the ASGI scope.
         proxies: whose X-Forwarded-Proto and X-Forwarded-Host are believed.
     """
     client = scope.get("client")

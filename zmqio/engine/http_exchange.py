@@ -47,7 +47,7 @@ class Relayed(Protocol):
         """Whether a disconnect means that the client has gone; otherwise only the other node has."""
 
     def on_undelivered(self, undo: Callable[[bool], None]) -> None:
-        """Call `undo(client_gone)` if the answer, which was sent, turns out not to have reached the client."""
+        """Keep `undo`, and call `undo(client_gone)` if the answer that was sent does not reach the client."""
 
 
 class Exchange:
@@ -55,8 +55,8 @@ class Exchange:
 
     Args:
         request: the request.
-        receive: of ASGI.
-        send: of ASGI.
+        receive: the ASGI receive.
+        send: the ASGI send.
         cors_headers: the CORS headers of every response.
         relayed: set if another node forwarded the request.
 
@@ -121,8 +121,8 @@ class Exchange:
 
 def header_fields(body: bytes, content_type: str, headers: Headers) -> list[tuple[bytes, bytes]]:
     """The header fields of a response with `body`."""
-    every = [("content-type", content_type), ("content-length", str(len(body))), ("cache-control", "no-store")]
-    return [(name.encode(), value.encode("latin-1")) for name, value in (*every, *headers)]
+    common = [("content-type", content_type), ("content-length", str(len(body))), ("cache-control", "no-store")]
+    return [(name.encode(), value.encode("latin-1")) for name, value in (*common, *headers)]
 
 
 async def compress(body: bytes, encoding: str, compressor: Callable[[bytes], bytes]) -> tuple[bytes, Headers]:

@@ -116,7 +116,7 @@ class Engine(EngineioServer):
         finally:
             self._request_ended()
 
-    handle_request = handle
+    handle_request = handle  # python-engineio's name
 
     def stop_accepting(self) -> None:
         """Refuse handshakes with 503 from now on; open sessions are still served."""
@@ -131,7 +131,7 @@ class Engine(EngineioServer):
     async def close(self, reason: str = "server shutting down") -> None:
         """End all sessions with `reason` and wait up to 5 s for open requests; new requests are refused with 503.
 
-        WebSocket clients receive their buffered packets if they take them within that time.
+        WebSocket clients receive their buffered packets if they read them within that time.
         """
         self._is_accepting = False
         self._is_closing = True

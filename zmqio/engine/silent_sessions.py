@@ -1,4 +1,4 @@
-"""Sessions whose clients have sent nothing yet: limited in time, and in the memory of the heads that they keep.
+"""Sessions whose clients have sent nothing yet: a limit on their time, and on the memory of their request heads.
 
 Beyond the limit of memory the oldest ends first: a client that follows the protocol sends its first packet within
 one round trip.

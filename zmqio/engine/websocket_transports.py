@@ -84,7 +84,7 @@ class AsgiWebSocketTransport:
     Args:
         session: the session that it serves.
         owner: runs the sending job.
-        send: of ASGI.
+        send: the ASGI send.
     """
 
     __slots__ = ("_ended", "_owner", "_reader", "_send", "_sender", "_session")
@@ -155,7 +155,7 @@ class DirectWebSocketTransport:
         session: the session that it serves.
         owner: runs the closing job.
         wire: the connection.
-        send: of ASGI, for closing.
+        send: the ASGI send, for closing.
     """
 
     __slots__ = ("_is_lost", "_is_paused", "_owner", "_send", "_session", "_wire", "_write")

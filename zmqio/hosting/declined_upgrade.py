@@ -18,9 +18,9 @@ def parser_without_upgrade(protocol: Any, headers: Iterable[tuple[bytes, bytes]]
     """Return a parser that expects the body of a request, and then further requests.
 
     Args:
-        protocol: gets the parser's callbacks, but those of this head. If the request has no body,
+        protocol: gets the parser's callbacks, except for those of this head. If the request has no body,
             `on_message_complete` is called at once.
-        headers: of the request, with names in lower case.
+        headers: headers of the request, with names in lower case.
     """
     callbacks = _Callbacks(protocol)
     parser = HttpRequestParser(callbacks)

@@ -35,7 +35,7 @@ class DescriptorReserve:
         return descriptor + 1 >= self._first
 
     def is_untouched(self) -> bool:
-        """Whether the next two descriptors would not come from the reserve."""
+        """Whether the next two descriptors come from outside the reserve."""
         try:
             probe = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:

@@ -32,8 +32,8 @@ def refuse_if_full(transport: asyncio.Transport, descriptor: int) -> bool:
     """Answer a new connection with status 503 and close it if its descriptor comes from the reserve.
 
     Args:
-        transport: of the connection.
-        descriptor: of the connection.
+        transport: the transport of the connection.
+        descriptor: the descriptor of the connection.
 
     Returns:
         Whether the connection was refused.

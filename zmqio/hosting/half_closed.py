@@ -1,6 +1,6 @@
 """Requests of clients that have closed their sending side: answer them, or disconnect the application.
 
-Such a client may still be reading, or may be gone. The application's next `receive()` tells the two cases apart.
+Such a client may still be reading, or may be gone. The application's next `receive()` distinguishes the two cases.
 An application that is computing an answer may finish it. An application that asks for more after the whole body,
 as a long poll does, is disconnected at once, before it sends an answer that is lost.
 

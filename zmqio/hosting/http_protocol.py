@@ -2,8 +2,8 @@
 
 Use it as `uvicorn --http zmqio.uvicorn:HttpProtocol`; `hosting.server.serve` does so by itself.
 
-- The parser gets one request at a time. While a request is answered, bytes behind it wait unparsed, and reading
-  stops when they are more than `MAX_WAITING_BYTES` (beyond one read, at most 256 KiB).
+- The parser gets one request at a time. While a request is answered, the bytes behind it wait unparsed. Beyond
+  `MAX_WAITING_BYTES` of them, reading stops; the last read may exceed that by up to 256 KiB.
 - `HttpLimits` limits the size and the time of each request head, and the time during which a client reads nothing.
 - An offer to upgrade to anything but WebSocket is ignored; the request keeps its body.
 - TCP_NODELAY is always set, and half-closed clients get their answer (see `half_closed`).
@@ -33,11 +33,11 @@ from zmqio.hosting.request_cycle import ConnectionFlow, RequestCycle, refuse_req
 __all__ = ["HttpProtocol"]
 
 MAX_WAITING_BYTES = 1 << 14
-"""Bytes behind a request under way, beyond which reading stops. Up to there, a departed client is noticed."""
+"""Bytes behind an unanswered request beyond which reading stops. A paused connection detects no disconnect."""
 MAX_BODY_BYTES = 1 << 16
 """Bytes of a body that the application has not read, beyond which reading stops. Source: uvicorn."""
 LINGER_S = 1.0
-"""Seconds of discarding bytes after a rejection: with unread ones, the kernel would drop the answer."""
+"""Seconds for which bytes are discarded after a rejection: with unread bytes, the kernel drops the answer."""
 _TCP_FAMILIES = (socket.AF_INET, socket.AF_INET6)
 
 
@@ -347,7 +347,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._close_after_reading()
 
     def _close_after_reading(self) -> None:
-        """Close the connection soon: unread bytes would make the kernel drop the answer."""
+        """Discard input for `LINGER_S`, then close: with unread bytes, the kernel would drop the answer."""
         if not self.transport.can_write_eof():
             self.transport.close()
             self._watch_writes()

@@ -37,8 +37,8 @@ class Rejection:
 
     Args:
         counter: name of the counter, and the reason in the log.
-        status: of the answer.
-        text: of the answer: what failed, the limit, and what to do.
+        status: status of the answer.
+        text: text of the answer: what failed, the limit, and what to do.
         option: name of the option that sets the limit; empty if there is none.
     """
 

@@ -28,7 +28,7 @@ class _LossyStream(LogStream):
     """Drops lines that cannot be written, and writes their number once a line can be written again.
 
     Args:
-        name: of the standard stream in `sys`.
+        name: name of the standard stream in `sys`.
     """
 
     def __init__(self, name: str) -> None:

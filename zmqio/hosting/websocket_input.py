@@ -1,6 +1,6 @@
 """The input of one WebSocket connection: slices of large input, fragments of a message, pongs. Pure.
 
-What a client sends in one piece may be 256 KB: 43,000 pings, which would block the event loop for 0.4 s.
+One read may return 256 KB. As 43,000 pings, they would block the event loop for 0.4 s.
 """
 
 from collections.abc import Iterable

@@ -17,8 +17,8 @@ STALLED_AFTER_S = 2.0
 class Silence:
     """The time since the last heartbeat of one process, counted in checks.
 
-    Not read from a clock: if the observer itself is stopped for a minute, it counts at most one check for that
-    minute, and the heartbeats wait in its sockets.
+    The time is not read from a clock. If the observer itself is stopped for a minute, it counts at most one check
+    for that minute, and the heartbeats wait in its sockets.
 
     Attributes:
         seconds: length of the silence.

@@ -20,7 +20,7 @@ class WorkerSlot:
     """A place that one worker occupies.
 
     Args:
-        number: of the slot.
+        number: number of the slot.
         start: starts a worker in a slot.
         stop_timeout_s: seconds that a replaced worker may take to exit.
         restart_on_change_only: leave the slot empty after its worker exits by itself, until `replace` is called.

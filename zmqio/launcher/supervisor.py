@@ -1,7 +1,7 @@
 """The parent process of `zmqio serve`: supervises workers, acceptors and, when none was given, a broker.
 
-It stops them in this order: new connections first (with a drain, only once a worker has disconnected its clients),
-then the workers, then the broker, through which the workers say goodbye.
+The supervisor stops the listening sockets first, then the workers, then the broker, through which the workers say
+goodbye. With a drain, it accepts connections until the workers have disconnected their clients.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ class Supervisor:
     """Runs a server once; to be created in the running event loop.
 
     Args:
-        options: of the server.
+        options: options of the server.
         listeners: one listening socket per acceptor (see `listen_group`); closed at the end.
         import_path: folder in which workers look for modules first.
     """

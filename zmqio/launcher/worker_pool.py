@@ -28,7 +28,7 @@ class WorkerPool:
     """All running workers, including those being replaced. A `WorkerObserver`.
 
     Args:
-        options: of the server.
+        options: options of the server.
         broker: address of the broker that the workers join.
         import_path: folder in which workers look for modules first.
         dispatcher: informed which workers accept connections.
@@ -126,7 +126,7 @@ class WorkerPool:
         self._dispatcher.remove(worker)
 
     def worker_exited(self, worker: WorkerProcess) -> None:
-        """Forget the worker, and report why it could not serve, if so."""
+        """Forget the worker. If it has reported why it cannot serve, log that."""
         self._workers.discard(worker)
         if worker.failure is None:
             return

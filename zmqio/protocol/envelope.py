@@ -41,12 +41,12 @@ def encode(envelope: Envelope) -> bytes:
     layout = _LAYOUT_OF[type(message)]
     values = layout.values(message)
     _check_message_id(*message_id)
-    is_plain = layout is _BROADCAST and _are_texts(*values)
+    is_plain = layout is _BROADCAST and _is_text_broadcast(*values)
     if not is_plain:
         _read_fields(layout, values)
     row = (WIRE_VERSION, layout.number, message_id.node_id, message_id.n, message_id.previous, *values)
     try:
-        packed: bytes = msgpack.packb(row) if is_plain else msgpack.packb(row, default=_write_ackable)
+        packed: bytes = msgpack.packb(row) if is_plain else msgpack.packb(row, default=_ackable_parts)
     except UnicodeEncodeError as error:
         raise EnvelopeError(f"{layout.name}: a name cannot be encoded as UTF-8 (lone surrogate)") from error
     return packed
@@ -66,7 +66,7 @@ def decode(body: bytes) -> Envelope:
     layout = _read_layout(values)
     if layout is _BROADCAST and len(values) == _BROADCAST_END:
         _, _, node_id, n, previous, namespace, rooms, except_, volatile, frames = values
-        if _are_texts(namespace, rooms, except_, volatile, frames):
+        if _is_text_broadcast(namespace, rooms, except_, volatile, frames):
             _check_message_id(node_id, n, previous)
             message = m.BroadcastMessage(namespace, tuple(rooms), tuple(except_), volatile, tuple(frames))
             return Envelope(MessageId(node_id, n, previous), message)
@@ -141,10 +141,11 @@ def _check_message_id(node_id: Any, n: Any, previous: Any) -> None:
         raise EnvelopeError("previous must be an integer from 0 to 2**63-1, or nil")
 
 
-def _are_texts(namespace: Any, rooms: Any, except_: Any, volatile: Any, frames: Any) -> bool:
+def _is_text_broadcast(namespace: Any, rooms: Any, except_: Any, volatile: Any, frames: Any) -> bool:
     """Return whether these are valid fields of a broadcast with one text frame, as nearly all broadcasts are.
 
-    One call in place of the seven readers below. All other fields pass through the readers, which name the error.
+    One call in place of the five readers of a broadcast. Other broadcasts pass through the readers, which name the
+    invalid field.
     """
     if (
         type(namespace) is not str
@@ -255,15 +256,12 @@ def _ackable(value: Any) -> AckableFrames:
 
 
 def _ackable_parts(value: Any) -> tuple[Any, Any, Any]:
+    """Return head, tail and attachments of an `AckableFrames`, or of the list that it is encoded as."""
     if type(value) is AckableFrames:
         return value.head, value.tail, value.attachments
     if type(value) is list and len(value) == 3 and type(value[2]) is list:
         return value[0], value[1], value[2]
     raise _FieldError(_ACKABLE)
-
-
-def _write_ackable(value: Any) -> tuple[Any, Any, Any]:
-    return _ackable_parts(value)
 
 
 def _replayed(value: Any) -> tuple[m.ReplayedRow, ...]:

@@ -1,4 +1,4 @@
-"""Security mechanisms of ZMTP: the handshake that follows the greetings, and the encryption of what follows it.
+"""Security mechanisms of ZMTP: the handshake after the greetings, and the encryption of later frames.
 
 A mechanism works on the bodies of commands (the length of the name, the name, the data); `Conversation` frames
 them. This module has the mechanism NULL, without security; `zmqio.protocol.curve` has CURVE.
@@ -152,7 +152,7 @@ def check_peer(socket_type: SocketType, data: bytes) -> None:
     """Check the metadata of the peer.
 
     Raises:
-        ZmtpError: they are malformed, or the peer's socket type does not fit `socket_type`.
+        ZmtpError: the metadata is malformed, or the peer's socket type does not fit `socket_type`.
     """
     peer = _properties(data).get(b"socket-type", b"")
     if peer not in _PEERS[socket_type]:

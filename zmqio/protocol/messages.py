@@ -117,10 +117,12 @@ class Goodbye:
 class BroadcastMessage:
     """An encoded packet for the sockets of a namespace that `rooms` and `except_` select.
 
+    The fields `namespace`, `rooms` and `except_` have the same meaning in every message that has them.
+
     Attributes:
         namespace: the namespace.
-        rooms: members of any of these rooms; empty for all sockets. The same in every message.
-        except_: members of any of these rooms are left out. The same in every message.
+        rooms: members of any of these rooms; empty for all sockets.
+        except_: members of any of these rooms are left out.
         volatile: drop the packet for a client that cannot receive it at once.
         frames: the packet as encoded by the parser; opaque to nodes.
     """
@@ -306,7 +308,7 @@ class ReplayAnswer:
 
     Attributes:
         request_id: id of the request.
-        upto: this answer accounts for all of the requester's messages up to this n.
+        upto: every message for the requester up to this n is in the answer: replayed, lost or forgotten.
         complete: whether `upto` is the newest n, so that later messages on this link follow without a gap.
         forgotten: number of messages, of any topic, that are so old that their topics are no longer known.
         lost: messages that are no longer in the replay buffer.

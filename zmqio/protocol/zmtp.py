@@ -2,8 +2,8 @@
 
 Both ends send a greeting of 64 bytes (signature, version, name of the security mechanism), then the commands of
 the handshake, which depend on the mechanism. All data after the greeting are frames: one byte of flags, the size
-in one or eight bytes, the body. Heartbeats (PING and PONG) follow libzmq 4.2. Later versions of libzmq use ZMTP
-3.0 with a peer that announces it.
+in one or eight bytes, the body. Heartbeats (PING and PONG) follow libzmq 4.2. libzmq versions that speak a later
+ZMTP use 3.0 with a peer that announces 3.0.
 
 Source: rfc.zeromq.org/spec/23 (ZMTP 3.0), /spec/37 (3.1) for the heartbeats.
 """
@@ -69,16 +69,18 @@ def _command_frame(body: bytes) -> bytes:
 class Conversation:
     """The protocol state of one connection; send `greeting` first.
 
-    Encode only what is sent next: a mechanism that encrypts numbers the frames, and the peer checks the order.
-    Received frames are limited by `MAX_FRAME_BYTES` only: brokers refuse messages beyond their own limit.
+    Send frames in the order in which they were encoded: a mechanism that encrypts numbers them, and the peer
+    checks the order. Received frames are limited by `MAX_FRAME_BYTES` only: brokers refuse messages beyond their
+    own limit.
 
     Args:
         socket_type: socket type of this end.
         make_mechanism: makes the security mechanism.
 
     Attributes:
-        greeting: the first bytes that this end sends, up to the version. The rest follows the peer's greeting:
-            libzmq closes a connection whose mechanism it does not accept before it has named its own.
+        greeting: the beginning of this end's greeting, up to the version. The rest is sent only after the peer's
+            whole greeting. Otherwise libzmq would close a connection with another mechanism before it has named
+            its own, and the error could not name it.
         encode: encodes a message of one frame. Call it only once the handshake is complete.
     """
 
@@ -86,7 +88,7 @@ class Conversation:
         self._mechanism = make_mechanism(socket_type)
         self.greeting = _SIGNATURE + bytes((MAJOR_VERSION, 0))
         self.encode: Callable[[bytes], bytes] = self._seal if self._mechanism.encrypts else frame
-        # The handshake is complete, and frames are ...
+        # Both are False until the handshake is complete; then one of them is True.
         self._is_plain = self._is_sealed = False
         self._greeted = False
         self._rest = bytearray()
@@ -136,7 +138,7 @@ class Conversation:
     def _take_greeting(self, data: bytes) -> bytes:
         """Return the bytes after the greeting; none while it is incomplete. Another protocol fails early."""
         if data[0] != _SIGNATURE[0] or data[_MAJOR - 1 : _MAJOR] not in {b"", _SIGNATURE[-1:]}:
-            raise ZmtpError(f"is not a ZeroMQ peer: its data begin with {data[:SHOWN_BYTES]!r}")
+            raise ZmtpError(f"is not a ZeroMQ peer: its data begins with {data[:SHOWN_BYTES]!r}")
         if len(data) > _MAJOR and data[_MAJOR] < MAJOR_VERSION:
             raise ZmtpError(f"speaks ZMTP {data[_MAJOR]}, from before 2012; version {MAJOR_VERSION} is required")
         if len(data) < GREETING_BYTES:

@@ -57,7 +57,7 @@ class Balancing:
             TLS. What they state in X-Forwarded-For, -Proto and -Host is kept.
 
     Raises:
-        ConfigError: a setting is invalid; the text says which and why.
+        ConfigError: a setting is invalid; the text names it and the reason.
     """
 
     nodes: Sequence[Backend]

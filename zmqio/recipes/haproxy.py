@@ -78,13 +78,13 @@ backend zmqio
 
 FORWARDED = """\
     # Behind another proxy, for example one that terminates TLS: `zmqio haproxy-conf --outer-proxy ADDRESS`.
-    # Otherwise nodes refuse pages of the own origin (https), and all clients have the address of that proxy.
+    # Otherwise nodes refuse their own pages (https origin), and all clients have the address of that proxy.
     http-request set-header X-Forwarded-Proto %[ssl_fc,iif(https,http)]
     http-request set-header X-Forwarded-Host %[req.hdr(host)]
 """
 
 FORWARDED_BY_OUTER_PROXY = """\
-    # Proxies in front of this one (--outer-proxy). Nodes learn the client's address and URL as they state them.
+    # Proxies in front of this one (--outer-proxy). Nodes use the client's address and URL that they state.
 %(networks)s    acl states_proto req.hdr(x-forwarded-proto) -m found
     acl states_host req.hdr(x-forwarded-host) -m found
     acl states_client hdr_ip(x-forwarded-for,-1) -m found

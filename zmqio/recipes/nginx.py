@@ -151,11 +151,11 @@ REST = """\
 
 NO_OUTER_PROXY = """\
         # Behind another proxy, for example one that terminates TLS: `zmqio nginx-conf --outer-proxy ADDRESS`.
-        # Otherwise nodes refuse pages of the own origin (https), and all clients have the address of that proxy.
+        # Otherwise nodes refuse their own pages (https origin), and all clients have the address of that proxy.
 """
 
 OUTER_MAPS = """\
-    # Proxies in front of this one (--outer-proxy). Nodes learn the client's URL as they state it.
+    # Proxies in front of this one (--outer-proxy). Nodes use the client's URL that they state.
     geo $realip_remote_addr $from_outer_proxy {
         default 0;
 %(networks)s    }
@@ -186,8 +186,8 @@ REPEAT = """\
 
 REPEAT_UNSENT = """\
         # A request goes to another node only if no connection to the first node could be made. A request that was
-        # sent is not repeated. A message could arrive twice. The response to a poll may have been lost with the
-        # node that forwarded it, and a second response would hide the gap. After a 502 the client reconnects.
+        # sent is not repeated: messages could arrive twice, and the response to a poll may have been lost with the
+        # node that forwarded it; a second response would hide that loss. After a 502 the client reconnects.
         proxy_next_upstream off;
         error_page 502 504 = @unsent;
         location @unsent {

@@ -44,10 +44,10 @@ class AsgiApp:
 
     Args:
         host: the server.
-        other_app: receives every request that is not for Socket.IO; without it they are answered with 404.
+        other_app: receives every request that is not for Socket.IO; None: the answer to such a request is 404.
         path: the path of Socket.IO.
         health: the health routes; they take precedence over everything else.
-        client: the files of the browser client; by default for pages of the own origin.
+        client: the files of the browser client; by default only for pages of the same origin.
     """
 
     def __init__(
@@ -91,9 +91,8 @@ class AsgiApp:
     def _subpath(self, scope: Scope) -> str | None:
         """Return the part of the path that follows the Socket.IO path; None if the request is not for Socket.IO.
 
-        Frameworks that mount an app differ: some remove the mount point from `path`, some keep it; both state it
-            in
-        `root_path`. If the app is mounted, the mount point itself also serves Socket.IO.
+        Frameworks that mount an app state the mount point in `root_path`. Some of them also remove it from `path`.
+        If the app is mounted, the mount point itself also serves Socket.IO.
         """
         full: str = scope["path"]
         mount: str = scope.get("root_path", "").rstrip("/")

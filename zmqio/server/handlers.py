@@ -23,7 +23,7 @@ CATCH_ALL = "*"
 """Name of the handler for events that have no handler of their own. Source: python-socketio 5."""
 _ARGUMENTS = {"connect": ("socket", "auth"), "disconnect": ("socket", "reason")}
 LOOP_HELD_S = 0.1
-"""A function that runs longer than this before its first `await` is reported: no client is served meanwhile."""
+"""A function that runs longer than this before its first `await` is reported: it delays all clients."""
 _reported: set[str] = set()
 _ENVIRON = "`socket.handshake` has the headers, query and address that `environ` had in python-socketio"
 

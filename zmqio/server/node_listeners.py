@@ -1,7 +1,7 @@
 """Listeners of the application for the cluster: nodes that join and leave, and messages that are lost.
 
-Implements `NodeEvents`. A listener is a plain or async function. None can delay the bus, and their errors are
-logged.
+Implements `NodeEvents`. A listener is a plain or async function. No listener can delay the bus, and errors of
+listeners are logged.
 """
 
 import asyncio

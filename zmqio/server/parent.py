@@ -1,9 +1,9 @@
 """A parent namespace: a rule for names, and the namespaces that clients create by connecting to such a name.
 
-Source: `ParentNamespace` of Socket.IO v4, https://socket.io/docs/v4/namespaces/#dynamic-namespaces. Unlike there,
-    the
-rule is evaluated for every client and not only for the first. Its decision about `auth` therefore applies to all
-clients, and on every node alike.
+Unlike in the JavaScript server, the rule is evaluated for every client and not only for the first one. Its
+decision about `auth` therefore applies to all clients, and on every node alike.
+
+Source: `ParentNamespace` of Socket.IO v4, https://socket.io/docs/v4/namespaces/#dynamic-namespaces
 """
 
 import re

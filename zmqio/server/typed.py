@@ -47,9 +47,8 @@ class AsksMany(Protocol):
 class TypedEvent(Generic[Args, Result]):
     """The name of an event, with the types of its values and of its acknowledgement.
 
-    Example: `TypedEvent[[str, int], bool]("x")` is an event with a string and an integer that is acknowledged with
-        a
-    bool. Use None as the result type of an event without acknowledgement.
+    Example: `TypedEvent[[str, int], bool]("move")` has a string and an integer, and is acknowledged with a bool.
+    Use None as the result type of an event without acknowledgement.
     """
 
     __slots__ = ("name",)

@@ -1,4 +1,4 @@
-"""Tracks the links that accept messages. A link whose queue was full is skipped until it accepts one again.
+"""Tracks the links that accept messages. A link whose queue was full is skipped until it accepts a message again.
 
 A message rejected by a full queue leaves a gap on that link. Peers must learn of the gap before anything else is
 sent on it: `on_writable` is called, and once a message sent on that link alone during the call is accepted, the
@@ -37,8 +37,8 @@ class Backpressure:
 
     Args:
         counters: counts `bus_queue_overflows`.
-        on_writable: called on the loop with a link that may accept messages again, every 20 ms until it does. What
-            the callee sends on that link alone must report the gap.
+        on_writable: called on the loop with a link that may accept messages again, every 20 ms until it does. It
+            must send a message that reports the gap, on that link alone.
     """
 
     def __init__(self, counters: Counter[str], on_writable: Callable[[int], None]) -> None:

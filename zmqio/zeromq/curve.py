@@ -74,7 +74,7 @@ class LoadedCurve:
         return f"LoadedCurve(server_key={self.server_key!r}, public_key={self.public_key!r})"
 
     def mechanism(self) -> MakeMechanism:
-        """Return what makes the security mechanism of each connection of a node.
+        """Return the function that makes the security mechanism of each connection of a node.
 
         Raises:
             ConfigError: PyNaCl is not installed.
@@ -102,12 +102,12 @@ def _curve_from_environment() -> Curve | None:
     if not server_key and not secret_file:
         return None
     if not server_key or not secret_file:
-        there, missing = (
+        present, missing = (
             (SERVER_KEY_VARIABLE, SECRET_FILE_VARIABLE)
             if server_key
             else (SECRET_FILE_VARIABLE, SERVER_KEY_VARIABLE)
         )
-        raise ConfigError(f"{there} is set, but {missing} is not; keys need both")
+        raise ConfigError(f"{present} is set, but {missing} is not; keys need both")
     return Curve(server_key, secret_file)
 
 
@@ -115,7 +115,7 @@ def load_curve(curve: Curve | None, brokers: int) -> Sequence[LoadedCurve | None
     """Return the keys for each of `brokers` addresses: those of `curve`, or of the environment, or None.
 
     Raises:
-        ConfigError: see `Curve.load` . Also if only one of the variables is set.
+        ConfigError: see `Curve.load`; also, if only one of the variables is set.
     """
     chosen = _curve_from_environment() if curve is None else curve
     return (None,) * brokers if chosen is None else chosen.load(brokers)

@@ -1,4 +1,4 @@
-"""Makes a pair of key files: what `zmqio keygen` does."""
+"""Makes a pair of key files, for `zmqio keygen`."""
 
 import os
 from pathlib import Path

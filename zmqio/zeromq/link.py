@@ -114,7 +114,7 @@ class BrokerLink:
             on_sync=self._acknowledged,
             on_malformed=partial(events.link_malformed, index),
             on_overrun=partial(events.link_overrun, index),
-            connection=ZmtpConnectionEvents(self._connected, self._subscriber_lost, self._log.refused),
+            events=ZmtpConnectionEvents(self._connected, self._subscriber_lost, self._log.refused),
         )
 
     @property

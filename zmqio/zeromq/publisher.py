@@ -1,8 +1,8 @@
 """The publisher of a link: a PUB end, connected to a broker's XSUB.
 
-It is up once it has received the broker's subscription to everything; until then the broker may not be ready to
-accept messages. Later subscriptions, which libzmq forwards from all nodes, are read and discarded four times a
-second, so that they do not wake the process one by one.
+A publisher is up once it has received the broker's subscription to everything; until then the broker may not be
+ready to accept messages. Later subscriptions, which libzmq forwards from all nodes, are read and discarded four
+times a second, so that they do not wake the process one by one.
 
 The first message of an event loop turn is sent at once. Messages after it are sent together in the next turn.
 
@@ -37,8 +37,8 @@ class Publisher:
         peer: the broker's publish endpoint.
         queue_messages: most messages queued for the broker.
         queue_bytes: most bytes of these messages.
-        connection: called when it is up (the broker accepts everything published here), down (reconnecting has
-            already begun) or refused.
+        events: called when the publisher is up (the broker accepts everything published here), down (it is already
+            reconnecting) or refused.
 
     Attributes:
         is_up: whether the broker accepts messages.
@@ -50,24 +50,26 @@ class Publisher:
         peer: ZmtpPeer,
         queue_messages: int,
         queue_bytes: int,
-        connection: ZmtpConnectionEvents,
+        events: ZmtpConnectionEvents,
     ) -> None:
         self._loop = loop
         self._queue_messages = queue_messages
         self._max_queue_bytes = queue_bytes
-        self._events = connection
+        self._events = events
         self.is_up = False
         self._queue: list[bytes] = []
         self._queue_bytes = 0
         self._is_queueing = False
         self._resume_timer: asyncio.TimerHandle | None = None
         # A handshake is not enough here: `_received` decides when the publisher is up.
-        events = ZmtpConnectionEvents(lambda: None, self._disconnected, connection.refused)
-        self._connection = ZmtpConnection(loop, peer, SocketType.PUB, events, self._received, self._send_queue)
+        of_connection = ZmtpConnectionEvents(lambda: None, self._disconnected, events.refused)
+        self._connection = ZmtpConnection(
+            loop, peer, SocketType.PUB, of_connection, self._received, self._send_queue
+        )
 
     @property
     def problem(self) -> str:
-        """The reason why it is not up; empty while it is."""
+        """The reason why the publisher is not up; empty while it is up."""
         return "" if self.is_up else self._connection.problem or NOT_SUBSCRIBED
 
     @property
@@ -139,7 +141,7 @@ class Publisher:
         self._connection.send_all(batch)
 
     def _received(self, messages: Sequence[Message], is_lagging: bool) -> None:
-        # Messages of a lost connection may be delivered before the next one is up; they do not show that it is.
+        # Messages of a lost connection may be delivered before the next connection is up.
         if not self.is_up and self._connection.is_up and SUBSCRIBED_TO_ALL in messages:
             self.is_up = True
             self._events.up()

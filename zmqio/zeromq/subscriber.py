@@ -39,7 +39,7 @@ class Subscriber:
         on_malformed: called with the reason for each malformed message, which is dropped.
         on_overrun: called when so many messages arrived without a pause that the broker may drop messages from now
             on.
-        connection: called when it is up (its subscriptions are being sent), down or refused.
+        events: called when the subscriber is up (its subscriptions are being sent), down or refused.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Subscriber:
         on_sync: Callable[[bytes], None],
         on_malformed: Callable[[str], None],
         on_overrun: Callable[[], None],
-        connection: ZmtpConnectionEvents,
+        events: ZmtpConnectionEvents,
     ) -> None:
         self._loop = loop
         self._on_message = on_message
@@ -63,9 +63,9 @@ class Subscriber:
         self._is_open = True
         self._topics: dict[bytes, int] = {}
         self._unsent_commands: list[bytes] = []
-        self._up = connection.up
-        events = ZmtpConnectionEvents(self._connected, connection.down, connection.refused)
-        self._connection = ZmtpConnection(loop, peer, SocketType.SUB, events, self._received)
+        self._up = events.up
+        of_connection = ZmtpConnectionEvents(self._connected, events.down, events.refused)
+        self._connection = ZmtpConnection(loop, peer, SocketType.SUB, of_connection, self._received)
 
     @property
     def is_up(self) -> bool:

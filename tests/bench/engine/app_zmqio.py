@@ -1,8 +1,7 @@
 """zmqio under test: `python -m tests.bench.engine.app_zmqio PORT fast|plain [ADAPTER]`.
 
 `fast` serves as `zmqio serve` does; `plain` is stock uvicorn without the fast WebSocket path. With an adapter it
-is
-one node of several.
+is one node of several.
 """
 
 import asyncio

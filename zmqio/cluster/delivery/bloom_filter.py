@@ -1,7 +1,8 @@
 """A set of topics in few bytes, to send along with a request: a Bloom filter. Pure.
 
 A topic that was added always matches; any other topic matches about once in a hundred times, and a node drops the
-surplus messages that it receives for that reason. A topic takes 12 bits, so 5,000 topics take 7.5 KB.
+surplus messages that it receives for that reason. A topic takes 24 bits in a new filter, and 12 in a full one, so
+5,000 topics take 15 KB at most.
 
 The format: a bit array, least significant bit of the first byte first. The positions of a topic are
 `(a + i * b) mod bits` for i from 0 to 3, where a and b are the two little-endian 32-bit halves of the topic's
@@ -14,7 +15,7 @@ Source: https://en.wikipedia.org/wiki/Bloom_filter; Kirsch and Mitzenmacher, "Le
 from collections.abc import Collection, Iterator
 from hashlib import blake2b
 
-__all__ = ["GrowingBloomFilter", "TopicBloomFilter", "make_filter"]
+__all__ = ["GrowingBloomFilter", "TopicBloomFilter"]
 
 BITS_PER_TOPIC = 12
 POSITIONS = 4
@@ -22,18 +23,11 @@ MIN_BYTES = 8
 MAX_CACHED_TOPICS = 10_000
 
 
-def make_filter(topics: Collection[bytes]) -> bytes:
-    """Make a filter of topics; takes about 2 us per topic."""
-    bits = bytearray(max(MIN_BYTES, len(topics) * BITS_PER_TOPIC // 8))
-    for topic in topics:
-        _add(bits, topic)
-    return bytes(bits)
-
-
 class GrowingBloomFilter:
     """A filter of topics that come and go. Adding a topic takes 2 us, because the filter is not rebuilt.
 
-    It has room for as many topics again as it starts with. A removed topic matches until the filter is rebuilt.
+    The filter has room for twice as many topics as it starts with. A removed topic matches until a new filter
+    replaces this one.
     """
 
     def __init__(self, topics: Collection[bytes]) -> None:
@@ -44,16 +38,17 @@ class GrowingBloomFilter:
 
     @property
     def is_full(self) -> bool:
-        """Whether the filter should be rebuilt."""
+        """Whether a new filter should replace this one."""
         return self._room <= 0
 
     def add(self, topic: bytes) -> None:
         """Add a topic."""
         self._room -= 1
-        _add(self._bits, topic)
+        for position in _positions(topic, len(self._bits) * 8):
+            self._bits[position >> 3] |= 1 << (position & 7)
 
     def to_bytes(self) -> bytes:
-        """The filter, in the format of `make_filter`."""
+        """The filter as it is sent."""
         return bytes(self._bits)
 
 
@@ -61,7 +56,7 @@ class TopicBloomFilter:
     """Looks topics up in a filter. Results are cached, because most messages use few topics.
 
     Args:
-        bits: a filter made by `make_filter`; an empty one matches nothing.
+        bits: a filter as returned by `GrowingBloomFilter.to_bytes`; an empty one matches nothing.
     """
 
     def __init__(self, bits: bytes) -> None:
@@ -79,11 +74,6 @@ class TopicBloomFilter:
     def _look_up(self, topic: bytes) -> bool:
         bits, size = self._bits, len(self._bits) * 8
         return size > 0 and all(bits[at >> 3] >> (at & 7) & 1 for at in _positions(topic, size))
-
-
-def _add(bits: bytearray, topic: bytes) -> None:
-    for position in _positions(topic, len(bits) * 8):
-        bits[position >> 3] |= 1 << (position & 7)
 
 
 def _positions(topic: bytes, size: int) -> Iterator[int]:

@@ -145,8 +145,8 @@ class Outbox:
     def send_unsequenced(self, topic: bytes, message: Message, *, link: int | None = None) -> bool:
         """Send an unsequenced message by all links, or by one. Returns False, and counts it, if none accepted it.
 
-        Heartbeats carry the highest sequence number, so receivers request whatever they missed. Once heartbeats
-        have been sent for `dead_after_s` without losing a link, nothing is pending.
+        Heartbeats carry the highest sequence number, so receivers request the messages that they missed. Once
+        heartbeats have been sent for `dead_after_s` without the loss of a link, every message counts as sent.
         """
         try:
             sent = self._bus.publish(topic, encode(Envelope(self._sequencer.unsequenced_id(), message)), link=link)
@@ -157,11 +157,11 @@ class Outbox:
             # A missing heartbeat has no echo: `health` reports it, and the other nodes notice the silence.
             self._diagnostics.count(_UNSENT_COUNTERS.get(type(message), "messages_unsent"))
         elif isinstance(message, Heartbeat):
-            self._number_announced()
+            self._note_heartbeat_sent()
         return bool(sent)
 
     def link_lost(self) -> None:
-        """Note the loss of a link: nodes that have not requested what they missed may need longer for it."""
+        """Note the loss of a link: unsent messages may need longer to reach all nodes (see `send_unsequenced`)."""
         self._announced_since = None
 
     def expire(self) -> None:
@@ -184,7 +184,7 @@ class Outbox:
         self.expire()
         return self.buffer.page(after, wanted, max_age_s=max_age_s, now=self._clock(), limits=self._page_limits)
 
-    def _number_announced(self) -> None:
+    def _note_heartbeat_sent(self) -> None:
         now = self._clock()
         if self._announced_since is None:
             self._announced_since = now

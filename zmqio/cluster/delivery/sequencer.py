@@ -1,7 +1,7 @@
 """The sequence numbers of the messages that one node sends. Pure.
 
 One counter numbers all messages of a process, so that their order across rooms is known. Each message also names
-the last number used on its topic, so that a receiver can tell that a message on one of its topics is missing.
+the last number used on its topic, so that a receiver detects a missing message on one of its topics.
 """
 
 from zmqio.ids import NodeId

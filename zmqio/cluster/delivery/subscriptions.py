@@ -1,7 +1,7 @@
 """The topics of this node: when it subscribed to each, and the last number received from each publisher. Pure.
 
-Topics of single sessions share one prefix, and the node subscribes to that prefix only. Of these topics, the ones
-used first most recently are remembered.
+Topics of single sessions share one prefix, and the node subscribes to that prefix only. At most `SESSIONS_KEPT` of
+these topics are remembered; beyond that, the one that was remembered first is forgotten.
 """
 
 from collections.abc import Iterable
@@ -43,7 +43,7 @@ class TopicSubscriptions:
         sessions_kept: how many session topics are remembered.
 
     Attributes:
-        started_at: earlier messages did not concern the node.
+        started_at: when the node started; no earlier message was meant for it.
     """
 
     def __init__(self, owner_prefix: bytes, now: float, *, sessions_kept: int = SESSIONS_KEPT) -> None:

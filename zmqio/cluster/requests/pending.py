@@ -97,7 +97,7 @@ class PendingRequest:
             self._expected_of_removed += node.expected or 0
             return False
         self._incomplete -= 1
-        self._expected_of_removed += node.expected or 0 if died else node.received
+        self._expected_of_removed += (node.expected or 0) if died else node.received
         if died:
             self.dead.append(node_id)
         return True

@@ -49,7 +49,7 @@ class AcceptorPool:
     To be created in the running event loop.
 
     Args:
-        options: of the server.
+        options: options of the server.
         listeners: one listening socket per acceptor; closed with the pool.
     """
 
@@ -135,7 +135,7 @@ class AcceptorPool:
             self._all_ready.set()
 
     def worker_link_lost(self, acceptor: AcceptorProcess, tag: NodeTag) -> None:
-        """Create another link after a delay. In most cases the worker has crashed, and there is none to create."""
+        """Create another link after a delay, unless the worker has exited by then, as in most cases."""
         asyncio.get_running_loop().call_later(RELINK_DELAY_S, self._link, acceptor, tag)
 
     async def _watch(self) -> None:

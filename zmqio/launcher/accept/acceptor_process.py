@@ -44,14 +44,14 @@ class AcceptorProcess:
     """An acceptor process.
 
     Args:
-        number: of the acceptor.
+        number: number of the acceptor.
         observer: notified of its state.
         process: the running process.
         link: this end of the socket pair to it.
 
     Attributes:
         was_ready: whether it has been ready.
-        counters: of its balancer; empty until it has exited normally.
+        counters: counters of its balancer; empty until it has exited normally.
         exited: set when the process has exited and all its messages are handled.
     """
 

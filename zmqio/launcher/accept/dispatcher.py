@@ -60,7 +60,7 @@ class InProcessDispatcher:
     """A dispatcher with one balancer in this process; to be created in the running event loop.
 
     Args:
-        options: of the server.
+        options: options of the server.
         listener: the listening socket; closed with the dispatcher.
     """
 

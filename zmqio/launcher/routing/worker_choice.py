@@ -102,7 +102,7 @@ class WorkerChoice(Generic[Worker]):
         Args:
             sid: session id in the query of the request. An unknown one is treated as a new session; the worker
                 rejects it.
-            address: of the client; None on a unix socket, where `address` chooses by connections instead.
+            address: address of the client; None on a unix socket, where `address` chooses by connections instead.
         """
         if self._sticky != "none" and sid is not None and is_sid_shaped(sid):
             owner = self._owners.get(tag_of(sid))

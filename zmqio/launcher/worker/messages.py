@@ -62,7 +62,7 @@ class WorkerFailed:
 
     Attributes:
         reason: one line.
-        traceback: of the error in the application, or empty.
+        traceback: traceback of the error in the application, or empty.
     """
 
     reason: str

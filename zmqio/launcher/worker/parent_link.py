@@ -139,7 +139,7 @@ class ParentLink:
                 return
 
     def _pause(self) -> None:
-        """Receive nothing until descriptors are free. Meanwhile, connections wait in the link."""
+        """Receive nothing until descriptors are free. In the meantime, connections wait in the link."""
         self._limited_log.warning(
             "accept_failed", error="too many open files", hint="raise the limit of open files (ulimit -n)"
         )

@@ -51,7 +51,7 @@ class AcceptorSpec:
     """Settings of one acceptor.
 
     Attributes:
-        number: of the acceptor, for the log.
+        number: number of the acceptor, for the log.
         listener_fd: file descriptor of the listening socket.
         link_fd: file descriptor of the socket to the supervisor.
         sticky, after_slot: arguments of `WorkerChoice`.
