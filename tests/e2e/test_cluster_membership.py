@@ -58,7 +58,7 @@ async def test_random_tag_of_a_live_node_is_drawn_again(
 ) -> None:
     holder = nodes[0]
     draws = iter([tag_of(holder), tag_of(nodes[1]), "free"])
-    monkeypatch.setattr("zmqio.server.lifecycle.make_node_tag", lambda: NodeTag(next(draws)))
+    monkeypatch.setattr("zmqio.server.joining.make_node_tag", lambda: NodeTag(next(draws)))
     assert holder.config.adapter is not None
     async with zmqio.Server(ZmqAdapter(holder.config.adapter, prefix=prefix_of(holder))) as late:
         assert late.node_id.startswith("free")
@@ -71,7 +71,7 @@ async def test_cluster_without_a_free_random_tag_is_a_start_error(
     nodes: list[ClusterNode], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     holder = nodes[0]
-    monkeypatch.setattr("zmqio.server.lifecycle.make_node_tag", lambda: NodeTag(tag_of(holder)))
+    monkeypatch.setattr("zmqio.server.joining.make_node_tag", lambda: NodeTag(tag_of(holder)))
     assert holder.config.adapter is not None
     late = zmqio.Server(ZmqAdapter(holder.config.adapter, prefix=prefix_of(holder)))
     with pytest.raises(ConfigError, match=holder.node_id):

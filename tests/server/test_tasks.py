@@ -30,6 +30,15 @@ async def test_close_cancels_and_logs_tasks_that_do_not_end() -> None:
     assert logs[0]["count"] == 1
 
 
+async def test_cancelled_tasks_are_not_waited_for() -> None:
+    tasks = Tasks()
+    task = tasks.spawn(asyncio.sleep(1000))
+    tasks.cancel()
+    with capture_logs() as logs:
+        await tasks.close(10)
+    assert (task.cancelled(), logs) == (True, [])
+
+
 async def test_error_is_logged_once_and_affects_only_its_task() -> None:
     tasks = Tasks()
 

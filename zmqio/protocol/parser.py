@@ -9,7 +9,8 @@ an EVENT, ACK or CONNECT_ERROR without a payload.
 """
 
 import re
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, Protocol, TypeAlias
 
 from zmqio.exceptions import PacketError
 from zmqio.protocol.json_text import decode_json, encode_json, fill_placeholders
@@ -24,6 +25,9 @@ from zmqio.protocol.packet import (
 )
 
 __all__ = ["MAX_ATTACHMENTS", "Decoder", "JsonParser", "Parser"]
+
+EncodeValue: TypeAlias = Callable[[Any], tuple[str, tuple[bytes, ...]]]
+"""Encodes a value as JSON text with placeholders, and returns its binary values beside the text."""
 
 MAX_ATTACHMENTS = 10
 """Most binary attachments of one packet. Source: socket.io-parser 4.2.6 `maxAttachments`."""
@@ -71,10 +75,12 @@ class JsonParser:
     Args:
         max_attachments: most attachments per packet. A packet with more is refused in both directions, because it
             makes the JavaScript client (4.2.6 and later) drop its connection.
+        encode: encodes a value as text and binary values; by default `encode_json`.
     """
 
-    def __init__(self, max_attachments: int = MAX_ATTACHMENTS) -> None:
+    def __init__(self, max_attachments: int = MAX_ATTACHMENTS, encode: EncodeValue = encode_json) -> None:
         self._max_attachments = max_attachments
+        self._encode_value = encode
 
     def encode(self, packet: Packet) -> Frames:
         """Encode one packet: the header text, then its attachments. See `Parser.encode`."""
@@ -96,7 +102,7 @@ class JsonParser:
     def _payload(self, packet: Packet) -> tuple[str, tuple[bytes, ...]]:
         if packet.data is None:
             return "", ()
-        payload, attachments = encode_json(packet.data)
+        payload, attachments = self._encode_value(packet.data)
         if attachments:
             self._check_attachments(packet.type, len(attachments))
         return payload, attachments

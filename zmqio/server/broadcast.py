@@ -13,9 +13,9 @@ from zmqio.adapter.base import Adapter, SocketDescription, Target
 from zmqio.exceptions import RequestTimeoutError, SocketGoneError
 from zmqio.ids import Sid
 from zmqio.protocol.packet import Packet, PacketType
+from zmqio.protocol.parser import Parser
 from zmqio.protocol.room_names import Rooms, room_names
 from zmqio.server.acks import ack_value
-from zmqio.server.runtime import Runtime
 from zmqio.server.targeting import Targeting, check_event
 
 __all__ = ["Broadcast", "BroadcastNamespace", "RemoteSocket"]
@@ -24,6 +24,29 @@ SLICE_SOCKETS = 2_000
 """Remote sockets created in one turn of the event loop: about 3 ms (the target is 10 ms)."""
 
 _EVERYONE = Target()
+
+
+class BroadcastOptions(Protocol):
+    """The options that a broadcast uses."""
+
+    @property
+    def request_timeout_s(self) -> float:
+        """Seconds to wait for responses of other nodes."""
+
+
+class BroadcastRuntime(Protocol):
+    """The part of a `Runtime` that a broadcast uses."""
+
+    @property
+    def options(self) -> BroadcastOptions:
+        """The options."""
+
+    @property
+    def parser(self) -> Parser:
+        """Encodes the events."""
+
+    def note_tuple(self, event: str, args: Sequence[Any]) -> None:
+        """Called with the arguments of every event."""
 
 
 class BroadcastNamespace(Protocol):
@@ -36,7 +59,7 @@ class BroadcastNamespace(Protocol):
         """Its rooms, and the other nodes."""
 
     @property
-    def runtime(self) -> Runtime:
+    def runtime(self) -> BroadcastRuntime:
         """The shared parts of the server."""
 
     async def ready(self) -> None:

@@ -5,23 +5,22 @@ operations that applications call.
 """
 
 import asyncio
-import atexit
 import os
-import weakref
 from typing import Any, cast
 
-from zmqio.adapter.base import AdapterFactory, Health, Identity
+from zmqio.adapter.base import AdapterFactory, Health
 from zmqio.adapter.local import LocalAdapterFactory
 from zmqio.config import EngineOptions, ServerOptions
 from zmqio.engine.server import ClientRequest, Engine, Session
-from zmqio.exceptions import ConfigError, ServerClosedError
-from zmqio.ids import NodeTag, make_node_id, make_node_tag
+from zmqio.exceptions import ServerClosedError
+from zmqio.ids import NodeTag
 from zmqio.logger import get_logger
 from zmqio.protocol.parser import Parser
 from zmqio.relay.relay import Relay, join_nodes
 from zmqio.server.client import Client
 from zmqio.server.drain import Drain
 from zmqio.server.host_signals import HostSignals
+from zmqio.server.joining import close_at_exit, join_cluster
 from zmqio.server.namespace import Namespace
 from zmqio.server.namespaces import Namespaces
 from zmqio.server.node_listeners import NodeListeners
@@ -32,11 +31,6 @@ __all__ = ["ServerLifecycle"]
 
 log = get_logger(__name__)
 
-TAG_CHECK_LIMIT_S = 0.5
-"""Longest time that a start waits for a broker to learn whether the node tag is free. Without a broker the start
-continues; a clash that is detected later makes the newer node leave the bus."""
-TAG_TRIES = 5
-"""Random node tags that a start tries. There are 16 million, so a second try is already improbable."""
 HANDLER_GRACE_S = 5.0
 """Seconds that `close` waits for running handlers before it cancels them."""
 REASON = "server shutting down"
@@ -172,7 +166,7 @@ class ServerLifecycle:
         return details
 
     async def _start(self) -> None:
-        identity = await self._join_cluster()
+        identity = await join_cluster(self._factory, self.node_listeners, self._node_tag)
         runtime = Runtime(
             options=self._options,
             parser=self._parser,
@@ -190,30 +184,11 @@ class ServerLifecycle:
             await self._leave_cluster()
             raise
         self._signals.wrap()
-        _close_at_exit(self)
+        close_at_exit(self)
         log.info("node_started", node_id=identity.node_id, pid=os.getpid(), adapter=repr(self._factory))
         if isinstance(self._factory, LocalAdapterFactory):
             warn_of_workers()
         warn_of_other_adapter(self._factory)
-
-    async def _join_cluster(self) -> Identity:
-        """Start the adapter factory under a tag that no other live node holds."""
-        for _ in range(TAG_TRIES):
-            tag = self._node_tag or make_node_tag()
-            identity = Identity(make_node_id(tag), tag, tag_is_configured=self._node_tag is not None)
-            try:
-                await self._factory.start(identity, self.node_listeners)
-                clash = await self._factory.wait_for_tag_check(TAG_CHECK_LIMIT_S)
-            except BaseException:  # cancelled, too: the next start must not leave this node on the bus
-                await self._factory.close()
-                raise
-            if clash is None:
-                return identity
-            log.warning("node_tag_taken", tag=tag, holder=clash.holder, host=clash.host, pid=clash.pid)
-            await self._factory.close()
-            if self._node_tag is not None:
-                raise ConfigError(f"{clash}; give every node a tag of its own (`node_tag`, ZMQIO_NODE_TAG)")
-        raise ConfigError(f"cannot find a free node tag: {TAG_TRIES} random ones are taken; the last: {clash}")
 
     async def _leave_cluster(self) -> None:
         for namespace in self.namespaces.values():
@@ -285,16 +260,3 @@ class ServerLifecycle:
         """Say goodbye to the other nodes without an event loop, at the end of the process."""
         if self._runtime is not None:
             self._factory.close_sync()
-
-
-def _close_at_exit(lifecycle: ServerLifecycle) -> None:
-    """Say goodbye to the other nodes at exit, for hosts that send no lifespan events."""
-    reference = weakref.ref(lifecycle)
-    pid = os.getpid()
-
-    def at_exit() -> None:
-        alive = reference()
-        if alive is not None and os.getpid() == pid:
-            alive.close_sync()
-
-    atexit.register(at_exit)

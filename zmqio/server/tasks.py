@@ -32,6 +32,11 @@ class Tasks:
         task.add_done_callback(self._done)
         return task
 
+    def cancel(self) -> None:
+        """Cancel the running tasks; `close` waits for their end."""
+        for task in self._running:
+            task.cancel()
+
     async def close(self, grace_s: float, *, caller: "asyncio.Task[Any] | None" = None) -> None:
         """Wait up to `grace_s` seconds for the running tasks, then cancel the rest and wait as long again.
 
