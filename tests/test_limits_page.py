@@ -43,6 +43,8 @@ NOT_LIMITS = {
 """Numeric options and environment variables that limit nothing, with the reason."""
 
 FIXED = {
+    "namespaces without a client that stay": ["zmqio.python_socketio.node:MAX_EMPTY_NAMESPACES"],
+    "packets that wait for one client, without": ["zmqio.engine.session:HARD_LIMIT_FACTOR"],
     "handlers that run when the server closes": ["zmqio.server.lifecycle:HANDLER_GRACE_S"],
     "name of a dynamic namespace": ["zmqio.server.namespaces:MAX_DYNAMIC_NAME"],
     "packets for a client while its connect handler runs": ["zmqio.server.socket:MAX_QUEUED_PACKETS"],

@@ -20,6 +20,7 @@ __all__ = [
     "BusOptions",
     "EngineOptions",
     "HttpLimits",
+    "ManagerOptions",
     "ServerOptions",
     "address_from_environment",
     "drain_s_from_environment",
@@ -299,6 +300,34 @@ class BusOptions:
             )
         if not self.prefix or "/" in self.prefix or "\0" in self.prefix:
             raise ConfigError(f"prefix={self.prefix!r} must not be empty or contain '/' or NUL")
+
+
+@dataclass(frozen=True, slots=True)
+class ManagerOptions:
+    """Options of `zmqio.python_socketio.AsyncManager`: limits of one node of python-socketio.
+
+    Attributes:
+        session_buffer_bytes: most bytes queued for one client (default 1 MiB) for longer than
+            `slow_client_grace_s`. After that, its connection is closed; beyond 10 times as many at once.
+        session_buffer_packets: most packets queued for one client (default 10,000) for longer than
+            `slow_client_grace_s`. After that, its connection is closed; beyond 10 times as many at once.
+        slow_client_grace_s: seconds for which more may be queued for a client (default 10).
+        request_timeout_s: seconds that `manager.cluster(...)` waits for responses from other nodes (default 5).
+        callback_timeout_s: seconds after which the callback of an emit is forgotten (default 300). Set it to the
+            longest `timeout` of `call()`.
+    """
+
+    session_buffer_bytes: int = 1 << 20
+    session_buffer_packets: int = 10_000
+    slow_client_grace_s: float = 10.0
+    request_timeout_s: float = 5.0
+    callback_timeout_s: float = 300.0
+
+    def __post_init__(self) -> None:
+        _positive(self, "session_buffer_bytes", "session_buffer_packets", "request_timeout_s")
+        _positive(self, "callback_timeout_s")
+        if not 0 <= self.slow_client_grace_s < math.inf:
+            raise ConfigError(f"slow_client_grace_s={self.slow_client_grace_s!r} must be 0 or a positive number")
 
 
 def split_addresses(text: str) -> tuple[str, ...]:

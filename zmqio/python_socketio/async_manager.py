@@ -1,0 +1,178 @@
+"""`AsyncManager`: makes a `socketio.AsyncServer` a node of a zmqio cluster."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import socketio
+
+from zmqio.adapter.base import AdapterFactory, Health
+from zmqio.config import DEFAULT_ADDRESS
+from zmqio.exceptions import ConfigError
+from zmqio.ids import Sid
+from zmqio.python_socketio.async_host import AsyncHost
+from zmqio.python_socketio.namespace import ManagerNamespace, ManagerRuntime
+from zmqio.python_socketio.node import ManagerNode
+from zmqio.python_socketio.operations import ClusterOperations
+from zmqio.python_socketio.options import split_options
+from zmqio.python_socketio.outside import EmitterSource, OutsideOperations
+from zmqio.python_socketio.parsers import parser_of
+from zmqio.python_socketio.sockets import ManagerSockets
+from zmqio.server.health_app import LIVE_PATH, READY_PATH, HealthApp
+from zmqio.zeromq.adapter import ZmqAdapter
+from zmqio.zeromq.curve import Curve
+
+__all__ = ["AsyncManager"]
+
+
+class AsyncManager(socketio.AsyncManager):  # type: ignore[misc]  # python-socketio has no types
+    """A client manager of python-socketio over zmqio's broker, in place of `AsyncRedisManager`.
+
+        manager = zmqio.python_socketio.AsyncManager("tcp://127.0.0.1:5555")
+        sio = socketio.AsyncServer(async_mode="asgi", client_manager=manager)
+
+    The server is then a node of the cluster, beside other servers of python-socketio and `zmqio.Server` nodes.
+    Nothing else in the application changes. The node starts with the first client, the first emit or
+    `await manager.start()`, and belongs to that event loop.
+
+    Messages are kept while no broker is reachable (`replay_ring_bytes`, `replay_ring_s`); `sio.emit` raises
+    `zmqio.BusError` if one could not be kept.
+
+    Args:
+        address: base address of the broker; several are separated by commas.
+        write_only: only publish, from a process without a server (Celery, Django, scripts). Such a manager is not
+            a node: it can emit, move clients between rooms and disconnect them.
+        curve: keys for a broker that requires them; see `zmqio.ZmqAdapter`.
+        adapter: for tests: the adapter factory to use instead of the broker.
+        **options: the fields of `zmqio.config.ManagerOptions` and `zmqio.config.BusOptions`.
+
+    Raises:
+        ConfigError: an address, an option or a key is invalid.
+    """
+
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        *,
+        write_only: bool = False,
+        curve: Curve | None = None,
+        adapter: AdapterFactory | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        self.write_only = write_only
+        own, bus = split_options("AsyncManager", options)
+        self._runtime = ManagerRuntime(own)
+        factory = adapter or ZmqAdapter(address, curve=curve, **asdict(bus))
+        self._node = ManagerNode(factory, self._runtime, self._make_sockets)
+        self._host = AsyncHost(self, self._node)
+        self._cluster = ClusterOperations(self, self._node, self._runtime, self._host)
+        self._outside = OutsideOperations(EmitterSource(address, bus, curve).async_emitter)
+
+    # What python-socketio's managers lack.
+
+    async def start(self) -> None:
+        """Join the other nodes now, for example in `socketio.ASGIApp(sio, on_startup=manager.start)`."""
+        await self._node.start()
+
+    async def close(self) -> None:
+        """Leave the other nodes, for example in `socketio.ASGIApp(sio, on_shutdown=manager.close)`."""
+        await self._node.close()
+
+    def cluster(self, namespace: str = "/") -> ManagerNamespace:
+        """Return zmqio's operations on a namespace: `await manager.cluster().to("lobby").fetch_sockets()`.
+
+        They reach every node: `to`, `except_`, `volatile`, `local`, `emit`, `emit_with_ack`, `fetch_sockets`,
+        `sockets_join`, `sockets_leave`, `disconnect_sockets`, `server_side_emit`, `rooms`, `server_count`.
+        """
+        return self._node.namespace(namespace)
+
+    def health(self) -> Health:
+        """Whether this process receives what other nodes send, and why not."""
+        return self._node.health()
+
+    def health_app(self, *, details: bool = False) -> HealthApp:
+        """Return an ASGI app with `/healthz` and `/readyz`; see `zmqio.Server.health_app`."""
+        return HealthApp(self.health, live_path=LIVE_PATH, ready_path=READY_PATH, details=details)
+
+    def on_node(self, event: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Decorate a function that is called when other nodes join or leave: `joined` or `left`."""
+        return self._node.listeners.on_node(event)
+
+    def on_bus_gap(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Decorate a function that is called when messages of another node are lost."""
+        return self._node.listeners.on_bus_gap(function)
+
+    # The interface of a manager, as `socketio.AsyncServer` calls it.
+
+    def set_server(self, server: Any) -> None:
+        """Serve the clients of a server; called by it."""
+        if self.write_only:
+            raise ConfigError("a server needs a manager that is a node: leave out `write_only=True`")
+        super().set_server(server)
+        self._runtime.parser = parser_of(server.packet_class)
+
+    def initialize(self) -> None:
+        """Start the node; called by the server with its first client."""
+        super().initialize()
+        self._node.tasks.spawn(self._node.start())
+
+    async def pre_connect(self, eio_sid: str, namespace: str) -> Sid | None:
+        """Register a client that asks to join a namespace."""
+        return await self._cluster.pre_connect(eio_sid, namespace)
+
+    async def connect(self, sid: str, namespace: str) -> Any:
+        """Mark a client as connected, or disconnect it if it has gone while its connect handler ran."""
+        connected = await super().connect(sid, namespace)
+        if self.eio_sid_from_sid(connected, namespace) not in self.server.environ:
+            self._host.disconnect(connected, namespace)
+        return connected
+
+    async def emit(
+        self,
+        event: str,
+        data: Any,
+        namespace: str | None = None,
+        room: Any = None,
+        skip_sid: Any = None,
+        callback: Callable[..., Any] | None = None,
+        to: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Send an event to clients of every node. See `ClusterOperations.emit` for the errors."""
+        room = to or room
+        if self.write_only:
+            await self._outside.emit(event, data, namespace, room=room, skip_sid=skip_sid, callback=callback)
+            return
+        local = bool(kwargs.get("ignore_queue"))
+        await self._cluster.emit(
+            event, data, namespace, room=room, skip_sid=skip_sid, callback=callback, local=local
+        )
+
+    async def can_disconnect(self, sid: Sid, namespace: str) -> bool:
+        """Whether this process has to disconnect the client; one of another node is disconnected there."""
+        return await self._cluster.can_disconnect(sid, namespace)
+
+    async def disconnect(self, sid: Sid, namespace: str | None, **kwargs: Any) -> None:
+        """Disconnect a client of any node; with `ignore_queue`, forget one of this process."""
+        if kwargs.get("ignore_queue"):
+            self._cluster.forget(sid, namespace or "/")
+        elif self.write_only:
+            await self._outside.disconnect(sid, namespace)
+        else:
+            await self._cluster.disconnect(sid, namespace)
+
+    async def enter_room(self, sid: Sid, namespace: str | None, room: Any, eio_sid: str | None = None) -> None:
+        """Put a client of any node in a room."""
+        await (self._outside if self.write_only else self._cluster).enter_room(sid, namespace, room)
+
+    async def leave_room(self, sid: Sid, namespace: str | None, room: Any) -> None:
+        """Take a client of any node out of a room."""
+        await (self._outside if self.write_only else self._cluster).leave_room(sid, namespace, room)
+
+    async def close_room(self, room: Any, namespace: str | None = None) -> None:
+        """Take every client of every node out of a room."""
+        await (self._outside if self.write_only else self._cluster).close_room(room, namespace)
+
+    def _make_sockets(self, namespace: ManagerNamespace) -> ManagerSockets:
+        return ManagerSockets(namespace, self, self._host, self._runtime.parser, self._node.identity.node_id)
