@@ -63,7 +63,7 @@ FIXED = {
     "handshake with a broker": ["zmqio.zeromq.connection:HANDSHAKE_LIMIT_S"],
     "relayed polls": ["zmqio.relay.owner:RESPONSES_KEPT", "zmqio.relay.owner:BYTES_KEPT"],
     "relayed WebSocket": ["zmqio.relay.flow_control:WINDOW_BYTES"],
-    "replay: answers": [
+    "replay: unanswered requests for missed messages": [
         "zmqio.cluster.delivery.receiver:MAX_UNANSWERED_REQUESTS",
         "zmqio.cluster.delivery.receiver:REPLAY_RETRY_S",
     ],
