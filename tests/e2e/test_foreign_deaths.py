@@ -120,6 +120,25 @@ async def test_ingress_killed_during_a_poll_loses_no_packet(nodes: Cluster) -> N
         assert (await connection.get(f"{BASE}&sid={sid}")).text == '430["after"]'
 
 
+async def test_poll_that_a_proxy_repeats_after_the_death_of_its_ingress_rests_at_the_owner(nodes: Cluster) -> None:
+    owner, other, third = nodes.nodes
+    sid = await open_session(owner)
+    query = f"{BASE}&t=abc&sid={sid}"
+    async with (
+        open_connection(other.port) as lost,
+        open_connection(third.port) as repeated,
+        open_connection(third.port) as connection,
+    ):
+        lost.request(query)
+        await open_requests(owner, 1)
+        await kill(other)
+        repeated.request(query)  # long before the death of the node is known
+        await open_requests(third, 1)
+        await say(connection, sid, '420["echo","after"]')
+        answer = await repeated.answer()
+        assert (answer.status, answer.text) == (200, '430["after"]')
+
+
 async def test_ingress_killed_during_a_websocket_ends_the_session(nodes: Cluster) -> None:
     socket = await foreign_websocket(nodes[0], nodes[1])
     await kill(nodes[1])

@@ -8,8 +8,11 @@ import pytest
 from tests.support.timing import LIMIT_S
 from zmqio.engine.long_poll import LongPollWaiter
 from zmqio.exceptions import BusUnavailableError, MessageTooLargeError
+from zmqio.ids import NodeId
 from zmqio.protocol.relay_messages import HttpRequest, HttpResponse
 from zmqio.relay.owner_poll import OwnerPoll, too_large_for_bus
+
+INGRESS = NodeId("here-is-a-node")
 
 
 class Back:
@@ -35,7 +38,7 @@ async def respond(poll: OwnerPoll, body: bytes = b"ok") -> None:
 
 
 async def test_receive_gives_the_body_and_then_waits_for_the_disconnect() -> None:
-    poll = OwnerPoll(request(b"4hello"), Back().send)
+    poll = OwnerPoll(INGRESS, request(b"4hello"), Back().send)
     assert await poll.receive() == {"type": "http.request", "body": b"4hello", "more_body": False}
     waiting = asyncio.create_task(poll.receive())
     await asyncio.sleep(0)
@@ -47,13 +50,13 @@ async def test_receive_gives_the_body_and_then_waits_for_the_disconnect() -> Non
 
 
 async def test_incomplete_body_is_followed_by_a_disconnect() -> None:
-    poll = OwnerPoll(request(b"4hel", whole=False), Back().send)
+    poll = OwnerPoll(INGRESS, request(b"4hel", whole=False), Back().send)
     assert await poll.receive() == {"type": "http.request", "body": b"4hel", "more_body": True}
     assert await poll.receive() == {"type": "http.disconnect"}
 
 
 async def test_interrupted_wait_for_the_disconnect_can_be_resumed() -> None:
-    poll = OwnerPoll(request(), Back().send)
+    poll = OwnerPoll(INGRESS, request(), Back().send)
     for _ in range(2):
         waiter = LongPollWaiter()
         asyncio.get_running_loop().call_soon(waiter.release)
@@ -64,7 +67,7 @@ async def test_interrupted_wait_for_the_disconnect_can_be_resumed() -> None:
 
 async def test_response_is_sent_as_one_message() -> None:
     back = Back()
-    poll = OwnerPoll(request(), back.send)
+    poll = OwnerPoll(INGRESS, request(), back.send)
     await respond(poll)
     assert back.sent == [HttpResponse(7, 200, ("a", "b"), b"ok")]
     assert (poll.responded, poll.body_bytes) == (True, 2)
@@ -74,7 +77,7 @@ async def test_response_is_sent_as_one_message() -> None:
 
 async def test_response_after_the_disconnect_raises() -> None:
     back = Back()
-    poll = OwnerPoll(request(), back.send)
+    poll = OwnerPoll(INGRESS, request(), back.send)
     poll.cancel(client_gone=True)
     with pytest.raises(ConnectionError):
         await respond(poll)
@@ -83,7 +86,9 @@ async def test_response_after_the_disconnect_raises() -> None:
 
 
 async def test_response_that_cannot_be_sent_raises() -> None:
-    poll = OwnerPoll(request(), Back(BusUnavailableError("no broker"), BusUnavailableError("no broker")).send)
+    poll = OwnerPoll(
+        INGRESS, request(), Back(BusUnavailableError("no broker"), BusUnavailableError("no broker")).send
+    )
     with pytest.raises(ConnectionError, match="no broker"):
         await respond(poll)
     assert not poll.responded
@@ -92,7 +97,7 @@ async def test_response_that_cannot_be_sent_raises() -> None:
 
 async def test_response_over_the_bus_limit_becomes_status_413() -> None:
     back = Back(MessageTooLargeError(900, 500))
-    poll = OwnerPoll(request(), back.send)
+    poll = OwnerPoll(INGRESS, request(), back.send)
     with pytest.raises(ConnectionError):
         await respond(poll, bytes(900))
     (refused,) = back.sent
@@ -105,7 +110,7 @@ async def test_response_over_the_bus_limit_becomes_status_413() -> None:
 
 async def test_request_left_without_a_response_gets_status_500() -> None:
     back = Back()
-    OwnerPoll(request(), back.send).finish()
+    OwnerPoll(INGRESS, request(), back.send).finish()
     assert [(sent.request_id, sent.status) for sent in back.sent] == [(7, 500)]
-    OwnerPoll(request(whole=False), back.send).finish()
+    OwnerPoll(INGRESS, request(whole=False), back.send).finish()
     assert len(back.sent) == 1

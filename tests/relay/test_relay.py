@@ -121,6 +121,35 @@ async def test_poll_aborted_at_another_node_ends_the_session(turns: int) -> None
 
 
 @pytest.mark.parametrize("turns", range(4))
+async def test_poll_by_another_node_replaces_one_that_rests_at_a_relaying_node(turns: int) -> None:
+    async with EngineNodes("here", "ther", "thir") as nodes:
+        here, there, third = nodes.nodes
+        sid, connection = await there.open_polling()
+        for later in (third, there):
+            poll = here.get(sid)
+            await wait_until(lambda: connection.session.transport.ready, "the poll at its owner")
+            repeated = later.get(sid)
+            await wait_until(lambda poll=poll: poll.answer.complete, "the end of the first")
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            there.emit("a")
+            assert ((await poll).text, (await repeated).text) == ("6", "4a")
+        assert connection.reasons == []
+
+
+async def test_second_poll_by_the_same_node_ends_the_session() -> None:
+    async with EngineNodes("here", "ther") as nodes:
+        here, there = nodes.nodes
+        for first in (here, there):
+            sid, connection = await there.open_polling()
+            poll = first.get(sid)
+            await wait_until(lambda connection=connection: connection.session.transport.ready, "the first")
+            assert (await here.get(sid)).status == 400
+            assert (await poll).text == "1"
+            assert connection.reasons == ["transport error"]
+
+
+@pytest.mark.parametrize("turns", range(4))
 async def test_response_that_meets_a_stopping_ingress_is_returned_to_the_session(turns: int) -> None:
     async with EngineNodes("here", "ther", "thir") as nodes:
         here, there, third = nodes.nodes

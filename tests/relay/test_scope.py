@@ -17,6 +17,7 @@ HEADERS = {"origin": "http://a", "host": "b", "user-agent": "long", "cookie": "s
 
 
 class Back:
+    carrier = "here-is-a-node"
     client_gone = False
 
     def on_undelivered(self, undo: object) -> None:

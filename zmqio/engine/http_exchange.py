@@ -43,6 +43,10 @@ class Relayed(Protocol):
     """A request that another node forwarded."""
 
     @property
+    def carrier(self) -> str:
+        """The id of that node."""
+
+    @property
     def client_gone(self) -> bool:
         """Whether a disconnect means that the client has gone; otherwise only the other node has."""
 

@@ -1,4 +1,4 @@
-"""The polling transport of one session: at most one waiting GET, and at most one POST being read.
+"""The polling transport of one session: at most one GET that takes packets, and at most one POST being read.
 
 Knows its session and HTTP exchanges; must not know other sessions.
 
@@ -39,6 +39,33 @@ _SEPARATOR_BYTES = SEPARATOR.encode()
 COMPRESSORS: Mapping[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "deflate": zlib.compress}
 
 
+class _WaitingPoll(LongPollWaiter):
+    """A GET that waits.
+
+    Attributes:
+        carrier: the node that forwarded it; None if the client reached this node.
+        replaced: whether a later GET takes the packets.
+    """
+
+    __slots__ = ("carrier", "replaced")
+
+    def __init__(self, exchange: Exchange) -> None:
+        super().__init__()
+        self.carrier = None if exchange.relayed is None else exchange.relayed.carrier
+        self.replaced = False
+
+    def replace(self, later: "_WaitingPoll") -> bool:
+        """End the wait without packets if a later GET may replace this one; otherwise return False.
+
+        A proxy repeats a GET through another node if the first node does not respond.
+        """
+        if self.carrier is None or self.carrier == later.carrier:
+            return False
+        self.replaced = True
+        self.release()
+        return True
+
+
 class PollingTransport:
     """Sends packets in the answers to GETs and receives them in the bodies of POSTs.
 
@@ -52,7 +79,7 @@ class PollingTransport:
     def __init__(self, session: Session, options: EngineOptions) -> None:
         self._session = session
         self._options = options
-        self._waiter: LongPollWaiter | None = None
+        self._waiter: _WaitingPoll | None = None
         self._answers = 0
         self._close_is_due = False
         self._forced_answer: Prepared | Refusal | None = None
@@ -107,19 +134,24 @@ class PollingTransport:
         """Answer one GET as soon as packets are buffered.
 
         If the client disconnects first, the session ends. If only the node that relays the GET leaves, the packets
-        stay for the client's next GET. A second GET at the same time ends the session.
+        stay for the client's next GET. A second GET at the same time ends the session, except that a GET replaces
+        one that another node relays: a proxy may have repeated it.
         """
-        if self._waiter is not None:
+        waiter = _WaitingPoll(exchange)
+        if self._waiter is not None and not self._waiter.replace(waiter):
             self._session.end("transport error")  # "overlap from client"
             await exchange.refuse(BAD_REQUEST)
             return
-        waiter = self._waiter = LongPollWaiter()
+        self._waiter = waiter
         self._forced_answer = None
         timer = self._start_wait(waiter)
         try:
-            if await waiter.wait(exchange.receive):
-                await self._answer_get(exchange, headers)
-            elif self._waiter is waiter:
+            connected = await waiter.wait(exchange.receive)
+            if waiter.replaced:
+                await exchange.answer_text(NOOP.polling)
+            elif connected:
+                await self._answer_get(waiter, exchange, headers)
+            else:
                 self._disconnected(exchange)
         finally:
             if self._waiter is waiter:
@@ -179,14 +211,15 @@ class PollingTransport:
             self._forced_answer = answer
             self._waiter.release()
 
-    async def _answer_get(self, exchange: Exchange, headers: Headers) -> None:
+    async def _answer_get(self, waiter: _WaitingPoll, exchange: Exchange, headers: Headers) -> None:
         taken = self._session.take_for_poll()
         if not taken and isinstance(self._forced_answer, Refusal):
             await exchange.refuse(self._forced_answer)
             return
         try:
             body, more = await self._encode(exchange, self._body(taken))
-            self._waiter = None  # the client may poll again once it has the body
+            if self._waiter is waiter:
+                self._waiter = None  # the client may poll again once it has the body
             await exchange.answer_text(body, (*headers, *more))
         except OSError:
             self._session.put_back(taken)

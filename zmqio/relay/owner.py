@@ -69,7 +69,7 @@ class OwnerRelay:
     def serve_poll(self, ingress: NodeId, message: HttpRequest) -> None:
         """Serve a polling request."""
         key = ingress, message.request_id
-        self._polls[key] = OwnerPoll(message, partial(self._send_to, ingress))
+        self._polls[key] = OwnerPoll(ingress, message, partial(self._send_to, ingress))
         self._counters["polls_served"] += 1
         self._spawn(self._run_poll(key, self._polls[key]))
 

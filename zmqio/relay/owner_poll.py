@@ -11,6 +11,7 @@ from typing import Any
 from zmqio.engine.handshake import BAD_REQUEST, Refusal
 from zmqio.engine.http_exchange import ERROR_TYPE, header_fields
 from zmqio.exceptions import BusError, MessageTooLargeError, ProtocolError
+from zmqio.ids import NodeId
 from zmqio.protocol.relay_messages import HttpRequest, HttpResponse
 from zmqio.relay.scope import http_scope, join_fields
 
@@ -23,10 +24,12 @@ class OwnerPoll:
     """One polling request, and the way back for its response. Implements `Relayed` for its exchange.
 
     Args:
-        message: the request from the ingress node.
+        ingress: the node that the client has reached.
+        message: the request from that node.
         send_response: sends the response to the ingress node; raises BusError or ProtocolError.
 
     Attributes:
+        carrier: the ingress node.
         scope: the ASGI scope.
         client_gone: whether a disconnect means that the client has gone; otherwise the ingress node has.
         responded: whether the response has been sent.
@@ -34,7 +37,10 @@ class OwnerPoll:
         undo: called with `client_gone` if the response does not reach the client; None if no packets are in it.
     """
 
-    def __init__(self, message: HttpRequest, send_response: Callable[[HttpResponse], None]) -> None:
+    def __init__(
+        self, ingress: NodeId, message: HttpRequest, send_response: Callable[[HttpResponse], None]
+    ) -> None:
+        self.carrier = ingress
         self.scope = http_scope(message, self)
         self.responded = False
         self.body_bytes = 0
