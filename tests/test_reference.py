@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.counter_table import PARTS, read_counters
 from tests.support.public_names import read_names
+from zmqio.metrics.counters import COUNTERS
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "reference" / "events.md"
@@ -71,6 +73,11 @@ def test_log_events_are_those_of_the_code() -> None:
 
 def test_counters_are_those_of_the_code() -> None:
     assert listed("Counters") == NAMES.counters
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_counter_of_a_node_is_a_metric(part: str) -> None:
+    assert COUNTERS[part].keys() == read_counters(part).keys(), "run `python -m tests.support.counter_table`"
 
 
 def test_health_details_are_those_of_the_code() -> None:

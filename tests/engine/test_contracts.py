@@ -22,7 +22,7 @@ def test_every_outlet_offers_the_whole_contract(implementation: type) -> None:
 
 
 def test_engine_is_an_owner_of_sessions() -> None:
-    methods = _members(SessionOwner) - {"options", "counters"}
+    methods = _members(SessionOwner) - {"options", "counters", "websockets"}
     assert {name for name in methods if not hasattr(Engine, name)} == set()
 
 

@@ -35,6 +35,7 @@ class FakeHttp:
         query: without the question mark.
         body: in one piece, or in several.
         headers: of the request.
+        path: of the request.
         breaks_off: the client disconnects before the end of the body.
         endless: the body does not end.
     """
@@ -47,6 +48,7 @@ class FakeHttp:
         *,
         body: bytes | Sequence[bytes] = b"",
         headers: dict[str, str] | None = None,
+        path: str = "/socket.io/",
         breaks_off: bool = False,
         endless: bool = False,
         on_send: Callable[[dict[str, Any]], Awaitable[None]] | None = None,
@@ -63,7 +65,7 @@ class FakeHttp:
         scope = {
             "type": "http",
             "method": method,
-            "path": "/socket.io/",
+            "path": path,
             "query_string": query.encode(),
             "headers": [(name.encode(), value.encode()) for name, value in (headers or {}).items()],
             "client": ("127.0.0.1", 1234),
@@ -95,7 +97,7 @@ class FakeHttp:
             self.go_away()
 
 
-async def http(app: App, method: str, query: str, **options: Any) -> Answer:
+async def http(app: App, method: str, query: str = "", **options: Any) -> Answer:
     """Make one HTTP request and wait for its answer."""
     return await FakeHttp(app, method, query, **options)
 

@@ -299,6 +299,10 @@ class Adapter(ABC):
     async def rooms(self, timeout_s: float) -> set[str]:
         """Return all rooms of the namespace that have a member on any node."""
 
+    def room_count(self) -> int:
+        """Return the number of rooms that have a member in this process; 0 if the adapter does not count them."""
+        return 0
+
     @abstractmethod
     def server_count(self) -> int:
         """Return the number of live nodes, including this one."""

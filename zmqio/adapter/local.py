@@ -158,6 +158,10 @@ class LocalAdapter(Adapter):
         await self._run_in_order()
         return set(self._index.rooms())
 
+    def room_count(self) -> int:
+        """Return the number of rooms that have a member in this process."""
+        return len(self._index.rooms())
+
     def server_count(self) -> int:
         """Return 1: this node."""
         return 1

@@ -69,13 +69,15 @@ class Engine(EngineioServer):
     Attributes:
         counters: `sessions_opened`, `sessions_closed`, `clients_dropped`, `volatile_client_messages_dropped`,
             `packets_rejected`, `packets_malformed`, `messages_failed`, `origins_refused`, `sessions_unknown`,
-            `bodies_timed_out`, `sessions_refused`, `sessions_expired`.
+            `bodies_timed_out`, `sessions_refused`, `sessions_expired`, `sessions_upgraded`.
+        websockets: number of open sessions whose transport is WebSocket.
         notices: the rate-limited log for events that clients can cause at will.
         unknown_sessions: handles requests for sessions that this process does not have.
     """
 
     def __init__(self, options: EngineOptions, tag: NodeTag, accept: Accept) -> None:
         super().__init__(options, tag)
+        self.websockets = 0
         self.notices = LimitedLog(log)
         self.unknown_sessions = UnknownSessions(tag, self.counters, self.notices)
         self._accept = accept
@@ -163,6 +165,8 @@ class Engine(EngineioServer):
     def session_closed(self, session: Session) -> None:
         """Remove a session that has ended."""
         self.counters["sessions_closed"] += 1
+        if session.transport_name == "websocket":
+            self.websockets -= 1
         self.sockets.pop(session.sid, None)
         self._limits.closed(session.sid)
         self._heartbeat.forget(session)
@@ -361,6 +365,8 @@ class Engine(EngineioServer):
             return None
         session.connected = True
         self.counters["sessions_opened"] += 1
+        if transport_name == "websocket":
+            self.websockets += 1
         self._limits.opened(session.sid, request.address)
         self._heartbeat.begin(session)
         self._silent.add(session, head_bytes(request))

@@ -39,6 +39,7 @@ class SessionOwner(Protocol):
     options: EngineOptions
     counters: Counter[str]
     notices: LimitedLog
+    websockets: int
 
     def session_closed(self, session: "Session") -> None:
         """Remove a session that has ended; requests no longer find it."""
@@ -268,6 +269,9 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
 
     def upgrade_to(self, transport: Transport) -> None:
         """Continue over a WebSocket; buffered packets are sent through it first."""
+        if self.transport_name == "polling" and not self.closed:
+            self._owner.counters["sessions_upgraded"] += 1
+            self._owner.websockets += 1
         self.transport_name = "websocket"
         self.upgraded = True
         self.transport = transport

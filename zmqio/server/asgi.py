@@ -1,4 +1,4 @@
-"""The ASGI app: passes Socket.IO requests to the engine, answers health probes, passes the rest to another app.
+"""The ASGI app: passes Socket.IO requests to the engine, answers probes and scrapes, passes the rest on.
 
 Source: https://asgi.readthedocs.io/en/latest/specs/ (HTTP, WebSocket, lifespan)
 """
@@ -14,6 +14,7 @@ from zmqio.logger import get_logger
 from zmqio.server.asgi_responses import Receive, Scope, Send, respond_with_error
 from zmqio.server.client_app import ClientApp
 from zmqio.server.health_app import HealthApp
+from zmqio.server.metrics_app import MetricsApp
 
 __all__ = ["AsgiApp", "AsgiCallable", "AsgiHost"]
 
@@ -47,6 +48,7 @@ class AsgiApp:
         other_app: receives every request that is not for Socket.IO; None: the answer to such a request is 404.
         path: the path of Socket.IO.
         health: the health routes; they take precedence over everything else.
+        metrics: the metrics; their path takes precedence over Socket.IO and `other_app`.
         client: the files of the browser client; by default only for pages of the same origin.
     """
 
@@ -57,11 +59,13 @@ class AsgiApp:
         *,
         path: str = "/socket.io",
         health: HealthApp | None = None,
+        metrics: MetricsApp | None = None,
         client: ClientApp | None = None,
     ) -> None:
         self._host = host
         self._other_app = other_app
         self._health = health
+        self._metrics = metrics
         self._client = client or ClientApp(EngineOptions())
         self._path = "/" + path.strip("/")
 
@@ -71,6 +75,8 @@ class AsgiApp:
             await _Lifespan(self._host, self._other_app, scope).run(receive, send)
             return
         if self._health is not None and await self._health.respond_if_health(scope, receive, send):
+            return
+        if self._metrics is not None and await self._metrics.respond_if_metrics(scope, send):
             return
         subpath = self._subpath(scope)
         if subpath is None:

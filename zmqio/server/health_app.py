@@ -11,7 +11,7 @@ from typing import Any
 from zmqio.adapter.base import Health
 from zmqio.server.asgi_responses import Receive, Scope, Send, respond_to_get, respond_with_error
 
-__all__ = ["LIVE_PATH", "READY_PATH", "HealthApp"]
+__all__ = ["LIVE_PATH", "READY_PATH", "HealthApp", "acknowledge_lifespan", "path_below_mount"]
 
 LIVE_PATH = "/healthz"
 READY_PATH = "/readyz"
@@ -60,13 +60,13 @@ class HealthApp:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one connection. Lifespan events are acknowledged and have no effect."""
         if scope["type"] == "lifespan":
-            await _acknowledge_lifespan(receive, send)
+            await acknowledge_lifespan(receive, send)
         elif not await self.respond_if_health(scope, receive, send):
             await respond_with_error(scope, receive, send, 404, "not found")
 
     async def respond_if_health(self, scope: Scope, receive: Receive, send: Send) -> bool:
         """Respond if the request is for one of the two paths; return whether it was."""
-        path = _path_below_mount(scope)
+        path = path_below_mount(scope)
         if scope["type"] != "http" or path not in (self._live_path, self._ready_path):
             return False
         if path == self._live_path:
@@ -94,7 +94,7 @@ def _normalized(path: str | None) -> str | None:
     return None if path is None else "/" + path.strip("/")
 
 
-def _path_below_mount(scope: Scope) -> str:
+def path_below_mount(scope: Scope) -> str:
     """Return the path without the mount point, which some frameworks remove from `path` and some keep."""
     path: str = scope["path"]
     mount: str = scope.get("root_path", "").rstrip("/")
@@ -102,7 +102,8 @@ def _path_below_mount(scope: Scope) -> str:
     return "/" + below.strip("/")
 
 
-async def _acknowledge_lifespan(receive: Receive, send: Send) -> None:
+async def acknowledge_lifespan(receive: Receive, send: Send) -> None:
+    """Respond to the lifespan events as an app that has nothing to start or stop."""
     while (message := await receive())["type"] != "lifespan.shutdown":
         await send({"type": message["type"] + ".complete"})
     await send({"type": "lifespan.shutdown.complete"})

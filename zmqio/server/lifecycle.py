@@ -6,6 +6,7 @@ operations that applications call.
 
 import asyncio
 import os
+from collections.abc import Iterator
 from typing import Any, cast
 
 from zmqio.adapter.base import AdapterFactory, Health
@@ -15,12 +16,14 @@ from zmqio.engine.server import ClientRequest, Engine, Session
 from zmqio.exceptions import ServerClosedError
 from zmqio.ids import NodeTag
 from zmqio.logger import get_logger
+from zmqio.metrics.samples import Sample
 from zmqio.protocol.parser import Parser
 from zmqio.relay.relay import Relay, join_nodes
 from zmqio.server.client import Client
 from zmqio.server.drain import Drain
 from zmqio.server.host_signals import HostSignals
 from zmqio.server.joining import close_at_exit, join_cluster
+from zmqio.server.metrics import server_samples
 from zmqio.server.namespace import Namespace
 from zmqio.server.namespaces import Namespaces
 from zmqio.server.node_listeners import NodeListeners
@@ -152,6 +155,11 @@ class ServerLifecycle:
         if self._closing is None:
             return Health(health.ready, health.reasons, details)
         return Health(ready=False, reasons=("the server is shutting down", *health.reasons), details=details)
+
+    def samples(self) -> Iterator[Sample]:
+        """Yield the metrics; those of a server that does not run say little more than that."""
+        websockets = 0 if self._runtime is None else self._runtime.engine.websockets
+        return server_samples(self.health(), websockets, self.namespaces.values())
 
     def _health_details(self, runtime: Runtime, node: Health) -> dict[str, Any]:
         counters = {

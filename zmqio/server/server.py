@@ -17,6 +17,7 @@ from zmqio.config import EngineOptions, ServerOptions, address_from_environment,
 from zmqio.engine.server import Engine
 from zmqio.exceptions import ConfigError
 from zmqio.ids import NodeId, NodeTag, parse_node_tag
+from zmqio.metrics.exposition import SampleCollector, expose
 from zmqio.option_names import explain_unknown_option
 from zmqio.protocol.converting_parser import ConvertingParser, Default
 from zmqio.protocol.parser import JsonParser, Parser
@@ -24,6 +25,7 @@ from zmqio.server.asgi import AsgiApp, AsgiCallable
 from zmqio.server.client_app import ClientApp
 from zmqio.server.health_app import LIVE_PATH, READY_PATH, HealthApp
 from zmqio.server.lifecycle import ServerLifecycle
+from zmqio.server.metrics_app import MetricsApp
 from zmqio.server.namespace import Namespace
 from zmqio.server.namespace_handlers import NamespaceHandlers, register_handlers
 from zmqio.server.operations import Operations
@@ -81,6 +83,7 @@ class Server(Registration, Operations):
             engine_options=engine_options,
             options=self._options,
         )
+        self._collector = SampleCollector(self._lifecycle.samples)
         self._client = ClientApp(engine_options)
         self._root = self._lifecycle.namespaces.get_or_create("/")
         Operations.__init__(self, self._root)
@@ -165,6 +168,7 @@ class Server(Registration, Operations):
         path: str = "/socket.io",
         live_path: str | None = LIVE_PATH,
         ready_path: str | None = READY_PATH,
+        metrics_path: str | None = None,
     ) -> AsgiApp:
         """Return the ASGI app that serves Socket.IO.
 
@@ -176,9 +180,15 @@ class Server(Registration, Operations):
                 itself, so that `app.mount("/socket.io", io.asgi())` works.
             live_path, ready_path: the health routes (see `health_app`), below the mount point if the app is
                 mounted. They take precedence over routes of `other_app`; None disables them.
+            metrics_path: the path of the metrics, such as `/metrics`; see `metrics_app`. Everyone who reaches the
+                port can read them, so by default they are not served.
+
+        Raises:
+            ConfigError: `metrics_path` is given, and prometheus-client is not installed.
         """
+        metrics = None if metrics_path is None else MetricsApp(self._collector, metrics_path)
         health = self.health_app(live_path=live_path, ready_path=ready_path)
-        return AsgiApp(self, other_app, path=path, health=health, client=self._client)
+        return AsgiApp(self, other_app, path=path, health=health, metrics=metrics, client=self._client)
 
     def health_app(self, *, live_path: str | None = LIVE_PATH, ready_path: str | None = READY_PATH) -> HealthApp:
         """Return an ASGI app with the health routes only, for apps in which `io.asgi()` is mounted below a path.
@@ -194,6 +204,26 @@ class Server(Registration, Operations):
         """
         details = self._options.health_details
         return HealthApp(self.health, live_path=live_path, ready_path=ready_path, details=details)
+
+    def metrics_app(self) -> MetricsApp:
+        """Return an ASGI app that responds on every path with the metrics of this process.
+
+        Example: `app.mount("/metrics", io.metrics_app())`, behind the application's own access rules
+
+        With several worker processes on one port, a scrape reaches any one of them: use `zmqio serve --metrics`.
+
+        Raises:
+            ConfigError: prometheus-client is not installed (`pip install zmqio[prometheus]`).
+        """
+        return MetricsApp(self._collector)
+
+    def metrics(self) -> str:
+        """Return the metrics of this process in the text format of Prometheus (docs/reference/metrics.md).
+
+        Raises:
+            ConfigError: prometheus-client is not installed (`pip install zmqio[prometheus]`).
+        """
+        return expose(self._collector)[1].decode()
 
     # Life cycle.
 

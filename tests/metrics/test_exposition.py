@@ -1,0 +1,53 @@
+"""The text that Prometheus reads."""
+
+import sys
+
+import pytest
+
+from tests.support.prometheus import parse_families
+from zmqio.exceptions import ConfigError
+from zmqio.metrics.exposition import SampleCollector, expose
+from zmqio.metrics.samples import Sample
+
+SAMPLES = (
+    Sample("zmqio_ready", 1),
+    Sample("zmqio_sockets", 3, (("namespace", '/a"\n\\'),)),
+    Sample("zmqio_bus_gaps", 2, suffix="_total"),
+    Sample("zmqio_sockets", 4, (("namespace", "/b"),)),
+)
+
+
+def test_parser_reads_the_samples_back() -> None:
+    content_type, body = expose(SampleCollector(lambda: SAMPLES))
+    families = parse_families(body.decode())
+    assert [(family.name, family.type) for family in families] == [
+        ("zmqio_ready", "gauge"),
+        ("zmqio_sockets", "gauge"),
+        ("zmqio_bus_gaps", "counter"),
+    ]
+    assert [(sample.labels, sample.value) for sample in families[1].samples] == [
+        ({"namespace": '/a"\n\\'}, 3.0),
+        ({"namespace": "/b"}, 4.0),
+    ]
+    assert families[2].samples[0].name == "zmqio_bus_gaps_total"
+    assert content_type.startswith("text/plain; version=0.0.4")
+
+
+def test_openmetrics_is_sent_to_those_who_accept_it() -> None:
+    content_type, body = expose(SampleCollector(lambda: SAMPLES), "application/openmetrics-text; version=1.0.0")
+    assert content_type.startswith("application/openmetrics-text; version=1.0.0")
+    assert body.endswith(b"# EOF\n")
+
+
+def test_collector_registers_in_an_applications_own_registry() -> None:
+    from prometheus_client import CollectorRegistry
+
+    registry = CollectorRegistry()
+    registry.register(SampleCollector(lambda: SAMPLES))
+    assert registry.get_sample_value("zmqio_bus_gaps_total") == 2
+
+
+def test_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    with pytest.raises(ConfigError, match=r"pip install zmqio\[prometheus\]"):
+        expose(SampleCollector(lambda: SAMPLES))

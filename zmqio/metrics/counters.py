@@ -1,0 +1,125 @@
+"""The counters of a node as metrics: their names for Prometheus and their descriptions.
+
+The descriptions are the first sentences of docs/reference/events.md; `python -m tests.support.counter_table`
+copies them. A test compares the names with the page, and the page with the code. A counter that is listed here is
+exposed from the start, as 0: Prometheus needs the value before the first increase.
+"""
+
+from collections.abc import Mapping
+
+__all__ = ["COUNTERS", "counter_name"]
+
+COUNTERS: Mapping[str, Mapping[str, str]] = {
+    "server": {
+        "auths_refused": "Joins with an auth payload over max_auth_bytes.",
+        "connect_handlers_failed": (
+            "Exceptions raised by middleware or connect handlers, other than ConnectRefused."
+        ),
+        "connect_handlers_timed_out": (
+            "Rules, middleware and connect handlers that were cancelled because of connect_handler_timeout_s."
+        ),
+        "connects_failed": (
+            "Clients that could not enter a namespace because of an unexpected error; see connect_failed."
+        ),
+        "events_dropped": (
+            "Large events dropped because their client disconnected before a handler received them."
+        ),
+        "events_mismatched": "Events dropped because their number of arguments does not fit their handler.",
+        "events_rejected": "Events that middleware of a socket rejected.",
+        "events_unhandled": "Events of clients that have no handler.",
+        "handlers_failed": "Exceptions raised by handlers and listeners of clients' events.",
+        "namespaces_refused": "Attempts to join more namespaces than max_namespaces_per_client.",
+        "packets_malformed": "Messages that are not Socket.IO packets.",
+        "packets_unexpected": "Packets that the protocol does not allow in the client's state.",
+        "pending_events_too_large": (
+            "Times that the server stopped reading from a client because of max_pending_event_bytes."
+        ),
+    },
+    "engine": {
+        "bodies_timed_out": "Bodies of POSTs that took longer than body_timeout_s allows.",
+        "clients_dropped": "Clients disconnected because they read too slowly.",
+        "messages_failed": "Messages of clients whose handling failed outside the application's handlers.",
+        "origins_refused": "Requests from origins that cors_allowed_origins does not allow.",
+        "packets_malformed": "Engine.IO packets that could not be decoded, and invalid WebSocket frames.",
+        "packets_rejected": "Messages above max_payload_bytes over a WebSocket.",
+        "sessions_closed": "Sessions that have ended.",
+        "sessions_expired": "Sessions closed because their client sent nothing within first_packet_timeout_s.",
+        "sessions_opened": "Sessions that have begun.",
+        "sessions_refused": (
+            "Handshakes refused because of max_sessions, max_sessions_per_address, max_handshake_bytes "
+            "or 100 headers."
+        ),
+        "sessions_unknown": "Requests for a session that no live node knows.",
+        "sessions_upgraded": "Sessions that began with long-polling and continued over a WebSocket.",
+        "volatile_client_messages_dropped": "Volatile messages dropped because a client was not ready for them.",
+    },
+    "relay": {
+        "bodies_timed_out": (
+            "Bodies of POSTs for sessions of other nodes that took longer than body_timeout_s allows."
+        ),
+        "packets_rejected": "Messages above max_payload_bytes over a forwarded WebSocket.",
+        "polls_cancelled": "Forwarded polling requests whose client disconnected before the response.",
+        "polls_forwarded": "Polling requests that this node forwarded to the session's owner.",
+        "polls_served": "Polling requests that this node served for other nodes.",
+        "requests_failed": "Forwarded requests that ended with an unexpected error here.",
+        "responses_returned": (
+            "Responses put back into their session because the other node stopped before it could write them."
+        ),
+        "websockets_forwarded": "WebSockets that this node forwarded to the session's owner.",
+        "websockets_served": "WebSockets that this node served for other nodes.",
+    },
+    "bus": {
+        "broker_losses": "Times that the connection to a broker was lost.",
+        "bus_barrier_timeouts": (
+            "Joins for which a broker did not acknowledge the subscription within barrier_timeout_s."
+        ),
+        "bus_gap_messages": "Messages of other nodes that are lost for good, as far as their number is known.",
+        "bus_gaps": "Times that a loss was reported (bus_gap_detected).",
+        "bus_message_failed": "Messages whose handling failed.",
+        "bus_message_malformed": "Messages that could not be decoded.",
+        "bus_queue_overflows": "Times that the queue to a broker became full.",
+        "deferred_messages": (
+            "Messages that came through a link which may have missed some; another link or a replay "
+            "delivers them in order."
+        ),
+        "duplicate_messages": "Messages that had been received before, for example through another broker.",
+        "duplicate_publish_requests": "Requests of outside publishers that had been received before.",
+        "goodbyes_unsent": "Goodbyes that no broker accepted.",
+        "heartbeat_echo_lost": "Times that the node's heartbeats stopped coming back.",
+        "heartbeat_failed": "Rounds of heartbeats that failed.",
+        "heartbeats_refused": "Heartbeats of unknown nodes that were ignored because of max_nodes.",
+        "heartbeats_unsent": "Heartbeats that a broker did not accept.",
+        "link_gaps": "Times that messages were found to be missing on a link.",
+        "link_overruns": "Times that messages arrived so fast that the broker may have dropped some.",
+        "message_queued": "Messages kept because no broker was connected.",
+        "message_topic_mismatched": "Messages whose topic does not match their namespace and rooms.",
+        "messages_unsent": "Other unnumbered messages that no broker accepted.",
+        "nodes_died": "Nodes that fell silent without a goodbye.",
+        "publish_failed": "Messages that could not be published.",
+        "publish_request_rejected": "Invalid requests of outside publishers.",
+        "replay_answers_unsent": "Answers to replay requests that no broker accepted.",
+        "replay_failed": "Rounds of replay that failed.",
+        "replay_requests_sent": "Requests for missed messages.",
+        "replay_requests_unsent": "Requests for missed messages that no broker accepted.",
+        "replayed_messages": "Missed messages that a replay has delivered.",
+        "replayed_messages_sent": "Messages that this node sent again to other nodes.",
+        "replays_delayed": "Requests for missed messages that are answered later because of replay_bytes_per_s.",
+        "replays_refused": "Such requests that were dropped, because too many wait.",
+        "responses_unsent": "Responses to other nodes that could not be sent.",
+        "socket_description_truncated": (
+            "Sockets that fetch_sockets reported without all of their data, because these could not be sent."
+        ),
+        "tag_clashes": "Times that this node left the bus because its tag was taken.",
+        "tasks_failed": "Background tasks of the node that failed.",
+        "unsent_messages_dropped": "Times that the node stopped while messages were still waiting for a broker.",
+        "unsent_messages_expired": "Times that messages waiting for a broker became too old.",
+        "version_mismatches": "Messages of nodes with another version of the wire protocol.",
+        "volatile_bus_messages_dropped": "Volatile messages dropped because no broker accepted them.",
+    },
+}
+"""Part -> counter -> description."""
+
+
+def counter_name(part: str, counter: str) -> str:
+    """The metric of a counter, without the suffix `_total`: `zmqio_bus_gaps` for `bus_gaps` of the bus."""
+    return f"zmqio_{part}_{counter.removeprefix(part + '_')}"

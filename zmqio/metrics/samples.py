@@ -1,0 +1,37 @@
+"""Samples: the values of metrics at one moment, as plain data that can be sent to another process. Pure."""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from zmqio.metrics.counters import COUNTERS, counter_name
+
+__all__ = ["Sample", "counter_samples"]
+
+Labels = tuple[tuple[str, str], ...]
+
+
+class Sample(NamedTuple):
+    """One value.
+
+    Attributes:
+        metric: name of the metric, as in `METRICS`.
+        value: the value.
+        labels: (name, value) of each label.
+        suffix: what follows the name of the metric: `_total` for a counter, `_sum`, `_count` or `_bucket`.
+    """
+
+    metric: str
+    value: float
+    labels: Labels = ()
+    suffix: str = ""
+
+
+def counter_samples(counters: Mapping[str, Mapping[str, int]]) -> Iterable[Sample]:
+    """Return a sample for every counter of the parts that are given; 0 for one that has not counted yet.
+
+    Args:
+        counters: part -> counter -> value, as in `Health.details["counters"]`.
+    """
+    for part, values in counters.items():
+        for counter in COUNTERS.get(part, ()):
+            yield Sample(counter_name(part, counter), values.get(counter, 0), suffix="_total")
