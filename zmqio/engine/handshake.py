@@ -7,7 +7,7 @@ Source: Engine.IO protocol v4, "Handshake"; the order of the checks and the erro
 import json
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,7 @@ __all__ = [
     "FORBIDDEN",
     "PEER",
     "PROXIED",
+    "SESSION_HEADERS",
     "UNKNOWN_SID",
     "UNKNOWN_TRANSPORT",
     "UNSUPPORTED_VERSION",
@@ -34,6 +35,7 @@ __all__ = [
     "check_transport",
     "head_bytes",
     "open_packet",
+    "read_parameters",
     "read_request",
 ]
 
@@ -48,6 +50,19 @@ PROXIED = "zmqio.proxied"
 
 Its X-Forwarded-Host is there only if the node that the client reached has believed it.
 """
+SESSION_HEADERS = frozenset(
+    (
+        b"accept-encoding",
+        b"access-control-request-headers",
+        b"content-length",
+        b"content-type",
+        b"host",
+        b"origin",
+        b"x-forwarded-host",
+        b"x-forwarded-proto",
+    )
+)
+"""Headers that are read in requests of an open session. Browsers send some ten others with each poll."""
 NO_PROXIES = TrustedProxies("")
 MAX_HEADERS = 100
 """Most headers of a request that opens a session. Clients send about 15."""
@@ -95,7 +110,8 @@ class ClientRequest:
         method: `GET`, `POST`, ...
         path: decoded, without the query.
         query: as sent, without the question mark.
-        headers: by lower-case name; values of a repeated header are joined by ", ".
+        headers: by lower-case name; values of a repeated header are joined by ", ". Of a polling request for an
+            open session, only `SESSION_HEADERS`.
         address: the client's host; "" if the ASGI server does not know it.
         secure: whether the client used TLS, according to the ASGI server or a trusted proxy.
         time: time of arrival, in seconds since 1970.
@@ -119,15 +135,26 @@ class ClientRequest:
         return parse_query(self.query)
 
 
-def read_request(scope: Mapping[str, Any], proxies: TrustedProxies = NO_PROXIES) -> ClientRequest:
+def read_parameters(scope: Mapping[str, Any]) -> dict[str, str]:
+    """Read the query of an ASGI scope (see `ClientRequest.parameters`)."""
+    return parse_query(scope.get("query_string", b"").decode("latin-1"))
+
+
+def read_request(
+    scope: Mapping[str, Any],
+    proxies: TrustedProxies = NO_PROXIES,
+    only: Collection[bytes] | None = None,
+) -> ClientRequest:
     """Read an ASGI `http` or `websocket` scope.
 
     Args:
         scope: the ASGI scope.
         proxies: whose X-Forwarded-Proto and X-Forwarded-Host are believed.
+        only: names, in lower case, of the headers to read; None reads all.
     """
     client = scope.get("client")
-    headers = _headers(scope["headers"])
+    raw = scope["headers"]
+    headers = _headers(raw if only is None else [field for field in raw if field[0].lower() in only])
     proxied = _is_proxied(scope, headers, proxies)
     return ClientRequest(
         method=scope.get("method", "GET"),

@@ -6,7 +6,7 @@ Source: ASGI specification, "HTTP & WebSocket ASGI Message Format" 2.4.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from http import HTTPStatus
 from typing import Any, Protocol
 
@@ -30,8 +30,12 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 Headers = Sequence[tuple[str, str]]
 
 # "explicit UTF-8 is required for pages not served under utf" (engine.io, polling transport)
-POLL_TYPE = "text/plain; charset=UTF-8"
-ERROR_TYPE = "application/json"
+POLL_TYPE = b"text/plain; charset=UTF-8"
+# "text/html is required instead of text/plain to avoid an unwanted download dialog" (engine.io)
+OK_TYPE = b"text/html"
+ERROR_TYPE = b"application/json"
+
+NOT_STORED = (b"cache-control", b"no-store")
 
 # Larger bodies are compressed in a thread: 1 MB would block the event loop for about 20 ms.
 COMPRESS_INLINE_BYTES = 1 << 16
@@ -85,29 +89,32 @@ class Exchange:
         self.relayed = relayed
         self.closes = False
 
-    async def answer(self, status: int, body: bytes, content_type: str, headers: Headers = ()) -> None:
-        """Send the whole answer.
+    def answer(
+        self, status: int, body: bytes, content_type: bytes, headers: Headers = ()
+    ) -> Coroutine[Any, Any, None]:
+        """Send the whole answer, once the result is awaited.
 
         Raises:
             OSError: the ASGI server reports that the client has disconnected. Many drop the answer silently.
         """
-        await self.send_response(status, header_fields(body, content_type, (*headers, *self._cors_headers)), body)
+        if self._cors_headers:
+            headers = (*headers, *self._cors_headers)
+        return self.send_response(status, header_fields(body, content_type, headers), body)
 
     async def send_response(self, status: int, fields: list[tuple[bytes, bytes]], body: bytes) -> None:
         """Send a response whose headers are complete; raises like `answer`."""
         await self._send({"type": "http.response.start", "status": status, "headers": fields})
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
-    async def answer_text(self, body: bytes, headers: Headers = ()) -> None:
+    def answer_text(self, body: bytes, headers: Headers = ()) -> Coroutine[Any, Any, None]:
         """Answer a poll."""
-        await self.answer(200, body, POLL_TYPE, headers)
+        return self.answer(200, body, POLL_TYPE, headers)
 
-    async def answer_ok(self) -> None:
+    def answer_ok(self) -> Coroutine[Any, Any, None]:
         """Answer a POST whose packets were handled."""
-        # "text/html is required instead of text/plain to avoid an unwanted download dialog" (engine.io)
-        await self.answer(200, b"ok", "text/html")
+        return self.answer(200, b"ok", OK_TYPE)
 
-    async def refuse(self, refusal: Refusal) -> None:
+    def refuse(self, refusal: Refusal) -> Coroutine[Any, Any, None]:
         """Answer with an error.
 
         Status 503 also closes the connection, so that a balancer can route the client's retry to another server.
@@ -115,18 +122,21 @@ class Exchange:
         """
         closes = self.closes or refusal.status == HTTPStatus.SERVICE_UNAVAILABLE
         headers = (("connection", "close"),) if closes and self.request.http_version.startswith("1") else ()
-        await self.answer(refusal.status, refusal.body, ERROR_TYPE, headers)
+        return self.answer(refusal.status, refusal.body, ERROR_TYPE, headers)
 
-    async def answer_preflight(self) -> None:
+    def answer_preflight(self) -> Coroutine[Any, Any, None]:
         """Answer a CORS preflight with the CORS headers."""
-        fields = [(name.encode(), value.encode("latin-1")) for name, value in self._cors_headers]
-        await self.send_response(204, fields, b"")
+        return self.send_response(204, _encode(self._cors_headers), b"")
 
 
-def header_fields(body: bytes, content_type: str, headers: Headers) -> list[tuple[bytes, bytes]]:
+def header_fields(body: bytes, content_type: bytes, headers: Headers) -> list[tuple[bytes, bytes]]:
     """The header fields of a response with `body`."""
-    common = [("content-type", content_type), ("content-length", str(len(body))), ("cache-control", "no-store")]
-    return [(name.encode(), value.encode("latin-1")) for name, value in (*common, *headers)]
+    length = b"%d" % len(body)
+    return [(b"content-type", content_type), (b"content-length", length), NOT_STORED, *_encode(headers)]
+
+
+def _encode(headers: Headers) -> list[tuple[bytes, bytes]]:
+    return [(name.encode(), value.encode("latin-1")) for name, value in headers]
 
 
 async def compress(body: bytes, encoding: str, compressor: Callable[[bytes], bytes]) -> tuple[bytes, Headers]:
