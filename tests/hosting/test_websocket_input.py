@@ -2,8 +2,17 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
+from websockets.frames import Frame, Opcode
+from websockets.protocol import Protocol, State
+from websockets.server import ServerProtocol
 
-from zmqio.hosting.websocket_input import SLICE_BYTES, FragmentedMessage, SlicedInput, split_pongs
+from zmqio.hosting.websocket_input import (
+    SLICE_BYTES,
+    FragmentedMessage,
+    SlicedInput,
+    bytes_to_frame_end,
+    split_pongs,
+)
 
 PONG = b"\x8a\x01"
 CLOSE = b"\x88\x00"
@@ -20,6 +29,27 @@ def test_slices_are_the_input(pieces: list[bytes]) -> None:
         taken.append(bytes(held.take()))
     assert b"".join(taken) == b"".join(pieces)
     assert max(map(len, taken)) <= SLICE_BYTES
+
+
+def test_slice_is_larger_by_the_rest_of_a_frame() -> None:
+    held = SlicedInput(bytes(4 * SLICE_BYTES))
+    assert len(held.take(SLICE_BYTES)) == 2 * SLICE_BYTES
+    assert len(held.take()) == SLICE_BYTES
+
+
+def test_bytes_to_the_end_of_a_frame_are_those_that_the_parser_waits_for() -> None:
+    conn = ServerProtocol(state=State.OPEN)
+    conn.parser = Protocol.parse(conn)  # behind the handshake
+    next(conn.parser)
+    frame = Frame(Opcode.TEXT, bytes(1_000)).serialize(mask=True)
+    assert bytes_to_frame_end(conn) == 0
+    conn.receive_data(frame[:8])
+    assert bytes_to_frame_end(conn) == 1_000
+    conn.receive_data(frame[8:108])
+    assert bytes_to_frame_end(conn) == 900
+    conn.receive_data(frame[108:] + frame[:3])
+    assert bytes_to_frame_end(conn) == 1  # of the header
+    assert bytes_to_frame_end(object()) == 0
 
 
 def test_message_is_the_sum_of_its_fragments() -> None:

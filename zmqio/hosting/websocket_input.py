@@ -1,14 +1,16 @@
 """The input of one WebSocket connection: slices of large input, fragments of a message, pongs. Pure.
 
-One read may return 256 KB. As 43,000 pings, they would block the event loop for 0.4 s.
+One read may return 256 KB. As 43,000 pings, they would block the event loop for 0.4 s. The rest of a frame whose
+header was parsed is never sliced, because it costs no more than a copy.
 """
 
 from collections.abc import Iterable
+from typing import Any
 
-__all__ = ["MAX_FRAGMENTS", "SLICE_BYTES", "FragmentedMessage", "SlicedInput", "split_pongs"]
+__all__ = ["MAX_FRAGMENTS", "SLICE_BYTES", "FragmentedMessage", "SlicedInput", "bytes_to_frame_end", "split_pongs"]
 
 SLICE_BYTES = 4096
-"""Input that is parsed in one iteration of the event loop: at most 680 frames, some 6 ms."""
+"""Input in which new frames may begin, parsed in one iteration of the event loop: 680 frames, some 6 ms."""
 MAX_FRAGMENTS = 16_384
 """Most frames of one message. Clients that fragment use frames of at least some hundred bytes."""
 _PONG = 0x8A  # FIN and opcode 10
@@ -37,9 +39,14 @@ class SlicedInput:
         """Append bytes."""
         self._rest = memoryview(bytes(self._rest) + data)
 
-    def take(self) -> memoryview:
-        """Remove and return the next slice."""
-        taken, self._rest = self._rest[:SLICE_BYTES], self._rest[SLICE_BYTES:]
+    def take(self, more_bytes: int = 0) -> memoryview:
+        """Remove and return the next slice.
+
+        Args:
+            more_bytes: size of the rest of the current frame, by which the slice is larger.
+        """
+        size = SLICE_BYTES + more_bytes
+        taken, self._rest = self._rest[:size], self._rest[size:]
         return taken
 
 
@@ -63,6 +70,25 @@ class FragmentedMessage:
         """Append the payload of a frame."""
         self.data += data
         self.fragments += 1
+
+
+def bytes_to_frame_end(conn: Any) -> int:
+    """Return how many bytes the parser waits for before another frame can begin; 0 if that is unknown.
+
+    The parser of websockets is a chain of generators. The last one waits until its reader has `n` bytes.
+
+    Args:
+        conn: `websockets.protocol.Protocol`.
+    """
+    generator = getattr(conn, "parser", None)
+    while (inner := getattr(generator, "gi_yieldfrom", None)) is not None:
+        generator = inner
+    frame = getattr(generator, "gi_frame", None)
+    wanted = frame.f_locals.get("n") if frame is not None else None
+    buffered = getattr(getattr(conn, "reader", None), "buffer", None)
+    if not isinstance(wanted, int) or buffered is None:
+        return 0
+    return max(wanted - len(buffered), 0)
 
 
 def split_pongs(frames: Iterable[bytes]) -> tuple[bytes | None, bytes]:

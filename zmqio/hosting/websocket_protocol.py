@@ -4,8 +4,8 @@ Use it as `uvicorn --ws zmqio.uvicorn:WebSocketProtocol`; `hosting.server.serve`
 applications run on it as on uvicorn's own protocol, with these differences:
 
 - WebSocket compression is never negotiated. A connection takes 58-79 KB with compression and 16-28 KB without.
-- Large input is parsed in slices, one per iteration of the event loop. Input that arrives before the WebSocket is
-  accepted is parsed afterwards.
+- Large input is parsed in slices, one per iteration of the event loop; the rest of one frame is never sliced.
+  Input that arrives before the WebSocket is accepted is parsed afterwards.
 - Pongs wait while the client does not read. A later pong replaces an earlier one.
 - After invalid or too large frames, the client's further input is discarded for a short time, so that the client
   receives the Close frame. A closing connection whose client does not read is dropped.
@@ -33,6 +33,7 @@ from zmqio.hosting.websocket_input import (
     SLICE_BYTES,
     FragmentedMessage,
     SlicedInput,
+    bytes_to_frame_end,
     split_pongs,
 )
 from zmqio.hosting.websocket_log import connection_logger
@@ -142,7 +143,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse input, at once or in slices."""
-        if self._parses_at_once and len(data) <= SLICE_BYTES:
+        if self._parses_at_once and (
+            len(data) <= SLICE_BYTES or len(data) <= SLICE_BYTES + bytes_to_frame_end(self.conn)
+        ):
             self._parse(data)
         elif not self.handshake_initiated:
             self._parse(data)  # the opening request
@@ -288,7 +291,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         held = self._input
         if held is None or held.is_scheduled or not self._may_parse:
             return
-        self._parse(held.take())
+        self._parse(held.take(bytes_to_frame_end(self.conn)))
         if held:
             held.is_scheduled = True
             self.loop.call_soon(self._parse_next, held)
