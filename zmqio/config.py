@@ -304,7 +304,7 @@ class BusOptions:
 
 @dataclass(frozen=True, slots=True)
 class ManagerOptions:
-    """Options of `zmqio.python_socketio.AsyncManager`: limits of one node of python-socketio.
+    """Options of `zmqio.python_socketio.AsyncManager` and `Manager`: limits of one node of python-socketio.
 
     Attributes:
         session_buffer_bytes: most bytes queued for one client (default 1 MiB) for longer than

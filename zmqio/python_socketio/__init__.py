@@ -4,5 +4,6 @@ pip install "zmqio[python-socketio]"
 """
 
 from zmqio.python_socketio.async_manager import AsyncManager
+from zmqio.python_socketio.manager import Manager
 
-__all__ = ["AsyncManager"]
+__all__ = ["AsyncManager", "Manager"]

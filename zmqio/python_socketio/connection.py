@@ -1,7 +1,10 @@
 """Writes broadcasts to one client's connection, which belongs to python-engineio, and bounds what waits there."""
 
+import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from queue import Empty
 from typing import Any
 
 from engineio.packet import MESSAGE
@@ -81,9 +84,10 @@ class ManagedConnection:
     def discard_queue(self) -> None:
         """Free what waits for the client, and let python-engineio's writer end."""
         queue = self.socket.queue
-        while queue.qsize():
-            queue.get_nowait()
-            queue.task_done()
+        with suppress(asyncio.QueueEmpty, Empty):  # in threads, the writer may take packets in the meantime
+            while queue.qsize():
+                queue.get_nowait()
+                queue.task_done()
         self.end_writer()
 
     def end_writer(self) -> None:

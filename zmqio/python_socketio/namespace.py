@@ -115,7 +115,7 @@ class ManagerNamespace(Operations):
 
     def closed(self) -> None:
         """Open again on the next use."""
-        self._adapter = None
+        self._adapter = self._sockets = None
 
     def on_server_side(self, event: str) -> Callable[[Function], Function]:
         """Decorate the function that handles `server_side_emit` of other nodes; it may return a response.

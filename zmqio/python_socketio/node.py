@@ -31,6 +31,7 @@ class ManagerNode:
         factory: makes the adapters.
         runtime: the shared parts.
         make_sockets: makes the local sockets of a namespace.
+        close_at_exit: arranges for the goodbye at exit; by default without an event loop.
 
     Attributes:
         listeners: the application's listeners for nodes and gaps.
@@ -45,6 +46,7 @@ class ManagerNode:
         factory: AdapterFactory,
         runtime: ManagerRuntime,
         make_sockets: Callable[[ManagerNamespace], ManagerSockets],
+        close_at_exit: Callable[[], None] | None = None,
     ) -> None:
         self.listeners = NodeListeners()
         self.counters: Counter[str] = Counter()
@@ -54,6 +56,7 @@ class ManagerNode:
         self._factory = factory
         self._runtime = runtime
         self._make_sockets = make_sockets
+        self._close_at_exit = close_at_exit
         self._identity: Identity | None = None
         self._lock: asyncio.Lock | None = None
 
@@ -77,7 +80,7 @@ class ManagerNode:
         known = self.namespaces.get(name)
         if known is None:
             check_name(name)
-            known = self.namespaces[name] = ManagerNamespace(name, self._runtime, self._open)
+            known = self.namespaces.setdefault(name, ManagerNamespace(name, self._runtime, self._open))
         return known
 
     async def start(self) -> None:
@@ -101,6 +104,15 @@ class ManagerNode:
             self._identity = None
         self._lock = None
 
+    def reset(self, factory: AdapterFactory) -> None:
+        """Be another node that has not started: in a forked child, whose parent keeps the former one."""
+        self.tasks, self.requests = Tasks(), Tasks()
+        self.counters.clear()
+        for namespace in self.namespaces.values():
+            namespace.closed()
+        self._factory = factory
+        self._identity = self._lock = None
+
     def close_sync(self) -> None:
         """Say goodbye without an event loop, at the end of the process."""
         if self._identity is not None:
@@ -120,7 +132,10 @@ class ManagerNode:
     async def _start(self) -> None:
         if self._identity is None:
             self._identity = await join_cluster(self._factory, self.listeners, None)
-            close_at_exit(self)
+            if self._close_at_exit is None:
+                close_at_exit(self)
+            else:
+                self._close_at_exit()
             log.info("node_started", node_id=self._identity.node_id, pid=os.getpid(), adapter=repr(self._factory))
 
     async def _open(self, namespace: ManagerNamespace) -> None:

@@ -78,11 +78,14 @@ class EmitterSource:
     address: str
     options: BusOptions
     curve: Curve | None
+    _sync: Emitter | None = None
     _async: tuple[asyncio.AbstractEventLoop, AsyncEmitter] | None = None
 
     def emitter(self) -> Emitter:
-        """Make an emitter for any thread."""
-        return Emitter(self.address, curve=self.curve, **self._values())
+        """Return the emitter for any thread and any forked child."""
+        if self._sync is None:
+            self._sync = Emitter(self.address, curve=self.curve, **self._values())
+        return self._sync
 
     def async_emitter(self) -> AsyncEmitter:
         """Return the emitter of the running event loop: Celery and scripts may run one loop after the other."""
