@@ -1,4 +1,7 @@
-"""A python-socketio node on stock uvicorn: `python -m tests.bench.cluster_peers.app_socketio PORT REDIS_URL`."""
+"""A python-socketio node on stock uvicorn: `python -m tests.bench.cluster_peers.app_socketio PORT ADDRESS`.
+
+ADDRESS is a `redis://` URL, or the address of a zmqio broker.
+"""
 
 import sys
 
@@ -7,15 +10,15 @@ import socketio
 from tests.bench.cluster_peers.pace import SLICE, Pace
 from tests.bench.cluster_peers.payload import stamped
 from tests.bench.cluster_peers.stock_uvicorn import run_stock_uvicorn
+from zmqio.python_socketio import AsyncManager
 
 PING_INTERVAL_S = 600
 
 
 def make_server(address: str) -> socketio.AsyncServer:
     """Create a server that handles the commands of the benchmark."""
-    io = socketio.AsyncServer(
-        async_mode="asgi", client_manager=socketio.AsyncRedisManager(address), ping_interval=PING_INTERVAL_S
-    )
+    manager = socketio.AsyncRedisManager if address.startswith("redis:") else AsyncManager
+    io = socketio.AsyncServer(async_mode="asgi", client_manager=manager(address), ping_interval=PING_INTERVAL_S)
 
     @io.event  # type: ignore[untyped-decorator]  # python-socketio has no annotations
     async def join(sid: str, room: str) -> None:

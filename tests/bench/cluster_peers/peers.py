@@ -16,10 +16,24 @@ from tests.support.broker import BrokerProcess
 from tests.support.npm import node_modules, require_node
 from tests.support.ports import free_port
 
-__all__ = ["ASYNCIO", "IPC", "NODE", "PEERS", "PLAIN", "SHARDED", "SOCKETIO", "ZMQIO", "Hub", "Peer", "versions"]
+__all__ = [
+    "ASYNCIO",
+    "IPC",
+    "NODE",
+    "PEERS",
+    "PLAIN",
+    "SHARDED",
+    "SOCKETIO",
+    "SOCKETIO_ZMQIO",
+    "ZMQIO",
+    "Hub",
+    "Peer",
+    "versions",
+]
 
 ZMQIO, IPC, ASYNCIO, PLAIN = "zmqio", "zmqio ipc", "zmqio asyncio", "zmqio plain"
 SOCKETIO, NODE, SHARDED = "python-socketio+Redis", "Node redis-adapter", "Node sharded"
+SOCKETIO_ZMQIO = "python-socketio+zmqio"
 
 NPM = ("socket.io", "@socket.io/redis-adapter", "redis")
 REDIS_PY = ROOT / ".tools" / "bench" / "redis-py"
@@ -122,6 +136,7 @@ PEERS = (
     Peer(ASYNCIO, _python("app_zmqio"), LATENCY, ("asyncio",), uses_broker=True),
     Peer(PLAIN, _python("app_zmqio"), LATENCY, ("plain",), uses_broker=True),
     Peer(SOCKETIO, _python("app_socketio"), BOTH, environment=_redis_py_environment),
+    Peer(SOCKETIO_ZMQIO, _python("app_socketio"), BOTH, uses_broker=True),
     Peer(NODE, _node, BOTH, environment=_node_environment),
     Peer(SHARDED, _node, ISOLATION, ("sharded",), environment=_node_environment),
 )
