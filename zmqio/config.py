@@ -1,7 +1,7 @@
 """Options of `zmqio.Server` and `zmqio.ZmqAdapter`: frozen, with units in their names, checked on construction.
 
 Every field of `EngineOptions` and `ServerOptions` is an option of `Server(...)`. Every field of `BusOptions` is an
-option of `ZmqAdapter(...)`. This module is the only place where defaults are set.
+option of `ZmqAdapter(...)`. Their defaults are set only here.
 """
 
 import inspect
@@ -262,7 +262,7 @@ class BusOptions:
         dead_after_s: seconds of silence after which another node is considered dead (default 5).
         max_nodes: most other nodes that this node knows (default 1,000). As many may join at once, and then a
             tenth of them per second. Beyond that, heartbeats of unknown nodes are ignored; known nodes stay.
-        publish_queue_messages: most messages queued for a connected broker (default 10,000). In size they are
+        publish_queue_messages: most messages queued for a connected broker (default 10,000). Their size is
             limited by `replay_ring_bytes`. Beyond that, and while no broker is connected, messages are kept only
             in the replay buffer, and volatile ones are dropped.
         max_message_bytes: largest message between nodes, of which 512 bytes are reserved for replay (default 8
@@ -274,7 +274,7 @@ class BusOptions:
             `BusOverflowError` instead.
         replay_ring_s: seconds that sent messages are kept (default 60). A node that misses a message that is no
             longer kept reports a gap (`io.on_bus_gap`).
-        replay_bytes_per_s: most bytes of replayed messages sent to one node, in bytes per second (default 32 MiB).
+        replay_bytes_per_s: highest rate of replayed messages to one node, in bytes per second (default 32 MiB).
             Beyond that, its next request is answered later.
     """
 

@@ -101,33 +101,11 @@ class LocalAdapter(Adapter):
         """Send one packet and collect the acknowledgements."""
         await self._run_in_order()
         sids = tuple(self.sids(target))
-        acks: list[list[Any]] = []
         if not sids:
-            return acks
-        expected = len(sids)
-        complete = asyncio.get_running_loop().create_future()
-
-        def on_ack(args: list[Any]) -> None:
-            acks.append(args)
-            on_expected(expected)
-
-        def on_expected(count: int) -> None:
-            nonlocal expected
-            expected = count
-            if len(acks) >= expected and not complete.done():
-                complete.set_result(None)
-
-        self._sockets.deliver_with_ack(sids, frames, on_ack, on_expected, timeout_s)
-        try:
-            async with asyncio.timeout(timeout_s):
-                await complete
-        except TimeoutError:
-            raise RequestTimeoutError(
-                f"received {len(acks)} of {expected} acknowledgements within {timeout_s:g} s",
-                responses=acks,
-                expected=expected,
-            ) from None
-        return acks
+            return []
+        acks = _LocalAcks(len(sids))
+        self._sockets.deliver_with_ack(sids, frames, acks.add, acks.expect, timeout_s)
+        return await acks.wait(timeout_s)
 
     async def fetch_sockets(self, target: Target, timeout_s: float) -> list[SocketDescription]:
         """Describe the sockets that `target` reaches."""
@@ -267,6 +245,36 @@ class LocalAdapterFactory:
     def health(self) -> Health:
         """Return ready: there are no other nodes to be disconnected from."""
         return self.HEALTH
+
+
+class _LocalAcks:
+    """The acknowledgements of one broadcast in this process, and how many are expected."""
+
+    def __init__(self, expected: int) -> None:
+        self._expected = expected
+        self._received: list[list[Any]] = []
+        self._complete = asyncio.get_running_loop().create_future()
+
+    def add(self, args: list[Any]) -> None:
+        self._received.append(args)
+        self.expect(self._expected)
+
+    def expect(self, count: int) -> None:
+        self._expected = count
+        if len(self._received) >= count and not self._complete.done():
+            self._complete.set_result(None)
+
+    async def wait(self, timeout_s: float) -> list[list[Any]]:
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._complete
+        except TimeoutError:
+            raise RequestTimeoutError(
+                f"received {len(self._received)} of {self._expected} acknowledgements within {timeout_s:g} s",
+                responses=self._received,
+                expected=self._expected,
+            ) from None
+        return self._received
 
 
 def _check_rooms(rooms: Collection[str], sid: str | None = None) -> None:

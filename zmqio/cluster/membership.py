@@ -21,7 +21,7 @@ FRESH_HEARTBEATS = 2.5
 """An echo is fresh for this many heartbeat intervals: one may be late, two missing in a row are an outage."""
 GOODBYES_KEPT = 4_096
 JOINS_REFILL_S = 10.0
-"""Seconds in which as many nodes may join as may be known: all at once, then so many in this time."""
+"""At most `max_nodes` nodes may join at once, and then as many again in this many seconds."""
 _NEVER = float("-inf")
 
 
@@ -46,7 +46,7 @@ class Sighting(NamedTuple):
 
 @dataclass(slots=True)
 class _EchoState:
-    """The echoes through one broker: the time of the last one, and the time since which all have come."""
+    """The echoes through one broker: the time of the last one, and since when none was missing."""
 
     echo_at: float = _NEVER
     fresh_since: float = _NEVER
@@ -65,7 +65,7 @@ class Membership:
         started_at: Unix seconds of its start, as in its heartbeats; of two holders of a tag, the later one leaves.
         heartbeat_s: seconds between two heartbeats of any node.
         dead_after_s: seconds of silence after which a peer is dead, or this node's own echo is lost.
-        max_nodes: most other nodes that are known. Those that are known are never replaced by others.
+        max_nodes: most other nodes that are known; a known node is never replaced by another.
         now: the time.
     """
 
@@ -162,7 +162,7 @@ class Membership:
 
     def _is_dead(self, peer: _Peer, now: float) -> bool:
         latest = max(peer.heartbeat_at.values())
-        # A link that the peer had already left, when its last heartbeat came by another, says nothing about it.
+        # A link does not count if the peer had stopped using it before its last heartbeat, which came by another.
         return any(
             self._is_silent_on(index, heartbeat_at, now)
             for index, heartbeat_at in peer.heartbeat_at.items()

@@ -1,4 +1,4 @@
-"""Rooms that a sender has just asked other nodes to put sockets in, so that those may not be subscribed yet.
+"""Rooms that other nodes were just asked to add sockets to, and may not have subscribed to yet.
 
 A node that receives a join subscribes to the room's topic, and the broker applies that some time later. Until
 then, messages to the room must go to a topic that every node subscribes to, or the new members would miss them.

@@ -4,10 +4,10 @@ __all__ = ["TokenBucket"]
 
 
 class TokenBucket:
-    """A budget of `burst` units that refills at `per_s` units a second. It may be overdrawn once.
+    """A budget of `burst` units that refills at `per_s` units per second. `spend` may overdraw it.
 
     Args:
-        per_s: units a second.
+        per_s: units per second.
         burst: most units that are saved up; the bucket starts full.
         now: the time, in seconds of any steady clock.
     """
@@ -21,7 +21,7 @@ class TokenBucket:
         self._updated_at = now
 
     def has_credit(self, now: float) -> bool:
-        """Whether anything may be spent: a last expense may then exceed what is left."""
+        """Whether anything is left. The next expense may exceed it."""
         return self._refilled(now) > 0
 
     def is_full(self, now: float) -> bool:
@@ -34,7 +34,7 @@ class TokenBucket:
         self._updated_at = now
 
     def take(self, units: float, now: float) -> bool:
-        """Spend units if so many are left; False, and nothing is spent, otherwise."""
+        """Spend units if that many are left; otherwise spend nothing and return False."""
         if self._refilled(now) < units:
             return False
         self.spend(units, now)

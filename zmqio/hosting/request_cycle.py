@@ -55,13 +55,13 @@ class ConnectionFlow:
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """Read on."""
+        """Resume reading."""
         if self.read_paused:
             self.read_paused = False
             self._transport.resume_reading()
 
     def pause_writing(self) -> None:
-        """Let `drain` wait."""
+        """Make `drain` wait."""
         if not self.write_paused:
             self.write_paused = True
             self._writable = CompactEvent()
@@ -85,11 +85,11 @@ class RequestCycle:
         body: received bytes that the application has not read.
         more_body: whether the request is incomplete.
         message_event: set when `receive` has something to return; see `half_closed`.
-        disconnected: the client is gone, or sends nothing more.
+        disconnected: whether the client is gone, or sends nothing more.
         keep_alive: as above; cleared if the response closes the connection.
         response_started: whether the application has sent the head of its response.
         response_complete: whether the whole response was sent.
-        transport: of the connection.
+        transport: the transport of the connection.
     """
 
     __slots__ = (

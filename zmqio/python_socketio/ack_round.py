@@ -17,7 +17,7 @@ class AckRound:
         on_ack: called with the arguments of each acknowledgement.
         on_expected: called with a lower number when a client leaves that has not acknowledged.
         timeout_s: seconds after which `forget` is called, unless all have answered or left.
-        forget: called once.
+        forget: called at the time limit; forgets the callbacks of the clients that have not acknowledged.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class ExpectedAck:
     """The callback of one client, in the manager's table of callbacks.
 
     Args:
-        round_: what it belongs to.
+        round_: the round that the client belongs to.
         run: runs a function in the node's event loop; python-socketio may call this object in another thread.
     """
 

@@ -69,7 +69,7 @@ class AsyncManager(socketio.AsyncManager):  # type: ignore[misc]  # python-socke
         self._cluster = ClusterOperations(self, self._node, self._runtime, self._host)
         self._outside = OutsideOperations(EmitterSource(address, bus, curve).async_emitter)
 
-    # What python-socketio's managers lack.
+    # Additions to the interface of python-socketio's managers.
 
     async def start(self) -> None:
         """Join the other nodes now, for example in `socketio.ASGIApp(sio, on_startup=manager.start)`."""
@@ -88,7 +88,7 @@ class AsyncManager(socketio.AsyncManager):  # type: ignore[misc]  # python-socke
         return self._node.namespace(namespace)
 
     def health(self) -> Health:
-        """Whether this process receives what other nodes send, and why not."""
+        """Return whether this process receives the messages of other nodes, and if not, why."""
         return self._node.health()
 
     def health_app(self, *, details: bool = False) -> HealthApp:

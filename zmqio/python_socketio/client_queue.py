@@ -1,4 +1,4 @@
-"""The bound on what waits for one client of python-socketio, whose own queue has none. Pure."""
+"""A limit on the packets that wait for one client of python-socketio, whose own queue has none. Pure."""
 
 from collections import deque
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Writes broadcasts to one client's connection, which belongs to python-engineio, and bounds what waits there."""
+"""Writes broadcasts to a client's connection, which belongs to python-engineio, within limits."""
 
 import asyncio
 import time
@@ -82,7 +82,7 @@ class ManagedConnection:
             queue.put_nowait(packet)
 
     def discard_queue(self) -> None:
-        """Free what waits for the client, and let python-engineio's writer end."""
+        """Drop the packets that wait for the client, and let python-engineio's writer end."""
         queue = self.socket.queue
         with suppress(asyncio.QueueEmpty, Empty):  # in threads, the writer may take packets in the meantime
             while queue.qsize():

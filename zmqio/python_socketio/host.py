@@ -1,4 +1,4 @@
-"""What the common part of the managers asks of a server of python-socketio, async or threaded."""
+"""The part of a python-socketio server, async or threaded, that the managers use."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol

@@ -38,7 +38,7 @@ class ManagerNode:
         counters: name -> number of dropped or converted items.
         tasks: tasks that disconnect clients and run listeners.
         requests: tasks that wait for acknowledgements; `close` cancels them.
-        namespaces: those in use, by name.
+        namespaces: the namespaces in use, by name.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class ManagerNode:
 
     @property
     def identity(self) -> Identity:
-        """Of this run.
+        """The identity of this run.
 
         Raises:
             RuntimeError: the node has not started.
@@ -119,7 +119,7 @@ class ManagerNode:
             self._factory.close_sync()
 
     def health(self) -> Health:
-        """Whether this node receives what other nodes send; `details` has counters and node ids."""
+        """Whether this node receives the messages of other nodes; `details` has counters and node ids."""
         health = self._factory.health()
         counters = {**health.details.get("counters", {}), "python_socketio": dict(self.counters)}
         return Health(health.ready, health.reasons, {**health.details, "counters": counters})

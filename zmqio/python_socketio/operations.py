@@ -1,4 +1,4 @@
-"""What a manager of python-socketio does, over the cluster: the common part of the async and the threaded one.
+"""The operations of a python-socketio manager on every node, common to the async and the threaded manager.
 
 Runs in the node's event loop.
 """
@@ -53,7 +53,7 @@ class ClusterOperations:
         return self._runtime.options
 
     async def pre_connect(self, eio_sid: str, namespace: str) -> Sid | None:
-        """Register a client that asks to join a namespace; None if it is there already, or has gone."""
+        """Register a client that asks to join a namespace; None if it has joined before, or has gone."""
         try:
             space = await self._space(namespace)
         except TopicError:

@@ -1,4 +1,4 @@
-"""What a manager with `write_only=True` does: it publishes from a process that is not a node.
+"""The operations of a manager with `write_only=True`, which publishes from a process that is not a node.
 
 `ResultT` is None for an `Emitter`, and a coroutine to await for an `AsyncEmitter`.
 """
@@ -70,8 +70,8 @@ class EmitterSource:
     """Makes the emitters of one manager.
 
     Attributes:
-        address: of the broker.
-        options: of which an emitter uses `prefix`, `publish_queue_messages` and `max_message_bytes`.
+        address: base address of the broker.
+        options: options of the bus; an emitter uses `prefix`, `publish_queue_messages` and `max_message_bytes`.
         curve: the keys for the broker.
     """
 

@@ -39,7 +39,7 @@ class ManagerSockets:
         manager: the tables of python-socketio: `rooms`, `callbacks`, `server`.
         host: acts on clients.
         parser: encodes events of outside services.
-        node_id: of this node.
+        node_id: id of this node.
 
     Attributes:
         connections: session id -> connection.

@@ -64,7 +64,7 @@ def close_at_exit(owner: ClosedAtExit) -> None:
     """Say goodbye to the other nodes at exit, for hosts that send no lifespan events.
 
     Args:
-        owner: is not kept alive. A forked child does not say goodbye for its parent.
+        owner: the owner of a node; not kept alive by this. A forked child does not say goodbye for its parent.
     """
     reference = weakref.ref(owner)
     pid = os.getpid()

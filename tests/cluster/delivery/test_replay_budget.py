@@ -9,7 +9,7 @@ def request(number: int, filter_bytes: int = 8) -> ReplayRequest:
     return ReplayRequest(number, 0, 1.0, bytes(filter_bytes))
 
 
-def test_asker_over_its_limit_waits_and_others_do_not() -> None:
+def test_requester_over_its_limit_waits_and_others_do_not() -> None:
     budget = ReplayBudget(100)
     assert budget.allows(A, 0.0)
     budget.spend(A, 150, 0.0)
@@ -21,7 +21,7 @@ def test_asker_over_its_limit_waits_and_others_do_not() -> None:
     assert budget.take_due(0.6) == []
 
 
-def test_only_the_newest_request_of_an_asker_waits() -> None:
+def test_only_the_newest_request_of_a_requester_waits() -> None:
     budget = ReplayBudget(100)
     budget.spend(A, 150, 0.0)
     for number in range(5):

@@ -88,8 +88,8 @@ class Receiver:
     Args:
         subscriptions: the topics of this node.
         keep_s: seconds that publishers keep their messages; a dead publisher is remembered for a minute longer.
-        max_gone: most publishers without a heartbeat, be it that they left or have not sent one yet, for which a
-            further one is added before its first heartbeat.
+        max_gone: most publishers without a heartbeat: those that left, and those that have not sent one yet.
+            Beyond that, a further publisher is added only with its first heartbeat.
 
     Attributes:
         counts: see `ReplayCounts`.
@@ -171,7 +171,7 @@ class Receiver:
             if answer.complete and answer.request_id == publisher.last_answered_id:
                 publisher.mark_gapless(link, answer.upto, answer.request_id, self._ready)
             return ReplayResult()
-        # The gap first: it lies behind the messages received, and before those that the rows bring.
+        # Count the gap first: `_was_missed` changes the state that the count depends on.
         missed = {} if request.first_contact else self._count_lost(node_id, answer, now)
         gap = None if request.first_contact else self._gap_of(node_id, request.after, answer, sum(missed.values()))
         rows = tuple(
@@ -183,10 +183,7 @@ class Receiver:
         publisher.answered_upto = max(publisher.answered_upto, answer.upto)
         publisher.received = max(publisher.received, answer.upto)
         if answer.complete:
-            self._close_request(node_id, publisher)
-            publisher.mark_gapless(link, answer.upto, answer.request_id, self._ready)
-            if publisher.has_suspect_link_since(answer.request_id):
-                self._request(node_id, publisher, answer.upto, now)
+            self._complete_request(link, node_id, publisher, answer, now)
         else:
             self._request(node_id, publisher, answer.upto, now, first_contact=request.first_contact)
         return ReplayResult(rows, gap, None if gap and answer.forgotten else frozenset(missed))
@@ -297,7 +294,7 @@ class Receiver:
         """Process a message that came before its publisher's first heartbeat: this node is new and missed none.
 
         A publisher that never sends a heartbeat is forgotten like one that left. Beyond `max_gone` of both, the
-        messages of a further one are dropped; once it sends a heartbeat, it is asked for them.
+        messages of a further publisher are dropped, and requested once it sends a heartbeat.
         """
         if not self._ready >> link & 1 or len(self._gone) >= self.max_gone:
             self.counts.deferred += 1
@@ -337,6 +334,15 @@ class Receiver:
         self._first_due_at = min(self._first_due_at, now)
         self._next_id += 1
         self._asked[node_id] = publisher
+
+    def _complete_request(
+        self, link: int, node_id: NodeId, publisher: PublisherState, answer: ReplayAnswer, now: float
+    ) -> None:
+        """Close a request whose complete answer arrived by a link; open another one if a gap was found since."""
+        self._close_request(node_id, publisher)
+        publisher.mark_gapless(link, answer.upto, answer.request_id, self._ready)
+        if publisher.has_suspect_link_since(answer.request_id):
+            self._request(node_id, publisher, answer.upto, now)
 
     def _close_request(self, node_id: NodeId, publisher: PublisherState) -> None:
         publisher.close_request()

@@ -30,7 +30,7 @@ Arrival = tuple[bytes, bytes]
 
 
 class ReliableDelivery:
-    """Delivers the messages of other nodes to one node: in order, once, and otherwise reported as lost.
+    """Delivers each message of other nodes once and in order, or reports it as lost.
 
     Args:
         identity: this node.
@@ -106,19 +106,19 @@ class ReliableDelivery:
 
     def replay(self, node_id: NodeId, request: ReplayRequest, *, known: bool) -> None:
         """Send a node the messages that it missed, now or within its limit; `known` if it has sent a heartbeat."""
-        asker = node_id if known else UNKNOWN
-        if self._budget.allows(asker, self._clock()):
-            self._replay_now(asker, node_id, request)
+        requester = node_id if known else UNKNOWN
+        if self._budget.allows(requester, self._clock()):
+            self._replay_now(requester, node_id, request)
             return
         limit, option = self._bytes_per_s, "replay_bytes_per_s"
-        if self._budget.wait(asker, node_id, request):
+        if self._budget.wait(requester, node_id, request):
             self._diagnostics.report("replays_delayed", peer=node_id, limit=limit, option=option)
         else:
             self._diagnostics.report("replays_refused", peer=node_id, limit=limit, option=option)
 
-    def _replay_now(self, asker: NodeId, node_id: NodeId, request: ReplayRequest) -> None:
+    def _replay_now(self, requester: NodeId, node_id: NodeId, request: ReplayRequest) -> None:
         page = self._outbox.page(request.after, self._topic_matcher(node_id, request), request.max_age_s)
-        self._budget.spend(asker, page.cost_bytes, self._clock())
+        self._budget.spend(requester, page.cost_bytes, self._clock())
         self._diagnostics.count("replayed_messages_sent", len(page.messages))
         self._outbox.send_unsequenced(inbox_topic(self._prefix, node_id), _answer(request.request_id, page))
 

@@ -1,8 +1,8 @@
 """Limits the messages that this node sends again to each node that asks, in bytes per second. Pure.
 
-A request is small, and its answer may have a megabyte. Beyond the limit, the newest request of each asker waits
-until its answer is within the limit again. An asker has one open request at a time, so none of its requests is
-refused for that.
+A request is small, and its answer may have a megabyte. Beyond the limit, the newest request of each requester
+waits until its answer is within the limit again. A requester has one open request at a time, so an earlier one is
+no longer needed.
 """
 
 from zmqio.cluster.token_bucket import TokenBucket
@@ -12,17 +12,17 @@ from zmqio.protocol.messages import ReplayRequest
 __all__ = ["MAX_WAITING_BYTES", "UNKNOWN", "ReplayBudget"]
 
 MAX_WAITING_BYTES = 16 << 20
-"""Most bytes of requests that wait: each holds a filter of topics. Beyond it, the asker repeats its request."""
+"""Most bytes of waiting requests, each with a filter of topics. Beyond that, the requester repeats its request."""
 
 UNKNOWN = NodeId("")
-"""Stands for all askers from which no heartbeat has come: they share one budget."""
+"""Stands for all requesters from which no heartbeat has come: they share one budget."""
 
 
 class ReplayBudget:
-    """The askers that have used their share lately, and their waiting requests.
+    """The requesters that have used their share lately, and their waiting requests.
 
     Args:
-        bytes_per_s: limit of each asker; so many bytes are also saved up.
+        bytes_per_s: limit of each requester; so many bytes are also saved up.
         max_waiting_bytes: most bytes of waiting requests.
     """
 
@@ -33,47 +33,49 @@ class ReplayBudget:
         self._waiting: dict[NodeId, tuple[NodeId, ReplayRequest]] = {}
         self._waiting_bytes = 0
 
-    def allows(self, asker: NodeId, now: float) -> bool:
+    def allows(self, requester: NodeId, now: float) -> bool:
         """Whether a request may be answered now. If not, pass it to `wait`."""
-        bucket = self._buckets.get(asker)
+        bucket = self._buckets.get(requester)
         return bucket is None or bucket.has_credit(now)
 
-    def spend(self, asker: NodeId, size_bytes: int, now: float) -> None:
+    def spend(self, requester: NodeId, size_bytes: int, now: float) -> None:
         """Count an answer."""
-        bucket = self._buckets.get(asker)
+        bucket = self._buckets.get(requester)
         if bucket is None:
-            bucket = self._buckets[asker] = TokenBucket(self._bytes_per_s, self._bytes_per_s, now)
+            bucket = self._buckets[requester] = TokenBucket(self._bytes_per_s, self._bytes_per_s, now)
         bucket.spend(size_bytes, now)
 
-    def wait(self, asker: NodeId, node_id: NodeId, request: ReplayRequest) -> bool:
-        """Keep a request in place of the earlier one of its asker; False if there is no room for it.
+    def wait(self, requester: NodeId, node_id: NodeId, request: ReplayRequest) -> bool:
+        """Keep a request in place of the earlier one of its requester; False if there is no room for it.
 
         Args:
-            asker: the node, or `UNKNOWN`.
+            requester: the node, or `UNKNOWN`.
             node_id: the node to answer.
             request: its request.
         """
-        self._remove_waiting(asker)
+        self._remove_waiting(requester)
         if self._waiting_bytes + len(request.topics) > self._max_waiting_bytes:
             return False
-        self._waiting[asker] = node_id, request
+        self._waiting[requester] = node_id, request
         self._waiting_bytes += len(request.topics)
         return True
 
     def take_due(self, now: float) -> list[tuple[NodeId, NodeId, ReplayRequest]]:
-        """Remove and return the requests that may be answered now, as (asker, node to answer, request)."""
-        due = [(asker, *waiting) for asker, waiting in self._waiting.items() if self.allows(asker, now)]
-        for asker, _, _ in due:
-            self._remove_waiting(asker)
-        for asker in [asker for asker, bucket in self._buckets.items() if bucket.is_full(now)]:
-            del self._buckets[asker]
+        """Remove and return the requests that may be answered now, as (requester, node to answer, request)."""
+        due = [
+            (requester, *waiting) for requester, waiting in self._waiting.items() if self.allows(requester, now)
+        ]
+        for requester, _, _ in due:
+            self._remove_waiting(requester)
+        for requester in [requester for requester, bucket in self._buckets.items() if bucket.is_full(now)]:
+            del self._buckets[requester]
         return due
 
-    def forget(self, asker: NodeId) -> None:
+    def forget(self, requester: NodeId) -> None:
         """Drop the waiting request of a node that has left."""
-        self._remove_waiting(asker)
+        self._remove_waiting(requester)
 
-    def _remove_waiting(self, asker: NodeId) -> None:
-        waiting = self._waiting.pop(asker, None)
+    def _remove_waiting(self, requester: NodeId) -> None:
+        waiting = self._waiting.pop(requester, None)
         if waiting is not None:
             self._waiting_bytes -= len(waiting[1].topics)

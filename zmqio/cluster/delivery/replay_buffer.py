@@ -91,7 +91,7 @@ class ReplayBuffer:
         max_bytes: most bytes kept, including `MESSAGE_OVERHEAD_BYTES` per message; beyond that, the oldest are
             dropped.
         max_age_s: seconds that a message is kept.
-        dropped_kept: how many dropped messages keep their topic.
+        dropped_kept: of how many dropped messages the topics are remembered.
 
     Attributes:
         size_bytes: bytes kept now.
@@ -114,7 +114,7 @@ class ReplayBuffer:
 
     @property
     def unsent(self) -> int:
-        """The number of newest messages that no broker has accepted yet, at most."""
+        """How many of the newest messages may not have been accepted by any broker."""
         return 0 if self._unsent_from is None else self._next - max(self._unsent_from, self._first)
 
     def has_room(self, size_bytes: int) -> bool:
@@ -226,33 +226,23 @@ class ReplayBuffer:
     def _lost(
         self, after: int, wanted: Callable[[bytes], bool], oldest: float, now: float, max_bytes: int
     ) -> tuple[tuple[LostRow, ...], int]:
-        """Count dropped messages, newest first."""
-        numbers: dict[bytes, list[int]] = {}
-        newest: dict[bytes, float] = {}
+        """Return the dropped messages after a number, and how many more have no known topic, or do not fit."""
+        lost: dict[bytes, tuple[list[int], float]] = {}  # topic -> numbers, newest first; time of the newest
         n = self._first
-        forgotten = 0
         for topic, at in reversed(self._dropped):
             n -= 1
             if n <= after or at < oldest:
-                break
+                return _lost_rows(lost, now), 0
             if not wanted(topic):
                 continue
-            if topic not in numbers:
-                numbers[topic], newest[topic] = [], at
+            if topic not in lost:
+                lost[topic] = [], at
                 max_bytes -= len(topic) + LOST_ROW_BYTES
             max_bytes -= LOST_NUMBER_BYTES
             if max_bytes < 0:
-                forgotten = n - after
-                break
-            numbers[topic].append(n)
-        else:
-            forgotten = max(0, n - 1 - after)
-        rows = (
-            LostRow(topic, tuple(reversed(ns)), max(0.0, now - newest[topic]))
-            for topic, ns in numbers.items()
-            if ns
-        )
-        return tuple(rows), forgotten
+                return _lost_rows(lost, now), n - after
+            lost[topic][0].append(n)
+        return _lost_rows(lost, now), max(0, n - 1 - after)
 
     def _drop_first(self) -> None:
         n = self._first
@@ -262,3 +252,11 @@ class ReplayBuffer:
         if self._unsent_from is not None and n >= self._unsent_from:
             self.dropped_unsent += 1
         self._dropped.append(_DroppedMessage(topic, at))
+
+
+def _lost_rows(lost: dict[bytes, tuple[list[int], float]], now: float) -> tuple[LostRow, ...]:
+    return tuple(
+        LostRow(topic, tuple(reversed(numbers)), max(0.0, now - newest_at))
+        for topic, (numbers, newest_at) in lost.items()
+        if numbers
+    )
