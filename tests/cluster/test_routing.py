@@ -37,7 +37,7 @@ def test_invalid_room_names_are_rejected_anywhere_in_a_target(target: Target) ->
 
 
 def test_own_sessions_need_no_subscription() -> None:
-    assert ROUTER.topics_to_subscribe([OWN, FOREIGN, "room"]) == {
+    assert ROUTER.topics_by_room([OWN, FOREIGN, "room"]) == {
         FOREIGN: b"zmqio/s/them0123456789abcdef\0/\0",
         "room": b"zmqio/r//\0room\0",
     }

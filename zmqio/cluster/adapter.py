@@ -77,7 +77,7 @@ class ClusterAdapter(LocalAdapter):
         """
         if self._is_disconnected_first(sid):
             return DONE
-        topics = self._router.topics_to_subscribe(self._join_rooms(sid, rooms))
+        topics = self._router.topics_by_room(self._join_rooms(sid, rooms))
         if topics:
             self._barriers.add(topics, self._node.subscribe(topics.values()))
         return self._barriers.wait_for(rooms)
@@ -363,7 +363,7 @@ class ClusterAdapter(LocalAdapter):
         return self.namespace, tuple(target.rooms or ()), tuple(target.except_)
 
     def _unsubscribe(self, rooms: Iterable[str]) -> None:
-        topics = self._router.topics_to_subscribe(rooms)
+        topics = self._router.topics_by_room(rooms)
         if topics:
             self._barriers.discard(topics)
             self._node.unsubscribe(topics.values())

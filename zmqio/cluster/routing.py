@@ -56,8 +56,8 @@ class TopicRouter:
             return None
         return next((node_id for node_id in nodes if tag_of(node_id) == tag_of(name)), None)
 
-    def topics_to_subscribe(self, rooms: Iterable[str]) -> dict[str, bytes]:
-        """Room -> topic. Rooms of own sessions are left out: this node subscribes to their common prefix.
+    def topics_by_room(self, rooms: Iterable[str]) -> dict[str, bytes]:
+        """Return the topics to subscribe to for rooms, without rooms of own sessions, which share one prefix.
 
         Raises:
             TopicError: a room name cannot be part of a topic.

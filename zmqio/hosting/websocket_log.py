@@ -12,7 +12,7 @@ _PARENT = logging.getLogger("uvicorn.error")
 
 
 def connection_logger(*, access_log: bool) -> logging.Logger:
-    """Return uvicorn's logger if `access_log`, otherwise one below it that drops what is less than a warning."""
+    """Return uvicorn's logger if `access_log`, otherwise a child of it that drops lines below WARNING."""
     if access_log:
         return _PARENT
     quiet = _PARENT.getChild("websocket")

@@ -1,4 +1,4 @@
-"""Unpacks msgpack from others: memory and work stay in proportion to the bytes.
+"""Unpacks msgpack that other processes have sent, with memory and work in proportion to its size.
 
 msgpack-python allocates a list when it reads its header, with as many places as the header claims. Nested headers
 of 16 or 32 bits can claim the length of the input a thousand times over: 20 KB took 80 MB, and 1 MB would take 8
@@ -21,7 +21,7 @@ def unpack(data: bytes, **options: Any) -> Any:
     Costs 0.1 us more, and a third more where `data` contains the first byte of a long list.
 
     Raises:
-        ValueError, msgpack.UnpackException: the data are not one complete value, or nested too deeply.
+        ValueError, msgpack.UnpackException: `data` is not one complete value, or nested too deeply.
     """
     if _ARRAY_16 in data or _ARRAY_32 in data:
         _check_complete(data)

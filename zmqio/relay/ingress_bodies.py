@@ -1,4 +1,4 @@
-"""The bodies of POSTs at the node that they reached, while their sessions belong to other nodes.
+"""Reads the bodies of POSTs that reached this node for sessions of other nodes.
 
 If a body is not complete at once, the node asks the owner whether it has the session, with a HEAD request. The
 client of an unknown session is refused before it has sent its body.
@@ -38,7 +38,7 @@ SendTo = Callable[[NodeId, RelayMessage], None]
 """Sends a message to a node; raises BusError or ProtocolError."""
 
 CHECK_AFTER_S = 0.1
-"""Seconds after which the owner is asked. Most bodies are complete at once and cause no such request."""
+"""Seconds after which the owner is asked. Most bodies are complete earlier and cause no such request."""
 UNKNOWN_BODY = UNKNOWN_SID.body[:-1]
 """The beginning of an owner's response for a session that it does not have."""
 

@@ -95,28 +95,28 @@ class Worker:
         """Create a link that receives connections and reports how many of them are closed."""
 
         def on_closed(count: int) -> None:
-            made.report_closed(count)
+            created.report_closed(count)
 
         source = self._server.add_source(on_closed)
-        made = ParentLink(
+        created = ParentLink(
             link,
             on_socket=source.serve,
             on_dropped=source.count_dropped,
             on_end=on_end,
             reserve=DescriptorReserve(),
         )
-        return made
+        return created
 
     def _add_acceptor(self, link: socket.socket) -> None:
         """Receive connections from another acceptor. They stay open when the acceptor exits."""
 
         def on_end() -> None:
-            self._acceptors.discard(made)
-            made.close()
+            self._acceptors.discard(created)
+            created.close()
 
-        made = self._connection_link(link, on_end)
-        self._acceptors.add(made)
-        made.open()
+        created = self._connection_link(link, on_end)
+        self._acceptors.add(created)
+        created.open()
 
     def _on_parent_lost(self) -> None:
         """Stop as after SIGTERM; `kill_without_parent` ends the process if that takes too long."""
