@@ -270,8 +270,8 @@ class BusOptions:
         barrier_timeout_s: with several brokers, the longest time that a join waits for the acknowledgement of a
             second broker (default 0.25).
         replay_ring_bytes: most bytes of sent messages kept for nodes that missed them (default 64 MiB). Beyond
-            that, the oldest are discarded. If no broker has accepted the oldest yet, publishing fails with
-            `BusOverflowError` instead.
+            that, the oldest are discarded. If no other node can have received the oldest yet, publishing fails
+            with `BusOverflowError` instead.
         replay_ring_s: seconds that sent messages are kept (default 60). A node that misses a message that is no
             longer kept reports a gap (`io.on_bus_gap`).
         replay_bytes_per_s: highest rate of replayed messages to one node, in bytes per second (default 32 MiB).

@@ -12,7 +12,7 @@ ZmqioError
 ├── ConnectRefused                      raised by a connect handler or middleware to refuse a client
 ├── BusError                            a message did not reach the other nodes
 │   ├── BusUnavailableError             no broker is connected, and the operation cannot be queued
-│   ├── BusOverflowError                no broker accepts messages, and the replay buffer is full
+│   ├── BusOverflowError                the replay buffer is full of messages that no node has received
 │   └── MessageTooLargeError            a message over the size limit of the bus
 ├── RequestTimeoutError (TimeoutError)  clients or nodes did not respond in time; keeps the responses received
 ├── ServeError                          `zmqio serve` cannot start or cannot continue
@@ -118,7 +118,10 @@ class BusUnavailableError(BusError):
 
 
 class BusOverflowError(BusError):
-    """No broker accepts messages, and the replay buffer is full. The message was not sent to other nodes.
+    """The message was not sent to other nodes: the replay buffer is full, or no broker accepts a request.
+
+    The buffer is full of messages that no other node can have received yet. It has room again as soon as other
+    nodes have received some of them.
 
     Attributes:
         waiting_messages: number of messages already pending.
@@ -127,9 +130,9 @@ class BusOverflowError(BusError):
 
     def __init__(self, waiting_messages: int, limit_bytes: int) -> None:
         super().__init__(
-            f"cannot queue the message: no broker accepts messages and {waiting_messages} are already pending "
-            f"(limit {limit_bytes} bytes; requests are never queued); check the broker, emit less, or raise "
-            "`replay_ring_bytes`"
+            f"cannot queue the message: {waiting_messages} messages that no other node can have received yet are "
+            f"already pending (limit {limit_bytes} bytes; requests are never queued); check the broker, emit "
+            "less, or raise `replay_ring_bytes`"
         )
         self.waiting_messages = waiting_messages
         self.limit_bytes = limit_bytes

@@ -6,16 +6,20 @@ Its behaviour is tested in `tests/contracts`.
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 import pytest_asyncio
+from structlog.testing import capture_logs
 
 from tests.support.fake_sockets import FakeSockets, ackable, event
-from tests.support.node_harness import ALL, ME, PEER, NodeHarness
+from tests.support.node_harness import ALL, ME, OPTIONS, PEER, NodeHarness
 from tests.support.timing import wait_until
 from zmqio.adapter.base import DONE, Target
 from zmqio.cluster.adapter import ClusterAdapter
-from zmqio.exceptions import BusUnavailableError, RequestTimeoutError
+from zmqio.config import BusOptions
+from zmqio.exceptions import BusOverflowError, BusUnavailableError, RequestTimeoutError
 from zmqio.ids import NodeId, Sid
 from zmqio.protocol import messages as m
 from zmqio.protocol.messages import Message
@@ -65,7 +69,14 @@ class Cluster:
 
 @pytest_asyncio.fixture
 async def cluster() -> AsyncIterator[Cluster]:
-    cluster = Cluster(await NodeHarness().ready())
+    async with running_cluster(OPTIONS) as running:
+        yield running
+
+
+@asynccontextmanager
+async def running_cluster(options: BusOptions) -> AsyncIterator[Cluster]:
+    """Run an adapter with one local socket."""
+    cluster = Cluster(await NodeHarness(options=options).ready())
     await cluster.adapter.open()
     await cluster.adapter.add(OWN, (OWN,))
     yield cluster
@@ -166,6 +177,36 @@ async def test_without_a_broker_local_sockets_are_served_and_messages_wait(clust
     assert "new" in cluster.adapter.rooms_of(OWN)
     assert cluster.harness.node.diagnostics.counters["message_queued"] == 2
     assert cluster.harness.node.health().details["replay"]["ring_unsent_messages"] == 2
+
+
+async def test_refused_broadcasts_and_operations_take_effect_locally_and_raise() -> None:
+    """The buffer is full of messages that no broker has accepted. Refusals are logged with their count."""
+    with capture_logs() as lines:
+        async with running_cluster(replace(OPTIONS, replay_ring_bytes=1_000)) as cluster:
+            cluster.harness.network.cut(0)
+            refusals = 0
+            for number in range(1_000):
+                try:
+                    await cluster.adapter.broadcast(event(f"{number}"), EVERYBODY)
+                except BusOverflowError:
+                    refusals += 1
+            assert refusals > 990
+            assert cluster.sockets.received[OWN] == [event(f"{number}") for number in range(1_000)]
+            assert cluster.harness.node.diagnostics.counters["publish_failed"] == refusals
+            with pytest.raises(BusOverflowError):
+                await cluster.adapter.add_sockets(EVERYBODY, ["new"])
+            assert "new" in cluster.adapter.rooms_of(OWN)
+            with pytest.raises(BusOverflowError):
+                await cluster.adapter.remove_sockets(EVERYBODY, ["new"])
+            assert "new" not in cluster.adapter.rooms_of(OWN)
+            await cluster.adapter.broadcast(event("own"), to(OWN))  # fully served here
+            assert cluster.sockets.received[OWN][-1] == event("own")
+            with pytest.raises(BusOverflowError):
+                await cluster.adapter.disconnect_sockets(EVERYBODY, close=False)
+            assert (OWN, False) in cluster.sockets.disconnected
+    failures = [line for line in lines if line["event"] == "publish_failed"]
+    assert len(failures) <= 2
+    assert not any("traceback" in line or "exc_info" in line for line in lines)
 
 
 async def test_without_a_broker_a_volatile_broadcast_is_dropped_and_counted(cluster: Cluster) -> None:

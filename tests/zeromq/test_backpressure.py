@@ -160,3 +160,35 @@ async def test_overflows_are_logged_with_their_link() -> None:
         harness.links.send(b"1")
     assert [(line["event"], line["link"], line["times"]) for line in lines] == [("bus_queue_overflowed", 1, 1)]
     harness.links.close()
+
+
+async def test_link_that_fails_unexpectedly_counts_as_full_and_the_others_get_the_message() -> None:
+    """Otherwise nobody would know which links have the message, and the gap would not be announced."""
+    harness = Harness()
+
+    def fail(frame: bytes) -> bool:
+        raise RuntimeError("a bug")
+
+    accept = harness.senders[0].send
+    harness.senders[0].send = fail  # type: ignore[method-assign]
+    with capture_logs() as lines:
+        assert harness.links.send(b"1") == 1
+        assert harness.links.send_on(0, b"heartbeat") == 0
+    harness.senders[0].send = accept  # type: ignore[method-assign]
+    assert [line["event"] for line in lines] == ["link_send_failed", "bus_queue_overflowed"]
+    assert harness.links.send(b"2") == 1
+    await wait_until(lambda: harness.retries, "a retry, which announces the gap")
+    assert harness.links.send(b"3") == 2
+    assert harness.accepted == [[b"again", b"3"], [b"1", b"2", b"3"]]
+    assert harness.counters["link_sends_failed"] == 1
+    harness.links.close()
+
+
+def test_full_link_rejects_a_goodbye_after_the_event_loop_has_ended() -> None:
+    async def make() -> Harness:
+        return Harness()
+
+    harness = asyncio.run(make())
+    harness.senders[0].is_full = True
+    assert harness.links.send_on(0, b"goodbye") == 0
+    assert harness.links.send_on(1, b"goodbye") == 1

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
 
-from zmqio.log_limit import LogLimit
+from zmqio.log_limit import LimitedLog, LogLimit
 from zmqio.logger import get_logger
 
 __all__ = ["Backpressure", "LinkSender"]
@@ -36,7 +36,7 @@ class Backpressure:
     """Sends to the links that are ready and not full.
 
     Args:
-        counters: counts `bus_queue_overflows`.
+        counters: counts `bus_queue_overflows` and `link_sends_failed`.
         on_writable: called on the loop with a link that may accept messages again, every 20 ms until it does. It
             must send a message that reports the gap, on that link alone.
     """
@@ -48,10 +48,13 @@ class Backpressure:
         self._writable: list[tuple[int, LinkSender]] = []
         self._full: dict[int, asyncio.TimerHandle] = {}
         self._retrying: int | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._log_limit = LogLimit()
+        self._failures = LimitedLog(log)
 
     def add(self, link: int, sender: LinkSender) -> None:
         """Add a link that has become ready."""
+        self._loop = asyncio.get_running_loop()
         self._ready[link] = sender
         self._update_writable()
 
@@ -71,7 +74,7 @@ class Backpressure:
         accepted = 0
         rejected: list[int] = []
         for link, sender in self._writable:
-            if sender.send(frame):
+            if self._try_send(link, sender, frame):
                 accepted += 1
             else:
                 rejected.append(link)
@@ -84,12 +87,21 @@ class Backpressure:
         sender = self._ready.get(link)
         if sender is None or (link in self._full and link != self._retrying):
             return 0
-        if not sender.send(frame):
+        if not self._try_send(link, sender, frame):
             self._mark_full(link)
             return 0
         if self._unmark_full(link):
             self._update_writable()
         return 1
+
+    def _try_send(self, link: int, sender: LinkSender, frame: bytes) -> bool:
+        """Queue a message on one link. A failure must not keep it from the others; peers learn of the gap."""
+        try:
+            return sender.send(frame)
+        except Exception as error:  # noqa: BLE001 - counts as a rejection, so that the gap is announced
+            self._counters["link_sends_failed"] += 1
+            self._failures.error("link_send_failed", link=link, exc_info=error)
+            return False
 
     def _mark_full(self, link: int) -> None:
         if link not in self._full and not self._ready[link].is_lost:
@@ -102,7 +114,8 @@ class Backpressure:
 
     def _schedule_retry(self, link: int) -> None:
         self._unmark_full(link)
-        self._full[link] = asyncio.get_running_loop().call_later(RETRY_S, self._retry, link)
+        if self._loop is not None and not self._loop.is_closed():
+            self._full[link] = self._loop.call_later(RETRY_S, self._retry, link)
 
     def _retry(self, link: int) -> None:
         timer = self._full.get(link)

@@ -43,7 +43,8 @@ class ZmqBus:
 
     Attributes:
         counters: since the start: `bus_message_malformed` (messages dropped as malformed), `bus_queue_overflows`
-            (times that the queue to a broker became full), `bus_barrier_timeouts` (joins for which a broker did
+            (times that the queue to a broker became full), `link_sends_failed` (messages that a link failed to
+            send because of an unexpected error), `bus_barrier_timeouts` (joins for which a broker did
             not acknowledge within `barrier_timeout_s`) and `broker_losses` (times that a ready link was lost).
 
     Raises:
@@ -105,6 +106,8 @@ class ZmqBus:
         Returns:
             The number of links that accepted it. A link whose queue was full accepts nothing until it has accepted
             a message sent on it alone from within `link_writable`.
+
+        A link that fails unexpectedly counts as full, so that no error leaves it unclear who has the message.
 
         Raises:
             MessageTooLargeError: topic and body exceed `max_message_bytes`; checked first.

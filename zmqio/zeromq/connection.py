@@ -138,12 +138,20 @@ class ZmtpConnection:
     def send(self, message: bytes) -> None:
         """Send a message of one frame, or queue what the kernel does not accept now. Dropped unless it is up."""
         if self.is_up:
-            self._write(self._conversation.encode(message))
+            self._encode_and_write((message,))
 
     def send_all(self, messages: Iterable[bytes]) -> None:
         """Send messages of one frame each with one call of the kernel, as `send` does."""
         if self.is_up:
+            self._encode_and_write(messages)
+
+    def _encode_and_write(self, messages: Iterable[bytes]) -> None:
+        try:
             self._write(b"".join(map(self._conversation.encode, messages)))
+        except Exception:
+            # A connection that goes on would hide that messages are missing.
+            log.exception("broker_send_failed", endpoint=self._peer.endpoint)
+            self._lose_soon()
 
     def _write(self, data: bytes) -> None:
         if self._socket is None or self._is_lost:

@@ -86,9 +86,9 @@ class Publisher:
             return False
         if self._is_queueing or self._loop.is_closed():
             return self._enqueue(message)
+        self._loop.call_soon(self._send_queue)
         self._is_queueing = True
         self._connection.send(message)
-        self._loop.call_soon(self._send_queue)
         return not self._connection.is_lost
 
     def restart(self) -> None:

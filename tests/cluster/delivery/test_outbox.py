@@ -1,13 +1,15 @@
 """Published messages are numbered without gaps, kept for replay, and wait while no broker accepts them."""
 
+import contextlib
 from collections.abc import Collection
 
 import pytest
 from structlog.testing import capture_logs
 
 from zmqio.adapter.base import Identity
+from zmqio.cluster.delivery import outbox as outbox_module
 from zmqio.cluster.delivery.outbox import Outbox
-from zmqio.cluster.delivery.replay_buffer import MESSAGE_OVERHEAD_BYTES
+from zmqio.cluster.delivery.replay_buffer import MESSAGE_OVERHEAD_BYTES, ReplayBuffer, ReplayPage
 from zmqio.cluster.diagnostics import Diagnostics
 from zmqio.config import REPLAY_OVERHEAD_BYTES, BusOptions
 from zmqio.exceptions import BusOverflowError, BusUnavailableError, EnvelopeError, MessageTooLargeError
@@ -51,8 +53,11 @@ class Harness:
             self.bus,  # type: ignore[arg-type]
             BusOptions(**options),  # type: ignore[arg-type]
             self.diagnostics,
-            lambda: self.now,
+            lambda: self.clock(),  # noqa: PLW0108 - tests replace the method
         )
+
+    def clock(self) -> float:
+        return self.now
 
     @property
     def message_ids(self) -> list[tuple[int, int | None]]:
@@ -126,9 +131,111 @@ def test_overflow_raises_with_its_numbers_and_leaves_no_gap() -> None:
     assert (raised.value.waiting_messages, raised.value.limit_bytes) == (3, 3 * SIZE)
     assert harness.kept == [3, 4, 5]
     assert harness.diagnostics.counters["publish_failed"] == 1
+
+
+def test_messages_that_nobody_can_have_received_are_not_replaced_when_a_broker_is_back() -> None:
+    """The first message that leaves announces them: other nodes cannot have requested them before."""
+    harness = Harness(replay_ring_bytes=3 * SIZE)
+    harness.bus.accepting = set()
+    for _ in range(3):
+        harness.outbox.publish(T, SMALL)
     harness.bus.accepting = {0}
+    with pytest.raises(BusOverflowError):
+        harness.outbox.publish(T, SMALL)
+    harness.outbox.publish(T, broadcast(volatile=True))
+    assert (harness.bus.sent, harness.kept) == ([], [1, 2, 3])
+    assert harness.diagnostics.counters["volatile_bus_messages_dropped"] == 1
+    page = harness.outbox.page(1, lambda topic: True, 1e6)
+    harness.outbox.page_sent(page)
     harness.outbox.publish(T, SMALL)
-    assert harness.message_ids[-1] == (6, 5)
+    assert (harness.message_ids, harness.kept) == ([(4, 3)], [2, 3, 4])
+
+
+def test_page_without_a_message_releases_held_messages_only_if_it_is_the_last() -> None:
+    """A node without rooms skips thousands of messages in one page, before others have asked."""
+    harness = waiting()
+    for complete in (False, True):
+        assert harness.outbox.buffer.held == 3
+        harness.outbox.page_sent(ReplayPage(3, complete, 0, (), ()))
+    assert harness.outbox.buffer.held == 0
+
+
+# Unexpected errors.
+
+
+class InjectedError(Exception):
+    """Raised by a step of `publish`."""
+
+
+STEPS = {
+    "encode": (outbox_module, "encode"),
+    "has_room": (ReplayBuffer, "has_room"),
+    "add": (ReplayBuffer, "add"),
+    "clock": (Harness, "clock"),
+    "accept": (FakeBus, "publish"),
+    "report": (Diagnostics, "report"),
+    "mark_sent": (ReplayBuffer, "mark_sent"),
+    "hold_newest": (ReplayBuffer, "hold_newest"),
+    "trim": (ReplayBuffer, "trim"),
+}
+
+
+@pytest.mark.parametrize("accepting", [True, False])
+@pytest.mark.parametrize("step", STEPS)
+def test_unexpected_error_in_any_step_affects_no_later_message(
+    monkeypatch: pytest.MonkeyPatch, step: str, accepting: bool
+) -> None:
+    """Every number belongs to one kept message, and no broker receives two messages with one number."""
+    harness = Harness()
+    harness.outbox.publish(T, SMALL)
+    harness.bus.accepting = {0} if accepting else set()
+    owner, name = STEPS[step]
+    original = getattr(owner, name)
+
+    def fail(*args: object, **options: object) -> None:
+        if step == "accept":
+            original(*args, **options)
+        raise InjectedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, fail)
+        for topic in (T, U, T):
+            with contextlib.suppress(InjectedError):
+                harness.outbox.publish(topic, broadcast())
+    harness.bus.accepting = {0}
+    for topic in (U, T):
+        harness.outbox.publish(topic, SMALL)
+    assert harness.kept == list(range(1, harness.outbox.buffer.newest + 1))
+    numbers = [n for n, _ in harness.message_ids]
+    assert numbers == sorted(set(numbers))
+    assert numbers[-1] == harness.kept[-1]
+
+
+def test_message_stays_in_the_buffer_if_the_bus_fails_unexpectedly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broker may have accepted it: a second message with its number would be dropped as a duplicate."""
+    harness = Harness()
+
+    def fail(*args: object, **options: object) -> int:
+        raise InjectedError
+
+    with monkeypatch.context() as patch, pytest.raises(InjectedError):
+        patch.setattr(harness.bus, "publish", fail)
+        harness.outbox.publish(T, SMALL)
+    assert (harness.kept, harness.outbox.buffer.held) == ([1], 1)
+    assert harness.diagnostics.counters == {"publish_failed": 1}
+    harness.outbox.publish(T, SMALL)
+    assert harness.message_ids == [(2, 1)]
+
+
+def test_heartbeat_that_fails_unexpectedly_does_not_raise(monkeypatch: pytest.MonkeyPatch) -> None:
+    harness = Harness()
+
+    def fail(*args: object, **options: object) -> int:
+        raise InjectedError
+
+    monkeypatch.setattr(harness.bus, "publish", fail)
+    assert not harness.outbox.send_unsequenced(T, HEARTBEAT)
+    assert harness.diagnostics.counters == {"publish_failed": 1}
 
 
 def test_message_larger_than_the_buffer_cannot_wait() -> None:

@@ -1,5 +1,6 @@
 """Real nodes on a bus in memory: missed messages are replayed, and losses are reported."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -12,6 +13,7 @@ from tests.support.timing import wait_until
 from zmqio.adapter.base import Identity
 from zmqio.cluster.node import Node
 from zmqio.config import BusOptions
+from zmqio.exceptions import BusOverflowError
 from zmqio.ids import NodeId, NodeTag
 from zmqio.protocol import messages as m
 from zmqio.protocol.envelope import encode
@@ -36,7 +38,7 @@ class Member:
         self.received: list[tuple[NodeId, int]] = []
         self.node = Node(Identity(self.node_id, NodeTag(tag)), self.bus, options, self.events)
         self.node.inbound.attach("/", self)
-        self._published = 0
+        self.published = 0
 
     def receive(self, message: Message, sender: NodeId) -> None:
         assert isinstance(message, m.FetchRooms)
@@ -48,8 +50,24 @@ class Member:
     def publish(self, count: int) -> None:
         """Publish the next `count` numbers, each on the next topic."""
         for _ in range(count):
-            self._published += 1
-            self.node.outbox.publish(TOPICS[self._published % len(TOPICS)], m.FetchRooms(self._published, "/"))
+            self.published += 1
+            self.node.outbox.publish(TOPICS[self.published % len(TOPICS)], m.FetchRooms(self.published, "/"))
+
+    def try_publish(self) -> bool:
+        """Publish the next number; False if the buffer has no room for it."""
+        try:
+            self.publish(1)
+        except BusOverflowError:
+            self.published -= 1
+            return False
+        return True
+
+    def publish_while(self, condition: Callable[[], bool]) -> int:
+        """Publish at least one number, and more while a condition holds; return how many were refused."""
+        refused = not self.try_publish()
+        while condition():
+            refused += not self.try_publish()
+        return refused
 
     def numbers_of(self, sender: "Member") -> list[int]:
         return [number for node_id, number in self.received if node_id == sender.node_id]
@@ -122,6 +140,50 @@ async def test_messages_that_one_node_misses_are_replayed_to_it_alone() -> None:
         await two.has_received(one, 50)
         assert three.counter("replayed_messages") == 0
         assert two.details()["open_requests"] == 0
+
+
+async def test_messages_of_an_outage_that_filled_the_buffer_are_not_replaced_before_others_request_them() -> None:
+    """The publisher goes on without a pause when the broker is back. Refused messages are told to the caller."""
+    async with running(nodes=3, replay_ring_bytes=20_000) as (network, (one, two, three)):
+        one.publish(10)
+        network.cut(0)
+        await wait_until(lambda: not one.bus.connected_links, "the loss")
+        refused = one.publish_while(lambda: one.counter("publish_failed") < 5)
+        network.mend(0)
+        await wait_until(lambda: one.bus.connected_links, "the broker")
+        for _ in range(200):
+            refused += not one.try_publish()
+            await asyncio.sleep(0)
+        await wait_until(one.try_publish, "room in the buffer")
+        one.publish(50)
+        await two.has_received(one, one.published)
+        await three.has_received(one, one.published)
+        assert refused > 0
+        assert [member.events.gaps for member in (one, two, three)] == [[], [], []]
+
+
+@pytest.mark.parametrize("is_sent", [True, False])
+async def test_message_whose_bus_fails_unexpectedly_arrives_once_and_so_do_later_ones(is_sent: bool) -> None:
+    """Number 4 raised. It arrives if a broker accepted it; no other message is dropped as its duplicate."""
+    async with running(nodes=2) as (_network, (one, two)):
+        one.publish(3)
+        publish = one.bus.publish
+
+        def fail(topic: bytes, body: bytes, *, link: int | None = None) -> int:
+            if is_sent:
+                publish(topic, body, link=link)
+            raise RuntimeError("a bug")
+
+        one.bus.publish = fail  # type: ignore[method-assign]
+        with pytest.raises(RuntimeError):
+            one.publish(1)
+        one.bus.publish = publish  # type: ignore[method-assign]
+        one.publish(20)
+        await wait_until(lambda: 24 in two.numbers_of(one), "the newest")
+        received = two.numbers_of(one)
+        assert [number for number in received if number != 4] == [1, 2, 3, *range(5, 25)]
+        assert received.count(4) <= 1
+        assert not is_sent or received[3] == 4
 
 
 async def test_last_messages_of_an_outage_arrive_without_a_later_message() -> None:

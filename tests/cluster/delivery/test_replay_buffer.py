@@ -1,7 +1,6 @@
 """The replay buffer keeps recent messages, and accounts for those it has dropped."""
 
 from collections import Counter
-from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -20,8 +19,18 @@ def filled(
 ) -> ReplayBuffer:
     """Add messages of 9 bytes, one per second; the first one has number 1 and was sent at second 1."""
     for n in range(next_number(buffer), next_number(buffer) + count):
-        buffer.add(n, topic, b"%09d" % n, float(n) if at is None else at, sent=sent)
+        add(buffer, n, topic, b"%09d" % n, float(n) if at is None else at, sent=sent)
     return buffer
+
+
+def add(buffer: ReplayBuffer, n: int, topic: bytes, body: bytes, at: float, *, sent: bool = True) -> None:
+    """Add a message that a broker accepts, or does not."""
+    buffer.add(n, topic, body, at)
+    if sent:
+        buffer.mark_sent()
+    else:
+        buffer.hold_newest()
+    buffer.trim()
 
 
 def next_number(buffer: ReplayBuffer) -> int:
@@ -60,10 +69,10 @@ def test_message_larger_than_the_buffer_is_not_kept_and_counts_as_lost() -> None
 
 def test_old_messages_are_dropped_by_the_next_message_and_by_expire() -> None:
     buffer = ReplayBuffer(1 << 20, 10.0)
-    buffer.add(1, T, b"1", 100.0, sent=True)
-    buffer.add(2, T, b"2", 110.0, sent=True)
+    add(buffer, 1, T, b"1", 100.0)
+    add(buffer, 2, T, b"2", 110.0)
     assert numbers(all_of(buffer)) == [1, 2]  # ten seconds are not too old yet
-    buffer.add(3, T, b"3", 110.5, sent=True)
+    add(buffer, 3, T, b"3", 110.5)
     assert numbers(all_of(buffer)) == [2, 3]
     buffer.expire(120.25)
     assert numbers(all_of(buffer)) == [3]
@@ -75,7 +84,7 @@ def test_number_that_is_not_the_next_is_rejected() -> None:
     buffer = filled(ReplayBuffer(1 << 20, 1e6), 2)
     for n in (1, 2, 4):
         with pytest.raises(ValueError, match=f"message {n} cannot be added: the next number is 3"):
-            buffer.add(n, T, b"", 3.0, sent=True)
+            buffer.add(n, T, b"", 3.0)
     assert numbers(all_of(buffer)) == [1, 2]
 
 
@@ -105,15 +114,49 @@ def test_unsent_messages_that_expire_are_counted() -> None:
     assert (buffer.dropped_unsent, buffer.unsent) == (2, 1)
 
 
-@pytest.mark.parametrize("send", [lambda buffer: filled(buffer, 1), lambda buffer: buffer.mark_all_sent()])
-def test_earlier_messages_count_as_sent_after_a_sent_one_and_after_mark_all_sent(
-    send: Callable[[ReplayBuffer], object],
-) -> None:
-    buffer = filled(ReplayBuffer(1 << 20, 10.0), 3, sent=False)
-    send(buffer)
-    assert buffer.unsent == 0
+def test_held_messages_are_not_replaced_by_one_that_a_broker_accepts() -> None:
+    """Other nodes learn of them only now: they request them from now on."""
+    buffer = filled(filled(ReplayBuffer(4 * OF_ONE, 1e6), 1), 2, sent=False)
+    filled(buffer, 1)
+    assert (buffer.unsent, buffer.held, buffer.is_holding) == (0, 2, True)
+    assert buffer.has_room(1 + 9)  # in place of number 1
+    filled(buffer, 1)
+    assert numbers(all_of(buffer)) == [2, 3, 4, 5]
+    assert not buffer.has_room(1 + 9)
+    buffer.release(2)
+    assert (buffer.held, buffer.has_room(1 + 9)) == (1, True)
+    filled(buffer, 1)
+    assert numbers(all_of(buffer)) == [3, 4, 5, 6]
+    assert not buffer.has_room(1 + 9)
+    assert lost(all_of(buffer)) == {T: (1, 2)}
+
+
+@pytest.mark.parametrize("upto", [3, 4, 100])
+def test_released_messages_are_replaced_and_do_not_count_as_unsent(upto: int) -> None:
+    buffer = filled(ReplayBuffer(3 * OF_ONE, 10.0), 3, sent=False)
+    buffer.release(upto)
+    assert (buffer.unsent, buffer.held, buffer.is_holding, buffer.has_room(1 + 9)) == (0, 0, False, True)
+    filled(buffer, 1, sent=False)
+    assert (buffer.unsent, buffer.held, numbers(all_of(buffer))) == (1, 1, [2, 3, 4])
     buffer.expire(1e6)
-    assert buffer.dropped_unsent == 0
+    assert (buffer.dropped_unsent, buffer.unsent, buffer.held) == (1, 0, 0)
+
+
+def test_held_messages_that_expire_leave_room() -> None:
+    buffer = filled(filled(ReplayBuffer(3 * OF_ONE, 10.0), 2, sent=False), 1)
+    buffer.expire(12.5)  # numbers 1 and 2
+    assert (buffer.dropped_unsent, buffer.held, buffer.is_holding) == (2, 0, False)
+    assert numbers(all_of(buffer)) == [3]
+
+
+def test_newest_message_can_be_removed_again() -> None:
+    buffer = filled(ReplayBuffer(3 * OF_ONE, 10.0), 2)
+    buffer.add(3, T, b"x" * 9, 3.0)
+    assert buffer.newest == 3
+    buffer.remove_newest()
+    assert (buffer.newest, buffer.size_bytes, buffer.held) == (2, 2 * OF_ONE, 0)
+    filled(buffer, 1)
+    assert numbers(all_of(buffer)) == [1, 2, 3]
 
 
 # Pages.
@@ -231,7 +274,7 @@ def test_pages_send_list_or_count_each_requested_message_once(
 ) -> None:
     buffer = ReplayBuffer(kept * 210, 1e6, dropped_kept=dropped)
     for n, topic in enumerate(topics, 1):
-        buffer.add(n, topic, b"%d" % n, float(n), sent=True)
+        add(buffer, n, topic, b"%d" % n, float(n))
     found: list[int] = []
     named: list[int] = []
     forgotten = 0

@@ -72,7 +72,12 @@ class Publisher:
         by = self.connected - self.full
         for link in by:
             self.queues[link].append(SentMessage(topic, message_id))
-        self.buffer.add(message_id.n, topic, str(message_id.n).encode(), now, sent=bool(by))
+        self.buffer.add(message_id.n, topic, str(message_id.n).encode(), now)
+        if by:
+            self.buffer.mark_sent()
+        else:
+            self.buffer.hold_newest()
+        self.buffer.trim()
         self.sent[topic].append(message_id.n)
 
     def heartbeat(self, link: int) -> None:

@@ -23,7 +23,6 @@ from zmqio.exceptions import (
     BusOverflowError,
     BusUnavailableError,
     MessageTooLargeError,
-    ProtocolError,
 )
 from zmqio.ids import NodeId
 from zmqio.protocol.envelope import encode
@@ -33,6 +32,7 @@ from zmqio.protocol.messages import (
     Goodbye,
     Heartbeat,
     Message,
+    MessageId,
     ReplayAnswer,
     ReplayRequest,
 )
@@ -85,7 +85,7 @@ class Outbox:
         self._sequencer = Sequencer(identity.node_id)
         self._closed_reason: str | None = None
         self._expired = 0
-        self._announced_since: float | None = None
+        self._announced: tuple[float, int] | None = None
 
     @property
     def connected_links(self) -> Collection[int]:
@@ -109,27 +109,18 @@ class Outbox:
 
         Raises:
             BusUnavailableError: this node has left the bus, or the message may not wait for a broker.
-            BusOverflowError: no broker accepts the message, and it may not wait, or the waiting messages leave no
-                room for it.
+            BusOverflowError: no broker accepts the message, and it may not wait; or the messages that no node can
+                have received yet leave no room for it in the replay buffer.
             MessageTooLargeError: the message is over the limit.
+            ProtocolError: the message has no wire form.
+            Exception: the bus failed unexpectedly, perhaps after a broker accepted the message. The message stays
+                in the replay buffer, so it may still arrive.
         """
-        message_id = self._sequencer.next_id(topic)
         try:
-            if self._closed_reason is not None:
-                raise BusUnavailableError(self._closed_reason)
-            body = encode(Envelope(message_id, message))
-            size_bytes = len(topic) + len(body)
-            if size_bytes > self._max_message_bytes:
-                raise MessageTooLargeError(size_bytes, self._max_message_bytes)
-            sent = self._bus.publish(topic, body)
-            if not sent and not self._keep_unsent(size_bytes, message, may_wait=may_wait):
-                self._sequencer.rollback(topic, message_id)
-                return
-        except (BusError, ProtocolError) as error:
-            self._sequencer.rollback(topic, message_id)
+            self._publish(topic, message, may_wait=may_wait)
+        except Exception as error:
             self._report_failure(error)
             raise
-        self.buffer.add(message_id.n, topic, body, self._clock(), sent=sent > 0)
 
     def send_to(self, node_id: NodeId, message: Message) -> None:
         """Publish a message to the inbox of one node. Raises as `publish`."""
@@ -145,12 +136,12 @@ class Outbox:
     def send_unsequenced(self, topic: bytes, message: Message, *, link: int | None = None) -> bool:
         """Send an unsequenced message by all links, or by one. Returns False, and counts it, if none accepted it.
 
-        Heartbeats carry the highest sequence number, so receivers request the messages that they missed. Once
-        heartbeats have been sent for `dead_after_s` without the loss of a link, every message counts as sent.
+        Heartbeats carry the highest sequence number, so receivers request the messages that they missed. Messages
+        that heartbeats have announced for `dead_after_s`, without the loss of a link, are no longer held.
         """
         try:
             sent = self._bus.publish(topic, encode(Envelope(self._sequencer.unsequenced_id(), message)), link=link)
-        except BusError as error:
+        except Exception as error:  # noqa: BLE001 - one failure must not end the task that sends heartbeats
             self._report_failure(error)
             return False
         if not sent:
@@ -162,7 +153,7 @@ class Outbox:
 
     def link_lost(self) -> None:
         """Note the loss of a link: unsent messages may need longer to reach all nodes (see `send_unsequenced`)."""
-        self._announced_since = None
+        self._announced = None
 
     def expire(self) -> None:
         """Drop messages that are too old; log and count those that no broker ever accepted."""
@@ -179,27 +170,79 @@ class Outbox:
                 "unsent_messages_dropped", messages=self.buffer.unsent, brokers=self._bus.brokers
             )
 
+    def page_sent(self, page: ReplayPage) -> None:
+        """Note that a page is on its way to another node, so that its messages need not be held any longer."""
+        if page.messages or page.complete:
+            self.buffer.release(page.upto)
+
     def page(self, after: int, wanted: Callable[[bytes], bool], max_age_s: float) -> ReplayPage:
         """Collect the messages after a number, as many as fit in one answer: see `ReplayBuffer.page`."""
         self.expire()
         return self.buffer.page(after, wanted, max_age_s=max_age_s, now=self._clock(), limits=self._page_limits)
 
+    def _publish(self, topic: bytes, message: Message, *, may_wait: bool) -> None:
+        message_id = self._sequencer.next_id(topic)
+        try:
+            body = self._encode(topic, Envelope(message_id, message))
+            has_room = self.buffer.has_room(len(topic) + len(body))
+            may_send = has_room or not self.buffer.is_holding
+            self.buffer.add(message_id.n, topic, body, self._clock())
+        except BaseException:
+            self._sequencer.rollback(topic, message_id)
+            raise
+        # The number is taken. It is given back only if it is certain that no broker has the message.
+        try:
+            sent = self._bus.publish(topic, body) if may_send else 0
+            is_kept = sent > 0 or self._may_wait(message, may_wait=may_wait, has_room=has_room)
+        except BusError:
+            self._give_back(topic, message_id)
+            raise
+        except BaseException:
+            self.buffer.hold_newest()
+            raise
+        self._settle(topic, message_id, is_sent=sent > 0, is_kept=is_kept)
+
+    def _encode(self, topic: bytes, envelope: Envelope) -> bytes:
+        if self._closed_reason is not None:
+            raise BusUnavailableError(self._closed_reason)
+        body = encode(envelope)
+        size_bytes = len(topic) + len(body)
+        if size_bytes > self._max_message_bytes:
+            raise MessageTooLargeError(size_bytes, self._max_message_bytes)
+        return body
+
+    def _settle(self, topic: bytes, message_id: MessageId, *, is_sent: bool, is_kept: bool) -> None:
+        if not is_kept:
+            self._give_back(topic, message_id)
+            return
+        if is_sent:
+            self.buffer.mark_sent()
+        else:
+            self.buffer.hold_newest()
+        self.buffer.trim()
+
+    def _give_back(self, topic: bytes, message_id: MessageId) -> None:
+        self.buffer.remove_newest()
+        self._sequencer.rollback(topic, message_id)
+
     def _note_heartbeat_sent(self) -> None:
         now = self._clock()
-        if self._announced_since is None:
-            self._announced_since = now
-        if now - self._announced_since >= self._options.dead_after_s:
-            self.buffer.mark_all_sent()
+        if self._announced is None:
+            self._announced = now, self.buffer.newest
+        since, upto = self._announced
+        if now - since >= self._options.dead_after_s:
+            self.buffer.release(upto)
+            self._announced = now, self.buffer.newest
 
-    def _keep_unsent(self, size_bytes: int, message: Message, *, may_wait: bool) -> bool:
+    def _may_wait(self, message: Message, *, may_wait: bool, has_room: bool) -> bool:
         """Whether to keep a message that no broker accepted; raises if it may neither wait nor be dropped."""
         if isinstance(message, BroadcastMessage) and message.volatile:
             self._diagnostics.count("volatile_bus_messages_dropped")
             return False
         if not may_wait and not self._bus.connected_links:
             raise BusUnavailableError(f"no broker is connected; tried: {self._bus.brokers}")
-        if not may_wait or not self.buffer.has_room(size_bytes):
-            raise BusOverflowError(self.buffer.unsent, self._options.replay_ring_bytes)
+        if not may_wait or not has_room:
+            raise BusOverflowError(self.buffer.held, self._options.replay_ring_bytes)
         waiting = self.buffer.unsent + 1
         self._diagnostics.report("message_queued", waiting_messages=waiting, brokers=self._bus.brokers)
         return True

@@ -3,6 +3,9 @@
 The buffer is bounded by bytes and by age. The topics of dropped messages are remembered for longer, so that a loss
 is reported with an exact count. Message numbers come from a `Sequencer` and have no gap, so each message is found
 by its number.
+
+A message that no broker has accepted is *held*: newer messages do not replace it, because no other node can have
+received it. It is released once it has been sent to a node in an answer, or after a time.
 """
 
 from collections import deque
@@ -95,7 +98,7 @@ class ReplayBuffer:
 
     Attributes:
         size_bytes: bytes kept now.
-        dropped_unsent: messages dropped before any broker accepted them.
+        dropped_unsent: held messages that were dropped because of their age.
     """
 
     def __init__(self, max_bytes: int, max_age_s: float, *, dropped_kept: int = DROPPED_KEPT) -> None:
@@ -108,55 +111,94 @@ class ReplayBuffer:
         self._first = 1
         self._next = 1
         self._unsent_from: int | None = None
+        self._held_from: int | None = None
+        self._held_upto = 0
 
     def __len__(self) -> int:
         return len(self._kept)
+
+    @property
+    def newest(self) -> int:
+        """The highest number added; 0 before the first."""
+        return self._next - 1
 
     @property
     def unsent(self) -> int:
         """How many of the newest messages may not have been accepted by any broker."""
         return 0 if self._unsent_from is None else self._next - max(self._unsent_from, self._first)
 
-    def has_room(self, size_bytes: int) -> bool:
-        """Whether a message of that size fits without dropping one that no broker has accepted."""
-        needed = self.size_bytes + size_bytes + MESSAGE_OVERHEAD_BYTES - self._max_bytes
-        number = self._first
-        end = self._next if self._unsent_from is None else self._unsent_from
-        while needed > 0 and number < end:
-            needed -= self._kept[number].size
-            number += 1
-        return needed <= 0
+    @property
+    def held(self) -> int:
+        """The number of messages that no other node can have received yet, at most."""
+        return 0 if self._held_from is None else self._held_upto + 1 - max(self._held_from, self._first)
 
-    def add(self, n: int, topic: bytes, body: bytes, now: float, *, sent: bool) -> None:
-        """Keep the next message.
+    @property
+    def is_holding(self) -> bool:
+        """Whether messages are held."""
+        return self._held_from is not None
+
+    def has_room(self, size_bytes: int) -> bool:
+        """Whether a message of that size fits without dropping a held one."""
+        needed = self.size_bytes + size_bytes + MESSAGE_OVERHEAD_BYTES - self._max_bytes
+        if needed <= 0:
+            return True
+        if self._held_from is None:
+            return needed <= self.size_bytes
+        for number in range(self._first, self._held_from):
+            needed -= self._kept[number].size
+            if needed <= 0:
+                return True
+        return False
+
+    def add(self, n: int, topic: bytes, body: bytes, now: float) -> None:
+        """Keep the next message. Call `hold_newest` unless a broker accepts it, and `trim` in any case.
 
         Args:
             n: its number: one more than in the last call.
             topic: its topic.
             body: its body.
             now: the time.
-            sent: whether a broker accepted it. If so, all messages before it count as sent too, because receivers
-                request those that they missed.
 
         Raises:
             ValueError: `n` is not the next number.
         """
         if n != self._next:
             raise ValueError(f"message {n} cannot be added: the next number is {self._next}")
-        self._next = n + 1
         size = len(topic) + len(body) + MESSAGE_OVERHEAD_BYTES
         self._kept[n] = _BufferedMessage(topic, body, now, size)
+        self._next = n + 1
         self.size_bytes += size
-        if sent:
-            self._unsent_from = None
-        elif self._unsent_from is None:
-            self._unsent_from = n
-        if self.size_bytes > self._max_bytes or now - self._kept[self._first].at > self._max_age_s:
-            self.expire(now)
 
-    def mark_all_sent(self) -> None:
-        """Count every message as sent: all nodes know the newest number, and request what they missed."""
+    def mark_sent(self) -> None:
+        """Note that a broker accepted the newest message: nodes learn of those before it, and request them."""
         self._unsent_from = None
+
+    def hold_newest(self) -> None:
+        """Hold the newest message, because no broker has accepted it."""
+        self._held_upto = self.newest
+        if self._held_from is None:
+            self._held_from = self.newest
+        if self._unsent_from is None:
+            self._unsent_from = self.newest
+
+    def remove_newest(self) -> None:
+        """Undo the last `add`: the message was not sent, and may not wait."""
+        self.size_bytes -= self._kept.pop(self.newest).size
+        self._next -= 1
+
+    def release(self, upto: int) -> None:
+        """Stop holding the messages up to a number: other nodes have had the opportunity to receive them."""
+        if self._held_from is not None and upto >= self._held_from:
+            self._held_from = upto + 1 if upto < self._held_upto else None
+        if self._unsent_from is not None and upto >= self._unsent_from:
+            self._unsent_from = upto + 1 if upto < self.newest else None
+
+    def trim(self) -> None:
+        """Drop messages that exceed the limits, as of the newest message."""
+        if self._kept:
+            newest_at = self._kept[self.newest].at
+            if self.size_bytes > self._max_bytes or newest_at - self._kept[self._first].at > self._max_age_s:
+                self.expire(newest_at)
 
     def expire(self, now: float) -> None:
         """Drop messages that are too old, or that exceed the size limit."""
@@ -249,8 +291,9 @@ class ReplayBuffer:
         topic, _, at, size = self._kept.pop(n)
         self._first = n + 1
         self.size_bytes -= size
-        if self._unsent_from is not None and n >= self._unsent_from:
+        if self._held_from is not None and n >= self._held_from:
             self.dropped_unsent += 1
+            self.release(n)
         self._dropped.append(_DroppedMessage(topic, at))
 
 
