@@ -120,7 +120,10 @@ class ReliableDelivery:
         page = self._outbox.page(request.after, self._topic_matcher(node_id, request), request.max_age_s)
         self._budget.spend(requester, page.cost_bytes, self._clock())
         self._diagnostics.count("replayed_messages_sent", len(page.messages))
-        if self._outbox.send_unsequenced(inbox_topic(self._prefix, node_id), _answer(request.request_id, page)):
+        is_sent = self._outbox.send_unsequenced(
+            inbox_topic(self._prefix, node_id), _answer(request.request_id, page)
+        )
+        if is_sent and asker != UNKNOWN:
             self._outbox.page_sent(page)
 
     def answered(self, link: int, sender: NodeId, answer: ReplayAnswer) -> None:
