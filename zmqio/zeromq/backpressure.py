@@ -50,7 +50,7 @@ class Backpressure:
         self._retrying: int | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._log_limit = LogLimit()
-        self._failures = LimitedLog(log)
+        self._failure_log = LimitedLog(log)
 
     def add(self, link: int, sender: LinkSender) -> None:
         """Add a link that has become ready."""
@@ -100,7 +100,7 @@ class Backpressure:
             return sender.send(frame)
         except Exception as error:  # noqa: BLE001 - counts as a rejection, so that the gap is announced
             self._counters["link_sends_failed"] += 1
-            self._failures.error("link_send_failed", link=link, exc_info=error)
+            self._failure_log.error("link_send_failed", link=link, exc_info=error)
             return False
 
     def _mark_full(self, link: int) -> None:
