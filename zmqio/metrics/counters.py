@@ -91,6 +91,7 @@ COUNTERS: Mapping[str, Mapping[str, str]] = {
         "heartbeats_unsent": "Heartbeats that a broker did not accept.",
         "link_gaps": "Times that messages were found to be missing on a link.",
         "link_overruns": "Times that messages arrived so fast that the broker may have dropped some.",
+        "link_sends_failed": "Messages that a link failed to send because of an unexpected error.",
         "message_queued": "Messages kept because no broker was connected.",
         "message_topic_mismatched": "Messages whose topic does not match their namespace and rooms.",
         "messages_unsent": "Other unnumbered messages that no broker accepted.",
