@@ -123,7 +123,7 @@ class ReliableDelivery:
         is_sent = self._outbox.send_unsequenced(
             inbox_topic(self._prefix, node_id), _answer(request.request_id, page)
         )
-        if is_sent and asker != UNKNOWN:
+        if is_sent and requester != UNKNOWN:
             self._outbox.page_sent(page)
 
     def answered(self, link: int, sender: NodeId, answer: ReplayAnswer) -> None:
