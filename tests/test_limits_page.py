@@ -61,7 +61,7 @@ FIXED = {
     "values: nesting": ["zmqio.protocol.value_limits:MAX_DEPTH"],
     "values: numbers": ["zmqio.protocol.value_limits:MAX_INT_DIGITS"],
     "handshake with a broker": ["zmqio.zeromq.connection:HANDSHAKE_LIMIT_S"],
-    "relayed polls": ["zmqio.relay.owner:RESPONSES_KEPT", "zmqio.relay.owner:BYTES_KEPT"],
+    "relayed polls": ["zmqio.relay.owner:BYTES_KEPT"],
     "relayed WebSocket": ["zmqio.relay.flow_control:WINDOW_BYTES"],
     "replay: unanswered requests for missed messages": [
         "zmqio.cluster.delivery.receiver:MAX_UNANSWERED_REQUESTS",

@@ -139,6 +139,26 @@ async def test_poll_that_a_proxy_repeats_after_the_death_of_its_ingress_rests_at
         assert (answer.status, answer.text) == (200, '430["after"]')
 
 
+@pytest.mark.parametrize("stamp", ["same", "other"])
+async def test_response_into_a_dead_ingress_is_not_lost_in_silence(nodes: Cluster, stamp: str) -> None:
+    owner, other, third = nodes.nodes
+    sid = await open_session(owner)
+    async with open_connection(other.port) as lost, open_connection(third.port) as connection:
+        lost.request(f"{BASE}&t=same&sid={sid}")
+        await open_requests(owner, 1)
+        await kill(other)
+        await say(connection, sid, '420["echo","first"]')  # its acknowledgement goes into the dead poll
+        await open_requests(owner, 0)
+        await say(connection, sid, '421["echo","second"]')
+        answer = await connection.get(f"{BASE}&t={stamp}&sid={sid}")
+        if stamp == "same":
+            assert answer.text == '430["first"]\x1e431["second"]'
+        else:
+            state = await owner.wait_state("the session has ended", lambda state: state["reasons"])
+            assert list(state["reasons"].values()) == ["transport error"]
+            assert "second" not in answer.text
+
+
 async def test_ingress_killed_during_a_websocket_ends_the_session(nodes: Cluster) -> None:
     socket = await foreign_websocket(nodes[0], nodes[1])
     await kill(nodes[1])

@@ -219,6 +219,7 @@ MESSAGES = {
     r.HttpRequest: st.builds(r.HttpRequest, ids, strategies.names, *head, raw, flags),
     r.HttpResponse: st.builds(r.HttpResponse, ids, ids, pairs, raw),
     r.HttpCancel: st.builds(r.HttpCancel, ids, flags),
+    r.HttpDelivered: st.builds(r.HttpDelivered, ids),
     r.StreamOpen: st.builds(r.StreamOpen, ids, *head, ids),
     r.StreamAccept: st.builds(r.StreamAccept, ids, ids),
     r.StreamRefuse: st.builds(r.StreamRefuse, ids, ids, raw),

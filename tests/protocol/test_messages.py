@@ -33,6 +33,7 @@ def test_wire_numbers_never_change():
         "STREAM_DATA": 26,
         "STREAM_CREDIT": 27,
         "STREAM_CLOSE": 28,
+        "HTTP_DELIVERED": 29,
     }
 
 

@@ -16,7 +16,7 @@ from zmqio.engine.handshake import Refusal, read_request
 from zmqio.engine.http_exchange import Exchange
 from zmqio.exceptions import BusUnavailableError, EnvelopeError, MessageTooLargeError
 from zmqio.ids import NodeId
-from zmqio.protocol.relay_messages import HttpCancel, HttpRequest, HttpResponse
+from zmqio.protocol.relay_messages import HttpCancel, HttpDelivered, HttpRequest, HttpResponse
 from zmqio.relay.ingress_polls import IngressPolls
 
 CORS = [("access-control-allow-origin", "http://x")]
@@ -62,6 +62,15 @@ async def test_poll_costs_one_request_and_one_response() -> None:
     assert (answer.status, answer.headers, answer.body) == (201, {"x-made-by": "owner"}, b"body")
     assert len(harness.peer.sent) == 1
     assert (len(harness.polls), harness.counters) == (0, {"polls_forwarded": 1})
+
+
+async def test_response_that_was_written_is_confirmed() -> None:
+    harness = Harness()
+    poll = harness.request("GET")
+    await harness.forwarded()
+    harness.polls.responded(OWNER, HttpResponse(1, 200, (), b"4x"))
+    assert (await poll).text == "4x"
+    assert harness.peer.messages[1:] == [HttpDelivered(1)]
 
 
 async def test_request_carries_the_body() -> None:
@@ -242,4 +251,4 @@ async def test_written_response_is_not_cancelled_when_the_server_cancels_its_tas
     await written.wait()
     poll.task.cancel()
     await asyncio.gather(poll.task, return_exceptions=True)
-    assert harness.peer.messages[1:] == []
+    assert harness.peer.messages[1:] == [HttpDelivered(1)]

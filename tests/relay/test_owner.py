@@ -11,9 +11,11 @@ from structlog.testing import capture_logs
 from tests.support.fake_peer import OWNER as INGRESS
 from tests.support.fake_peer import FakePeer
 from tests.support.timing import wait_until
+from zmqio.engine.http_exchange import AnswerFate
 from zmqio.ids import NodeId
 from zmqio.protocol.relay_messages import (
     HttpCancel,
+    HttpDelivered,
     HttpRequest,
     HttpResponse,
     StreamAccept,
@@ -22,13 +24,27 @@ from zmqio.protocol.relay_messages import (
     StreamOpen,
 )
 from zmqio.relay.flow_control import WINDOW_BYTES
-from zmqio.relay.owner import OwnerRelay, ResponseUndoLog
+from zmqio.relay.owner import OwnerRelay, SentAnswers
 
 OTHER = NodeId("noth-is-a-node")
 
 
 def get(number: int, query: str = "") -> HttpRequest:
     return HttpRequest(number, "GET", query, (), "", False, b"", True)
+
+
+class Kept:
+    """An answer that records its fate."""
+
+    def __init__(self, name: str, seen: list[str]) -> None:
+        self._name = name
+        self._seen = seen
+
+    def settle(self, fate: AnswerFate) -> None:
+        self._seen.append(f"{self._name} {fate.name}")
+
+    def forget_packets(self) -> None:
+        self._seen.append(f"{self._name} freed")
 
 
 class Harness:
@@ -58,9 +74,7 @@ class Harness:
         else:
             await send({"type": "http.response.start", "status": 200, "headers": []})
             await send({"type": "http.response.body", "body": query.encode()})
-            scope["extensions"]["zmqio.relayed"].on_undelivered(
-                lambda client_gone: self.undone.append(f"{query} {client_gone}")
-            )
+            scope["extensions"]["zmqio.relayed"].on_settled(Kept(query, self.undone))
 
     async def _echo(self, receive: Any, send: Any) -> None:
         await receive()
@@ -98,7 +112,7 @@ async def test_cancel_ends_a_waiting_request_and_takes_back_the_response_of_anot
     await harness.until(lambda: len(harness.owner) == 0)
     assert (harness.received, harness.undone) == (
         [f"http.disconnect {client_gone}"],
-        [f"quick {client_gone}"],
+        ["quick CLIENT_GONE" if client_gone else "quick RETURNED"],
     )
     assert harness.counters["responses_returned"] == (0 if client_gone else 1)
     assert len(harness.peer.sent) == 1
@@ -144,26 +158,31 @@ async def test_unreachable_node_ends_its_own_requests_only() -> None:
     assert len(harness.owner) == 0
 
 
-def test_response_is_returned_once() -> None:
-    log, undone = ResponseUndoLog(), []
-    log.add("a", lambda gone: undone.append("a"), 10)
-    log.add("b", lambda gone: undone.append("b"), 10)
-    assert log.undo("a", client_gone=False)
-    assert not log.undo("a", client_gone=False)
-    assert not log.undo("unknown", client_gone=False)
-    assert undone == ["a"]
+async def test_delivered_response_is_settled_once() -> None:
+    harness = Harness()
+    harness.owner.serve_poll(INGRESS, get(1, "quick"))
+    await harness.until(lambda: harness.peer.sent)
+    harness.owner.delivered(OTHER, HttpDelivered(1))
+    assert harness.undone == []
+    for _ in range(2):
+        harness.owner.delivered(INGRESS, HttpDelivered(1))
+        harness.owner.cancel_poll(INGRESS, HttpCancel(1, True))
+    assert harness.undone == ["quick DELIVERED"]
 
 
-def test_oldest_responses_are_dropped_beyond_either_limit() -> None:
-    log, undone = ResponseUndoLog(responses_kept=3, bytes_kept=100), []
-    for number in range(5):
-        log.add(number, lambda gone, number=number: undone.append(number), 10)  # type: ignore[misc]
-    assert len(log) == 3
-    assert [log.undo(number, client_gone=False) for number in range(5)] == [False, False, True, True, True]
-    log.add("small", lambda gone: undone.append("small"), 10)
-    log.add("large", lambda gone: undone.append("large"), 95)
-    assert not log.undo("small", client_gone=False)
-    assert log.undo("large", client_gone=False)
-    log.add("too large", lambda gone: undone.append("too large"), 101)
-    assert len(log) == 0
-    assert undone == [2, 3, 4, "large"]
+def test_answers_of_a_node_that_died_are_settled() -> None:
+    answers, seen = SentAnswers(), []
+    for node_id in (INGRESS, OTHER):
+        answers.add((node_id, 1), Kept(node_id[:4], seen), 10)
+    answers.settle_all_of(INGRESS)
+    assert (seen, len(answers)) == ([f"{INGRESS[:4]} CARRIER_LOST"], 1)
+
+
+def test_packets_of_the_oldest_answers_are_freed_beyond_the_limit() -> None:
+    answers, seen = SentAnswers(bytes_kept=100), []
+    for number, size in enumerate((60, 30, 30, 101)):
+        answers.add((INGRESS, number), Kept(str(number), seen), size)
+    assert seen == ["0 freed", "1 freed", "2 freed", "3 freed"]
+    assert all(answers.settle((INGRESS, number), AnswerFate.DELIVERED) for number in range(4))
+    answers.add((INGRESS, 4), Kept("4", seen), 100)
+    assert "4 freed" not in seen

@@ -167,17 +167,45 @@ async def test_response_that_meets_a_stopping_ingress_is_returned_to_the_session
         assert connection.reasons == []
 
 
-async def test_response_is_not_returned_after_a_later_one() -> None:
+async def test_confirmed_response_is_not_taken_back() -> None:
     async with EngineNodes("here", "ther") as nodes:
         here, there = nodes.nodes
-        sid, _ = await there.open_polling()
+        sid, connection = await there.open_polling()
         there.emit("first")
         assert (await here.get(sid)).text == "4first"
         there.emit("second")
-        assert (await there.get(sid)).text == "4second"
-        there.relay.received(here.node_id, r.HttpCancel(1, True))  # as late as can be
+        assert (await there.get(sid)).text == "4second"  # waits for the confirmation of the first
+        there.relay.received(here.node_id, r.HttpCancel(1, False))  # as late as can be
         there.emit("third")
         assert (await there.get(sid)).text == "4third"
+        assert connection.reasons == []
+
+
+@pytest.mark.parametrize("knows_of_death", [True, False])
+@pytest.mark.parametrize("repeats", [True, False])
+async def test_nothing_is_lost_in_silence_if_the_carrier_of_a_response_dies(
+    repeats: bool, knows_of_death: bool
+) -> None:
+    async with EngineNodes("here", "ther", "thir") as nodes:
+        here, there, third = nodes.nodes
+        sid, connection = await there.open_polling()
+        query = f"EIO=4&transport=polling&sid={sid}&t="
+        poll = FakeHttp(here.engine.handle, "GET", f"{query}1")
+        await wait_until(lambda: connection.session.transport.ready, "the poll at its owner")
+        here.die()
+        there.emit("first")
+        await wait_until(lambda: not connection.session.transport.ready, "the response")
+        there.emit("second")
+        if knows_of_death:
+            await wait_until(lambda: third.nodes == there.nodes == 2, "the death")
+        later = await FakeHttp(third.engine.handle, "GET", f"{query}{1 if repeats else 2}")
+        if repeats:
+            assert (later.text, connection.reasons) == ("4first\x1e4second", [])
+        else:
+            await wait_until(lambda: connection.reasons, "the end")
+            assert connection.reasons == ["transport error"]
+            assert "second" not in later.text
+        poll.go_away()
 
 
 async def test_malformed_or_incomplete_body_ends_the_session_as_it_does_locally() -> None:

@@ -20,7 +20,7 @@ class Back:
     carrier = "here-is-a-node"
     client_gone = False
 
-    def on_undelivered(self, undo: object) -> None:
+    def on_settled(self, answer: object) -> None:
         pass
 
 

@@ -7,6 +7,7 @@ Source: ASGI specification, "HTTP & WebSocket ASGI Message Format" 2.4.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from enum import Enum
 from http import HTTPStatus
 from typing import Any, Protocol
 
@@ -15,9 +16,11 @@ from zmqio.engine.long_poll import Receive
 
 __all__ = [
     "RELAYED",
+    "AnswerFate",
     "Exchange",
     "Relayed",
     "Send",
+    "SentAnswer",
     "accepted_encoding",
     "compress",
     "header_fields",
@@ -43,6 +46,15 @@ MAX_ENCODINGS = 20
 """Most entries of an Accept-Encoding header that are read."""
 
 
+class AnswerFate(Enum):
+    """What became of an answer that another node carries to the client."""
+
+    DELIVERED = "written to the client's connection"
+    RETURNED = "not written, because the other node stops; the client stays"
+    CLIENT_GONE = "not written, because the client has gone"
+    CARRIER_LOST = "unknown, because the other node has died"
+
+
 class Relayed(Protocol):
     """A request that another node forwarded."""
 
@@ -54,8 +66,18 @@ class Relayed(Protocol):
     def client_gone(self) -> bool:
         """Whether a disconnect means that the client has gone; otherwise only the other node has."""
 
-    def on_undelivered(self, undo: Callable[[bool], None]) -> None:
-        """Keep `undo`, and call `undo(client_gone)` if the answer that was sent does not reach the client."""
+    def on_settled(self, answer: "SentAnswer") -> None:
+        """Report to `answer`, the answer to this request, what becomes of it."""
+
+
+class SentAnswer(Protocol):
+    """An answer that was sent to the node that carries it to the client."""
+
+    def settle(self, fate: AnswerFate) -> None:
+        """Note that it was delivered, or that it was not, or that this will never be known."""
+
+    def forget_packets(self) -> None:
+        """Free the packets: too many are kept. If the answer is not delivered, they are lost."""
 
 
 class Exchange:

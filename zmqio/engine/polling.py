@@ -9,13 +9,13 @@ import asyncio
 import gzip
 import zlib
 from collections.abc import Callable, Mapping
-from functools import partial
 
 from zmqio.config import EngineOptions
 from zmqio.engine.handshake import BAD_REQUEST, Refusal
-from zmqio.engine.http_exchange import Exchange, Headers, accepted_encoding, compress
+from zmqio.engine.http_exchange import AnswerFate, Exchange, Headers, accepted_encoding, compress
 from zmqio.engine.long_poll import LongPollWaiter
 from zmqio.engine.packets import CLOSE, NOOP, SEPARATOR, Prepared, decode_payload
+from zmqio.engine.relayed_answer import RelayedAnswer
 from zmqio.engine.request_body import (
     BodyTimeoutError,
     BodyTooLargeError,
@@ -74,13 +74,13 @@ class PollingTransport:
         options: limits and compression.
     """
 
-    __slots__ = ("_answers", "_close_is_due", "_forced_answer", "_options", "_session", "_waiter")
+    __slots__ = ("_close_is_due", "_forced_answer", "_options", "_session", "_unsettled", "_waiter")
 
     def __init__(self, session: Session, options: EngineOptions) -> None:
         self._session = session
         self._options = options
         self._waiter: _WaitingPoll | None = None
-        self._answers = 0
+        self._unsettled: RelayedAnswer | None = None
         self._close_is_due = False
         self._forced_answer: Prepared | Refusal | None = None
 
@@ -99,8 +99,8 @@ class PollingTransport:
         return False
 
     def flush(self) -> None:
-        """Let a waiting GET take the buffered packets."""
-        if self._waiter is not None:
+        """Let a waiting GET take the buffered packets, unless it is unknown whether the last answer arrived."""
+        if self._waiter is not None and self._unsettled is None:
             self._waiter.release()
 
     def begin_close(self) -> None:
@@ -135,8 +135,14 @@ class PollingTransport:
 
         If the client disconnects first, the session ends. If only the node that relays the GET leaves, the packets
         stay for the client's next GET. A second GET at the same time ends the session, except that a GET replaces
-        one that another node relays: a proxy may have repeated it.
+        one that another node relays: a proxy may have repeated it. While it is unknown whether the last answer
+        arrived, the GET waits.
         """
+        if self._unsettled is not None:
+            self._settle_by(exchange.request.query, self._unsettled)
+            if self._session.closed:
+                await exchange.refuse(BAD_REQUEST)
+                return
         waiter = _WaitingPoll(exchange)
         if self._waiter is not None and not self._waiter.replace(waiter):
             self._session.end("transport error")  # "overlap from client"
@@ -158,6 +164,31 @@ class PollingTransport:
                 self._waiter = None
             if timer is not None:
                 timer.cancel()
+
+    def _settle_by(self, query: str, answer: RelayedAnswer) -> None:
+        """Take back the last answer if this GET repeats its GET; end the session if its fate stays unknown."""
+        if answer.is_repeated_by(query):
+            self._answer_settled(answer, AnswerFate.RETURNED)
+        elif answer.carrier_lost:
+            self._session.end("transport error")
+
+    def _answer_settled(self, answer: RelayedAnswer, fate: AnswerFate) -> None:
+        """Continue after a relayed answer whose fate is known."""
+        if self._unsettled is not answer:
+            return
+        is_current = self._session.transport is self
+        if fate is AnswerFate.CARRIER_LOST and is_current and self._waiter is None:
+            answer.carrier_lost = True  # the client's next GET decides
+            return
+        self._unsettled = None
+        if fate is AnswerFate.CLIENT_GONE and is_current:
+            self._session.end("transport close")
+        elif fate is AnswerFate.RETURNED and is_current and answer.packets is not None:
+            self._session.put_back(answer.packets)
+        elif fate is not AnswerFate.DELIVERED:
+            self._session.end("transport error")
+        elif self._session.buffered:
+            self.flush()
 
     async def post(self, exchange: Exchange) -> None:
         """Handle the packets of one POST in order, and answer when all are handled.
@@ -200,7 +231,7 @@ class PollingTransport:
         return None if await self._handle_packets(packets) else BAD_REQUEST
 
     def _start_wait(self, waiter: LongPollWaiter) -> asyncio.TimerHandle | None:
-        if self._session.buffered:
+        if self._session.buffered and self._unsettled is None:
             waiter.release()
         elif self._session.upgrading:
             return asyncio.get_running_loop().call_later(UPGRADING_POLL_S, self.end_poll)
@@ -212,34 +243,27 @@ class PollingTransport:
             self._waiter.release()
 
     async def _answer_get(self, waiter: _WaitingPoll, exchange: Exchange, headers: Headers) -> None:
-        taken = self._session.take_for_poll()
+        taken = self._session.take_for_poll() if self._unsettled is None else []
         if not taken and isinstance(self._forced_answer, Refusal):
             await exchange.refuse(self._forced_answer)
             return
+        answer = None
+        if exchange.relayed is not None and taken:
+            answer = self._unsettled = RelayedAnswer(taken, exchange.request.query, self._answer_settled)
         try:
             body, more = await self._encode(exchange, self._body(taken))
             if self._waiter is waiter:
                 self._waiter = None  # the client may poll again once it has the body
             await exchange.answer_text(body, (*headers, *more))
-        except OSError:
+        except (OSError, asyncio.CancelledError) as error:
+            self._unsettled = None if answer is not None else self._unsettled
             self._session.put_back(taken)
-            self._disconnected(exchange)
-            raise
-        except asyncio.CancelledError:
-            self._session.put_back(taken)
+            if isinstance(error, OSError):
+                self._disconnected(exchange)
             raise
         self._answered()
-        if exchange.relayed is not None and taken:
-            exchange.relayed.on_undelivered(partial(self._undo_answer, taken, self._answers))
-
-    def _undo_answer(self, taken: list[Prepared], answers: int, client_gone: bool) -> None:
-        """Take back an undelivered answer, unless later packets have been sent: then the client has continued."""
-        if answers != self._answers or self._session.transport is not self:
-            return
-        if client_gone:
-            self._session.end("transport close")
-        else:
-            self._session.put_back(taken)
+        if answer is not None and exchange.relayed is not None:
+            exchange.relayed.on_settled(answer)
 
     def _disconnected(self, exchange: Exchange) -> None:
         """End the session if the client of a GET has gone; official clients never continue such a session."""
@@ -251,7 +275,6 @@ class PollingTransport:
         return _SEPARATOR_BYTES.join([piece.polling for piece in pieces])
 
     def _answered(self) -> None:
-        self._answers += 1
         if self._close_is_due and not self._session.buffered:
             self._close_is_due = False
             self._session.append(CLOSE)

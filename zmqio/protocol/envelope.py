@@ -333,6 +333,7 @@ _LAYOUTS = {
         _layout(MessageType.HTTP_REQUEST, r.HttpRequest, _counter, _text, *_HEAD, _raw, _flag),
         _layout(MessageType.HTTP_RESPONSE, r.HttpResponse, _counter, _counter, _pairs, _raw),
         _layout(MessageType.HTTP_CANCEL, r.HttpCancel, _counter, _flag),
+        _layout(MessageType.HTTP_DELIVERED, r.HttpDelivered, _counter),
         _layout(MessageType.STREAM_OPEN, r.StreamOpen, _counter, *_HEAD, _counter),
         _layout(MessageType.STREAM_ACCEPT, r.StreamAccept, _counter, _counter),
         _layout(MessageType.STREAM_REFUSE, r.StreamRefuse, _counter, _counter, _raw),

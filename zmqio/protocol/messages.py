@@ -64,6 +64,7 @@ class MessageType(IntEnum):
     STREAM_DATA = 26
     STREAM_CREDIT = 27
     STREAM_CLOSE = 28
+    HTTP_DELIVERED = 29
 
 
 # Every message creates one MessageId and one Envelope; tuples cost half as much as frozen dataclasses.

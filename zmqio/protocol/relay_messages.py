@@ -5,7 +5,7 @@ to the inbox of one of the two. The rules of `zmqio.protocol.messages` apply.
 
 | sender | polls | WebSockets |
 |---|---|---|
-| ingress | `HttpRequest`, `HttpCancel` | `StreamOpen` |
+| ingress | `HttpRequest`, `HttpCancel`, `HttpDelivered` | `StreamOpen` |
 | owner | `HttpResponse` | `StreamAccept`, `StreamRefuse` |
 | both | | `StreamData`, `StreamCredit`, `StreamClose` |
 """
@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 __all__ = [
     "HttpCancel",
+    "HttpDelivered",
     "HttpRequest",
     "HttpResponse",
     "RelayMessage",
@@ -74,6 +75,13 @@ class HttpCancel:
 
     request_id: int
     client_gone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HttpDelivered:
+    """The response to a GET was written to the client's connection; without this, the owner takes it for lost."""
+
+    request_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +168,7 @@ RelayMessage: TypeAlias = (
     HttpRequest
     | HttpResponse
     | HttpCancel
+    | HttpDelivered
     | StreamOpen
     | StreamAccept
     | StreamRefuse

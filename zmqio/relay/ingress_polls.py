@@ -1,6 +1,7 @@
 """Polling requests at the node that they reached, forwarded to the owner of their session: one message each way.
 
-A waiting poll costs no messages between the nodes. If its client disconnects, a third message cancels the request.
+A waiting poll costs no messages between the nodes. A third message confirms the response to a GET, or cancels the
+request.
 Knows exchanges and the messages between nodes; must not know sessions.
 """
 
@@ -19,7 +20,7 @@ from zmqio.engine.packets import NOOP, Prepared
 from zmqio.engine.request_body import ClientGoneError
 from zmqio.exceptions import BusError, MessageTooLargeError, ProtocolError
 from zmqio.ids import NodeId
-from zmqio.protocol.relay_messages import HttpCancel, HttpRequest, HttpResponse
+from zmqio.protocol.relay_messages import HttpCancel, HttpDelivered, HttpRequest, HttpResponse
 from zmqio.relay.ingress_bodies import IngressBodies, SendTo, forwarded_request
 from zmqio.relay.owner_poll import too_large_for_bus
 from zmqio.relay.scope import split_fields
@@ -88,11 +89,16 @@ class IngressPolls:
         pending = self._pending[request_id] = _PendingPoll(owner, sid, message.method)
         self._counters["polls_forwarded"] += 1
         try:
-            return await self._exchange(pending, message, exchange)
+            refusal = await self._exchange(pending, message, exchange)
         except BaseException as error:
-            if not pending.written:
+            if pending.written:
+                self._confirm(pending, request_id)
+            else:
                 self._cancel(owner, request_id, client_gone=isinstance(error, OSError))
             raise
+        else:
+            self._confirm(pending, request_id)
+            return refusal
         finally:
             del self._pending[request_id]
 
@@ -158,6 +164,11 @@ class IngressPolls:
         else:
             return outcome
         return None
+
+    def _confirm(self, pending: _PendingPoll, request_id: int) -> None:
+        if pending.method == "GET" and isinstance(pending.outcome, HttpResponse) and pending.outcome.status == 200:
+            with suppress(BusError):
+                self._send_to(pending.owner, HttpDelivered(request_id))
 
     def _cancel(self, owner: NodeId, request_id: int, *, client_gone: bool) -> None:
         self._counters["polls_cancelled"] += 1

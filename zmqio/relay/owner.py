@@ -6,16 +6,17 @@ between nodes; must not know sessions.
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any
 
-from zmqio.engine.http_exchange import Send
+from zmqio.engine.http_exchange import AnswerFate, Send, SentAnswer
 from zmqio.engine.long_poll import Receive
 from zmqio.ids import NodeId
 from zmqio.logger import get_logger
 from zmqio.protocol.relay_messages import (
     HttpCancel,
+    HttpDelivered,
     HttpRequest,
     StreamClose,
     StreamCredit,
@@ -26,11 +27,10 @@ from zmqio.relay.ingress_polls import SendTo
 from zmqio.relay.owner_poll import OwnerPoll
 from zmqio.relay.owner_websocket import OwnerWebSocket
 
-__all__ = ["OwnerRelay", "ResponseUndoLog", "ServeAsgi"]
+__all__ = ["OwnerRelay", "SentAnswers", "ServeAsgi"]
 
 log = get_logger(__name__)
 
-RESPONSES_KEPT = 1_000
 BYTES_KEPT = 8 << 20
 
 ServeAsgi = Callable[[Mapping[str, Any], Receive, Send], Awaitable[None]]
@@ -54,7 +54,7 @@ class OwnerRelay:
         self._counters = counters
         self._polls: dict[_Key, OwnerPoll] = {}
         self._websockets: dict[_Key, OwnerWebSocket] = {}
-        self._undo_log = ResponseUndoLog()
+        self._answers = SentAnswers()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
@@ -69,18 +69,24 @@ class OwnerRelay:
     def serve_poll(self, ingress: NodeId, message: HttpRequest) -> None:
         """Serve a polling request."""
         key = ingress, message.request_id
-        self._polls[key] = OwnerPoll(ingress, message, partial(self._send_to, ingress))
+        self._polls[key] = OwnerPoll(
+            ingress, message, partial(self._send_to, ingress), partial(self._answers.add, key)
+        )
         self._counters["polls_served"] += 1
         self._spawn(self._run_poll(key, self._polls[key]))
 
     def cancel_poll(self, ingress: NodeId, message: HttpCancel) -> None:
         """End a polling request whose client does not get its response, or take back the response."""
         key = ingress, message.request_id
-        poll = self._polls.get(key)
-        if poll is not None:
+        fate = AnswerFate.CLIENT_GONE if message.client_gone else AnswerFate.RETURNED
+        if self._answers.settle(key, fate):
+            self._counters["responses_returned"] += fate is AnswerFate.RETURNED
+        elif (poll := self._polls.get(key)) is not None:
             poll.cancel(client_gone=message.client_gone)
-        elif self._undo_log.undo(key, client_gone=message.client_gone) and not message.client_gone:
-            self._counters["responses_returned"] += 1
+
+    def delivered(self, ingress: NodeId, message: HttpDelivered) -> None:
+        """Note that a response has reached the client."""
+        self._answers.settle((ingress, message.request_id), AnswerFate.DELIVERED)
 
     def serve_websocket(self, ingress: NodeId, message: StreamOpen) -> None:
         """Serve a WebSocket."""
@@ -104,6 +110,7 @@ class OwnerRelay:
         for (ingress, _), websocket in tuple(self._websockets.items()):
             if ingress == node_id:
                 websocket.stream.abort(reason)
+        self._answers.settle_all_of(node_id)
 
     async def _run_poll(self, key: _Key, poll: OwnerPoll) -> None:
         try:
@@ -111,8 +118,6 @@ class OwnerRelay:
         finally:
             self._polls.pop(key, None)
             poll.finish()
-            if poll.undo is not None:
-                self._undo_log.add(key, poll.undo, poll.body_bytes)
 
     async def _run_websocket(self, key: _Key, websocket: OwnerWebSocket) -> None:
         try:
@@ -133,41 +138,45 @@ class OwnerRelay:
             log.error("relayed_request_failed", exc_info=error)
 
 
-class ResponseUndoLog:
-    """Undo functions of recent responses: each is called if its response does not reach the client.
+class SentAnswers:
+    """The answers that other nodes carry to their clients, until these nodes report what became of them.
 
-    A cancel arrives within one trip over the bus after the response was sent, so few responses need to be kept.
+    There is at most one for each session, because a session waits for the report before it answers again.
 
     Args:
-        responses_kept: most responses kept. Beyond this the oldest is dropped; it is then lost, like any response
-            written to a dying connection.
-        bytes_kept: most bytes of the bodies of these responses. Beyond this, the oldest is dropped as well.
+        bytes_kept: most bytes of the bodies of these answers. Beyond this, the packets of the oldest are freed; if
+            such an answer is not delivered, its session ends.
     """
 
-    def __init__(self, responses_kept: int = RESPONSES_KEPT, bytes_kept: int = BYTES_KEPT) -> None:
-        self._responses_kept = responses_kept
+    def __init__(self, bytes_kept: int = BYTES_KEPT) -> None:
         self._bytes_kept = bytes_kept
-        self._undos: dict[Hashable, tuple[Callable[[bool], None], int]] = {}
+        self._answers: dict[_Key, SentAnswer] = {}
+        self._sizes: dict[_Key, int] = {}
         self._bytes = 0
 
     def __len__(self) -> int:
-        return len(self._undos)
+        return len(self._answers)
 
-    def add(self, key: Hashable, undo: Callable[[bool], None], size_bytes: int) -> None:
-        """Keep the undo of a response; `key` must be new."""
-        self._undos[key] = undo, size_bytes
+    def add(self, key: _Key, answer: SentAnswer, size_bytes: int) -> None:
+        """Keep an answer; `key` must be new."""
+        self._answers[key] = answer
+        self._sizes[key] = size_bytes
         self._bytes += size_bytes
-        while len(self._undos) > self._responses_kept or self._bytes > self._bytes_kept:
-            self._pop(next(iter(self._undos)))
+        while self._bytes > self._bytes_kept:
+            oldest = next(iter(self._sizes))
+            self._bytes -= self._sizes.pop(oldest)
+            self._answers[oldest].forget_packets()
 
-    def undo(self, key: Hashable, *, client_gone: bool) -> bool:
-        """Take back a response; False if it was not kept, dropped, or taken back before."""
-        if key not in self._undos:
+    def settle(self, key: _Key, fate: AnswerFate) -> bool:
+        """Report the fate of an answer; False if it is unknown, or known before."""
+        answer = self._answers.pop(key, None)
+        if answer is None:
             return False
-        self._pop(key)(client_gone)
+        self._bytes -= self._sizes.pop(key, 0)
+        answer.settle(fate)
         return True
 
-    def _pop(self, key: Hashable) -> Callable[[bool], None]:
-        undo, size_bytes = self._undos.pop(key)
-        self._bytes -= size_bytes
-        return undo
+    def settle_all_of(self, node_id: NodeId) -> None:
+        """Report that the fate of all answers that a node carries stays unknown."""
+        for key in [key for key in self._answers if key[0] == node_id]:
+            self.settle(key, AnswerFate.CARRIER_LOST)

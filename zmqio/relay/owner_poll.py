@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from zmqio.engine.handshake import BAD_REQUEST, Refusal
-from zmqio.engine.http_exchange import ERROR_TYPE, header_fields
+from zmqio.engine.http_exchange import ERROR_TYPE, SentAnswer, header_fields
 from zmqio.exceptions import BusError, MessageTooLargeError, ProtocolError
 from zmqio.ids import NodeId
 from zmqio.protocol.relay_messages import HttpRequest, HttpResponse
@@ -27,24 +27,27 @@ class OwnerPoll:
         ingress: the node that the client has reached.
         message: the request from that node.
         send_response: sends the response to the ingress node; raises BusError or ProtocolError.
+        keep: keeps the answer, with the size of its body in bytes, until its fate is known.
 
     Attributes:
         carrier: the ingress node.
         scope: the ASGI scope.
         client_gone: whether a disconnect means that the client has gone; otherwise the ingress node has.
         responded: whether the response has been sent.
-        body_bytes: size of the response body.
-        undo: called with `client_gone` if the response does not reach the client; None if no packets are in it.
     """
 
     def __init__(
-        self, ingress: NodeId, message: HttpRequest, send_response: Callable[[HttpResponse], None]
+        self,
+        ingress: NodeId,
+        message: HttpRequest,
+        send_response: Callable[[HttpResponse], None],
+        keep: Callable[[SentAnswer, int], None],
     ) -> None:
         self.carrier = ingress
         self.scope = http_scope(message, self)
         self.responded = False
-        self.body_bytes = 0
-        self.undo: Callable[[bool], None] | None = None
+        self._body_bytes = 0
+        self._keep = keep
         self.client_gone = not message.whole
         self._message = message
         self._send_response = send_response
@@ -52,9 +55,9 @@ class OwnerPoll:
         self._disconnected = asyncio.get_running_loop().create_future()
         self._start: dict[str, Any] = {}
 
-    def on_undelivered(self, undo: Callable[[bool], None]) -> None:
-        """Keep `undo`, in case the response does not reach the client."""
-        self.undo = undo
+    def on_settled(self, answer: SentAnswer) -> None:
+        """Keep the answer until it is known whether it reached the client."""
+        self._keep(answer, self._body_bytes)
 
     def cancel(self, *, client_gone: bool) -> None:
         """Report a disconnect to the application: of the client, or of the ingress node alone."""
@@ -100,7 +103,7 @@ class OwnerPoll:
         except (BusError, ProtocolError) as error:
             raise ConnectionError(str(error)) from error
         self.responded = True
-        self.body_bytes = len(body)
+        self._body_bytes = len(body)
 
     def _refuse(self, refusal: Refusal) -> None:
         self._respond(refusal.status, header_fields(refusal.body, ERROR_TYPE, ()), refusal.body)

@@ -118,6 +118,8 @@ class Relay:
                 self._owner.serve_poll(sender, message)
             case r.HttpCancel():
                 self._owner.cancel_poll(sender, message)
+            case r.HttpDelivered():
+                self._owner.delivered(sender, message)
             case r.StreamOpen():
                 self._owner.serve_websocket(sender, message)
             case r.StreamData() | r.StreamCredit() | r.StreamClose():
