@@ -282,7 +282,7 @@ async def test_health_shows_the_counters_of_the_server() -> None:
         await wait_until(lambda: "handlers_failed" in io.health().details["counters"]["server"], "the failure")
         await http(io.engine.handle, "POST", query, body=b"4nonsense")
         counters = io.health().details["counters"]
-        assert counters["server"] == {"handlers_failed": 1, "packets_malformed": 1}
+        assert counters["server"]["handlers_failed"] == counters["server"]["packets_malformed"] == 1
         assert counters["engine"]["sessions_opened"] == 1
 
 

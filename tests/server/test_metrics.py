@@ -113,3 +113,45 @@ async def test_counters_are_those_of_the_health_report() -> None:
         socket.send('42["unknown"]')
         await wait_until(lambda: values(io)["zmqio_server_events_unhandled_total"] == 1, "the count")
         assert io.health().details["counters"]["server"]["events_unhandled"] == 1
+
+
+async def test_traffic_of_clients_is_counted_exactly() -> None:
+    async with zmqio.Server(None) as io:
+
+        @io.on("echo")
+        async def echo(socket: zmqio.Socket, text: str) -> None:
+            await socket.emit("back", text)
+
+        clients = [await open_websocket(io) for _ in range(3)]
+        for client in clients:
+            client.send('42["echo","abc"]')
+            assert await client.receive() == '42["back","abc"]'
+        await io.emit("news", 1)
+        found = values(io)
+        assert found["zmqio_server_events_received_total"] == 3
+        assert found["zmqio_server_bytes_received_total"] == 3 * (len("0") + len('2["echo","abc"]'))
+        assert found["zmqio_server_handlers_run_total"] == 3
+        assert found["zmqio_server_handler_seconds_total"] > 0
+        assert found["zmqio_server_broadcasts_delivered_total"] == 1
+        assert found["zmqio_server_events_sent_total"] == 3 + 3
+        assert found["zmqio_server_bytes_sent_total"] == 3 * (len('42["back","abc"]') + len('42["news",1]'))
+
+
+async def test_traffic_of_the_bus_is_counted_exactly() -> None:
+    async with two_nodes() as (one, two):
+        await open_websocket(two)
+        before = values(two)["zmqio_bus_messages_received_total"]
+        for _ in range(5):
+            await one.emit("news", 1)
+        await wait_until(lambda: values(two)["zmqio_server_events_sent_total"] == 5, "the deliveries")
+        assert values(one)["zmqio_bus_messages_published_total"] == 5
+        assert values(one)["zmqio_server_events_sent_total"] == 0
+        assert values(two)["zmqio_bus_messages_received_total"] >= before + 5
+        assert values(two)["zmqio_bus_messages_published_total"] == 0
+        assert values(two)["zmqio_bus_bytes_received_total"] >= values(one)["zmqio_bus_bytes_published_total"] > 0
+
+
+async def test_lag_of_the_loop_is_measured_while_the_server_runs() -> None:
+    async with zmqio.Server(None) as io:
+        await wait_until(lambda: values(io)["zmqio_server_loop_lag_checks_total"] >= 1, "a measurement")
+        assert values(io)["zmqio_server_loop_lag_seconds_total"] >= 0

@@ -18,11 +18,21 @@ TAG = NodeTag("tagA")
 IDENTITY = Identity(NodeId("tagA-node-0001"), TAG)
 
 
+class FakePrepared(tuple[str | bytes, ...]):
+    """Frames that are their own packets."""
+
+    __slots__ = ()
+
+    @property
+    def packets(self) -> tuple[str | bytes, ...]:
+        return self
+
+
 class FakeEngine:
     """An engine that does not encode: prepared packets are the frames themselves."""
 
-    def prepare(self, frames: Sequence[str | bytes]) -> tuple[str | bytes, ...]:
-        return tuple(frames)
+    def prepare(self, frames: Sequence[str | bytes]) -> FakePrepared:
+        return FakePrepared(frames)
 
 
 class FakeSession:

@@ -131,6 +131,15 @@ async def test_hanging_broker_delays_one_join_and_no_other_until_it_acknowledges
             assert len(mute.subscribed) == 20
 
 
+async def test_time_until_a_broker_applies_subscriptions_is_counted():
+    with running_broker() as broker:
+        async with running_bus(broker.address) as (bus, _):
+            for number in range(3):
+                await bus.subscribe([b"zmqio/r//\0%d\0" % number])
+            await wait_until(lambda: bus.counters["barriers_passed"] == 3, "three barriers")
+            assert bus.counters["barrier_microseconds"] > 0
+
+
 async def test_every_message_arrives_through_both_brokers():
     with running_broker() as one, running_broker() as two:
         async with running_bus(one.address, two.address) as (bus, recorded):

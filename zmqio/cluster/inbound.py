@@ -147,6 +147,8 @@ class Inbound:
             received = None if self.closed else self._decoder.decode(topic, body)
             if received is None:
                 return
+            self._diagnostics.counters["messages_received"] += 1
+            self._diagnostics.counters["bytes_received"] += len(topic) + len(body)
             if isinstance(received, PublishRequest):
                 self._apply(received)
                 return

@@ -7,11 +7,19 @@ exposed from the start, as 0: Prometheus needs the value before the first increa
 
 from collections.abc import Mapping
 
-__all__ = ["COUNTERS", "counter_name"]
+__all__ = ["COUNTERS", "MICROSECONDS", "counter_name"]
+
+MICROSECONDS = "_microseconds"
+"""Suffix of the counters of time, which are exposed in seconds."""
 
 COUNTERS: Mapping[str, Mapping[str, str]] = {
     "server": {
         "auths_refused": "Joins with an auth payload over max_auth_bytes.",
+        "broadcasts_delivered": (
+            "Packets for several clients (or one room) that this node wrote to its own clients."
+        ),
+        "bytes_received": "Size of the messages received from clients.",
+        "bytes_sent": "Size of the events sent to clients, once per client.",
         "connect_handlers_failed": (
             "Exceptions raised by middleware or connect handlers, other than ConnectRefused."
         ),
@@ -25,9 +33,17 @@ COUNTERS: Mapping[str, Mapping[str, str]] = {
             "Large events dropped because their client disconnected before a handler received them."
         ),
         "events_mismatched": "Events dropped because their number of arguments does not fit their handler.",
+        "events_received": "Events received from clients.",
         "events_rejected": "Events that middleware of a socket rejected.",
+        "events_sent": "Events sent to clients of this node, one per client.",
         "events_unhandled": "Events of clients that have no handler.",
+        "handler_microseconds": (
+            "Time from the start to the end of handlers of clients' events, including what they await."
+        ),
         "handlers_failed": "Exceptions raised by handlers and listeners of clients' events.",
+        "handlers_run": "Handlers of clients' events that have ended.",
+        "loop_lag_checks": "Measurements of the lag of the event loop, two per second.",
+        "loop_lag_microseconds": "Time by which these measurements were late.",
         "namespaces_refused": "Attempts to join more namespaces than max_namespaces_per_client.",
         "packets_malformed": "Messages that are not Socket.IO packets.",
         "packets_unexpected": "Packets that the protocol does not allow in the client's state.",
@@ -69,6 +85,8 @@ COUNTERS: Mapping[str, Mapping[str, str]] = {
         "websockets_served": "WebSockets that this node served for other nodes.",
     },
     "bus": {
+        "barrier_microseconds": "Time until brokers had applied new subscriptions, which joins wait for.",
+        "barriers_passed": "Groups of new subscriptions that brokers have applied.",
         "broker_losses": "Times that the connection to a broker was lost.",
         "bus_barrier_timeouts": (
             "Joins for which a broker did not acknowledge the subscription within barrier_timeout_s."
@@ -78,6 +96,8 @@ COUNTERS: Mapping[str, Mapping[str, str]] = {
         "bus_message_failed": "Messages whose handling failed.",
         "bus_message_malformed": "Messages that could not be decoded.",
         "bus_queue_overflows": "Times that the queue to a broker became full.",
+        "bytes_published": "Size of the published messages.",
+        "bytes_received": "Size of the messages received from other nodes and outside publishers.",
         "deferred_messages": (
             "Messages that came through a link which may have missed some; another link or a replay "
             "delivers them in order."
@@ -94,6 +114,8 @@ COUNTERS: Mapping[str, Mapping[str, str]] = {
         "link_sends_failed": "Messages that a link failed to send because of an unexpected error.",
         "message_queued": "Messages kept because no broker was connected.",
         "message_topic_mismatched": "Messages whose topic does not match their namespace and rooms.",
+        "messages_published": "Numbered messages given to the bus.",
+        "messages_received": "Messages received from other nodes and outside publishers, including heartbeats.",
         "messages_unsent": "Other unnumbered messages that no broker accepted.",
         "nodes_died": "Nodes that fell silent without a goodbye.",
         "publish_failed": "Messages that could not be published.",
@@ -122,5 +144,9 @@ COUNTERS: Mapping[str, Mapping[str, str]] = {
 
 
 def counter_name(part: str, counter: str) -> str:
-    """The metric of a counter, without the suffix `_total`: `zmqio_bus_gaps` for `bus_gaps` of the bus."""
-    return f"zmqio_{part}_{counter.removeprefix(part + '_')}"
+    """The metric of a counter, without the suffix `_total`: `zmqio_bus_gaps` for `bus_gaps` of the bus.
+
+    Prometheus counts time in seconds: `handler_microseconds` of the server is `zmqio_server_handler_seconds`.
+    """
+    name = counter.removeprefix(part + "_").replace(MICROSECONDS, "_seconds")
+    return f"zmqio_{part}_{name}"

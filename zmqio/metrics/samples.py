@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from zmqio.metrics.counters import COUNTERS, counter_name
+from zmqio.metrics.counters import COUNTERS, MICROSECONDS, counter_name
 
 __all__ = ["Sample", "counter_samples"]
 
@@ -34,4 +34,6 @@ def counter_samples(counters: Mapping[str, Mapping[str, int]]) -> Iterable[Sampl
     """
     for part, values in counters.items():
         for counter in COUNTERS.get(part, ()):
-            yield Sample(counter_name(part, counter), values.get(counter, 0), suffix="_total")
+            value = values.get(counter, 0)
+            scale = 1e-6 if counter.endswith(MICROSECONDS) else 1
+            yield Sample(counter_name(part, counter), value * scale, suffix="_total")

@@ -96,6 +96,7 @@ class Client:
         Returns:
             None, or an awaitable that completes when the next message of this client may be read.
         """
+        self._runtime.counters["bytes_received"] += len(data)
         is_attachment = self._decoder.pending
         try:
             packet = self._decoder.add(data)

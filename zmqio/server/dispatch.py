@@ -5,6 +5,7 @@ handler of `*` is called for events that have no handler of their own.
 """
 
 from collections.abc import Sequence
+from time import perf_counter_ns
 from typing import Any
 
 from zmqio.protocol.packet import Packet, PacketType, number_text
@@ -38,6 +39,7 @@ class EventDispatcher:
 
     async def handle(self, socket: Socket, packet: Packet) -> None:
         """Pass an event to the application and acknowledge it with the handler's result. Never raises."""
+        self._runtime.counters["events_received"] += 1
         event, *args = packet.data
         if type(event) is not str:
             event = number_text(event)
@@ -100,6 +102,7 @@ class EventDispatcher:
     async def _run(
         self, handler: Handler, socket: Socket, event: str, args: list[Any], ack_id: int | None
     ) -> None:
+        started_ns = perf_counter_ns()
         try:
             result = await handler.call(socket, *args)
             if ack_id is not None:
@@ -107,6 +110,9 @@ class EventDispatcher:
                 socket.write(self._runtime.prepare(ack))
         except Exception as error:  # noqa: BLE001 - as above
             self._report_failure(event, socket, error)
+        finally:
+            self._runtime.counters["handlers_run"] += 1
+            self._runtime.counters["handler_microseconds"] += (perf_counter_ns() - started_ns) // 1_000
 
     def _report_failure(self, event: str, socket: Socket, error: Exception) -> None:
         self._runtime.counters["handlers_failed"] += 1

@@ -191,6 +191,7 @@ class ServerLifecycle:
             await runtime.engine.close("server error")
             await self._leave_cluster()
             raise
+        runtime.loop_lag.start()
         self._signals.wrap()
         close_at_exit(self)
         log.info("node_started", node_id=identity.node_id, pid=os.getpid(), adapter=repr(self._factory))
@@ -235,6 +236,7 @@ class ServerLifecycle:
                 relay.stop_ingress()
             await runtime.engine.close(REASON)
             runtime.connecting.stop()
+            runtime.loop_lag.stop()
             if relay is not None:
                 await relay.close()
             # Before the adapters close, so that the events of disconnect handlers still reach the other nodes.

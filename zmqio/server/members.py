@@ -84,6 +84,10 @@ class NamespaceMembers:
             # A write may close a client, which then leaves its rooms: a live set of members must not be iterated.
             fixed = sids if isinstance(sids, tuple | list) else tuple(sids)
             prepared = self._runtime.engine.prepare(frames)
+            counters, count = self._runtime.counters, len(fixed)
+            counters["broadcasts_delivered"] += 1
+            counters["events_sent"] += count
+            counters["bytes_sent"] += count * sum(map(len, prepared.packets))
             self._runtime.fanout.deliver(fixed, self._writers, prepared, volatile=volatile)
 
     def _notify_listeners(self, sids: Collection[Sid], frames: Frames) -> None:

@@ -17,6 +17,7 @@ from zmqio.logger import get_logger
 from zmqio.protocol.packet import Packet
 from zmqio.protocol.parser import Parser
 from zmqio.server.fanout import FanOut
+from zmqio.server.loop_lag import LoopLag
 from zmqio.server.tasks import Tasks
 
 __all__ = ["CONNECT_TIMED_OUT", "Runtime"]
@@ -47,6 +48,7 @@ class Runtime:
         fanout: the FIFO of broadcasts.
         counters: name -> number of dropped, rejected or failed items.
         notices: a rate-limited log, for entries that clients can cause at will.
+        loop_lag: measures how late the event loop is.
         connecting: the connections that must join a namespace within `connect_timeout_s`.
         tuple_noted: whether `note_tuple` has logged.
         loop: the event loop that the server runs in.
@@ -65,8 +67,10 @@ class Runtime:
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     thread_id: int = field(default_factory=threading.get_ident)
     connecting: DeadlineQueue[ConnectingClient] = field(init=False)
+    loop_lag: LoopLag = field(init=False)
 
     def __post_init__(self) -> None:
+        self.loop_lag = LoopLag(self.counters)
         self.connecting = DeadlineQueue(self.options.connect_timeout_s, lambda client: client.connect_timed_out())
 
     def prepare(self, packet: Packet) -> Prepared:

@@ -275,6 +275,8 @@ class Socket(ListenerMixin):
             raise SocketGoneError(f"socket {self.id} cannot acknowledge {event!r}: its client has disconnected")
         ack_id = self._namespace.next_ack_id()
         prepared = runtime.prepare(Packet(PacketType.EVENT, self._namespace.name, [event, *args], ack_id))
+        runtime.counters["events_sent"] += 1
+        runtime.counters["bytes_sent"] += sum(map(len, prepared.packets))
         self.notify_outgoing(event, args)
         self.confirm_connect()  # a client that is still connecting could not acknowledge
         if self._events is not None:
@@ -334,6 +336,8 @@ class Socket(ListenerMixin):
         runtime.note_tuple(event, args)
         prepared = runtime.prepare(Packet(PacketType.EVENT, self._namespace.name, [event, *args]))
         if self._state is not _SocketState.DISCONNECTED:
+            runtime.counters["events_sent"] += 1
+            runtime.counters["bytes_sent"] += sum(map(len, prepared.packets))
             self.notify_outgoing(event, args)
             self.write(prepared, volatile=volatile)
 

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Collection, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from zmqio.adapter.base import BusEvents
 from zmqio.config import BusOptions
@@ -193,11 +194,18 @@ class ZmqBus:
         barrier, self._barrier = self._barrier, None
         if barrier is None or barrier.is_done:
             return
+        applied: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        applied.add_done_callback(partial(self._subscriptions_applied, time.perf_counter_ns()))
+        barrier.add_waiter(applied)
         for link in self._links:
             link.sync(barrier)
         if not barrier.is_done and len(self._links) > 1:
             loop = asyncio.get_running_loop()
             loop.call_later(self._options.barrier_timeout_s, self._barrier_timed_out, barrier)
+
+    def _subscriptions_applied(self, started_ns: int, _applied: "asyncio.Future[None]") -> None:
+        self.counters["barriers_passed"] += 1
+        self.counters["barrier_microseconds"] += (time.perf_counter_ns() - started_ns) // 1_000
 
     def _barrier_timed_out(self, barrier: SubscribeBarrier) -> None:
         if barrier.pending and self._events is not None:

@@ -201,6 +201,9 @@ class Outbox:
             self.buffer.hold_newest()
             raise
         self._settle(topic, message_id, is_sent=sent > 0, is_kept=is_kept)
+        if is_kept:
+            self._diagnostics.counters["messages_published"] += 1
+            self._diagnostics.counters["bytes_published"] += len(topic) + len(body)
 
     def _encode(self, topic: bytes, envelope: Envelope) -> bytes:
         if self._closed_reason is not None:
