@@ -8,6 +8,7 @@ import inspect
 from importlib.metadata import requires
 
 import engineio
+import pytest
 import socketio
 from engineio.async_socket import AsyncSocket
 from engineio.packet import MESSAGE
@@ -18,6 +19,9 @@ from socketio.packet import Packet
 
 from tests.support.psio_harness import ManagedServer
 from tests.support.timing import wait_until
+
+HAS_PRE_CONNECT = hasattr(BaseManager, "pre_connect")
+"""From python-socketio 5.18 on."""
 
 
 def parameters(function: object) -> list[str]:
@@ -30,9 +34,15 @@ def test_the_range_of_releases_is_pinned() -> None:
 
 
 def test_the_interface_that_the_server_calls() -> None:
-    for name in ("pre_connect", "connect", "disconnect", "enter_room", "leave_room", "close_room", "emit"):
+    for name in ("connect", "disconnect", "enter_room", "leave_room", "close_room", "emit"):
         assert inspect.iscoroutinefunction(getattr(socketio.AsyncManager, name)), name
-    assert parameters(socketio.AsyncManager.pre_connect) == ["self", "eio_sid", "namespace"]
+    if HAS_PRE_CONNECT:
+        assert inspect.iscoroutinefunction(socketio.AsyncManager.pre_connect)
+        assert parameters(socketio.AsyncManager.pre_connect) == ["self", "eio_sid", "namespace"]
+        assert parameters(socketio.AsyncManager.connect) == ["self", "sid", "namespace"]
+        assert parameters(BaseManager.is_pre_connected) == ["self", "sid", "namespace"]
+    else:
+        assert parameters(socketio.AsyncManager.connect) == ["self", "eio_sid", "namespace"]
     assert parameters(socketio.AsyncManager.enter_room) == ["self", "sid", "namespace", "room", "eio_sid"]
     assert parameters(socketio.AsyncManager.leave_room) == ["self", "sid", "namespace", "room"]
     assert parameters(socketio.AsyncManager.can_disconnect) == ["self", "sid", "namespace"]
@@ -60,15 +70,14 @@ def test_the_interface_that_the_server_calls() -> None:
 
 def test_the_tables_of_a_manager() -> None:
     tables = vars(socketio.AsyncManager())
-    assert [type(tables[name]) for name in ("rooms", "callbacks", "pending_connect", "pending_disconnect")] == [
-        dict
-    ] * 4
+    assert [type(tables[name]) for name in ("rooms", "callbacks", "pending_disconnect")] == [dict] * 3
     assert parameters(BaseManager.basic_enter_room) == ["self", "sid", "namespace", "room", "eio_sid"]
     assert parameters(BaseManager.basic_leave_room) == ["self", "sid", "namespace", "room"]
     assert parameters(BaseManager._generate_ack_id) == ["self", "sid", "callback"]
     assert parameters(BaseManager.sid_from_eio_sid) == ["self", "eio_sid", "namespace"]
 
 
+@pytest.mark.skipif(not HAS_PRE_CONNECT, reason="before python-socketio 5.18")
 async def test_connecting_lists_in_the_tables() -> None:
     manager = socketio.AsyncManager()
     manager.set_server(socketio.AsyncServer(async_mode="asgi", client_manager=manager))

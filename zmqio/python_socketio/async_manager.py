@@ -60,6 +60,7 @@ class AsyncManager(socketio.AsyncManager):  # type: ignore[misc]  # python-socke
         **options: Any,
     ) -> None:
         super().__init__()
+        self.pending_connect: dict[str, list[str]] = {}  # python-socketio has it from 5.18 on
         self.write_only = write_only
         own, bus = split_options("AsyncManager", options)
         self._runtime = ManagerRuntime(own)
@@ -121,12 +122,13 @@ class AsyncManager(socketio.AsyncManager):  # type: ignore[misc]  # python-socke
         """Register a client that asks to join a namespace."""
         return await self._cluster.pre_connect(eio_sid, namespace)
 
-    async def connect(self, sid: str, namespace: str) -> Any:
+    async def connect(self, sid: str, namespace: str) -> Sid | None:
         """Mark a client as connected, or disconnect it if it has gone while its connect handler ran."""
-        connected = await super().connect(sid, namespace)
-        if self.eio_sid_from_sid(connected, namespace) not in self.server.environ:
-            self._host.disconnect(connected, namespace)
-        return connected
+        return await self._cluster.connect(sid, namespace)
+
+    def is_pre_connected(self, sid: str, namespace: str) -> bool:
+        """Whether the connect handler of a client has not ended."""
+        return self._cluster.is_pre_connected(sid, namespace)
 
     async def emit(
         self,

@@ -66,6 +66,7 @@ class Manager(socketio.Manager):  # type: ignore[misc]  # python-socketio has no
         **options: Any,
     ) -> None:
         super().__init__()
+        self.pending_connect: dict[str, list[str]] = {}  # python-socketio has it from 5.18 on
         self.write_only = write_only
         own, bus = split_options("Manager", options)
         self._make_factory = adapter or (lambda: ZmqAdapter(address, curve=curve, **asdict(bus)))
@@ -138,12 +139,13 @@ class Manager(socketio.Manager):  # type: ignore[misc]  # python-socketio has no
         """Register a client that asks to join a namespace."""
         return self._thread.run(self._cluster.pre_connect(eio_sid, namespace))
 
-    def connect(self, sid: str, namespace: str) -> Any:
+    def connect(self, sid: str, namespace: str) -> Sid | None:
         """Mark a client as connected, or disconnect it if it has gone while its connect handler ran."""
-        connected = super().connect(sid, namespace)
-        if self.eio_sid_from_sid(connected, namespace) not in self.server.environ:
-            self._host.disconnect(connected, namespace)
-        return connected
+        return self._thread.run(self._cluster.connect(sid, namespace))
+
+    def is_pre_connected(self, sid: str, namespace: str) -> bool:
+        """Whether the connect handler of a client has not ended."""
+        return self._cluster.is_pre_connected(sid, namespace)
 
     def emit(
         self,

@@ -69,6 +69,29 @@ class ClusterOperations:
         await space.adapter.add(sid, (sid,))
         return sid
 
+    def is_pre_connected(self, sid: str, namespace: str) -> bool:
+        """Whether the connect handler of a client has not ended; before python-socketio 5.18 always False."""
+        return sid in self._manager.pending_connect.get(namespace, ())
+
+    async def connect(self, sid: str, namespace: str) -> Sid | None:
+        """Mark a client as connected, or disconnect it if it has gone while its connect handler ran.
+
+        Args:
+            sid: the session id from `pre_connect`, or the Engine.IO id: a server before python-socketio 5.18 does
+                not call `pre_connect`.
+            namespace: its namespace.
+
+        Returns:
+            The session id; None as from `pre_connect`.
+        """
+        connected = Sid(sid) if self.is_pre_connected(sid, namespace) else await self.pre_connect(sid, namespace)
+        if connected is None:
+            return None
+        _remove(self._manager.pending_connect, namespace, connected)
+        if self._manager.eio_sid_from_sid(connected, namespace) not in self._manager.server.environ:
+            self._host.disconnect(connected, namespace)
+        return connected
+
     def forget(self, sid: Sid, namespace: str) -> None:
         """Remove a client of this process that has disconnected. Does nothing for other ids."""
         manager = self._manager
@@ -77,12 +100,8 @@ class ClusterOperations:
             space.adapter.remove_all(sid)
             space.sockets.remove(sid)
         manager.basic_leave_room(sid, namespace, None)
-        for pending in (manager.pending_connect, manager.pending_disconnect):
-            sids = pending.get(namespace, [])
-            if sid in sids:
-                sids.remove(sid)
-                if not sids:
-                    del pending[namespace]
+        _remove(manager.pending_connect, namespace, sid)
+        _remove(manager.pending_disconnect, namespace, sid)
 
     async def emit(
         self,
@@ -117,9 +136,9 @@ class ClusterOperations:
 
     async def can_disconnect(self, sid: Sid, namespace: str) -> bool:
         """Whether this process can disconnect the client; a client of another node is disconnected there."""
-        manager = self._manager
-        if manager.is_connected(sid, namespace) or manager.is_pre_connected(sid, namespace):
-            return bool(manager.is_connected(sid, namespace))
+        connected = bool(self._manager.is_connected(sid, namespace))
+        if connected or self.is_pre_connected(sid, namespace):
+            return connected
         await self.disconnect(sid, namespace)
         return False
 
@@ -138,7 +157,7 @@ class ClusterOperations:
         space = await self._space(namespace)
         name = room_name(room)
         self._count_room(room)
-        if sid != room and self._manager.is_sid_room(space.name, room):
+        if sid != room and self._is_sid(space.name, room):
             raise ValueError("cannot enter a sid room")
         if not is_text(room):
             space.sockets.remember_room(name, room)
@@ -164,7 +183,7 @@ class ClusterOperations:
         """
         space = await self._space(namespace)
         name = room_name(room)
-        if self._manager.is_sid_room(space.name, room):
+        if self._is_sid(space.name, room):
             raise ValueError("cannot close a sid room")
         await space.adapter.remove_sockets(Target(frozenset((name,))), (name,))
 
@@ -172,6 +191,9 @@ class ClusterOperations:
         space = self._node.namespace(namespace or "/")
         await space.ready()
         return space
+
+    def _is_sid(self, namespace: str, room: Any) -> bool:
+        return room in self._manager.rooms.get(namespace, {}).get(None, {})
 
     def _count_room(self, room: Any) -> None:
         if isinstance(room, int):
@@ -208,3 +230,12 @@ def arguments(data: Any) -> list[Any]:
     if isinstance(data, tuple):
         return list(data)
     return [] if data is None else [data]
+
+
+def _remove(pending: dict[str, list[str]], namespace: str, sid: str) -> None:
+    """Take a client out of one of python-socketio's tables of clients that come or go."""
+    sids = pending.get(namespace, [])
+    if sid in sids:
+        sids.remove(sid)
+        if not sids:
+            del pending[namespace]

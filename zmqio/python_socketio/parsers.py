@@ -37,8 +37,12 @@ def parser_of(packet_class: Any) -> Parser:
 def _encoder(packet_class: Any, json: ModuleType) -> Callable[[Any], tuple[str, tuple[bytes, ...]]]:
     """Return a function that encodes a value with the `json` module of a server."""
 
+    separate = getattr(packet_class, "deconstruct_binary", None)
+    if separate is None:  # before python-socketio 5.14
+        separate = packet_class()._deconstruct_binary
+
     def encode(value: Any) -> tuple[str, tuple[bytes, ...]]:
-        plain, attachments = packet_class.deconstruct_binary(value)
+        plain, attachments = separate(value)
         try:
             text = json.dumps(plain, separators=(",", ":"))
         except (TypeError, ValueError, RecursionError) as error:
