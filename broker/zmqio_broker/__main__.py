@@ -13,6 +13,7 @@ from zmqio_broker.descriptors import raise_open_files_limit
 from zmqio_broker.endpoints import AddressError
 from zmqio_broker.keys import KeyFileError
 from zmqio_broker.logs import LEVELS, LogFormat, configure_logs
+from zmqio_broker.metrics import MetricsServer, StatisticsCollector, parse_address
 from zmqio_broker.options import DEFAULT_BIND, BrokerOptions
 from zmqio_broker.report import Reporter, report_rejections
 from zmqio_broker.security import is_private
@@ -122,6 +123,12 @@ log = structlog.get_logger(__name__)
     "answers requests for them.",
 )
 @click.option(
+    "--metrics",
+    metavar="ADDRESS",
+    help="Serve the statistics for Prometheus at this HOST:PORT, over HTTP to everyone who can reach it. PORT "
+    "alone is for this machine only. Needs zmqio[prometheus]. [default: off]",
+)
+@click.option(
     "--stop-with-stdin",
     is_flag=True,
     help="Stop when standard input ends, for example because the parent process has died.",
@@ -141,6 +148,7 @@ def cli(
     stop_with_stdin: bool,
     own_folder: bool,
     insecure: bool,
+    metrics: str | None,
     **options: Any,
 ) -> None:
     """Run the broker that connects zmqio nodes and outside services.
@@ -158,6 +166,7 @@ def cli(
     if stop_with_stdin:
         signals.watch_pipe(_STANDARD_INPUT)
     raise_open_files_limit()
+    collector = _serve_metrics(metrics)
     try:
         broker = Broker(checked, debug=log_level == "debug")
         if not insecure:
@@ -167,7 +176,7 @@ def cli(
         raise click.BadParameter(str(error), param_hint="--bind") from error
     except (BindError, KeyFileError) as error:
         raise click.ClickException(str(error)) from error
-    cause = _serve(broker, signals)
+    cause = _serve(broker, signals, collector)
     if own_folder and cause == END_OF_INPUT:
         remove_folder(bind)
 
@@ -191,7 +200,21 @@ def _check_exposure(options: BrokerOptions) -> None:
         )
 
 
-def _serve(broker: Broker, signals: StopSignals) -> str | None:
+def _serve_metrics(address: str | None) -> StatisticsCollector:
+    """Serve the metrics if there is an address; return the holder of the statistics that are served."""
+    if address is None:
+        return StatisticsCollector()
+    try:
+        return MetricsServer(*parse_address(address)).collector
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--metrics") from error
+    except ImportError as error:
+        raise click.UsageError("--metrics needs prometheus-client: pip install zmqio[prometheus]") from error
+    except OSError as error:
+        raise click.ClickException(f"cannot serve metrics at {address}: {error.strerror}") from error
+
+
+def _serve(broker: Broker, signals: StopSignals, collector: StatisticsCollector) -> str | None:
     """Run until a stop request or a failure. Return the cause of the stop, or None after a failure."""
     log.info(
         "broker_started",
@@ -211,6 +234,7 @@ def _serve(broker: Broker, signals: StopSignals) -> str | None:
             cause = None
         statistics = broker.statistics()
         if statistics:
+            collector.statistics = statistics
             reporter.tick(statistics, time.monotonic())
         report_rejections(broker.rejections.take(time.monotonic()))
     _stop(broker, statistics, cause)
