@@ -207,7 +207,7 @@ class Inbound:
                 if not self._delivery.defer_goodbye((topic, body)):
                     self._presence.goodbye(sender)
             case m.ReplayRequest():
-                self._delivery.replay(sender, message, known=sender in self._presence.peers)
+                self._delivery.replay(sender, message, link=link, known=sender in self._presence.peers)
             case m.ReplayAnswer():
                 self._delivery.answered(link, sender, message)
             case _:

@@ -160,3 +160,22 @@ def test_id_of_the_last_closed_request_is_kept() -> None:
     publisher.request = ReplayRequestState(3, 10, first_contact=False, due_at=50.0)
     publisher.close_request()
     assert (publisher.request, publisher.last_answered_id) == (None, 3)
+
+
+def test_newer_answer_makes_a_link_gapless_only_once_its_messages_were_received() -> None:
+    """The second answer to one request may be newer than the first, whose link brings what lies between."""
+    publisher = received_by_both()
+    publisher.mark_suspect(1, 1)
+    publisher.mark_gapless(1, 13, 1, BOTH)
+    assert (publisher.gapless, publisher.recheck_at) == (0b01, 13)
+    publisher.received = 13
+    publisher.recheck_links(BOTH)
+    assert publisher.gapless == BOTH
+
+
+def test_request_is_sent_by_a_suspect_link_first_and_never_by_a_lost_one() -> None:
+    publisher = received_by_both()
+    assert publisher.link_to_ask_by(BOTH) == 0
+    publisher.mark_suspect(1, 1)
+    assert (publisher.link_to_ask_by(BOTH), publisher.link_to_ask_by(0b01)) == (1, 0)
+    assert PublisherState(received=0).link_to_ask_by(BOTH) is None

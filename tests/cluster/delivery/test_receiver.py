@@ -39,7 +39,7 @@ class Harness:
         return self.receiver.accept(link, topic, MessageId(node_id, n, previous), self.now)
 
     def requests(self) -> list[ReplayRequest]:
-        return [request for _, request in self.receiver.take_due_requests(self.now)]
+        return [request for _, request, _ in self.receiver.take_due_requests(self.now)]
 
     def answer(
         self,
@@ -402,3 +402,24 @@ def test_messages_of_too_many_publishers_without_a_heartbeat_are_left_to_a_repla
     ] * 2
     harness.heartbeat(0, 1, node_id=NodeId("N11"))
     assert [request.after for request in harness.requests()] == [0]
+
+
+def test_request_is_sent_by_one_link_and_repeated_by_all() -> None:
+    harness = Harness()
+    harness.receiver.link_overrun(1, harness.now)
+    assert [link for _, _, link in harness.receiver.take_due_requests(harness.now)] == [1]
+    harness.now += 1.0
+    assert [link for _, _, link in harness.receiver.take_due_requests(harness.now)] == [None]
+
+
+def test_request_is_not_repeated_while_its_answer_waits_behind_other_messages() -> None:
+    """Each repetition would be answered, too, and would add to the messages that wait."""
+    harness = Harness()
+    harness.receiver.link_overrun(0, harness.now)
+    assert len(harness.requests()) == 1
+    for _ in range(5):
+        harness.now += 0.9
+        harness.receiver.link_overrun(0, harness.now)
+        assert harness.requests() == []
+    harness.now += 1.0
+    assert len(harness.requests()) == 1

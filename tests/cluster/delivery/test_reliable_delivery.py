@@ -16,7 +16,7 @@ from zmqio.config import BusOptions
 from zmqio.exceptions import BusOverflowError
 from zmqio.ids import NodeId, NodeTag
 from zmqio.protocol import messages as m
-from zmqio.protocol.envelope import encode
+from zmqio.protocol.envelope import decode, encode
 from zmqio.protocol.messages import Envelope, Message, MessageId
 from zmqio.protocol.publish import PublishRequest
 from zmqio.protocol.relay_messages import HttpResponse, RelayMessage
@@ -184,6 +184,58 @@ async def test_message_whose_bus_fails_unexpectedly_arrives_once_and_so_do_later
         assert [number for number in received if number != 4] == [1, 2, 3, *range(5, 25)]
         assert received.count(4) <= 1
         assert not is_sent or received[3] == 4
+
+
+def count_rows_sent_again(network: MemoryNetwork) -> list[int]:
+    """Record the number of messages in each answer, once for each broker that carries it, from now on."""
+    rows: list[int] = []
+
+    def record(topic: bytes, body: bytes) -> bool:
+        envelope = decode(body)
+        if isinstance(envelope.message, m.ReplayAnswer):
+            rows.append(len(envelope.message.messages))
+        return False
+
+    network.faults.drop = record
+    return rows
+
+
+async def test_each_missed_message_is_sent_again_once_by_one_of_two_brokers() -> None:
+    """Before, both brokers carried the answers to both copies of the request: four times each message."""
+    async with running(nodes=3, links=2) as (network, (one, two, three)):
+        rows = count_rows_sent_again(network)
+        for link in (0, 1):
+            two.bus.link_down(link)
+        await wait_until(lambda: not two.bus.connected_links, "the loss")
+        for publisher in (one, three):
+            publisher.publish(100)
+        for link in (0, 1):
+            two.bus.link_up(link)
+        await two.has_received(one, 100)
+        await two.has_received(three, 100)
+        assert sum(rows) == 200
+        assert (one.counter("replay_requests_sent"), three.counter("replay_requests_sent")) == (0, 0)
+
+
+async def test_messages_dropped_by_two_brokers_are_sent_again_once_and_both_links_recover() -> None:
+    """The links of a node that read too slowly are checked one after the other."""
+    async with running(links=2) as (network, (one, two)):
+        one.publish(20)
+        await two.has_received(one, 20)
+        network.faults.drop = lambda topic, body: decode(body).id.previous is not None
+        one.publish(100)
+        await asyncio.sleep(0)
+        rows = count_rows_sent_again(network)
+        for link in (0, 1):
+            two.node.inbound.link_overrun(link)
+        await two.has_received(one, 120)
+        await wait_until(lambda: not two.details()["open_requests"], "both answers")
+        assert sum(rows) == 100
+        assert two.counter("replay_requests_sent") <= 4
+        network.cut(0)
+        one.publish(1)
+        await two.has_received(one, 121)
+        assert sum(rows) == 100
 
 
 async def test_last_messages_of_an_outage_arrive_without_a_later_message() -> None:

@@ -61,7 +61,7 @@ class Publisher:
     connected: set[int] = field(default_factory=set)
     full: set[int] = field(default_factory=set)
     queues: dict[int, deque[object]] = field(default_factory=lambda: {link: deque() for link in LINKS})
-    requests: deque[ReplayRequest] = field(default_factory=deque)
+    requests: deque[tuple[ReplayRequest, int | None]] = field(default_factory=deque)
 
     @property
     def n(self) -> int:
@@ -257,17 +257,20 @@ class ReplayMachine(RuleBasedStateMachine):
     @rule()
     def node_sends_requests(self) -> None:
         self.now += 2.0
-        for node_id, request in self.receiver.take_due_requests(self.now):
-            if self.publishers[node_id].connected & self.up:
-                self.publishers[node_id].requests.append(request)
+        for node_id, request, link in self.receiver.take_due_requests(self.now):
+            connected = self.publishers[node_id].connected & self.up
+            if connected if link is None else link in connected:
+                self.publishers[node_id].requests.append((request, link))
 
     @rule(node_id=publishers)
     def publisher_answers(self, node_id: NodeId) -> None:
         publisher = self.publishers[node_id]
         if publisher.requests:
-            answer = publisher.answer(publisher.requests.popleft(), self.now)
+            request, asked_by = publisher.requests.popleft()
+            answer = publisher.answer(request, self.now)
             for link in publisher.connected - publisher.full:
-                publisher.queues[link].append(answer)
+                if asked_by in (None, link):
+                    publisher.queues[link].append(answer)
 
     # Guarantees.
 

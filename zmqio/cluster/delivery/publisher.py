@@ -22,6 +22,7 @@ class ReplayRequestState:
             not missed.
         due_at: when the request is next (re)sent.
         sent_count: how often it was sent.
+        sent_by: the link by which it was sent last; None for all links, or if it was not sent yet.
     """
 
     id: int
@@ -29,6 +30,7 @@ class ReplayRequestState:
     first_contact: bool
     due_at: float
     sent_count: int = 0
+    sent_by: int | None = None
 
     def restart(self, now: float) -> None:
         """Send the request again now and count its attempts from zero."""
@@ -135,8 +137,9 @@ class PublisherState:
         state = self._link(link)
         if (state.suspect and request_id < state.valid_from_request) or upto < state.starts_at:
             return  # the answer was made before the gap
-        state.suspect, state.last = False, min(state.last, upto)
-        if ready >> link & 1:
+        state.suspect, state.fresh, state.last = False, True, upto
+        # A second answer to one request may be newer than the first: what lies between arrives by other links.
+        if ready >> link & 1 and upto <= self.received:
             self.gapless |= 1 << link
         self.recheck_links(ready)
 
@@ -146,9 +149,19 @@ class PublisherState:
         state = self._link(link)
         state.suspect, state.valid_from_request = True, next_id
 
+    def has_suspect_link(self, ready: int) -> bool:
+        """Whether messages may still be missing on a link to which this node is connected."""
+        return any(state.suspect and ready >> link & 1 for link, state in self._links.items())
+
     def has_suspect_link_since(self, request_id: int) -> bool:
         """Whether a link became suspect after a request was made, so that its answer does not clear the link."""
         return any(link.suspect and link.valid_from_request > request_id for link in self._links.values())
+
+    def link_to_ask_by(self, ready: int) -> int | None:
+        """The link to send a request by: a suspect one if possible; None if no link is known to work."""
+        links = self._links
+        known = [link for link, state in links.items() if state.generation >= 0 and ready >> link & 1]
+        return min(known, key=lambda link: (not links[link].fresh, not links[link].suspect, link), default=None)
 
     def link_connected(self, link: int) -> None:
         """Forget the state of this node's earlier connection to a broker."""

@@ -202,15 +202,19 @@ class Receiver:
         self._first_due_at = now
         for node_id, publisher in self._publishers.items():
             publisher.link_connected(link)
-            if publisher.request is not None:
-                publisher.request.restart(now)
+            request = publisher.request
+            if request is not None and not self._is_under_way(request, link):
+                request.restart(now)
             self._request_if_stuck(node_id, publisher, now)
 
     def link_overrun(self, link: int, now: float) -> None:
         """Request what a broker may have dropped because this node did not read fast enough."""
         for node_id, publisher in self._publishers.items():
             publisher.mark_suspect(link, self._next_id)
-            if publisher.alive and publisher.request is None:
+            if publisher.request is not None and publisher.request.sent_count:
+                # The answer waits behind the messages that wait: a repetition would only add to them.
+                publisher.request.due_at = now + REPLAY_RETRY_S
+            elif publisher.alive and publisher.request is None:
                 # Even if another link is gapless: only an answer that arrives by this link shows what it dropped.
                 self._request(node_id, publisher, publisher.received, now)
 
@@ -261,11 +265,15 @@ class Receiver:
         """The number of publishers that have not answered yet."""
         return len(self._asked)
 
-    def take_due_requests(self, now: float) -> list[tuple[NodeId, ReplayRequest]]:
-        """The requests to send now, each with its publisher; none while no broker is connected."""
+    def take_due_requests(self, now: float) -> list[tuple[NodeId, ReplayRequest, int | None]]:
+        """The requests to send now, each with its publisher and link; none while no broker is connected.
+
+        A request is first sent by one link, and the publisher answers by the same link, so that each message is
+        sent again once. A request that is not answered is repeated by all links: the link is None.
+        """
         if not self._ready or now < self._first_due_at:
             return []
-        due: list[tuple[NodeId, ReplayRequest]] = []
+        due: list[tuple[NodeId, ReplayRequest, int | None]] = []
         self._first_due_at = now + REPLAY_RETRY_S
         for node_id, publisher in self._asked.items():
             request = publisher.request
@@ -274,12 +282,13 @@ class Receiver:
             if request.due_at > now:
                 self._first_due_at = min(self._first_due_at, request.due_at)
                 continue
+            request.sent_by = link = None if request.sent_count else publisher.link_to_ask_by(self._ready)
             request.sent_count += 1
             request.due_at = now + REPLAY_RETRY_S
             self.counts.requests += 1
             max_age_s = now - self.subscriptions.started_at + TRANSIT_MARGIN_S
             bloom_filter = self.subscriptions.bloom_filter()
-            due.append((node_id, ReplayRequest(request.id, request.after, max_age_s, bloom_filter)))
+            due.append((node_id, ReplayRequest(request.id, request.after, max_age_s, bloom_filter), link))
         return due
 
     def request_unsent(self, node_id: NodeId) -> None:
@@ -339,10 +348,20 @@ class Receiver:
         self, link: int, node_id: NodeId, publisher: PublisherState, answer: ReplayAnswer, now: float
     ) -> None:
         """Close a request whose complete answer arrived by a link; open another one if a gap was found since."""
+        is_first_try = publisher.request is None or publisher.request.sent_count <= 1
         self._close_request(node_id, publisher)
         publisher.mark_gapless(link, answer.upto, answer.request_id, self._ready)
-        if publisher.has_suspect_link_since(answer.request_id):
+        # Another suspect link needs an answer of its own, which has little left to bring. If a request had to be
+        # repeated, a link may bring no answer at all: it stays suspect until something else clears it.
+        if publisher.has_suspect_link_since(answer.request_id) or (
+            is_first_try and publisher.has_suspect_link(self._ready)
+        ):
             self._request(node_id, publisher, answer.upto, now)
+
+    def _is_under_way(self, request: ReplayRequestState, connected: int) -> bool:
+        """Whether a request was sent by a link that is still ready, other than the one that has connected."""
+        sent_by = request.sent_by
+        return sent_by is not None and sent_by != connected and bool(self._ready >> sent_by & 1)
 
     def _close_request(self, node_id: NodeId, publisher: PublisherState) -> None:
         publisher.close_request()

@@ -104,11 +104,18 @@ class ReliableDelivery:
         self._receiver.heartbeat(link, message_id, generation, self._clock())
         self._send_requests()
 
-    def replay(self, node_id: NodeId, request: ReplayRequest, *, known: bool) -> None:
-        """Send a node the messages that it missed, now or within its limit; `known` if it has sent a heartbeat."""
+    def replay(self, node_id: NodeId, request: ReplayRequest, *, link: int, known: bool) -> None:
+        """Send a node the messages that it missed, now or within its limit.
+
+        Args:
+            node_id: the node.
+            request: its request.
+            link: the link by which the request arrived; the answer is sent by this link only.
+            known: whether the node has sent a heartbeat.
+        """
         requester = node_id if known else UNKNOWN
         if self._budget.allows(requester, self._clock()):
-            self._replay_now(requester, node_id, request)
+            self._replay_now(requester, node_id, request, link)
             return
         limit, option = self._bytes_per_s, "replay_bytes_per_s"
         if self._budget.wait(requester, node_id, request):
@@ -116,13 +123,14 @@ class ReliableDelivery:
         else:
             self._diagnostics.report("replays_refused", peer=node_id, limit=limit, option=option)
 
-    def _replay_now(self, requester: NodeId, node_id: NodeId, request: ReplayRequest) -> None:
+    def _replay_now(
+        self, requester: NodeId, node_id: NodeId, request: ReplayRequest, link: int | None = None
+    ) -> None:
         page = self._outbox.page(request.after, self._topic_matcher(node_id, request), request.max_age_s)
         self._budget.spend(requester, page.cost_bytes, self._clock())
         self._diagnostics.count("replayed_messages_sent", len(page.messages))
-        is_sent = self._outbox.send_unsequenced(
-            inbox_topic(self._prefix, node_id), _answer(request.request_id, page)
-        )
+        answer = _answer(request.request_id, page)
+        is_sent = self._outbox.send_unsequenced(inbox_topic(self._prefix, node_id), answer, link=link)
         if is_sent and requester != UNKNOWN:
             self._outbox.page_sent(page)
 
@@ -202,8 +210,8 @@ class ReliableDelivery:
     def _send_requests(self) -> None:
         """Send the requests that are due, once the previous answers have been delivered."""
         if self._receiver.open_requests and not self._queue.busy:
-            for node_id, request in self._receiver.take_due_requests(self._clock()):
-                if not self._outbox.send_unsequenced(inbox_topic(self._prefix, node_id), request):
+            for node_id, request, link in self._receiver.take_due_requests(self._clock()):
+                if not self._outbox.send_unsequenced(inbox_topic(self._prefix, node_id), request, link=link):
                     self._receiver.request_unsent(node_id)
 
     def _topic_matcher(self, node_id: NodeId, request: ReplayRequest) -> Callable[[bytes], bool]:
