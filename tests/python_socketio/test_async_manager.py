@@ -63,3 +63,17 @@ async def test_a_server_or_a_manager_disconnects_a_client() -> None:
             await disconnect(sid)
             await wait_until(lambda: not node.manager.cluster().occupied, "the disconnect")
             assert await node.wait_packets("eio") == ["41"]
+
+
+async def test_the_admin_page_of_python_socketio_works() -> None:
+    node = ManagedServer(server={"namespaces": ["/", "/admin"]})
+    admin = node.sio.instrument(auth=False)
+    async with node:
+        await node.connect("admin", "/admin")
+        sid = await node.connect("eio")
+        await node.sio.enter_room(sid, "a")
+        await node.sio.emit("x", 1, room="a")
+        seen = "".join(map(str, await node.wait_packets("admin", 2)))
+        assert f'"socket_connected",{{"id":"{sid}"' in seen
+        assert f'"event_sent","/","{sid}",["x",1]' in seen
+    await admin.shutdown()

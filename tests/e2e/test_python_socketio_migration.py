@@ -1,0 +1,56 @@
+"""A live cluster moves from python-socketio to zmqio: node after node is replaced while clients talk."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import pytest
+
+from tests.support.broker import BrokerProcess
+from tests.support.cluster_nodes import ClusterNode, wait_counts
+from tests.support.js_clients import JsClients
+from tests.support.node_config import NodeConfig
+from tests.support.psio_nodes import mixed_nodes
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+STEP = 100
+
+
+async def emit_until(replaced: asyncio.Event, node: ClusterNode) -> int:
+    """Emit numbers until the nodes are replaced; return how many."""
+    first = 0
+    while not replaced.is_set():
+        await node.do("flood", rooms=["all"], first=first, count=STEP)
+        first += STEP
+    return first
+
+
+async def test_clients_that_stay_miss_nothing_while_nodes_are_replaced(
+    broker: BrokerProcess, js: JsClients
+) -> None:
+    async with mixed_nodes(broker.address, psio_count=3) as nodes, AsyncExitStack() as stack:
+        stays, *leaving, zmqio = nodes
+        clients = [js.client(node.url, auth={"rooms": ["all"]}) for node in (stays, zmqio)]
+        for client in clients:
+            stack.push_async_callback(client.end)
+            await client.connect()
+        replaced = asyncio.Event()
+        emitting = asyncio.create_task(emit_until(replaced, stays))
+        for number, old in enumerate(leaving):
+            new = ClusterNode(NodeConfig(f"new{number}", adapter=broker.address, bus=stays.config.bus))
+            stack.push_async_callback(new.close)
+            await new.start()
+            newcomer = js.client(new.url, auth={"rooms": ["all"]})
+            stack.push_async_callback(newcomer.end)
+            await newcomer.connect()
+            clients.append(newcomer)
+            await newcomer.wait_for("flood")
+            await old.stop()
+        replaced.set()
+        count = await emitting
+        await wait_counts([stays, zmqio], 4)
+        for client in clients:
+            first = client.received.named("flood")[0][0]
+            received = [args[0] for args in await client.wait_for("flood", count - first)]
+            assert received == list(range(first, count)), client
+        assert [client.received.named("flood")[0] for client in clients[:2]] == [[0], [0]]
