@@ -210,7 +210,8 @@ class Server(Registration, Operations):
 
         Example: `app.mount("/metrics", io.metrics_app())`, behind the application's own access rules
 
-        With several worker processes on one port, a scrape reaches any one of them: use `zmqio serve --metrics`.
+        With several worker processes on one port, such as those of `zmqio serve`, each scrape reaches any one of
+        them, whose counters are its own. Scrape processes that have a port each.
 
         Raises:
             ConfigError: prometheus-client is not installed (`pip install zmqio[prometheus]`).
