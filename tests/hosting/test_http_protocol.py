@@ -377,6 +377,22 @@ async def early_answer(_scope: Any, _receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
+async def test_idle_connection_is_closed_by_the_one_timer_that_its_first_answer_started() -> None:
+    async with connected() as (app, reader, writer):
+        app.go.set()
+        for _ in range(2):
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert (await reader.readuntil(b"/ 0")).startswith(b"HTTP/1.1 200")
+        (protocol,) = app.state.connections
+        timer = protocol.timeout_keep_alive_task
+        assert timer is not None
+        protocol.timeout_keep_alive_handler()  # too early
+        assert not protocol.transport.is_closing()
+        protocol._idle_until_s -= protocol.timeout_keep_alive
+        protocol.timeout_keep_alive_handler()
+        assert protocol.transport.is_closing()
+
+
 @asynccontextmanager
 async def limited(
     app: Any = None, **given: Any

@@ -52,6 +52,7 @@ class HttpProtocol(HttpToolsProtocol):
         "_head_bytes",
         "_head_tail",
         "_head_timer",
+        "_idle_until_s",
         "_in_body",
         "_is_half_closed",
         "_is_over",
@@ -79,6 +80,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._head_tail = b""
         self._head_timer: asyncio.TimerHandle | None = None
+        self._idle_until_s: float | None = None  # None while a request is under way
         self._write_timer: asyncio.TimerHandle | None = None
 
     # Callbacks of the transport.
@@ -101,7 +103,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse received bytes, up to the end of the first request without an answer."""
-        self._unset_keepalive_if_required()
+        self._idle_until_s = None
         if self._is_over:
             return
         if self._waiting:
@@ -135,6 +137,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._waiting = b""
         self._is_over = True
         self._stop_head_timer()
+        self._unset_keepalive_if_required()
         if self._write_timer is not None:
             self._write_timer.cancel()
         super().connection_lost(exc)
@@ -189,20 +192,30 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Continue with the bytes behind the request."""
-        super().on_response_complete()
+        self.server_state.total_requests += 1
         if self.transport.is_closing():
             self._waiting = b""
             self._watch_writes()
-        elif self._waiting:
-            self._unset_keepalive_if_required()
+            return
+        self.flow.resume_reading()
+        if self._waiting:
             self._parse(self._waiting, self._waiting_start)
-        elif self._in_body and self.cycle.response_complete:
+            return
+        self._start_keep_alive()
+        if self._in_body:
             self._start_head_timer()
 
     def timeout_keep_alive_handler(self) -> None:
-        """Close an idle connection, also if its client has not read the last answer."""
-        super().timeout_keep_alive_handler()
-        self._watch_writes()
+        """Close a connection that has been idle for long, also if its client has not read the last answer."""
+        self.timeout_keep_alive_task = None
+        if self._idle_until_s is None or self.transport.is_closing():
+            return
+        left_s = self._idle_until_s - self.loop.time()
+        if left_s > 0:
+            self.timeout_keep_alive_task = self.loop.call_later(left_s, self.timeout_keep_alive_handler)
+        else:
+            self.transport.close()
+            self._watch_writes()
 
     # Requests.
 
@@ -328,6 +341,7 @@ class HttpProtocol(HttpToolsProtocol):
         elif not self._is_over:
             self._is_over = True
             self._stop_head_timer()
+            self._unset_keepalive_if_required()
             self.handle_websocket_upgrade()
 
     # Limits.
@@ -355,6 +369,14 @@ class HttpProtocol(HttpToolsProtocol):
         self.transport.write_eof()
         self.transport.resume_reading()
         self._head_timer = self.loop.call_later(LINGER_S, self.transport.abort)
+
+    def _start_keep_alive(self) -> None:
+        """Limit the time until the next request. A running timer is left alone and looks at the time itself."""
+        self._idle_until_s = self.loop.time() + self.timeout_keep_alive
+        if self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def _start_head_timer(self) -> None:
         self._stop_head_timer()
