@@ -251,10 +251,14 @@ class PollingTransport:
         if exchange.relayed is not None and taken:
             answer = self._unsettled = RelayedAnswer(taken, exchange.request.query, self._answer_settled)
         try:
-            body, more = await self._encode(exchange, self._body(taken))
+            body = self._body(taken)
+            encoding = self._encoding_for(body, exchange)
+            if encoding is not None:
+                body, more = await compress(body, encoding, COMPRESSORS[encoding])
+                headers = (*headers, *more)
             if self._waiter is waiter:
                 self._waiter = None  # the client may poll again once it has the body
-            await exchange.answer_text(body, (*headers, *more))
+            await exchange.answer_text(body, headers)
         except (OSError, asyncio.CancelledError) as error:
             self._unsettled = None if answer is not None else self._unsettled
             self._session.put_back(taken)
@@ -280,15 +284,11 @@ class PollingTransport:
             self._session.append(CLOSE)
         self._session.drained()
 
-    async def _encode(self, exchange: Exchange, body: bytes) -> tuple[bytes, Headers]:
-        encoding = self._encoding_for(body, exchange.request.headers.get("accept-encoding", ""))
-        return (body, ()) if encoding is None else await compress(body, encoding, COMPRESSORS[encoding])
-
-    def _encoding_for(self, body: bytes, encodings: str) -> str | None:
+    def _encoding_for(self, body: bytes, exchange: Exchange) -> str | None:
         options = self._options
         if not options.http_compression or len(body) < options.compression_threshold_bytes:
             return None
-        return accepted_encoding(encodings, tuple(COMPRESSORS))
+        return accepted_encoding(exchange.request.headers.get("accept-encoding", ""), tuple(COMPRESSORS))
 
     async def _handle_packets(self, body: bytes) -> bool:
         try:

@@ -83,16 +83,17 @@ class AsgiApp:
             await self._pass_to_other_app(scope, receive, send)
         elif self._client.serves(scope, subpath):
             await self._client.respond(scope, send, subpath)
-        else:
-            await self._serve(scope, receive, send)
+        elif await self._is_ready(scope, receive, send):
+            await self._host.engine.handle(scope, receive, send)
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _is_ready(self, scope: Scope, receive: Receive, send: Send) -> bool:
+        """Start the node unless it runs; respond with 503 and return False if it was closed."""
         try:
             await self._host.ready()
         except ServerClosedError:
             await respond_with_error(scope, receive, send, 503, "the server is shutting down")
-        else:
-            await self._host.engine.handle(scope, receive, send)
+            return False
+        return True
 
     def _subpath(self, scope: Scope) -> str | None:
         """Return the part of the path that follows the Socket.IO path; None if the request is not for Socket.IO.
