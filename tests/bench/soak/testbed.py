@@ -117,7 +117,7 @@ class Testbed:
         folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="zmqio-soak-")))
         keys = KeyFolder(folder) if self.setup.keys else None
         self.brokers = [
-            BrokerProcess(address=address, before=self._before("broker"), keys=keys)
+            BrokerProcess("--insecure", address=address, before=self._before("broker"), keys=keys)
             for address in self._broker_addresses()
         ]
         addresses = [broker.address for broker in self.brokers]
