@@ -84,3 +84,10 @@ def test_acknowledgeable_event_is_converted_too(parser: Any) -> None:
 def test_value_without_a_form_is_refused(parser: Any, function: Any, value: Any, words: str) -> None:
     with pytest.raises(PacketError, match=words):
         ConvertingParser(parser, function).encode(event(value))
+
+
+@pytest.mark.parametrize("parser", PARSERS)
+def test_packets_are_decoded_by_the_parser_below(parser: Any) -> None:
+    decoder = ConvertingParser(parser, default).decoder()
+    received = [decoder.add(frame) for frame in parser.encode(event(1))]
+    assert received[-1] == event(1)

@@ -28,3 +28,11 @@ def test_refuses_peers_whose_metadata_is_malformed_or_whose_type_does_not_fit(da
 def test_says_what_to_do_where_the_peer_requires_keys():
     assert "ZMQIO_CURVE_SERVER_KEY" in NullMechanism(SocketType.SUB).describe_mismatch(b"CURVE")
     assert "GSSAPI" in NullMechanism(SocketType.SUB).describe_mismatch(b"GSSAPI")
+
+
+def test_null_never_encrypts():
+    mechanism = NullMechanism(SocketType.SUB)
+    assert not mechanism.encrypts
+    for call in (lambda: mechanism.seal(0, b""), lambda: mechanism.open(b"")):
+        with pytest.raises(NotImplementedError):
+            call()

@@ -19,7 +19,7 @@ from zmqio.protocol.msgpack_parser import MsgpackParser
 from zmqio.protocol.packet import Packet, PacketType
 from zmqio.protocol.parser import JsonParser
 from zmqio.protocol.publish import decode_request
-from zmqio.protocol.value_limits import MAX_DEPTH, MAX_INT_DIGITS, check_value, decoded_bytes
+from zmqio.protocol.value_limits import MAX_DEPTH, MAX_INT_DIGITS, check_value, decoded_bytes, takes_more_than
 
 LARGEST = int(sys.float_info.max)
 EXTENSION_OF_BIG_INT = 1
@@ -199,3 +199,31 @@ def test_estimate_of_json_is_never_too_small_and_at_most_eight_times_too_large(p
 def test_estimate_of_msgpack_is_never_too_small(value: Any) -> None:
     packed = msgpack.packb([value] * 20_000)
     assert memory_of(lambda: msgpack.unpackb(packed)) <= decoded_bytes(packed) * 1.05
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "a" * 1_000,
+        "é" * 1_000,
+        b"b" * 1_000,
+        [None] * 100,
+        [{f"{number}" * 100: number} for number in range(90)],
+        [["deep", {"a": [b"x" * 500]}]],
+        list(range(90)),
+    ],
+)
+def test_memory_of_a_value_is_counted_up_to_a_limit(value: Any) -> None:
+    tracemalloc.start()
+    copied = msgpack.unpackb(msgpack.packb(value))
+    real = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert copied == value
+    assert takes_more_than(value, real // 3)
+    assert not takes_more_than(value, 20 * real)
+
+
+def test_counting_stops_at_the_limit() -> None:
+    endless: list[Any] = []
+    endless += [endless, endless]
+    assert takes_more_than(endless, 10_000)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.protocol import strategies
 from zmqio.exceptions import EnvelopeError, PacketError
 from zmqio.protocol.value_limits import MAX_DEPTH
-from zmqio.protocol.values import WRAPPING_DEPTH, pack_values, plain, unpack_values
+from zmqio.protocol.values import WRAPPING_DEPTH, pack_values, plain, unpack_list, unpack_values
 
 
 def test_plain_values_are_plain_msgpack():
@@ -110,3 +110,10 @@ def test_values_round_trip(value):
 def test_arbitrary_input_raises_only_envelope_errors(packed):
     with contextlib.suppress(EnvelopeError):
         unpack_values(packed)
+
+
+@pytest.mark.parametrize("value", [None, 1, "text", {"a": 1}])
+def test_list_is_required_where_arguments_are(value):
+    assert unpack_list(pack_values([value])) == [value]
+    with pytest.raises(EnvelopeError, match="must be msgpack of a list"):
+        unpack_list(pack_values(value))

@@ -145,3 +145,11 @@ def test_arbitrary_bytes_raise_only_zmtp_errors(begin, data):
         conversation.feed(begin)
     with contextlib.suppress(ZmtpError):
         conversation.feed(data)
+
+
+def test_nothing_is_known_about_a_peer_that_closes_a_plain_connection():
+    conversation = Conversation(SocketType.SUB)
+    assert conversation.hangup_reason == ""
+    conversation.feed(GREETING)
+    assert conversation.hangup_reason == ""
+    assert ready().hangup_reason == ""

@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zmqio.cluster.requests.rows import count_rows, pack_rows
+from zmqio.exceptions import EnvelopeError
 from zmqio.protocol.values import pack_values, unpack_values
 
 
@@ -35,3 +36,9 @@ def test_rows_of_a_batch_are_counted_without_unpacking(count: int) -> None:
 def test_rows_of_anything_but_a_list_cannot_be_counted() -> None:
     with pytest.raises((ValueError, TypeError)):
         count_rows(pack_values({"a": 1}))
+
+
+def test_batch_that_announces_more_rows_than_bytes_is_refused():
+    for batch in (b"\xdd\xff\xff\xff\xff", b"\xdc\x00\x09\xc0", b"\xc0", b""):
+        with pytest.raises(EnvelopeError):
+            count_rows(batch)
