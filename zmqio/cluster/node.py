@@ -121,8 +121,8 @@ class Node:
         self.outbox.report_unsent()
         if self._closing is None:
             await self._flush(links)
-        # A task may start another one while it ends. Since Python 3.12, `gather` returns at once for tasks that have
-        # ended, before their callbacks have removed them.
+        # A task may start another one while it ends. Since Python 3.12, `gather` returns at once for tasks that
+        # have ended, before their callbacks have removed them.
         while tasks := [task for task in self._tasks if task is not self._closing and not task.done()]:
             for task in tasks:
                 task.cancel()
