@@ -272,5 +272,6 @@ def _from_json(number: int, text: str) -> Any:
         return decode_json(text.strip())
     except ValueError as error:
         raise click.BadParameter(
-            f"value {number} is not JSON ({error}): {text[:80]!r}. Write text with quotes of its own: '\"text\"'"
+            f"value {number} is not JSON: {text[:80]!r} ({str(error).removeprefix('the payload is not JSON: ')}). "
+            "Write text with quotes of its own: '\"text\"'"
         ) from error

@@ -1,4 +1,4 @@
-"""What keys cost: CPU of a message at a node, and at the broker beside libzmq's own proxy.
+"""The cost of keys: CPU time of a message at a node, and at the broker compared with libzmq's own proxy.
 
     python -m tests.bench.keys [--messages 100000] [--rounds 3]
 

@@ -35,7 +35,7 @@ class FuzzTarget:
 
 @dataclass(slots=True)
 class FuzzReport:
-    """What a run has done.
+    """The result of one run.
 
     Attributes:
         inputs, accepted: numbers of inputs.

@@ -11,9 +11,10 @@ from nacl.bindings import (
     crypto_box_open,
     crypto_box_open_afternm,
 )
+from zmqio_broker.security import SEALED_BYTES
 
 from zmqio.exceptions import ZmtpError
-from zmqio.protocol.curve import SEALED_BYTES, CurveKeys, CurveMechanism
+from zmqio.protocol.curve import CurveKeys, CurveMechanism
 from zmqio.protocol.mechanism import SocketType
 from zmqio.protocol.zmtp import Conversation, frame
 

@@ -47,7 +47,7 @@ MAX_ENCODINGS = 20
 
 
 class AnswerFate(Enum):
-    """What became of an answer that another node carries to the client."""
+    """The outcome of an answer that another node carries to the client."""
 
     DELIVERED = "written to the client's connection"
     RETURNED = "not written, because the other node stops; the client stays"

@@ -35,11 +35,9 @@ from nacl.exceptions import CryptoError
 from zmqio.exceptions import ZmtpError
 from zmqio.protocol.mechanism import SHOWN_BYTES, SocketType, check_peer, command_body, metadata
 
-__all__ = ["SEALED_BYTES", "CurveKeys", "CurveMechanism"]
+__all__ = ["CurveKeys", "CurveMechanism"]
 
 KEY_BYTES = 32
-SEALED_BYTES = 33
-"""Bytes that encryption adds to a frame, besides a longer header: name 8, number 8, tag 16, flags 1."""
 _MESSAGE = b"\x07MESSAGE"
 _WELCOME_BYTES = 16 + 16 + KEY_BYTES + 96
 _VERSION = b"\x01\x00"

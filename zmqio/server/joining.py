@@ -1,4 +1,4 @@
-"""How a process enters the cluster under a node tag of its own, and says goodbye when it ends."""
+"""Enters the cluster under a node tag that no other process has, and says goodbye when this process ends."""
 
 import atexit
 import os

@@ -250,7 +250,7 @@ class ZmtpConnection:
             return
         if answers := self._conversation.take_answers():
             self._write(answers)
-        if self._conversation.is_ready and not self.is_up:
+        if not self.is_up and self._conversation.is_ready:
             self._complete_handshake()
         if messages:
             self._deliver(messages, len(data) >= LAGGING_BYTES)

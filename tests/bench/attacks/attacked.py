@@ -37,7 +37,7 @@ SAMPLE_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class AttackResult:
-    """What came of an attack.
+    """The result of one attack.
 
     Attributes:
         units, sent_bytes, connections: what the attackers did.
@@ -100,7 +100,7 @@ async def run_attack(attack: Attack, command: str, clients: int, seconds: float)
 
 @dataclass(slots=True)
 class Volume:
-    """What attackers have done, and the largest memory of the node in the meantime."""
+    """Totals of a running attack: the actions of the attackers and the largest memory of the node."""
 
     units: int = 0
     sent_bytes: int = 0

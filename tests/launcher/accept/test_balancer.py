@@ -309,7 +309,7 @@ async def test_connection_of_a_worker_that_stays_stalled_is_answered_503(monkeyp
 
 
 class Reserve:
-    """A reserve that is reached when a test says so."""
+    """Reports what the test has set as `reached`."""
 
     reached = True
 

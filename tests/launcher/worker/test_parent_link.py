@@ -38,7 +38,7 @@ class Worker:
 
 
 class Reserve(DescriptorReserve):
-    """A reserve that is reached when a test says so."""
+    """Reports what the test has set as `reached`."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -124,7 +124,7 @@ class ReplayBuffer:
 
     @property
     def unsent(self) -> int:
-        """How many of the newest messages may not have been accepted by any broker."""
+        """Number of the newest messages that perhaps no broker has accepted."""
         return 0 if self._unsent_from is None else self._next - max(self._unsent_from, self._first)
 
     @property
