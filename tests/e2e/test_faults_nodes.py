@@ -8,8 +8,8 @@ TINY_RING_BYTES = 10_000
 """About 40 messages, which one node sends in 0.2 s."""
 
 
-async def test_stopped_node_catches_up():
-    await check_no_loss(node_stop(2))
+async def test_stopped_node_catches_up_with_a_broker_that_requires_keys():
+    await check_no_loss(node_stop(2), Setup(keys=True))
 
 
 async def test_node_whose_loop_is_blocked_across_a_restart_of_the_broker_catches_up():

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.broker import BrokerProcess
+from tests.support.keys import KeyFolder
 from tests.support.ports import free_port
 from tests.support.senders import FOREIGN_SENDERS, make_sender
 from tests.support.subscriber import tap
@@ -19,6 +20,17 @@ def ingest_broker() -> Iterator[BrokerProcess]:
         yield process
 
 
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> KeyFolder:
+    return KeyFolder(tmp_path_factory.mktemp("keys"))
+
+
+@pytest.fixture(scope="module")
+def broker_with_keys(keys: KeyFolder) -> Iterator[BrokerProcess]:
+    with BrokerProcess(keys=keys) as process:
+        yield process
+
+
 @pytest.mark.parametrize("name", FOREIGN_SENDERS)
 def test_json_and_msgpack_of_a_foreign_sender_are_forwarded(
     name: str, ingest_broker: BrokerProcess, tmp_path: Path
@@ -27,9 +39,29 @@ def test_json_and_msgpack_of_a_foreign_sender_are_forwarded(
     with tap(ingest_broker.endpoint("subscribe"), b"zmqio/") as nodes:
         done = sender.run(ingest_broker.endpoint("ingest"))
         assert (done.returncode, done.stderr) == (0, "")
-        as_json, as_msgpack = (split(frame) for frame in nodes.take(2))
+        expect_both(FOREIGN_SENDERS[name], nodes.take(2))
 
-    language = FOREIGN_SENDERS[name]
+
+@pytest.mark.parametrize("name", FOREIGN_SENDERS)
+def test_foreign_sender_with_keys_publishes(
+    name: str, broker_with_keys: BrokerProcess, keys: KeyFolder, tmp_path: Path
+) -> None:
+    sender, ingest = make_sender(name, tmp_path), broker_with_keys.endpoint("ingest")
+    with tap(broker_with_keys.endpoint("subscribe"), b"zmqio/", keys.node.load(1)[0]) as nodes:
+        done = sender.run(ingest, keys.folder / "broker.key", keys.sender.secret_file)
+        assert (done.returncode, done.stderr) == (0, "")
+        expect_both(FOREIGN_SENDERS[name], nodes.take(2))
+
+
+def test_foreign_sender_without_keys_is_an_error(broker_with_keys: BrokerProcess, tmp_path: Path) -> None:
+    done = make_sender("pyzmq", tmp_path).run(broker_with_keys.endpoint("ingest"))
+    assert done.returncode == 1
+    assert "zmq.error.Again" in done.stderr
+
+
+def expect_both(language: str, frames: list[bytes]) -> None:
+    """Check the two messages of a foreign sender."""
+    as_json, as_msgpack = (split(frame) for frame in frames)
     assert as_json[0] == b"zmqio/n//\0"
     assert as_json[1].startswith(b"{")
     to_all = decode_request(as_json[1])

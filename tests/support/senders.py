@@ -3,6 +3,7 @@
 Each is run as a user would run it, and takes the address as its only argument.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -32,10 +33,10 @@ class Sender:
 
     command: tuple[str, ...]
 
-    def run(self, address: str) -> subprocess.CompletedProcess[str]:
-        """Run it to its end."""
+    def run(self, address: str, *key_files: str | os.PathLike[str]) -> subprocess.CompletedProcess[str]:
+        """Run it to its end, with the broker's public key file and a secret key file if given."""
         return subprocess.run(
-            [*self.command, address],
+            [*self.command, address, *map(str, key_files)],
             env=process_environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,

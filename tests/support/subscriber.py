@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import zmq
 
 from tests.support.timing import LIMIT_S
+from zmqio.zeromq.curve import LoadedCurve
+from zmqio.zeromq.socket_options import set_connect_options
 
 __all__ = ["Tap", "tap"]
 
@@ -39,10 +41,10 @@ class Tap:
 
 
 @contextlib.contextmanager
-def tap(subscribe_endpoint: str, topic: bytes = b"") -> Iterator[Tap]:
+def tap(subscribe_endpoint: str, topic: bytes = b"", keys: LoadedCurve | None = None) -> Iterator[Tap]:
     """Subscribe to everything that begins with `topic`; the broker has applied it when this begins."""
     with zmq.Context() as context, context.socket(zmq.SUB) as socket:
-        socket.setsockopt(zmq.LINGER, 0)
+        set_connect_options(socket, subscribe_endpoint, keys)
         socket.setsockopt(zmq.RCVHWM, 0)
         socket.connect(subscribe_endpoint)
         socket.setsockopt(zmq.SUBSCRIBE, topic)

@@ -1,4 +1,5 @@
 /* Publish from C.  make && ./publish [tcp://127.0.0.1:5558]
+ * For a broker that requires keys: ./publish tcp://127.0.0.1:5558 broker.key sender.key_secret
  *
  * ZMQ_IMMEDIATE and ZMQ_SNDTIMEO turn a missing broker into an error (EAGAIN after 2 s). ZMQ_LINGER gives queued
  * messages 2 s to be sent in zmq_ctx_term. With ZeroMQ's defaults zmq_send succeeds and the message is lost at exit.
@@ -41,6 +42,31 @@ static int publish_both(void *push)
     return publish(push, to_lobby, sizeof to_lobby - 1, msgpack, sizeof msgpack - 1);
 }
 
+/* Set an option to the key in a key file. `format` is the line of the key, for sscanf. */
+static int set_key(void *push, int option, const char *path, const char *format)
+{
+    char line[256], key[41];
+    FILE *file = fopen(path, "r");
+    if (!file)
+        return -1;
+    int found = 0;
+    while (found != 1 && fgets(line, sizeof line, file))
+        found = sscanf(line, format, key);
+    fclose(file);
+    errno = EINVAL;
+    return found == 1 ? zmq_setsockopt(push, option, key, sizeof key) : -1;
+}
+
+static int set_keys(void *push, const char *server_file, const char *secret_file)
+{
+    static const char public_key[] = " public-key = \"%40[^\"]\"", secret_key[] = " secret-key = \"%40[^\"]\"";
+    if (set_key(push, ZMQ_CURVE_SERVERKEY, server_file, public_key) < 0)
+        return -1;
+    if (set_key(push, ZMQ_CURVE_PUBLICKEY, secret_file, public_key) < 0)
+        return -1;
+    return set_key(push, ZMQ_CURVE_SECRETKEY, secret_file, secret_key);
+}
+
 int main(int argc, char **argv)
 {
     const char *ingest = argc > 1 ? argv[1] : "tcp://127.0.0.1:5558";
@@ -52,6 +78,10 @@ int main(int argc, char **argv)
     zmq_setsockopt(push, ZMQ_SNDTIMEO, &limit_ms, sizeof limit_ms);
     zmq_setsockopt(push, ZMQ_LINGER, &limit_ms, sizeof limit_ms);
 
+    if (argc > 3 && set_keys(push, argv[2], argv[3]) < 0) {
+        fprintf(stderr, "cannot use the keys in %s and %s (%s)\n", argv[2], argv[3], zmq_strerror(errno));
+        return 1;
+    }
     int failed = zmq_connect(push, ingest) < 0 || publish_both(push) < 0;
     if (failed)
         fprintf(stderr, "not sent: no broker at %s accepted it within 2 s (%s)\n", ingest, zmq_strerror(errno));
