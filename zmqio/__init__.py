@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from zmqio.server.handshake import Handshake
     from zmqio.server.namespace import Namespace
     from zmqio.server.namespace_handlers import NamespaceHandlers, event
+    from zmqio.server.observer import Observer
     from zmqio.server.parent import ParentNamespace
     from zmqio.server.server import Server
     from zmqio.server.socket import Socket
@@ -72,6 +73,7 @@ __all__ = [
     "MsgpackParser",
     "Namespace",
     "NamespaceHandlers",
+    "Observer",
     "ParentNamespace",
     "ProtocolError",
     "RemoteSocket",
@@ -128,6 +130,7 @@ _NAMES_OF = {
     "zmqio.server.handshake": ("Handshake",),
     "zmqio.server.namespace": ("Namespace",),
     "zmqio.server.namespace_handlers": ("NamespaceHandlers", "event"),
+    "zmqio.server.observer": ("Observer",),
     "zmqio.server.parent": ("ParentNamespace",),
     "zmqio.server.server": ("Server",),
     "zmqio.server.socket": ("Socket",),

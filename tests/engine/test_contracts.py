@@ -26,8 +26,8 @@ def test_engine_is_an_owner_of_sessions() -> None:
     assert {name for name in methods if not hasattr(Engine, name)} == set()
 
 
-def test_layer_above_implements_two_methods() -> None:
-    assert _members(ConnectionEvents) == {"message", "closed"}
+def test_layer_above_implements_three_methods() -> None:
+    assert _members(ConnectionEvents) == {"message", "upgraded", "closed"}
 
 
 def test_transports_are_the_two_of_the_protocol() -> None:

@@ -263,3 +263,12 @@ async def test_stream_in_both_directions_survives_the_upgrade_in_its_middle() ->
 async def _post_numbers(host: EngineUnderTest, sid: str, begin: int, end: int) -> Any:
     for number in range(begin, end):
         assert (await host.post(sid, f"4c{number}")).text == "ok"
+
+
+async def test_upgrade_is_reported_once_and_not_for_a_session_that_began_as_websocket() -> None:
+    async with EngineUnderTest() as host:
+        sid, connection = await host.open_polling()
+        await host.upgrade(sid)
+        await wait_until(lambda: connection.session.upgraded, "the upgrade")
+        _, direct = await host.open_websocket()
+        assert (connection.upgrades, direct.upgrades) == (1, 0)

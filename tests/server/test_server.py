@@ -12,6 +12,7 @@ from zmqio.cluster.adapter import ClusterAdapter
 from zmqio.exceptions import ConfigError
 from zmqio.ids import NodeId
 from zmqio.protocol.packet import Frames
+from zmqio.server.observer import Observer
 from zmqio.server.server import Server
 from zmqio.zeromq.adapter import ZmqAdapter
 
@@ -142,3 +143,27 @@ def test_adapter_that_would_fail_for_each_client_is_refused_at_once(adapter: Any
 def test_use_before_the_start_names_how_to_start(use: Any) -> None:
     with pytest.raises(RuntimeError, match=r"the server has not started; `await io\.start\(\)`"):
         use(Server(adapter=None))
+
+
+async def test_observer_sees_the_open_namespaces_at_once_and_nothing_after_its_end() -> None:
+    seen: list[str] = []
+
+    class Names(Observer):
+        def namespace_opened(self, namespace: str) -> None:
+            seen.append(namespace)
+
+        def namespace_closed(self, namespace: str) -> None:
+            seen.append(f"closed {namespace}")
+
+    early, late = Names(), Names()
+    io = Server(adapter=None)
+    io.of("/chat")
+    io.observe(early)
+    async with io:
+        assert seen == ["/", "/chat"]
+        io.stop_observing(early)
+        io.observe(late)
+        io.observe(late)
+        assert seen == ["/", "/chat"] * 2
+        io.stop_observing(late)
+    assert seen == ["/", "/chat"] * 2

@@ -22,11 +22,15 @@ class RecordedConnection:
         self.request = request
         self.messages: list[str | bytes] = []
         self.reasons: list[str] = []
+        self.upgrades = 0
         self._on_message = on_message
 
     def message(self, data: str | bytes) -> Awaitable[None] | None:
         self.messages.append(data)
         return None if self._on_message is None else self._on_message(self, data)
+
+    def upgraded(self) -> None:
+        self.upgrades += 1
 
     def closed(self, reason: str) -> None:
         self.reasons.append(reason)

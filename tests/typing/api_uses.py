@@ -44,6 +44,14 @@ def plain(socket: zmqio.Socket) -> None:
 io.on("plain", plain)
 
 
+class Log(zmqio.Observer):
+    def disconnected(self, socket: zmqio.Socket, reason: str) -> None:
+        print(socket.connection_id, reason)
+
+
+io.observe(Log())
+
+
 class Quiet(zmqio.LocalAdapter):
     async def broadcast(self, frames: zmqio.Frames, target: zmqio.Target) -> None:
         if not target.volatile:

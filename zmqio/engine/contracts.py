@@ -25,6 +25,9 @@ class ConnectionEvents(Protocol):
             back-pressure). It must complete soon after `closed`.
         """
 
+    def upgraded(self) -> None:
+        """Handle the change of the transport from polling to WebSocket; called at most once."""
+
     def closed(self, reason: str) -> None:
         """Handle the end of the session; called exactly once, by the event loop and never inside another call."""
 

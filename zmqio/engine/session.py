@@ -269,13 +269,16 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
 
     def upgrade_to(self, transport: Transport) -> None:
         """Continue over a WebSocket; buffered packets are sent through it first."""
-        if self.transport_name == "polling" and not self.closed:
+        from_polling = self.transport_name == "polling" and not self.closed
+        if from_polling:
             self._owner.counters["sessions_upgraded"] += 1
             self._owner.websockets += 1
         self.transport_name = "websocket"
         self.upgraded = True
         self.transport = transport
         transport.flush()
+        if from_polling:
+            self.events.upgraded()
         self.drained()
 
     def body_timed_out(self) -> None:

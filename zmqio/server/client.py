@@ -8,6 +8,7 @@ unexpected packet closes the connection.
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 from zmqio.engine.server import ClientRequest, Session
@@ -17,6 +18,7 @@ from zmqio.protocol.value_limits import decoded_bytes, takes_more_than
 from zmqio.server.event_budget import EventBudget
 from zmqio.server.handshake import Handshake
 from zmqio.server.namespace import Namespace
+from zmqio.server.observers import notify
 from zmqio.server.runtime import CONNECT_TIMED_OUT, Runtime
 from zmqio.server.socket import Socket
 
@@ -27,6 +29,7 @@ SERVER_REASONS = frozenset({"forced server close", "server shutting down"})
 """Reasons with which the server closes a connection. Its connect handlers continue, within their time limit."""
 KEPT_EVENT_BYTES = 64 << 10
 """Most bytes of queued events that are still handled after their client has gone; beyond that, all are dropped."""
+CONNECTION_ID_LENGTH = 16
 PACKET_BYTES = 512
 SHORT_PACKET = 256
 """Longest packet whose size in memory is estimated without counting its items."""
@@ -77,6 +80,11 @@ class Client:
         runtime.connecting.add(self)
 
     @property
+    def connection_id(self) -> str:
+        """Identifies the connection: a hash of the Engine.IO session id, which itself must stay secret."""
+        return sha256(self._session.sid.encode()).hexdigest()[:CONNECTION_ID_LENGTH]
+
+    @property
     def transport_name(self) -> str:
         """The current transport: `polling` or `websocket`."""
         return self._session.transport_name
@@ -108,6 +116,14 @@ class Client:
         size = self._incomplete_bytes + (len(data) if is_attachment else _decoded_bytes(data))
         self._incomplete_bytes = size if packet is None else 0
         return None if packet is None else self._dispatch(packet, size)
+
+    def upgraded(self) -> None:
+        """Report to observers that the connection has changed from polling to WebSocket."""
+        observers = self._runtime.observers.upgraded
+        if observers:
+            for socket in self._sockets.values():
+                if socket.connected:
+                    notify(observers, socket)
 
     def closed(self, reason: str) -> None:
         """Remove every socket from its namespace: the connection has closed."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from zmqio.protocol.packet import Packet, PacketType, number_text
 from zmqio.server.handlers import CATCH_ALL, LIFECYCLE_EVENTS, Handler, call, result_args
+from zmqio.server.observers import notify
 from zmqio.server.registry import Registry
 from zmqio.server.runtime import Runtime
 from zmqio.server.socket import Socket
@@ -43,6 +44,8 @@ class EventDispatcher:
         event, *args = packet.data
         if type(event) is not str:
             event = number_text(event)
+        if self._runtime.observers.event_received:
+            notify(self._runtime.observers.event_received, socket, event, args)
         if await self._pass_middleware(socket, event, args):
             await self._call_handler(socket, event, args, packet.id)
 

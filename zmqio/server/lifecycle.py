@@ -27,6 +27,7 @@ from zmqio.server.metrics import server_samples
 from zmqio.server.namespace import Namespace
 from zmqio.server.namespaces import Namespaces
 from zmqio.server.node_listeners import NodeListeners
+from zmqio.server.observers import Observers
 from zmqio.server.runtime import Runtime
 from zmqio.server.workers import warn_of_other_adapter, warn_of_workers
 
@@ -55,6 +56,7 @@ class ServerLifecycle:
     Attributes:
         namespaces: all namespaces; they outlive a run of the server.
         node_listeners: the application's listeners for other nodes; they outlive a run, too.
+        observers: see the events of all namespaces; they outlive a run, too.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class ServerLifecycle:
     ) -> None:
         self.namespaces = Namespaces(self._open_namespace, options)
         self.node_listeners = NodeListeners()
+        self.observers = Observers()
         self._factory = factory
         self._parser = parser
         self._node_tag = node_tag
@@ -180,6 +183,7 @@ class ServerLifecycle:
             parser=self._parser,
             identity=identity,
             engine=Engine(self._engine_options, identity.tag, self._accept),
+            observers=self.observers,
         )
         self._runtime = runtime
         try:

@@ -11,6 +11,7 @@ from zmqio.exceptions import PacketError
 from zmqio.ids import Sid
 from zmqio.logger import get_logger
 from zmqio.protocol.packet import AckableFrames, Frames, Packet, PacketType
+from zmqio.server.observers import notify
 from zmqio.server.runtime import Runtime
 from zmqio.server.socket import Socket
 from zmqio.server.targeting import check_event
@@ -78,8 +79,8 @@ class NamespaceMembers:
 
     def deliver(self, sids: Collection[Sid], frames: Frames, *, volatile: bool = False) -> None:
         """Write one encoded packet to each of `sids`, or queue it behind earlier broadcasts."""
-        if self._listening:
-            self._notify_listeners(self._listening.intersection(sids), frames)
+        if self._listening or self._runtime.observers.event_sent:
+            self._report(sids, frames)
         if sids:
             # A write may close a client, which then leaves its rooms: a live set of members must not be iterated.
             fixed = sids if isinstance(sids, tuple | list) else tuple(sids)
@@ -90,19 +91,24 @@ class NamespaceMembers:
             counters["bytes_sent"] += count * sum(map(len, prepared.packets))
             self._runtime.fanout.deliver(fixed, self._writers, prepared, volatile=volatile)
 
-    def _notify_listeners(self, sids: Collection[Sid], frames: Frames) -> None:
-        if not sids:
+    def _report(self, sids: Collection[Sid], frames: Frames) -> None:
+        """Report a packet to observers, and to the listeners of those sockets that have some."""
+        observers, listening = self._runtime.observers.event_sent, self._listening.intersection(sids)
+        if not sids or not (observers or listening):
             return
+        for packet in self._decode(frames):
+            event, *args = packet.data
+            notify(observers, self._namespace, sids, event, args)
+            for socket in [self.sockets[sid] for sid in listening if sid in self.sockets]:
+                socket.notify_listeners(event, args)
+
+    def _decode(self, frames: Frames) -> list[Packet]:
         decoder = self._runtime.parser.decoder()
         try:
-            packets = [packet for frame in frames if (packet := decoder.add(frame)) is not None]
+            return [packet for frame in frames if (packet := decoder.add(frame)) is not None]
         except PacketError as error:  # the sending node uses another parser, or allows more attachments
             log.warning("broadcast_decode_failed", namespace=self._namespace, error=str(error))
-            return
-        for packet in packets:
-            event, *args = packet.data
-            for socket in [self.sockets[sid] for sid in sids if sid in self.sockets]:
-                socket.notify_outgoing(event, args)
+            return []
 
     def deliver_with_ack(
         self,

@@ -16,6 +16,7 @@ from zmqio.server.admission import Admission
 from zmqio.server.dispatch import EventDispatcher
 from zmqio.server.handshake import Handshake
 from zmqio.server.members import NamespaceMembers
+from zmqio.server.observers import notify
 from zmqio.server.operations import Operations
 from zmqio.server.registry import Registration, Registry
 from zmqio.server.runtime import Runtime
@@ -105,14 +106,14 @@ class Namespace(Registration, Operations):
         async with self._lock_of(runtime):
             if self.is_open:
                 return
-            listeners = self._registry.listeners
             self._runtime = runtime
             self._admission = Admission(self.name, self._registry, runtime)
             self._dispatcher = EventDispatcher(self.name, self._registry, runtime)
-            self._members = NamespaceMembers(self.name, runtime, listeners.room_event, self._server_side_event)
+            self._members = NamespaceMembers(self.name, runtime, self._room_event, self._server_side_event)
             self._adapter = make_adapter(self.name, self._members)
             await self._adapter.open()
             self.is_open = True
+            notify(runtime.observers.namespace_opened, self.name)
 
     async def ready(self) -> None:
         """Open the namespace, and start the server, unless that has happened.
@@ -130,6 +131,7 @@ class Namespace(Registration, Operations):
         """Stop serving. The sockets must have been removed before."""
         if self.is_open:
             self.is_open = False
+            notify(self.runtime.observers.namespace_closed, self.name)
             async with self._lock_of(self.runtime):
                 await self.adapter.close()
 
@@ -232,6 +234,7 @@ class Namespace(Registration, Operations):
     def confirm_connect(self, socket: Socket) -> None:
         """Write broadcasts directly to the connection from now on; the CONNECT packet is about to be written."""
         self._members.confirm_connect(socket)
+        notify(self.runtime.observers.connected, socket)
 
     def remove(self, socket: Socket, reason: str) -> None:
         """Remove a socket. Its disconnect handler runs after the events that are still queued."""
@@ -239,11 +242,13 @@ class Namespace(Registration, Operations):
             return
         # While the connect handler is running, `_accept` runs the disconnect handler after it.
         handler = None if socket.id in self._connecting else self._registry.handlers.get("disconnect")
-        rooms = self._take_out(socket)
+        rooms, was_connected = self._take_out(socket), socket.connected
         run_handler = None
         if handler is not None:
             run_handler = partial(self._dispatcher.handle_disconnect, handler, socket, reason)
         socket.on_disconnect(rooms, reason, run_handler)
+        if was_connected:
+            notify(self.runtime.observers.disconnected, socket, reason)
         if not self.occupied:
             self.on_empty()
 
@@ -260,6 +265,13 @@ class Namespace(Registration, Operations):
         rooms = tuple(self.adapter.rooms_of(socket.id))
         self.adapter.remove_all(socket.id)
         return rooms
+
+    def _room_event(self, event: str, room: str, sid: Sid | None) -> None:
+        self._registry.listeners.room_event(event, room, sid)
+        observers = self.runtime.observers
+        functions = observers.room_joined if event == "join-room" else observers.room_left
+        if functions and sid is not None:
+            notify(functions, self.name, room, sid)
 
     def _server_side_event(self, args: Sequence[Any], respond: Callable[[list[Any]], None] | None) -> None:
         self.runtime.tasks.spawn(self._registry.listeners.server_side_event(args, respond))

@@ -18,6 +18,7 @@ from zmqio.protocol.packet import Packet
 from zmqio.protocol.parser import Parser
 from zmqio.server.fanout import FanOut
 from zmqio.server.loop_lag import LoopLag
+from zmqio.server.observers import Observers
 from zmqio.server.tasks import Tasks
 
 __all__ = ["CONNECT_TIMED_OUT", "Runtime"]
@@ -44,6 +45,7 @@ class Runtime:
         parser: encodes and decodes Socket.IO packets.
         identity: identifies this run of this process.
         engine: the Engine.IO server.
+        observers: see the events of all namespaces; they outlive a run.
         tasks: the tasks that handlers run in.
         fanout: the FIFO of broadcasts.
         counters: name -> number of dropped, rejected or failed items.
@@ -59,6 +61,7 @@ class Runtime:
     parser: Parser
     identity: Identity
     engine: Engine
+    observers: Observers = field(default_factory=Observers)
     tasks: Tasks = field(default_factory=Tasks)
     fanout: FanOut[DirectWriter, Prepared] = field(default_factory=lambda: FanOut(broadcast_frames))
     counters: Counter[str] = field(default_factory=Counter)

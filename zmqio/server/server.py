@@ -28,6 +28,8 @@ from zmqio.server.lifecycle import ServerLifecycle
 from zmqio.server.metrics_app import MetricsApp
 from zmqio.server.namespace import Namespace
 from zmqio.server.namespace_handlers import NamespaceHandlers, register_handlers
+from zmqio.server.observer import Observer
+from zmqio.server.observers import notify
 from zmqio.server.operations import Operations
 from zmqio.server.parent import ParentNamespace, Rule
 from zmqio.server.registry import Registration, Registry
@@ -140,6 +142,20 @@ class Server(Registration, Operations):
                 another namespace.
         """
         register_handlers(self.of(name), handlers)
+
+    def observe(self, observer: Observer) -> None:
+        """Let an observer see the events of all namespaces of this process. A second call has no effect.
+
+        Example: `io.observe(Log())`, where `Log` is a subclass of `zmqio.Observer`
+        """
+        if self._lifecycle.observers.add(observer, Observer):
+            for namespace in self._lifecycle.namespaces.values():
+                if namespace.is_open:
+                    notify((observer.namespace_opened,), namespace.name)
+
+    def stop_observing(self, observer: Observer) -> None:
+        """Stop what `observe` started; an observer that is not registered is ignored."""
+        self._lifecycle.observers.remove(observer)
 
     def on_node(self, event: str) -> Callable[[Function], Function]:
         """Decorate a function that is called when other nodes join or leave the cluster.

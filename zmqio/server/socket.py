@@ -22,6 +22,7 @@ from zmqio.server.broadcast import Broadcast
 from zmqio.server.event_budget import EventBudget
 from zmqio.server.event_queue import EventPool, EventQueue
 from zmqio.server.handshake import Handshake
+from zmqio.server.observers import notify
 from zmqio.server.runtime import Runtime
 from zmqio.server.sending import EmitOptions
 from zmqio.server.socket_listeners import ListenerMixin
@@ -47,6 +48,10 @@ class ClientConnection(Protocol):
     @property
     def event_budget(self) -> EventBudget:
         """Counts the events that are not handled yet, over all namespaces."""
+
+    @property
+    def connection_id(self) -> str:
+        """Identifies the connection; not a secret."""
 
     @property
     def transport_name(self) -> str:
@@ -175,6 +180,14 @@ class Socket(ListenerMixin):
     def transport(self) -> str:
         """The current transport: `polling` or `websocket`."""
         return self._connection.transport_name
+
+    @property
+    def connection_id(self) -> str:
+        """Identifies the client's connection: the same for its sockets in all namespaces.
+
+        Unlike the Engine.IO session id, it gives no access to the connection, so it may be shown and logged.
+        """
+        return self._connection.connection_id
 
     @property
     def rooms(self) -> frozenset[str]:
@@ -342,6 +355,13 @@ class Socket(ListenerMixin):
             self.write(prepared, volatile=volatile)
 
     def notify_outgoing(self, event: str, args: Sequence[Any]) -> None:
+        """Report an event to this client alone to observers and to its listeners, if there are any."""
+        observers = self._namespace.runtime.observers.event_sent
+        if observers:
+            notify(observers, self._namespace.name, (self.id,), event, args)
+        self.notify_listeners(event, args)
+
+    def notify_listeners(self, event: str, args: Sequence[Any]) -> None:
         """Call the listeners of outgoing events, if there are any."""
         if self.listeners is not None:
             self.listeners.notify_outgoing(self.id, event, args)
