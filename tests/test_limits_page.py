@@ -43,6 +43,7 @@ NOT_LIMITS = {
 """Numeric options and environment variables that limit nothing, with the reason."""
 
 FIXED = {
+    "callback of an emit of `zmqio.compat`": ["zmqio.compat.client_operations:CALLBACK_TIMEOUT_S"],
     "namespaces without a client that stay": ["zmqio.python_socketio.node:MAX_EMPTY_NAMESPACES"],
     "packets that wait for one client, without": ["zmqio.engine.session:HARD_LIMIT_FACTOR"],
     "handlers that run when the server closes": ["zmqio.server.lifecycle:HANDLER_GRACE_S"],

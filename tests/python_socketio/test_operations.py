@@ -8,18 +8,6 @@ import socketio
 from tests.support.psio_harness import ManagedServer
 from tests.support.timing import wait_until
 from zmqio.exceptions import PacketError
-from zmqio.python_socketio.operations import arguments
-
-
-def test_a_tuple_means_several_arguments_and_none_means_none() -> None:
-    assert [arguments(data) for data in (None, (), (1, [2]), [1, 2], "x", 0)] == [
-        [],
-        [],
-        [1, [2]],
-        [[1, 2]],
-        ["x"],
-        [0],
-    ]
 
 
 async def test_who_receives_what() -> None:

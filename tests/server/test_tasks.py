@@ -55,3 +55,17 @@ async def test_error_is_logged_once_and_affects_only_its_task() -> None:
 async def test_task_may_close_its_own_set() -> None:
     tasks = Tasks()
     await tasks.spawn(tasks.close(10))
+
+
+async def test_a_task_that_cancels_all_goes_on_itself() -> None:
+    tasks, ended = Tasks(), []
+
+    async def cancel() -> None:
+        tasks.cancel()
+        await asyncio.sleep(0)
+        ended.append("canceller")
+
+    waiting = tasks.spawn(asyncio.Event().wait())
+    await tasks.spawn(cancel())
+    assert ended == ["canceller"]
+    assert waiting.cancelled()

@@ -14,14 +14,14 @@ from zmqio.ids import Sid, make_sid
 from zmqio.log_limit import LimitedLog
 from zmqio.logger import get_logger
 from zmqio.protocol.packet import AckableFrames, Packet, PacketType
+from zmqio.protocol.socketio_values import arguments, is_text, room_name, room_names, skipped_sids
 from zmqio.python_socketio.connection import ManagedConnection
 from zmqio.python_socketio.host import ServerHost
 from zmqio.python_socketio.namespace import ManagerNamespace, ManagerRuntime
 from zmqio.python_socketio.node import ManagerNode
-from zmqio.python_socketio.room_names import is_text, room_name, room_names, skipped_sids
 from zmqio.server.targeting import check_event
 
-__all__ = ["CALLBACK_WITHOUT_ROOM", "ClusterOperations", "arguments"]
+__all__ = ["CALLBACK_WITHOUT_ROOM", "ClusterOperations"]
 
 log = LimitedLog(get_logger(__name__))
 
@@ -223,13 +223,6 @@ class ClusterOperations:
             return
         for answer in answers:
             await self._host.call_back(callback, answer)
-
-
-def arguments(data: Any) -> list[Any]:
-    """Return the arguments of an event: a tuple means several, None means none, everything else is one."""
-    if isinstance(data, tuple):
-        return list(data)
-    return [] if data is None else [data]
 
 
 def _remove(pending: dict[str, list[str]], namespace: str, sid: str) -> None:

@@ -10,8 +10,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 
 from zmqio.config import BusOptions
 from zmqio.emitter import AsyncEmitter, BroadcastOperator, Emitter
-from zmqio.python_socketio.operations import arguments
-from zmqio.python_socketio.room_names import room_name, room_names, skipped_sids
+from zmqio.protocol.socketio_values import arguments, room_name, room_names, skipped_sids
 from zmqio.zeromq.curve import Curve
 
 __all__ = ["EmitterSource", "OutsideOperations"]

@@ -46,7 +46,7 @@ class AsgiApp:
     Args:
         host: the server.
         other_app: receives every request that is not for Socket.IO; None: the answer to such a request is 404.
-        path: the path of Socket.IO.
+        path: the path of Socket.IO. None: every request is for Socket.IO.
         health: the health routes; they take precedence over everything else.
         metrics: the metrics; their path takes precedence over Socket.IO and `other_app`.
         client: the files of the browser client; by default only for pages of the same origin.
@@ -57,7 +57,7 @@ class AsgiApp:
         host: AsgiHost,
         other_app: AsgiCallable | None = None,
         *,
-        path: str = "/socket.io",
+        path: str | None = "/socket.io",
         health: HealthApp | None = None,
         metrics: MetricsApp | None = None,
         client: ClientApp | None = None,
@@ -67,7 +67,7 @@ class AsgiApp:
         self._health = health
         self._metrics = metrics
         self._client = client or ClientApp(EngineOptions())
-        self._path = "/" + path.strip("/")
+        self._path = None if path is None else "/" + path.strip("/")
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one connection, or the lifespan."""
@@ -102,6 +102,8 @@ class AsgiApp:
         If the app is mounted, the mount point itself also serves Socket.IO.
         """
         full: str = scope["path"]
+        if self._path is None:
+            return full
         mount: str = scope.get("root_path", "").rstrip("/")
         inner = full[len(mount) :] if mount and full.startswith(mount + "/") else full
         for candidate in (inner, full):

@@ -221,6 +221,11 @@ class Server(Registration, Operations):
         details = self._options.health_details
         return HealthApp(self.health, live_path=live_path, ready_path=ready_path, details=details)
 
+    @property
+    def client_app(self) -> ClientApp:
+        """The part of `asgi()` that serves the files of the browser client."""
+        return self._client
+
     def metrics_app(self) -> MetricsApp:
         """Return an ASGI app that responds on every path with the metrics of this process.
 

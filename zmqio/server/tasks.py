@@ -33,8 +33,8 @@ class Tasks:
         return task
 
     def cancel(self) -> None:
-        """Cancel the running tasks; `close` waits for their end."""
-        for task in self._running:
+        """Cancel the running tasks except the current one; `close` waits for their end."""
+        for task in self._running - {asyncio.current_task()}:
             task.cancel()
 
     async def close(self, grace_s: float, *, caller: "asyncio.Task[Any] | None" = None) -> None:

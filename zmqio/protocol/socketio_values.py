@@ -1,4 +1,4 @@
-"""Names of rooms as python-socketio accepts them, as names in the cluster. Pure.
+"""Rooms, ids and data as python-socketio accepts them, converted to those of zmqio. Pure.
 
 python-socketio allows any hashable value as a room. In the cluster a room is a string, as in JavaScript.
 """
@@ -6,7 +6,7 @@ python-socketio allows any hashable value as a room. In the cluster a room is a 
 from collections.abc import Collection
 from typing import Any
 
-__all__ = ["is_text", "room_name", "room_names", "skipped_sids"]
+__all__ = ["arguments", "is_text", "room_name", "room_names", "skipped_sids"]
 
 
 def is_text(room: Any) -> bool:
@@ -56,3 +56,10 @@ def skipped_sids(skip_sid: Any) -> frozenset[str]:
     if isinstance(skip_sid, list | tuple | set | frozenset):
         return frozenset(room_name(sid) for sid in skip_sid if sid is not None)
     raise TypeError(f"skip_sid={skip_sid!r:.80} must be a session id or a list of session ids")
+
+
+def arguments(data: Any) -> list[Any]:
+    """Return the arguments of an event: a tuple means several, None means none, everything else is one."""
+    if isinstance(data, tuple):
+        return list(data)
+    return [] if data is None else [data]

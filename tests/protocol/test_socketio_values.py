@@ -1,8 +1,8 @@
-"""Tests of `zmqio.python_socketio.room_names`."""
+"""Tests of `zmqio.protocol.socketio_values`."""
 
 import pytest
 
-from zmqio.python_socketio.room_names import is_text, room_name, room_names, skipped_sids
+from zmqio.protocol.socketio_values import arguments, is_text, room_name, room_names, skipped_sids
 
 
 def test_integers_stand_for_their_digits() -> None:
@@ -29,3 +29,14 @@ def test_skip_sid_is_an_id_or_a_list() -> None:
     assert skipped_sids(["a", None, "b"]) == {"a", "b"}
     with pytest.raises(TypeError, match="skip_sid=1"):
         skipped_sids(1)
+
+
+def test_a_tuple_means_several_arguments_and_none_means_none() -> None:
+    assert [arguments(data) for data in (None, (), (1, [2]), [1, 2], "x", 0)] == [
+        [],
+        [],
+        [1, [2]],
+        [[1, 2]],
+        ["x"],
+        [0],
+    ]
