@@ -89,6 +89,7 @@ FIXED = {
         "zmqio.launcher.accept.held_connections:MAX_HELD",
         "zmqio.launcher.accept.held_connections:HELD_LIMIT_S",
     ],
+    "report of a worker": ["zmqio.launcher.worker.messages:MAX_SAMPLES_BYTES"],
     "start of a replacement worker": ["zmqio.launcher.slot:READY_TIMEOUT_S"],
     "stop of a worker": ["zmqio.launcher.options:STOP_MARGIN_S"],
     "TLS handshake": ["zmqio.hosting.accepted_server:TLS_HANDSHAKE_TIMEOUT_S"],

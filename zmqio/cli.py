@@ -138,6 +138,13 @@ def broker(arguments: tuple[str, ...]) -> None:
     metavar="SECONDS",
     help="Kill and replace a worker that is stopped, or whose event loop is blocked, for this time. 0: never.",
 )
+@click.option(
+    "--metrics",
+    default="",
+    metavar="ADDRESS",
+    help="Serve the metrics of all processes for Prometheus at this HOST:PORT, over HTTP to everyone who can "
+    "reach it. PORT alone is for this machine only. Needs zmqio[prometheus]. [default: off]",
+)
 @click.option("--reload", is_flag=True, help="Restart the workers when a Python file changes.")
 @_log_format
 @click.option(

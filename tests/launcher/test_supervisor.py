@@ -43,6 +43,7 @@ async def test_signals_restart_the_workers_and_stop_everything(acceptors: int) -
     serving = next(line for line in logs if line["event"] == "server_started")
     assert serving["sticky"] == "sid"
     assert serving["workers"] == 1
+    assert serving["metrics"] is None
     assert serving["acceptors"] == acceptors
     assert events(logs).count("acceptor_started") == (acceptors if acceptors > 1 else 0)
     assert not Path(str(serving["broker"]).removeprefix("ipc://")).parent.exists()

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from tests.support.cluster import ROOT
 from tests.support.timing import LIMIT_S, wait_until
 from zmqio.exceptions import ServeError
+from zmqio.launcher.metrics.serve_metrics import ServeMetrics
 from zmqio.launcher.options import ServeOptions
 from zmqio.launcher.worker.process import WorkerProcess
 from zmqio.launcher.worker_pool import WorkerPool
@@ -53,7 +54,8 @@ class Dispatcher:
 
 def make(options: ServeOptions, folder: Path = ROOT) -> tuple[WorkerPool, Dispatcher]:
     dispatcher: Any = Dispatcher()
-    return WorkerPool(options, NO_BROKER, str(folder), dispatcher), dispatcher
+    metrics = ServeMetrics(4, dict, asyncio.get_running_loop().time)
+    return WorkerPool(options, NO_BROKER, str(folder), dispatcher, metrics), dispatcher
 
 
 async def test_dispatcher_learns_of_ready_retired_and_stopping_workers() -> None:

@@ -9,13 +9,15 @@ import yaml
 from zmqio_broker.metrics import METRICS as BROKER_METRICS
 from zmqio_broker.metrics import PEER_METRICS
 
-from zmqio.metrics.catalogue import METRICS
+from tests.support.prometheus_server import check_rules
+from tests.support.tools import require
+from zmqio.launcher.metrics.catalogue import SERVE_METRICS
 
 FOLDER = Path(__file__).parents[2] / "examples" / "prometheus"
 BROKER = {name: kind for name, (kind, *_) in (BROKER_METRICS | PEER_METRICS).items()}
-KINDS = {name: metric.kind for name, metric in METRICS.items()} | BROKER
+KINDS = {name: metric.kind for name, metric in SERVE_METRICS.items()} | BROKER
 EXPOSED = {f"{name}_total" if kind == "counter" else name for name, kind in KINDS.items()}
-LABELS = {"instance", "endpoint", *(label for metric in METRICS.values() for label in metric.labels)}
+LABELS = {"instance", "endpoint", *(label for metric in SERVE_METRICS.values() for label in metric.labels)}
 
 
 def queries() -> list[tuple[str, str]]:
@@ -39,6 +41,11 @@ def test_query_names_what_is_exposed(query: str, text: str) -> None:
 def test_counters_are_read_as_rates(query: str, text: str) -> None:
     for name in re.findall(r"\bzmqio_\w+_total", query):
         assert re.search(rf"(rate|increase)\({name}\[", query), name
+
+
+def test_rules_are_accepted_by_promtool() -> None:
+    require("promtool")
+    assert "SUCCESS" in check_rules(FOLDER / "alerts.yml")
 
 
 def test_rules_are_the_ones_that_prometheus_loads() -> None:

@@ -41,7 +41,7 @@ async def two_nodes() -> AsyncIterator[tuple[zmqio.Server, zmqio.Server]]:
 async def test_a_server_that_does_not_run_says_so() -> None:
     found = values(zmqio.Server(None))
     assert found.pop("zmqio_ready") == 0
-    assert [name.split("{")[0] for name in found] == ["zmqio_build_info"]
+    assert [name.split("{")[0] for name in found if not name.startswith("zmqio_http_")] == ["zmqio_build_info"]
 
 
 async def test_sessions_sockets_and_rooms() -> None:

@@ -13,7 +13,7 @@ __all__ = ["PARTS", "read_counters"]
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "reference" / "events.md"
 MODULE = ROOT / "zmqio" / "metrics" / "counters.py"
-PARTS = ("server", "engine", "relay", "bus")
+PARTS = ("server", "engine", "relay", "bus", "http")
 MAX_LINE = 114
 BREAK_AT = 90
 

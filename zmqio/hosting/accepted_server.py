@@ -36,6 +36,8 @@ class AcceptedServer:
         on_started: called once when the app's lifespan has started and the event loop runs.
         before_shutdown: awaited once after a stop signal, before uvicorn shuts down. Until it returns, connections
             are still accepted from the sources.
+        on_stopped: called once after that, when all connections and the app's lifespan have ended. The stop signal
+            may end the process before `serve` returns.
 
     Raises:
         ServeError: the installed uvicorn lacks a name that this class needs (see `uvicorn_contract`).
@@ -48,6 +50,7 @@ class AcceptedServer:
         *,
         on_started: Callable[[], None],
         before_shutdown: Callable[[], Awaitable[None]],
+        on_stopped: Callable[[], None] = lambda: None,
     ) -> None:
         require_server()
         config = make_config(
@@ -56,7 +59,7 @@ class AcceptedServer:
             ssl_certfile=options.ssl_certfile or None,
             ssl_keyfile=options.ssl_keyfile or None,
         )
-        self._server = _UvicornWithoutListener(config, on_started, before_shutdown)
+        self._server = _UvicornWithoutListener(config, on_started, before_shutdown, on_stopped)
 
     def add_source(self, on_closed: Callable[[int], None]) -> "ConnectionSource":
         """Add a source of connections.
@@ -189,11 +192,13 @@ class _UvicornWithoutListener(uvicorn.Server):
         config: uvicorn.Config,
         on_started: Callable[[], None],
         before_shutdown: Callable[[], Awaitable[None]],
+        on_stopped: Callable[[], None],
     ) -> None:
         super().__init__(config)
         self.starting: set[asyncio.Task[None]] = set()
         self._on_started = on_started
         self._before_shutdown = before_shutdown
+        self._on_stopped = on_stopped
 
     def make_protocol(self, state: "_SourceState") -> asyncio.Protocol:
         """Create a protocol as the factory in `uvicorn.Server.startup` does for its listening sockets."""
@@ -211,3 +216,4 @@ class _UvicornWithoutListener(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await self._before_shutdown()
         await super().shutdown(sockets)
+        self._on_stopped()

@@ -1,6 +1,5 @@
 """Requests that the HTTP protocol rejects before an application sees them: limits, answers, counters and log."""
 
-from collections import Counter
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from zmqio.config import HttpLimits
 from zmqio.log_limit import LimitedLog
 from zmqio.logger import get_logger
+from zmqio.metrics.process import HTTP_COUNTERS
 from zmqio.trusted_proxies import MAX_FORWARDED_ADDRESSES
 
 __all__ = [
@@ -29,7 +29,6 @@ FEW_HEAD_BYTES = 400
 """Most bytes of a head whose fields are not counted: it has no room for many."""
 
 _log = LimitedLog(get_logger(__name__))
-_counters: Counter[str] = Counter()
 
 
 class Rejection:
@@ -104,11 +103,11 @@ def excess_of_fields(headers: Sequence[tuple[bytes, bytes]]) -> Rejection | None
 def count_rejection(rejection: Rejection, client: Any) -> None:
     """Count and log a rejection."""
     counter = rejection.counter
-    _counters[counter] += 1
+    HTTP_COUNTERS[counter] += 1
     _log.warning(
         "connection_rejected",
         reason=counter,
-        total=_counters[counter],
+        total=HTTP_COUNTERS[counter],
         client=client[0] if client else None,
         error=rejection.text,
         option=rejection.option or None,

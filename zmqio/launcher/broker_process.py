@@ -6,6 +6,7 @@ import shutil
 import sys
 import tempfile
 from asyncio.subprocess import PIPE, Process
+from collections.abc import Callable
 from pathlib import Path
 
 from zmqio.exceptions import ServeError
@@ -28,12 +29,14 @@ class BrokerProcess:
 
     Args:
         log_format, log_level: the options of the same name of the `zmqio` command.
+        on_started: called at each start of a process.
 
     Attributes:
         address: the address of the broker for nodes of this user on this machine.
     """
 
-    def __init__(self, log_format: str, log_level: str) -> None:
+    def __init__(self, log_format: str, log_level: str, on_started: Callable[[], None] = lambda: None) -> None:
+        self._on_started = on_started
         self._folder = _private_folder()
         self.address = f"ipc://{self._folder / 'broker'}"
         # The broker starts and stops with the server, whose log lines suffice at INFO.
@@ -55,6 +58,7 @@ class BrokerProcess:
         # A session of its own keeps Ctrl-C from the broker. Its standard input closes when this process ends,
         # which makes the broker exit.
         self._process = await asyncio.create_subprocess_exec(*self._command, stdin=PIPE, start_new_session=True)
+        self._on_started()
 
     async def supervise(self) -> None:
         """Restart the process whenever it exits; runs until cancelled.

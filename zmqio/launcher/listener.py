@@ -9,7 +9,15 @@ from dataclasses import dataclass
 
 from zmqio.exceptions import ConfigError, ServeError
 
-__all__ = ["BindAddress", "listen", "listen_group", "listener_url", "parse_bind", "remove_socket_file"]
+__all__ = [
+    "BindAddress",
+    "listen",
+    "listen_group",
+    "listener_url",
+    "parse_bind",
+    "parse_metrics_address",
+    "remove_socket_file",
+]
 
 BACKLOG = 2048
 """Connections that the kernel queues before they are accepted; uvicorn's default."""
@@ -41,6 +49,20 @@ def parse_bind(text: str) -> BindAddress:
     raise ConfigError(
         f"bind={text!r} is not an address; use host:port ('127.0.0.1:8000', '[::1]:8000') or unix:path"
     )
+
+
+def parse_metrics_address(text: str) -> BindAddress:
+    """Parse the address of the metrics: a port alone, for this machine only, or as `parse_bind`.
+
+    Raises:
+        ConfigError: the text has another form.
+    """
+    try:
+        return parse_bind(f"127.0.0.1:{text}" if text.isdecimal() else text)
+    except ConfigError as error:
+        raise ConfigError(
+            f"metrics={text!r} is not an address; use a port (9100), host:port ('10.0.0.5:9100') or unix:path"
+        ) from error
 
 
 def listen(bind: BindAddress) -> socket.socket:

@@ -9,11 +9,12 @@ from typing import Literal, get_args
 from zmqio.config import split_addresses
 from zmqio.exceptions import ConfigError
 from zmqio.launcher.app_import import check_app_name
-from zmqio.launcher.listener import parse_bind
+from zmqio.launcher.listener import parse_bind, parse_metrics_address
 from zmqio.launcher.routing.worker_choice import Sticky
 from zmqio.launcher.silence import STALLED_AFTER_S
 from zmqio.launcher.tags import TagSource
 from zmqio.logs import LEVELS
+from zmqio.metrics.exposition import check_installed
 from zmqio.trusted_proxies import TrustedProxies
 
 __all__ = ["ServeOptions", "acceptor_count", "check_tls", "worker_count"]
@@ -50,6 +51,7 @@ class ServeOptions:
             (`ZMQIO_MAX_HEAD_BYTES` of the workers).
         worker_timeout_s: seconds without a heartbeat after which a worker is killed and replaced: its process is
             stopped or its event loop is blocked. 0, or `reload`: never.
+        metrics: address of the metrics for Prometheus: a port, host:port or unix:path; empty for none.
         log_format, log_level: the options of the same name of the `zmqio` command.
     """
 
@@ -68,12 +70,16 @@ class ServeOptions:
     head_limit_s: float = 10.0
     max_head_bytes: int = 1 << 15
     worker_timeout_s: float = 30.0
+    metrics: str = ""
     log_format: str = "auto"
     log_level: str = "info"
 
     def __post_init__(self) -> None:
         check_app_name(self.app)
         parse_bind(self.bind)
+        if self.metrics:
+            parse_metrics_address(self.metrics)
+            check_installed()
         TagSource(self.node_tag)
         TrustedProxies(self.trusted_proxies)
         if self.broker is not None:

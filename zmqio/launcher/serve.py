@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from socket import socket
 from typing import Any
@@ -9,7 +10,13 @@ from typing import Any
 from zmqio.config import address_from_environment, http_limits_from_environment
 from zmqio.exceptions import ConfigError
 from zmqio.hosting.event_loop import run as run_on_loop
-from zmqio.launcher.listener import listen_group, parse_bind, remove_socket_file
+from zmqio.launcher.listener import (
+    BindAddress,
+    listen_group,
+    parse_bind,
+    parse_metrics_address,
+    remove_socket_file,
+)
 from zmqio.launcher.options import ServeOptions, acceptor_count, check_tls
 from zmqio.launcher.rlimits import raise_open_files_limit
 from zmqio.launcher.supervisor import Supervisor
@@ -52,14 +59,19 @@ def serve(app: str, **options: Any) -> None:
     check_tls(checked)
     configure_logs(checked.log_format, checked.log_level, process="serve")
     raise_open_files_limit()
-    bind = parse_bind(checked.bind)
-    listeners = listen_group(bind, acceptor_count(checked))
-    try:
-        run_on_loop(_serve(checked, listeners))
-    finally:
-        for listener in listeners:
-            listener.close()
-        remove_socket_file(bind)
+    with ExitStack() as opened:
+        listeners = _open(opened, parse_bind(checked.bind), acceptor_count(checked))
+        metrics = _open(opened, parse_metrics_address(checked.metrics), 1)[0] if checked.metrics else None
+        run_on_loop(_serve(checked, listeners, metrics))
+
+
+def _open(opened: ExitStack, bind: BindAddress, count: int) -> list[socket]:
+    """Listen on an address until `opened` is closed."""
+    listeners = listen_group(bind, count)
+    opened.callback(remove_socket_file, bind)
+    for listener in listeners:
+        opened.callback(listener.close)
+    return listeners
 
 
 def _options_from_environment() -> dict[str, Any]:
@@ -71,8 +83,8 @@ def _options_from_environment() -> dict[str, Any]:
     }
 
 
-async def _serve(options: ServeOptions, listeners: Sequence[socket]) -> None:
-    await Supervisor(options, listeners, _import_path()).run()
+async def _serve(options: ServeOptions, listeners: Sequence[socket], metrics: socket | None) -> None:
+    await Supervisor(options, listeners, _import_path(), metrics).run()
 
 
 def _import_path() -> str:

@@ -16,6 +16,8 @@ from zmqio.launcher.accept.dispatcher import ConnectionDispatcher, InProcessDisp
 from zmqio.launcher.broker_process import BrokerProcess
 from zmqio.launcher.code_watcher import watch_code
 from zmqio.launcher.listener import listener_url
+from zmqio.launcher.metrics.endpoint import serve_metrics, watch_broker
+from zmqio.launcher.metrics.serve_metrics import ServeMetrics
 from zmqio.launcher.options import ServeOptions, worker_count
 from zmqio.launcher.slot import WorkerSlot
 from zmqio.launcher.worker_pool import WorkerPool
@@ -35,17 +37,34 @@ class Supervisor:
         options: options of the server.
         listeners: one listening socket per acceptor (see `listen_group`); closed at the end.
         import_path: folder in which workers look for modules first.
+        metrics_listener: a listening socket for the metrics, or None; closed at the end.
     """
 
-    def __init__(self, options: ServeOptions, listeners: Sequence[socket], import_path: str) -> None:
+    def __init__(
+        self,
+        options: ServeOptions,
+        listeners: Sequence[socket],
+        import_path: str,
+        metrics_listener: socket | None = None,
+    ) -> None:
         self._options = options
         self._url = listener_url(listeners[0], tls=options.tls)
-        self._broker = BrokerProcess(options.log_format, options.log_level) if options.broker is None else None
         self._acceptor_count = len(listeners)
         self._dispatcher: ConnectionDispatcher = (
             AcceptorPool(options, listeners) if len(listeners) > 1 else InProcessDispatcher(options, listeners[0])
         )
-        self._workers = WorkerPool(options, self._broker_address, import_path, self._dispatcher)
+        self._metrics_listener = metrics_listener
+        self._metrics = ServeMetrics(
+            worker_count(options),
+            lambda: self._dispatcher.counters_by_acceptor,
+            asyncio.get_running_loop().time,
+        )
+        self._broker = (
+            BrokerProcess(options.log_format, options.log_level, self._metrics.broker_started)
+            if options.broker is None
+            else None
+        )
+        self._workers = WorkerPool(options, self._broker_address, import_path, self._dispatcher, self._metrics)
         self._slots = [self._make_slot(number) for number in range(1, worker_count(options) + 1)]
         self._stop_signals = 0
         self._stop_requested = asyncio.Event()
@@ -77,6 +96,10 @@ class Supervisor:
         jobs += [self._workers.watch(), self._dispatcher.run(), self._log_start(), self._restart_on_request()]
         if self._broker is not None:
             jobs.append(self._broker.supervise())
+        if self._metrics_listener is not None:
+            jobs.append(serve_metrics(self._metrics, self._metrics_listener))
+            if self._broker is not None:
+                jobs.append(watch_broker(self._broker.address, self._metrics.broker_counted))
         if self._options.reload:
             jobs.append(watch_code(self._restart_requested.set))
         tasks = [asyncio.ensure_future(job) for job in jobs]
@@ -100,6 +123,7 @@ class Supervisor:
             acceptors=self._acceptor_count,
             sticky=options.stickiness,
             broker=self._broker_address,
+            metrics=self._metrics_url,
         )
         if options.tls and options.sticky is None:
             log.info("sticky_defaulted", sticky=options.stickiness, reason="TLS hides the session id")
@@ -138,6 +162,11 @@ class Supervisor:
             stop_timeout_s=options.stop_timeout_s,
             restart_on_change_only=options.reload,
         )
+
+    @property
+    def _metrics_url(self) -> str | None:
+        listener = self._metrics_listener
+        return None if listener is None else f"{listener_url(listener, tls=False)}/metrics"
 
     @property
     def _broker_address(self) -> str:

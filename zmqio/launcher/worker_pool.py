@@ -2,11 +2,13 @@
 
 import asyncio
 import signal
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from zmqio.exceptions import ServeError
 from zmqio.hosting.options import HttpOptions
 from zmqio.launcher.accept.dispatcher import ConnectionDispatcher
+from zmqio.launcher.metrics.serve_metrics import ServeMetrics
 from zmqio.launcher.options import ServeOptions, acceptor_count
 from zmqio.launcher.silence import CHECK_INTERVAL_S
 from zmqio.launcher.tags import TagSource
@@ -14,6 +16,7 @@ from zmqio.launcher.worker.process import WorkerProcess
 from zmqio.launcher.worker.spec import WORKER_SPEC_VARIABLE, WorkerSpec
 from zmqio.logger import get_logger
 from zmqio.logs import print_error
+from zmqio.metrics.samples import Sample
 from zmqio.zeromq.curve import SECRET_FILE_VARIABLE, SERVER_KEY_VARIABLE
 
 __all__ = ["WorkerPool"]
@@ -32,15 +35,22 @@ class WorkerPool:
         broker: address of the broker that the workers join.
         import_path: folder in which workers look for modules first.
         dispatcher: informed which workers accept connections.
+        metrics: informed of the state and the metrics of the workers.
     """
 
     def __init__(
-        self, options: ServeOptions, broker: str, import_path: str, dispatcher: ConnectionDispatcher
+        self,
+        options: ServeOptions,
+        broker: str,
+        import_path: str,
+        dispatcher: ConnectionDispatcher,
+        metrics: ServeMetrics,
     ) -> None:
         self._options = options
         self._broker = broker
         self._import_path = import_path
         self._dispatcher = dispatcher
+        self._metrics = metrics
         self._tags = TagSource(options.node_tag)
         self._workers: set[WorkerProcess] = set()
         self._starting: set[asyncio.Task[WorkerProcess]] = set()
@@ -100,6 +110,7 @@ class WorkerPool:
     def worker_ready(self, worker: WorkerProcess) -> None:
         """Let the dispatcher choose the worker."""
         self._dispatcher.add(worker)
+        self._metrics.worker_available(worker.slot, worker.tag, is_available=True)
         log.info("worker_started", worker=worker.slot, pid=worker.pid, tag=worker.tag)
         if not self._first_ready.done():
             self._first_ready.set_result(None)
@@ -111,6 +122,7 @@ class WorkerPool:
     def worker_stalled(self, worker: WorkerProcess) -> None:
         """Keep connections from the worker until it recovers."""
         self._dispatcher.suspend(worker)
+        self._metrics.worker_available(worker.slot, worker.tag, is_available=False)
         timeout_s = self._options.worker_timeout_s
         log.warning(
             "worker_stalled", worker=worker.slot, pid=worker.pid, silent_s=worker.silent_s, timeout_s=timeout_s
@@ -119,15 +131,22 @@ class WorkerPool:
     def worker_recovered(self, worker: WorkerProcess) -> None:
         """Let the dispatcher choose the worker again."""
         self._dispatcher.resume(worker)
+        self._metrics.worker_available(worker.slot, worker.tag, is_available=True)
         log.info("worker_recovered", worker=worker.slot, pid=worker.pid)
+
+    def worker_counted(self, worker: WorkerProcess, samples: Sequence[Sample]) -> None:
+        """Record the metrics of the worker."""
+        self._metrics.worker_counted(worker.slot, worker.tag, samples)
 
     def worker_stopping(self, worker: WorkerProcess) -> None:
         """Keep all connections from the worker."""
         self._dispatcher.remove(worker)
+        self._metrics.worker_available(worker.slot, worker.tag, is_available=False)
 
     def worker_exited(self, worker: WorkerProcess) -> None:
         """Forget the worker. If it has reported why it cannot serve, log that."""
         self._workers.discard(worker)
+        self._metrics.worker_exited(worker.slot, worker.tag, was_stopped=worker.was_stopped)
         if worker.failure is None:
             return
         if worker.failure.traceback not in ("", self._last_traceback):
@@ -155,6 +174,7 @@ class WorkerPool:
 
         worker = await WorkerProcess.start(slot, tag, self, environment)
         self._workers.add(worker)
+        self._metrics.worker_started(slot)
         return worker
 
     def _spec(self, slot: int, link_fd: int) -> WorkerSpec:
@@ -168,6 +188,7 @@ class WorkerPool:
             stop_timeout_s=options.stop_timeout_s,
             http=asdict(http),
             receives_links=acceptor_count(options) > 1,
+            reports_metrics=bool(options.metrics),
             log_format=options.log_format,
             log_level=options.log_level,
         )

@@ -139,6 +139,12 @@ COUNTERS: Mapping[str, Mapping[str, str]] = {
         "version_mismatches": "Messages of nodes with another version of the wire protocol.",
         "volatile_bus_messages_dropped": "Volatile messages dropped because no broker accepted them.",
     },
+    "http": {
+        "answers_unread": "Connections dropped because their client read nothing of an answer.",
+        "heads_timed_out": "Connections closed because their request head took too long.",
+        "heads_too_large": "Connections closed because their request head was too large, or had too many fields.",
+        "requests_malformed": "Connections closed because of a request that is not valid HTTP/1.1.",
+    },
 }
 """Part -> counter -> description."""
 

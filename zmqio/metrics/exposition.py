@@ -4,6 +4,7 @@ The library only formats values that zmqio has counted. Its own counters are not
 call for every increment, where `counters[name] += 1` takes 40 ns, and the values would exist twice.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -11,8 +12,10 @@ from zmqio.exceptions import ConfigError
 from zmqio.metrics.catalogue import METRICS, Metric
 from zmqio.metrics.samples import Sample
 
-__all__ = ["SampleCollector", "check_installed", "expose"]
+__all__ = ["SampleCollector", "check_installed", "expose", "expose_in_steps"]
 
+SAMPLES_PER_STEP = 50
+"""Samples that are formatted in one turn of the event loop: about a quarter of a millisecond."""
 MISSING = "metrics need the package prometheus-client; install it with `pip install zmqio[prometheus]`"
 
 
@@ -30,15 +33,27 @@ class SampleCollector:
 
     def collect(self) -> Iterator[Any]:
         """Yield each metric that has samples, in the order of their first samples."""
-        from prometheus_client import Metric as MetricFamily
-
         families: dict[str, Any] = {}
         for sample in self._read():
-            name, metric = sample.metric, self._metrics[sample.metric]
-            if name not in families:
-                families[name] = MetricFamily(name, metric.help, metric.kind)
-            families[name].add_sample(name + sample.suffix, dict(sample.labels), sample.value)
+            self._add(sample, families)
         yield from families.values()
+
+    async def collect_in_steps(self) -> list[Any]:
+        """Return what `collect` yields, with pauses in which the event loop does other work."""
+        families: dict[str, Any] = {}
+        for number, sample in enumerate(self._read(), start=1):
+            self._add(sample, families)
+            if number % SAMPLES_PER_STEP == 0:
+                await asyncio.sleep(0)
+        return list(families.values())
+
+    def _add(self, sample: Sample, families: dict[str, Any]) -> None:
+        from prometheus_client import Metric as MetricFamily
+
+        name, metric = sample.metric, self._metrics[sample.metric]
+        if name not in families:
+            families[name] = MetricFamily(name, metric.help, metric.kind)
+        families[name].add_sample(name + sample.suffix, dict(sample.labels), sample.value)
 
 
 def check_installed() -> None:
@@ -69,3 +84,36 @@ def expose(collector: SampleCollector, accept: str = "") -> tuple[str, bytes]:
     encode, content_type = choose_encoder(accept)
     source: Any = collector  # anything with `collect`
     return content_type, encode(source)
+
+
+async def expose_in_steps(collector: SampleCollector, accept: str = "") -> tuple[str, bytes]:
+    """Return what `expose` returns, without holding the event loop for long; see `SAMPLES_PER_STEP`."""
+    check_installed()
+    from prometheus_client.exposition import choose_encoder
+
+    encode, content_type = choose_encoder(accept)
+    end = encode(_Families())  # OpenMetrics ends with a line of its own
+    parts: list[bytes] = []
+    for step in _steps(await collector.collect_in_steps()):
+        parts.append(encode(step).removesuffix(end))
+        await asyncio.sleep(0)
+    return content_type, b"".join([*parts, end])
+
+
+class _Families(list[Any]):
+    """Metrics as a collector."""
+
+    def collect(self) -> Iterable[Any]:
+        return self
+
+
+def _steps(families: Iterable[Any]) -> Iterator[_Families]:
+    """Divide metrics into groups of about `SAMPLES_PER_STEP` samples."""
+    group, size = _Families(), 0
+    for family in families:
+        group.append(family)
+        size += len(family.samples)
+        if size >= SAMPLES_PER_STEP:
+            yield group
+            group, size = _Families(), 0
+    yield group

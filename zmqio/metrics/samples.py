@@ -1,13 +1,13 @@
 """Samples: the values of metrics at one moment, as plain data that can be sent to another process. Pure."""
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from zmqio.metrics.counters import COUNTERS, MICROSECONDS, counter_name
 
-__all__ = ["Sample", "counter_samples"]
+__all__ = ["Labels", "Sample", "counter_samples"]
 
-Labels = tuple[tuple[str, str], ...]
+Labels: TypeAlias = tuple[tuple[str, str], ...]
 
 
 class Sample(NamedTuple):

@@ -16,6 +16,7 @@ from zmqio.engine.server import ClientRequest, Engine, Session
 from zmqio.exceptions import ServerClosedError
 from zmqio.ids import NodeTag
 from zmqio.logger import get_logger
+from zmqio.metrics.process import PROCESS_METRICS
 from zmqio.metrics.samples import Sample
 from zmqio.protocol.parser import Parser
 from zmqio.relay.relay import Relay, join_nodes
@@ -196,6 +197,7 @@ class ServerLifecycle:
             await self._leave_cluster()
             raise
         runtime.loop_lag.start()
+        PROCESS_METRICS.add(self)
         self._signals.wrap()
         close_at_exit(self)
         log.info("node_started", node_id=identity.node_id, pid=os.getpid(), adapter=repr(self._factory))
@@ -235,7 +237,7 @@ class ServerLifecycle:
                 await drain.run(REASON, runtime.engine.wait_until_empty())
                 self._drain = None
                 log.info("drain_ended", clients_left=len(runtime.engine.sessions))
-            relay, self._relay = self._relay, None
+            relay = self._relay
             if relay is not None:
                 relay.stop_ingress()
             await runtime.engine.close(REASON)
@@ -248,7 +250,8 @@ class ServerLifecycle:
                 runtime.tasks.close(HANDLER_GRACE_S, caller=caller),
                 self.node_listeners.close(HANDLER_GRACE_S, caller=caller),
             )
-            self._runtime = self._starting = None
+            PROCESS_METRICS.remove(self)
+            self._runtime = self._starting = self._relay = None
             await self._leave_cluster()
             log.info("node_stopped", node_id=runtime.identity.node_id)
         finally:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from zmqio.metrics.exposition import SampleCollector, check_installed, expose
+from zmqio.metrics.exposition import SampleCollector, check_installed, expose_in_steps
 from zmqio.server.asgi_responses import Scope, Send, respond_to_get, respond_with_error
 from zmqio.server.health_app import acknowledge_lifespan, path_below_mount
 
@@ -39,7 +39,7 @@ class MetricsApp:
         if scope["type"] != "http" or self._path not in (None, path_below_mount(scope)):
             return False
         accept = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"accept"), "")
-        content_type, body = expose(self._collector, accept)
+        content_type, body = await expose_in_steps(self._collector, accept)
         headers = [(b"content-type", content_type.encode()), (b"cache-control", b"no-store")]
         await respond_to_get(scope, send, 200, headers, body)
         return True

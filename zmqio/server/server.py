@@ -18,6 +18,7 @@ from zmqio.engine.server import Engine
 from zmqio.exceptions import ConfigError
 from zmqio.ids import NodeId, NodeTag, parse_node_tag
 from zmqio.metrics.exposition import SampleCollector, expose
+from zmqio.metrics.process import http_samples
 from zmqio.option_names import explain_unknown_option
 from zmqio.protocol.converting_parser import ConvertingParser, Default
 from zmqio.protocol.parser import JsonParser, Parser
@@ -85,7 +86,7 @@ class Server(Registration, Operations):
             engine_options=engine_options,
             options=self._options,
         )
-        self._collector = SampleCollector(self._lifecycle.samples)
+        self._collector = SampleCollector(lambda: [*self._lifecycle.samples(), *http_samples()])
         self._client = ClientApp(engine_options)
         self._root = self._lifecycle.namespaces.get_or_create("/")
         Operations.__init__(self, self._root)
@@ -231,8 +232,8 @@ class Server(Registration, Operations):
 
         Example: `app.mount("/metrics", io.metrics_app())`, behind the application's own access rules
 
-        With several worker processes on one port, such as those of `zmqio serve`, each scrape reaches any one of
-        them, whose counters are its own. Scrape processes that have a port each.
+        With several worker processes on one port, each scrape reaches any one of them, whose counters are its
+        own. Scrape processes that have a port each, or use `zmqio serve --metrics`.
 
         Raises:
             ConfigError: prometheus-client is not installed (`pip install zmqio[prometheus]`).

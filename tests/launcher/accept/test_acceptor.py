@@ -167,9 +167,9 @@ async def test_suspended_worker_gets_its_sessions_once_it_has_recovered() -> Non
         await wait_until(lambda: len(two.received) == 4, "the session of the removed worker")
 
 
-async def test_acceptor_sends_heartbeats() -> None:
+async def test_acceptor_sends_heartbeats_with_its_counters() -> None:
     async with host() as h:
-        await h.wait_message(b"ready\nalive\nalive\n")
+        await h.wait_message(b"ready\nalive\ncounted {}\nalive\ncounted {}\n")
 
 
 async def test_stopping_worker_gets_no_more_connections_and_sees_the_end_of_its_link() -> None:

@@ -1,5 +1,6 @@
 """The acceptor's end of its link, with a plain socket as the supervisor."""
 
+import contextlib
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from structlog.testing import capture_logs
 from tests.support.timing import wait_until
 from zmqio.ids import NodeTag
 from zmqio.launcher.accept.acceptor_messages import (
+    AcceptorCounters,
     AcceptorReady,
     AddWorker,
     RetireWorker,
@@ -95,8 +97,15 @@ async def test_messages_are_sent_and_dropped_once_the_supervisor_is_gone() -> No
 async def test_heartbeats_to_a_supervisor_that_does_not_read_are_dropped() -> None:
     with link() as (made, theirs, _):
         for _ in range(100_000):
-            made.send_heartbeat()
-        assert set(theirs.recv(1 << 16).split(b"\n")[:-1]) == {b"alive"}
+            made.send_heartbeat(AcceptorCounters({"connections_accepted": 12_345}))
+        theirs.setblocking(False)
+        received = b""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                received += theirs.recv(1 << 16)
+        lines = received.split(b"\n")
+        assert set(lines) == {b"alive", b'counted {"connections_accepted": 12345}', b""}
+        assert lines[-1] == b""  # the last one is whole, too
 
 
 async def test_malformed_message_ends_the_link_and_is_logged() -> None:

@@ -74,7 +74,7 @@ class Acceptor:
         """Accept connections until the supervisor closes its end of the link."""
         self._supervisor.send(AcceptorReady())
         while not await self._has_ended():
-            self._supervisor.send_heartbeat()
+            self._supervisor.send_heartbeat(AcceptorCounters(self._balancer.counters))
         if not self._is_closing:
             log.warning("parent_lost")
         self._balancer.close()

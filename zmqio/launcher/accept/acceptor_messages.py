@@ -14,7 +14,7 @@ From the acceptor:
     ready                   the acceptor accepts as soon as a worker is available
     alive                   heartbeat of the event loop
     lost aB3_               the link to the worker has ended unexpectedly
-    counted {"name": 3}     the counters of the balancer, sent once at the end
+    counted {"name": 3}     the counters of the balancer, after each heartbeat and at the end
 """
 
 import json

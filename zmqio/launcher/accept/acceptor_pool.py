@@ -61,7 +61,7 @@ class AcceptorPool:
         self._suspended: set[NodeTag] = set()
         self._acceptors: dict[int, AcceptorProcess] = {}
         self._starting: set[asyncio.Task[AcceptorProcess]] = set()
-        self._counters: Counter[str] = Counter()
+        self._ended: dict[int, Counter[str]] = {n: Counter() for n in range(1, len(listeners) + 1)}
         self._is_closing = False
         self._all_ready = asyncio.Event()
 
@@ -69,8 +69,16 @@ class AcceptorPool:
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """Sums over the acceptors, without the counters of those that crashed."""
-        return self._counters
+        """Sums over the acceptors; of one that crashed, as of its last heartbeat."""
+        return sum((Counter(counters) for counters in self.counters_by_acceptor.values()), Counter())
+
+    @property
+    def counters_by_acceptor(self) -> Mapping[int, Mapping[str, int]]:
+        """The counters of each acceptor and its predecessors, as of the last heartbeat."""
+        found = {number: Counter(counters) for number, counters in self._ended.items()}
+        for number, acceptor in self._acceptors.items():
+            found[number].update(acceptor.counters)
+        return found
 
     def add(self, worker: WorkerProcess) -> None:
         self._workers[worker.tag] = worker
@@ -120,7 +128,6 @@ class AcceptorPool:
         for acceptor, in_time in zip(
             acceptors, await asyncio.gather(*(each.stop(STOP_TIMEOUT_S) for each in acceptors)), strict=True
         ):
-            self._counters.update(acceptor.counters)
             if not in_time:
                 log.warning(
                     "acceptor_killed", acceptor=acceptor.number, pid=acceptor.pid, timeout_s=STOP_TIMEOUT_S
@@ -164,6 +171,7 @@ class AcceptorPool:
             await acceptor.exited.wait()
             log.error("acceptor_exited", acceptor=number, pid=acceptor.pid, exit_status=acceptor.exit_status)
             del self._acceptors[number]
+            self._ended[number].update(acceptor.counters)
             delay_s = restarts.record_exit(asyncio.get_running_loop().time(), was_ready=acceptor.was_ready)
             if delay_s is None:
                 raise ServeError(f"giving up: acceptor {number} keeps exiting; last time: {acceptor.exit_status}")

@@ -51,7 +51,7 @@ class AcceptorProcess:
 
     Attributes:
         was_ready: whether it has been ready.
-        counters: counters of its balancer; empty until it has exited normally.
+        counters: counters of its balancer, as of its last heartbeat.
         exited: set when the process has exited and all its messages are handled.
     """
 

@@ -24,6 +24,10 @@ class ConnectionDispatcher(Protocol):
     def counters(self) -> Mapping[str, int]:
         """The counters of `Balancer`; complete after `stop`."""
 
+    @property
+    def counters_by_acceptor(self) -> Mapping[int, Mapping[str, int]]:
+        """The same by the number of the acceptor."""
+
     def add(self, worker: WorkerProcess) -> None:
         """Make a worker available."""
 
@@ -80,6 +84,10 @@ class InProcessDispatcher:
     @property
     def counters(self) -> Mapping[str, int]:
         return self._balancer.counters
+
+    @property
+    def counters_by_acceptor(self) -> Mapping[int, Mapping[str, int]]:
+        return {1: self._balancer.counters}
 
     def add(self, worker: WorkerProcess) -> None:
         self._choice.add(worker)

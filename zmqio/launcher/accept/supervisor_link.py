@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from zmqio.launcher.accept.acceptor_messages import (
     AcceptorAlive,
+    AcceptorCounters,
     AcceptorMessage,
     AddWorker,
     SupervisorMessage,
@@ -61,10 +62,10 @@ class SupervisorLink:
             self._socket.sendall(encode_message(message))
         self._socket.setblocking(False)
 
-    def send_heartbeat(self) -> None:
-        """Send a heartbeat, or drop it if the socket is full."""
+    def send_heartbeat(self, counters: AcceptorCounters) -> None:
+        """Send a heartbeat and the counters, or drop them if the socket is full."""
         with contextlib.suppress(OSError):
-            self._socket.send(encode_message(AcceptorAlive()))
+            self._socket.send(encode_message(AcceptorAlive()) + encode_message(counters))
 
     def close(self) -> None:
         """Close this end."""

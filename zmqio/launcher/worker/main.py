@@ -20,12 +20,13 @@ from zmqio.hosting.options import HttpOptions
 from zmqio.launcher.app_import import AppImportError, import_app
 from zmqio.launcher.rlimits import raise_open_files_limit
 from zmqio.launcher.silence import HEARTBEAT_S
-from zmqio.launcher.worker.messages import WorkerFailed, WorkerReady, encode_worker_message
+from zmqio.launcher.worker.messages import WorkerFailed, WorkerReady, WorkerSamples, encode_worker_message
 from zmqio.launcher.worker.orphan import kill_without_parent
 from zmqio.launcher.worker.parent_link import ParentLink
 from zmqio.launcher.worker.spec import WORKER_SPEC_VARIABLE, WorkerSpec
 from zmqio.logger import get_logger
 from zmqio.logs import configure_logs, print_error
+from zmqio.metrics.process import PROCESS_METRICS
 
 __all__ = ["main"]
 
@@ -51,6 +52,7 @@ class Worker:
             HttpOptions(**spec.http),
             on_started=self._on_started,
             before_shutdown=self._before_shutdown,
+            on_stopped=self._on_stopped,
         )
         self._acceptors: set[ParentLink] = set()
         self._heartbeat: asyncio.TimerHandle | None = None
@@ -84,8 +86,16 @@ class Worker:
         self._heartbeat = asyncio.get_running_loop().call_later(HEARTBEAT_S, self._send_heartbeat)
 
     def _send_heartbeat(self) -> None:
-        self._parent.send_heartbeat()
+        self._parent.send_heartbeat(self._report())
         self._schedule_heartbeat()
+
+    def _on_stopped(self) -> None:
+        """Report the final counters: those of sessions that ended with the app are among them."""
+        if (report := self._report()) is not None:
+            self._parent.send_last(report)
+
+    def _report(self) -> WorkerSamples | None:
+        return WorkerSamples(tuple(PROCESS_METRICS.samples())) if self._spec.reports_metrics else None
 
     async def _before_shutdown(self) -> None:
         await self._parent.finish()  # first, because it may still bring acceptors

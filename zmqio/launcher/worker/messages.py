@@ -5,6 +5,7 @@ In the other direction only sockets travel, each with the byte `FD_MARKER`.
     ready                   the worker serves
     alive                   heartbeat of the event loop
     closed 3                three more of the connections passed over this link are closed
+    counted [[..], ..]      the metrics of the process
     stopping                the worker is stopping, and takes only what was sent before the end of the socket
     failed {"reason": ..}   the worker cannot serve, and exits
 """
@@ -14,15 +15,18 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from zmqio.launcher.ipc.line_reader import LineReader
+from zmqio.metrics.samples import Sample
 
 __all__ = [
     "FD_MARKER",
+    "MAX_SAMPLES_BYTES",
     "ConnectionsClosed",
     "WorkerAlive",
     "WorkerFailed",
     "WorkerMessage",
     "WorkerMessageReader",
     "WorkerReady",
+    "WorkerSamples",
     "WorkerStopping",
     "encode_worker_message",
 ]
@@ -32,6 +36,8 @@ FD_MARKER = b"c"
 
 _MAX_TRACEBACK_CHARACTERS = 20_000
 """Of a longer traceback, only the end is sent."""
+MAX_SAMPLES_BYTES = 96 << 10
+"""Of a longer report, only the metrics without labels are sent: the reader refuses lines of more than 128 KiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,13 @@ class ConnectionsClosed:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerSamples:
+    """The metrics of the process at one moment."""
+
+    samples: tuple[Sample, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerStopping:
     """The worker is stopping, and takes only what was sent before the end of the socket."""
 
@@ -69,7 +82,9 @@ class WorkerFailed:
     traceback: str = ""
 
 
-WorkerMessage: TypeAlias = WorkerReady | WorkerAlive | ConnectionsClosed | WorkerStopping | WorkerFailed
+WorkerMessage: TypeAlias = (
+    WorkerReady | WorkerAlive | ConnectionsClosed | WorkerSamples | WorkerStopping | WorkerFailed
+)
 
 
 def encode_worker_message(message: WorkerMessage) -> bytes:
@@ -81,11 +96,20 @@ def encode_worker_message(message: WorkerMessage) -> bytes:
             return b"alive\n"
         case ConnectionsClosed(count):
             return b"closed %d\n" % count
+        case WorkerSamples(samples):
+            return _encode_samples(samples)
         case WorkerStopping():
             return b"stopping\n"
         case WorkerFailed(reason, traceback):
             fields = {"reason": reason, "traceback": traceback[-_MAX_TRACEBACK_CHARACTERS:]}
             return f"failed {json.dumps(fields)}\n".encode()
+
+
+def _encode_samples(samples: tuple[Sample, ...]) -> bytes:
+    line = f"counted {json.dumps(samples)}\n".encode()
+    if len(line) <= MAX_SAMPLES_BYTES:
+        return line
+    return f"counted {json.dumps([sample for sample in samples if not sample.labels])}\n".encode()
 
 
 class WorkerMessageReader:
@@ -100,7 +124,10 @@ class WorkerMessageReader:
         Raises:
             ValueError: a message is malformed or too long, so the peer is not a worker of this release.
         """
-        return [_decode(line) for line in self._lines.feed(data)]
+        try:
+            return [_decode(line) for line in self._lines.feed(data)]
+        except TypeError as error:  # JSON of another shape
+            raise ValueError(str(error)) from error
 
 
 def _decode(line: bytes) -> WorkerMessage:
@@ -112,8 +139,14 @@ def _decode(line: bytes) -> WorkerMessage:
             return WorkerAlive()
         case b"closed":
             return ConnectionsClosed(int(rest))
+        case b"counted":
+            return WorkerSamples(tuple(_sample(*fields) for fields in json.loads(rest)))
         case b"stopping":
             return WorkerStopping()
         case b"failed":
             return WorkerFailed(**json.loads(rest))
     raise ValueError(f"{line[:80]!r} is not a worker message")
+
+
+def _sample(metric: str, value: float, labels: list[list[str]], suffix: str) -> Sample:
+    return Sample(metric, value, tuple((name, text) for name, text in labels), suffix)

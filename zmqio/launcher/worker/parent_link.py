@@ -5,6 +5,7 @@ parent's link carries the worker's ends of these links instead of connections.
 """
 
 import asyncio
+import contextlib
 import socket
 import struct
 from collections.abc import Callable
@@ -31,6 +32,8 @@ RETRY_S = 0.5
 """Seconds without receiving after the reserve of descriptors was reached."""
 STOP_TIMEOUT_S = 2.0
 """Seconds that the peer may take to close its end after the worker has announced its stop."""
+LAST_TIMEOUT_S = 1.0
+"""Seconds that the peer may take to read the last message."""
 _FD_SPACE = socket.CMSG_LEN(struct.calcsize("i"))
 _CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
@@ -81,10 +84,12 @@ class ParentLink:
             self._unsent += encode_worker_message(message)
             self._flush()
 
-    def send_heartbeat(self) -> None:
-        """Send a heartbeat, unless earlier messages are still queued."""
+    def send_heartbeat(self, report: WorkerMessage | None = None) -> None:
+        """Send a heartbeat, and `report` if there is one, unless earlier messages are still queued."""
         if not self._unsent:
             self.send(WorkerAlive())
+            if report is not None:
+                self.send(report)
 
     def report_closed(self, count: int) -> None:
         """Report that `count` more connections are closed. Reports that have to wait are merged into one."""
@@ -103,6 +108,15 @@ class ParentLink:
             await asyncio.wait_for(self._ended.wait(), STOP_TIMEOUT_S)
         except TimeoutError:
             log.warning("stop_confirmation_timed_out", timeout_s=STOP_TIMEOUT_S)
+
+    def send_last(self, message: WorkerMessage) -> None:
+        """Send the last message. A peer that does not read blocks this process for at most 1 s."""
+        if self._is_open:
+            self._socket.settimeout(LAST_TIMEOUT_S)
+            with contextlib.suppress(OSError):
+                self._socket.sendall(self._unsent + encode_worker_message(message))
+            self._socket.setblocking(False)
+            self._unsent = b""
 
     def close(self) -> None:
         """Close this end, if it was opened; to be called in the event loop."""

@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from zmqio.exceptions import ServeError
@@ -21,8 +21,10 @@ from zmqio.launcher.worker.messages import (
     WorkerFailed,
     WorkerMessage,
     WorkerReady,
+    WorkerSamples,
     WorkerStopping,
 )
+from zmqio.metrics.samples import Sample
 
 __all__ = ["WorkerObserver", "WorkerProcess"]
 
@@ -44,6 +46,9 @@ class WorkerObserver(Protocol):
     def worker_recovered(self, worker: "WorkerProcess") -> None:
         """Called when a stalled worker sends a heartbeat again."""
 
+    def worker_counted(self, worker: "WorkerProcess", samples: Sequence[Sample]) -> None:
+        """Called with the metrics that the worker reports, about twice per second."""
+
     def worker_stopping(self, worker: "WorkerProcess") -> None:
         """Called when the worker must get no more connections; at least once before `worker_exited`."""
 
@@ -64,6 +69,7 @@ class WorkerProcess:
     Attributes:
         failure: why the worker cannot serve, if it reported that.
         was_ready: whether it has been ready.
+        was_stopped: whether `stop` was called.
         ready_or_exited: set when it is ready or has exited.
         exited: set when it has exited.
     """
@@ -75,6 +81,7 @@ class WorkerProcess:
         self.tag = tag
         self.failure: WorkerFailed | None = None
         self.was_ready = False
+        self.was_stopped = False
         self.ready_or_exited = asyncio.Event()
         self.exited = asyncio.Event()
         self._observer = observer
@@ -164,6 +171,7 @@ class WorkerProcess:
 
     async def stop(self, timeout_s: float) -> bool:
         """Send SIGTERM, and SIGKILL after `timeout_s` seconds; False if SIGKILL was needed."""
+        self.was_stopped = True
         self._ignore_heartbeats()
         in_time = await stop_process(self._process, timeout_s)
         await self.exited.wait()
@@ -210,6 +218,8 @@ class WorkerProcess:
                 self._end_silence()
             case ConnectionsClosed(count):
                 self._closed += count
+            case WorkerSamples(samples):
+                self._observer.worker_counted(self, samples)
             case WorkerFailed():
                 self.failure = message
             case WorkerStopping():

@@ -23,6 +23,7 @@ class WorkerSpec:
         stop_timeout_s: seconds that the worker may take to exit once its parent is gone; then it is killed.
         http: fields of `HttpOptions`.
         receives_links: whether the parent passes links to acceptors rather than connections.
+        reports_metrics: whether the worker sends its metrics to the parent.
         log_format, log_level: the options of the same name of the `zmqio` command.
     """
 
@@ -33,6 +34,7 @@ class WorkerSpec:
     stop_timeout_s: float
     http: dict[str, str]
     receives_links: bool = False
+    reports_metrics: bool = False
     log_format: str = "auto"
     log_level: str = "info"
 
