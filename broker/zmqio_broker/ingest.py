@@ -18,16 +18,25 @@ import zmq
 from zmqio_broker.keys import KeyRing
 from zmqio_broker.rejections import PeerRejection, Rejections, peer_property
 
-__all__ = ["FLUSH_PREFIX", "FLUSH_TOKEN_BYTES", "IngestFilter", "RefusedError", "check_request"]
+__all__ = [
+    "FLUSH_PREFIX",
+    "FLUSH_TOKEN_BYTES",
+    "MAX_ROOM_TOPIC_BYTES",
+    "IngestFilter",
+    "RefusedError",
+    "check_request",
+]
 
 FLUSH_PREFIX = b"\xffflush-"
 FLUSH_TOKEN_BYTES = 16
+MAX_ROOM_TOPIC_BYTES = 256
+"""Nodes subscribe to no longer topic of a room; the messages of rooms with longer names have the namespace's."""
 KNOWN_TOKENS = 10_000
 """Most flush tokens that are remembered; a sender asks within milliseconds."""
 SHOWN_BYTES = 40
 
 # Possessive quantifiers: a topic without an end fails in one pass.
-_topic = re.compile(rb"([^/\0]++)/(?:n/[^\0]*+\0|[rs]/[^\0]*+\0[^\0]*+\0)").match
+_topic = re.compile(rb"([^/\0]++)/(?:n/[^\0]*+\0|(?:s|(r))/[^\0]*+\0[^\0]*+\0)").match
 _JSON_OBJECT = b"{"
 _MSGPACK_MAPS = frozenset([*range(0x80, 0x90), 0xDE, 0xDF])
 
@@ -51,6 +60,11 @@ def check_request(frame: bytes, prefixes: frozenset[str]) -> None:
         raise RefusedError(f"does not begin with the topic of a request: {frame[:SHOWN_BYTES]!r}")
     if prefixes and topic.group(1).decode(errors="replace") not in prefixes:
         raise RefusedError(f"this sender's key may not publish to the prefix {topic.group(1)[:SHOWN_BYTES]!r}")
+    if topic.group(2) and topic.end() > MAX_ROOM_TOPIC_BYTES:
+        raise RefusedError(
+            f"the topic of its room has {topic.end()} bytes. Nodes subscribe to at most {MAX_ROOM_TOPIC_BYTES}: "
+            "use the topic of the namespace"
+        )
     first = frame[topic.end() : topic.end() + 1]
     if first != _JSON_OBJECT and (not first or first[0] not in _MSGPACK_MAPS):
         raise RefusedError(f"its body is neither a JSON object nor a msgpack map; it begins with {first!r}")

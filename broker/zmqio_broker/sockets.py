@@ -30,6 +30,9 @@ __all__ = [
 INPROC_ADDRESS = "inproc://publish"
 """Address at which publishers inside this process (ingest, acknowledgements) join the data path."""
 
+# libzmq stores a topic as a tree with a node for each byte: 1 MB of topic takes 129 MB of memory, and at 7 MB the
+# recursive destructor of the tree overflows the stack. Nodes use topics of at most 3,000 bytes or so.
+SUBSCRIPTION_MAX_BYTES = 4_096
 CONTROL_MAX_REQUEST_BYTES = 64 << 10
 CONTROL_QUEUE_MESSAGES = 1_000
 
@@ -69,7 +72,7 @@ def make_subscribe(context: zmq.Context[zmq.Socket[bytes]], options: BrokerOptio
     # Receives subscriptions only, as many as the nodes have rooms. With a limit, further subscriptions would be
     # delayed behind messages that the barrier promises to deliver, and libzmq could abort as described above.
     socket.setsockopt(zmq.RCVHWM, 0)
-    socket.setsockopt(zmq.MAXMSGSIZE, options.max_message_bytes)
+    socket.setsockopt(zmq.MAXMSGSIZE, SUBSCRIPTION_MAX_BYTES)
     return socket
 
 

@@ -4,7 +4,14 @@ import pytest
 import zmq
 from hypothesis import given
 from hypothesis import strategies as st
-from zmqio_broker.ingest import FLUSH_PREFIX, KNOWN_TOKENS, IngestFilter, RefusedError, check_request
+from zmqio_broker.ingest import (
+    FLUSH_PREFIX,
+    KNOWN_TOKENS,
+    MAX_ROOM_TOPIC_BYTES,
+    IngestFilter,
+    RefusedError,
+    check_request,
+)
 from zmqio_broker.keys import KeyRing
 from zmqio_broker.rejections import Rejections
 
@@ -45,6 +52,14 @@ def test_requests_pass(topic: bytes, body: bytes) -> None:
 def test_everything_else_is_refused(frame: bytes) -> None:
     with pytest.raises(RefusedError):
         check_request(frame, ALL)
+
+
+def test_topic_of_a_room_that_no_node_subscribes_to_is_refused() -> None:
+    longest = b"shop/r//\0" + b"x" * (MAX_ROOM_TOPIC_BYTES - 10) + b"\0"
+    check_request(longest + b"{}", ALL)
+    with pytest.raises(RefusedError, match="use the topic of the namespace"):
+        check_request(b"shop/r//\0x" + longest[9:] + b"{}", ALL)
+    check_request(b"shop/n/" + b"x" * 1_000 + b"\0{}", ALL)
 
 
 @given(st.binary(max_size=200))

@@ -33,9 +33,9 @@ def test_publish_endpoint_limits_neither_subscriptions_nor_messages(context: Con
     assert made == {"SNDHWM": 0, "RCVHWM": 0, "MAXMSGSIZE": 33, **ALWAYS}
 
 
-def test_subscribe_endpoint_limits_the_queue_of_each_node(context: Context) -> None:
+def test_subscribe_endpoint_limits_the_queue_of_each_node_and_the_length_of_a_topic(context: Context) -> None:
     made = settings(sockets.make_subscribe(context, OPTIONS))
-    assert made == {"SNDHWM": 11, "RCVHWM": 0, "MAXMSGSIZE": 33, **ALWAYS}
+    assert made == {"SNDHWM": 11, "RCVHWM": 0, "MAXMSGSIZE": 4_096, **ALWAYS}
 
 
 def test_ingest_endpoint_limits_the_queue_of_each_sender(context: Context) -> None:

@@ -355,3 +355,16 @@ async def test_large_operations_are_published_in_order(cluster: Cluster) -> None
     kinds = [type(message) for _, message in cluster.published()]
     assert kinds == [m.JoinRooms, m.BroadcastMessage, m.LeaveRooms, m.BroadcastMessage, m.DisconnectSockets]
     assert all(cluster.sockets.received[sid] == [event("joined")] for sid in crowd)
+
+
+async def test_room_with_a_long_name_works_without_a_subscription(cluster: Cluster) -> None:
+    long = "x" * 900_000
+    assert cluster.adapter.add(OTHER, [long]) is DONE
+    assert cluster.subscriptions() == {NAMESPACE}
+    await cluster.adapter.broadcast(event("news"), to(long))
+    assert cluster.published() == [(NAMESPACE, m.BroadcastMessage("/", (long,), (), False, event("news")))]
+    cluster.harness.network.inject(NAMESPACE, request(event="more", rooms=[long]))
+    await cluster.all_received()
+    assert len(cluster.sockets.received[OTHER]) == 2
+    cluster.adapter.remove_all(OTHER)
+    assert cluster.subscriptions() == {NAMESPACE}

@@ -1,4 +1,5 @@
 import json
+import tracemalloc
 
 import pytest
 from structlog.testing import capture_logs
@@ -141,3 +142,15 @@ def test_oldest_id_is_forgotten_beyond_the_limit() -> None:
     assert not ids.is_new("c", 1)
     assert not ids.is_new("b", 1)
     assert ids.is_new("a", 1)
+
+
+def test_long_names_are_not_remembered(setup: Setup) -> None:
+    tracemalloc.start()
+    try:
+        for number in range(200):
+            long = f"{number}" + "x" * 100_000
+            setup.decoder.decode(b"zmqio/n//\0", body(broadcast(long), number))
+        assert tracemalloc.get_traced_memory()[0] < 5_000_000
+    finally:
+        tracemalloc.stop()
+    assert setup.counters == {}

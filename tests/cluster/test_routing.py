@@ -54,3 +54,14 @@ def test_owner_is_found_by_the_tag_of_a_session_id() -> None:
     assert ROUTER.owner_among(nodes, to("them")) is None
     assert ROUTER.owner_among(nodes, to(FOREIGN, "room")) is None
     assert ROUTER.owner_among([], to(FOREIGN)) is None
+
+
+def test_room_with_a_long_name_needs_no_subscription() -> None:
+    long = "x" * 300
+    assert ROUTER.topics_by_room([long, "room"]) == {"room": b"zmqio/r//\0room\0"}
+    assert ROUTER.topic_of(to(long)) == ROUTER.namespace_topic
+
+
+def test_namespace_with_a_topic_that_brokers_refuse_is_an_error() -> None:
+    with pytest.raises(TopicError, match="choose a shorter name"):
+        TopicRouter("zmqio", "/" + "x" * 3_000, NodeTag("mine"))

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 import msgpack
+import psutil
 import pytest
 import zmq
 
@@ -169,3 +170,24 @@ def test_malformed_data_of_zeromq_peers_does_not_stop_forwarding(process: Broker
                     frames = [NOISE.randbytes(NOISE.randrange(60)) for _ in range(NOISE.randrange(1, 4))]
                     peer.send_multipart(frames)
     still_serves(process)
+
+
+@pytest.mark.parametrize("size", [5_000, 7_000_000])
+async def test_subscription_to_a_long_topic_disconnects_its_sender_and_takes_no_memory(size: int) -> None:
+    """A topic of 7 MB took 0.9 GB, and ended the broker with a stack overflow when its subscriber went."""
+    with BrokerProcess() as process:
+        memory = psutil.Process(process.pid)
+        before = memory.memory_info().rss
+        address = ("127.0.0.1", process.hello["ports"]["subscribe"])
+        with socket.create_connection(address, timeout=LIMIT_S) as stranger:
+            stranger.sendall(ZMTP_GREETING)
+            stranger.sendall(b"\x04\x19\x05READY\x0bSocket-Type\0\0\0\x03SUB")
+            with suppress(OSError):
+                stranger.sendall(b"\x02" + (size + 1).to_bytes(8, "big") + b"\x01" + bytes(size))
+                while stranger.recv(65_536):
+                    pass
+        peers = (await quiet(process))["peers"]["subscribe"]
+        assert (peers["disconnects"] + peers["rejections"], peers["accept_failures"]) == (1, 0)
+        still_serves(process)
+        assert process.statistics()["subscription_changes"] <= 4
+        assert memory.memory_info().rss - before < 30_000_000

@@ -1,8 +1,10 @@
 import contextlib
+import tracemalloc
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from zmqio_broker import ingest, sockets
 
 from tests.protocol import strategies, vectors
 from zmqio.exceptions import TopicError
@@ -158,3 +160,28 @@ def test_arbitrary_input_raises_only_topic_errors(frame):
         topic, body = topics.split(frame)
         assert topic + body == frame
         topics.parse(topic)
+
+
+def test_long_room_name_has_the_topic_of_its_namespace():
+    longest = "é" * ((topics.MAX_ROOM_TOPIC_BYTES - len(b"p/r//c\0\0")) // 2)
+    assert topics.room_topic("p", "/c", longest).startswith(b"p/r//c\0")
+    for room in (longest + "xx", "x" * 900_000):
+        assert topics.room_topic("p", "/c", room) == topics.namespace_topic("p", "/c")
+        assert topics.covers(topics.namespace_topic("p", "/c"), "/c", (room,))
+    with pytest.raises(TopicError):
+        topics.room_topic("p", "/c", "x" * 300 + "\0")
+
+
+def test_long_names_are_not_remembered():
+    tracemalloc.start()
+    try:
+        for number in range(200):
+            topics.room_topic("p", "/c", f"{number}" + "x" * 100_000)
+        assert tracemalloc.get_traced_memory()[0] < 5_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_broker_and_nodes_agree_on_the_longest_topic_of_a_room():
+    assert topics.MAX_ROOM_TOPIC_BYTES == ingest.MAX_ROOM_TOPIC_BYTES
+    assert topics.MAX_NAMESPACE_TOPIC_BYTES < sockets.SUBSCRIPTION_MAX_BYTES

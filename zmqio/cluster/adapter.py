@@ -28,6 +28,8 @@ from zmqio.protocol.values import pack_values, unpack_list
 
 __all__ = ["ClusterAdapter"]
 
+CACHED_CHARACTERS = 1_000
+"""Longest room names of one cached target. Names may be as long as a message."""
 SLICE_ANSWERS = 300
 """Answers unpacked in one turn of the event loop: about 3 ms for sockets with the usual handshake."""
 
@@ -221,7 +223,7 @@ class ClusterAdapter(LocalAdapter):
     def _receive_now(self, message: Message, sender: NodeId) -> None:
         match message:
             case m.BroadcastMessage():
-                target = _cached_target(message.rooms, message.except_, message.volatile)
+                target = _to_target(message.rooms, message.except_, volatile=message.volatile)
                 self.deliver(message.frames, target)
             case m.AckedBroadcast():
                 self._responder.send_acks(sender, message, tuple(self.sids(_target_of(message))))
@@ -246,7 +248,7 @@ class ClusterAdapter(LocalAdapter):
 
     def apply(self, request: PublishRequest) -> None:
         """Apply a request of an outside service to the sockets here."""
-        target = _cached_target(request.rooms or (), request.except_, request.volatile)
+        target = _to_target(request.rooms or (), request.except_, volatile=request.volatile)
         match request.op:
             case Operation.EMIT if not self._operations.busy:
                 self._emit_locally(request, target)
@@ -370,7 +372,13 @@ class ClusterAdapter(LocalAdapter):
 
 
 def _target_of(message: Any) -> Target:
-    return _cached_target(message.rooms, message.except_, False)
+    return _to_target(message.rooms, message.except_, volatile=False)
+
+
+def _to_target(rooms: tuple[str, ...], except_: tuple[str, ...], *, volatile: bool) -> Target:
+    size = sum(map(len, rooms)) + sum(map(len, except_))
+    make = _cached_target if size <= CACHED_CHARACTERS else _cached_target.__wrapped__
+    return make(rooms, except_, volatile)
 
 
 @lru_cache(maxsize=4_096)

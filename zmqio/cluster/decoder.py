@@ -34,6 +34,8 @@ _NODE_ID_AT = 3
 _ROUTED = (m.BroadcastMessage, m.AckedBroadcast, m.JoinRooms, m.LeaveRooms, m.DisconnectSockets, m.FetchSockets)
 _UNSEQUENCED = frozenset({m.Heartbeat, m.Goodbye, m.ReplayRequest, m.ReplayAnswer})
 _covers = lru_cache(maxsize=8_192)(covers)
+CACHED_CHARACTERS = 1_000
+"""Longest names that are cached. Names may be as long as a message."""
 
 
 class MessageDecoder:
@@ -117,7 +119,9 @@ class MessageDecoder:
     def _check_topic(self, topic: bytes, namespace: str, rooms: tuple[str, ...], sender: str) -> None:
         # The body is authoritative, so the message is processed. But other nodes may have missed it: its sender
         # needs fixing.
-        if not _covers(topic, namespace, rooms):
+        size = len(topic) + len(namespace) + sum(map(len, rooms))
+        is_covered = (_covers if size <= CACHED_CHARACTERS else covers)(topic, namespace, rooms)
+        if not is_covered:
             self._diagnostics.report(
                 "message_topic_mismatched",
                 topic=_show(topic),

@@ -11,6 +11,9 @@ A topic is `<prefix>/<kind>/`, followed by NUL-terminated names, so that a subsc
 room of that name |
 | `<prefix>/u/<node_id>\\0` | INBOX | that node |
 | `<prefix>/a/\\0` | ALL | every node |
+
+A broker stores each subscription several times, at about 40 bytes of memory per byte and copy. Rooms whose topic
+would exceed `MAX_ROOM_TOPIC_BYTES` therefore have none: their messages go to the topic of the namespace.
 """
 
 import re
@@ -23,6 +26,8 @@ from zmqio.exceptions import TopicError
 from zmqio.ids import NodeId, NodeTag, is_sid_shaped
 
 __all__ = [
+    "MAX_NAMESPACE_TOPIC_BYTES",
+    "MAX_ROOM_TOPIC_BYTES",
     "Topic",
     "TopicKind",
     "all_topic",
@@ -35,6 +40,11 @@ __all__ = [
     "room_topic",
     "split",
 ]
+
+
+MAX_ROOM_TOPIC_BYTES = 256
+MAX_NAMESPACE_TOPIC_BYTES = 3_000
+"""Brokers disconnect a node whose subscription exceeds 4,096 bytes. Topics of sockets contain a namespace, too."""
 
 
 class TopicKind(StrEnum):
@@ -71,16 +81,28 @@ def namespace_topic(prefix: str, namespace: str) -> bytes:
     return _build(prefix, "n", namespace)
 
 
-@lru_cache(maxsize=8_192)
 def room_topic(prefix: str, namespace: str, room: str) -> bytes:
-    """Return the topic of one room. A room name in the form of a session id is routed to the session's owner.
+    """Return the topic of messages to one room.
+
+    A room name in the form of a session id is routed to the session's owner. A long room name, with a topic of
+    more than `MAX_ROOM_TOPIC_BYTES`, has the topic of the namespace.
 
     Raises:
         TopicError: a name contains a NUL or a lone surrogate.
     """
+    if len(room) <= MAX_ROOM_TOPIC_BYTES:
+        return _topic_of_short_name(prefix, namespace, room)
+    # Not through the cache: clients may choose thousands of names of a megabyte.
+    check_name(room)
+    return namespace_topic(prefix, namespace)
+
+
+@lru_cache(maxsize=8_192)
+def _topic_of_short_name(prefix: str, namespace: str, room: str) -> bytes:
     if is_sid_shaped(room):
         return _build(prefix, "s", room, namespace)
-    return _build(prefix, "r", namespace, room)
+    topic = _build(prefix, "r", namespace, room)
+    return topic if len(topic) <= MAX_ROOM_TOPIC_BYTES else namespace_topic(prefix, namespace)
 
 
 def owner_prefix(prefix: str, tag: NodeTag) -> bytes:
