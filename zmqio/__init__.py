@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from zmqio.adapter.base import Adapter, AdapterFactory, BusGap, Health, LocalSockets, SocketDescription, Target
     from zmqio.adapter.local import LocalAdapter
     from zmqio.cluster.adapter import ClusterAdapter
-    from zmqio.config import BusOptions, EngineOptions, ServerOptions
+    from zmqio.config import BusOptions, EngineOptions, Recovery, ServerOptions
     from zmqio.emitter import AsyncEmitter, Emitter
     from zmqio.exceptions import (
         BusError,
@@ -76,6 +76,7 @@ __all__ = [
     "Observer",
     "ParentNamespace",
     "ProtocolError",
+    "Recovery",
     "RemoteSocket",
     "RequestTimeoutError",
     "ServeError",
@@ -107,7 +108,7 @@ _NAMES_OF = {
     ),
     "zmqio.cluster.adapter": ("ClusterAdapter",),
     "zmqio.adapter.local": ("LocalAdapter",),
-    "zmqio.config": ("BusOptions", "EngineOptions", "ServerOptions"),
+    "zmqio.config": ("BusOptions", "EngineOptions", "Recovery", "ServerOptions"),
     "zmqio.emitter": ("AsyncEmitter", "Emitter"),
     "zmqio.exceptions": (
         "BusError",

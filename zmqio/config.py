@@ -21,6 +21,7 @@ __all__ = [
     "EngineOptions",
     "HttpLimits",
     "ManagerOptions",
+    "Recovery",
     "ServerOptions",
     "address_from_environment",
     "drain_s_from_environment",
@@ -196,6 +197,35 @@ class EngineOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class Recovery:
+    """Options of connection state recovery: `Server(recovery=Recovery(...))`; see docs/recovery.md.
+
+    Attributes:
+        max_disconnection_s: seconds in which a client that lost its connection can return to its session (default
+            120).
+        skip_middlewares: whether connection middleware is skipped for a recovered client (default True, as in the
+            JavaScript server). The connect handler is always called.
+        max_sessions: most sessions of disconnected clients that one node keeps (default 100,000). Beyond that, the
+            oldest are dropped.
+        max_session_bytes: most bytes of memory, estimated, that these sessions take (default 64 MiB). Beyond that,
+            the oldest are dropped.
+        max_log_bytes: most bytes of sent packets that one node keeps for clients that missed them (default 64
+            MiB). Beyond that, the oldest are dropped, and clients that missed one of them are not recovered.
+    """
+
+    max_disconnection_s: float = 120.0
+    skip_middlewares: bool = True
+    max_sessions: int = 100_000
+    max_session_bytes: int = 64 << 20
+    max_log_bytes: int = 64 << 20
+
+    def __post_init__(self) -> None:
+        _positive(self, "max_disconnection_s", "max_sessions", "max_session_bytes", "max_log_bytes")
+        if self.max_disconnection_s == math.inf:
+            raise ConfigError("max_disconnection_s must be a finite number of seconds")
+
+
+@dataclass(frozen=True, slots=True)
 class ServerOptions:
     """Options of Socket.IO: namespaces, events and the shutdown of one node.
 
@@ -228,6 +258,8 @@ class ServerOptions:
             has them.
         drain_s: seconds over which clients are disconnected when the host stops and by `close()` (default: the
             environment variable `ZMQIO_DRAIN_S`, otherwise 0). 0 disconnects all clients at once.
+        recovery: whether a client that lost its connection gets its id, rooms, data and missed events back when it
+            returns (default False). `Recovery(...)` sets the limits.
     """
 
     connect_timeout_s: float = 45.0
@@ -242,6 +274,7 @@ class ServerOptions:
     max_auth_bytes: int = 32 << 10
     health_details: bool = False
     drain_s: float = field(default_factory=drain_s_from_environment)
+    recovery: "bool | Recovery" = False
 
     def __post_init__(self) -> None:
         _positive(self, "connect_timeout_s", "request_timeout_s", "max_pending_events")
@@ -249,6 +282,8 @@ class ServerOptions:
         _positive(self, "max_pending_event_bytes", "max_auth_bytes", "connect_handler_timeout_s")
         if not 0 <= self.drain_s < math.inf:
             raise ConfigError(f"drain_s={self.drain_s!r} must be 0 or a positive, finite number of seconds")
+        if not isinstance(self.recovery, bool | Recovery):
+            raise ConfigError(f"recovery={self.recovery!r} must be True, False or zmqio.Recovery(...)")
 
 
 @dataclass(frozen=True, slots=True)

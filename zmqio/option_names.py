@@ -19,6 +19,7 @@ _ELSEWHERE = {
     "upgradeTimeout": "upgrade_timeout_s",
     "maxHttpBufferSize": "max_payload_bytes",
     "max_http_buffer_size": "max_payload_bytes",
+    "connectionStateRecovery": "recovery",
     "cleanupEmptyChildNamespaces": "cleanup_empty_child_namespaces",
 }
 """Names of the same options in the JavaScript server and in python-socketio."""

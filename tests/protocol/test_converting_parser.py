@@ -91,3 +91,9 @@ def test_packets_are_decoded_by_the_parser_below(parser: Any) -> None:
     decoder = ConvertingParser(parser, default).decoder()
     received = [decoder.add(frame) for frame in parser.encode(event(1))]
     assert received[-1] == event(1)
+
+
+@pytest.mark.parametrize("parser", PARSERS)
+def test_an_argument_is_appended_by_the_parser_below(parser: Any) -> None:
+    frames = parser.encode(event(1))
+    assert ConvertingParser(parser, default).append_argument(frames, "x") == parser.append_argument(frames, "x")

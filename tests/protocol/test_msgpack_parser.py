@@ -145,3 +145,25 @@ def test_deep_value_in_place_of_a_field_is_malformed(field: str) -> None:
     body = b"\x84" + b"".join(msgpack.packb(name) + value for name, value in fields.items())
     with pytest.raises(PacketError):
         decode(body)
+
+
+@given(strategies.namespaces, strategies.event_names, st.lists(small_values, max_size=3))
+def test_an_appended_argument_is_the_last(namespace, name, args):
+    frames = PARSER.append_argument(PARSER.encode(Packet(EVENT, namespace, [name, *args])), "tagA1.AA")
+    assert frames == PARSER.encode(Packet(EVENT, namespace, [name, *args, "tagA1.AA"]))
+
+
+@pytest.mark.parametrize("count", [14, 15, 16, 65_534, 65_535])
+def test_an_argument_is_appended_to_lists_of_every_size(count):
+    data = ["event", *[0] * (count - 1)]
+    frames = PARSER.append_argument(PARSER.encode(Packet(EVENT, "/\u00a4data", data)), "x")
+    assert frames == PARSER.encode(Packet(EVENT, "/\u00a4data", [*data, "x"]))
+
+
+@given(st.binary(max_size=40))
+def test_frames_of_another_parser_stay_as_they_are(frame):
+    assert PARSER.append_argument((frame,), "x") == (frame,)
+    assert PARSER.append_argument(("2[]",), "x") == ("2[]",)
+    valid = PARSER.encode(Packet(EVENT, "/", ["a"]))[0]
+    for end in range(len(valid)):
+        PARSER.append_argument((valid[:end] + frame,), "x")

@@ -151,3 +151,15 @@ def test_arbitrary_input_raises_only_packet_errors(frames):
     with contextlib.suppress(PacketError):
         for frame in frames:
             decoder.add(frame)
+
+
+@given(strategies.namespaces, strategies.event_names, st.lists(strategies.values, max_size=3))
+def test_an_appended_argument_is_the_last(namespace, name, args):
+    frames = ROOMY.append_argument(ROOMY.encode(Packet(EVENT, namespace, [name, *args])), "tagA1.AA")
+    decoder = ROOMY.decoder()
+    assert [decoder.add(frame) for frame in frames][-1] == Packet(EVENT, namespace, [name, *args, "tagA1.AA"])
+
+
+@pytest.mark.parametrize("frames", [(b"\x83",), ("2",), ("",)])
+def test_frames_of_another_parser_stay_as_they_are(frames):
+    assert PARSER.append_argument(frames, "x") == frames

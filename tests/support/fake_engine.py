@@ -5,7 +5,7 @@ from typing import Any
 
 from zmqio.adapter.base import Identity
 from zmqio.adapter.local import LocalAdapter
-from zmqio.config import ServerOptions
+from zmqio.config import EngineOptions, Recovery, ServerOptions
 from zmqio.engine.direct_write import DirectWriter
 from zmqio.engine.server import ClientRequest
 from zmqio.ids import EngineSid, NodeId, NodeTag, make_engine_sid
@@ -30,6 +30,8 @@ class FakePrepared(tuple[str | bytes, ...]):
 
 class FakeEngine:
     """An engine that does not encode: prepared packets are the frames themselves."""
+
+    options = EngineOptions()
 
     def prepare(self, frames: Sequence[str | bytes]) -> FakePrepared:
         return FakePrepared(frames)
@@ -61,6 +63,8 @@ class Harness:
     def __init__(self, **options: Any) -> None:
         self.runtime = Runtime(ServerOptions(**options), JsonParser(), IDENTITY, FakeEngine())  # type: ignore[arg-type]
         self.namespaces: dict[str, Namespace] = {}
+        if isinstance(self.runtime.options.recovery, Recovery):
+            self.runtime.enable_recovery(self.runtime.options.recovery)
 
     def of(self, name: str = "/") -> Namespace:
         if name not in self.namespaces:

@@ -40,7 +40,7 @@ function unpack(value) {
 
 function listen(name, socket) {
   socket.on("connect", () => {
-    write({ client: name, kind: "connect", sid: socket.id, transport: socket.io.engine.transport.name });
+    write({ client: name, kind: "connect", sid: socket.id, recovered: socket.recovered, transport: socket.io.engine.transport.name });
   });
   socket.on("connect_error", (error) => {
     write({ client: name, kind: "connect_error", message: error.message, data: pack(error.data) });
@@ -101,6 +101,24 @@ const operations = {
   },
   disconnect({ client }) {
     clients.get(client).disconnect();
+  },
+  // Loses the connection without notice to the server, and stays away.
+  lose({ client }) {
+    const { transport } = managers.get(client).engine;
+    const lost = new Promise((resolve) => clients.get(client).once("disconnect", () => resolve()));
+    if (transport.ws) {
+      transport.ws.terminate();
+    } else {
+      transport.readyState = "closed"; // so that it sends no close packet
+      transport.pollXhr?.abort();
+      transport.onError("connection lost");
+    }
+    return lost;
+  },
+  // Returns on a new connection, perhaps to another server.
+  return_to({ client, url }) {
+    managers.get(client).uri = url;
+    clients.get(client).connect();
   },
   // Ends the connection under all clients that share it, as a page does that is closed.
   close({ client }) {

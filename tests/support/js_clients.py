@@ -138,6 +138,7 @@ class JsClient(SocketClient):
         self._process = process
         self._command = command
         self._first: asyncio.Future[None] | None = None
+        self.recovered = False
 
     async def connect(self) -> None:
         self._first = asyncio.get_running_loop().create_future()
@@ -169,6 +170,17 @@ class JsClient(SocketClient):
         await self._process.run("retry", client=self.name, auth=auth)
         await asyncio.wait_for(self._first, LIMIT_S)
 
+    async def lose_connection(self) -> None:
+        """Lose the connection; the client does not reconnect by itself."""
+        await self._process.run("lose", client=self.name)
+
+    async def return_to(self, url: str) -> bool:
+        """Connect again, perhaps to another server; return whether the server recovered the session."""
+        self._first = asyncio.get_running_loop().create_future()
+        await self._process.run("return_to", client=self.name, url=url)
+        await asyncio.wait_for(self._first, LIMIT_S)
+        return self.recovered
+
     async def stop_answering_pings(self) -> None:
         """Stop sending Engine.IO pongs, as a client does whose network is gone."""
         await self._process.run("stop_pongs", client=self.name)
@@ -192,6 +204,7 @@ class JsClient(SocketClient):
         match report["kind"]:
             case "connect":
                 self.sid = report["sid"]
+                self.recovered = report["recovered"]
                 self._settle(None)
             case "connect_error":
                 self._settle(ConnectFailed(report["message"], unpack(report["data"])))

@@ -20,6 +20,7 @@ from hypercorn.asyncio import serve as hypercorn_serve
 from hypercorn.config import Config as HypercornConfig
 
 from tests.support.node_config import NodeConfig
+from zmqio.config import Recovery
 from zmqio.exceptions import ConnectRefused, ZmqioError
 from zmqio.hosting.server import serve
 from zmqio.logs import configure_logs
@@ -68,6 +69,7 @@ class NodeApp:
             "ask_me": self.ask_me,
             "ask_room": self.ask_room,
             "kick": self.kick,
+            "remember": self.remember,
         }
         for event, handler in handlers.items():
             namespace.on(event, handler)
@@ -93,6 +95,9 @@ class NodeApp:
             "sid": socket.id,
             "transport": socket.transport,
             "rooms": sorted(socket.rooms),
+            "data": socket.data,
+            "recovered": socket.recovered,
+            "recovery_gaps": list(socket.recovery_gaps),
             "auth": socket.handshake.auth,
             "address": socket.handshake.address,
             "headers": dict(socket.handshake.headers),
@@ -143,6 +148,10 @@ class NodeApp:
         broadcast = self._io.of(socket.namespace).broadcast()
         return {"answers": await broadcast.to(room).emit_with_ack("question", *args)}
 
+    async def remember(self, socket: Socket, key: str, value: Any) -> None:
+        """Keep a value in the client's data."""
+        socket.data[key] = value
+
     async def kick(self, socket: Socket, how: str) -> None:
         """Disconnect the client: from the `namespace`, or the whole `connection`."""
         await socket.disconnect(close=how == "connection")
@@ -189,7 +198,10 @@ async def _outcome(work: Awaitable[None]) -> str:
 def make_asgi_app(config: NodeConfig) -> tuple[Server, Any]:
     """The server of a node, and its ASGI app."""
     adapter = None if config.adapter is None else ZmqAdapter(config.adapter, **config.bus)
-    io = Server(adapter=adapter, **config.options)
+    options = dict(config.options)
+    if isinstance(options.get("recovery"), dict):
+        options["recovery"] = Recovery(**options["recovery"])
+    io = Server(adapter=adapter, **options)
     node = NodeApp(io, config.name)
     if not config.mounted:
         return io, io.asgi(_Looks(node))

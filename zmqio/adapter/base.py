@@ -16,8 +16,10 @@ from collections.abc import Awaitable, Callable, Collection, Generator, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, runtime_checkable
 
+from zmqio.exceptions import ConfigError
 from zmqio.ids import NodeId, NodeTag, Sid
 from zmqio.protocol.packet import AckableFrames, Frames
+from zmqio.recovery.recorder import PacketRecorder
 
 __all__ = [
     "DONE",
@@ -298,6 +300,16 @@ class Adapter(ABC):
     @abstractmethod
     async def rooms(self, timeout_s: float) -> set[str]:
         """Return all rooms of the namespace that have a member on any node."""
+
+    def record_packets(self, recorder: PacketRecorder) -> None:
+        """Record every packet that can be recovered; called before `open`, if the server recovers sessions.
+
+        Raises:
+            ConfigError: the adapter cannot.
+        """
+        raise ConfigError(
+            f"recovery needs LocalAdapter, ClusterAdapter or a subclass of them, not {type(self).__name__}"
+        )
 
     def room_count(self) -> int:
         """Return the number of rooms that have a member in this process; 0 if the adapter does not count them."""

@@ -26,6 +26,7 @@ from zmqio.exceptions import RequestTimeoutError
 from zmqio.ids import Sid
 from zmqio.protocol.packet import AckableFrames, Frames
 from zmqio.protocol.topic import check_name
+from zmqio.recovery.recorder import PacketRecorder
 
 __all__ = ["LocalAdapter", "LocalAdapterFactory"]
 
@@ -48,6 +49,7 @@ class LocalAdapter(Adapter):
         self._sockets = sockets
         self._index = RoomIndex()
         self._operations = RoomOperationQueue()
+        self._recorder: PacketRecorder | None = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.namespace} sockets={len(self._index)}>"
@@ -57,6 +59,10 @@ class LocalAdapter(Adapter):
 
     async def close(self) -> None:
         """Do nothing; there is nothing to close."""
+
+    def record_packets(self, recorder: PacketRecorder) -> None:
+        """Record every packet that can be recovered. See `Adapter.record_packets`."""
+        self._recorder = recorder
 
     # Rooms.
 
@@ -95,7 +101,7 @@ class LocalAdapter(Adapter):
 
     async def broadcast(self, frames: Frames, target: Target) -> None:
         """Send one encoded packet to all sockets that `target` reaches."""
-        await self._run_in_order(partial(self.deliver, frames, target))
+        await self._run_in_order(partial(self._record_and_deliver, frames, target))
 
     async def broadcast_with_ack(self, frames: AckableFrames, target: Target, timeout_s: float) -> list[list[Any]]:
         """Send one packet and collect the acknowledgements."""
@@ -145,6 +151,12 @@ class LocalAdapter(Adapter):
         return 1
 
     # For subclasses.
+
+    def _record_and_deliver(self, frames: Frames, target: Target) -> None:
+        """Deliver a packet of this process, which clients that miss it can recover."""
+        if self._recorder is not None and not target.volatile:
+            self._recorder.sent(frames, target.rooms, target.except_)
+        self.deliver(frames, target)
 
     def _is_disconnected_first(self, sid: Sid) -> bool:
         """Apply the operation in progress to a socket now; return whether that has disconnected the socket."""

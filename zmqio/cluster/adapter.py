@@ -17,7 +17,7 @@ from zmqio.cluster.node import Node
 from zmqio.cluster.recent_joins import RecentJoins
 from zmqio.cluster.responder import Responder, to_description
 from zmqio.cluster.routing import TopicRouter
-from zmqio.exceptions import BusError, PacketError, RequestTimeoutError
+from zmqio.exceptions import BusError, ConfigError, PacketError, RequestTimeoutError
 from zmqio.ids import NodeId, Sid
 from zmqio.protocol import messages as m
 from zmqio.protocol.messages import Message
@@ -25,6 +25,7 @@ from zmqio.protocol.packet import AckableFrames, Frames
 from zmqio.protocol.publish import Operation, PublishRequest
 from zmqio.protocol.topic import check_name
 from zmqio.protocol.values import pack_values, unpack_list
+from zmqio.recovery.recorder import PacketRecorder
 
 __all__ = ["ClusterAdapter"]
 
@@ -53,6 +54,10 @@ class ClusterAdapter(LocalAdapter):
         self._responder: Responder
         self._barriers = JoinBarriers()
         self._recent_joins: RecentJoins[str] = RecentJoins()
+
+    def record_packets(self, recorder: PacketRecorder) -> None:
+        """Refuse: sessions are recovered only without a bus so far."""
+        raise ConfigError("recovery works only without a bus so far; remove `recovery` or `adapter`")
 
     async def open(self) -> None:
         """Subscribe to the namespace's topic, and wait until the brokers have applied it."""

@@ -46,10 +46,28 @@ COUNTERS: Mapping[str, Mapping[str, str]] = {
         "loop_lag_microseconds": "Time by which these measurements were late.",
         "namespaces_refused": "Attempts to join more namespaces than max_namespaces_per_client.",
         "packets_malformed": "Messages that are not Socket.IO packets.",
+        "packets_recovered": "Events sent again to clients that were recovered.",
         "packets_unexpected": "Packets that the protocol does not allow in the client's state.",
         "pending_events_too_large": (
             "Times that the server stopped reading from a client because of max_pending_event_bytes."
         ),
+        "recovery_offsets_unknown": (
+            "Clients that were not recovered because the offset that they sent is unknown."
+        ),
+        "recovery_packets_dropped": (
+            "Clients that were not recovered because they missed packets that are no longer kept."
+        ),
+        "recovery_sessions_unknown": (
+            "Clients that were not recovered because their session is unknown, or its time is over."
+        ),
+        "sessions_recovered": (
+            "Clients that returned to their session and have its id, rooms, data and missed events."
+        ),
+        "sessions_suspended": "Sessions that were kept for clients that lost their connection.",
+        "suspended_sessions_dropped": (
+            "Sessions of disconnected clients that were dropped because of max_sessions or max_session_bytes."
+        ),
+        "suspended_sessions_expired": "Sessions whose clients did not return within max_disconnection_s.",
     },
     "engine": {
         "bodies_timed_out": "Bodies of POSTs that took longer than body_timeout_s allows.",

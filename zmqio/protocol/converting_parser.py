@@ -5,11 +5,11 @@ A packet that the inner parser accepts costs nothing more. Only a refused one is
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from zmqio.exceptions import PacketError
 from zmqio.protocol.packet import AckableFrames, Frames, Packet
-from zmqio.protocol.parser import Decoder, Parser
+from zmqio.protocol.parser import AppendingParser, Decoder, Parser
 from zmqio.protocol.value_limits import MAX_DEPTH
 
 __all__ = ["ConvertingParser", "Default"]
@@ -36,6 +36,10 @@ class ConvertingParser:
     def encode_ackable(self, packet: Packet) -> AckableFrames:
         """Encode an EVENT without its ack id. See `Parser.encode_ackable`."""
         return self._convert_if_refused(self._parser.encode_ackable, packet)
+
+    def append_argument(self, frames: Frames, text: str) -> Frames:
+        """Append a string to an encoded EVENT. See `AppendingParser`."""
+        return cast(AppendingParser, self._parser).append_argument(frames, text)
 
     def decoder(self) -> Decoder:
         """Make the decoder of one connection."""

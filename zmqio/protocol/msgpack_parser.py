@@ -55,6 +55,18 @@ class MsgpackParser:
         packed = _pack(fields)
         return AckableFrames(bytes((packed[0] + 1,)) + packed[1:] + _ID_KEY, b"")
 
+    def append_argument(self, frames: Frames, text: str) -> Frames:
+        """Append a string to an encoded EVENT. See `AppendingParser`."""
+        packed = frames[0]
+        if not isinstance(packed, bytes):
+            return frames
+        at = _arguments_at(packed)
+        if at is None:
+            return frames
+        begin, end, count = at
+        header: bytes = _packer.pack_array_header(count + 1)
+        return (b"".join((packed[:begin], header, packed[end:], _packer.pack(text))),)
+
     def decoder(self) -> Decoder:
         """Make the decoder of one connection."""
         return _MsgpackDecoder()
@@ -84,6 +96,35 @@ class _MsgpackDecoder:
         return Packet(PacketType(kind), namespace, fields.get("data"), ack_id)
 
 
+def _arguments_at(packed: bytes) -> tuple[int, int, int] | None:
+    """Find the header of the argument list, which is the last value of a packet: (begin, end, arguments).
+
+    None if the packet does not have the form of `MsgpackParser.encode`.
+    """
+    name = packed[_NAMESPACE_AT : _NAMESPACE_AT + 1]
+    if not packed.startswith(_EVENT_START) or not name:
+        return None
+    size, header = _sizes_of(packed, _NAMESPACE_AT, short=(0xA0, 0x1F), longer={0xD9: 1, 0xDA: 2, 0xDB: 4})
+    begin = _NAMESPACE_AT + header + size + len(_DATA_KEY)
+    if packed[begin - len(_DATA_KEY) : begin] != _DATA_KEY or begin >= len(packed):
+        return None
+    count, header = _sizes_of(packed, begin, short=(0x90, 0x0F), longer={0xDC: 2, 0xDD: 4})
+    return (begin, begin + header, count) if count else None
+
+
+def _sizes_of(packed: bytes, at: int, *, short: tuple[int, int], longer: dict[int, int]) -> tuple[int, int]:
+    """Read a msgpack header: (size of the value, size of the header); (0, 1) if it is of another kind."""
+    first, (prefix, mask) = packed[at], short
+    if first & ~mask & 0xFF == prefix:
+        return first & mask, 1
+    digits = longer.get(first, 0)
+    return int.from_bytes(packed[at + 1 : at + 1 + digits], "big"), 1 + digits
+
+
+_packer = msgpack.Packer()
+_EVENT_START: bytes = _packer.pack_map_header(3) + msgpack.packb("type") + b"\x02" + msgpack.packb("nsp")
+_NAMESPACE_AT = len(_EVENT_START)
+_DATA_KEY: bytes = msgpack.packb("data")
 _PLAIN_TYPE = {PacketType.BINARY_EVENT: PacketType.EVENT, PacketType.BINARY_ACK: PacketType.ACK}
 
 

@@ -24,7 +24,7 @@ from zmqio.protocol.packet import (
     check_namespace,
 )
 
-__all__ = ["MAX_ATTACHMENTS", "Decoder", "JsonParser", "Parser"]
+__all__ = ["MAX_ATTACHMENTS", "AppendingParser", "Decoder", "JsonParser", "Parser"]
 
 EncodeValue: TypeAlias = Callable[[Any], tuple[str, tuple[bytes, ...]]]
 """Encodes a value as JSON text with placeholders, and returns its binary values beside the text."""
@@ -69,6 +69,20 @@ class Parser(Protocol):
         """Make the decoder of one connection."""
 
 
+class AppendingParser(Parser, Protocol):
+    """A parser that appends an argument to an encoded event, as connection state recovery requires."""
+
+    def append_argument(self, frames: Frames, text: str) -> Frames:
+        """Append a string to the arguments of an EVENT that requests no acknowledgement.
+
+        Frames of another parser are returned as they are.
+
+        Args:
+            frames: the encoded packet.
+            text: ASCII characters without quotation marks and backslashes; at most 65,535.
+        """
+
+
 class JsonParser:
     """The default parser: JSON text, followed by binary values as attachments.
 
@@ -94,6 +108,13 @@ class JsonParser:
             raise PacketError(f"only an EVENT can request an acknowledgement, not {packet.type.name}")
         payload, attachments = self._payload(packet)
         return AckableFrames(_head(packet, len(attachments)), payload, attachments)
+
+    def append_argument(self, frames: Frames, text: str) -> Frames:
+        """Append a string to an encoded EVENT. See `AppendingParser`."""
+        head = frames[0]
+        if not isinstance(head, str) or head[-1:] != "]":
+            return frames
+        return (f'{head[:-1]},"{text}"]', *frames[1:])
 
     def decoder(self) -> Decoder:
         """Make the decoder of one connection."""

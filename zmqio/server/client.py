@@ -168,6 +168,10 @@ class Client:
             socket.disconnect_nowait(close=False)
         self._session.close_soon("forced server close")
 
+    def abort(self, reason: str) -> None:
+        """Close a connection that no longer works."""
+        self._session.end(reason)
+
     def _dispatch(self, packet: Packet, size: int) -> Awaitable[None] | None:
         socket = self._sockets.get(packet.namespace)
         if packet.type is PacketType.CONNECT and socket is None and packet.namespace not in self._entering:

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from zmqio.adapter.base import AdapterFactory, Health
 from zmqio.adapter.local import LocalAdapterFactory
-from zmqio.config import EngineOptions, ServerOptions
+from zmqio.config import EngineOptions, Recovery, ServerOptions
 from zmqio.engine.server import ClientRequest, Engine, Session
 from zmqio.exceptions import ServerClosedError
 from zmqio.ids import NodeTag
@@ -187,12 +187,15 @@ class ServerLifecycle:
             observers=self.observers,
         )
         self._runtime = runtime
+        if self._options.recovery:
+            runtime.enable_recovery(Recovery() if self._options.recovery is True else self._options.recovery)
         try:
             for namespace in self.namespaces.values():
                 await namespace.open(runtime, self._factory)
             self._relay = join_nodes(self._factory, runtime.engine)
         except BaseException:  # cancelled, too: a server that has not started must not look as if it had
             self._runtime = None
+            runtime.disable_recovery()
             await runtime.engine.close("server error")
             await self._leave_cluster()
             raise
@@ -243,6 +246,7 @@ class ServerLifecycle:
             await runtime.engine.close(REASON)
             runtime.connecting.stop()
             runtime.loop_lag.stop()
+            runtime.disable_recovery()
             if relay is not None:
                 await relay.close()
             # Before the adapters close, so that the events of disconnect handlers still reach the other nodes.

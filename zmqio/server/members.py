@@ -32,6 +32,9 @@ class NamespaceMembers:
         runtime: the shared parts of the server.
         room_event: called when a room is created or deleted, joined or left.
         server_side_event: called with an event that another node sent by `server_side_emit`.
+
+    Attributes:
+        add_offset: appends the position to each event, so that its clients can be recovered; None if they cannot.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class NamespaceMembers:
         self.sockets: dict[Sid, Socket] = {}
         self.room_event = room_event
         self.server_side_event = server_side_event
+        self.add_offset: Callable[[Frames], Frames] | None = None
         self._namespace = namespace
         self._runtime = runtime
         self._writers: dict[str, DirectWriter] = {}
@@ -79,9 +83,21 @@ class NamespaceMembers:
 
     def deliver(self, sids: Collection[Sid], frames: Frames, *, volatile: bool = False) -> None:
         """Write one encoded packet to each of `sids`, or queue it behind earlier broadcasts."""
+        self._deliver(sids, frames, self.add_offset, volatile=volatile)
+
+    def _deliver(
+        self,
+        sids: Collection[Sid],
+        frames: Frames,
+        add_offset: Callable[[Frames], Frames] | None = None,
+        *,
+        volatile: bool = False,
+    ) -> None:
         if self._listening or self._runtime.observers.event_sent:
             self._report(sids, frames)
         if sids:
+            if add_offset is not None:
+                frames = add_offset(frames)
             # A write may close a client, which then leaves its rooms: a live set of members must not be iterated.
             fixed = sids if isinstance(sids, tuple | list) else tuple(sids)
             prepared = self._runtime.engine.prepare(frames)
@@ -136,7 +152,7 @@ class NamespaceMembers:
         ack_id = self.next_ack_id()
         for socket in sockets:
             socket.expect_ack(ack_id, on_ack, expected.one_less)
-        self.deliver([socket.id for socket in sockets], frames.fill(ack_id))
+        self._deliver([socket.id for socket in sockets], frames.fill(ack_id))
         asyncio.get_running_loop().call_later(timeout_s, _forget_acks, sockets, ack_id)
 
     def encode(self, event: str, args: Sequence[Any]) -> Frames:

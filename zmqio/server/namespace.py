@@ -6,13 +6,16 @@ holds the sockets, `EventDispatcher` handles their events.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from zmqio.adapter.base import Adapter, LocalSockets
 from zmqio.exceptions import ConnectRefused
 from zmqio.ids import Sid, make_sid
+from zmqio.protocol.packet import Frames
 from zmqio.server.admission import Admission
+from zmqio.server.claim import split_auth
 from zmqio.server.dispatch import EventDispatcher
 from zmqio.server.handshake import Handshake
 from zmqio.server.members import NamespaceMembers
@@ -20,6 +23,7 @@ from zmqio.server.observers import notify
 from zmqio.server.operations import Operations
 from zmqio.server.registry import Registration, Registry
 from zmqio.server.runtime import Runtime
+from zmqio.server.session_recovery import NamespaceRecovery, Returning
 from zmqio.server.socket import ClientConnection, Socket
 
 __all__ = ["Namespace"]
@@ -59,6 +63,7 @@ class Namespace(Registration, Operations):
         self._admission: Admission
         self._dispatcher: EventDispatcher
         self._members: NamespaceMembers
+        self._recovery: NamespaceRecovery | None = None
 
     def __repr__(self) -> str:
         return f"<Namespace {self.name}>"
@@ -111,9 +116,19 @@ class Namespace(Registration, Operations):
             self._dispatcher = EventDispatcher(self.name, self._registry, runtime)
             self._members = NamespaceMembers(self.name, runtime, self._room_event, self._server_side_event)
             self._adapter = make_adapter(self.name, self._members)
+            self._recovery = self._open_recovery(runtime, self._adapter)
             await self._adapter.open()
             self.is_open = True
             notify(runtime.observers.namespace_opened, self.name)
+
+    def _open_recovery(self, runtime: Runtime, adapter: Adapter) -> NamespaceRecovery | None:
+        if runtime.recovery is None:
+            return None
+        recorder = runtime.recovery.recorder(self.name)
+        adapter.record_packets(recorder)
+        recovery = NamespaceRecovery(self.name, runtime.recovery, recorder, runtime)
+        self._members.add_offset = recovery.with_offset
+        return recovery
 
     async def ready(self) -> None:
         """Open the namespace, and start the server, unless that has happened.
@@ -173,10 +188,26 @@ class Namespace(Registration, Operations):
     async def _admit(
         self, connection: ClientConnection, handshake: Handshake, on_enter: Callable[[Socket], bool]
     ) -> None:
-        socket = Socket(make_sid(self.runtime.identity.tag), self, self._dispatcher.handle, connection, handshake)
-        step = self._admission.pass_middleware(socket)
+        returning = None
+        if self._recovery is not None:
+            auth, claim = split_auth(handshake.auth)
+            if claim is not None:
+                handshake = replace(handshake, auth=auth)
+                returning = await self._recovery.find(claim)
+        sid = make_sid(self.runtime.identity.tag) if returning is None else returning.session.sid
+        socket = Socket(sid, self, self._dispatcher.handle, connection, handshake)
+        if self._recovery is not None:
+            self._recovery.begin(socket, returning)
         try:
-            refusal = await self._admission.refusal_of(step, socket)
+            await self._pass(socket, on_enter, returning)
+        finally:
+            if self._recovery is not None and returning is not None and not returning.resumed:
+                self._recovery.give_back(returning)
+
+    async def _pass(self, socket: Socket, on_enter: Callable[[Socket], bool], returning: Returning | None) -> None:
+        """Run middleware and the connect handler for a socket, then confirm or refuse its connection."""
+        try:
+            refusal = await self._pass_middleware(socket)
         except asyncio.CancelledError:
             self._abandon(socket)
             raise
@@ -184,16 +215,21 @@ class Namespace(Registration, Operations):
             self._abandon(socket)
             return
         if refusal is None:
-            refusal = await self._call_connect_handler(socket)
+            refusal = await self._call_connect_handler(socket, returning)
         if refusal is None:
             await self._accept(socket)
         else:
             self._refuse(socket, refusal)
 
-    async def _call_connect_handler(self, socket: Socket) -> ConnectRefused | None:
+    async def _pass_middleware(self, socket: Socket) -> ConnectRefused | None:
+        if socket.recovered and self._recovery is not None and self._recovery.skip_middlewares:
+            return None
+        return await self._admission.refusal_of(self._admission.pass_middleware(socket), socket)
+
+    async def _call_connect_handler(self, socket: Socket, returning: Returning | None) -> ConnectRefused | None:
         self._connecting.add(socket.id)
         try:
-            return await self._admission.refusal_of(self._enter(socket), socket)
+            return await self._admission.refusal_of(self._enter(socket, returning), socket)
         except asyncio.CancelledError:
             if socket.gone_reason:
                 await self._accept(socket)  # runs the disconnect handler
@@ -208,15 +244,21 @@ class Namespace(Registration, Operations):
         if handler is not None and not socket.connected:
             await self._dispatcher.handle_disconnect(handler, socket, socket.gone_reason)
 
-    async def _enter(self, socket: Socket) -> None:
+    async def _enter(self, socket: Socket, returning: Returning | None) -> None:
         socket.admit()
         self._members.add(socket)
-        await self.adapter.add(socket.id, (socket.id,))
+        if self._recovery is not None:
+            self._recovery.entered(socket)
+        rooms = (socket.id,) if returning is None else returning.session.rooms
+        joined = self.adapter.add(socket.id, rooms)
+        if returning is not None and self._recovery is not None:
+            self._recovery.resume(socket, returning)
+        await joined
         await self._admission.call_handler(socket)
 
     def _abandon(self, socket: Socket) -> None:
         """Remove what middleware did for a client that has gone in the meantime."""
-        self._take_out(socket)
+        self._take_out(socket, "transport close")
         socket.on_disconnect((), "transport close", None)
 
     def _refuse(self, socket: Socket, refusal: ConnectRefused) -> None:
@@ -224,7 +266,7 @@ class Namespace(Registration, Operations):
         if socket.connected:  # the connect handler awaited an acknowledgement, so the client is already connected
             socket.disconnect_nowait(close=False)
             return
-        self._take_out(socket)
+        self._take_out(socket, "refused")
         if socket.gone_reason:
             return
         socket.refuse(self._admission.encode_refusal(refusal))
@@ -242,7 +284,7 @@ class Namespace(Registration, Operations):
             return
         # While the connect handler is running, `_accept` runs the disconnect handler after it.
         handler = None if socket.id in self._connecting else self._registry.handlers.get("disconnect")
-        rooms, was_connected = self._take_out(socket), socket.connected
+        rooms, was_connected = self._take_out(socket, reason), socket.connected
         run_handler = None
         if handler is not None:
             run_handler = partial(self._dispatcher.handle_disconnect, handler, socket, reason)
@@ -260,10 +302,17 @@ class Namespace(Registration, Operations):
         """Return an ack id that no socket of the namespace is waiting for."""
         return self._members.next_ack_id()
 
-    def _take_out(self, socket: Socket) -> tuple[str, ...]:
+    def record_event(self, socket: Socket, frames: Frames, *, volatile: bool) -> Frames:
+        """Record an event to a socket that has a `session`, and append its offset."""
+        assert self._recovery is not None
+        return self._recovery.record_event(socket, frames, volatile=volatile)
+
+    def _take_out(self, socket: Socket, reason: str) -> tuple[str, ...]:
         self._members.remove(socket)
         rooms = tuple(self.adapter.rooms_of(socket.id))
         self.adapter.remove_all(socket.id)
+        if self._recovery is not None:
+            self._recovery.suspend(socket, reason, rooms)
         return rooms
 
     def _room_event(self, event: str, room: str, sid: Sid | None) -> None:

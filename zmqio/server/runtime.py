@@ -2,13 +2,14 @@
 
 import asyncio
 import threading
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from zmqio.adapter.base import Identity
-from zmqio.config import ServerOptions
+from zmqio.config import Recovery, ServerOptions
 from zmqio.engine.deadline_queue import DeadlineQueue
 from zmqio.engine.direct_write import DirectWriter, broadcast_frames
 from zmqio.engine.server import Engine, Prepared
@@ -16,9 +17,11 @@ from zmqio.log_limit import LimitedLog
 from zmqio.logger import get_logger
 from zmqio.protocol.packet import Packet
 from zmqio.protocol.parser import Parser
+from zmqio.recovery.store import RecoveryStore
 from zmqio.server.fanout import FanOut
 from zmqio.server.loop_lag import LoopLag
 from zmqio.server.observers import Observers
+from zmqio.server.recovery_expiry import RecoveryExpiry
 from zmqio.server.tasks import Tasks
 
 __all__ = ["CONNECT_TIMED_OUT", "Runtime"]
@@ -27,6 +30,10 @@ log = get_logger("zmqio.server")
 
 CONNECT_TIMED_OUT = "the server took too long to admit the client; try again"
 """The message to a client that is refused because of `connect_handler_timeout_s`."""
+
+
+NOTICE_MARGIN_S = 5.0
+"""Seconds by which the server may be late to notice that a client has gone."""
 
 
 class ConnectingClient(Protocol):
@@ -51,6 +58,8 @@ class Runtime:
         counters: name -> number of dropped, rejected or failed items.
         notices: a rate-limited log, for entries that clients can cause at will.
         loop_lag: measures how late the event loop is.
+        recovery: what this node keeps to recover sessions; None unless the option `recovery` is set.
+        recovery_expiry: drops what it no longer keeps.
         connecting: the connections that must join a namespace within `connect_timeout_s`.
         tuple_noted: whether `note_tuple` has logged.
         loop: the event loop that the server runs in.
@@ -69,12 +78,28 @@ class Runtime:
     tuple_noted: bool = False
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     thread_id: int = field(default_factory=threading.get_ident)
+    recovery: RecoveryStore | None = field(init=False, default=None)
+    recovery_expiry: RecoveryExpiry | None = field(init=False, default=None)
     connecting: DeadlineQueue[ConnectingClient] = field(init=False)
     loop_lag: LoopLag = field(init=False)
 
     def __post_init__(self) -> None:
         self.loop_lag = LoopLag(self.counters)
         self.connecting = DeadlineQueue(self.options.connect_timeout_s, lambda client: client.connect_timed_out())
+
+    def enable_recovery(self, options: Recovery) -> None:
+        """Keep what is necessary to recover sessions."""
+        engine = self.engine.options
+        notice_s = engine.ping_interval_s + engine.ping_timeout_s + NOTICE_MARGIN_S
+        node_id = self.identity.node_id
+        self.recovery = RecoveryStore(node_id, options, notice_s, self.counters, time.monotonic)
+        self.recovery_expiry = RecoveryExpiry(self.recovery)
+        self.recovery_expiry.start()
+
+    def disable_recovery(self) -> None:
+        """Stop the timer of `enable_recovery`, if it was called."""
+        if self.recovery_expiry is not None:
+            self.recovery_expiry.stop()
 
     def prepare(self, packet: Packet) -> Prepared:
         """Encode a packet for the engine."""

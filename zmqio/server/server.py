@@ -81,7 +81,7 @@ class Server(Registration, Operations):
         engine_options, self._options = _sort_options(options)
         self._lifecycle = ServerLifecycle(
             _make_factory(adapter),
-            _make_parser(parser, default),
+            _make_parser(parser, default, recovery=bool(self._options.recovery)),
             node_tag=_check_tag(node_tag or node_tag_from_environment()),
             engine_options=engine_options,
             options=self._options,
@@ -402,6 +402,10 @@ def _check_adapter(adapter: Callable[..., Adapter]) -> None:
         raise ConfigError(f"cannot use adapter={adapter!r}: {error}") from error
 
 
-def _make_parser(parser: Parser | None, default: Default | None) -> Parser:
+def _make_parser(parser: Parser | None, default: Default | None, *, recovery: bool) -> Parser:
     inner = parser or JsonParser()
+    if recovery and not hasattr(inner, "append_argument"):
+        raise ConfigError(
+            f"recovery needs a parser with the method `append_argument`; {type(inner).__name__} has none"
+        )
     return inner if default is None else ConvertingParser(inner, default)

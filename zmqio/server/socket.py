@@ -15,8 +15,9 @@ from zmqio.engine.server import Prepared
 from zmqio.exceptions import SocketGoneError
 from zmqio.ids import NodeId, Sid
 from zmqio.logger import get_logger
-from zmqio.protocol.packet import Packet, PacketType
+from zmqio.protocol.packet import Frames, Packet, PacketType
 from zmqio.protocol.room_names import Rooms, room_names
+from zmqio.recovery.session import RecoverableSession
 from zmqio.server.acks import PendingAcks, ack_value
 from zmqio.server.broadcast import Broadcast
 from zmqio.server.event_budget import EventBudget
@@ -66,6 +67,9 @@ class ClientConnection(Protocol):
     def disconnect_all(self) -> None:
         """Disconnect the client from all namespaces and close the connection."""
 
+    def abort(self, reason: str) -> None:
+        """Close a connection that no longer works."""
+
 
 PacketHandler = Callable[["Socket", Packet], Awaitable[None]]
 """Passes an EVENT packet of a socket to the application and acknowledges it."""
@@ -103,6 +107,9 @@ class SocketNamespace(Protocol):
     def remove(self, socket: "Socket", reason: str) -> None:
         """Remove a socket from the namespace."""
 
+    def record_event(self, socket: "Socket", frames: Frames, *, volatile: bool) -> Frames:
+        """Record an event to a socket that has a `session`, and append its offset."""
+
 
 class _SocketState(Enum):
     IN_MIDDLEWARE = "in middleware"
@@ -121,6 +128,10 @@ class Socket(ListenerMixin):
         listeners: middleware and catch-all listeners; None until the first is registered.
         gone_reason: why the client disconnected; "" as long as it has not.
         rejected: whether middleware has disconnected the socket, so that the client is refused.
+        session: the session that the client can return to; None unless the server recovers sessions.
+        recovered: whether the client returned to its session: it has its id, rooms and data, and receives the
+            events that it missed. Always False unless the server option `recovery` is set.
+        recovery_gaps: ids of the nodes whose events the client may have missed although it was recovered.
     """
 
     __slots__ = (
@@ -137,7 +148,10 @@ class Socket(ListenerMixin):
         "gone_reason",
         "handshake",
         "id",
+        "recovered",
+        "recovery_gaps",
         "rejected",
+        "session",
     )
 
     def __init__(
@@ -153,6 +167,9 @@ class Socket(ListenerMixin):
         self.data: dict[str, Any] = {}
         self.gone_reason = ""
         self.rejected = False
+        self.session: RecoverableSession | None = None
+        self.recovered = False
+        self.recovery_gaps: tuple[NodeId, ...] = ()
         self._namespace = namespace
         self._handle_packet = handle_packet
         self._connection = connection
@@ -347,12 +364,16 @@ class Socket(ListenerMixin):
         runtime.check_loop()
         check_event(event)
         runtime.note_tuple(event, args)
-        prepared = runtime.prepare(Packet(PacketType.EVENT, self._namespace.name, [event, *args]))
+        frames = runtime.parser.encode(Packet(PacketType.EVENT, self._namespace.name, [event, *args]))
+        if self.session is not None:
+            frames = self._namespace.record_event(self, frames, volatile=volatile)
         if self._state is not _SocketState.DISCONNECTED:
+            prepared = runtime.engine.prepare(frames)
             runtime.counters["events_sent"] += 1
             runtime.counters["bytes_sent"] += sum(map(len, prepared.packets))
             self.notify_outgoing(event, args)
-            self.write(prepared, volatile=volatile)
+            if not self.is_returning:
+                self.write(prepared, volatile=volatile)
 
     def notify_outgoing(self, event: str, args: Sequence[Any]) -> None:
         """Report an event to this client alone to observers and to its listeners, if there are any."""
@@ -380,6 +401,25 @@ class Socket(ListenerMixin):
         self.write(self._namespace.runtime.prepare(Packet(PacketType.DISCONNECT, self._namespace.name)))
         self._connection.remove_socket(self)
         self._namespace.remove(self, "server namespace disconnect")
+
+    @property
+    def is_returning(self) -> bool:
+        """Whether a recovered client is passing middleware. What it is sent now is recorded, and comes later."""
+        return self.recovered and self._state is _SocketState.IN_MIDDLEWARE
+
+    @property
+    def knows_session(self) -> bool:
+        """Whether the client knows the private id of its session, so that it can return to it."""
+        return self.recovered or self._state is _SocketState.CONNECTED
+
+    def resume(self, missed: list[Prepared]) -> None:
+        """Queue the packets that a recovered client missed, before those that it has not missed."""
+        self._queued = missed + self._queued
+
+    def abort(self, reason: str) -> None:
+        """Remove the socket, and close its connection, which no longer works."""
+        self.end(reason)
+        self._connection.abort(reason)
 
     def end(self, reason: str) -> None:
         """Remove the socket from its namespace: the client has left it, or the connection has closed."""
@@ -422,7 +462,8 @@ class Socket(ListenerMixin):
             return
         self._state = _SocketState.CONNECTED
         self._namespace.confirm_connect(self)
-        packet = Packet(PacketType.CONNECT, self._namespace.name, {"sid": self.id})
+        data = {"sid": self.id} if self.session is None else {"sid": self.id, "pid": self.session.pid}
+        packet = Packet(PacketType.CONNECT, self._namespace.name, data)
         self._connection.write(self._namespace.runtime.prepare(packet))
         queued, self._queued = self._queued, []
         for prepared in queued:

@@ -1,0 +1,104 @@
+"""Official clients lose their connection and return to their session."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from tests.e2e.conftest import ClientMaker
+from tests.support.clients import TRANSPORTS
+from tests.support.cluster import NodeProcess
+from tests.support.js_clients import JsClient
+from tests.support.node_config import NodeConfig
+from tests.support.timing import wait_until
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+WAYS = list(TRANSPORTS)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def alone() -> AsyncIterator[NodeProcess]:
+    """A node without a bus."""
+    async with NodeProcess(NodeConfig("alone", options={"recovery": True})) as node:
+        yield node
+
+
+async def connected(make_client: ClientMaker, node: NodeProcess, way: str = "websocket") -> JsClient:
+    client = make_client("js", node.url, way)
+    assert isinstance(client, JsClient)
+    await client.connect()
+    await client.wait_for("welcome")
+    return client
+
+
+def numbers(client: JsClient) -> list[int]:
+    return [args[0] for args in client.received.named("n")]
+
+
+async def received(client: JsClient, count: int) -> list[int]:
+    await wait_until(lambda: len(numbers(client)) >= count, f"{count} events")
+    return numbers(client)
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_id_rooms_data_and_missed_events_come_back_on_the_same_node(
+    alone: NodeProcess, make_client: ClientMaker, way: str
+) -> None:
+    client, other = await connected(make_client, alone, way), await connected(make_client, alone)
+    room = f"room of {client.name}"
+    assert await client.call("join", room) == "ok"
+    await client.call("remember", "name", "Ada")
+    await other.call("say", room, "n", 1)
+    await received(client, 1)
+    sid = client.sid
+    await client.lose_connection()
+    for number in range(2, 6):
+        await other.call("say", room, "n", number)
+    await other.call("say", client.sid, "n", 6)
+    await other.call("say", "another room", "n", 0)
+    assert await client.return_to(alone.url)
+    assert await received(client, 6) == [1, 2, 3, 4, 5, 6]
+    seen = await client.call("whoami")
+    assert (seen["sid"], client.sid) == (sid, sid)
+    assert seen["rooms"] == sorted([sid, room])
+    assert seen["data"] == {"name": "Ada"}
+    assert seen["recovered"] and seen["recovery_gaps"] == []
+    assert seen["auth"] == {}
+
+
+async def test_a_client_is_recovered_many_times_in_a_row(alone: NodeProcess, make_client: ClientMaker) -> None:
+    client, other = await connected(make_client, alone), await connected(make_client, alone)
+    await client.call("join", "again")
+    for turn in range(10):
+        await other.call("say", "again", "n", 2 * turn)
+        await client.lose_connection()
+        await other.call("say", "again", "n", 2 * turn + 1)
+        assert await client.return_to(alone.url)
+    assert await received(client, 20) == list(range(20))
+
+
+async def test_acknowledged_events_are_not_sent_again(alone: NodeProcess, make_client: ClientMaker) -> None:
+    client, other = await connected(make_client, alone), await connected(make_client, alone)
+    await client.call("join", "asked")
+    await client.lose_connection()
+    assert await other.call("ask_room", "asked", 1) == {"answers": []}
+    await other.call("say", "asked", "n", 1)
+    assert await client.return_to(alone.url)
+    assert await received(client, 1) == [1]
+    assert client.received.named("question") == []
+
+
+async def test_after_the_limit_a_client_has_a_new_session(make_client: ClientMaker) -> None:
+    options = {"recovery": {"max_disconnection_s": 0.2}}
+    async with NodeProcess(NodeConfig("brief", options=options)) as node:
+        client = await connected(make_client, node)
+        sid = client.sid
+        await client.lose_connection()
+
+        await node.wait_state(
+            "the end of the session",
+            lambda state: state["health_details"]["counters"]["server"].get("suspended_sessions_expired"),
+        )
+        assert not await client.return_to(node.url)
+        assert client.sid != sid

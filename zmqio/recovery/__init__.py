@@ -1,0 +1,1 @@
+"""Connection state recovery: the position of each client, the packets sent lately, and disconnected sessions."""

@@ -1,0 +1,204 @@
+"""The packets that this node sent lately, found by room: the source of the events that a client missed. Pure.
+
+Time is an argument. The log is bounded by bytes and by age. For each room it remembers the newest packet that it
+dropped, so that a missing packet is never taken for none.
+"""
+
+from collections import deque
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from heapq import merge
+from operator import attrgetter
+from typing import TypeAlias
+
+from zmqio.ids import NodeId
+from zmqio.protocol.packet import Frames
+from zmqio.recovery.vector import Vector, log_key
+
+__all__ = ["LoggedPacket", "PacketLog"]
+
+PACKET_OVERHEAD_BYTES = 500
+"""Counted for each packet beside its frames, its rooms and their index (measured: 420 to 520 bytes)."""
+ROOMS_REMEMBERED = 100_000
+"""Rooms whose newest dropped packet is remembered: about 20 MB at most. Beyond that, the packet counts for all
+rooms."""
+
+_Place: TypeAlias = tuple[str, str | None]  # namespace; room, or None for all sockets
+
+
+@dataclass(slots=True, eq=False)
+class LoggedPacket:
+    """A packet.
+
+    Attributes:
+        number: its log number.
+        at: when it was sent.
+        rooms: members of any of these rooms receive it; None for all sockets.
+        except_: members of any of these rooms do not.
+        frames: the encoded packet, without an offset.
+        bus_number: number of the message that carried it to other nodes; None if none did. It is set once the
+            packet is published.
+    """
+
+    number: int
+    at: float
+    rooms: frozenset[str] | None
+    except_: frozenset[str]
+    frames: Frames
+    bus_number: int | None = None
+
+
+class PacketLog:
+    """The newest packets of one node, in all namespaces.
+
+    Args:
+        node_id: the node.
+        max_bytes: most bytes kept, including `PACKET_OVERHEAD_BYTES` for each packet. Beyond that, the oldest are
+            dropped.
+        max_age_s: seconds that a packet is kept.
+
+    Attributes:
+        node_id: as given.
+        newest: the newest log number.
+        size_bytes: bytes kept now.
+    """
+
+    def __init__(self, node_id: NodeId, max_bytes: int, max_age_s: float) -> None:
+        self.node_id = node_id
+        self.newest = 0
+        self.size_bytes = 0
+        self._max_bytes = max_bytes
+        self._max_age_s = max_age_s
+        self._packets: deque[tuple[str, LoggedPacket]] = deque()
+        self._by_place: dict[_Place, deque[LoggedPacket]] = {}
+        self._dropped: dict[_Place, LoggedPacket] = {}
+        self._dropped_anywhere: LoggedPacket | None = None
+
+    def __len__(self) -> int:
+        return len(self._packets)
+
+    def next_number(self) -> int:
+        """Take the next log number."""
+        self.newest += 1
+        return self.newest
+
+    def add(self, namespace: str, packet: LoggedPacket) -> None:
+        """Keep a packet, whose number is the newest."""
+        self._packets.append((namespace, packet))
+        self.size_bytes += _size_of(packet)
+        for room in packet.rooms or (None,):
+            place = namespace, room
+            kept = self._by_place.get(place)
+            if kept is None:
+                kept = self._by_place[place] = deque()
+            kept.append(packet)
+        if self.size_bytes > self._max_bytes or packet.at - self._packets[0][1].at > self._max_age_s:
+            self.expire(packet.at)
+
+    def expire(self, now: float) -> None:
+        """Drop packets that are too old, or that exceed the size limit."""
+        oldest = now - self._max_age_s
+        packets = self._packets
+        while packets and (self.size_bytes > self._max_bytes or packets[0][1].at < oldest):
+            self._drop(*packets.popleft())
+
+    def missed(
+        self, namespace: str, rooms: Collection[str], vector: Vector, since: float, private_after: int | None
+    ) -> list[LoggedPacket] | None:
+        """The packets for a client that the client has not received, in order.
+
+        Args:
+            namespace: the client's namespace.
+            rooms: the client's rooms.
+            vector: the packets that the client has received.
+            since: packets sent before this time are left out if the vector has no number of this node.
+            private_after: packets that no message carried to other nodes are included from this log number on;
+                None leaves them out, because the client was not on this node.
+
+        Returns:
+            The packets; None if some of them are no longer kept.
+        """
+        after = _After(vector, self.node_id, since, private_after)
+        places: list[_Place] = [(namespace, None), *((namespace, room) for room in rooms)]
+        if any(after.is_missed(dropped) for dropped in self._dropped_in(places)):
+            return None
+        members = frozenset(rooms)
+        found: list[LoggedPacket] = []
+        for packet in merge(*(self._newer(place, after) for place in places), key=attrgetter("number")):
+            is_new = not found or found[-1] is not packet  # a packet for two rooms of the client is found twice
+            if is_new and after.is_missed(packet) and members.isdisjoint(packet.except_):
+                found.append(packet)
+        return found
+
+    def packets(self) -> Iterator[tuple[str, LoggedPacket]]:
+        """All packets with their namespaces, the newest first."""
+        return reversed(self._packets)
+
+    def _newer(self, place: _Place, after: "_After") -> list[LoggedPacket]:
+        found = []
+        for packet in reversed(self._by_place.get(place, ())):
+            if after.covers_all_before(packet):
+                break
+            found.append(packet)
+        found.reverse()
+        return found
+
+    def _dropped_in(self, places: list[_Place]) -> Iterator[LoggedPacket]:
+        if self._dropped_anywhere is not None:
+            yield self._dropped_anywhere
+        for place in places:
+            dropped = self._dropped.get(place)
+            if dropped is not None:
+                yield dropped
+
+    def _drop(self, namespace: str, packet: LoggedPacket) -> None:
+        self.size_bytes -= _size_of(packet)
+        for room in packet.rooms or (None,):
+            place = namespace, room
+            kept = self._by_place[place]
+            kept.popleft()
+            if not kept:
+                del self._by_place[place]
+            self._dropped[place] = _trace(packet, self._dropped.pop(place, None))
+        while len(self._dropped) > ROOMS_REMEMBERED:
+            evicted = self._dropped.pop(next(iter(self._dropped)))
+            self._dropped_anywhere = _trace(evicted, self._dropped_anywhere)
+
+
+class _After:
+    """Which packets of one node a client has received."""
+
+    def __init__(self, vector: Vector, node_id: NodeId, since: float, private_after: int | None) -> None:
+        self._log_number = vector.get(log_key(node_id))
+        self._bus_number = vector.get(node_id)
+        self._since = since
+        self._private_after = private_after
+
+    def is_missed(self, packet: LoggedPacket) -> bool:
+        if packet.bus_number is None and self._private_after is None:
+            return False
+        return not self.covers_all_before(packet) and not self._is_received_privately(packet)
+
+    def covers_all_before(self, packet: LoggedPacket) -> bool:
+        """Whether the client has received this packet and all earlier ones."""
+        if self._log_number is not None and packet.number <= self._log_number:
+            return True
+        if packet.bus_number is not None and self._bus_number is not None:
+            return packet.bus_number <= self._bus_number
+        return self._log_number is None and self._bus_number is None and packet.at < self._since
+
+    def _is_received_privately(self, packet: LoggedPacket) -> bool:
+        return packet.bus_number is None and packet.number <= (self._private_after or 0)
+
+
+def _trace(newer: LoggedPacket, older: LoggedPacket | None) -> LoggedPacket:
+    """A packet without its content, to remember that it was dropped."""
+    bus_number = newer.bus_number
+    if older is not None:
+        bus_number = max(bus_number or 0, older.bus_number or 0) or None
+        newer = newer if newer.number > older.number else older
+    return LoggedPacket(newer.number, newer.at, None, frozenset(), (), bus_number)
+
+
+def _size_of(packet: LoggedPacket) -> int:
+    return PACKET_OVERHEAD_BYTES + sum(map(len, packet.frames))

@@ -1,0 +1,207 @@
+"""The position of one namespace on one node: the vector of what the node has delivered there. Pure.
+
+The position is written at the end of each event as its *offset*. The client sends the last one back when it
+reconnects. It must never be ahead of the packets that were delivered: a client whose offset is ahead would lose
+events silently. It may lag behind.
+
+An offset refers to a *table*, which is a copy of the position at an earlier moment, and adds the differences. Only
+the node that keeps the table can decode the offset. A new table is made at most once per second, and whenever the
+differences grow long.
+"""
+
+from array import array
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from zmqio.ids import NodeId
+from zmqio.recovery.vector import decode_vector, encode_vector, log_key
+
+__all__ = ["Position", "Table", "decode_offset", "explicit_offset"]
+
+TABLE_INTERVAL_S = 1.0
+MAX_DIFFERENCE_BYTES = 72
+"""Most bytes of the differences in one offset: 96 characters. Beyond that, a new table is made."""
+MAX_TABLES = 2_000
+"""Most tables of one namespace that are kept: about 300 kB with 10 nodes."""
+MAX_OFFSET = 128
+"""Longest offset of a table."""
+_EXPLICIT = "~"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A copy of the position.
+
+    Attributes:
+        at: when it was made.
+        keys: the keys, shared with other tables.
+        numbers: the number of each key.
+    """
+
+    at: float
+    keys: tuple[str, ...]
+    numbers: "array[int]"
+
+    def vector(self, differences: bytes) -> dict[str, int] | None:
+        """The position that an offset stands for; None if the differences are malformed."""
+        numbers = list(self.numbers)
+        values = _read_varints(differences)
+        if values is None or len(values) % 2:
+            return None
+        for row, difference in zip(values[::2], values[1::2], strict=True):
+            if row >= len(numbers):
+                return None
+            numbers[row] += difference
+        return dict(zip(self.keys, numbers, strict=True))
+
+
+class Position:
+    """The position of one namespace on this node.
+
+    Args:
+        node_id: this node.
+        tag: the first characters of each offset: those of this node.
+        own: the log number of this node's newest packet.
+        keep_s: seconds that tables are kept.
+        table_ids: gives each table an id that no other table of this node has.
+
+    Attributes:
+        tables: id -> table; the newest last.
+    """
+
+    def __init__(self, node_id: NodeId, tag: str, own: int, keep_s: float, table_ids: Iterator[int]) -> None:
+        self.tables: OrderedDict[int, Table] = OrderedDict()
+        self._tag = tag
+        self._keep_s = keep_s
+        self._numbers: dict[str, int] = {log_key(node_id): own}
+        self._own_key = log_key(node_id)
+        self._rows: dict[str, int] = {}
+        self._keys: tuple[str, ...] = ()
+        self._bases: list[int] = []
+        self._changed: dict[int, int] = {}
+        self._table_ids = table_ids
+        self._table_text = ""
+        self._renew_at = 0.0
+        self._text: str | None = None
+        self._vector: dict[str, int] | None = None
+
+    def advance(self, number: int, now: float) -> None:
+        """Note that a packet of this node is delivered: its log number."""
+        self._set(self._own_key, number, now)
+
+    def received(self, node_id: NodeId, number: int, now: float) -> bool:
+        """Note that a packet of another node is delivered: its bus number.
+
+        Returns:
+            False if a later packet was delivered before. Offsets made until now are then ahead of what their
+            clients received, so they are forgotten: those clients cannot be recovered.
+        """
+        if number <= self._numbers.get(node_id, 0):
+            self.forget()
+            return False
+        self._set(node_id, number, now)
+        return True
+
+    def forget(self) -> None:
+        """Forget all offsets made until now."""
+        self.tables.clear()
+        self._renew_at = 0.0
+        self._text = None
+
+    def vector(self) -> dict[str, int]:
+        """A copy of the position, which is shared: do not change it."""
+        if self._vector is None:
+            self._vector = dict(self._numbers)
+        return self._vector
+
+    def offset(self, now: float) -> str:
+        """The position as the text that ends an event."""
+        if self._text is None:
+            self._text = self._make_text(now)
+        return self._text
+
+    def _set(self, key: str, number: int, now: float) -> None:
+        self._numbers[key] = number
+        self._text = self._vector = None
+        row = self._rows.get(key)
+        if row is None or now >= self._renew_at:
+            self._renew_at = 0.0  # a new table is made with the next offset
+        else:
+            self._changed[row] = number - self._bases[row]
+
+    def _make_text(self, now: float) -> str:
+        if self._renew_at and now < self._renew_at:
+            differences = bytearray()
+            for row, difference in self._changed.items():
+                _write_varint(differences, row)
+                _write_varint(differences, difference)
+            if len(differences) <= MAX_DIFFERENCE_BYTES:
+                return self._table_text + urlsafe_b64encode(differences).decode("ascii").rstrip("=")
+        self._make_table(now)
+        return self._table_text
+
+    def _make_table(self, now: float) -> None:
+        if len(self._keys) != len(self._numbers):
+            self._keys = tuple(self._numbers)
+            self._rows = {key: row for row, key in enumerate(self._keys)}
+        self._bases = list(self._numbers.values())
+        self._changed.clear()
+        table_id = next(self._table_ids)
+        self.tables[table_id] = Table(now, self._keys, array("q", self._bases))
+        self._table_text = f"{self._tag}{table_id:x}."
+        self._renew_at = now + TABLE_INTERVAL_S
+        self._drop_old_tables(now - self._keep_s)
+
+    def _drop_old_tables(self, oldest: float) -> None:
+        while len(self.tables) > MAX_TABLES or next(iter(self.tables.values())).at < oldest:
+            self.tables.popitem(last=False)
+
+
+def explicit_offset(vector: dict[str, int]) -> str:
+    """An offset that needs no table. It is long, so only packets that are sent again have one."""
+    return _EXPLICIT + encode_vector(vector)
+
+
+def decode_offset(text: str, tag: str, tables: "OrderedDict[int, Table]") -> dict[str, int] | None:
+    """Decode an offset that a client sent.
+
+    Args:
+        text: the offset.
+        tag: the tag of the node whose tables are given.
+        tables: the tables of the namespace on that node.
+
+    Returns:
+        The vector; None if the offset is malformed, or its table unknown.
+    """
+    if text.startswith(_EXPLICIT):
+        return decode_vector(text[1:])
+    if not text.startswith(tag) or not len(tag) < len(text) <= MAX_OFFSET or not text.isascii():
+        return None
+    table_id, point, rest = text[len(tag) :].partition(".")
+    try:
+        table = tables.get(int(table_id, 16))
+        differences = urlsafe_b64decode(rest + "=" * (-len(rest) % 4))
+    except ValueError:
+        return None
+    return table.vector(differences) if table is not None and point else None
+
+
+def _write_varint(data: bytearray, number: int) -> None:
+    while number > 0x7F:
+        data.append(number & 0x7F | 0x80)
+        number >>= 7
+    data.append(number)
+
+
+def _read_varints(data: bytes) -> list[int] | None:
+    """Read all numbers; None if the last one is incomplete."""
+    numbers, number, shift = [], 0, 0
+    for byte in data:
+        number |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            numbers.append(number)
+            number = shift = 0
+    return None if shift else numbers

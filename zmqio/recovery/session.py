@@ -1,0 +1,72 @@
+"""A session that can be recovered: what the server knows of a client that has disconnected. Pure."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from zmqio.ids import Sid
+from zmqio.recovery.vector import Vector, latest
+
+__all__ = ["RecoverableSession"]
+
+SESSION_BYTES = 1_000
+"""Counted for each session beside its rooms and data."""
+VALUE_BYTES = 60
+"""Counted for each room, and for each value in the data."""
+
+
+@dataclass(slots=True)
+class RecoverableSession:
+    """The state of one client in one namespace.
+
+    Attributes:
+        pid: the private id, which proves that a client is the owner of the session.
+        namespace: the namespace.
+        sid: the id of the socket.
+        rooms: its rooms.
+        data: its `data`.
+        connected_at: when the client first connected.
+        start: the position at which it first connected: the client missed nothing before.
+        held_from: the log number at which this node began to hold the session.
+        floor: what the client has received if its offset was made on this node at `floor_from` or later. A vector,
+            because an offset of this node does not name packets that other nodes sent before the client came.
+        floor_from: a log number of this node.
+    """
+
+    pid: str = field(repr=False)
+    namespace: str
+    sid: Sid
+    rooms: tuple[str, ...]
+    data: dict[str, Any]
+    connected_at: float
+    start: Vector
+    held_from: int
+    floor: Vector = field(default_factory=dict)
+    floor_from: int = 0
+
+    def position(self, offset: Vector | None, own_key: str) -> dict[str, int]:
+        """The packets that the client has received.
+
+        Args:
+            offset: the decoded offset; None if the client never received an event.
+            own_key: the key of this node's log numbers.
+        """
+        if offset is None:
+            return dict(self.start)
+        if offset.get(own_key, 0) >= self.floor_from:
+            offset = latest(offset, self.floor)
+        return latest(offset, self.start)
+
+    @property
+    def size_bytes(self) -> int:
+        """The memory of the session, about."""
+        return SESSION_BYTES + sum(VALUE_BYTES + len(room) for room in self.rooms) + _size_of(self.data)
+
+
+def _size_of(value: Any, depth: int = 8) -> int:
+    if isinstance(value, str | bytes | bytearray):
+        return VALUE_BYTES + len(value)
+    if depth and isinstance(value, dict):
+        return VALUE_BYTES + sum(_size_of(key, 0) + _size_of(item, depth - 1) for key, item in value.items())
+    if depth and isinstance(value, list | tuple | set | frozenset):
+        return VALUE_BYTES + sum(_size_of(item, depth - 1) for item in value)
+    return VALUE_BYTES
