@@ -3,8 +3,13 @@
 import re
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+from tests.support import pages
+from tests.support.pages import ROOT, Block
+
 PAGES = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCKS = [block for page in pages.PAGES for block in Block.of(page)]
+SHOWN_ONLY = ("", "text", "json", "ini")
+"""Languages of blocks that show something and need no test."""
 PATH = re.compile(r"`((?:[\w.-]+/)+[\w.-]*)`")
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 CODE = re.compile(r"```.*?```|`[^`\n]+`", re.S)
@@ -34,3 +39,34 @@ def test_relative_links_lead_to_files() -> None:
         if "://" not in link and not link.startswith("mailto:") and not (page.parent / link).exists()
     ]
     assert broken == []
+
+
+def test_every_code_block_is_run_or_says_why_not() -> None:
+    unmarked = [
+        f"{page_name(block.page)}: {block.text.splitlines()[0]}"
+        for block in BLOCKS
+        if block.language not in SHOWN_ONLY
+        and block.kind not in ("file", "part of", "tested by", "not run", "test-command")
+    ]
+    assert unmarked == [], "mark them as tests/support/pages.py says"
+
+
+def test_shown_files_and_tests_exist_and_are_the_same() -> None:
+    wrong = []
+    for block in BLOCKS:
+        path = ROOT / block.argument
+        if block.kind == "file" and "/" in block.argument:
+            matches = path.exists() and path.read_text() == block.text
+        elif block.kind == "part of":
+            matches = path.exists() and block.text in path.read_text()
+        else:
+            matches = block.kind != "tested by" or path.exists()
+        if not matches:
+            wrong.append(f"{page_name(block.page)}: {block.marker}")
+    assert wrong == []
+
+
+def test_pages_with_files_to_save_are_named_by_an_end_to_end_test() -> None:
+    tests = "".join(path.read_text() for path in (ROOT / "tests" / "e2e").glob("*.py"))
+    untested = {page_name(block.page) for block in BLOCKS if block.kind == "file" and block.page.name not in tests}
+    assert untested == set()

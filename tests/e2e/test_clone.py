@@ -104,6 +104,7 @@ def chat(clone: Clone) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
     with BrokerProcess() as broker:
         text = files()["chat.py"].replace("tcp://127.0.0.1:5555", broker.address)
         (clone.above / "chat.py").write_text(text)
+        (clone.above / "index.html").write_text("page")
         port = free_port()
         program, *arguments = re.sub(r"--port \d+", f"--port {port}", commands("uvicorn chat:app")[0]).split()
         # By `-m`: the environment has zmqio's own programs, and those of its dependencies lie elsewhere.

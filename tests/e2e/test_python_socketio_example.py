@@ -1,7 +1,6 @@
 """examples/python_socketio and docs/from-python-socketio.md: the files of the page run together in one cluster."""
 
 import asyncio
-import re
 import subprocess
 import sys
 from contextlib import AsyncExitStack
@@ -12,6 +11,7 @@ import pytest
 from tests.support.broker import BrokerProcess
 from tests.support.cluster import process_environment
 from tests.support.forked import start
+from tests.support.pages import files_of
 from tests.support.ports import free_port
 from tests.support.process_log import ProcessLog
 from tests.support.py_clients import PyClient
@@ -23,12 +23,11 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "python_socketio"
 PAGE = ROOT / "docs" / "from-python-socketio.md"
-FILE = re.compile(r"<!-- file: (\S+) -->\n```python\n(.*?)```", re.S)
 FOR_ZMQIO = ["--ws", "zmqio.uvicorn:WebSocketProtocol", "--http", "zmqio.uvicorn:HttpProtocol"]
 
 
 async def test_the_page_shows_the_files_of_the_example() -> None:
-    shown = {name: text for name, text in FILE.findall(PAGE.read_text()) if name != "chat_after.py"}
+    shown = {name: text for name, text in files_of(PAGE).items() if name != "chat_after.py"}
     assert shown == {path.name: path.read_text() for path in EXAMPLE.glob("*.py")}
 
 

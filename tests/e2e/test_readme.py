@@ -1,4 +1,4 @@
-"""The code in README, extracted and run: the three steps, and the custom adapter."""
+"""The code of README and of the pages about its steps, extracted and run."""
 
 import asyncio
 import re
@@ -12,34 +12,42 @@ import pytest
 import socketio
 
 from tests.support.broker import BrokerProcess
+from tests.support.pages import ROOT, commands_of, files_of
 from tests.support.ports import free_port
 from tests.support.timing import LIMIT_S, wait_until
 
-ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 BIN = Path(sys.executable).parent
 HOST = "127.0.0.1"
 
 
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "docs" / "serve.md",
+    ROOT / "docs" / "server-api.md",
+    ROOT / "docs" / "publishing.md",
+]
+
+
 def files() -> dict[str, str]:
-    """The blocks that README asks to save, by file name."""
-    return dict(re.findall(r"<!-- file: (\S+) -->\n```python\n(.*?)```", README, re.S))
+    """The files that the pages ask to save or show, by name."""
+    return {name: text for page in PAGES for name, text in files_of(page).items()}
 
 
 def commands(start: str) -> list[str]:
-    """The shell lines that begin with `start`, without their comments."""
-    blocks = "\n".join(re.findall(r"```sh\n(.*?)```", README, re.S))
-    return [line.split("  #")[0].strip() for line in blocks.splitlines() if line.startswith(start)]
+    """The shell lines of the pages that begin with `start`, without their comments."""
+    return [line for page in PAGES for line in commands_of(page, start)]
 
 
 class Host:
-    """A folder with README's files in it, the broker's address in them, and the processes started there."""
+    """A folder with the pages' files in it, the broker's address in them, and the processes started there."""
 
     def __init__(self, folder: Path, broker: str) -> None:
         self.folder = folder
         self.broker = broker
         self._processes: list[subprocess.Popen[bytes]] = []
         ingest = f"tcp://{HOST}:{int(broker.rsplit(':', 1)[1]) + 3}"
+        (folder / "index.html").write_bytes((ROOT / "examples" / "chat" / "index.html").read_bytes())
         for name, text in files().items():
             here = text.replace(f"tcp://{HOST}:5555", broker).replace(f"tcp://{HOST}:5558", ingest)
             (folder / name).write_text(here)
@@ -133,7 +141,6 @@ async def test_plain_sender_without_a_broker_is_an_error(host: Host) -> None:
 
 
 async def test_adapter_of_ones_own_counts_and_delivers(host: Host) -> None:
-    assert files()["counting.py"].strip() in (ROOT / "examples/custom_adapter/counting.py").read_text() + "\n"
     program = (
         "import asyncio, counting\n"
         "async def main():\n"

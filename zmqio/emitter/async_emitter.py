@@ -28,9 +28,7 @@ class AsyncEmitter(BroadcastOperator[Sending]):
     Belongs to the event loop of its first `emit`; on another loop its methods raise RuntimeError. Requests are
     sent in order and at most once, as by `Emitter`; `flush` confirms that a broker has them.
 
-    Args:
-        address, namespace, prefix, send_timeout_s, close_timeout_s, queue_messages, max_message_bytes, curve: as
-            for `Emitter`.
+    The arguments are those of `Emitter`.
 
     Raises:
         ConfigError: an option is invalid.

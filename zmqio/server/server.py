@@ -195,8 +195,9 @@ class Server(Registration, Operations):
             other_app: an app that receives every other request, and the lifespan events.
             path: the path of Socket.IO. If a framework mounts the app, Socket.IO is also served at the mount point
                 itself, so that `app.mount("/socket.io", io.asgi())` works.
-            live_path, ready_path: the health routes (see `health_app`), below the mount point if the app is
-                mounted. They take precedence over routes of `other_app`; None disables them.
+            live_path: the path of the health check "is the event loop running" (see `health_app`), below the mount
+                point if the app is mounted. It takes precedence over a route of `other_app`; None disables it.
+            ready_path: the path of the health check "can it serve clients"; as `live_path`.
             metrics_path: the path of the metrics, such as `/metrics`; see `metrics_app`. Everyone who reaches the
                 port can read them, so by default they are not served.
 
