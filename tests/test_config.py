@@ -10,43 +10,11 @@ from zmqio.config import (
     HttpLimits,
     ServerOptions,
     address_from_environment,
+    given_options,
     http_limits_from_environment,
     node_tag_from_environment,
-    split_addresses,
 )
 from zmqio.exceptions import ConfigError
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["tcp://127.0.0.1:5555", "tcp://broker.local:1", "tcp://[::1]:5555", "ipc:///run/zmqio", f"ipc:///{'x' * 96}"],
-)
-def test_valid_addresses_are_accepted(text: str) -> None:
-    assert split_addresses(text) == (text,)
-
-
-def test_several_addresses_are_split_at_commas() -> None:
-    assert split_addresses("tcp://a:1, tcp://b:2") == ("tcp://a:1", "tcp://b:2")
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        ",",
-        "127.0.0.1:5555",
-        "tcp://:5555",
-        "tcp://a",
-        "tcp://a:0",
-        "tcp://a:65533",
-        "ipc://",
-        "redis://a:1",
-        f"ipc:///{'x' * 97}",
-    ],
-)
-def test_invalid_addresses_are_rejected(text: str) -> None:
-    with pytest.raises(ConfigError):
-        split_addresses(text)
 
 
 @pytest.mark.parametrize(
@@ -120,3 +88,11 @@ def test_grace_period_of_slow_clients_may_be_0() -> None:
     assert EngineOptions(slow_client_grace_s=0).slow_client_grace_s == 0
     with pytest.raises(ConfigError, match="slow_client_grace_s"):
         EngineOptions(slow_client_grace_s=-1)
+
+
+def test_only_options_without_their_default_are_given() -> None:
+    assert given_options(BusOptions()) == {}
+    assert given_options(BusOptions(prefix="shop", max_message_bytes=1 << 20)) == {
+        "prefix": "shop",
+        "max_message_bytes": 1 << 20,
+    }

@@ -34,6 +34,7 @@ NOT_LIMITS = {
     "--max-payload": "repeats the nodes' `max_payload_bytes`",
     "ZMQIO_ADAPTER": "an address",
     "ZMQIO_CURVE_SECRET_FILE": "a path",
+    "ZMQIO_NATS_CREDENTIALS": "a path",
     "ZMQIO_CURVE_SERVER_KEY": "a key",
     "ZMQIO_NODE_TAG": "a name",
     "ZMQIO_SERVE_WORKER": "internal",
@@ -62,6 +63,7 @@ FIXED = {
     "values: nesting": ["zmqio.protocol.value_limits:MAX_DEPTH"],
     "values: numbers": ["zmqio.protocol.value_limits:MAX_INT_DIGITS"],
     "handshake with a broker": ["zmqio.zeromq.connection:HANDSHAKE_LIMIT_S"],
+    "login at a NATS server": ["zmqio.nats.connection:CONNECT_LIMIT_S"],
     "relayed polls": ["zmqio.relay.owner:BYTES_KEPT"],
     "relayed WebSocket": ["zmqio.relay.flow_control:WINDOW_BYTES"],
     "replay: unanswered requests for missed messages": [

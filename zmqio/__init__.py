@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         ZmqioError,
     )
     from zmqio.launcher.serve import serve
+    from zmqio.nats.adapter import NatsAdapter
     from zmqio.protocol.msgpack_parser import MsgpackParser
     from zmqio.protocol.packet import Frames
     from zmqio.server.broadcast import Broadcast, RemoteSocket
@@ -73,6 +74,7 @@ __all__ = [
     "MsgpackParser",
     "Namespace",
     "NamespaceHandlers",
+    "NatsAdapter",
     "Observer",
     "ParentNamespace",
     "ProtocolError",
@@ -125,6 +127,7 @@ _NAMES_OF = {
         "ZmqioError",
     ),
     "zmqio.launcher.serve": ("serve",),
+    "zmqio.nats.adapter": ("NatsAdapter",),
     "zmqio.protocol.msgpack_parser": ("MsgpackParser",),
     "zmqio.protocol.packet": ("Frames",),
     "zmqio.server.broadcast": ("Broadcast", "RemoteSocket"),

@@ -8,7 +8,7 @@ import inspect
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from zmqio.exceptions import ConfigError
@@ -25,16 +25,13 @@ __all__ = [
     "ServerOptions",
     "address_from_environment",
     "drain_s_from_environment",
+    "given_options",
     "http_limits_from_environment",
     "node_tag_from_environment",
-    "split_addresses",
     "trusted_proxies_from_environment",
 ]
 
 DEFAULT_ADDRESS = "tcp://127.0.0.1:5555"
-BROKER_PORTS = 4
-UNIX_PATH_BYTES = 107
-"""Longest path of a Unix socket. Source: unix(7)."""
 REPLAY_OVERHEAD_BYTES = 512
 """Reserved in every message: a replayed message is wrapped in a response, which must fit in one message too."""
 
@@ -365,42 +362,10 @@ class ManagerOptions:
             raise ConfigError(f"slow_client_grace_s={self.slow_client_grace_s!r} must be 0 or a positive number")
 
 
-def split_addresses(text: str) -> tuple[str, ...]:
-    """Split "tcp://a:5555,tcp://b:5555" into checked broker addresses.
-
-    Raises:
-        ConfigError: an address is neither `tcp://host:port` nor `ipc://path`, or there is no address.
-    """
-    addresses = tuple(part.strip() for part in text.split(",") if part.strip())
-    if not addresses:
-        raise ConfigError("no broker address given; write for example 'tcp://127.0.0.1:5555'")
-    for address in addresses:
-        _check_address(address)
-    return addresses
-
-
-def _check_address(address: str) -> None:
-    scheme, _, rest = address.partition("://")
-    if scheme == "ipc" and rest:
-        _check_path(address, rest)
-        return
-    host, _, port = rest.rpartition(":")
-    last_port = 65_536 - BROKER_PORTS
-    if scheme == "tcp" and host and port.isdecimal() and 0 < int(port) <= last_port:
-        return
-    raise ConfigError(
-        f"broker address {address!r} is neither 'tcp://host:port' nor 'ipc://path'; the port must be from 1 to "
-        f"{last_port}, because the broker also uses the three ports after it"
-    )
-
-
-def _check_path(address: str, path: str) -> None:
-    size = len(os.fsencode(path)) + len(".subscribe")
-    if size > UNIX_PATH_BYTES:
-        raise ConfigError(
-            f"broker address {address!r} is too long: its socket paths have {size} bytes and the system allows "
-            f"{UNIX_PATH_BYTES}; choose a shorter path"
-        )
+def given_options(options: BusOptions) -> dict[str, Any]:
+    """Return the options that do not have their default value, which is not the same for every bus."""
+    given = ((field, getattr(options, field.name)) for field in fields(options))
+    return {field.name: value for field, value in given if value != field.default}
 
 
 def _check_cookie(cookie: object) -> None:

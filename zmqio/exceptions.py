@@ -6,6 +6,7 @@ ZmqioError
 │   ├── TopicError                      a bus topic, or a namespace or room name that cannot be part of one
 │   ├── EnvelopeError                   a message between nodes
 │   │   └── VersionError                a message between nodes with an unsupported wire version
+│   ├── NatsError                       bytes from a peer that does not speak NATS
 │   ├── ZmtpError                       bytes from a peer that does not speak ZeroMQ, or is of the wrong kind
 │   └── PublishRequestError             a publish request from an outside service
 ├── ConfigError (ValueError)            an option with an invalid value
@@ -35,6 +36,7 @@ __all__ = [
     "ConnectRefused",
     "EnvelopeError",
     "MessageTooLargeError",
+    "NatsError",
     "PacketError",
     "ProtocolError",
     "PublishRequestError",
@@ -83,6 +85,10 @@ class VersionError(EnvelopeError):
         )
         self.version = version
         self.supported = supported
+
+
+class NatsError(ProtocolError):
+    """A peer violates the protocol of NATS; the text says how."""
 
 
 class ZmtpError(ProtocolError):

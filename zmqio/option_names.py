@@ -37,9 +37,11 @@ def explain_unknown_option(owner: str, name: str) -> str:
     """Return the text of an error about an option.
 
     Args:
-        owner: what the option was given to: `Server` or `ZmqAdapter`.
+        owner: what the option was given to: `Server`, `ZmqAdapter` or `NatsAdapter`, which has the same options.
         name: its name.
     """
+    if owner == "NatsAdapter":
+        return explain_unknown_option("ZmqAdapter", name).replace("ZmqAdapter", owner)
     meant = name if name in _OWNERS else _ELSEWHERE.get(name) or _nearest(name)
     if meant is not None and meant in _OWNERS:
         return f"{owner} has no option {name!r}; {_advise(owner, name, meant)}"

@@ -1,8 +1,9 @@
 """The buses that the adapter conformance suite runs over. To add one, add it to `NETWORKS`."""
 
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import pytest_asyncio
@@ -11,8 +12,12 @@ from tests.contracts.harness import Cluster, MakeFactory, open_cluster, over
 from tests.support.broker import BrokerProcess
 from tests.support.keys import KeyFolder
 from tests.support.memory_bus import Faults, MemoryNetwork
+from tests.support.nats_server import NatsCluster, NatsServerProcess
 from zmqio.config import BusOptions
 from zmqio.ids import NodeId
+from zmqio.nats.addresses import parse_servers
+from zmqio.nats.bus import NatsBus
+from zmqio.nats.login import NatsLogin
 from zmqio.protocol.envelope import encode
 from zmqio.protocol.messages import AckCount, AckResponse, Envelope, MessageId, Response
 from zmqio.zeromq.bus import ZmqBus
@@ -47,6 +52,13 @@ def lying() -> MemoryNetwork:
 
 NETWORKS: dict[str, Callable[[], MemoryNetwork]] = {make.__name__: make for make in (honest, two_brokers, lying)}
 REAL, WITH_KEYS = "real_broker", "real_broker_with_keys"
+NATS, NATS_CLUSTER = "nats_server", "nats_cluster"
+
+
+def nats_bus(addresses: Sequence[str], options: BusOptions, name: str) -> NatsBus:
+    """The bus of a node that knows one server of a cluster; nodes A, B and C each know another one."""
+    address = addresses[ord(name[0]) % len(addresses)]
+    return NatsBus(parse_servers(address), replace(options, max_message_bytes=1 << 20), NatsLogin())
 
 
 @pytest.fixture(scope="session")
@@ -69,7 +81,21 @@ def broker_with_keys(keys: KeyFolder) -> Iterator[BrokerProcess]:
         yield process
 
 
-@pytest.fixture(params=[*NETWORKS, REAL, WITH_KEYS])
+@pytest.fixture(scope="session")
+def nats_server() -> Iterator[NatsServerProcess]:
+    """A NATS server for the whole run."""
+    with NatsServerProcess() as process:
+        yield process
+
+
+@pytest.fixture(scope="session")
+def nats_cluster() -> Iterator[NatsCluster]:
+    """Three NATS servers of one cluster for the whole run."""
+    with NatsCluster() as servers:
+        yield servers
+
+
+@pytest.fixture(params=[*NETWORKS, REAL, WITH_KEYS, NATS, NATS_CLUSTER])
 def make_factory(request: pytest.FixtureRequest) -> MakeFactory:
     """Makes the adapter factories of the nodes of one cluster."""
     if request.param in NETWORKS:
@@ -78,6 +104,10 @@ def make_factory(request: pytest.FixtureRequest) -> MakeFactory:
     if request.param == REAL:
         address = request.getfixturevalue("broker").address
         return over(lambda _: ZmqBus((address,), options), options)
+    if request.param == NATS:
+        return over(partial(nats_bus, [request.getfixturevalue("nats_server").address], options), options)
+    if request.param == NATS_CLUSTER:
+        return over(partial(nats_bus, request.getfixturevalue("nats_cluster").addresses, options), options)
     address = request.getfixturevalue("broker_with_keys").address
     mechanism = request.getfixturevalue("keys").node.load(1)[0].mechanism()
     return over(lambda _: ZmqBus((address,), options, [mechanism]), options)

@@ -1,6 +1,7 @@
 """Fixtures of the end-to-end tests: one broker, a cluster of three nodes, one process of JavaScript clients."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from tests.support.cluster import Cluster
 from tests.support.cluster_harness import ClusterHarness
 from tests.support.cluster_nodes import ClusterNode, running_nodes
 from tests.support.js_clients import JsClients
+from tests.support.nats_server import NatsCluster, NatsServerProcess
 from tests.support.node_config import NodeConfig
 from tests.support.npm import node_modules, require_node
 from tests.support.py_clients import PyClient
@@ -35,11 +37,26 @@ def find_js_tools() -> tuple[str, Path]:
     return require_node(), node_modules("socket.io-client").parent
 
 
+class NatsBroker:
+    """NATS servers where a test expects a broker: it has an address, and nothing else of one."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def broker() -> AsyncIterator[BrokerProcess]:
-    """A real broker process."""
-    async with BrokerProcess() as process:
-        yield process
+async def broker() -> AsyncIterator[BrokerProcess | NatsBroker]:
+    """A real broker process; or what `ZMQIO_TEST_BUS` names, `nats` or `nats-cluster`."""
+    match os.environ.get("ZMQIO_TEST_BUS", ""):
+        case "nats":
+            with NatsServerProcess() as server:
+                yield NatsBroker(server.address)
+        case "nats-cluster":
+            with NatsCluster() as servers:
+                yield NatsBroker(",".join(servers.addresses))
+        case _:
+            async with BrokerProcess() as process:
+                yield process
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -11,6 +11,7 @@ from zmqio.adapter.local import LocalAdapter, LocalAdapterFactory
 from zmqio.cluster.adapter import ClusterAdapter
 from zmqio.exceptions import ConfigError
 from zmqio.ids import NodeId
+from zmqio.nats.adapter import NatsAdapter
 from zmqio.protocol.packet import Frames
 from zmqio.server.observer import Observer
 from zmqio.server.server import Server
@@ -121,7 +122,8 @@ def make_nothing() -> None:
     ("adapter", "meant"),
     [
         (OwnClusterAdapter, r'did you mean ZmqAdapter\("tcp://127.0.0.1:5555", adapter_class=OwnClusterAdapter\)'),
-        (ZmqAdapter, r'did you mean ZmqAdapter\("tcp://127.0.0.1:5555"\)'),
+        (ZmqAdapter, r"did you mean ZmqAdapter\(address\)"),
+        (NatsAdapter, r"did you mean NatsAdapter\(address\)"),
         (LocalAdapterFactory, r"did you mean LocalAdapterFactory\(\.\.\.\)"),
         (make_nothing, "takes no arguments; its first argument must be the namespace"),
     ],

@@ -16,6 +16,7 @@ from typing import Any
 from tests.support.js_clients import pack, unpack
 from tests.support.node_config import NodeConfig
 from zmqio.adapter.base import SocketDescription
+from zmqio.buses import make_adapter
 from zmqio.exceptions import RequestTimeoutError, ZmqioError
 from zmqio.hosting.server import serve
 from zmqio.ids import is_sid_shaped
@@ -24,7 +25,6 @@ from zmqio.server.broadcast import Broadcast, RemoteSocket
 from zmqio.server.namespace import Namespace
 from zmqio.server.server import Server
 from zmqio.server.socket import Socket
-from zmqio.zeromq.adapter import ZmqAdapter
 
 __all__ = ["NAMESPACES", "ClusterApp"]
 
@@ -242,7 +242,7 @@ async def _read(receive: Any) -> bytes:
 
 
 async def _serve(config: NodeConfig, listener: sockets.socket) -> None:
-    adapter = None if config.adapter is None else ZmqAdapter(config.adapter, **config.bus)
+    adapter = None if config.adapter is None else make_adapter(config.adapter, **config.bus)
     io = Server(adapter, **config.options)
     node = ClusterApp(io, config.name)
     await io.start()

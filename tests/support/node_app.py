@@ -20,13 +20,13 @@ from hypercorn.asyncio import serve as hypercorn_serve
 from hypercorn.config import Config as HypercornConfig
 
 from tests.support.node_config import NodeConfig
+from zmqio.buses import make_adapter
 from zmqio.config import Recovery
 from zmqio.exceptions import ConnectRefused, ZmqioError
 from zmqio.hosting.server import serve
 from zmqio.logs import configure_logs
 from zmqio.server.server import Server
 from zmqio.server.socket import Socket
-from zmqio.zeromq.adapter import ZmqAdapter
 
 __all__ = ["NodeApp", "make_asgi_app"]
 
@@ -197,7 +197,7 @@ async def _outcome(work: Awaitable[None]) -> str:
 
 def make_asgi_app(config: NodeConfig) -> tuple[Server, Any]:
     """The server of a node, and its ASGI app."""
-    adapter = None if config.adapter is None else ZmqAdapter(config.adapter, **config.bus)
+    adapter = None if config.adapter is None else make_adapter(config.adapter, **config.bus)
     options = dict(config.options)
     if isinstance(options.get("recovery"), dict):
         options["recovery"] = Recovery(**options["recovery"])

@@ -11,12 +11,12 @@ import sys
 from typing import Any
 
 from tests.support.node_config import NodeConfig
+from zmqio.buses import make_adapter
 from zmqio.hosting.event_loop import run
 from zmqio.hosting.server import serve
 from zmqio.logs import configure_logs
 from zmqio.server.server import Server
 from zmqio.server.socket import Socket
-from zmqio.zeromq.adapter import ZmqAdapter
 
 __all__ = ["make_app"]
 
@@ -75,7 +75,7 @@ def make_app(io: Server) -> Any:
 
 
 async def _serve(config: NodeConfig, listener: sockets.socket) -> None:
-    adapter = None if config.adapter is None else ZmqAdapter(config.adapter, **config.bus)
+    adapter = None if config.adapter is None else make_adapter(config.adapter, **config.bus)
     io = Server(adapter, **config.options)
     app = make_app(io)
     await io.start()

@@ -6,11 +6,11 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 
+from zmqio.links.resolver import HostResolver
 from zmqio.protocol.mechanism import MakeMechanism, NullMechanism
 from zmqio.protocol.zmtp import Message, SocketType
 from zmqio.zeromq.connection import ZmtpConnection, ZmtpConnectionEvents, ZmtpPeer
 from zmqio.zeromq.endpoints import Endpoints
-from zmqio.zeromq.resolver import HostResolver
 
 __all__ = ["ConnectionRecord", "connected", "mute_listener", "peer_at", "resolver_of"]
 

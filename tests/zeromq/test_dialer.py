@@ -10,9 +10,9 @@ import pytest
 from tests.support.ports import free_port
 from tests.support.timing import wait_until
 from tests.support.zmtp_connections import resolver_of
+from zmqio.links.resolver import HostResolver
 from zmqio.zeromq import dialer as dialer_module
 from zmqio.zeromq.dialer import Dialer
-from zmqio.zeromq.resolver import HostResolver
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ import structlog
 
 from tests.support.loopback_broker import LoopbackBroker, running_broker
 from tests.support.timing import wait_until
-from zmqio.zeromq import link_log
+from zmqio.links import link_log
 from zmqio.zeromq.link import BrokerLink, LinkOptions, LinkState
 from zmqio.zeromq.subscribe_barrier import SubscribeBarrier
 

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-from zmqio.config import DEFAULT_ADDRESS, BusOptions, split_addresses
+from zmqio.config import DEFAULT_ADDRESS, BusOptions
 from zmqio.emitter.frames import RequestFrames, flush_pauses_s, flush_timeout
 from zmqio.emitter.operator import BroadcastOperator, Sending
 from zmqio.protocol.publish import PublishRequest
+from zmqio.zeromq.addresses import split_addresses
 from zmqio.zeromq.curve import Curve, LoadedCurve, load_curve
 from zmqio.zeromq.flush_check import FlushCheck
 from zmqio.zeromq.push import AsyncPush

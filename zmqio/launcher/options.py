@@ -6,7 +6,7 @@ import ssl
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from zmqio.config import split_addresses
+from zmqio.buses import addresses_of
 from zmqio.exceptions import ConfigError
 from zmqio.launcher.app_import import check_app_name
 from zmqio.launcher.listener import parse_bind, parse_metrics_address
@@ -83,7 +83,7 @@ class ServeOptions:
         TagSource(self.node_tag)
         TrustedProxies(self.trusted_proxies)
         if self.broker is not None:
-            split_addresses(self.broker)
+            addresses_of(self.broker)
         for name in ("workers", "acceptors"):
             count = getattr(self, name)
             if count != "auto" and not (isinstance(count, int) and count > 0):

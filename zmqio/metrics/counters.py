@@ -114,6 +114,8 @@ COUNTERS: Mapping[str, Mapping[str, str]] = {
         "bus_message_failed": "Messages whose handling failed.",
         "bus_message_malformed": "Messages that could not be decoded.",
         "bus_queue_overflows": "Times that the queue to a broker became full.",
+        "bus_slow_consumers": "Times that a NATS server closed the connection because this node read too slowly.",
+        "bus_topology_changes": "Changes of the NATS cluster: servers or routes between them were lost or made.",
         "bytes_published": "Size of the published messages.",
         "bytes_received": "Size of the messages received from other nodes and outside publishers.",
         "deferred_messages": (
@@ -128,7 +130,10 @@ COUNTERS: Mapping[str, Mapping[str, str]] = {
         "heartbeats_refused": "Heartbeats of unknown nodes that were ignored because of max_nodes.",
         "heartbeats_unsent": "Heartbeats that a broker did not accept.",
         "link_gaps": "Times that messages were found to be missing on a link.",
-        "link_overruns": "Times that messages arrived so fast that the broker may have dropped some.",
+        "link_overruns": (
+            "Times that messages arrived so fast that the broker may have dropped some, or that a NATS "
+            "cluster has changed."
+        ),
         "link_sends_failed": "Messages that a link failed to send because of an unexpected error.",
         "message_queued": "Messages kept because no broker was connected.",
         "message_topic_mismatched": "Messages whose topic does not match their namespace and rooms.",

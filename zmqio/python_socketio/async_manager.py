@@ -1,13 +1,13 @@
 """`AsyncManager`: makes a `socketio.AsyncServer` a node of a zmqio cluster."""
 
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
 import socketio
 
 from zmqio.adapter.base import AdapterFactory, Health
-from zmqio.config import DEFAULT_ADDRESS
+from zmqio.buses import make_adapter
+from zmqio.config import DEFAULT_ADDRESS, given_options
 from zmqio.exceptions import ConfigError
 from zmqio.ids import Sid
 from zmqio.python_socketio.async_host import AsyncHost
@@ -19,7 +19,6 @@ from zmqio.python_socketio.outside import EmitterSource, OutsideOperations
 from zmqio.python_socketio.parsers import parser_of
 from zmqio.python_socketio.sockets import ManagerSockets
 from zmqio.server.health_app import LIVE_PATH, READY_PATH, HealthApp
-from zmqio.zeromq.adapter import ZmqAdapter
 from zmqio.zeromq.curve import Curve
 
 __all__ = ["AsyncManager"]
@@ -64,7 +63,7 @@ class AsyncManager(socketio.AsyncManager):  # type: ignore[misc]  # python-socke
         self.write_only = write_only
         own, bus = split_options("AsyncManager", options)
         self._runtime = ManagerRuntime(own)
-        factory = adapter or ZmqAdapter(address, curve=curve, **asdict(bus))
+        factory = adapter or make_adapter(address, curve=curve, **given_options(bus))
         self._node = ManagerNode(factory, self._runtime, self._make_sockets)
         self._host = AsyncHost(self, self._node)
         self._cluster = ClusterOperations(self, self._node, self._runtime, self._host)

@@ -4,13 +4,13 @@ import atexit
 import sys
 import weakref
 from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import asdict
 from typing import Any, TypeVar
 
 import socketio
 
 from zmqio.adapter.base import AdapterFactory, Health
-from zmqio.config import DEFAULT_ADDRESS
+from zmqio.buses import make_adapter
+from zmqio.config import DEFAULT_ADDRESS, given_options
 from zmqio.exceptions import ConfigError
 from zmqio.ids import Sid
 from zmqio.python_socketio.loop_thread import LoopThread
@@ -22,7 +22,6 @@ from zmqio.python_socketio.outside import EmitterSource, OutsideOperations
 from zmqio.python_socketio.parsers import parser_of
 from zmqio.python_socketio.sockets import ManagerSockets
 from zmqio.python_socketio.threaded_host import ThreadedHost
-from zmqio.zeromq.adapter import ZmqAdapter
 from zmqio.zeromq.curve import Curve
 
 __all__ = ["Manager"]
@@ -49,7 +48,7 @@ class Manager(socketio.Manager):  # type: ignore[misc]  # python-socketio has no
         write_only: only publish, from a process without a server (Celery, Django, scripts). Such a manager is not
             a node and has no thread: it can emit, move clients between rooms and disconnect them.
         curve: keys for a broker that requires them; see `zmqio.ZmqAdapter`.
-        adapter: makes another adapter factory in place of `zmqio.ZmqAdapter`.
+        adapter: makes the adapter factory, in place of `address`.
         **options: the fields of `zmqio.config.ManagerOptions` and `zmqio.config.BusOptions`.
 
     Raises:
@@ -69,7 +68,7 @@ class Manager(socketio.Manager):  # type: ignore[misc]  # python-socketio has no
         self.pending_connect: dict[str, list[str]] = {}  # python-socketio has it from 5.18 on
         self.write_only = write_only
         own, bus = split_options("Manager", options)
-        self._make_factory = adapter or (lambda: ZmqAdapter(address, curve=curve, **asdict(bus)))
+        self._make_factory = adapter or (lambda: make_adapter(address, curve=curve, **given_options(bus)))
         self._runtime = ManagerRuntime(own)
         self._thread = LoopThread("zmqio-node", self._reset)
         self._node = ManagerNode(

@@ -12,7 +12,9 @@ from typing import Any, TypeAlias, TypeVar, overload
 
 from zmqio.adapter.base import Adapter, AdapterFactory, Health
 from zmqio.adapter.local import LocalAdapterFactory
+from zmqio.buses import make_adapter
 from zmqio.cluster.adapter import ClusterAdapter
+from zmqio.cluster.factory import ClusterAdapterFactory
 from zmqio.config import EngineOptions, ServerOptions, address_from_environment, node_tag_from_environment
 from zmqio.engine.server import Engine
 from zmqio.exceptions import ConfigError
@@ -35,7 +37,6 @@ from zmqio.server.operations import Operations
 from zmqio.server.parent import ParentNamespace, Rule
 from zmqio.server.registry import Registration, Registry
 from zmqio.server.signatures import check_function
-from zmqio.zeromq.adapter import ZmqAdapter
 
 __all__ = ["AdapterSpec", "Server"]
 
@@ -372,7 +373,7 @@ def _make_factory(adapter: AdapterSpec) -> AdapterFactory:
     if adapter is None:
         return LocalAdapterFactory()
     if isinstance(adapter, str):
-        return ZmqAdapter(adapter)
+        return make_adapter(adapter)
     if isinstance(adapter, type) and (meant := _meant_by_class(adapter)):
         raise ConfigError(f"cannot use adapter={adapter.__name__}, which is a class; did you mean {meant}?")
     if isinstance(adapter, AdapterFactory):
@@ -382,7 +383,7 @@ def _make_factory(adapter: AdapterSpec) -> AdapterFactory:
         return LocalAdapterFactory(adapter)
     raise ConfigError(
         f"cannot use adapter={adapter!r}; "
-        "give a broker address, ZmqAdapter(...), a subclass of LocalAdapter, or None"
+        "give an address, ZmqAdapter(...), NatsAdapter(...), a subclass of LocalAdapter, or None"
     )
 
 
@@ -391,8 +392,8 @@ def _meant_by_class(adapter: type) -> str:
     name = adapter.__name__
     if issubclass(adapter, ClusterAdapter):
         return f'ZmqAdapter("tcp://127.0.0.1:5555", adapter_class={name})'
-    if issubclass(adapter, ZmqAdapter):
-        return f'{name}("tcp://127.0.0.1:5555")'
+    if issubclass(adapter, ClusterAdapterFactory):
+        return f"{name}(address)"
     return f"{name}(...)" if isinstance(adapter, AdapterFactory) else ""
 
 

@@ -15,7 +15,8 @@ from itertools import zip_longest
 from pathlib import Path, PurePath
 
 from zmqio.adapter.base import AdapterFactory
-from zmqio.config import address_from_environment, split_addresses
+from zmqio.buses import addresses_of
+from zmqio.config import address_from_environment
 from zmqio.logger import get_logger
 
 __all__ = ["WorkerHost", "Workers", "find_workers", "warn_of_other_adapter", "warn_of_workers"]
@@ -94,12 +95,12 @@ def warn_of_workers() -> None:
 def warn_of_other_adapter(adapter: AdapterFactory) -> None:
     """Log a warning if the application's `adapter` option overrides `ZMQIO_ADAPTER`, which `zmqio serve` sets."""
     intended = address_from_environment()
-    if intended is None or set(getattr(adapter, "addresses", ())) == set(split_addresses(intended)):
+    if intended is None or set(getattr(adapter, "addresses", ())) == set(addresses_of(intended)):
         return
     log.warning(
         "adapter_variable_ignored",
         adapter=repr(adapter),
-        environment=intended,
+        environment=",".join(addresses_of(intended)),
         hint="leave out `adapter` in Server(...) to use ZMQIO_ADAPTER, which `zmqio serve` sets for its workers",
     )
 

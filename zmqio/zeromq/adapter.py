@@ -6,10 +6,11 @@ from typing import TypedDict, Unpack
 from zmqio.adapter.base import Bus, Identity
 from zmqio.cluster.adapter import ClusterAdapter
 from zmqio.cluster.factory import ClusterAdapterFactory
-from zmqio.config import BusOptions, split_addresses
+from zmqio.config import BusOptions
 from zmqio.exceptions import ConfigError
 from zmqio.option_names import explain_unknown_option
 from zmqio.protocol.mechanism import NullMechanism
+from zmqio.zeromq.addresses import split_addresses
 from zmqio.zeromq.bus import ZmqBus
 from zmqio.zeromq.curve import Curve, load_curve
 

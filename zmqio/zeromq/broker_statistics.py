@@ -10,11 +10,11 @@ from typing import Any
 
 import msgpack
 
+from zmqio.links.resolver import HostResolver
 from zmqio.protocol.mechanism import MakeMechanism, NullMechanism, SocketType
 from zmqio.protocol.zmtp import Message
 from zmqio.zeromq.connection import ZmtpConnection, ZmtpConnectionEvents, ZmtpPeer
 from zmqio.zeromq.endpoints import endpoints_of
-from zmqio.zeromq.resolver import HostResolver
 
 __all__ = ["BrokerStatistics"]
 

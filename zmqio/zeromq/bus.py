@@ -15,10 +15,10 @@ from functools import partial
 from zmqio.adapter.base import BusEvents
 from zmqio.config import BusOptions
 from zmqio.exceptions import ConfigError, MessageTooLargeError
+from zmqio.links.backpressure import Backpressure
 from zmqio.log_limit import LogLimit
 from zmqio.logger import get_logger
 from zmqio.protocol.mechanism import MakeMechanism, NullMechanism
-from zmqio.zeromq.backpressure import Backpressure
 from zmqio.zeromq.final_flush import FinalFlush
 from zmqio.zeromq.link import BrokerLink, LinkOptions, LinkState
 from zmqio.zeromq.subscribe_barrier import SubscribeBarrier

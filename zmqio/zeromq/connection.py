@@ -21,12 +21,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from zmqio.exceptions import ZmtpError
+from zmqio.links.resolver import HostResolver
 from zmqio.logger import get_logger
 from zmqio.protocol.mechanism import MakeMechanism, NullMechanism, SocketType
 from zmqio.protocol.zmtp import Conversation, Message
 from zmqio.zeromq.dialer import Dialer
 from zmqio.zeromq.final_flush import FinalFlush
-from zmqio.zeromq.resolver import HostResolver
 
 __all__ = ["REFUSED_RETRY_S", "ZmtpConnection", "ZmtpConnectionEvents", "ZmtpPeer"]
 

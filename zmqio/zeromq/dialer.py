@@ -11,7 +11,7 @@ import os
 import socket
 from collections.abc import Callable
 
-from zmqio.zeromq.resolver import HostResolver, SocketAddress
+from zmqio.links.resolver import HostResolver, SocketAddress
 
 __all__ = ["KEEPALIVE_IDLE_S", "KEEPALIVE_INTVL_S", "KEEPALIVE_PROBES", "Dialer"]
 

@@ -5,7 +5,7 @@ Part of the wire contract: the broker's package derives the same four, and neith
 
 from dataclasses import dataclass
 
-from zmqio.config import split_addresses
+from zmqio.zeromq.addresses import split_addresses
 
 __all__ = ["Endpoints", "endpoints_of"]
 

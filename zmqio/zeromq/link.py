@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
+from zmqio.links.link_log import LinkLog
+from zmqio.links.resolver import HostResolver
 from zmqio.protocol.mechanism import MakeMechanism, NullMechanism
 from zmqio.zeromq.connection import ZmtpConnectionEvents, ZmtpPeer
 from zmqio.zeromq.endpoints import endpoints_of
 from zmqio.zeromq.final_flush import FinalFlush
-from zmqio.zeromq.link_log import LinkLog
 from zmqio.zeromq.publisher import Publisher
-from zmqio.zeromq.resolver import HostResolver
 from zmqio.zeromq.subscribe_barrier import SubscribeBarrier, SyncQueue, make_sync_topic, parse_acknowledgement
 from zmqio.zeromq.subscriber import Subscriber
 from zmqio.zeromq.version_check import VersionCheck

@@ -17,12 +17,12 @@ from typing import Any
 from tests.bench.soak.emitting import Emitting
 from tests.bench.soak.ledger import Ledger
 from tests.support.node_config import NodeConfig
+from zmqio.buses import make_adapter
 from zmqio.hosting.event_loop import run
 from zmqio.hosting.server import serve
 from zmqio.logs import configure_logs
 from zmqio.server.server import Server
 from zmqio.server.socket import Socket
-from zmqio.zeromq.adapter import ZmqAdapter
 
 __all__ = ["CAPACITY_VARIABLE", "EMITTER_VARIABLE", "LEDGER_VARIABLE"]
 
@@ -113,7 +113,7 @@ class _Control:
 
 async def _serve(config: NodeConfig, listener: sockets.socket) -> None:
     assert config.adapter is not None
-    io = Server(ZmqAdapter(config.adapter, **config.bus), **config.options)
+    io = Server(make_adapter(config.adapter, **config.bus), **config.options)
     app = SoakApp(io)
     await io.start()
     await serve(io.asgi(_Control(app)), listener=listener, before_shutdown=io.close)

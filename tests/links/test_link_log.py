@@ -1,4 +1,4 @@
-"""Tests of `zmqio.zeromq.link_log`."""
+"""Tests of `zmqio.links.link_log`."""
 
 import heapq
 import itertools
@@ -6,7 +6,7 @@ import itertools
 import pytest
 import structlog
 
-from zmqio.zeromq.link_log import LinkLog
+from zmqio.links.link_log import LinkLog
 
 
 class FakeClock:

@@ -22,7 +22,7 @@ class LinkLog:
     Args:
         loop: provides the time and the timer of the reminders.
         link: index of the link.
-        address: base address of the broker.
+        address: address of the broker, or of several servers that are one.
         problem: returns why the link is not ready.
     """
 
@@ -40,17 +40,20 @@ class LinkLog:
         log.info("broker_connecting", **self._facts)
         self._reminder = loop.call_later(FIRST_REMINDER_S, self._remind)
 
-    def ready(self) -> None:
+    def ready(self, **server: str) -> None:
         """Log that the broker is connected and has applied the subscriptions.
 
         A reconnection is logged at the level of the loss (warning), so that one filter shows both.
+
+        Args:
+            server: which of several servers it is, if the address names more than one.
         """
         self._reminder.cancel()
         self._refusals_in_a_row = 0
         if self._was_ready:
-            log.warning("broker_reconnected", away_s=self._elapsed_s(), **self._facts)
+            log.warning("broker_reconnected", away_s=self._elapsed_s(), **server, **self._facts)
         else:
-            log.info("broker_connected", waited_s=self._elapsed_s(), **self._facts)
+            log.info("broker_connected", waited_s=self._elapsed_s(), **server, **self._facts)
         self._was_ready = True
         self._since_s = self._loop.time()
 

@@ -1,4 +1,4 @@
-"""Tests of `zmqio.zeromq.resolver`."""
+"""Tests of `zmqio.links.resolver`."""
 
 import asyncio
 import socket
@@ -7,8 +7,8 @@ import threading
 import pytest
 
 from tests.support.timing import LIMIT_S, wait_until
-from zmqio.zeromq import resolver as resolver_module
-from zmqio.zeromq.resolver import HostResolver
+from zmqio.links import resolver as resolver_module
+from zmqio.links.resolver import HostResolver
 
 FOUND = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 0))]
 

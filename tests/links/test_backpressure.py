@@ -1,4 +1,4 @@
-"""Tests of `zmqio.zeromq.backpressure`: a full link is skipped until the gap has been reported on it."""
+"""Tests of `zmqio.links.backpressure`: a full link is skipped until the gap has been reported on it."""
 
 import asyncio
 from collections import Counter
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from structlog.testing import capture_logs
 
 from tests.support.timing import wait_until
-from zmqio.zeromq.backpressure import Backpressure
+from zmqio.links.backpressure import Backpressure
 
 
 class FakeSender:
