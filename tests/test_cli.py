@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from tests.support.ports import free_port_block
 from zmqio.cli import main
+from zmqio.server.admin.password import PasswordHash
 
 
 def test_help_names_every_command() -> None:
@@ -83,3 +84,16 @@ def test_serve_rejects_invalid_options_in_one_line(arguments: list[str], code: i
     assert message in result.output
     assert result.output.startswith("Error: ")
     assert result.output.count("\n") == 1
+
+
+def test_hash_of_a_password_is_all_that_is_printed() -> None:
+    result = CliRunner().invoke(main, ["admin-password"], input="correct horse\n")
+    assert result.exit_code == 0
+    (line,) = result.output.splitlines()
+    assert PasswordHash.parse(line).matches("correct horse")
+
+
+def test_short_password_is_refused() -> None:
+    result = CliRunner().invoke(main, ["admin-password"], input="short\n")
+    assert result.exit_code == 1
+    assert "use at least 8" in result.output

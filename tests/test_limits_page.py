@@ -98,6 +98,27 @@ FIXED = {
     "start of a replacement worker": ["zmqio.launcher.slot:READY_TIMEOUT_S"],
     "stop of a worker": ["zmqio.launcher.options:STOP_MARGIN_S"],
     "TLS handshake": ["zmqio.hosting.accepted_server:TLS_HANDSHAKE_TIMEOUT_S"],
+    "events that are shown": [
+        "zmqio.server.admin.rate:MAX_EVENTS_PER_S",
+        "zmqio.server.admin.rate:MAX_TRAFFIC_PER_S",
+    ],
+    "lines of one broadcast": ["zmqio.server.admin.feed:MAX_RECIPIENTS"],
+    "login: failed ones": [
+        "zmqio.server.admin.attempts:MAX_FAILURES_PER_ADDRESS",
+        "zmqio.server.admin.attempts:WINDOW_S",
+        "zmqio.server.admin.attempts:MAX_FAILURES",
+    ],
+    "login: those that wait": ["zmqio.server.admin.login:MAX_CHECKS"],
+    "namespaces in the statistics": ["zmqio.server.admin.statistics:MAX_NAMESPACES"],
+    "sessions of the page": [
+        "zmqio.server.admin.sessions:MAX_SESSIONS",
+        "zmqio.server.admin.sessions:SESSION_S",
+    ],
+    "sockets that a page receives": [
+        "zmqio.server.admin.snapshot:MAX_SOCKETS",
+        "zmqio.server.admin.snapshot:MAX_BYTES",
+    ],
+    "values of one event": ["zmqio.server.admin.clip:MAX_VALUES", "zmqio.server.admin.clip:MAX_TEXT"],
     "characters of one text": ["zmqio.log_text:MAX_TEXT"],
     "characters of one traceback": ["zmqio.log_text:MAX_TRACEBACK"],
     "lines about one event": [],

@@ -18,6 +18,7 @@ from zmqio.launcher.serve import serve as run_serve
 from zmqio.logs import LEVELS
 from zmqio.protocol.json_text import decode_json
 from zmqio.recipes.commands import haproxy_command, nginx_command
+from zmqio.server.admin.password import hash_password
 from zmqio.zeromq.key_pair import make_key_pair
 
 __all__ = ["main"]
@@ -163,6 +164,24 @@ def serve(app: str, workers: str, acceptors: str, broker: str | None, **options:
     except ConfigError as error:
         raise _WrongOptionError(str(error)) from error
     except ZmqioError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@main.command("admin-password")
+def admin_password() -> None:
+    """Print the hash of a password for `io.admin(password=...)`.
+
+    Asks for the password on a terminal, otherwise reads it from the first line of standard input.
+
+    Example: zmqio admin-password
+    """
+    if sys.stdin.isatty():
+        password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    else:
+        password = sys.stdin.readline().rstrip("\r\n")
+    try:
+        click.echo(hash_password(password))
+    except ValueError as error:
         raise click.ClickException(str(error)) from error
 
 

@@ -169,8 +169,11 @@ def _seen(raw: dict[str, Any]) -> SeenMessage:
 
 
 @asynccontextmanager
-async def open_browser() -> AsyncIterator[Browser]:
+async def open_browser(driver: Path = _DRIVER) -> AsyncIterator[Browser]:
     """Run a headless browser for the length of the block.
+
+    Args:
+        driver: the program that moves it; by default the one for the demo's page.
 
     Raises:
         BrowserError: node, chromium or playwright-core is missing; ask `browser_missing` first to skip instead.
@@ -186,7 +189,7 @@ async def open_browser() -> AsyncIterator[Browser]:
     }
     process = await asyncio.create_subprocess_exec(
         str(shutil.which("node")),
-        str(_DRIVER),
+        str(driver),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         env=environment,

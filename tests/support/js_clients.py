@@ -204,7 +204,7 @@ class JsClient(SocketClient):
         match report["kind"]:
             case "connect":
                 self.sid = report["sid"]
-                self.recovered = report["recovered"]
+                self.recovered = bool(report.get("recovered"))  # undefined where the server recovers nothing
                 self._settle(None)
             case "connect_error":
                 self._settle(ConnectFailed(report["message"], unpack(report["data"])))

@@ -26,6 +26,7 @@ PACKAGES = {
     "playwright-core": "^1.48",
     "zeromq": "^6",
     "@msgpack/msgpack": "^3",
+    "@socket.io/admin-ui": "^0.5",
     "@socket.io/redis-adapter": "^8.3",
     "redis": "^5",
 }

@@ -50,6 +50,7 @@ class Log(zmqio.Observer):
 
 
 io.observe(Log())
+io.admin(username="ops", password="scrypt:...", mode="development", readonly=True)
 
 
 class Quiet(zmqio.LocalAdapter):

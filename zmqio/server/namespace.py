@@ -42,6 +42,7 @@ class Namespace(Registration, Operations):
     Attributes:
         name: as given.
         is_open: whether the namespace serves clients.
+        recovers: whether clients can return to their sessions, if the server recovers sessions; read on opening.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Namespace(Registration, Operations):
         Operations.__init__(self, self)
         self.name = name
         self.is_open = False
+        self.recovers = True
         self._ensure_open = ensure_open
         self._registry = Registry(name, inherited)
         self._entering = 0  # clients that are passing middleware or the connect handler
@@ -122,7 +124,7 @@ class Namespace(Registration, Operations):
             notify(runtime.observers.namespace_opened, self.name)
 
     def _open_recovery(self, runtime: Runtime, adapter: Adapter) -> NamespaceRecovery | None:
-        if runtime.recovery is None:
+        if runtime.recovery is None or not self.recovers:
             return None
         recorder = runtime.recovery.recorder(self.name)
         adapter.record_packets(recorder)

@@ -24,6 +24,8 @@ from zmqio.metrics.process import http_samples
 from zmqio.option_names import explain_unknown_option
 from zmqio.protocol.converting_parser import ConvertingParser, Default
 from zmqio.protocol.parser import JsonParser, Parser
+from zmqio.server.admin.admin import Admin
+from zmqio.server.admin.options import Mode, make_options
 from zmqio.server.asgi import AsgiApp, AsgiCallable
 from zmqio.server.client_app import ClientApp
 from zmqio.server.health_app import LIVE_PATH, READY_PATH, HealthApp
@@ -89,6 +91,7 @@ class Server(Registration, Operations):
         )
         self._collector = SampleCollector(lambda: [*self._lifecycle.samples(), *http_samples()])
         self._client = ClientApp(engine_options)
+        self._admin: Admin | None = None
         self._root = self._lifecycle.namespaces.get_or_create("/")
         Operations.__init__(self, self._root)
 
@@ -178,6 +181,50 @@ class Server(Registration, Operations):
         delivered. Tell clients here to fetch their state again.
         """
         return self._lifecycle.node_listeners.on_bus_gap(function)
+
+    def admin(
+        self,
+        *,
+        username: str = "",
+        password: str = "",
+        mode: Mode = "production",
+        readonly: bool = False,
+        namespace: str = "/admin",
+        server_id: str = "",
+        insecure: bool = False,
+    ) -> None:
+        """Serve the official admin page, @socket.io/admin-ui (docs/admin.md). Call it before the server starts.
+
+        Example: `io.admin(username="ops", password=os.environ["ADMIN_PASSWORD_HASH"])`
+
+        Call it on all nodes with the same values. The page is not part of zmqio; it connects to any node.
+
+        Args:
+            username, password: the login. The password is given as a hash, which `zmqio admin-password` makes.
+            mode: `production`: the page shows statistics of all nodes only. `development`: it also shows sockets,
+                their data and rooms, and events with their arguments, and can act on them.
+            readonly: in development mode, the page cannot emit, nor move or disconnect sockets.
+            namespace: the namespace that the page connects to.
+            server_id: shown before the id of the node, in the list of servers.
+            insecure: admit everyone who reaches the server, without a password.
+
+        Raises:
+            ConfigError: there is neither a login nor `insecure`, or both; the password is not a hash; or the
+                application uses the namespace.
+            RuntimeError: the server runs, or has an admin page.
+        """
+        if self.running or self._admin is not None:
+            raise RuntimeError("io.admin() is called once, before the server starts")
+        options = make_options(
+            username=username,
+            password=password,
+            mode=mode,
+            readonly=readonly,
+            namespace=namespace,
+            server_id=server_id,
+            insecure=insecure,
+        )
+        self._admin = Admin(self._lifecycle, options)
 
     def asgi(
         self,
