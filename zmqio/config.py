@@ -99,7 +99,8 @@ class EngineOptions:
     """Options of Engine.IO: connections, heartbeat and limits of one client.
 
     Attributes:
-        ping_interval_s: seconds between two heartbeats (default 25).
+        ping_interval_s: seconds between two heartbeats (default 25). One may be up to 4 % later, to be sent
+            together with others.
         ping_timeout_s: seconds that a client has to answer a heartbeat (default 20). After that, its session is
             closed with the reason `ping timeout`.
         upgrade_timeout_s: seconds that an upgrade to WebSocket may take (default 10). After that, the WebSocket is

@@ -3,14 +3,17 @@
 `uvicorn app:app --ws zmqio.uvicorn:WebSocketProtocol --http zmqio.uvicorn:HttpProtocol`
 
 They are optional, because zmqio runs under every ASGI server. With them broadcasts take less CPU and connections
-less memory, and uvicorn's own log lines never make the event loop wait for their reader. If the installed uvicorn
-is not supported, a warning is logged and both are uvicorn's own classes.
+less memory, an idle process wakes up once a second, not ten times, and uvicorn's own log lines never make the
+event loop wait for their reader. If the installed uvicorn is not supported, a warning is logged and both are
+uvicorn's own classes.
 """
 
+from zmqio.hosting.quiet_server import wake_once_a_second
 from zmqio.hosting.uvicorn_contract import protocol_classes
 from zmqio.hosting.uvicorn_logs import keep_logs_from_blocking
 
 __all__ = ["HttpProtocol", "WebSocketProtocol"]
 
 HttpProtocol, WebSocketProtocol = protocol_classes()
+wake_once_a_second()
 keep_logs_from_blocking()  # uvicorn imports this module when its logs are configured and before it serves

@@ -37,8 +37,8 @@ CONTROL_MAX_REQUEST_BYTES = 64 << 10
 CONTROL_QUEUE_MESSAGES = 1_000
 
 # Nodes answer heartbeats from their event loop. A shorter timeout would disconnect a node that computes for some
-# seconds, and drop its queue.
-HEARTBEAT_INTERVAL_MS = 1_000
+# seconds, and drop its queue. Nodes send heartbeats of their own, so the broker's only find dead connections.
+HEARTBEAT_INTERVAL_MS = 5_000
 HEARTBEAT_TIMEOUT_MS = 15_000
 
 # Any name will do: with a ZAP domain set, libzmq rejects peers that speak ZMTP 1.0 or 2.0 (before 2012). Without

@@ -1,3 +1,5 @@
+import math
+
 from zmqio.adapter.base import Identity
 from zmqio.cluster.membership import Membership, Sighting
 from zmqio.ids import NodeId, NodeTag
@@ -220,3 +222,20 @@ def test_nodes_that_come_and_go_may_join_only_at_a_limited_rate() -> None:
     assert join(membership, 10, 0).refused
     assert join(membership, 10, 1).joined
     assert join(membership, 11, 1).refused
+
+
+def test_next_check_is_when_the_first_peer_may_be_dead() -> None:
+    membership = member()
+    assert membership.next_check_s(0) == math.inf
+    receive(membership, 1)
+    membership.heartbeat(SAME_TAG, make_heartbeat(), link=0, to_me=False, now=3)
+    assert membership.next_check_s(4) == 2
+    receive(membership, 4)
+    assert membership.next_check_s(4) == 4
+
+
+def test_overdue_peer_whose_link_brings_no_echo_is_checked_ten_times_a_heartbeat() -> None:
+    membership = member()
+    receive(membership, 0)
+    assert membership.take_dead(5) == []
+    assert membership.next_check_s(5) == 0.1

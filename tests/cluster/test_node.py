@@ -1,6 +1,7 @@
 """A node starts, publishes, reports its health and leaves. The test simulates its peers."""
 
 import asyncio
+import selectors
 from collections.abc import AsyncIterator
 
 import pytest
@@ -120,3 +121,45 @@ async def test_wait_for_a_broker_that_returns_no_goodbye_is_limited(monkeypatch:
     with capture_logs() as logs:
         await harness.node.close()
     assert [line["brokers"] for line in logs if line["event"] == "bus_flush_timed_out"] == [[1]]
+
+
+class CountingSelector(selectors.DefaultSelector):
+    """Counts how often the event loop waits: an idle process wakes up as often."""
+
+    turns = 0
+    after = 10**9
+
+    def select(self, timeout: float | None = None) -> "list[tuple[selectors.SelectorKey, int]]":
+        self.turns += 1
+        if self.turns == self.after:
+            asyncio.get_running_loop().call_soon(self.reached.set)
+        return super().select(timeout)
+
+    async def wait_turns(self, count: int) -> None:
+        self.reached = asyncio.Event()
+        self.after = self.turns + count
+        await self.reached.wait()
+
+
+def test_idle_node_wakes_up_for_its_heartbeats_only() -> None:
+    selector = CountingSelector()
+
+    async def run() -> int:
+        harness = await NodeHarness().ready()
+        before = len(harness.sent(m.Heartbeat))
+        await selector.wait_turns(100)
+        heartbeats = len(harness.sent(m.Heartbeat)) - before
+        await harness.node.close()
+        return heartbeats
+
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
+        assert runner.run(run()) >= 40  # each heartbeat comes back, which may take a turn of its own
+
+
+async def test_requests_are_repeated_between_two_heartbeats() -> None:
+    options = BusOptions(heartbeat_s=3_600, dead_after_s=4 * 3_600)
+    harness = await NodeHarness(options=options).ready()
+    harness.peer_sends(m.FetchRooms(1, "/"), topic=b"not subscribed")
+    harness.peer_heartbeat()  # names a message that this node has not received; the peer never answers
+    await wait_until(lambda: len(harness.sent(m.ReplayRequest)) == 2, "the repetition")
+    await harness.node.close()

@@ -6,6 +6,7 @@ Silence is measured for each link (broker) separately, and only while this node'
 that link. So no node is declared dead during an outage, and after it every peer gets a new `dead_after_s`.
 """
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -19,6 +20,8 @@ __all__ = ["Membership", "Sighting"]
 
 FRESH_HEARTBEATS = 2.5
 """An echo is fresh for this many heartbeat intervals: one may be late, two missing in a row are an outage."""
+CHECKS_PER_HEARTBEAT = 10
+"""How often an overdue peer is checked that is not dead because its link brings no echo of this node."""
 GOODBYES_KEPT = 4_096
 JOINS_REFILL_S = 10.0
 """At most `max_nodes` nodes may join at once, and then as many again in this many seconds."""
@@ -82,6 +85,7 @@ class Membership:
         self._identity = identity
         self._started_at = started_at
         self._fresh_s = FRESH_HEARTBEATS * heartbeat_s
+        self._recheck_s = heartbeat_s / CHECKS_PER_HEARTBEAT
         self._dead_after_s = dead_after_s
         self._max_nodes = max_nodes
         self._joins = TokenBucket(max_nodes / JOINS_REFILL_S, max_nodes, now)
@@ -142,6 +146,12 @@ class Membership:
         for node_id in dead:
             del self._peers[node_id]
         return dead
+
+    def next_check_s(self, now: float) -> float:
+        """Seconds until `take_dead` may find a dead peer; infinite without peers."""
+        first_due = min((max(peer.heartbeat_at.values()) for peer in self._peers.values()), default=math.inf)
+        left_s = first_due + self._dead_after_s - now
+        return left_s if left_s > 0 else self._recheck_s
 
     def ready_links(self, now: float) -> list[int]:
         """The links through which own heartbeats came back within `dead_after_s`."""

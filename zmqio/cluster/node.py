@@ -17,6 +17,7 @@ from zmqio.cluster.diagnostics import Diagnostics
 from zmqio.cluster.inbound import Inbound
 from zmqio.cluster.presence import Presence
 from zmqio.cluster.requests.waiting import PendingResponses
+from zmqio.cluster.ticker import Ticker
 from zmqio.cluster.unicast import Unicast
 from zmqio.config import BusOptions
 from zmqio.ids import NodeId
@@ -27,7 +28,8 @@ __all__ = ["Node"]
 
 log = get_logger(__name__)
 
-DELIVERY_TICK_S = 0.25
+REPAIR_TICK_S = 0.25
+"""Seconds between two ticks while messages are being repaired; otherwise there is one for each heartbeat."""
 STOPPED = "this node has stopped"
 FLUSH_TIMEOUT_S = 2.0
 """Longest wait for the echo of the own goodbye. It takes milliseconds, and longer behind a full queue."""
@@ -74,7 +76,13 @@ class Node:
             identity, options, self.diagnostics, clock=clock, sender=self.outbox, listener=self
         )
         self._delivery = ReliableDelivery(
-            identity, options, self.outbox, self.diagnostics, clock=clock, on_gap=self._on_gap
+            identity,
+            options,
+            self.outbox,
+            self.diagnostics,
+            clock=clock,
+            on_gap=self._on_gap,
+            on_repair=self._hasten,
         )
         self._inbox = inbox_topic(options.prefix, identity.node_id)
         self.inbound = Inbound(
@@ -88,7 +96,7 @@ class Node:
             diagnostics=self.diagnostics,
         )
         self._tasks: set[asyncio.Task[None]] = set()
-        self._loops: tuple[asyncio.Task[None], ...] = ()
+        self._ticker = Ticker(self._tick)
         self._closing: asyncio.Task[None] | None = None
 
     # Life.
@@ -99,7 +107,7 @@ class Node:
         self.subscribe((self._inbox, self.all_topic))
         # Not a topic, but the prefix of the topics of all sessions of this node.
         self._bus.subscribe((owner_prefix(self.options.prefix, self.identity.tag),))
-        self._loops = (self.spawn(self._presence.run()), self.spawn(self._keep_delivering()))
+        self._ticker.start()
 
     async def wait_for_tag_check(self, limit_s: float) -> TagClash | None:
         """Wait until it is known whether an older live node holds the same tag.
@@ -232,16 +240,18 @@ class Node:
         self.outbox.close(str(self._presence.clash or STOPPED))
         self.inbound.close()
         self.responses.fail_all()
-        for task in self._loops:
-            task.cancel()
+        self._ticker.stop()
 
-    async def _keep_delivering(self) -> None:
-        while True:
-            await asyncio.sleep(DELIVERY_TICK_S)
-            try:
-                self._delivery.tick()
-            except Exception as error:  # noqa: BLE001 - outer edge: without replay a loss would go unnoticed
-                self.diagnostics.report("replay_failed", exc_info=error)
+    def _tick(self) -> float:
+        pause_s = self._presence.tick()
+        try:
+            self._delivery.tick()
+        except Exception as error:  # noqa: BLE001 - outer edge: without replay a loss would go unnoticed
+            self.diagnostics.report("replay_failed", exc_info=error)
+        return min(pause_s, REPAIR_TICK_S) if self._delivery.is_repairing else pause_s
+
+    def _hasten(self) -> None:
+        self._ticker.hasten(REPAIR_TICK_S)
 
     async def _flush(self, links: frozenset[int]) -> None:
         """Wait until the goodbye has come back through those of `links` that stay connected."""

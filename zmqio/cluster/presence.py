@@ -19,13 +19,12 @@ from zmqio.ids import NodeId
 from zmqio.logger import get_logger
 from zmqio.protocol.messages import Goodbye, Heartbeat
 from zmqio.protocol.topic import all_topic, inbox_topic
+from zmqio.timer_grid import next_on_grid
 
 __all__ = ["Presence"]
 
 log = get_logger(__name__)
 
-CHECKS_PER_HEARTBEAT = 10
-"""A death is noticed at most a tenth of `heartbeat_s` late."""
 TAG_ANSWER_S = 0.2
 """Seconds that a live holder of the same tag may take to answer the first heartbeat, once that has come back."""
 
@@ -105,6 +104,7 @@ class Presence:
         self._host, self._pid = socket.gethostname()[:255], os.getpid()
         self._all = all_topic(options.prefix)
         self._hello_sent = False
+        self._next_heartbeat_s = 0.0
         self._echo_lost = False
         self._echoed = asyncio.Event()
         self._clashed = asyncio.Event()
@@ -114,20 +114,25 @@ class Presence:
         """The other live nodes. A live view."""
         return self._membership.peers
 
-    async def run(self) -> None:
-        """Send a heartbeat every `heartbeat_s`, and check on the other nodes more often; runs until cancelled."""
-        loop = asyncio.get_running_loop()
-        next_at = loop.time()
-        while True:
-            try:
-                if self._hello_sent and loop.time() >= next_at:
-                    # Heartbeats missed while the event loop was blocked are not sent later.
-                    next_at = max(next_at + self._options.heartbeat_s, loop.time())
-                    self._send_heartbeat(self._all)
-                self._check_nodes()
-            except Exception as error:  # noqa: BLE001 - outer edge: without heartbeats this node counts as dead
-                self._diagnostics.report("heartbeat_failed", exc_info=error)
-            await asyncio.sleep(self._options.heartbeat_s / CHECKS_PER_HEARTBEAT)
+    def tick(self) -> float:
+        """Send a heartbeat if it is due, and remove the nodes that are dead. Never raises.
+
+        Returns:
+            the seconds until the next call: until the next heartbeat, or until a node may be dead.
+        """
+        now_s = asyncio.get_running_loop().time()
+        if now_s >= self._next_heartbeat_s:
+            # Heartbeats missed while the event loop was blocked are not sent later.
+            self._next_heartbeat_s = next_on_grid(now_s, self._options.heartbeat_s)
+            if self._hello_sent:
+                self._send_heartbeat(self._all)
+        pause_s = self._next_heartbeat_s - now_s
+        try:
+            self._check_nodes()
+            pause_s = min(pause_s, self._membership.next_check_s(self._clock()))
+        except Exception as error:  # noqa: BLE001 - outer edge: without heartbeats this node counts as dead
+            self._diagnostics.report("heartbeat_failed", exc_info=error)
+        return pause_s
 
     async def wait_for_tag_check(self, limit_s: float) -> TagClash | None:
         """Wait until it is known whether an older node holds the same tag, at most `limit_s` for a broker."""

@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 
 from zmqio.log_limit import LimitedLog
 from zmqio.logger import get_logger
+from zmqio.timer_grid import next_on_grid
 
 __all__ = ["HeartbeatSchedule", "HeartbeatTimer"]
 
@@ -22,6 +23,10 @@ log = LimitedLog(get_logger(__name__))
 
 # Most pings and most expiries handled in one turn of the event loop.
 BATCH = 200
+
+# The interval has so many steps (of one second with the default of 25). Pings and expiries of one step are handled
+# together: most of their cost is to wake up the process.
+STEPS = 25
 
 T = TypeVar("T")
 
@@ -32,9 +37,13 @@ class HeartbeatSchedule(Generic[T]):
     Args:
         interval_s: seconds from the handshake, or from a pong, to the next ping.
         timeout_s: seconds from a ping until its pong is overdue.
+
+    Attributes:
+        step_s: seconds by which a ping or an expiry may be late, so that several are handled together.
     """
 
     def __init__(self, interval_s: float, timeout_s: float) -> None:
+        self.step_s = interval_s / STEPS
         self._interval_s = interval_s
         self._timeout_s = timeout_s
         self._pings: OrderedDict[T, float] = OrderedDict()
@@ -104,7 +113,7 @@ class HeartbeatTimer(Generic[T]):
         """Schedule a ping in one interval: after the handshake, and after each pong."""
         loop = asyncio.get_running_loop()
         due_s = self._schedule.schedule(member, loop.time())
-        if self._timer is not None and due_s < self._timer_s:
+        if self._timer is not None and due_s + self._schedule.step_s < self._timer_s:
             self.stop()
         if self._timer is None:
             self._arm(loop)
@@ -128,8 +137,9 @@ class HeartbeatTimer(Generic[T]):
         if at is None:
             self._timer = None
             return
-        self._timer_s = at
-        self._timer = loop.call_at(at, self._tick)
+        # What is overdue, because a batch was full, is handled in the next turn.
+        self._timer_s = at if at <= loop.time() else next_on_grid(at, self._schedule.step_s)
+        self._timer = loop.call_at(self._timer_s, self._tick)
 
     def _tick(self) -> None:
         loop = asyncio.get_running_loop()

@@ -15,6 +15,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from zmqio.hosting.options import HttpOptions
+from zmqio.hosting.quiet_server import wake_once_a_second
 from zmqio.hosting.server import freeze_heap, make_config
 from zmqio.hosting.uvicorn_contract import require_lifespan_state, require_server
 from zmqio.logger import get_logger
@@ -53,6 +54,7 @@ class AcceptedServer:
         on_stopped: Callable[[], None] = lambda: None,
     ) -> None:
         require_server()
+        wake_once_a_second()
         config = make_config(
             app,
             forwarded_allow_ips=options.trusted_proxies,

@@ -16,6 +16,7 @@ from typing import Any
 
 import uvicorn
 
+from zmqio.hosting.quiet_server import wake_once_a_second
 from zmqio.hosting.uvicorn_contract import missing_names, protocol_classes
 from zmqio.stop_requests import StopRequests
 
@@ -34,6 +35,7 @@ async def serve(app: Any, *, listener: socket.socket, before_shutdown: Callable[
         before_shutdown: closes the app's connections; awaited once before uvicorn shuts down, while requests are
             still served. A second signal cancels it, to close the connections at once.
     """
+    wake_once_a_second()
     config = make_config(app)
     server = uvicorn.Server(config) if missing_names() else _ListeningUvicorn(config, before_shutdown)
     await server.serve(sockets=[listener])

@@ -73,6 +73,8 @@ METHODS: Names = {
     },
     uvicorn.Server: {
         "handle_exit": "extended, to notice a repeated stop signal",
+        "main_loop": "replaced, to wake up once a second",
+        "on_tick": "updates the Date header, and returns whether to stop",
         "serve": "runs the server; extended, to keep the event loop",
         "shutdown": "extended, to close the app's connections first",
         "startup": "extended, to freeze the heap and to report the start",
@@ -129,8 +131,9 @@ ATTRIBUTES: Names = {
     },
     uvicorn.Server: {
         "config": "the loaded configuration",
+        "limit_max_requests": "requests after which the server stops",
         "server_state": "shared by all connections",
-        "should_exit": "whether a stop was requested during the start",
+        "should_exit": "whether a stop was requested; extended, to wake the main loop",
         "started": "whether the start succeeded",
     },
     uvicorn.Config: {

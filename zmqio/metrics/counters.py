@@ -42,7 +42,7 @@ COUNTERS: Mapping[str, Mapping[str, str]] = {
         ),
         "handlers_failed": "Exceptions raised by handlers and listeners of clients' events.",
         "handlers_run": "Handlers of clients' events that have ended.",
-        "loop_lag_checks": "Measurements of the lag of the event loop, two per second.",
+        "loop_lag_checks": "Measurements of the lag of the event loop, one per second.",
         "loop_lag_microseconds": "Time by which these measurements were late.",
         "namespaces_refused": "Attempts to join more namespaces than max_namespaces_per_client.",
         "packets_malformed": "Messages that are not Socket.IO packets.",

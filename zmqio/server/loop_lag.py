@@ -3,9 +3,11 @@
 import asyncio
 from collections import Counter
 
+from zmqio.timer_grid import next_on_grid
+
 __all__ = ["INTERVAL_S", "LoopLag"]
 
-INTERVAL_S = 0.5
+INTERVAL_S = 1.0
 """Seconds between two measurements."""
 
 
@@ -25,7 +27,7 @@ class LoopLag:
     def start(self) -> None:
         """Measure from now on, in the running event loop."""
         loop = asyncio.get_running_loop()
-        due = loop.time() + self._interval_s
+        due = next_on_grid(loop.time(), self._interval_s)
         self._timer = loop.call_at(due, self._measure, loop, due)
 
     def stop(self) -> None:

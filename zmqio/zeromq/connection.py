@@ -25,6 +25,7 @@ from zmqio.links.resolver import HostResolver
 from zmqio.logger import get_logger
 from zmqio.protocol.mechanism import MakeMechanism, NullMechanism, SocketType
 from zmqio.protocol.zmtp import Conversation, Message
+from zmqio.timer_grid import next_on_grid
 from zmqio.zeromq.dialer import Dialer
 from zmqio.zeromq.final_flush import FinalFlush
 
@@ -44,8 +45,8 @@ REFUSED_RETRY_S = 0.5
 """Seconds until an address is tried again after a peer there turned out not to be a broker."""
 TICK_S = 1.0
 SILENT_TICKS = 5
-"""Close the connection after this many ticks without data from the peer despite a PING in each. Ticks delayed by a
-busy event loop do not count. Fewer ticks would drop brokers that are merely busy."""
+"""Close the connection after this many ticks without data from the peer, despite a PING in each but the first.
+Ticks delayed by a busy event loop do not count. Fewer ticks would drop brokers that are merely busy."""
 NOT_ANSWERED = "no answer yet"
 NOT_SHAKEN = "connected, but the peer has not completed the handshake"
 
@@ -219,7 +220,7 @@ class ZmtpConnection:
         self.problem = NOT_SHAKEN
         self._socket = connection
         self._conversation = Conversation(self._type, self._peer.mechanism)
-        self._set_timer(HANDSHAKE_LIMIT_S, self._handshake_timed_out)
+        self._set_timer(self._loop.time() + HANDSHAKE_LIMIT_S, self._handshake_timed_out)
         self.resume_reading()
         self._write(self._conversation.greeting)
 
@@ -259,7 +260,7 @@ class ZmtpConnection:
         self.is_up = True
         self.problem = ""
         self._silent_ticks = 0
-        self._set_timer(TICK_S, self._tick)
+        self._set_timer(next_on_grid(self._loop.time() + TICK_S, TICK_S), self._tick)
         self._events.up()
 
     def _deliver(self, messages: list[Message], is_lagging: bool) -> None:
@@ -296,16 +297,16 @@ class ZmtpConnection:
         if self._silent_ticks >= SILENT_TICKS:
             self._lose(f"the peer sent nothing for {SILENT_TICKS * TICK_S:g} s")
             return
+        if self._silent_ticks and not self._unsent:
+            self._write(self._conversation.ping())
         if not self._backlog:  # while there is a backlog, nothing is read
             self._silent_ticks += 1
-        if not self._unsent:
-            self._write(self._conversation.ping())
-        self._set_timer(TICK_S, self._tick)
+        self._set_timer(next_on_grid(self._loop.time(), TICK_S), self._tick)
 
-    def _set_timer(self, seconds: float, due: Callable[[], None]) -> None:
+    def _set_timer(self, at_s: float, due: Callable[[], None]) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_later(seconds, due)
+        self._timer = self._loop.call_at(at_s, due)
 
     def _lose_soon(self) -> None:
         self._is_lost = True

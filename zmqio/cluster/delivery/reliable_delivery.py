@@ -40,6 +40,7 @@ class ReliableDelivery:
         clock: gives the seconds of any steady clock.
         on_gap: called with messages that are lost, and with their topics; None instead of the topics if these are
             unknown.
+        on_repair: called when a replay is requested or delayed, so that `tick` is needed several times a second.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class ReliableDelivery:
         *,
         clock: Callable[[], float],
         on_gap: Callable[[BusGap, frozenset[bytes] | None], None],
+        on_repair: Callable[[], None] = lambda: None,
     ) -> None:
         self._queue: InboundQueue[Arrival]
         self._prefix = options.prefix
@@ -59,6 +61,7 @@ class ReliableDelivery:
         self._clock = clock
         self._outbox = outbox
         self._on_gap = on_gap
+        self._on_repair = on_repair
         own_sessions = owner_prefix(options.prefix, identity.tag)
         self._bytes_per_s = options.replay_bytes_per_s
         self._budget = ReplayBudget(options.replay_bytes_per_s)
@@ -119,6 +122,7 @@ class ReliableDelivery:
             return
         limit, option = self._bytes_per_s, "replay_bytes_per_s"
         if self._budget.wait(requester, node_id, request):
+            self._on_repair()
             self._diagnostics.report("replays_delayed", peer=node_id, limit=limit, option=option)
         else:
             self._diagnostics.report("replays_refused", peer=node_id, limit=limit, option=option)
@@ -168,8 +172,16 @@ class ReliableDelivery:
         if gap is not None:
             self._report_gap(gap)
 
+    @property
+    def is_repairing(self) -> bool:
+        """Whether replays are requested or delayed, so that `tick` is needed several times a second."""
+        return self._receiver.open_requests > 0 or self._budget.is_waiting
+
     def tick(self) -> None:
-        """Drop old messages, repeat requests, and give up on unanswered ones; call it several times a second."""
+        """Drop old messages, repeat requests, and give up on unanswered ones.
+
+        Call it with each heartbeat, and several times a second while `is_repairing`.
+        """
         now = self._clock()
         self._outbox.expire()
         for gap in self._receiver.tick(now):
@@ -209,7 +221,10 @@ class ReliableDelivery:
 
     def _send_requests(self) -> None:
         """Send the requests that are due, once the previous answers have been delivered."""
-        if self._receiver.open_requests and not self._queue.busy:
+        if not self._receiver.open_requests:
+            return
+        self._on_repair()
+        if not self._queue.busy:
             for node_id, request, link in self._receiver.take_due_requests(self._clock()):
                 if not self._outbox.send_unsequenced(inbox_topic(self._prefix, node_id), request, link=link):
                     self._receiver.request_unsent(node_id)

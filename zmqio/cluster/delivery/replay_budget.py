@@ -33,6 +33,11 @@ class ReplayBudget:
         self._waiting: dict[NodeId, tuple[NodeId, ReplayRequest]] = {}
         self._waiting_bytes = 0
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether requests wait."""
+        return bool(self._waiting)
+
     def allows(self, requester: NodeId, now: float) -> bool:
         """Whether a request may be answered now. If not, pass it to `wait`."""
         bucket = self._buckets.get(requester)
