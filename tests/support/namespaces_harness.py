@@ -1,5 +1,6 @@
 """A harness with the real table of namespaces, for namespaces that clients create by connecting."""
 
+from collections.abc import Awaitable
 from typing import Any
 
 from tests.support.fake_engine import FakeSession, Harness
@@ -50,5 +51,5 @@ class NamespacesHarness(Harness):
         self.table.restore(namespace)
         await namespace.open(self.runtime, Noted)
 
-    async def _find(self, name: str, auth: Any) -> Namespace | None:
-        return await self.table.find(name, auth)
+    def _find(self, name: str, auth: Any) -> Namespace | Awaitable[Namespace | None]:
+        return self.table.find(name, auth)

@@ -9,12 +9,14 @@ import logging
 __all__ = ["connection_logger"]
 
 _PARENT = logging.getLogger("uvicorn.error")
+_QUIET = _PARENT.getChild("websocket")
 
 
 def connection_logger(*, access_log: bool) -> logging.Logger:
     """Return uvicorn's logger if `access_log`, otherwise a child of it that drops lines below WARNING."""
     if access_log:
         return _PARENT
-    quiet = _PARENT.getChild("websocket")
-    quiet.setLevel(max(_PARENT.getEffectiveLevel(), logging.WARNING))
-    return quiet
+    level = max(_PARENT.getEffectiveLevel(), logging.WARNING)
+    if _QUIET.level != level:  # to set it clears the caches of all loggers
+        _QUIET.setLevel(level)
+    return _QUIET

@@ -34,7 +34,7 @@ PACKET_BYTES = 512
 SHORT_PACKET = 256
 """Longest packet whose size in memory is estimated without counting its items."""
 
-FindNamespace = Callable[[str, Any], Awaitable[Namespace | None]]
+FindNamespace = Callable[[str, Any], Namespace | Awaitable[Namespace | None]]
 
 
 class Client:
@@ -44,7 +44,7 @@ class Client:
         session: its Engine.IO session.
         request: the first HTTP request.
         runtime: the shared parts of the server.
-        find_namespace: returns the namespace for a name and an auth payload, or None if there is none.
+        find_namespace: returns the namespace for a name and an auth payload, or waits for a rule's decision on it.
     """
 
     __slots__ = (
@@ -284,10 +284,13 @@ class Client:
 
     async def _find(self, name: str, auth: Any) -> tuple[Namespace | None, str]:
         """Return the namespace, or None and why there is none. A rule may take as long as a connect handler."""
+        found = self._find_namespace(name, auth)
+        if isinstance(found, Namespace):
+            return found, ""
         limit_s = self._runtime.options.connect_handler_timeout_s
         try:
             async with asyncio.timeout(limit_s):
-                return await self._find_namespace(name, auth), "Invalid namespace"
+                return await found, "Invalid namespace"
         except TimeoutError:
             self._runtime.report_connect_timeout(name, engine_sid=self._session.sid)
             return None, CONNECT_TIMED_OUT

@@ -224,7 +224,8 @@ class Namespace(Registration, Operations):
             self._refuse(socket, refusal)
 
     async def _pass_middleware(self, socket: Socket) -> ConnectRefused | None:
-        if socket.recovered and self._recovery is not None and self._recovery.skip_middlewares:
+        skips = socket.recovered and self._recovery is not None and self._recovery.skip_middlewares
+        if skips or not self._registry.middleware:
             return None
         return await self._admission.refusal_of(self._admission.pass_middleware(socket), socket)
 

@@ -90,11 +90,18 @@ class Namespaces:
             self._parents[rule] = ParentNamespace(rule, self._children_of)
         return self._parents[rule]
 
-    async def find(self, name: str, auth: Any) -> Namespace | None:
-        """Find the namespace that a client requests; None if there is none or its rule rejects the client."""
+    def find(self, name: str, auth: Any) -> Namespace | Awaitable[Namespace | None]:
+        """Find the namespace that a client requests.
+
+        Returns:
+            A namespace with a fixed name; otherwise an awaitable of one that a rule allows, or of None.
+        """
         found = self._by_name.get(name)
         if found is not None and not isinstance(found, ChildNamespace):
             return found
+        return self._find_child(name, auth, found)
+
+    async def _find_child(self, name: str, auth: Any, found: ChildNamespace | None) -> Namespace | None:
         if not self._parents or not _may_be_dynamic(name):
             return None
         known = found or self._children.get(name)
