@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from zmqio.compat.client_operations import CALL_TIMEOUT_S, ClientOperations, SavedSession
+from zmqio.compat.client_operations import ClientOperations, SavedSession
 from zmqio.exceptions import ConfigError
 from zmqio.server.handlers import LIFECYCLE_EVENTS, Handler
 from zmqio.server.signatures import arity_of
@@ -17,7 +17,8 @@ class AsyncNamespace:
 
     Example: `sio.register_namespace(Chat("/chat"))`, where `Chat` is a subclass
 
-    The operations are those of the server, by default in the namespace of the object.
+    The operations are those of the server, by default in the namespace of the object. They call the server with
+    the keywords of python-socketio, so that an application may override them there.
 
     Args:
         namespace: its name; `*` for all namespaces that have no handlers of their own. None means `/`.
@@ -85,8 +86,16 @@ class AsyncNamespace:
         ignore_queue: bool = False,
     ) -> None:
         """Send an event; see `AsyncServer.emit`."""
-        space = namespace or self.namespace
-        await self.server.emit(event, data, to, room, skip_sid, space, callback, ignore_queue)
+        await self.server.emit(
+            event,
+            data=data,
+            to=to,
+            room=room,
+            skip_sid=skip_sid,
+            namespace=namespace or self.namespace,
+            callback=callback,
+            ignore_queue=ignore_queue,
+        )
 
     async def send(
         self,
@@ -99,7 +108,15 @@ class AsyncNamespace:
         ignore_queue: bool = False,
     ) -> None:
         """Send the event `message`; see `AsyncServer.emit`."""
-        await self.emit("message", data, to, room, skip_sid, namespace, callback, ignore_queue)
+        await self.server.send(
+            data,
+            to=to,
+            room=room,
+            skip_sid=skip_sid,
+            namespace=namespace or self.namespace,
+            callback=callback,
+            ignore_queue=ignore_queue,
+        )
 
     async def call(
         self,
@@ -108,43 +125,51 @@ class AsyncNamespace:
         to: Any = None,
         sid: str | None = None,
         namespace: str | None = None,
-        timeout: float = CALL_TIMEOUT_S,
+        timeout: float | None = None,
         ignore_queue: bool = False,
     ) -> Any:
         """Send an event to one client and return its acknowledgement; see `AsyncServer.call`."""
-        return await self.server.call(event, data, to, sid, namespace or self.namespace, timeout, ignore_queue)
+        return await self.server.call(
+            event,
+            data=data,
+            to=to,
+            sid=sid,
+            namespace=namespace or self.namespace,
+            timeout=timeout,
+            ignore_queue=ignore_queue,
+        )
 
     async def enter_room(self, sid: str, room: Any, namespace: str | None = None) -> None:
         """Put a client in a room; see `AsyncServer.enter_room`."""
-        await self.server.enter_room(sid, room, namespace or self.namespace)
+        await self.server.enter_room(sid, room, namespace=namespace or self.namespace)
 
     async def leave_room(self, sid: str, room: Any, namespace: str | None = None) -> None:
         """Take a client out of a room; see `AsyncServer.leave_room`."""
-        await self.server.leave_room(sid, room, namespace or self.namespace)
+        await self.server.leave_room(sid, room, namespace=namespace or self.namespace)
 
     async def close_room(self, room: Any, namespace: str | None = None) -> None:
         """Take every client out of a room; see `AsyncServer.close_room`."""
-        await self.server.close_room(room, namespace or self.namespace)
+        await self.server.close_room(room, namespace=namespace or self.namespace)
 
     def rooms(self, sid: str, namespace: str | None = None) -> list[str]:
         """Return the rooms of a client; see `AsyncServer.rooms`."""
-        rooms: list[str] = self.server.rooms(sid, namespace or self.namespace)
+        rooms: list[str] = self.server.rooms(sid, namespace=namespace or self.namespace)
         return rooms
 
     async def get_session(self, sid: str, namespace: str | None = None) -> dict[str, Any]:
         """Return the session of a client; see `AsyncServer.get_session`."""
-        session: dict[str, Any] = await self.server.get_session(sid, namespace or self.namespace)
+        session: dict[str, Any] = await self.server.get_session(sid, namespace=namespace or self.namespace)
         return session
 
     async def save_session(self, sid: str, session: dict[str, Any], namespace: str | None = None) -> None:
         """Replace the session of a client; see `AsyncServer.save_session`."""
-        await self.server.save_session(sid, session, namespace or self.namespace)
+        await self.server.save_session(sid, session, namespace=namespace or self.namespace)
 
     def session(self, sid: str, namespace: str | None = None) -> SavedSession:
         """Return the session of a client as a context manager; see `AsyncServer.session`."""
-        session: SavedSession = self.server.session(sid, namespace or self.namespace)
+        session: SavedSession = self.server.session(sid, namespace=namespace or self.namespace)
         return session
 
     async def disconnect(self, sid: str, namespace: str | None = None) -> None:
         """Disconnect a client; see `AsyncServer.disconnect`."""
-        await self.server.disconnect(sid, namespace or self.namespace)
+        await self.server.disconnect(sid, namespace=namespace or self.namespace)

@@ -5,26 +5,23 @@ from typing import Any
 
 import socketio
 
-from zmqio.adapter.base import AdapterFactory, Health
+from zmqio.adapter.base import AdapterFactory
 from zmqio.buses import make_adapter
 from zmqio.config import DEFAULT_ADDRESS, given_options
-from zmqio.exceptions import ConfigError
 from zmqio.ids import Sid
 from zmqio.python_socketio.async_host import AsyncHost
-from zmqio.python_socketio.namespace import ManagerNamespace, ManagerRuntime
 from zmqio.python_socketio.node import ManagerNode
+from zmqio.python_socketio.node_facade import NodeFacade
 from zmqio.python_socketio.operations import ClusterOperations
 from zmqio.python_socketio.options import split_options
 from zmqio.python_socketio.outside import EmitterSource, OutsideOperations
-from zmqio.python_socketio.parsers import parser_of
-from zmqio.python_socketio.sockets import ManagerSockets
 from zmqio.server.health_app import LIVE_PATH, READY_PATH, HealthApp
 from zmqio.zeromq.curve import Curve
 
 __all__ = ["AsyncManager"]
 
 
-class AsyncManager(socketio.AsyncManager):  # type: ignore[misc]  # python-socketio has no types
+class AsyncManager(NodeFacade, socketio.AsyncManager):  # type: ignore[misc]  # python-socketio has no types
     """A client manager of python-socketio over zmqio's broker, in place of `AsyncRedisManager`.
 
         manager = zmqio.python_socketio.AsyncManager("tcp://127.0.0.1:5555")
@@ -58,11 +55,8 @@ class AsyncManager(socketio.AsyncManager):  # type: ignore[misc]  # python-socke
         adapter: AdapterFactory | None = None,
         **options: Any,
     ) -> None:
-        super().__init__()
-        self.pending_connect: dict[str, list[str]] = {}  # python-socketio has it from 5.18 on
-        self.write_only = write_only
         own, bus = split_options("AsyncManager", options)
-        self._runtime = ManagerRuntime(own)
+        super().__init__(own, write_only=write_only)
         factory = adapter or make_adapter(address, curve=curve, **given_options(bus))
         self._node = ManagerNode(factory, self._runtime, self._make_sockets)
         self._host = AsyncHost(self, self._node)
@@ -79,38 +73,11 @@ class AsyncManager(socketio.AsyncManager):  # type: ignore[misc]  # python-socke
         """Leave the other nodes, for example in `socketio.ASGIApp(sio, on_shutdown=manager.close)`."""
         await self._node.close()
 
-    def cluster(self, namespace: str = "/") -> ManagerNamespace:
-        """Return zmqio's operations on a namespace: `await manager.cluster().to("lobby").fetch_sockets()`.
-
-        They reach every node: `to`, `except_`, `volatile`, `local`, `emit`, `emit_with_ack`, `fetch_sockets`,
-        `sockets_join`, `sockets_leave`, `disconnect_sockets`, `server_side_emit`, `rooms`, `server_count`.
-        """
-        return self._node.namespace(namespace)
-
-    def health(self) -> Health:
-        """Return whether this process receives the messages of other nodes, and if not, why."""
-        return self._node.health()
-
     def health_app(self, *, details: bool = False) -> HealthApp:
         """Return an ASGI app with `/healthz` and `/readyz`; see `zmqio.Server.health_app`."""
         return HealthApp(self.health, live_path=LIVE_PATH, ready_path=READY_PATH, details=details)
 
-    def on_node(self, event: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        """Decorate a function that is called when other nodes join or leave: `joined` or `left`."""
-        return self._node.listeners.on_node(event)
-
-    def on_bus_gap(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Decorate a function that is called when messages of another node are lost."""
-        return self._node.listeners.on_bus_gap(function)
-
     # The interface of a manager, as `socketio.AsyncServer` calls it.
-
-    def set_server(self, server: Any) -> None:
-        """Serve the clients of a server; called by it."""
-        if self.write_only:
-            raise ConfigError("a server needs a manager that is a node: leave out `write_only=True`")
-        super().set_server(server)
-        self._runtime.parser = parser_of(server.packet_class)
 
     def initialize(self) -> None:
         """Start the node; called by the server with its first client."""
@@ -124,10 +91,6 @@ class AsyncManager(socketio.AsyncManager):  # type: ignore[misc]  # python-socke
     async def connect(self, sid: str, namespace: str) -> Sid | None:
         """Mark a client as connected, or disconnect it if it has gone while its connect handler ran."""
         return await self._cluster.connect(sid, namespace)
-
-    def is_pre_connected(self, sid: str, namespace: str) -> bool:
-        """Whether the connect handler of a client has not ended."""
-        return self._cluster.is_pre_connected(sid, namespace)
 
     async def emit(
         self,
@@ -174,6 +137,3 @@ class AsyncManager(socketio.AsyncManager):  # type: ignore[misc]  # python-socke
     async def close_room(self, room: Any, namespace: str | None = None) -> None:
         """Take every client of every node out of a room."""
         await (self._outside if self.write_only else self._cluster).close_room(room, namespace)
-
-    def _make_sockets(self, namespace: ManagerNamespace) -> ManagerSockets:
-        return ManagerSockets(namespace, self, self._host, self._runtime.parser, self._node.identity.node_id)

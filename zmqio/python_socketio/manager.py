@@ -8,19 +8,17 @@ from typing import Any, TypeVar
 
 import socketio
 
-from zmqio.adapter.base import AdapterFactory, Health
+from zmqio.adapter.base import AdapterFactory
 from zmqio.buses import make_adapter
 from zmqio.config import DEFAULT_ADDRESS, given_options
 from zmqio.exceptions import ConfigError
 from zmqio.ids import Sid
 from zmqio.python_socketio.loop_thread import LoopThread
-from zmqio.python_socketio.namespace import ManagerNamespace, ManagerRuntime
 from zmqio.python_socketio.node import ManagerNode
+from zmqio.python_socketio.node_facade import NodeFacade
 from zmqio.python_socketio.operations import ClusterOperations
 from zmqio.python_socketio.options import split_options
 from zmqio.python_socketio.outside import EmitterSource, OutsideOperations
-from zmqio.python_socketio.parsers import parser_of
-from zmqio.python_socketio.sockets import ManagerSockets
 from zmqio.python_socketio.threaded_host import ThreadedHost
 from zmqio.zeromq.curve import Curve
 
@@ -32,7 +30,7 @@ CLOSE_LIMIT_S = 5.0
 """Seconds that the goodbye at exit may take."""
 
 
-class Manager(socketio.Manager):  # type: ignore[misc]  # python-socketio has no types
+class Manager(NodeFacade, socketio.Manager):  # type: ignore[misc]  # python-socketio has no types
     """A client manager of python-socketio over zmqio's broker, in place of `RedisManager`.
 
         manager = zmqio.python_socketio.Manager("tcp://127.0.0.1:5555")
@@ -64,12 +62,9 @@ class Manager(socketio.Manager):  # type: ignore[misc]  # python-socketio has no
         adapter: Callable[[], AdapterFactory] | None = None,
         **options: Any,
     ) -> None:
-        super().__init__()
-        self.pending_connect: dict[str, list[str]] = {}  # python-socketio has it from 5.18 on
-        self.write_only = write_only
         own, bus = split_options("Manager", options)
+        super().__init__(own, write_only=write_only)
         self._make_factory = adapter or (lambda: make_adapter(address, curve=curve, **given_options(bus)))
-        self._runtime = ManagerRuntime(own)
         self._thread = LoopThread("zmqio-node", self._reset)
         self._node = ManagerNode(
             self._make_factory(), self._runtime, self._make_sockets, close_at_exit=self._close_at_exit
@@ -90,10 +85,6 @@ class Manager(socketio.Manager):  # type: ignore[misc]  # python-socketio has no
             self._thread.run(self._node.close())
             self._thread.stop()
 
-    def cluster(self, namespace: str = "/") -> ManagerNamespace:
-        """Return zmqio's operations on a namespace; see `AsyncManager.cluster`. Run them with `run`."""
-        return self._node.namespace(namespace)
-
     def run(self, work: Coroutine[Any, Any, Result], timeout: float | None = None) -> Result:
         """Run an operation from any thread: `manager.run(manager.cluster().to("lobby").fetch_sockets())`.
 
@@ -107,27 +98,13 @@ class Manager(socketio.Manager):  # type: ignore[misc]  # python-socketio has no
         """
         return self._thread.run(work, timeout)
 
-    def health(self) -> Health:
-        """Whether this process receives what other nodes send, and why not."""
-        return self._node.health()
-
-    def on_node(self, event: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        """Decorate a function that is called in the node's thread when other nodes join or leave."""
-        return self._node.listeners.on_node(event)
-
-    def on_bus_gap(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Decorate a function that is called in the node's thread when messages of another node are lost."""
-        return self._node.listeners.on_bus_gap(function)
-
     # The interface of a manager, as `socketio.Server` calls it.
 
     def set_server(self, server: Any) -> None:
-        """Serve the clients of a server; called by it."""
-        if self.write_only:
-            raise ConfigError("a server needs a manager that is a node: leave out `write_only=True`")
-        check_threads(server.eio.async_mode)
+        """Serve the clients of a server; called by it. Raises ConfigError, also for eventlet and gevent."""
+        if not self.write_only:
+            check_threads(server.eio.async_mode)
         super().set_server(server)
-        self._runtime.parser = parser_of(server.packet_class)
 
     def initialize(self) -> None:
         """Start the node; called by the server with its first client."""
@@ -141,10 +118,6 @@ class Manager(socketio.Manager):  # type: ignore[misc]  # python-socketio has no
     def connect(self, sid: str, namespace: str) -> Sid | None:
         """Mark a client as connected, or disconnect it if it has gone while its connect handler ran."""
         return self._thread.run(self._cluster.connect(sid, namespace))
-
-    def is_pre_connected(self, sid: str, namespace: str) -> bool:
-        """Whether the connect handler of a client has not ended."""
-        return self._cluster.is_pre_connected(sid, namespace)
 
     def emit(
         self,
@@ -210,9 +183,6 @@ class Manager(socketio.Manager):  # type: ignore[misc]  # python-socketio has no
         """Yield the clients of this process in a room."""
         participants = super().get_participants
         yield from self._thread.call(lambda: list(participants(namespace, room)))
-
-    def _make_sockets(self, namespace: ManagerNamespace) -> ManagerSockets:
-        return ManagerSockets(namespace, self, self._host, self._runtime.parser, self._node.identity.node_id)
 
     def _reset(self) -> None:
         """Be another node than the parent of this forked process."""
