@@ -1,7 +1,6 @@
 """Tests of `zmqio.compat.async_server`."""
 
 import asyncio
-import re
 from typing import Any
 
 import pytest
@@ -128,6 +127,12 @@ def test_only_objects_of_this_module_are_registered() -> None:
         AsyncServer().register_namespace(object())  # type: ignore[arg-type]
 
 
-def test_the_admin_page_is_explained() -> None:
-    with pytest.raises(NotImplementedError, match=re.escape("docs/from-python-socketio.md")):
-        AsyncServer().instrument(auth=False)
+async def test_the_admin_page_shows_clients() -> None:
+    node = CompatServer()
+    admin = node.sio.instrument(auth={"username": "ops", "password": "a secret"}, read_only=True, server_id="s1")
+    async with node:
+        assert (await node.refused("/admin", {"username": "ops", "password": "wrong"}))["message"] != ""
+        page = await node.client("/admin", {"username": "ops", "password": "a secret"})
+        client = await node.client()
+        await wait_until(lambda: client.sid in str(page.packets), "the client in the page")
+    await admin.shutdown()

@@ -5,12 +5,14 @@ import re
 from collections.abc import Callable, Collection
 from typing import Any, NoReturn, TypeVar
 
+from zmqio.compat.admin_login import STATS_INTERVAL_S, AdminHandle, login_options
 from zmqio.compat.async_namespace import AsyncNamespace
 from zmqio.compat.client_operations import ClientOperations
 from zmqio.compat.event_handlers import ANY_NAMESPACE, EventHandlers
 from zmqio.compat.not_offered import SERVER_NAMES, explain
 from zmqio.compat.options import parser_for, server_options
 from zmqio.compat.served_handlers import ServedHandlers
+from zmqio.server.admin.options import Mode
 from zmqio.server.asgi import AsgiApp
 from zmqio.server.registry import Registry
 from zmqio.server.server import FROM_ENVIRONMENT, AdapterSpec, Server
@@ -177,13 +179,36 @@ class AsyncServer(ClientOperations):
         """Serve one request of Socket.IO, whatever its path."""
         await self._app(scope, receive, send)
 
-    def instrument(self, *_args: Any, **_kwargs: Any) -> NoReturn:
-        """Raise: the admin page is not part of `zmqio.compat`.
+    def instrument(
+        self,
+        auth: Any = None,
+        mode: Mode = "development",
+        read_only: bool = False,
+        server_id: str | None = None,
+        namespace: str = "/admin",
+        server_stats_interval: int = STATS_INTERVAL_S,
+    ) -> AdminHandle:
+        """Serve the official admin page; see `zmqio.Server.admin`. Call it before the server starts.
+
+        Args:
+            auth: a dict with `username` and `password`; False admits everyone who reaches the server.
+            mode: `development`, or `production`, in which the page shows statistics only.
+            read_only: in development mode, the page cannot emit, nor move or disconnect clients.
+            server_id: shown before the id of the node, in the list of servers.
+            namespace: the namespace that the page connects to.
+            server_stats_interval: accepted only with its default.
 
         Raises:
-            NotImplementedError: always.
+            ConfigError: a value has no counterpart, or as for `zmqio.Server.admin`.
         """
-        raise NotImplementedError(explain("AsyncServer.instrument", "see `server.io.health()` and the metrics"))
+        self.io.admin(
+            **login_options(auth, server_stats_interval),
+            mode=mode,
+            readonly=read_only,
+            server_id=server_id or "",
+            namespace=namespace,
+        )
+        return AdminHandle()
 
     def _register_by_name(self, function: Function, *args: Any, **kwargs: Any) -> Function:
         self.on(function.__name__, function, *args, **kwargs)
