@@ -1,4 +1,4 @@
-"""The `zmqio` command: broker, serve, emit, keygen, demo, nginx-conf and haproxy-conf."""
+"""The `zmqio` command: broker, serve, emit, top, status, keygen, demo, nginx-conf and haproxy-conf."""
 
 import os
 import sys
@@ -19,6 +19,7 @@ from zmqio.logs import LEVELS
 from zmqio.protocol.json_text import decode_json
 from zmqio.recipes.commands import haproxy_command, nginx_command
 from zmqio.server.admin.password import hash_password
+from zmqio.top.commands import status_command, top_command
 from zmqio.zeromq.key_pair import make_key_pair
 
 __all__ = ["main"]
@@ -43,6 +44,8 @@ def main() -> None:
 
 main.add_command(nginx_command)
 main.add_command(haproxy_command)
+main.add_command(top_command)
+main.add_command(status_command)
 
 
 @main.command(

@@ -211,6 +211,7 @@ MESSAGES = {
     m.ServerSideEmit: st.builds(m.ServerSideEmit, strategies.names, raw, st.none() | ids),
     m.FetchSockets: st.builds(lambda number, target: m.FetchSockets(number, *target), ids, targets),
     m.FetchRooms: st.builds(m.FetchRooms, ids, strategies.names),
+    m.FetchMetrics: st.builds(m.FetchMetrics, ids),
     m.Response: st.builds(m.Response, ids, raw, flags),
     m.AckCount: st.builds(m.AckCount, ids, ids),
     m.AckResponse: st.builds(m.AckResponse, ids, raw),

@@ -34,6 +34,7 @@ def test_wire_numbers_never_change():
         "STREAM_CREDIT": 27,
         "STREAM_CLOSE": 28,
         "HTTP_DELIVERED": 29,
+        "FETCH_METRICS": 30,
     }
 
 

@@ -18,6 +18,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 
 from zmqio.exceptions import ConfigError
 from zmqio.ids import NodeId, NodeTag, Sid
+from zmqio.metrics.samples import Sample
 from zmqio.protocol.packet import AckableFrames, Frames
 from zmqio.recovery.recorder import PacketRecorder
 
@@ -32,6 +33,7 @@ __all__ = [
     "Identity",
     "LocalSockets",
     "MemberEvents",
+    "MetricsReporter",
     "NodeEvents",
     "SocketDescription",
     "TagClash",
@@ -335,6 +337,14 @@ class NodeEvents(MemberEvents, Protocol):
 
     def bus_gap(self, gap: BusGap) -> None:
         """Messages of another node are lost; later messages of that node are delivered."""
+
+
+@runtime_checkable
+class MetricsReporter(Protocol):
+    """An `AdapterFactory` that tells observers of the cluster, such as `zmqio top`, the metrics of this node."""
+
+    def report_metrics(self, read: Callable[[], Iterable[Sample]]) -> None:
+        """Report what `read` returns, from the next start on."""
 
 
 @runtime_checkable

@@ -1,12 +1,13 @@
 """Makes the cluster adapters of one process, and owns the node that they share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from zmqio.adapter.base import Adapter, Bus, Health, Identity, LocalSockets, NodeEvents, TagClash
 from zmqio.cluster.adapter import ClusterAdapter
 from zmqio.cluster.node import Node
 from zmqio.cluster.unicast import NodeMessenger
 from zmqio.config import BusOptions
+from zmqio.metrics.samples import Sample
 
 __all__ = ["ClusterAdapterFactory"]
 
@@ -31,6 +32,11 @@ class ClusterAdapterFactory:
         self._options = options
         self._adapter_class = adapter_class
         self._node: Node | None = None
+        self._read_metrics: Callable[[], Iterable[Sample]] | None = None
+
+    def report_metrics(self, read: Callable[[], Iterable[Sample]]) -> None:
+        """Answer observers with what `read` returns, from the next start on (`MetricsReporter`)."""
+        self._read_metrics = read
 
     def __call__(self, namespace: str, sockets: LocalSockets) -> Adapter:
         """Make the adapter of one namespace; open it only after the factory has started."""
@@ -39,6 +45,8 @@ class ClusterAdapterFactory:
     async def start(self, identity: Identity, events: NodeEvents) -> None:
         """Join the other nodes; returns without waiting for a broker."""
         self._node = Node(identity, self._make_bus(identity), self._options, events)
+        if self._read_metrics is not None:
+            self._node.metrics.read = self._read_metrics
         await self._node.start()
 
     async def wait_for_tag_check(self, limit_s: float) -> TagClash | None:

@@ -18,7 +18,7 @@ from zmqio.cluster.unicast import Unicast
 from zmqio.exceptions import EnvelopeError
 from zmqio.ids import NodeId
 from zmqio.protocol import messages as m
-from zmqio.protocol.messages import Envelope, Message
+from zmqio.protocol.messages import Envelope, FetchMetrics, Message
 from zmqio.protocol.publish import PublishRequest
 from zmqio.protocol.relay_messages import RelayMessage
 from zmqio.protocol.values import pack_values, unpack_list
@@ -130,6 +130,10 @@ class Inbound:
     def detach(self, namespace: str) -> None:
         """Stop serving a namespace."""
         self._namespaces.pop(namespace, None)
+
+    def answer_observers(self, answer: Callable[[NodeId, FetchMetrics], None]) -> None:
+        """Pass requests for the metrics of this node to `answer`."""
+        self._handlers[FetchMetrics] = answer
 
     def close(self) -> None:
         """Drop all messages that are queued or arrive from now on; the node still notices its own goodbye."""

@@ -15,6 +15,7 @@ from zmqio.cluster.delivery.outbox import Outbox
 from zmqio.cluster.delivery.reliable_delivery import ReliableDelivery
 from zmqio.cluster.diagnostics import Diagnostics
 from zmqio.cluster.inbound import Inbound
+from zmqio.cluster.metrics_answers import MetricsAnswers
 from zmqio.cluster.presence import Presence
 from zmqio.cluster.requests.waiting import PendingResponses
 from zmqio.cluster.ticker import Ticker
@@ -22,6 +23,7 @@ from zmqio.cluster.unicast import Unicast
 from zmqio.config import BusOptions
 from zmqio.ids import NodeId
 from zmqio.logger import get_logger
+from zmqio.metrics.samples import Sample, counter_samples
 from zmqio.protocol.topic import all_topic, inbox_topic, owner_prefix
 
 __all__ = ["Node"]
@@ -51,6 +53,7 @@ class Node:
         responses: open requests to other nodes.
         outbox: publishes messages.
         inbound: routes received messages.
+        metrics: answers observers.
         unicast: sends messages to single nodes.
     """
 
@@ -84,6 +87,7 @@ class Node:
             on_gap=self._on_gap,
             on_repair=self._hasten,
         )
+        self.metrics = MetricsAnswers(options.prefix, self.outbox, self._samples, clock)
         self._inbox = inbox_topic(options.prefix, identity.node_id)
         self.inbound = Inbound(
             self._inbox,
@@ -95,6 +99,7 @@ class Node:
             outbox=self.outbox,
             diagnostics=self.diagnostics,
         )
+        self.inbound.answer_observers(self.metrics.answer)
         self._tasks: set[asyncio.Task[None]] = set()
         self._ticker = Ticker(self._tick)
         self._closing: asyncio.Task[None] | None = None
@@ -202,6 +207,12 @@ class Node:
         counters.update(self._delivery.counters())
         counters.update(self._bus.counters)
         return dict(counters)
+
+    def _samples(self) -> Iterable[Sample]:
+        """The metrics of a node whose server reports none."""
+        yield Sample("zmqio_ready", self.health().ready)
+        yield Sample("zmqio_nodes", len(self.peers) + 1)
+        yield from counter_samples({"bus": self._counters()})
 
     # `PresenceListener`.
 

@@ -325,6 +325,7 @@ _LAYOUTS = {
         _layout(MessageType.SERVER_SIDE_EMIT, m.ServerSideEmit, _text, _raw, _counter_or_none),
         _layout(MessageType.FETCH_SOCKETS, m.FetchSockets, _counter, *_TARGET),
         _layout(MessageType.FETCH_ROOMS, m.FetchRooms, _counter, _text),
+        _layout(MessageType.FETCH_METRICS, m.FetchMetrics, _counter),
         _layout(MessageType.RESPONSE, m.Response, _counter, _raw, _flag),
         _layout(MessageType.ACK_COUNT, m.AckCount, _counter, _counter),
         _layout(MessageType.ACK_RESPONSE, m.AckResponse, _counter, _raw),

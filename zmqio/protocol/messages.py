@@ -19,6 +19,7 @@ __all__ = [
     "BroadcastMessage",
     "DisconnectSockets",
     "Envelope",
+    "FetchMetrics",
     "FetchRooms",
     "FetchSockets",
     "Goodbye",
@@ -65,6 +66,7 @@ class MessageType(IntEnum):
     STREAM_CREDIT = 27
     STREAM_CLOSE = 28
     HTTP_DELIVERED = 29
+    FETCH_METRICS = 30
 
 
 # Every message creates one MessageId and one Envelope; tuples cost half as much as frozen dataclasses.
@@ -223,6 +225,17 @@ class FetchRooms:
 
 
 @dataclass(frozen=True, slots=True)
+class FetchMetrics:
+    """Request the metrics of each node. Unsequenced; each node sends one unsequenced `Response` to the inbox.
+
+    The sender need not be a node. The first row of the response is `[host, pid]`; each other row is a sample:
+    `[metric, value, [[label, value], ...], suffix]`.
+    """
+
+    request_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class Response:
     """One batch of a response, sent to the requester's inbox.
 
@@ -335,6 +348,7 @@ Message: TypeAlias = (
     | ServerSideEmit
     | FetchSockets
     | FetchRooms
+    | FetchMetrics
     | Response
     | AckCount
     | AckResponse

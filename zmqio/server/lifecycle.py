@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from typing import Any, cast
 
-from zmqio.adapter.base import AdapterFactory, Health
+from zmqio.adapter.base import AdapterFactory, Health, MetricsReporter
 from zmqio.adapter.local import LocalAdapterFactory
 from zmqio.config import EngineOptions, Recovery, ServerOptions
 from zmqio.engine.server import ClientRequest, Engine, Session
@@ -178,6 +178,8 @@ class ServerLifecycle:
         return details
 
     async def _start(self) -> None:
+        if isinstance(self._factory, MetricsReporter):
+            self._factory.report_metrics(self.samples)
         identity = await join_cluster(self._factory, self.node_listeners, self._node_tag)
         runtime = Runtime(
             options=self._options,

@@ -1,0 +1,99 @@
+"""An observer of real servers through a real broker."""
+
+import asyncio
+from pathlib import Path
+
+import zmqio
+from tests.support.broker import BrokerProcess
+from tests.support.keys import KeyFolder
+from tests.support.timing import LIMIT_S, wait_until
+from zmqio.config import BusOptions
+from zmqio.protocol.mechanism import NullMechanism
+from zmqio.top.cluster_observer import ClusterObserver
+
+
+async def observe(observer: ClusterObserver, nodes: int) -> None:
+    """Ask until so many nodes have answered."""
+    async with asyncio.timeout(LIMIT_S):
+        while len(observer.nodes) != nodes:
+            observer.ask()
+            await observer.wait_for_all(1.0, nodes)
+
+
+async def test_observer_sees_all_nodes_and_no_node_counts_it() -> None:
+    async with BrokerProcess() as broker, zmqio.Server(broker.address) as one, zmqio.Server(broker.address) as two:
+        await wait_until(lambda: two.health().details["nodes"] == one.health().details["nodes"] == 2, "both")
+        observer = ClusterObserver([broker.address], BusOptions(), [NullMechanism])
+        await observer.start()
+        try:
+            await observe(observer, 2)
+            assert observer.nodes.keys() == {one.node_id, two.node_id}
+            assert observer.expected_nodes == 2
+            values = observer.nodes[one.node_id].latest.values
+            assert values["zmqio_ready"] == 1
+            assert "zmqio_sessions" in values
+            (view,) = observer.brokers
+            assert view.connected == 3  # this is one of them
+            for node in (one, two):
+                assert node.health().details["nodes"] == 2
+        finally:
+            await observer.close()
+
+
+async def test_observer_goes_on_after_a_restart_of_the_broker() -> None:
+    async with BrokerProcess() as broker, zmqio.Server(broker.address) as io:
+        observer = ClusterObserver([broker.address], BusOptions(), [NullMechanism])
+        await observer.start()
+        try:
+            await observe(observer, 1)
+            broker.kill()
+            await wait_until(lambda: observer.brokers[0].latest is None, "the loss")
+            observer.note_problems()
+            assert observer.brokers[0].problem
+            before = observer.nodes[io.node_id].request_id
+            await broker.restart_async()
+            async with asyncio.timeout(LIMIT_S):
+                while observer.nodes[io.node_id].request_id == before:
+                    observer.ask()
+                    await observer.wait_for_all(1.0)
+            observer.note_problems()
+            assert observer.brokers[0].problem == ""
+        finally:
+            await observer.close()
+
+
+async def test_other_prefix_is_another_cluster_and_keys_are_used(tmp_path: Path) -> None:
+    keys = KeyFolder(tmp_path)
+    async with BrokerProcess(keys=keys) as broker:
+        adapter = zmqio.ZmqAdapter(broker.address, curve=keys.node, prefix="shop")
+        (loaded,) = keys.node.load(1)
+        async with zmqio.Server(adapter):
+            found = []
+            for prefix in ("shop", "zmqio"):
+                observer = ClusterObserver([broker.address], BusOptions(prefix=prefix), [loaded.mechanism()])
+                await observer.start()
+                try:
+                    if prefix == "shop":
+                        await observe(observer, 1)
+                    else:
+                        observer.ask()
+                        assert not await observer.wait_for_all(0.5)
+                    found.append(len(observer.nodes))
+                finally:
+                    await observer.close()
+            assert found == [1, 0]
+
+
+async def test_node_that_does_not_answer_is_forgotten() -> None:
+    now = 0.0
+    async with BrokerProcess() as broker:
+        observer = ClusterObserver([broker.address], BusOptions(), [NullMechanism], lambda: now)
+        await observer.start()
+        try:
+            async with zmqio.Server(broker.address):
+                await observe(observer, 1)
+            now = 11.0
+            observer.ask()
+            assert observer.nodes == {}
+        finally:
+            await observer.close()
