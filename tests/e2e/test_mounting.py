@@ -32,6 +32,7 @@ asyncio.run(main())
         ("starlette_app.py", "/", "home"),
         ("litestar_app.py", "/", "home"),
         ("django_app.py", "/", "home"),
+        ("background_app.py", "/socket.io/socket.io.js", "Socket.IO"),
     ],
 )
 def test_framework_and_engine_both_answer(name: str, path: str, text: str, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from zmqio.metrics.process import PROCESS_METRICS
 from zmqio.metrics.samples import Sample
 from zmqio.protocol.parser import Parser
 from zmqio.relay.relay import Relay, join_nodes
+from zmqio.server.application_hooks import ApplicationHooks
 from zmqio.server.client import Client
 from zmqio.server.drain import Drain
 from zmqio.server.host_signals import HostSignals
@@ -58,6 +59,7 @@ class ServerLifecycle:
         namespaces: all namespaces; they outlive a run of the server.
         node_listeners: the application's listeners for other nodes; they outlive a run, too.
         observers: see the events of all namespaces; they outlive a run, too.
+        hooks: functions of the application at start and stop, and its background tasks.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class ServerLifecycle:
         self.namespaces = Namespaces(self._open_namespace, options)
         self.node_listeners = NodeListeners()
         self.observers = Observers()
+        self.hooks = ApplicationHooks()
         self._factory = factory
         self._parser = parser
         self._node_tag = node_tag
@@ -195,11 +198,9 @@ class ServerLifecycle:
             for namespace in self.namespaces.values():
                 await namespace.open(runtime, self._factory)
             self._relay = join_nodes(self._factory, runtime.engine)
+            await self.hooks.run_start()
         except BaseException:  # cancelled, too: a server that has not started must not look as if it had
-            self._runtime = None
-            runtime.disable_recovery()
-            await runtime.engine.close("server error")
-            await self._leave_cluster()
+            await self._undo_start(runtime)
             raise
         runtime.loop_lag.start()
         PROCESS_METRICS.add(self)
@@ -209,6 +210,16 @@ class ServerLifecycle:
         if isinstance(self._factory, LocalAdapterFactory):
             warn_of_workers()
         warn_of_other_adapter(self._factory)
+
+    async def _undo_start(self, runtime: Runtime) -> None:
+        self._runtime = None
+        runtime.disable_recovery()
+        await self.hooks.stop_tasks(HANDLER_GRACE_S)
+        if self._relay is not None:
+            await self._relay.close()
+            self._relay = None
+        await runtime.engine.close("server error")
+        await self._leave_cluster()
 
     async def _leave_cluster(self) -> None:
         for namespace in self.namespaces.values():
@@ -256,6 +267,7 @@ class ServerLifecycle:
                 runtime.tasks.close(HANDLER_GRACE_S, caller=caller),
                 self.node_listeners.close(HANDLER_GRACE_S, caller=caller),
             )
+            await self.hooks.run_stop(HANDLER_GRACE_S, caller=caller)
             PROCESS_METRICS.remove(self)
             self._runtime = self._starting = self._relay = None
             await self._leave_cluster()

@@ -5,6 +5,7 @@ Nothing here touches an event loop or a socket before that, so that worker proce
 `ServerLifecycle` starts and closes it.
 """
 
+import asyncio
 import math
 from collections.abc import Callable
 from dataclasses import fields
@@ -173,6 +174,36 @@ class Server(Registration, Operations):
             ValueError: there is no such event.
         """
         return self._lifecycle.node_listeners.on_node(event)
+
+    def on_start(self, function: Function) -> Function:
+        """Decorate a function without arguments, plain or async, that runs when the node has started.
+
+        It runs before the host accepts clients, if the host has a lifespan. Its exception ends the start.
+        """
+        self._lifecycle.hooks.on_start(function)
+        return function
+
+    def on_stop(self, function: Function) -> Function:
+        """Decorate a function without arguments, plain or async, that runs before the node leaves the cluster.
+
+        The clients have gone, and the other nodes can still be reached. All such functions together have 5 s.
+        """
+        self._lifecycle.hooks.on_stop(function)
+        return function
+
+    def start_background_task(self, function: Callable[..., Any], *args: Any) -> "asyncio.Task[None]":
+        """Run an async function beside the handlers until the server closes, which cancels it.
+
+        Example: `io.start_background_task(tick)` in a function of `on_start`
+
+        An exception is logged as `background_task_failed`.
+
+        Raises:
+            TypeError: the function is not async.
+            RuntimeError: the server does not run.
+        """
+        self._lifecycle.runtime.check_loop()
+        return self._lifecycle.hooks.spawn(function, *args)
 
     def on_bus_gap(self, function: Function) -> Function:
         """Decorate a function `(gap: BusGap)` that is called when messages of another node are lost.

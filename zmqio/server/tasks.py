@@ -32,9 +32,9 @@ class Tasks:
         task.add_done_callback(self._done)
         return task
 
-    def cancel(self) -> None:
-        """Cancel the running tasks except the current one; `close` waits for their end."""
-        for task in self._running - {asyncio.current_task()}:
+    def cancel(self, *, caller: "asyncio.Task[Any] | None" = None) -> None:
+        """Cancel the running tasks except the current one and `caller`; `close` waits for their end."""
+        for task in self._running - {asyncio.current_task(), caller}:
             task.cancel()
 
     async def close(self, grace_s: float, *, caller: "asyncio.Task[Any] | None" = None) -> None:
