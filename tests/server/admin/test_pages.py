@@ -70,6 +70,36 @@ async def test_sockets_that_are_left_out_are_counted_on_the_page(monkeypatch: py
         assert re.fullmatch(r"\(zmqio: \d sockets are not shown\)", line)
 
 
+async def test_sockets_of_a_node_that_leaves_are_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("zmqio.server.admin.watch.INTERVAL_S", 0.05)
+    monkeypatch.setattr(module, "REFRESH_S", 0.1)
+    async with admin_nodes(2, mode="development") as (first, second):
+        client = await FakeClient(second).connect()
+        page = await FakeClient(first, "/admin", USER).connect()
+        (sockets,) = await page.wait_for("all_sockets")
+        assert client.sid in {each["id"] for each in sockets}
+        second._lifecycle.observers.remove(second._admin._pages._feed)  # type: ignore[union-attr]
+        await second.close()
+        await wait_until(
+            lambda: client.sid not in {each["id"] for each in page.events("all_sockets")[-1][1]}, "its end"
+        )
+
+
+async def test_node_that_learns_of_pages_late_brings_the_sockets_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zmqio.server.admin.watch.INTERVAL_S", 0.05)
+    monkeypatch.setattr(module, "REFRESH_S", 0.1)
+    async with admin_nodes(2, mode="development") as (first, second):
+        page = await FakeClient(first, "/admin", USER).connect()
+        await page.wait_for("all_sockets")
+        second._admin._watch.stop()  # type: ignore[union-attr]  # as after an outage of the broker
+        client = await FakeClient(second).connect()
+        await wait_until(
+            lambda: client.sid in {each["id"] for each in page.events("all_sockets")[-1][1]}, "the new socket"
+        )
+
+
 async def test_omitted_changes_bring_the_sockets_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("zmqio.server.admin.watch.INTERVAL_S", 0.05)
     monkeypatch.setattr(module, "REFRESH_S", 0.1)

@@ -12,6 +12,7 @@ from typing import Any
 from zmqio.exceptions import ProtocolError
 from zmqio.log_limit import LimitedLog
 from zmqio.logger import get_logger
+from zmqio.server.admin.clip import clip
 from zmqio.server.namespace import Namespace
 from zmqio.server.socket import Socket
 
@@ -54,7 +55,7 @@ class Actions:
         await self._act(page, "disconnect", namespace, to, [bool(close)])
 
     async def _act(self, page: Socket, action: str, namespace: Any, to: Any, values: list[Any]) -> None:
-        facts = {"action": action, "namespace": namespace, "to": to, "address": page.handshake.address}
+        facts = {"action": action, "namespace": clip(namespace), "to": clip(to), "address": page.handshake.address}
         if not isinstance(namespace, str) or not isinstance(to, str | None):
             self._notices.warning("admin_action_refused", error="namespace or filter is not a text", **facts)
             return

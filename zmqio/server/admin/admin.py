@@ -86,6 +86,8 @@ class Admin(Observer):
             self._namespace, lifecycle.namespaces.values, lifecycle.observers, self._spawn, self._watch.extend
         )
         pages.register()
+        lifecycle.node_listeners.on_node("left")(pages.changes_missed)
+        lifecycle.node_listeners.on_bus_gap(pages.changes_missed)
         return pages
 
     def _find(self, name: str) -> Namespace | None:

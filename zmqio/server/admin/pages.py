@@ -21,7 +21,10 @@ from zmqio.server.socket import Socket
 __all__ = ["REFRESH_S", "DevelopmentPages"]
 
 REFRESH_S = 10.0
-"""Shortest time between two snapshots that a node sends because changes were left out."""
+"""Shortest time between two snapshots that a node sends because changes are missing."""
+REPORTS_UNTIL_DESCRIBED = 2
+"""Reports after which a node has described its sockets, unless pages were open before it knew of them: it has just
+started, or was cut off. Then the pages miss its changes since."""
 
 
 class DevelopmentPages:
@@ -51,6 +54,8 @@ class DevelopmentPages:
         self._feed = EventFeed(admin.name, AdminOutbox(admin.emit, spawn).send)
         self._stale = False
         self._refreshed_s = 0.0
+        self._reports = 0  # since `begin`
+        self._described = False  # since `begin`
 
     def register(self) -> None:
         """Register the functions for requests of other nodes."""
@@ -59,6 +64,8 @@ class DevelopmentPages:
 
     def begin(self) -> None:
         """Observe: a page is open on some node."""
+        self._stale = self._described = False
+        self._reports = 0
         self._observers.add(self._feed, Observer)
 
     def end(self) -> None:
@@ -67,11 +74,18 @@ class DevelopmentPages:
 
     def connected(self, page: Socket) -> None:
         """Send all sockets to a page of this node."""
+        self._described = True
         self._spawn(self._send_sockets(page))
+
+    def changes_missed(self, *_: object) -> None:
+        """Another node has left, perhaps without reporting the end of its sockets, or messages of it are lost."""
+        self._set_stale()
 
     async def report(self, node_id: str) -> None:
         """Report events that were left out, and send the sockets again if pages may show wrong ones."""
-        if self._feed.report_omitted(node_id):
+        self._reports += 1
+        omitted = self._feed.report_omitted(node_id)
+        if omitted or (self._reports == REPORTS_UNTIL_DESCRIBED and not self._described):
             self._set_stale()
             await self._admin.server_side_emit("refresh")
         now_s = asyncio.get_running_loop().time()
@@ -94,6 +108,7 @@ class DevelopmentPages:
 
     async def _describe(self, max_sockets: int, max_bytes: int) -> tuple[list[dict[str, Any]], int]:
         self._extend()
+        self._described = True
         return await describe_sockets(self._namespaces(), max_sockets, max_bytes)
 
     def _set_stale(self) -> None:
