@@ -7,7 +7,6 @@ The names below are imported on first use, so that a program which only publishe
 """
 
 from importlib import import_module
-from importlib.metadata import version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -47,7 +46,7 @@ if TYPE_CHECKING:
     from zmqio.zeromq.adapter import ZmqAdapter
     from zmqio.zeromq.curve import Curve
 
-__version__ = version("zmqio")
+    __version__: str
 
 __all__ = [
     "Adapter",
@@ -148,6 +147,8 @@ _MODULE_OF = {name: module for module, names in _NAMES_OF.items() for name in na
 if not TYPE_CHECKING:  # otherwise type checkers would accept every name
 
     def __getattr__(name):
+        if name == "__version__":
+            return _read_version()
         module = _MODULE_OF.get(name)
         if module is not None:
             value = globals()[name] = getattr(import_module(module), name)
@@ -159,3 +160,9 @@ if not TYPE_CHECKING:  # otherwise type checkers would accept every name
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+def _read_version() -> str:
+    from importlib.metadata import version  # its imports take a twentieth of a node's start
+
+    return version("zmqio")

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 import click
-from rich.console import Console
 
 from zmqio import __version__
 from zmqio.config import DEFAULT_ADDRESS, address_from_environment
@@ -282,7 +281,7 @@ def demo(port: int, broker_port: int, nodes: int, log_format: str, log_level: st
     """
     options = DemoOptions(port, broker_port, nodes, log_format, log_level)
     try:
-        sys.exit(run_demo(options, Console()))
+        sys.exit(run_demo(options))
     except OSError as error:
         raise click.ClickException(f"{error}; choose other ports with --port and --broker-port") from error
 

@@ -4,7 +4,6 @@ import asyncio
 import os
 import socket
 from collections.abc import Awaitable, Callable
-from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -152,7 +151,7 @@ def test_only_checked_versions_of_uvloop_are_supported(release: str, supported: 
 
 
 def test_installed_uvloop_is_supported() -> None:
-    assert is_supported_uvloop(version("uvloop"))  # if not: read its source, then raise the limit
+    assert is_supported_uvloop(uvloop.__version__)  # if not: read its source, then raise the limit
 
 
 def test_transports_of_other_event_loops_are_unchanged() -> None:
@@ -179,7 +178,7 @@ def test_connections_of_an_unsupported_uvloop_are_written_through_their_transpor
         protocol.transport.abort()
         await protocol.lost.wait()
 
-    monkeypatch.setattr(direct_fd, "version", lambda _package: "0.24.0")
+    monkeypatch.setattr(uvloop, "__version__", "0.24.0")
     direct_fd.direct_transports.cache_clear()
     try:
         with capture_logs() as logs:

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from socket import socket
 from types import FrameType
 
-from rich.console import Console
-from rich.panel import Panel
+import click
 
 from zmqio.config import DEFAULT_ADDRESS
 from zmqio.demo.node_spec import ENVIRONMENT, DemoNodeSpec
@@ -48,39 +47,39 @@ class _StopRequested(Exception):
     """The demo received a signal to stop."""
 
 
-def run_demo(options: DemoOptions, console: Console) -> int:
+def run_demo(options: DemoOptions) -> int:
     """Run until SIGINT or SIGTERM. Return the exit code: 0, or 1 if a process crashed too often.
 
     Raises:
         OSError: no free ports.
     """
     open_standard_streams()
-    listeners = [_listen(console, options.port + index) for index in range(options.nodes)]
+    listeners = [_listen(options.port + index) for index in range(options.nodes)]
     broker_port = first_free(options.broker_port, BROKER_PORTS)
     if broker_port != options.broker_port:
         taken = f"{options.broker_port}-{options.broker_port + BROKER_PORTS - 1}"
-        console.print(_port_moved(taken, f"the broker uses {broker_port}"))
+        click.echo(_port_moved(taken, f"the broker uses {broker_port}"))
     address = f"tcp://{HOST}:{broker_port}"
     broker, nodes = _processes(options, address, listeners)
     previous = [signal.signal(number, _raise_stop_requested) for number in STOP_SIGNALS]
     try:
         for process in (broker, *nodes):
             process.start(time.monotonic())
-        console.print(_welcome(listeners, address, broker))
-        return _watch([broker, *nodes], console)
+        click.echo(_welcome(listeners, address, broker))
+        return _watch([broker, *nodes])
     except _StopRequested:
         return 0
     finally:
-        _stop(nodes, broker, console)
+        _stop(nodes, broker)
         for number, handler in zip(STOP_SIGNALS, previous, strict=True):
             signal.signal(number, handler)
 
 
-def _listen(console: Console, preferred: int) -> socket:
+def _listen(preferred: int) -> socket:
     listener = listen(preferred)
     port = listener.getsockname()[1]
     if port != preferred:
-        console.print(_port_moved(str(preferred), f"a node uses {port}"))
+        click.echo(_port_moved(str(preferred), f"a node uses {port}"))
     return listener
 
 
@@ -108,7 +107,7 @@ def _log_format(log_format: str) -> str:
     return "console" if sys.stderr is not None and sys.stderr.isatty() else "json"
 
 
-def _watch(processes: list[DemoProcess], console: Console, now: Callable[[], float] = time.monotonic) -> int:
+def _watch(processes: list[DemoProcess], now: Callable[[], float] = time.monotonic) -> int:
     """Restart processes that end. Return the exit code when one of them crashes too often."""
     while True:
         time.sleep(POLL_S)
@@ -120,36 +119,38 @@ def _watch(processes: list[DemoProcess], console: Console, now: Callable[[], flo
             elif (code := process.process.poll()) is not None:
                 process.close_pipes()
                 if process.crashed_too_often(now()):
-                    _report_crashes(process, describe_exit(code), console)
+                    _report_crashes(process, describe_exit(code))
                     return 1
                 process.restart_at = now() + RESTART_AFTER_S
-                console.print(
-                    f"[yellow]{process.name} has ended ({describe_exit(code)}); "
-                    f"it restarts in {RESTART_AFTER_S:.0f} s. Watch the page.[/yellow]"
+                click.secho(
+                    f"{process.name} has ended ({describe_exit(code)}); "
+                    f"it restarts in {RESTART_AFTER_S:.0f} s. Watch the page.",
+                    fg="yellow",
                 )
 
 
-def _report_crashes(process: DemoProcess, reason: str, console: Console) -> None:
-    console.print(
-        f"\n[red]{process.name} has ended {MAX_CRASHES} times in a row within {QUICK_CRASH_S:.0f} s of its start "
-        f"(the last time: {reason}). The demo gives up.[/red]"
+def _report_crashes(process: DemoProcess, reason: str) -> None:
+    click.secho(
+        f"\n{process.name} has ended {MAX_CRASHES} times in a row within {QUICK_CRASH_S:.0f} s of its start "
+        f"(the last time: {reason}). The demo gives up.",
+        fg="red",
     )
     if lines := process.last_errors():
-        console.print(f"[red]Last lines of {process.name}'s error output:[/red]")
+        click.secho(f"Last lines of {process.name}'s error output:", fg="red")
         for line in lines:
-            console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
+            click.echo(f"  {line}")
 
 
-def _stop(nodes: list[DemoProcess], broker: DemoProcess, console: Console) -> None:
+def _stop(nodes: list[DemoProcess], broker: DemoProcess) -> None:
     with contextlib.suppress(OSError, SystemExit):  # the terminal itself may be gone
-        console.print("\nStopping the nodes, then the broker ...")
+        click.echo("\nStopping the nodes, then the broker ...")
     for group in (nodes, [broker]):
         for process in group:
             process.stop()
         for process in group:
             process.wait()
     with contextlib.suppress(OSError, SystemExit):
-        console.print("Everything that the demo started has stopped.")
+        click.echo("Everything that the demo started has stopped.")
 
 
 def _raise_stop_requested(_number: int, _frame: FrameType | None) -> None:
@@ -158,12 +159,17 @@ def _raise_stop_requested(_number: int, _frame: FrameType | None) -> None:
     raise _StopRequested
 
 
-def _welcome(listeners: list[socket], address: str, broker: DemoProcess) -> Panel:
+def _welcome(listeners: list[socket], address: str, broker: DemoProcess) -> str:
     assert broker.process is not None
     urls = [_url(listener) for listener in listeners]
     adapter = "" if address == DEFAULT_ADDRESS else f"--adapter {address} "
-    lines = ["Open these in two tabs and write a message in one of them:", ""]
-    lines += [f"  [bold cyan]{url}[/bold cyan]   node {NODE_NAMES[i]}" for i, url in enumerate(urls)]
+    lines = [
+        f"zmqio demo, broker at {address}",
+        "",
+        "Open these in two tabs and write a message in one of them:",
+        "",
+    ]
+    lines += [f"  {click.style(url, fg='cyan', bold=True)}   node {NODE_NAMES[i]}" for i, url in enumerate(urls)]
     lines += [
         "",
         f"Long-polling only:           {urls[0]}/?transport=polling",
@@ -173,7 +179,7 @@ def _welcome(listeners: list[socket], address: str, broker: DemoProcess) -> Pane
         "",
         "Next: README.md and examples/.  Ctrl-C stops everything.",
     ]
-    return Panel("\n".join(lines), title="zmqio demo", subtitle=f"broker at {address}", expand=False)
+    return "\n".join(lines)
 
 
 def _url(listener: socket) -> str:
@@ -181,4 +187,4 @@ def _url(listener: socket) -> str:
 
 
 def _port_moved(taken: str, instead: str) -> str:
-    return f"[yellow]port {taken} is taken: {instead}[/yellow]"
+    return click.style(f"port {taken} is taken: {instead}", fg="yellow")

@@ -12,7 +12,6 @@ Source: uvloop 0.17 to 0.23, `UVStream._initiate_write` and `UVBaseTransport._ca
 
 import asyncio
 from functools import cache
-from importlib.metadata import version
 from typing import Any
 
 from zmqio.engine.direct_write import NO_FD
@@ -48,10 +47,11 @@ def is_supported_uvloop(release: str) -> bool:
 def direct_transports() -> tuple[Any, ...]:
     """Return the transport classes without TLS if the installed uvloop is supported; log once if it is not."""
     try:
+        import uvloop
         from uvloop.loop import TCPTransport, UnixTransport  # type: ignore[attr-defined]
     except ImportError:  # not available on every platform
         return ()
-    release = version("uvloop")
+    release = uvloop.__version__  # type: ignore[attr-defined]
     if not is_supported_uvloop(release):
         log.warning("uvloop_unsupported", version=release, effect="broadcasts take more CPU")
         return ()

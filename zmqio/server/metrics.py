@@ -5,7 +5,7 @@ counted. Labels have few values. All dynamic namespaces share one, because clien
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from importlib.metadata import version
+from functools import cache
 from typing import Any
 
 from zmqio.adapter.base import Health
@@ -15,7 +15,6 @@ from zmqio.server.parent import ChildNamespace
 
 __all__ = ["DYNAMIC", "server_samples"]
 
-VERSION = version("zmqio")
 DYNAMIC = "(dynamic)"
 """Value of the label `namespace` for all namespaces that a rule allowed."""
 
@@ -28,7 +27,7 @@ def server_samples(health: Health, websockets: int, namespaces: Iterable[Namespa
         websockets: number of sessions whose transport is WebSocket.
         namespaces: of the server.
     """
-    yield Sample("zmqio_build_info", 1, (("version", VERSION),))
+    yield Sample("zmqio_build_info", 1, (("version", _version()),))
     yield Sample("zmqio_ready", health.ready)
     details = health.details
     if "sessions" in details:
@@ -67,3 +66,10 @@ def _bus_samples(details: Mapping[str, Any]) -> Iterator[Sample]:
         yield Sample("zmqio_replay_requests_open", replay["open_requests"])
     if "relay_requests_open" in details:
         yield Sample("zmqio_relay_requests_open", details["relay_requests_open"])
+
+
+@cache
+def _version() -> str:
+    from importlib.metadata import version  # its imports take a twentieth of a node's start
+
+    return version("zmqio")
