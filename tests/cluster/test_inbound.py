@@ -28,7 +28,7 @@ class RecordingReceiver:
         self.received: list[tuple[Message, NodeId]] = []
         self.applied: list[PublishRequest] = []
 
-    def receive(self, message: Message, sender: NodeId) -> None:
+    def receive(self, message: Message, sender: NodeId, number: int) -> None:
         if type(message) is m.LeaveRooms:
             raise RuntimeError("a bug in an adapter")
         self.received.append((message, sender))

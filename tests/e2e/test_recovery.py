@@ -1,13 +1,16 @@
 """Official clients lose their connection and return to their session."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 
 from tests.e2e.conftest import ClientMaker
+from tests.support.broker import BrokerProcess
 from tests.support.clients import TRANSPORTS
-from tests.support.cluster import NodeProcess
+from tests.support.cluster import Cluster, NodeProcess
+from tests.support.cluster_nodes import new_prefix
 from tests.support.js_clients import JsClient
 from tests.support.node_config import NodeConfig
 from tests.support.timing import wait_until
@@ -22,6 +25,15 @@ async def alone() -> AsyncIterator[NodeProcess]:
     """A node without a bus."""
     async with NodeProcess(NodeConfig("alone", options={"recovery": True})) as node:
         yield node
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def trio(broker: BrokerProcess) -> AsyncIterator[Cluster]:
+    """Three nodes that recover sessions."""
+    bus = {"prefix": new_prefix()}
+    configs = [NodeConfig(name, options={"recovery": True}, bus=bus) for name in ("one", "two", "three")]
+    async with Cluster(broker.address, configs) as nodes:
+        yield nodes
 
 
 async def connected(make_client: ClientMaker, node: NodeProcess, way: str = "websocket") -> JsClient:
@@ -102,3 +114,52 @@ async def test_after_the_limit_a_client_has_a_new_session(make_client: ClientMak
         )
         assert not await client.return_to(node.url)
         assert client.sid != sid
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_id_rooms_data_and_missed_events_come_back_on_another_node(
+    trio: Cluster, make_client: ClientMaker, way: str
+) -> None:
+    client = await connected(make_client, trio[0], way)
+    speakers = [await connected(make_client, node) for node in trio.nodes]
+    room = f"room of {client.name}"
+    assert await client.call("join", room) == "ok"
+    await client.call("remember", "name", "Ada")
+    await speakers[2].call("say", room, "n", 0)
+    await received(client, 1)
+    sid = client.sid
+    for turn, node in enumerate((trio[1], trio[2], trio[0])):
+        before = len(numbers(client))
+        await client.lose_connection()
+        for number, speaker in enumerate(speakers):
+            for step in range(3):
+                await speaker.call("say", room if step else sid, "n", 100 * turn + 10 * number + step + 1)
+        assert await client.return_to(node.url)
+        found = (await received(client, before + 9))[before:]
+        assert sorted(found) == [100 * turn + 10 * number + step + 1 for number in range(3) for step in range(3)]
+        for number in range(3):
+            of_one = [n for n in found if n % 100 // 10 == number]
+            assert of_one == sorted(of_one)
+        seen = await client.call("whoami")
+        assert (seen["sid"], seen["node"], seen["data"]) == (sid, node.name, {"name": "Ada"})
+        assert seen["rooms"] == sorted([sid, room])
+        assert seen["recovered"] and seen["recovery_gaps"] == []
+    for speaker in speakers:
+        assert await speaker.call("ask_room", sid, 5) == {"answers": [5]}
+
+
+async def test_nothing_is_lost_or_doubled_while_all_nodes_send(trio: Cluster, make_client: ClientMaker) -> None:
+    client = await connected(make_client, trio[0])
+    speakers = [await connected(make_client, node) for node in trio.nodes]
+    await client.call("join", "busy")
+    floods = [asyncio.ensure_future(speaker.call("flood", "busy", 1_000, 30)) for speaker in speakers]
+    for turn in range(1, 6):
+        await client.lose_connection()
+        assert await client.return_to(trio[turn % 3].url)
+    await asyncio.gather(*floods)
+
+    def arrived() -> list[int]:
+        return [args[0] for args in client.received.named("flood")]
+
+    await wait_until(lambda: len(arrived()) >= 3_000, "all events")
+    assert sorted(arrived()) == sorted(3 * list(range(1_000)))

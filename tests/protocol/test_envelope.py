@@ -10,6 +10,7 @@ from tests.protocol import strategies, vectors
 from zmqio.exceptions import EnvelopeError, VersionError
 from zmqio.ids import NodeId
 from zmqio.protocol import messages as m
+from zmqio.protocol import recovery_messages as v
 from zmqio.protocol import relay_messages as r
 from zmqio.protocol.envelope import decode, encode, peek_message_id
 from zmqio.protocol.messages import Envelope, MessageId
@@ -28,7 +29,7 @@ def envelope_of(vector):
         fields["lost"] = tuple(m.LostRow(topic, tuple(numbers), age) for topic, numbers, age in fields["lost"])
         fields["messages"] = tuple(m.ReplayedRow(*row) for row in fields["messages"])
     message_id = MessageId(vector["node_id"], vector["n"], vector["previous"])
-    make = getattr(m, vector["message"], None) or getattr(r, vector["message"])
+    make = next(getattr(module, vector["message"]) for module in (m, r, v) if hasattr(module, vector["message"]))
     return Envelope(message_id, make(**fields))
 
 
@@ -217,6 +218,10 @@ MESSAGES = {
     m.AckResponse: st.builds(m.AckResponse, ids, raw),
     m.ReplayRequest: st.builds(m.ReplayRequest, ids, ids, seconds, raw),
     m.ReplayAnswer: st.builds(m.ReplayAnswer, ids, ids, flags, ids, lost_rows, replayed_rows),
+    v.SessionRequest: st.builds(v.SessionRequest, ids, strategies.names, strategies.names, strategies.names),
+    v.MissedPacketsRequest: st.builds(
+        v.MissedPacketsRequest, ids, strategies.names, strategies.names, name_lists, raw, seconds
+    ),
     r.HttpRequest: st.builds(r.HttpRequest, ids, strategies.names, *head, raw, flags),
     r.HttpResponse: st.builds(r.HttpResponse, ids, ids, pairs, raw),
     r.HttpCancel: st.builds(r.HttpCancel, ids, flags),

@@ -24,6 +24,8 @@ def test_wire_numbers_never_change():
         "ACK_RESPONSE": 13,
         "REPLAY_REQUEST": 14,
         "REPLAY_ANSWER": 15,
+        "SESSION_REQUEST": 16,
+        "MISSED_PACKETS_REQUEST": 17,
         "HTTP_REQUEST": 20,
         "HTTP_RESPONSE": 21,
         "HTTP_CANCEL": 22,

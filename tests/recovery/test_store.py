@@ -4,8 +4,8 @@ from collections import Counter
 
 from zmqio.config import Recovery
 from zmqio.ids import NodeId, Sid
-from zmqio.recovery.session import RecoverableSession
-from zmqio.recovery.store import RecoveryStore
+from zmqio.recovery.session import RecoverableSession, Returning
+from zmqio.recovery.store import GIVEN_KEPT_S, ClaimFailure, RecoveryStore
 
 
 class Node:
@@ -22,7 +22,7 @@ def test_sessions_are_counted_by_what_became_of_them() -> None:
     node = Node(max_disconnection_s=5, max_sessions=2)
     for pid in "pqr":
         node.suspend(pid)
-    assert node.store.take("q", "/") is not None
+    assert isinstance(node.store.claim("/", "q", None), Returning)
     node.now = 5.0
     node.store.expire()
     assert node.counters == {
@@ -50,3 +50,49 @@ def test_offsets_of_a_namespace_that_opens_again_are_never_mistaken() -> None:
     again = node.store.recorder("/")
     assert again.vector() == first.vector()
     assert again.offset() != first.offset()
+
+
+def test_a_session_that_is_still_in_use_is_taken_from_its_connection() -> None:
+    node = Node()
+    node.store.recorder("/")
+    node.store.in_use["p"] = lambda: node.suspend("p")
+    assert isinstance(node.store.claim("/", "p", None), Returning)
+
+
+def test_the_same_offset_can_be_claimed_twice_wherever_it_was_made() -> None:
+    node = Node()
+    node.store.recorder("/")
+    session = RecoverableSession("p", "/", Sid("sid"), (), {}, 0.0, {}, 0)
+    session.claimed = "of another node", {"other": 3}
+    node.store.suspend(session)
+    found = node.store.claim("/", "p", "of another node")
+    assert isinstance(found, Returning) and found.received == {"other": 3}
+
+
+def test_the_end_of_a_session_is_told_unless_a_client_has_it_again() -> None:
+    node, ended = Node(max_disconnection_s=5), []
+    node.store.on_end["/"] = lambda session: ended.append(session.pid)
+    for pid in ("unknown offset", "claimed", "given", "expired"):
+        node.suspend(pid)
+    assert node.store.claim("/", "unknown offset", "x") is ClaimFailure.OFFSET_UNKNOWN
+    for pid in ("claimed", "given"):
+        found = node.store.claim("/", pid, None)
+        assert isinstance(found, Returning)
+        if pid == "given":
+            node.store.give(found.session)
+    assert ended == ["unknown offset"]
+    assert node.store.take_given("given") is not None
+    node.now = 5.0
+    node.store.expire()
+    assert ended == ["unknown offset", "given", "expired"]
+
+
+def test_a_session_that_was_given_away_is_forgotten_after_a_while() -> None:
+    node = Node()
+    node.suspend("p")
+    found = node.store.claim("/", "p", None)
+    assert isinstance(found, Returning)
+    node.store.give(found.session)
+    node.now = GIVEN_KEPT_S
+    node.store.expire()
+    assert node.store.take_given("p") is None

@@ -1,90 +1,18 @@
-"""Recovery of sessions in one process: the state of a client, and each event once and in order.
-
-`Reader` is a client that obeys the rules of the JavaScript client (4.6 and later): it takes the last string
-argument of every event without an acknowledgement as its offset, and sends it with its `pid`.
-"""
+"""Recovery of sessions in one process: the state of a client, and each event once and in order."""
 
 import asyncio
-import json
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support.fake_engine import FakeSession, Harness
+from tests.support.fake_engine import Harness
+from tests.support.reader import Reader
 from tests.support.timing import wait_until
 from zmqio.adapter.base import Target
 from zmqio.config import Recovery
-from zmqio.server.client import Client
 from zmqio.server.socket import Socket
-
-
-class Reader:
-    """A client, and what it has received."""
-
-    def __init__(self, harness: Harness, name: str = "/", auth: dict[str, Any] | None = None) -> None:
-        self.events: list[list[Any]] = []
-        self.sid = self.pid = ""
-        self.recovered = False
-        self.refused: Any = None
-        harness.of(name)
-        self._harness = harness
-        self._name = name
-        self._auth = auth or {}
-        self._offset: str | None = None
-        self._read = 0
-        self._client: Client
-        self._session: FakeSession
-
-    async def connect(self, read: int = 1 << 30) -> None:
-        """Connect, and read at most `read` packets."""
-        claim = {"pid": self.pid} if self.pid else {}
-        if self.pid and self._offset is not None:
-            claim["offset"] = self._offset
-        head = "" if self._name == "/" else f"{self._name},"
-        self._client, self._session = self._harness.client()
-        self._read = 0
-        self._client.message(f"0{head}{json.dumps({**claim, **self._auth})}")
-        await self._harness.settle()
-        self.read(read)
-
-    def read(self, most: int = 1 << 30) -> None:
-        """Read at most that many packets that have arrived."""
-        packets = self._session.sent[self._read : self._read + most]
-        self._read += len(packets)
-        for packet in packets:
-            self._take(str(packet))
-
-    async def lose(self, reason: str = "transport close") -> None:
-        """Lose the connection, with the packets that were not read."""
-        self._client.closed(reason)
-        await self._harness.settle()
-
-    def send(self, packet: str) -> None:
-        """Send a packet."""
-        self._client.message(packet)
-
-    @property
-    def closed_with(self) -> str | None:
-        """Why the server closed the connection."""
-        return self._session.closed_with
-
-    def _take(self, packet: str) -> None:
-        kind, text = packet[0], packet[1:].removeprefix("" if self._name == "/" else f"{self._name},")
-        if kind == "0":
-            answer = json.loads(text)
-            self.recovered = bool(self.pid) and self.pid == answer["pid"]
-            self.sid, self.pid = answer["sid"], answer["pid"]
-        elif kind == "2" and text[0] == "[":
-            event = json.loads(text)
-            self._offset = event.pop()
-            assert isinstance(self._offset, str)
-            self.events.append(event)
-        elif kind == "2":
-            self.events.append(json.loads(text.lstrip("0123456789")))
-        elif kind == "4":
-            self.refused = json.loads(text)
 
 
 def recovering(**options: Any) -> Harness:
@@ -298,7 +226,7 @@ async def test_the_claim_of_a_client_whose_old_connection_is_still_open_ends_it(
     harness.of("/").on("disconnect", lambda _socket, reason: reasons.append(reason))
     reader = Reader(harness)
     await reader.connect()
-    old = reader._session
+    old = reader.session
     await harness.of("/").emit("missed")
     await reader.connect()
     assert reader.recovered
@@ -328,7 +256,7 @@ async def test_unknown_sessions_and_offsets_are_counted_and_not_recovered() -> N
     await reader.connect()
     first = reader.sid
     await reader.lose()
-    reader._offset = "no offset of ours"
+    reader.offset = "no offset of ours"
     await reader.connect()
     assert not reader.recovered and reader.sid != first
     reader.pid = "A" * 20

@@ -1,9 +1,9 @@
 """A fake engine and fake sessions that record all packets, for tests of the server layer."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from zmqio.adapter.base import Identity
+from zmqio.adapter.base import Adapter, Identity, LocalSockets
 from zmqio.adapter.local import LocalAdapter
 from zmqio.config import EngineOptions, Recovery, ServerOptions
 from zmqio.engine.direct_write import DirectWriter
@@ -58,13 +58,25 @@ class FakeSession:
 
 
 class Harness:
-    """Namespaces over a fake engine, and clients that connect to them."""
+    """Namespaces over a fake engine, and clients that connect to them.
 
-    def __init__(self, **options: Any) -> None:
-        self.runtime = Runtime(ServerOptions(**options), JsonParser(), IDENTITY, FakeEngine())  # type: ignore[arg-type]
+    Args:
+        identity: the node.
+        factory: makes the adapters, and has started.
+        options: options of the server.
+    """
+
+    def __init__(
+        self,
+        identity: Identity = IDENTITY,
+        factory: Callable[[str, LocalSockets], Adapter] = LocalAdapter,
+        **options: Any,
+    ) -> None:
+        self.runtime = Runtime(ServerOptions(**options), JsonParser(), identity, FakeEngine())  # type: ignore[arg-type]
         self.namespaces: dict[str, Namespace] = {}
+        self._factory = factory
         if isinstance(self.runtime.options.recovery, Recovery):
-            self.runtime.enable_recovery(self.runtime.options.recovery)
+            self.runtime.enable_recovery(self.runtime.options.recovery, factory)
 
     def of(self, name: str = "/") -> Namespace:
         if name not in self.namespaces:
@@ -72,7 +84,7 @@ class Harness:
         return self.namespaces[name]
 
     async def _open(self, namespace: Namespace) -> None:
-        await namespace.open(self.runtime, LocalAdapter)
+        await namespace.open(self.runtime, self._factory)
 
     async def _find(self, name: str, _auth: Any) -> Namespace | None:
         namespace = self.namespaces.get(name)

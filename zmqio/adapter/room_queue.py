@@ -47,7 +47,7 @@ class RoomOperation:
 
     select: Callable[[], Collection[Sid]] = _no_sids
     act: Callable[[Sequence[Sid]], None] = _do_nothing
-    then: Callable[[], None] = _do_nothing
+    then: Callable[[], object] = _do_nothing
     slice_sockets: int = SLICE_SOCKETS
     done: asyncio.Future[None] | None = None
     remaining: dict[Sid, None] | None = None

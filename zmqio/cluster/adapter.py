@@ -12,17 +12,19 @@ from typing import Any, TypeVar
 from zmqio.adapter.base import DONE, LocalSockets, SocketDescription, Target
 from zmqio.adapter.local import LocalAdapter
 from zmqio.adapter.room_queue import RoomOperation
+from zmqio.cluster.captures import Capture
 from zmqio.cluster.join_barriers import JoinBarriers
 from zmqio.cluster.node import Node
 from zmqio.cluster.recent_joins import RecentJoins
 from zmqio.cluster.responder import Responder, to_description
+from zmqio.cluster.retained_rooms import RetainedRooms
 from zmqio.cluster.routing import TopicRouter
-from zmqio.exceptions import BusError, ConfigError, PacketError, RequestTimeoutError
+from zmqio.exceptions import BusError, PacketError, RequestTimeoutError
 from zmqio.ids import NodeId, Sid
 from zmqio.protocol import messages as m
 from zmqio.protocol.messages import Message
 from zmqio.protocol.packet import AckableFrames, Frames
-from zmqio.protocol.publish import Operation, PublishRequest
+from zmqio.protocol.publish import Operation, PublishRequest, origin_of
 from zmqio.protocol.topic import check_name
 from zmqio.protocol.values import pack_values, unpack_list
 from zmqio.recovery.recorder import PacketRecorder
@@ -54,10 +56,8 @@ class ClusterAdapter(LocalAdapter):
         self._responder: Responder
         self._barriers = JoinBarriers()
         self._recent_joins: RecentJoins[str] = RecentJoins()
-
-    def record_packets(self, recorder: PacketRecorder) -> None:
-        """Refuse: sessions are recovered only without a bus so far."""
-        raise ConfigError("recovery works only without a bus so far; remove `recovery` or `adapter`")
+        self._retained = RetainedRooms()
+        self._captures: set[Capture] = set()
 
     async def open(self) -> None:
         """Subscribe to the namespace's topic, and wait until the brokers have applied it."""
@@ -70,7 +70,9 @@ class ClusterAdapter(LocalAdapter):
     async def close(self) -> None:
         """Cancel all subscriptions of the namespace."""
         self._node.inbound.detach(self.namespace)
-        self._unsubscribe(self._index.rooms())
+        rooms = {*self._index.rooms(), *self._retained}
+        self._retained = RetainedRooms()
+        self._unsubscribe(rooms)
         self._node.unsubscribe((self._router.namespace_topic,))
 
     # Rooms.
@@ -84,9 +86,7 @@ class ClusterAdapter(LocalAdapter):
         """
         if self._is_disconnected_first(sid):
             return DONE
-        topics = self._router.topics_by_room(self._join_rooms(sid, rooms))
-        if topics:
-            self._barriers.add(topics, self._node.subscribe(topics.values()))
+        self._subscribe([room for room in self._join_rooms(sid, rooms) if room not in self._retained])
         return self._barriers.wait_for(rooms)
 
     def remove(self, sid: Sid, room: str) -> None:
@@ -98,6 +98,35 @@ class ClusterAdapter(LocalAdapter):
         """Take a socket that disconnects out of all its rooms."""
         self._operations.discard(sid)
         self._unsubscribe(self._leave_rooms(sid, None))
+
+    # Recovery of sessions.
+
+    def retain(self, rooms: Collection[str]) -> Awaitable[None]:
+        """Subscribe to rooms of a client that is not connected here; undone by `release`.
+
+        Returns:
+            An awaitable that completes when this node receives messages for these rooms.
+        """
+        self._subscribe([room for room in self._retained.add(rooms) if room not in self._index])
+        return self._barriers.wait_for(rooms)
+
+    def release(self, rooms: Collection[str]) -> None:
+        """Undo `retain`."""
+        self._unsubscribe([room for room in self._retained.remove(rooms) if room not in self._index])
+
+    def capture(self, rooms: Collection[str]) -> Capture:
+        """Keep the packets of other nodes that are delivered here for these rooms, until `end_capture`."""
+        capture = Capture(frozenset(rooms))
+        self._captures.add(capture)
+        return capture
+
+    def end_capture(self, capture: Capture) -> None:
+        """Keep no more packets."""
+        self._captures.discard(capture)
+
+    async def in_order(self) -> None:
+        """Return when all packets that have arrived are delivered."""
+        await self._run_in_order()
 
     # Operations.
 
@@ -119,7 +148,7 @@ class ClusterAdapter(LocalAdapter):
         """
         await self._run_in_order()
         topic, nodes = self._request_route(target)
-        if target.stays_here or self._router.is_own_session(target):
+        if target.stays_here or self._is_session_here(target):
             return await super().broadcast_with_ack(frames, target, timeout_s)
         responses, own_id, sids = self._node.responses, self._node.identity.node_id, tuple(self.sids(target))
         with responses.open((own_id, *nodes)) as request:
@@ -216,18 +245,21 @@ class ClusterAdapter(LocalAdapter):
 
     # `NamespaceReceiver`. Below this line, only the responses of `Responder` are published.
 
-    def receive(self, message: Message, sender: NodeId) -> None:
+    def receive(self, message: Message, sender: NodeId, number: int) -> None:
         """Apply a message of another node, behind the room operations that are under way."""
         if self._operations.busy:
             self._operations.submit(
-                self._room_operation(message) or RoomOperation(then=partial(self._receive_now, message, sender))
+                self._room_operation(message)
+                or RoomOperation(then=partial(self._receive_now, message, sender, number))
             )
         else:
-            self._receive_now(message, sender)
+            self._receive_now(message, sender, number)
 
-    def _receive_now(self, message: Message, sender: NodeId) -> None:
+    def _receive_now(self, message: Message, sender: NodeId, number: int) -> None:
         match message:
             case m.BroadcastMessage():
+                if self._recorder is not None:
+                    self._record_received(self._recorder, message, sender, number)
                 target = _to_target(message.rooms, message.except_, volatile=message.volatile)
                 self.deliver(message.frames, target)
             case m.AckedBroadcast():
@@ -266,14 +298,23 @@ class ClusterAdapter(LocalAdapter):
             case Operation.DISCONNECT:
                 self._operations.submit(self._disconnect_operation(target, close=request.close))
 
+    def _record_received(
+        self, recorder: PacketRecorder, message: m.BroadcastMessage, sender: NodeId, number: int
+    ) -> None:
+        recorder.received(sender, number)
+        for capture in self._captures:
+            capture.add(message, sender, number, recorder.now())
+
     def _emit_locally(self, request: PublishRequest, target: Target) -> None:
-        if request.event is None or not self.sids(target):
+        if request.event is None or not (self._recorder or self.sids(target)):
             return
         try:
             frames = self._sockets.encode(request.event, request.args)
         except PacketError as error:
             self._node.diagnostics.report("publish_request_rejected", namespace=self.namespace, reason=str(error))
         else:
+            if self._recorder is not None and not target.volatile:
+                self._recorder.sent(frames, target.rooms, target.except_, origin_of(request))
             self.deliver(frames, target)
 
     def _remove_all_from(self, rooms: Collection[str], sids: Sequence[Sid]) -> None:
@@ -283,8 +324,14 @@ class ClusterAdapter(LocalAdapter):
     # Publishing.
 
     def _broadcast(self, topic: bytes, frames: Frames, target: Target) -> None:
-        self.deliver(frames, target)
-        self._publish(topic, target, m.BroadcastMessage(*self._address(target), target.volatile, frames))
+        message = m.BroadcastMessage(*self._address(target), target.volatile, frames)
+        if self._recorder is None or target.volatile:
+            self.deliver(frames, target)
+            self._publish(topic, target, message)
+        else:
+            packet = self._recorder.sent(frames, target.rooms, target.except_)
+            self.deliver(frames, target)
+            packet.bus_number = self._publish(topic, target, message)
 
     async def _run_and_publish(
         self, operation: RoomOperation, topic: bytes, target: Target, message: Message
@@ -293,15 +340,17 @@ class ClusterAdapter(LocalAdapter):
         operation.then = partial(self._publish, topic, target, message)
         await self._operations.run(operation)
 
-    def _publish(self, topic: bytes, target: Target, message: Message) -> None:
+    def _publish(self, topic: bytes, target: Target, message: Message) -> int | None:
+        """Publish a message unless it stays here; return its number."""
         if target.stays_here:
-            return
+            return None
         try:
-            self._node.outbox.publish(topic, message)
+            return self._node.outbox.publish(topic, message)
         except BusError:
             # A socket of this node was reached. Only a *room* of the same name on another node was missed.
-            if not self._router.is_own_session(target):
+            if not self._is_session_here(target):
                 raise
+            return None
 
     async def _request(
         self,
@@ -348,9 +397,10 @@ class ClusterAdapter(LocalAdapter):
     def _request_route(self, target: Target) -> tuple[bytes, tuple[NodeId, ...]]:
         """The topic of a request and the nodes that have to respond."""
         topic = self._router.topic_of(target)
-        if target.stays_here or self._router.is_own_session(target):
+        if target.stays_here or self._is_session_here(target):
             return topic, ()
-        owner = self._router.owner_among(self._node.peers, target)
+        # A session that was recovered may be on another node than the one that made its id.
+        owner = None if self._recorder is not None else self._router.owner_among(self._node.peers, target)
         if owner is not None:
             return topic, (owner,)
         return self._node.all_topic, tuple(self._node.peers)
@@ -369,8 +419,19 @@ class ClusterAdapter(LocalAdapter):
         """The fields by which messages address sockets: namespace, rooms, except."""
         return self.namespace, tuple(target.rooms or ()), tuple(target.except_)
 
-    def _unsubscribe(self, rooms: Iterable[str]) -> None:
+    def _is_session_here(self, target: Target) -> bool:
+        """Whether the target is a single session id whose socket is here, or nowhere."""
+        if not self._router.is_own_session(target):
+            return False
+        return self._recorder is None or bool(self.sids(target))
+
+    def _subscribe(self, rooms: Iterable[str]) -> None:
         topics = self._router.topics_by_room(rooms)
+        if topics:
+            self._barriers.add(topics, self._node.subscribe(topics.values()))
+
+    def _unsubscribe(self, rooms: Iterable[str]) -> None:
+        topics = self._router.topics_by_room(room for room in rooms if room not in self._retained)
         if topics:
             self._barriers.discard(topics)
             self._node.unsubscribe(topics.values())

@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterable
 from zmqio.adapter.base import Adapter, Bus, Health, Identity, LocalSockets, NodeEvents, TagClash
 from zmqio.cluster.adapter import ClusterAdapter
 from zmqio.cluster.node import Node
+from zmqio.cluster.session_exchange import SessionExchange
 from zmqio.cluster.unicast import NodeMessenger
 from zmqio.config import BusOptions
 from zmqio.metrics.samples import Sample
+from zmqio.recovery.store import RecoveryStore
 
 __all__ = ["ClusterAdapterFactory"]
 
@@ -72,6 +74,12 @@ class ClusterAdapterFactory:
         node, self._node = self._node, None
         if node is not None:
             node.close_sync()
+
+    def exchange_sessions(self, store: RecoveryStore) -> SessionExchange:
+        """Let this node give sessions to other nodes, and get theirs. The factory has started."""
+        node = self._running_node()
+        exchange = node.inbound.recovery = SessionExchange(node, store)
+        return exchange
 
     def messenger(self) -> NodeMessenger:
         """The messenger to single nodes (`NodeMessengerFactory`)."""

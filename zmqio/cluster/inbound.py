@@ -18,12 +18,13 @@ from zmqio.cluster.unicast import Unicast
 from zmqio.exceptions import EnvelopeError
 from zmqio.ids import NodeId
 from zmqio.protocol import messages as m
-from zmqio.protocol.messages import Envelope, FetchMetrics, Message
+from zmqio.protocol.messages import Envelope, FetchMetrics, Message, MessageId
 from zmqio.protocol.publish import PublishRequest
+from zmqio.protocol.recovery_messages import RecoveryMessage
 from zmqio.protocol.relay_messages import RelayMessage
 from zmqio.protocol.values import pack_values, unpack_list
 
-__all__ = ["GoodbyeEchoes", "Inbound", "NamespaceReceiver"]
+__all__ = ["GoodbyeEchoes", "Inbound", "NamespaceReceiver", "RecoveryReceiver"]
 
 NO_VALUES = pack_values([])
 
@@ -38,18 +39,25 @@ _NamespaceMessage: TypeAlias = (
     | m.FetchRooms
 )
 
-_Handler: TypeAlias = Callable[[NodeId, Any], None]
-"""Handles messages of one type: (sender, message)."""
+_Handler: TypeAlias = Callable[[MessageId, Any], None]
+"""Handles messages of one type: (message id, message)."""
 
 
 class NamespaceReceiver(Protocol):
     """The adapter of one namespace, as far as received messages need it."""
 
-    def receive(self, message: Message, sender: NodeId) -> None:
-        """Apply a message of another node."""
+    def receive(self, message: Message, sender: NodeId, number: int) -> None:
+        """Apply a message of another node, which has this sequence number."""
 
     def apply(self, request: PublishRequest) -> None:
         """Apply a request of an outside service."""
+
+
+class RecoveryReceiver(Protocol):
+    """The recovery of sessions of this node, as far as received messages need it."""
+
+    def received(self, sender: NodeId, message: RecoveryMessage) -> None:
+        """Answer a request of another node."""
 
 
 class GoodbyeEchoes:
@@ -96,6 +104,7 @@ class Inbound:
     Attributes:
         closed: whether received messages are dropped, because this node has left the bus.
         goodbye_echoes: where this node's own goodbye has come back.
+        recovery: answers requests for sessions; None if this node does not recover sessions.
     """
 
     def __init__(
@@ -112,6 +121,7 @@ class Inbound:
     ) -> None:
         self.closed = False
         self.goodbye_echoes = GoodbyeEchoes()
+        self.recovery: RecoveryReceiver | None = None
         self._inbox = inbox
         self._decoder = decoder
         self._delivery = delivery
@@ -133,7 +143,7 @@ class Inbound:
 
     def answer_observers(self, answer: Callable[[NodeId, FetchMetrics], None]) -> None:
         """Pass requests for the metrics of this node to `answer`."""
-        self._handlers[FetchMetrics] = answer
+        self._handlers[FetchMetrics] = lambda id_, message: answer(id_.node_id, message)
 
     def close(self) -> None:
         """Drop all messages that are queued or arrive from now on; the node still notices its own goodbye."""
@@ -160,7 +170,7 @@ class Inbound:
             if message_id.previous is None:
                 self._receive_unsequenced(received, link, topic, body)
             elif self._delivery.accept(link, message_id, (topic, body)):
-                self._handlers[type(message)](message_id.node_id, message)
+                self._handlers[type(message)](message_id, message)
         except EnvelopeError as error:
             self._diagnostics.report("bus_message_malformed", link=link, bytes=len(body), reason=str(error))
         except Exception as error:  # noqa: BLE001 - outer edge: one message must not stop the node
@@ -215,7 +225,7 @@ class Inbound:
             case m.ReplayAnswer():
                 self._delivery.answered(link, sender, message)
             case _:
-                self._handlers[type(message)](sender, message)
+                self._handlers[type(message)](message_id, message)
 
     def _deliver_queued(self, arrival: Arrival) -> None:
         """Deliver a message that was replayed, or was queued behind replayed ones. Never raises."""
@@ -226,7 +236,7 @@ class Inbound:
                 case Envelope(message_id, m.Goodbye()):
                     self._presence.goodbye(message_id.node_id)
                 case Envelope(message_id, message):
-                    self._handler_of_replayed(message)(message_id.node_id, message)
+                    self._handler_of_replayed(message)(message_id, message)
         except EnvelopeError as error:
             self._diagnostics.report("bus_message_malformed", bytes=len(body), reason=str(error))
         except Exception as error:  # noqa: BLE001 - outer edge: one message must not stop the node
@@ -241,22 +251,34 @@ class Inbound:
     def _make_handlers(self, responses: PendingResponses) -> "dict[type[Message], _Handler]":
         return {
             **dict.fromkeys(get_args(_NamespaceMessage), self._to_namespace),
-            **dict.fromkeys(get_args(RelayMessage), self._unicast.received),
-            m.Response: lambda sender, message: responses.add_batch(
-                message.request_id, sender, message.part, last=message.last
+            **dict.fromkeys(get_args(RelayMessage), self._to_unicast),
+            **dict.fromkeys(get_args(RecoveryMessage), self._to_recovery),
+            m.Response: lambda id_, message: responses.add_batch(
+                message.request_id, id_.node_id, message.part, last=message.last
             ),
-            m.AckCount: lambda sender, message: responses.set_expected(
-                message.request_id, sender, message.expected
+            m.AckCount: lambda id_, message: responses.set_expected(
+                message.request_id, id_.node_id, message.expected
             ),
-            m.AckResponse: lambda sender, message: responses.add_response(
-                message.request_id, sender, unpack_list(message.args)
+            m.AckResponse: lambda id_, message: responses.add_response(
+                message.request_id, id_.node_id, unpack_list(message.args)
             ),
         }
 
-    def _to_namespace(self, sender: NodeId, message: _NamespaceMessage) -> None:
+    def _to_unicast(self, message_id: MessageId, message: RelayMessage) -> None:
+        self._unicast.received(message_id.node_id, message)
+
+    def _to_recovery(self, message_id: MessageId, message: RecoveryMessage) -> None:
+        if self.recovery is not None:
+            self.recovery.received(message_id.node_id, message)
+        else:
+            # An empty response, so that no node waits for one that does not recover sessions.
+            self._outbox.respond(message_id.node_id, m.Response(message.request_id, NO_VALUES, last=True))
+
+    def _to_namespace(self, message_id: MessageId, message: _NamespaceMessage) -> None:
+        sender = message_id.node_id
         receiver = self._namespaces.get(message.namespace)
         if receiver is not None:
-            receiver.receive(message, sender)
+            receiver.receive(message, sender, message_id.n)
         elif isinstance(message, m.AckedBroadcast):
             self._outbox.respond(sender, m.AckCount(message.request_id, 0))
         elif (

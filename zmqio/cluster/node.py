@@ -178,6 +178,10 @@ class Node:
         """The other live nodes. A live view."""
         return () if self.inbound.closed else self._presence.peers
 
+    def highest_number_of(self, node_id: NodeId) -> int | None:
+        """The highest number that another node is known to have used; None if nothing is known of that node."""
+        return self._delivery.highest_number_of(node_id)
+
     def health(self) -> Health:
         """Whether this node receives messages of the others, and if not, why."""
         reasons = self._presence.problems()

@@ -51,6 +51,9 @@ COUNTERS: Mapping[str, Mapping[str, str]] = {
         "pending_events_too_large": (
             "Times that the server stopped reading from a client because of max_pending_event_bytes."
         ),
+        "recovery_gaps": (
+            "Clients that were recovered and may have missed events of some nodes; see recovery_gap_detected."
+        ),
         "recovery_offsets_unknown": (
             "Clients that were not recovered because the offset that they sent is unknown."
         ),
@@ -152,6 +155,9 @@ COUNTERS: Mapping[str, Mapping[str, str]] = {
         "replays_delayed": "Requests for missed messages that are answered later because of replay_bytes_per_s.",
         "replays_refused": "Such requests that were dropped, because too many wait.",
         "responses_unsent": "Responses to other nodes that could not be sent.",
+        "session_move_refused": (
+            "Sessions that did not move to another node because they are too large for one message."
+        ),
         "socket_description_truncated": (
             "Sockets that fetch_sockets reported without all of their data, because these could not be sent."
         ),

@@ -16,6 +16,7 @@ import msgpack
 
 from zmqio.exceptions import EnvelopeError, VersionError
 from zmqio.protocol import messages as m
+from zmqio.protocol import recovery_messages as v
 from zmqio.protocol import relay_messages as r
 from zmqio.protocol.messages import Envelope, Message, MessageId, MessageType
 from zmqio.protocol.msgpack_input import unpack
@@ -331,6 +332,17 @@ _LAYOUTS = {
         _layout(MessageType.ACK_RESPONSE, m.AckResponse, _counter, _raw),
         _layout(MessageType.REPLAY_REQUEST, m.ReplayRequest, _counter, _counter, _seconds, _raw),
         _layout(MessageType.REPLAY_ANSWER, m.ReplayAnswer, _counter, _counter, _flag, _counter, _lost, _replayed),
+        _layout(MessageType.SESSION_REQUEST, v.SessionRequest, _counter, _text, _text, _text),
+        _layout(
+            MessageType.MISSED_PACKETS_REQUEST,
+            v.MissedPacketsRequest,
+            _counter,
+            _text,
+            _text,
+            _names,
+            _raw,
+            _seconds,
+        ),
         _layout(MessageType.HTTP_REQUEST, r.HttpRequest, _counter, _text, *_HEAD, _raw, _flag),
         _layout(MessageType.HTTP_RESPONSE, r.HttpResponse, _counter, _counter, _pairs, _raw),
         _layout(MessageType.HTTP_CANCEL, r.HttpCancel, _counter, _flag),

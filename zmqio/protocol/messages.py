@@ -1,6 +1,7 @@
 """The messages between nodes: one frozen dataclass per message type, and the id that every message carries.
 
-The messages of the relay are in `zmqio.protocol.relay_messages`; the wire format is in `zmqio.protocol.envelope`.
+Those of the relay are in `zmqio.protocol.relay_messages`, those of connection state recovery in
+`zmqio.protocol.recovery_messages`; the wire format is in `zmqio.protocol.envelope`.
 Fields are encoded in the order in which they are declared, so a new field may only be added at the end.
 """
 
@@ -10,6 +11,7 @@ from typing import NamedTuple, TypeAlias
 
 from zmqio.ids import NodeId
 from zmqio.protocol.packet import AckableFrames, Frames
+from zmqio.protocol.recovery_messages import RecoveryMessage
 from zmqio.protocol.relay_messages import RelayMessage
 
 __all__ = [
@@ -56,6 +58,8 @@ class MessageType(IntEnum):
     ACK_RESPONSE = 13
     REPLAY_REQUEST = 14
     REPLAY_ANSWER = 15
+    SESSION_REQUEST = 16
+    MISSED_PACKETS_REQUEST = 17
     HTTP_REQUEST = 20
     HTTP_RESPONSE = 21
     HTTP_CANCEL = 22
@@ -355,6 +359,7 @@ Message: TypeAlias = (
     | ReplayRequest
     | ReplayAnswer
     | RelayMessage
+    | RecoveryMessage
 )
 
 

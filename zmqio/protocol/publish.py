@@ -26,6 +26,7 @@ reach every client.
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from hashlib import blake2b
 from typing import Any
 
 from zmqio.exceptions import EnvelopeError, PacketError, ProtocolError, PublishRequestError
@@ -35,7 +36,7 @@ from zmqio.protocol.topic import check_name
 from zmqio.protocol.value_limits import check_packed
 from zmqio.protocol.values import pack_values, unpack_values
 
-__all__ = ["BodyKind", "Operation", "PublishRequest", "classify", "decode_request", "encode_request"]
+__all__ = ["BodyKind", "Operation", "PublishRequest", "classify", "decode_request", "encode_request", "origin_of"]
 
 MAX_ID_LENGTH = 128
 MAX_COUNTER = 2**63 - 1
@@ -77,6 +78,15 @@ class PublishRequest:
     id: str | None = None
     source: str | None = None
     n: int | None = None
+
+
+def origin_of(request: PublishRequest) -> str:
+    """A text that each copy of a request has. Other requests differ, unless they are equal and have no id."""
+    if request.id is not None:
+        return f"i{request.id}"
+    if request.source is not None:
+        return f"s{request.source}\0{request.n}"
+    return "v" + blake2b(repr((request.event, request.args)).encode(errors="replace"), digest_size=16).hexdigest()
 
 
 def classify(body: bytes) -> BodyKind:

@@ -7,12 +7,13 @@ exact.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from heapq import merge
-from operator import attrgetter
 
+from zmqio.ids import NodeId
 from zmqio.protocol.packet import Frames
-from zmqio.recovery.vector import Vector, latest
+from zmqio.recovery.packet_log import LoggedPacket
+from zmqio.recovery.vector import Vector, latest, log_key
 
-__all__ = ["MissedPacket", "with_offsets"]
+__all__ = ["MissedPacket", "in_order", "with_offsets"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +21,52 @@ class MissedPacket:
     """A packet that a client missed.
 
     Attributes:
+        node_id: the node that sent it, or received it from an outside service.
+        number: its log number on that node; None if it arrived as a message of that node.
+        bus_number: its bus number; None if no message carried it to other nodes.
         at: when it was sent, by this node's clock.
         frames: the encoded packet, without an offset.
-        numbers: its numbers, as entries of a vector.
+        origin: as in `LoggedPacket`.
     """
 
+    node_id: NodeId
+    number: int | None
+    bus_number: int | None
     at: float
     frames: Frames
-    numbers: Vector
+    origin: str = ""
+
+    @classmethod
+    def of(cls, packet: LoggedPacket, node_id: NodeId) -> "MissedPacket":
+        """Make it from a packet in the log of a node."""
+        return cls(node_id, packet.number, packet.bus_number, packet.at, packet.frames, packet.origin)
+
+    @property
+    def is_private(self) -> bool:
+        """Whether only the node that held the session has it."""
+        return self.bus_number is None
+
+    @property
+    def numbers(self) -> Vector:
+        """Its numbers, as entries of a vector."""
+        numbers = {} if self.number is None else {log_key(self.node_id): self.number}
+        return numbers if self.bus_number is None else {**numbers, self.node_id: self.bus_number}
+
+
+def in_order(packets: Iterable[MissedPacket], arrived: Iterable[MissedPacket]) -> list[list[MissedPacket]]:
+    """Sort packets into one list for each node.
+
+    Args:
+        packets: packets with log numbers, in any order; a packet may be there twice.
+        arrived: packets that arrived as messages afterwards, in order.
+    """
+    by_node: dict[NodeId, dict[int | None, MissedPacket]] = {}
+    for packet in packets:
+        by_node.setdefault(packet.node_id, {})[packet.number] = packet
+    lists = {node_id: [found[number] for number in sorted(found)] for node_id, found in by_node.items()}  # type: ignore[type-var]
+    for packet in arrived:
+        lists.setdefault(packet.node_id, []).append(packet)
+    return list(lists.values())
 
 
 def with_offsets(
@@ -42,14 +81,14 @@ def with_offsets(
         by_node: the packets of each node, in order.
         append: appends a vector to a packet as its offset.
     """
-    for packet in merge(*map(_in_order, by_node), key=attrgetter("at")):
+    for _, packet in merge(*map(_with_rising_times, by_node), key=lambda entry: entry[0]):
         received = latest(received, packet.numbers)
         yield append(packet.frames, received)
 
 
-def _in_order(packets: Iterable[MissedPacket]) -> Iterator[MissedPacket]:
+def _with_rising_times(packets: Iterable[MissedPacket]) -> Iterator[tuple[float, MissedPacket]]:
     """Yield packets with times that never decrease, so that the merge keeps their order."""
     at = float("-inf")
     for packet in packets:
         at = max(at, packet.at)
-        yield MissedPacket(at, packet.frames, packet.numbers)
+        yield at, packet

@@ -38,6 +38,7 @@ class LoggedPacket:
         frames: the encoded packet, without an offset.
         bus_number: number of the message that carried it to other nodes; None if none did. It is set once the
             packet is published.
+        origin: names a packet of an outside service, which other nodes may have received as well; "" for others.
     """
 
     number: int
@@ -46,6 +47,7 @@ class LoggedPacket:
     except_: frozenset[str]
     frames: Frames
     bus_number: int | None = None
+    origin: str = ""
 
 
 class PacketLog:

@@ -31,7 +31,11 @@ class PacketRecorder:
         self._clock = clock
 
     def sent(
-        self, frames: Frames, rooms: frozenset[str] | None, except_: frozenset[str] = frozenset()
+        self,
+        frames: Frames,
+        rooms: frozenset[str] | None,
+        except_: frozenset[str] = frozenset(),
+        origin: str = "",
     ) -> LoggedPacket:
         """Record a packet of this node, which is about to be delivered.
 
@@ -39,9 +43,10 @@ class PacketRecorder:
             frames: the encoded packet.
             rooms: members of any of these rooms receive it; None for all sockets.
             except_: members of any of these rooms do not.
+            origin: names a packet of an outside service.
         """
         now = self._clock()
-        packet = LoggedPacket(self._log.next_number(), now, rooms, except_, frames)
+        packet = LoggedPacket(self._log.next_number(), now, rooms, except_, frames, origin=origin)
         self._log.add(self._namespace, packet)
         self._position.advance(packet.number, now)
         return packet
@@ -62,6 +67,10 @@ class PacketRecorder:
     def tables(self) -> OrderedDict[int, Table]:
         """The tables of the namespace's offsets."""
         return self._position.tables
+
+    def now(self) -> float:
+        """The time of the node's clock."""
+        return self._clock()
 
     def mark(self) -> int:
         """Take a log number, so that offsets made from now on differ from all earlier ones."""

@@ -4,14 +4,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zmqio.ids import Sid
+from zmqio.recovery.missed import MissedPacket
 from zmqio.recovery.vector import Vector, latest
 
-__all__ = ["RecoverableSession"]
+__all__ = ["RecoverableSession", "Returning"]
 
 SESSION_BYTES = 1_000
 """Counted for each session beside its rooms and data."""
 VALUE_BYTES = 60
-"""Counted for each room, and for each value in the data."""
+"""Counted for each room, for each value in the data, and for each packet beside its frames."""
 
 
 @dataclass(slots=True)
@@ -30,6 +31,9 @@ class RecoverableSession:
         floor: what the client has received if its offset was made on this node at `floor_from` or later. A vector,
             because an offset of this node does not name packets that other nodes sent before the client came.
         floor_from: a log number of this node.
+        claimed: the offset with which the client last returned, and its vector: the client may return with the
+            same offset, which perhaps another node made.
+        inherited: packets of the nodes that held the session before, which only they had.
     """
 
     pid: str = field(repr=False)
@@ -42,6 +46,8 @@ class RecoverableSession:
     held_from: int
     floor: Vector = field(default_factory=dict)
     floor_from: int = 0
+    claimed: tuple[str, Vector] | None = None
+    inherited: tuple[MissedPacket, ...] = ()
 
     def position(self, offset: Vector | None, own_key: str) -> dict[str, int]:
         """The packets that the client has received.
@@ -52,14 +58,31 @@ class RecoverableSession:
         """
         if offset is None:
             return dict(self.start)
-        if offset.get(own_key, 0) >= self.floor_from:
+        if self.floor_from and offset.get(own_key, 0) >= self.floor_from:
             offset = latest(offset, self.floor)
         return latest(offset, self.start)
 
     @property
     def size_bytes(self) -> int:
         """The memory of the session, about."""
-        return SESSION_BYTES + sum(VALUE_BYTES + len(room) for room in self.rooms) + _size_of(self.data)
+        packets = sum(VALUE_BYTES + sum(map(len, packet.frames)) for packet in self.inherited)
+        rooms = sum(VALUE_BYTES + len(room) for room in self.rooms)
+        return SESSION_BYTES + rooms + _size_of(self.data) + packets
+
+
+@dataclass(slots=True)
+class Returning:
+    """A client that returns to its session.
+
+    Attributes:
+        session: the session.
+        received: the vector of what the client has received.
+        resumed: whether the client has its session back.
+    """
+
+    session: RecoverableSession
+    received: dict[str, int]
+    resumed: bool = False
 
 
 def _size_of(value: Any, depth: int = 8) -> int:

@@ -5,18 +5,33 @@ Pure, except for a clock that is given.
 
 from collections import Counter
 from collections.abc import Callable
+from enum import Enum
 from itertools import count
 
 from zmqio.config import Recovery
 from zmqio.ids import NodeId, tag_of
+from zmqio.recovery.missed import MissedPacket
 from zmqio.recovery.packet_log import PacketLog
-from zmqio.recovery.position import Position
+from zmqio.recovery.position import Position, decode_offset
 from zmqio.recovery.recorder import PacketRecorder
-from zmqio.recovery.session import RecoverableSession
+from zmqio.recovery.session import RecoverableSession, Returning
 from zmqio.recovery.suspended import SuspendedSessions
-from zmqio.recovery.vector import log_key
+from zmqio.recovery.vector import Vector, log_key
 
-__all__ = ["RecoveryStore"]
+__all__ = ["ClaimFailure", "RecoveryStore"]
+
+GIVEN_KEPT_S = 30.0
+"""Seconds that a node keeps its own packets for a session that it has given to another node."""
+AGE_MARGIN_S = 1.0
+"""Seconds by which the age of a session may be exceeded on its way to another node."""
+
+
+class ClaimFailure(Enum):
+    """Why a session cannot be recovered."""
+
+    SESSION_UNKNOWN = "the session is unknown or its time is over"
+    OFFSET_UNKNOWN = "the offset is unknown"
+    PACKETS_DROPPED = "the client missed packets that are no longer kept"
 
 
 class RecoveryStore:
@@ -32,11 +47,15 @@ class RecoveryStore:
 
     Attributes:
         node_id: as given.
+        tag: the first characters of its id.
         own_key: the key of this node's log numbers in vectors.
         options: as given.
+        clock: as given.
         log: the packets of this node.
         suspended: the sessions of disconnected clients.
-        clock: as given.
+        in_use: private id -> function that ends the connection of a session's client.
+        on_end: namespace -> function that is called with each of its sessions that this node no longer holds,
+            unless a client of this node has claimed it.
     """
 
     def __init__(
@@ -48,6 +67,7 @@ class RecoveryStore:
         clock: Callable[[], float],
     ) -> None:
         self.node_id = node_id
+        self.tag = tag_of(node_id)
         self.own_key = log_key(node_id)
         self.options = options
         self.clock = clock
@@ -55,33 +75,99 @@ class RecoveryStore:
         self._counters = counters
         self._table_ids = count(1)
         self.log = PacketLog(node_id, options.max_log_bytes, self._keep_s)
+        self.in_use: dict[str, Callable[[], None]] = {}
+        self.on_end: dict[str, Callable[[RecoverableSession], None]] = {}
         self.suspended = SuspendedSessions(
             options.max_disconnection_s, options.max_sessions, options.max_session_bytes, self._session_ended
         )
+        self._recorders: dict[str, PacketRecorder] = {}
+        self._given: dict[str, tuple[RecoverableSession, float]] = {}
 
     def recorder(self, namespace: str) -> PacketRecorder:
         """Make the recorder of a namespace that opens."""
-        tag = tag_of(self.node_id)
-        position = Position(self.node_id, tag, self.log.newest, self._keep_s, self._table_ids)
-        return PacketRecorder(namespace, self.log, position, self.clock)
+        position = Position(self.node_id, self.tag, self.log.newest, self._keep_s, self._table_ids)
+        recorder = self._recorders[namespace] = PacketRecorder(namespace, self.log, position, self.clock)
+        return recorder
 
     def suspend(self, session: RecoverableSession) -> None:
         """Keep the session of a client that has disconnected."""
         self._counters["sessions_suspended"] += 1
         self.suspended.add(session, self.clock())
 
-    def take(self, pid: str, namespace: str) -> RecoverableSession | None:
-        """Remove and return a suspended session; None if it is unknown or its time is over."""
-        return self.suspended.take(pid, namespace, self.clock())
+    def claim(self, namespace: str, pid: str, offset: str | None) -> Returning | ClaimFailure:
+        """Take the session that a client claims. Its earlier connection, if it is still open, is ended.
+
+        Args:
+            namespace: the client's namespace.
+            pid: the private id of the session.
+            offset: the last offset that the client received; None if it received none.
+        """
+        end_connection = self.in_use.get(pid)
+        if end_connection is not None:
+            end_connection()
+        session = self.suspended.take(pid, namespace, self.clock())
+        if session is None:
+            return ClaimFailure.SESSION_UNKNOWN
+        if offset is None:
+            return Returning(session, session.position(None, self.own_key))
+        vector = self._decode(session, offset)
+        if vector is None:
+            self.end(session)
+            return ClaimFailure.OFFSET_UNKNOWN
+        session.claimed = offset, session.position(vector, self.own_key)
+        return Returning(session, dict(session.claimed[1]))
+
+    def missed(
+        self, session: RecoverableSession, received: Vector, *, private: bool = True
+    ) -> list[MissedPacket] | None:
+        """The packets of this node that a client missed; None if some of them are no longer kept.
+
+        Args:
+            session: the client's session.
+            received: what the client has received.
+            private: whether this node holds the session, or has just given it away.
+        """
+        held_from = session.held_from if private else None
+        packets = self.log.missed(
+            session.namespace, session.rooms, received, session.connected_at - AGE_MARGIN_S, held_from
+        )
+        return None if packets is None else [MissedPacket.of(packet, self.node_id) for packet in packets]
+
+    def give(self, session: RecoverableSession) -> None:
+        """Note that a session has been given to another node, which asks for its packets next."""
+        self._given[session.pid] = session, self.clock() + GIVEN_KEPT_S
+
+    def take_given(self, pid: str) -> RecoverableSession | None:
+        """Return a session that was given away, once."""
+        session = self._given.pop(pid, (None, 0.0))[0]
+        if session is not None:
+            self.end(session)
+        return session
+
+    def end(self, session: RecoverableSession) -> None:
+        """Note that this node no longer holds a session."""
+        on_end = self.on_end.get(session.namespace)
+        if on_end is not None:
+            on_end(session)
 
     def expire(self) -> None:
         """Drop what is too old; call it every few seconds."""
         now = self.clock()
         self.log.expire(now)
         self.suspended.expire(now)
+        while self._given and next(iter(self._given.values()))[1] <= now:
+            self.take_given(next(iter(self._given)))
+
+    def _decode(self, session: RecoverableSession, offset: str) -> Vector | None:
+        if session.claimed is not None and session.claimed[0] == offset:
+            return session.claimed[1]
+        recorder = self._recorders.get(session.namespace)
+        return None if recorder is None else decode_offset(offset, self.tag, recorder.tables)
 
     def _session_ended(self, session: RecoverableSession, why: str) -> None:
         if why == "expired":
             self._counters["suspended_sessions_expired"] += 1
         elif why == "dropped":
             self._counters["suspended_sessions_dropped"] += 1
+        if why != "taken":
+            self.end(session)

@@ -193,7 +193,8 @@ class ServerLifecycle:
         )
         self._runtime = runtime
         if self._options.recovery:
-            runtime.enable_recovery(Recovery() if self._options.recovery is True else self._options.recovery)
+            options = Recovery() if self._options.recovery is True else self._options.recovery
+            runtime.enable_recovery(options, self._factory)
         try:
             for namespace in self.namespaces.values():
                 await namespace.open(runtime, self._factory)

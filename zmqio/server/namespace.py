@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from zmqio.adapter.base import Adapter, LocalSockets
+from zmqio.cluster.adapter import ClusterAdapter
 from zmqio.exceptions import ConnectRefused
 from zmqio.ids import Sid, make_sid
 from zmqio.protocol.packet import Frames
@@ -23,7 +24,7 @@ from zmqio.server.observers import notify
 from zmqio.server.operations import Operations
 from zmqio.server.registry import Registration, Registry
 from zmqio.server.runtime import Runtime
-from zmqio.server.session_recovery import NamespaceRecovery, Returning
+from zmqio.server.session_recovery import NamespaceRecovery, Resumption
 from zmqio.server.socket import ClientConnection, Socket
 
 __all__ = ["Namespace"]
@@ -128,7 +129,9 @@ class Namespace(Registration, Operations):
             return None
         recorder = runtime.recovery.recorder(self.name)
         adapter.record_packets(recorder)
-        recovery = NamespaceRecovery(self.name, runtime.recovery, recorder, runtime)
+        exchange = runtime.session_exchange
+        cluster = (adapter, exchange) if exchange is not None and isinstance(adapter, ClusterAdapter) else None
+        recovery = NamespaceRecovery(self.name, runtime.recovery, recorder, runtime, cluster)
         self._members.add_offset = recovery.with_offset
         return recovery
 
@@ -203,10 +206,12 @@ class Namespace(Registration, Operations):
         try:
             await self._pass(socket, on_enter, returning)
         finally:
-            if self._recovery is not None and returning is not None and not returning.resumed:
+            if self._recovery is not None and returning is not None and not returning.returning.resumed:
                 self._recovery.give_back(returning)
 
-    async def _pass(self, socket: Socket, on_enter: Callable[[Socket], bool], returning: Returning | None) -> None:
+    async def _pass(
+        self, socket: Socket, on_enter: Callable[[Socket], bool], returning: Resumption | None
+    ) -> None:
         """Run middleware and the connect handler for a socket, then confirm or refuse its connection."""
         try:
             refusal = await self._pass_middleware(socket)
@@ -229,7 +234,7 @@ class Namespace(Registration, Operations):
             return None
         return await self._admission.refusal_of(self._admission.pass_middleware(socket), socket)
 
-    async def _call_connect_handler(self, socket: Socket, returning: Returning | None) -> ConnectRefused | None:
+    async def _call_connect_handler(self, socket: Socket, returning: Resumption | None) -> ConnectRefused | None:
         self._connecting.add(socket.id)
         try:
             return await self._admission.refusal_of(self._enter(socket, returning), socket)
@@ -247,7 +252,7 @@ class Namespace(Registration, Operations):
         if handler is not None and not socket.connected:
             await self._dispatcher.handle_disconnect(handler, socket, socket.gone_reason)
 
-    async def _enter(self, socket: Socket, returning: Returning | None) -> None:
+    async def _enter(self, socket: Socket, returning: Resumption | None) -> None:
         socket.admit()
         self._members.add(socket)
         if self._recovery is not None:
@@ -313,9 +318,9 @@ class Namespace(Registration, Operations):
     def _take_out(self, socket: Socket, reason: str) -> tuple[str, ...]:
         self._members.remove(socket)
         rooms = tuple(self.adapter.rooms_of(socket.id))
-        self.adapter.remove_all(socket.id)
-        if self._recovery is not None:
+        if self._recovery is not None:  # before the node would unsubscribe from the rooms
             self._recovery.suspend(socket, reason, rooms)
+        self.adapter.remove_all(socket.id)
         return rooms
 
     def _room_event(self, event: str, room: str, sid: Sid | None) -> None:

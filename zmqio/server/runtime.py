@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from zmqio.adapter.base import Identity
+from zmqio.cluster.factory import ClusterAdapterFactory
+from zmqio.cluster.session_exchange import SessionExchange
 from zmqio.config import Recovery, ServerOptions
 from zmqio.engine.deadline_queue import DeadlineQueue
 from zmqio.engine.direct_write import DirectWriter, broadcast_frames
@@ -60,6 +62,7 @@ class Runtime:
         loop_lag: measures how late the event loop is.
         recovery: what this node keeps to recover sessions; None unless the option `recovery` is set.
         recovery_expiry: drops what it no longer keeps.
+        session_exchange: moves sessions between nodes; None without a bus.
         connecting: the connections that must join a namespace within `connect_timeout_s`.
         tuple_noted: whether `note_tuple` has logged.
         loop: the event loop that the server runs in.
@@ -80,6 +83,7 @@ class Runtime:
     thread_id: int = field(default_factory=threading.get_ident)
     recovery: RecoveryStore | None = field(init=False, default=None)
     recovery_expiry: RecoveryExpiry | None = field(init=False, default=None)
+    session_exchange: SessionExchange | None = field(init=False, default=None)
     connecting: DeadlineQueue[ConnectingClient] = field(init=False)
     loop_lag: LoopLag = field(init=False)
 
@@ -87,14 +91,21 @@ class Runtime:
         self.loop_lag = LoopLag(self.counters)
         self.connecting = DeadlineQueue(self.options.connect_timeout_s, lambda client: client.connect_timed_out())
 
-    def enable_recovery(self, options: Recovery) -> None:
-        """Keep what is necessary to recover sessions."""
+    def enable_recovery(self, options: Recovery, factory: object = None) -> None:
+        """Keep what is necessary to recover sessions.
+
+        Args:
+            options: limits.
+            factory: the adapter factory, started; sessions move between the nodes of a `ClusterAdapterFactory`.
+        """
         engine = self.engine.options
         notice_s = engine.ping_interval_s + engine.ping_timeout_s + NOTICE_MARGIN_S
         node_id = self.identity.node_id
         self.recovery = RecoveryStore(node_id, options, notice_s, self.counters, time.monotonic)
         self.recovery_expiry = RecoveryExpiry(self.recovery)
         self.recovery_expiry.start()
+        if isinstance(factory, ClusterAdapterFactory):
+            self.session_exchange = factory.exchange_sessions(self.recovery)
 
     def disable_recovery(self) -> None:
         """Stop the timer of `enable_recovery`, if it was called."""

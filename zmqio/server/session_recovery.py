@@ -1,27 +1,29 @@
 """Suspends the sessions of clients that lost their connection, and resumes them; for one namespace.
 
-It connects the namespace's sockets with the node's `RecoveryStore`.
+It connects the namespace's sockets with the node's `RecoveryStore`, and with the other nodes.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
+from zmqio.cluster.adapter import ClusterAdapter
+from zmqio.cluster.captures import Capture
+from zmqio.cluster.session_exchange import MissedAnswer, SessionExchange
 from zmqio.ids import Sid, make_sid
 from zmqio.protocol.packet import Frames
 from zmqio.protocol.parser import AppendingParser
-from zmqio.recovery.missed import MissedPacket, with_offsets
-from zmqio.recovery.packet_log import LoggedPacket
-from zmqio.recovery.position import decode_offset, explicit_offset
+from zmqio.recovery.missed import MissedPacket, in_order, with_offsets
+from zmqio.recovery.position import explicit_offset
 from zmqio.recovery.recorder import PacketRecorder
-from zmqio.recovery.session import RecoverableSession
-from zmqio.recovery.store import RecoveryStore
-from zmqio.recovery.vector import latest
+from zmqio.recovery.session import RecoverableSession, Returning
+from zmqio.recovery.store import ClaimFailure, RecoveryStore
+from zmqio.recovery.vector import latest, log_key
 from zmqio.server.claim import Claim
 from zmqio.server.runtime import Runtime
 from zmqio.server.socket import Socket
 
-__all__ = ["RECOVERABLE_REASONS", "NamespaceRecovery", "Returning"]
+__all__ = ["RECOVERABLE_REASONS", "NamespaceRecovery", "Resumption"]
 
 RECOVERABLE_REASONS = frozenset(
     {
@@ -39,20 +41,27 @@ RECOVERABLE_REASONS = frozenset(
 Source: socket.io 4.8 `RECOVERABLE_DISCONNECT_REASONS`; `slow client` is a reason of this server.
 """
 
+NOTHING_MISSED = MissedAnswer(complete=True, packets=[], upto={}, gaps=[])
+
 
 @dataclass(slots=True)
-class Returning:
-    """A client that returns to its session.
+class Resumption:
+    """A session that is about to be resumed.
 
     Attributes:
-        session: the session.
-        received: the vector of what the client has received.
-        resumed: whether the client has its session back.
+        returning: the session, and what its client has received.
+        answer: what the other nodes have sent in the meantime.
+        capture: keeps what arrives from other nodes since.
     """
 
-    session: RecoverableSession
-    received: Mapping[str, int]
-    resumed: bool = False
+    returning: Returning
+    answer: MissedAnswer = NOTHING_MISSED
+    capture: Capture | None = None
+
+    @property
+    def session(self) -> RecoverableSession:
+        """The session."""
+        return self.returning.session
 
 
 class NamespaceRecovery:
@@ -63,16 +72,25 @@ class NamespaceRecovery:
         store: the state that all namespaces of the server share.
         recorder: the position and the packets of the namespace.
         runtime: the shared parts of the server.
+        adapter: the rooms of the namespace on all nodes, and the exchange with them; None without a bus.
     """
 
-    def __init__(self, namespace: str, store: RecoveryStore, recorder: PacketRecorder, runtime: Runtime) -> None:
+    def __init__(
+        self,
+        namespace: str,
+        store: RecoveryStore,
+        recorder: PacketRecorder,
+        runtime: Runtime,
+        cluster: tuple[ClusterAdapter, SessionExchange] | None = None,
+    ) -> None:
         self.skip_middlewares = store.options.skip_middlewares
         self._namespace = namespace
         self._store = store
         self._recorder = recorder
         self._runtime = runtime
         self._parser = cast(AppendingParser, runtime.parser)
-        self._connected: dict[str, Socket] = {}
+        self._cluster = cluster
+        store.on_end[namespace] = self._release
 
     # Packets.
 
@@ -102,88 +120,162 @@ class NamespaceRecovery:
             held_from=self._store.log.newest,
         )
 
-    def begin(self, socket: Socket, returning: Returning | None) -> None:
+    def begin(self, socket: Socket, resumption: Resumption | None) -> None:
         """Give a new socket its session, and what it had before if its client returns."""
-        if returning is None:
+        if resumption is None:
             socket.session = self.new_session(socket.id)
             return
-        socket.session = returning.session
-        socket.data = returning.session.data
+        socket.session = resumption.session
+        socket.data = resumption.session.data
         socket.recovered = True
 
     def entered(self, socket: Socket) -> None:
         """Note that a socket has entered the namespace."""
         if socket.session is not None:
-            self._connected[socket.session.pid] = socket
+            self._store.in_use[socket.session.pid] = lambda: socket.abort("forced close")
 
-    async def find(self, claim: Claim) -> Returning | None:
-        """Find the session that a client claims. It is no longer suspended, unless it is given back."""
-        old = self._connected.get(claim.pid)
-        if old is not None:
-            old.abort("forced close")  # the client has noticed before the server that the connection is broken
-        session = self._store.take(claim.pid, self._namespace)
-        if session is None:
-            self._runtime.counters["recovery_sessions_unknown"] += 1
-            self._report_failure("the session is unknown or its time is over")
-            return None
-        offset = None
-        if claim.offset is not None:
-            offset = decode_offset(claim.offset, self._runtime.identity.tag, self._recorder.tables)
-            if offset is None:
-                self._runtime.counters["recovery_offsets_unknown"] += 1
-                self._report_failure("the offset is unknown")
-                return None
-        returning = Returning(session, session.position(offset, self._store.own_key))
-        if self._missed(returning) is None:
-            self._runtime.counters["recovery_packets_dropped"] += 1
-            self._report_failure("the client missed packets that are no longer kept")
-            return None
-        return returning
+    async def find(self, claim: Claim) -> Resumption | None:
+        """Find the session that a client claims, on this node or another one, and what the client missed.
 
-    def give_back(self, returning: Returning) -> None:
+        The session is no longer suspended then: resume it, or give it back.
+        """
+        found = self._store.claim(self._namespace, claim.pid, claim.offset)
+        is_moved = found is ClaimFailure.SESSION_UNKNOWN and self._cluster is not None
+        if is_moved and self._cluster is not None:
+            found = await self._cluster[1].find(self._namespace, claim.pid, claim.offset)
+        if isinstance(found, ClaimFailure):
+            self._report_failure(found)
+            return None
+        resumption = Resumption(found)
+        try:
+            await self._fetch_missed(resumption, is_moved=is_moved)
+        except BaseException:
+            self.give_back(resumption)
+            raise
+        if resumption.answer.complete and self._store.missed(found.session, found.received) is not None:
+            return resumption
+        self._end_capture(resumption)
+        self._store.end(found.session)
+        self._report_failure(ClaimFailure.PACKETS_DROPPED)
+        return None
+
+    def give_back(self, resumption: Resumption) -> None:
         """Suspend the session of a client again that did not enter the namespace."""
-        self._store.suspend(returning.session)
+        self._end_capture(resumption)
+        session = resumption.session
+        session.inherited = tuple(self._private_packets(resumption))
+        self._store.suspend(session)
 
-    def resume(self, socket: Socket, returning: Returning) -> None:
+    def resume(self, socket: Socket, resumption: Resumption) -> None:
         """Queue the packets that the client missed for its new socket, which has just entered the namespace."""
+        self._end_capture(resumption)
+        returning, session = resumption.returning, resumption.session
         returning.resumed = True
-        session = returning.session
-        packets = self._missed(returning)
-        if packets is None:  # dropped while the client passed middleware
-            packets, socket.recovery_gaps = [], (self._store.node_id,)
-        own_key = self._store.own_key
-        own = [MissedPacket(packet.at, packet.frames, {own_key: packet.number}) for packet in packets]
+        arrived = [] if resumption.capture is None else resumption.capture.after(resumption.answer.upto)
+        packets = in_order(self._packets(socket, resumption), arrived)
         prepare = self._runtime.engine.prepare
-        missed = [prepare(frames) for frames in with_offsets(returning.received, (own,), self._append)]
-        session.floor = latest(returning.received, {self._store.own_key: self._store.log.newest})
+        missed = [prepare(frames) for frames in with_offsets(returning.received, packets, self._append)]
+        session.inherited = tuple(self._private_packets(resumption))
+        session.floor = self._floor(resumption, arrived)
         session.floor_from = self._recorder.mark()
         socket.resume(missed)
+        self._release(session)
         self._runtime.counters["sessions_recovered"] += 1
         self._runtime.counters["packets_recovered"] += len(missed)
+        self._report_gaps(socket)
 
     def suspend(self, socket: Socket, reason: str, rooms: Collection[str]) -> None:
         """Keep the session of a socket that is removed, if its client may return."""
         session = socket.session
-        if session is None or self._connected.get(session.pid) is not socket:
+        if session is None or not socket.entered or self._store.in_use.pop(session.pid, None) is None:
             return
-        del self._connected[session.pid]
         if self._runtime.fanout.busy:
             # Broadcasts that are queued for this id would also reach the socket that has it after the recovery.
             self._runtime.fanout.flush_for(socket.id)
         if reason in RECOVERABLE_REASONS and socket.knows_session:
             session.rooms = tuple(rooms)
             session.data = socket.data
+            if self._cluster is not None:
+                self._cluster[0].retain(session.rooms)
             self._store.suspend(session)
 
-    def _missed(self, returning: Returning) -> list[LoggedPacket] | None:
-        """The packets of this node that the client missed; None if some of them are no longer kept."""
-        session = returning.session
-        return self._store.log.missed(
-            self._namespace, session.rooms, returning.received, session.connected_at, session.held_from
-        )
+    # Private.
+
+    async def _fetch_missed(self, resumption: Resumption, *, is_moved: bool) -> None:
+        if self._cluster is None:
+            return
+        adapter, exchange = self._cluster
+        rooms = resumption.session.rooms
+        if is_moved:
+            await adapter.retain(rooms)
+        resumption.capture = adapter.capture(rooms)
+        resumption.answer = await exchange.missed(resumption.returning)
+        await adapter.in_order()
+
+    def _packets(self, socket: Socket, resumption: Resumption) -> list[MissedPacket]:
+        """The packets that the client missed, of all nodes."""
+        session, received, answer = resumption.session, resumption.returning.received, resumption.answer
+        own, gaps = self._store.missed(session, received), list(answer.gaps)
+        if own is None:  # dropped while the client passed middleware
+            own, gaps = [], [*gaps, self._store.node_id]
+        socket.recovery_gaps = tuple(gaps)
+        own = _behind(own, answer.packets)
+        sent = [packet for packet in answer.packets if not packet.is_private]
+        return [*own, *sent, *self._private_packets(resumption)]
+
+    def _private_packets(self, resumption: Resumption) -> list[MissedPacket]:
+        """The packets that only the nodes had which held the session before."""
+        received = resumption.returning.received
+        packets = [*resumption.session.inherited, *resumption.answer.packets]
+        return [
+            packet
+            for packet in packets
+            if packet.is_private and (packet.number or 0) > received.get(log_key(packet.node_id), 0)
+        ]
+
+    def _floor(self, resumption: Resumption, arrived: list[MissedPacket]) -> dict[str, int]:
+        floor = latest(resumption.returning.received, resumption.answer.upto)
+        for packet in [*self._private_packets(resumption), *arrived]:
+            floor = latest(floor, packet.numbers)
+        return latest(floor, {self._store.own_key: self._store.log.newest})
+
+    def _end_capture(self, resumption: Resumption) -> None:
+        if self._cluster is not None and resumption.capture is not None:
+            self._cluster[0].end_capture(resumption.capture)
+
+    def _release(self, session: RecoverableSession) -> None:
+        if self._cluster is not None:
+            self._cluster[0].release(session.rooms)
 
     def _append(self, frames: Frames, received: Mapping[str, int]) -> Frames:
         return self._parser.append_argument(frames, explicit_offset(dict(received)))
 
-    def _report_failure(self, reason: str) -> None:
+    def _report_failure(self, failure: ClaimFailure) -> None:
+        counters = self._runtime.counters
+        match failure:
+            case ClaimFailure.SESSION_UNKNOWN:
+                counters["recovery_sessions_unknown"] += 1
+            case ClaimFailure.OFFSET_UNKNOWN:
+                counters["recovery_offsets_unknown"] += 1
+            case ClaimFailure.PACKETS_DROPPED:
+                counters["recovery_packets_dropped"] += 1
+        reason = failure.value
         self._runtime.notices.info("recovery_failed", subject=reason, namespace=self._namespace, reason=reason)
+
+    def _report_gaps(self, socket: Socket) -> None:
+        if socket.recovery_gaps:
+            self._runtime.counters["recovery_gaps"] += 1
+            self._runtime.notices.warning(
+                "recovery_gap_detected", namespace=self._namespace, sid=socket.id, nodes=socket.recovery_gaps
+            )
+
+
+def _behind(own: list[MissedPacket], inherited: list[MissedPacket]) -> list[MissedPacket]:
+    """Leave out requests of outside services that the previous holder also received; the others came later."""
+    before = {packet.origin: packet.at for packet in inherited if packet.is_private and packet.origin}
+    after = max(before.values(), default=0.0) + 1e-6
+    return [
+        replace(packet, at=max(packet.at, after)) if packet.origin else packet
+        for packet in own
+        if packet.origin not in before
+    ]

@@ -408,6 +408,11 @@ class Socket(ListenerMixin):
         return self.recovered and self._state is _SocketState.IN_MIDDLEWARE
 
     @property
+    def entered(self) -> bool:
+        """Whether the socket has entered its namespace, and has not left it."""
+        return self._state in (_SocketState.CONNECTING, _SocketState.CONNECTED)
+
+    @property
     def knows_session(self) -> bool:
         """Whether the client knows the private id of its session, so that it can return to it."""
         return self.recovered or self._state is _SocketState.CONNECTED

@@ -40,7 +40,7 @@ class Member:
         self.node.inbound.attach("/", self)
         self.published = 0
 
-    def receive(self, message: Message, sender: NodeId) -> None:
+    def receive(self, message: Message, sender: NodeId, number: int) -> None:
         assert isinstance(message, m.FetchRooms)
         self.received.append((sender, message.request_id))
 

@@ -92,11 +92,16 @@ class Outbox:
         """The brokers that are connected."""
         return self._bus.connected_links
 
+    @property
+    def newest_number(self) -> int:
+        """The number of the newest message."""
+        return self.buffer.newest
+
     def close(self, reason: str) -> None:
         """Refuse to publish from now on: `publish` raises BusUnavailableError with `reason`."""
         self._closed_reason = reason
 
-    def publish(self, topic: bytes, message: Message, *, may_wait: bool = True) -> None:
+    def publish(self, topic: bytes, message: Message, *, may_wait: bool = True) -> int:
         """Number a message, send it to the other nodes, and keep it for those that miss it.
 
         If no broker accepts the message, it is kept until a broker does. A volatile broadcast is dropped instead,
@@ -106,6 +111,9 @@ class Outbox:
             topic: where to send it.
             message: the message.
             may_wait: False for a request, which is of no use later: it raises instead of waiting for a broker.
+
+        Returns:
+            The number of the message; of no other message if a volatile broadcast was dropped.
 
         Raises:
             BusUnavailableError: this node has left the bus, or the message may not wait for a broker.
@@ -117,7 +125,7 @@ class Outbox:
                 in the replay buffer, so it may still arrive.
         """
         try:
-            self._publish(topic, message, may_wait=may_wait)
+            return self._publish(topic, message, may_wait=may_wait)
         except Exception as error:
             self._report_failure(error)
             raise
@@ -180,7 +188,7 @@ class Outbox:
         self.expire()
         return self.buffer.page(after, wanted, max_age_s=max_age_s, now=self._clock(), limits=self._page_limits)
 
-    def _publish(self, topic: bytes, message: Message, *, may_wait: bool) -> None:
+    def _publish(self, topic: bytes, message: Message, *, may_wait: bool) -> int:
         message_id = self._sequencer.next_id(topic)
         try:
             body = self._encode(topic, Envelope(message_id, message))
@@ -204,6 +212,7 @@ class Outbox:
         if is_kept:
             self._diagnostics.counters["messages_published"] += 1
             self._diagnostics.counters["bytes_published"] += len(topic) + len(body)
+        return message_id.n
 
     def _encode(self, topic: bytes, envelope: Envelope) -> bytes:
         if self._closed_reason is not None:

@@ -258,6 +258,11 @@ class Receiver:
             self.subscriptions.forget(forgotten)
         return [gap for gap in gaps if gap is not None]
 
+    def highest_number_of(self, node_id: NodeId) -> int | None:
+        """The highest number that a publisher is known to have used; None if the publisher is unknown."""
+        publisher = self._publishers.get(node_id)
+        return None if publisher is None else publisher.highest_known
+
     # Requests.
 
     @property

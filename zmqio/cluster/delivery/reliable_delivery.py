@@ -194,6 +194,10 @@ class ReliableDelivery:
         """Drop the queued messages: the node has stopped."""
         self._queue.clear()
 
+    def highest_number_of(self, node_id: NodeId) -> int | None:
+        """The highest number that a node is known to have used, also after it left; None if it is unknown."""
+        return self._receiver.highest_number_of(node_id)
+
     # Health.
 
     def details(self) -> Mapping[str, int]:

@@ -48,6 +48,15 @@ class ResponseFuture:
             missing=missing,
         )
 
+    async def first(self, timeout_s: float) -> list[Any]:
+        """Wait until a response is not empty or all are complete; return the responses so far.
+
+        Only for requests that are opened with `first_row_ends`.
+        """
+        if not self._request.complete:
+            await asyncio.wait((self._done,), timeout=timeout_s)
+        return self._request.responses
+
 
 class PendingResponses:
     """The responses that one node is waiting for.
@@ -59,17 +68,26 @@ class PendingResponses:
     def __init__(self) -> None:
         self.requests = PendingRequests()
         self._done: dict[int, asyncio.Future[str]] = {}
+        self._ended_by_first_row: set[int] = set()
 
     @contextmanager
-    def open(self, nodes: Collection[NodeId]) -> Iterator[ResponseFuture]:
-        """Open a request to `nodes`. Leaving the block closes it; later responses are ignored."""
+    def open(self, nodes: Collection[NodeId], *, first_row_ends: bool = False) -> Iterator[ResponseFuture]:
+        """Open a request to `nodes`. Leaving the block closes it; later responses are ignored.
+
+        Args:
+            nodes: the nodes that respond.
+            first_row_ends: whether only one node has an answer, so that its row ends the waiting.
+        """
         request = self.requests.open(nodes)
+        if first_row_ends:
+            self._ended_by_first_row.add(request.id)
         done = self._done[request.id] = asyncio.get_running_loop().create_future()
         try:
             yield ResponseFuture(request, done)
         finally:
             self.requests.close(request)
             del self._done[request.id]
+            self._ended_by_first_row.discard(request.id)
             done.cancel()
 
     def set_expected(self, request_id: int, node_id: NodeId, count: int) -> None:
@@ -88,6 +106,8 @@ class PendingResponses:
         """
         count = count_rows(batch)
         self._resolve(self.requests.add_batch(request_id, node_id, (batch,), last=last, count=count))
+        if count and request_id in self._ended_by_first_row and not self._done[request_id].done():
+            self._done[request_id].set_result("")
 
     def remove_node(self, node_id: NodeId, *, died: bool) -> None:
         """Stop waiting for a node; requests that waited only for it are resolved."""
