@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.bench.sessions.scenarios import Plan, kill_worker
 from tests.support.balancers import Product, haproxy, nginx
 from tests.support.broker import BrokerProcess
 from tests.support.session_load import SessionLoad, Talk, summary
@@ -24,3 +25,13 @@ async def test_every_message_is_acknowledged_once_and_no_session_ends(
         found = summary(await load.ended())
     assert found.pop("homes") > 1
     assert +found == {"clients": CLIENTS, "acked": CLIENTS * MESSAGES}
+
+
+@pytest.mark.parametrize("product", [nginx, haproxy])
+async def test_only_clients_of_a_killed_node_or_with_a_request_on_it_notice(
+    broker: BrokerProcess, product: Product
+) -> None:
+    async with balanced(product, "round-robin", broker.address) as target, SessionLoad() as load:
+        await load.connect(target.url, 20, spread=target.spread)
+        outcome = await kill_worker(target, load, Plan(clients=20, messages=10, pace_ms=20))
+    assert outcome.faults == []

@@ -1,11 +1,15 @@
-"""nginx and HAProxy for tests: real processes on a free loopback port, with a configuration that zmqio wrote."""
+"""nginx and HAProxy for tests: real processes on a free loopback port, with a configuration that zmqio wrote.
+
+Both log each request of a session, which the written configurations do not.
+"""
 
 import asyncio
 import contextlib
+import re
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
@@ -16,10 +20,33 @@ from zmqio.recipes.balancing import Balancing
 from zmqio.recipes.haproxy import haproxy_conf
 from zmqio.recipes.nginx import nginx_conf
 
-__all__ = ["Balancer", "Product", "check_haproxy", "check_nginx", "haproxy", "nginx"]
+__all__ = ["Balancer", "Product", "ProxiedRequest", "check_haproxy", "check_nginx", "haproxy", "nginx"]
 
 LOOPBACK = "127.0.0.1"
 LOOK_AGAIN_S = 0.02
+
+NGINX_FORMAT = 'log_format traced "traced $status $upstream_addr $request_method $request_uri";'
+HAPROXY_FORMAT = 'log-format "traced %ST %si:%sp %HM %HU %ts"'
+FAILED = ("101", "502", "504")
+_TRACED = re.compile(r"^traced (\d+) (.+) ([A-Z]+) /\S*[?&]sid=([^&\s]+)\S*(?: (\S\S))?$", re.MULTILINE)
+_PORT = re.compile(r":(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class ProxiedRequest:
+    """A request that has ended at the balancer, also a WebSocket.
+
+    Attributes:
+        sid: its session.
+        method: GET or POST.
+        ports: of the nodes that it was sent to, in order.
+        failed: whether it ended with the connection to a node. True for every WebSocket.
+    """
+
+    sid: str
+    method: str
+    ports: tuple[int, ...]
+    failed: bool
 
 
 class Balancer:
@@ -69,6 +96,13 @@ class Balancer:
         """The output so far; for nginx it includes errors of single requests."""
         return (Path(self._folder.name) / "output").read_text(errors="replace")
 
+    def requests(self) -> list[ProxiedRequest]:
+        """The requests that have ended, of sessions only; in the order of their ends."""
+        return [
+            ProxiedRequest(sid, method, tuple(map(int, _PORT.findall(nodes))), _has_failed(status, state))
+            for status, nodes, method, sid, state in _TRACED.findall(self.output())
+        ]
+
     def _spawn(self) -> "subprocess.Popen[bytes]":
         folder = Path(self._folder.name)
         command = self._prepare(self._balancing, folder)
@@ -102,6 +136,10 @@ def haproxy(balancing: Balancing) -> Balancer:
     return Balancer(balancing, _prepare_haproxy)
 
 
+def _has_failed(status: str, state: str) -> bool:
+    return status in FAILED or state.startswith("S")
+
+
 def check_nginx(configuration: str) -> str:
     """The exit code and the output of `nginx -t` for a configuration."""
     return _check(["nginx", "-e", "stderr", "-t", "-c"], configuration)
@@ -114,13 +152,15 @@ def check_haproxy(configuration: str) -> str:
 
 def _prepare_nginx(balancing: Balancing, folder: Path) -> Sequence[str]:
     path = folder / "nginx.conf"
-    path.write_text(nginx_conf(balancing, run_dir=str(folder)))
+    text = nginx_conf(balancing, run_dir=str(folder)).replace("access_log off;", "access_log /dev/stderr traced;")
+    path.write_text(text.replace("\nhttp {", f"\nhttp {{\n    {NGINX_FORMAT}", 1))
     return [require("nginx"), "-e", "stderr", "-g", "daemon off;", "-c", str(path)]
 
 
 def _prepare_haproxy(balancing: Balancing, folder: Path) -> Sequence[str]:
     path = folder / "haproxy.cfg"
-    path.write_text(haproxy_conf(balancing))
+    text = haproxy_conf(balancing).replace("format raw local0 notice", "format raw local0 info")
+    path.write_text(text.replace("    log global\n", f"    log global\n    {HAPROXY_FORMAT}\n", 1))
     return [require("haproxy"), "-db", "-f", str(path)]
 
 

@@ -29,8 +29,8 @@ class Client {
     this.index = index;
     this.seen = {
       client: index, way: index % 2 ? "upgrade" : "polling", acked: 0, received: 0, lost: 0, doubled: 0, disorder: 0,
-      unknown_sessions: 0, resent: 0, slowest_ms: 0, disconnects: [], refusals: [], upgrade_errors: [], homes: [], upgraded: false,
-      wrong: [],
+      unknown_sessions: 0, resent: 0, slowest_ms: 0, disconnects: [], refusals: [], upgrade_errors: [], homes: [], sids: [],
+      upgraded: false, wrong: [],
     };
     this.waiting = new Map(); // number -> resolve
     this.received = new Map(); // speaker's sid -> its last number
@@ -53,6 +53,7 @@ class Client {
       resolve();
     }));
     socket.on("connect", () => {
+      seen.sids.push(socket.io.engine.id);
       acks.clear();
       this.received.clear();
       this.settle();

@@ -55,6 +55,7 @@ class Seen:
         refusals: connects that failed.
         upgrade_errors: WebSocket probes that failed.
         homes: server processes (pids) that it was on, in order.
+        sids: its Engine.IO sessions, in order.
         upgraded: whether it got to WebSocket.
         wrong: the first loss, duplicate or delay, in words.
     """
@@ -73,6 +74,7 @@ class Seen:
     refusals: list[str] = field(default_factory=list)
     upgrade_errors: list[str] = field(default_factory=list)
     homes: list[int] = field(default_factory=list)
+    sids: list[str] = field(default_factory=list)
     upgraded: bool = False
     wrong: list[str] = field(default_factory=list)
 

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, ClassVar
 from urllib.request import urlopen
 
-from tests.support.balancers import Product, haproxy, nginx
+from tests.support.balancers import Product, ProxiedRequest, haproxy, nginx
 from tests.support.broker import BrokerProcess
 from tests.support.cluster import NodeProcess, process_environment
 from tests.support.cluster_nodes import new_prefix
@@ -23,7 +23,7 @@ from tests.support.ports import free_port
 from tests.support.timing import LIMIT_S
 from zmqio.recipes.balancing import Balancing, Mode, parse_backend
 
-__all__ = ["TARGETS", "Target", "balanced"]
+__all__ = ["TARGETS", "Target", "balanced", "sids_cut"]
 
 LOOPBACK = "127.0.0.1"
 WORKERS = 4
@@ -40,12 +40,15 @@ class Target:
         sticky: whether a client's requests touch no server process but its own, so that others may die without
             effect.
         serve_pid: of `zmqio serve`; None where something else runs the processes.
+        sids_cut: given the pid of a killed node, returns the sessions with a request on its connections (see the
+            function `sids_cut`); None where that is not known.
     """
 
     url: str
     spread: bool = False
     sticky: bool = True
     serve_pid: int | None = None
+    sids_cut: Callable[[int], set[str]] | None = None
 
 
 class SessionNode(NodeProcess):
@@ -87,7 +90,27 @@ async def balanced(product: Product, mode: Mode, broker: str | None = None) -> A
             )
         backends = [parse_backend(f"{node.name}={LOOPBACK}:{node.port}") for node in nodes]
         balancer = await stack.enter_async_context(product(Balancing(backends, mode, clients=1_000)))
-        yield Target(balancer.url, spread=mode == "address", sticky=mode != "round-robin")
+        ports = {node.pid: node.port for node in nodes}
+        yield Target(
+            balancer.url,
+            spread=mode == "address",
+            sticky=mode != "round-robin",
+            sids_cut=lambda pid: sids_cut(balancer.requests(), ports[pid]),
+        )
+
+
+def sids_cut(requests: Sequence[ProxiedRequest], port: int) -> set[str]:
+    """The sessions that had a request on a connection to a node when it died.
+
+    Also those whose last answered poll went through it: the node may have died before it confirmed the answer to
+    the session's owner, which then ends the session.
+    """
+    polls: dict[str, list[ProxiedRequest]] = {}
+    for one in requests:
+        if one.method == "GET":
+            polls.setdefault(one.sid, []).append(one)
+    unconfirmed = {sid for sid, ended in polls.items() if port in ended[-2:][0].ports}
+    return unconfirmed | {one.sid for one in requests if one.failed and port in one.ports}
 
 
 @asynccontextmanager

@@ -1,5 +1,6 @@
 """Events at the server during a load, and the faults that the clients may have seen."""
 
+import asyncio
 import os
 import signal
 from collections import Counter
@@ -58,20 +59,30 @@ async def talk(_target: Target, load: SessionLoad, plan: Plan) -> Outcome:
 async def kill_worker(target: Target, load: SessionLoad, plan: Plan) -> Outcome:
     """Kill the server process with the most clients once half of the messages are acknowledged.
 
-    Its clients must end up on other processes. If all requests of a client reach its own process, no other client
-    may notice. Without stickiness, requests of other clients that pass through the process fail, too.
+    Its clients must end up on other processes. Other clients may notice only if a request of theirs was on a
+    connection of the killed process. Where that is not known (`zmqio serve` without stickiness), all may.
     """
     await load.talk(Talk(plan.messages, pace_ms=plan.pace_ms))
     await load.wait_acked(plan.clients * plan.messages // 2)
     victim, _ = Counter(load.homes.values()).most_common(1)[0]
-    hit = {client for client, pid in load.homes.items() if pid == victim}
+    own = {client for client, pid in load.homes.items() if pid == victim}
     os.kill(victim, signal.SIGKILL)
     seen = await load.ended()
-    outcome = _judge(seen, plan, moved=hit if target.sticky else {one.client for one in seen})
-    stayed = [one.client for one in seen if one.client in hit and one.homes[-1] == victim]
+    cut = await _clients_cut(target, victim, seen)
+    outcome = _judge(seen, plan, moved=own | cut)
+    stayed = [one.client for one in seen if one.client in own and one.homes[-1] == victim]
     outcome.faults += [f"{len(stayed)} clients stayed with the killed process"] if stayed else []
-    outcome.sums["killed_clients"] = len(hit)
+    outcome.sums["killed_clients"] = len(own)
+    outcome.sums["cut_clients"] = len(cut - own)
     return outcome
+
+
+async def _clients_cut(target: Target, victim: int, seen: Sequence[Seen]) -> set[int]:
+    """The clients that had a request on a connection of the killed process."""
+    if target.sids_cut is None:
+        return set() if target.sticky else {one.client for one in seen}
+    sids = await asyncio.to_thread(target.sids_cut, victim)
+    return {one.client for one in seen if not sids.isdisjoint(one.sids)}
 
 
 async def rolling_restart(target: Target, load: SessionLoad, plan: Plan) -> Outcome:
@@ -91,12 +102,18 @@ async def rolling_restart(target: Target, load: SessionLoad, plan: Plan) -> Outc
     return _judge(seen, None, moved={one.client for one in seen})
 
 
+def _noticed(one: Seen) -> str:
+    reasons = ", ".join(one.disconnects)
+    return f"client {one.client} ({one.way}, sessions {', '.join(one.sids)}) was disconnected: {reasons}"
+
+
 def _judge(seen: Sequence[Seen], plan: Plan | None, moved: Collection[int] = ()) -> Outcome:
     """Sum up and list the faults. Clients in `moved` may have lost their connection, but no message."""
     outcome = Outcome(summary(seen))
     others = summary([one for one in seen if one.client not in moved] or seen[:0])
     outcome.faults += [f"{outcome.sums[name]} {name}" for name in NEVER if outcome.sums[name]]
     outcome.faults += [f"{others[name]} {name}" for name in AT_REST if name not in NEVER and others[name]]
+    outcome.faults += [_noticed(one) for one in seen if one.client not in moved and one.disconnects]
     outcome.faults += [fault for one in seen for fault in one.wrong][:MAX_MESSAGE_FAULTS]
     if plan is not None and outcome.sums["acked"] != plan.clients * plan.messages:
         outcome.faults.append(f"{outcome.sums['acked']} of {plan.clients * plan.messages} messages acknowledged")
