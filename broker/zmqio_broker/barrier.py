@@ -4,7 +4,8 @@ A node subscribes to its topics and then to the sync topic `0xff "sync-" <16-byt
 the subscriptions of one connection in order and passes them to the XSUB, which forwards them to every publisher.
 The barrier thread is one of these publishers (an XPUB socket, because an XPUB can read subscriptions). When it
 reads a sync topic, all earlier subscriptions of that node are in force. It acknowledges by publishing on the sync
-topic: one frame, the topic followed by the 8-byte epoch of this run.
+topic: one frame, the topic followed by the 8-byte epoch of this run. It also publishes the notices of
+`zmqio_broker.departures`, which depend on the same frames.
 
 Only subscriptions travel upstream to a publisher, never messages. A message from outside that begins with 0x00 or
 0x01, as a subscription does, is therefore not visible here. The alternative, a capture socket on the proxy,
@@ -14,6 +15,8 @@ bare proxy, against about 1.05 times for this barrier.
 
 import structlog
 import zmq
+
+from zmqio_broker.departures import departure_notice
 
 __all__ = ["EPOCH_BYTES", "SYNC_ID_BYTES", "SYNC_TOPIC_PREFIX", "Acknowledger", "sync_topic"]
 
@@ -62,12 +65,16 @@ class Acknowledger:
             self.handle(self._publisher.recv())
 
     def handle(self, frame: bytes) -> None:
-        """Acknowledge a frame if it subscribes to a sync topic; otherwise log it if asked to."""
+        """Acknowledge a frame if it subscribes to a sync topic; report a departure; log the rest if asked to."""
         topic = sync_topic(frame)
         if topic is not None:
             self._publisher.send(topic + self._epoch)
             self.acknowledged += 1
-        elif self._logs_subscriptions:
+            return
+        notice = departure_notice(frame)
+        if notice is not None:
+            self._publisher.send(notice)
+        if self._logs_subscriptions:
             topic_text = repr(frame[1:_LOGGED_TOPIC_BYTES])
             if frame.startswith(_SUBSCRIBE):
                 log.debug("subscription_added", topic=topic_text)

@@ -56,7 +56,8 @@ class Cluster:
 
     def subscriptions(self) -> set[bytes]:
         """The topics subscribed to since the node started."""
-        return set(self.harness.bus.subscriptions) - {ALL, b"zmqio/s/tag1", b"zmqio/u/tag1AAAAAAAAAAA\0"}
+        of_the_node = {ALL, b"zmqio/s/tag1", b"zmqio/u/tag1AAAAAAAAAAA\0"}
+        return set(self.harness.bus.subscriptions) - of_the_node
 
     async def all_received(self) -> None:
         """Wait until everything sent so far was received."""

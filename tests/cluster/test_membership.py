@@ -1,5 +1,7 @@
 import math
 
+import pytest
+
 from zmqio.adapter.base import Identity
 from zmqio.cluster.membership import Membership, Sighting
 from zmqio.ids import NodeId, NodeTag
@@ -133,6 +135,74 @@ def test_peer_is_alive_on_either_link() -> None:
         membership.echo(0, now)
         membership.echo(1, now)
         assert membership.take_dead(now) == []
+
+
+def suspected(*links: int) -> Membership:
+    """A member whose peer was seen on these links, and lost by all of their brokers at 1."""
+    membership = member()
+    for link in links:
+        membership.echo(link, 0)
+        receive(membership, 0, link)
+    for link in links[:-1]:
+        assert not membership.departed(PEER, link, 1)
+    assert membership.departed(PEER, links[-1], 1)
+    assert membership.suspects() == [PEER]
+    return membership
+
+
+@pytest.mark.parametrize("links", [(0,), (0, 1)])
+def test_peer_that_all_brokers_lost_is_dead_unless_it_returns_within_a_heartbeat(links: tuple[int, ...]) -> None:
+    membership = suspected(*links)
+    assert membership.take_departed(1.9) == []
+    assert membership.take_departed(2) == [PEER]
+    assert list(membership.peers) == []
+
+
+def test_peer_that_only_reconnects_is_not_dead() -> None:
+    membership = suspected(0, 1)
+    receive(membership, 1.5, link=1)
+    assert membership.suspects() == membership.take_departed(10) == []
+    assert list(membership.peers) == [PEER]
+
+
+def test_peer_that_one_of_two_brokers_lost_is_not_suspected() -> None:
+    membership = member()
+    for link in (0, 1):
+        membership.echo(link, 0)
+        receive(membership, 0, link)
+    assert not membership.departed(PEER, 0, 1)
+    assert membership.suspects() == membership.take_departed(10) == []
+
+
+def test_broker_that_this_node_lost_need_not_confirm() -> None:
+    membership = member()
+    for link in (0, 1):
+        membership.echo(link, 0)
+        receive(membership, 0, link)
+    membership.link_lost(1)
+    assert membership.departed(PEER, 0, 1)
+    assert membership.take_departed(2) == [PEER]
+
+
+def test_peer_is_not_suspected_while_this_node_receives_from_no_broker() -> None:
+    membership = suspected(0)
+    membership.link_lost(0)
+    assert membership.suspects() == membership.take_departed(10) == []
+
+
+def test_forged_notices_ask_a_peer_at_most_once_in_a_heartbeat_interval() -> None:
+    membership = suspected(0)
+    asked = 0
+    for now in range(1, 100):
+        receive(membership, 1 + now / 100)
+        asked += membership.departed(PEER, 0, 1 + now / 100)
+    assert asked == 0
+    receive(membership, 2)
+    assert membership.departed(PEER, 0, 2)
+
+
+def test_notice_of_an_unknown_node_is_ignored() -> None:
+    assert not member().departed(PEER, 0, 1)
 
 
 def test_heartbeats_after_a_goodbye_are_ignored() -> None:

@@ -1,6 +1,8 @@
 """A node sends heartbeats and tracks those of other nodes."""
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -8,13 +10,21 @@ import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
-from tests.support.node_harness import ALL, OPTIONS, PEER, SAME_TAG, NodeHarness
+from tests.support.node_harness import ALL, ME, OPTIONS, PEER, SAME_TAG, NodeHarness
 from tests.support.timing import wait_until
 from zmqio.cluster.membership import Membership
+from zmqio.cluster.processes import machine_id
 from zmqio.exceptions import BusUnavailableError
 from zmqio.ids import NodeId
 from zmqio.protocol import messages as m
 from zmqio.protocol.topic import inbox_topic
+
+
+def ended_process() -> int:
+    """The id of a process that has ended."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        pass
+    return process.pid
 
 
 @pytest_asyncio.fixture
@@ -71,6 +81,52 @@ async def test_silent_node_is_declared_dead_and_requests_to_it_end(harness: Node
         assert waiting.exception().missing == [PEER]  # type: ignore[union-attr]
     assert harness.events.seen[1] == ("left", PEER, "silent")
     assert harness.node.diagnostics.counters["nodes_died"] == 1
+
+
+async def test_node_that_the_broker_lost_is_asked_and_declared_dead_long_before_it_counts_as_silent() -> None:
+    harness = await NodeHarness(options=replace(OPTIONS, dead_after_s=30.0)).ready()
+    harness.peer_heartbeat()
+    await wait_until(lambda: harness.node.peers, "the peer")
+    harness.node.inbound.inbox_departed(0, inbox_topic("zmqio", PEER))
+    await wait_until(lambda: len(harness.events.seen) == 2, "the death")
+    assert harness.events.seen[1] == ("left", PEER, "disconnected")
+    assert harness.node.diagnostics.counters["nodes_died"] == 1
+    asked = [e.message for topic, e in harness.sent(m.Heartbeat) if topic == inbox_topic("zmqio", PEER)]
+    assert isinstance(asked[-1], m.Heartbeat) and asked[-1].hello
+    await harness.node.close()
+
+
+async def test_process_of_the_same_machine_that_has_ended_is_dead_at_once() -> None:
+    harness = await NodeHarness(options=replace(OPTIONS, heartbeat_s=5.0, dead_after_s=30.0)).ready()
+    heartbeat = m.Heartbeat(False, 1.0, False, "here", ended_process(), 1, machine_id())
+    harness.peer_sends(heartbeat, previous=None)
+    await wait_until(lambda: harness.node.peers, "the peer")
+    harness.node.inbound.inbox_departed(0, inbox_topic("zmqio", PEER))
+    await wait_until(lambda: len(harness.events.seen) == 2, "the death")
+    assert harness.events.seen[1] == ("left", PEER, "disconnected")
+    harness.peer_sends(heartbeat, previous=None)  # a late copy
+    harness.peer_heartbeat(SAME_TAG)
+    await wait_until(lambda: SAME_TAG in harness.node.peers, "what was sent after it")
+    assert PEER not in harness.node.peers
+    await harness.node.close()
+
+
+async def test_process_of_another_machine_is_not_looked_up(harness: NodeHarness) -> None:
+    heartbeat = m.Heartbeat(False, 1.0, False, "far", ended_process(), 1, "0123456789abcdef")
+    harness.peer_sends(heartbeat, previous=None)
+    await wait_until(lambda: harness.node.peers, "the peer")
+    harness.node.inbound.inbox_departed(0, inbox_topic("zmqio", PEER))
+    harness.peer_heartbeat()
+    harness.peer_heartbeat(SAME_TAG)
+    await wait_until(lambda: SAME_TAG in harness.node.peers, "what was sent after it")
+    assert PEER in harness.node.peers
+
+
+@pytest.mark.parametrize("topic", [b"", b"zmqio/u/", b"\xff/u/x\0", b"zmqio/a/\0", inbox_topic("zmqio", ME)])
+async def test_malformed_notice_of_a_departure_is_harmless(harness: NodeHarness, topic: bytes) -> None:
+    harness.node.inbound.inbox_departed(0, topic)
+    harness.peer_heartbeat()
+    await wait_until(lambda: harness.node.peers, "the next message")
 
 
 async def test_node_is_not_ready_while_its_heartbeats_do_not_come_back(harness: NodeHarness) -> None:

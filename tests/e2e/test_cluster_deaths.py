@@ -143,7 +143,7 @@ async def test_live_nodes_continue_without_the_dead_one(drama: Drama) -> None:
     assert await drama.asker.do("ask_nodes", event="who") == ["two"]
 
 
-async def test_silence_and_goodbye_have_different_reasons(broker: BrokerProcess) -> None:
+async def test_death_and_goodbye_have_different_reasons(broker: BrokerProcess) -> None:
     prefix = new_prefix()
     async with running_nodes(broker.address, prefix=prefix, dead_after_s=DEAD_AFTER_S, heartbeat_s=0.2) as nodes:
         one, two, three = nodes
@@ -151,7 +151,7 @@ async def test_silence_and_goodbye_have_different_reasons(broker: BrokerProcess)
         await two.stop()
         await three.kill()
         state = await one.wait_state("both have gone", lambda state: len(state["left"]) == 2)
-        assert sorted(state["left"]) == sorted([[two.node_id, "goodbye"], [three.node_id, "silent"]])
+        assert sorted(state["left"]) == sorted([[two.node_id, "goodbye"], [three.node_id, "disconnected"]])
         config = NodeConfig("four", adapter=broker.address, bus={"prefix": prefix})
         async with ClusterNode(config) as four:
             await wait_counts([one, four], 2)

@@ -57,6 +57,11 @@ def test_error_names_another_version():
     assert (caught.value.version, caught.value.supported) == (2, 1)
 
 
+def test_fields_that_an_earlier_release_did_not_send_have_their_defaults():
+    body = msgpack.packb([1, 1, "n", 7, None, False, 5.0, False, "host", 4711, 3])
+    assert decode(body).message == m.Heartbeat(False, 5.0, False, "host", 4711, 3, "")
+
+
 def test_fields_of_a_later_release_are_ignored():
     assert decode(msgpack.packb([*BROADCAST, {"new": 1}, None])) == decode(msgpack.packb(BROADCAST))
 
@@ -196,7 +201,7 @@ def after_target(make, *rest):
 
 
 MESSAGES = {
-    m.Heartbeat: st.builds(m.Heartbeat, flags, seconds, flags, strategies.names, ids, ids),
+    m.Heartbeat: st.builds(m.Heartbeat, flags, seconds, flags, strategies.names, ids, ids, strategies.names),
     m.Goodbye: st.builds(m.Goodbye, strategies.names),
     m.BroadcastMessage: after_target(m.BroadcastMessage, flags, frames),
     m.AckedBroadcast: st.builds(

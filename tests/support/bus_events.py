@@ -27,6 +27,9 @@ class RecordedEvents:
     def message_received(self, link: int, topic: bytes, body: bytes) -> None:
         self.messages.append((link, topic, body))
 
+    def inbox_departed(self, link: int, topic: bytes) -> None:
+        self.changes.append((f"departed {topic!r}", link))
+
     def link_lost(self, link: int) -> None:
         self.changes.append(("link_lost", link))
 

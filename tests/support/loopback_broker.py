@@ -108,7 +108,7 @@ class LoopbackBroker:
         control.send_multipart([identity, msgpack.packb(answer)])
 
     def _subscription(self, frame: bytes, subscribe: zmq.Socket[bytes]) -> None:
-        if frame[:1] != b"\x01":
+        if frame[:1] != b"\x01" or frame.startswith(b"\x01\xffgone-"):
             return
         if not frame.startswith(b"\x01\xffsync-"):
             self.subscribed.append(frame[1:])

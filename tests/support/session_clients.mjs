@@ -29,7 +29,7 @@ class Client {
     this.index = index;
     this.seen = {
       client: index, way: index % 2 ? "upgrade" : "polling", acked: 0, received: 0, lost: 0, doubled: 0, disorder: 0,
-      unknown_sessions: 0, resent: 0, slowest_ms: 0, disconnects: [], refusals: [], upgrade_errors: [], homes: [], sids: [],
+      unknown_sessions: 0, resent: 0, slowest_ms: 0, disconnects: [], disconnected_at: [], refusals: [], upgrade_errors: [], homes: [], sids: [],
       upgraded: false, wrong: [],
     };
     this.waiting = new Map(); // number -> resolve
@@ -61,6 +61,7 @@ class Client {
     });
     socket.on("disconnect", (reason, details) => {
       seen.disconnects.push(reason);
+      seen.disconnected_at.push(Date.now() / 1000);
       this.note(details);
     });
     socket.on("connect_error", (error) => {

@@ -52,6 +52,7 @@ class Seen:
         resent: messages whose connection ended before their acknowledgement.
         slowest_ms: the longest time from a message to its acknowledgement, in milliseconds.
         disconnects: reasons of connections that ended.
+        disconnected_at: the times of these ends, in Unix seconds.
         refusals: connects that failed.
         upgrade_errors: WebSocket probes that failed.
         homes: server processes (pids) that it was on, in order.
@@ -71,6 +72,7 @@ class Seen:
     resent: int
     slowest_ms: float
     disconnects: list[str] = field(default_factory=list)
+    disconnected_at: list[float] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
     upgrade_errors: list[str] = field(default_factory=list)
     homes: list[int] = field(default_factory=list)

@@ -27,6 +27,9 @@ class LinkRecord:
     def link_malformed(self, link, reason):
         self.malformed.append((link, reason))
 
+    def link_departure(self, link, inbox):
+        self.changes.append(inbox)
+
     def link_overrun(self, link):
         self.changes.append("overrun")
 
@@ -144,6 +147,15 @@ async def test_malformed_acknowledgement_is_reported():
         await wait_until(lambda: record.malformed, "the report")
         assert record.malformed == [(7, "malformed acknowledgement")]
         assert link.state is LinkState.READY
+
+
+async def test_departure_of_a_node_is_reported():
+    with running_broker() as broker, connected_link(broker) as (link, record):
+        link.subscribe([b"\xff"])
+        await wait_until(lambda: record.changes == ["ready"], "ready")
+        link.publisher.send(b"\xffgone-zmqio/u/node\0")
+        await wait_until(lambda: len(record.changes) == 2, "the departure")
+        assert record.changes[1] == b"zmqio/u/node\0"
 
 
 async def logged(lines: list, event: str, reason: str) -> None:

@@ -23,13 +23,13 @@ class Peer:
         self.xpub = self.context.socket(zmq.XPUB)
         self.xpub.setsockopt(zmq.SNDHWM, 0)
         port = self.xpub.bind_to_random_port("tcp://127.0.0.1")
-        self.messages, self.syncs, self.malformed, self.changes, self.overruns = [], [], [], [], []
+        self.messages, self.notices, self.malformed, self.changes, self.overruns = [], [], [], [], []
         self.on_message = lambda topic, body: self.messages.append((topic, body))
         self.subscriber = Subscriber(
             asyncio.get_running_loop(),
             peer_at(f"tcp://127.0.0.1:{port}"),
             on_message=self.deliver,
-            on_sync=self.syncs.append,
+            on_notice=self.notices.append,
             on_malformed=self.malformed.append,
             on_overrun=lambda: self.overruns.append(len(self.messages)),
             events=ZmtpConnectionEvents(
@@ -101,11 +101,13 @@ async def test_malformed_messages_are_reported_and_the_next_message_still_arrive
     assert len(peer.malformed) == 5
 
 
-async def test_acknowledgements_are_not_delivered_as_messages(peer):
+async def test_notices_of_the_broker_are_not_delivered_as_messages(peer):
     await peer.subscribed_to_all()
-    peer.xpub.send(b"\xffsync-anything")
-    await wait_until(lambda: peer.syncs, "an acknowledgement")
-    assert peer.syncs == [b"\xffsync-anything"]
+    sent = [b"\xffsync-anything", b"\xffgone-zmqio/u/node\0"]
+    for frame in sent:
+        peer.xpub.send(frame)
+    await wait_until(lambda: len(peer.notices) == 2, "both notices")
+    assert peer.notices == sent
     assert peer.messages == []
 
 

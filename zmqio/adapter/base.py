@@ -329,7 +329,7 @@ class MemberEvents(Protocol):
         """Another node has joined."""
 
     def node_left(self, node_id: NodeId, reason: str) -> None:
-        """Another node has left: reason `goodbye`, or `silent` if it sent nothing for `dead_after_s`."""
+        """Another node has left: `goodbye`, `disconnected` (it died) or `silent` (for `dead_after_s`)."""
 
 
 class NodeEvents(MemberEvents, Protocol):
@@ -385,6 +385,9 @@ class BusEvents(Protocol):
 
     def message_received(self, link: int, topic: bytes, body: bytes) -> None:
         """A message arrived through `link`. Must not raise."""
+
+    def inbox_departed(self, link: int, topic: bytes) -> None:
+        """The broker of `link` has lost the last subscription to an inbox: its node has died, or reconnects."""
 
     def link_lost(self, link: int) -> None:
         """A link lost its connection, or the broker did not apply subscriptions in time: messages may be missing.

@@ -15,13 +15,14 @@ from zmqio.cluster.diagnostics import Diagnostics
 from zmqio.cluster.presence import Presence
 from zmqio.cluster.requests.waiting import PendingResponses
 from zmqio.cluster.unicast import Unicast
-from zmqio.exceptions import EnvelopeError
+from zmqio.exceptions import EnvelopeError, TopicError
 from zmqio.ids import NodeId
 from zmqio.protocol import messages as m
 from zmqio.protocol.messages import Envelope, FetchMetrics, Message, MessageId
 from zmqio.protocol.publish import PublishRequest
 from zmqio.protocol.recovery_messages import RecoveryMessage
 from zmqio.protocol.relay_messages import RelayMessage
+from zmqio.protocol.topic import parse as parse_topic
 from zmqio.protocol.values import pack_values, unpack_list
 
 __all__ = ["GoodbyeEchoes", "Inbound", "NamespaceReceiver", "RecoveryReceiver"]
@@ -175,6 +176,16 @@ class Inbound:
             self._diagnostics.report("bus_message_malformed", link=link, bytes=len(body), reason=str(error))
         except Exception as error:  # noqa: BLE001 - outer edge: one message must not stop the node
             self._diagnostics.report("bus_message_failed", link=link, bytes=len(body), exc_info=error)
+
+    def inbox_departed(self, link: int, topic: bytes) -> None:
+        """Check on a node whose inbox a broker reports as abandoned."""
+        try:
+            node_id = parse_topic(topic).node_id
+        except TopicError as error:
+            self._diagnostics.report("bus_message_malformed", link=link, bytes=len(topic), reason=str(error))
+            return
+        if node_id is not None and not self.closed:
+            self._presence.departed(node_id, link)
 
     def link_lost(self, link: int) -> None:
         """Note that the connection to a broker was lost."""

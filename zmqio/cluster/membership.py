@@ -23,6 +23,8 @@ FRESH_HEARTBEATS = 2.5
 CHECKS_PER_HEARTBEAT = 10
 """How often an overdue peer is checked that is not dead because its link brings no echo of this node."""
 GOODBYES_KEPT = 4_096
+RETURN_HEARTBEATS = 1
+"""A node whose inbox all brokers have lost may take this many heartbeat intervals to reconnect."""
 JOINS_REFILL_S = 10.0
 """At most `max_nodes` nodes may join at once, and then as many again in this many seconds."""
 _NEVER = float("-inf")
@@ -58,6 +60,8 @@ class _EchoState:
 @dataclass(slots=True)
 class _Peer:
     heartbeat_at: dict[int, float] = field(default_factory=dict)
+    departed: set[int] = field(default_factory=set)
+    suspected_at: float = _NEVER
 
 
 class Membership:
@@ -86,6 +90,7 @@ class Membership:
         self._started_at = started_at
         self._fresh_s = FRESH_HEARTBEATS * heartbeat_s
         self._recheck_s = heartbeat_s / CHECKS_PER_HEARTBEAT
+        self._return_s = RETURN_HEARTBEATS * heartbeat_s
         self._dead_after_s = dead_after_s
         self._max_nodes = max_nodes
         self._joins = TokenBucket(max_nodes / JOINS_REFILL_S, max_nodes, now)
@@ -111,6 +116,7 @@ class Membership:
                 return Sighting(refused=True)
             peer = self._peers[node_id] = _Peer()
         peer.heartbeat_at[link] = now
+        peer.departed.clear()
         same_tag = tag_of(node_id) == self._identity.tag
         return Sighting(
             joined=joined,
@@ -120,6 +126,25 @@ class Membership:
             wants_answer=same_tag and joined and not to_me,
             clash=self._clash(node_id, heartbeat) if same_tag and to_me else None,
         )
+
+    def departed(self, node_id: NodeId, link: int, now: float) -> bool:
+        """Note that a broker has lost the inbox of a node; return whether to ask the node for a heartbeat.
+
+        The node is suspected once all brokers that it uses have lost it, until its next heartbeat. Notices in the
+        heartbeat interval after the last suspicion are ignored, so that forged ones cost little.
+        """
+        peer = self._peers.get(node_id)
+        if peer is None or now - peer.suspected_at < self._return_s:
+            return False
+        peer.departed.add(link)
+        if not self._is_departed(peer):
+            return False
+        peer.suspected_at = now
+        return True
+
+    def suspects(self) -> list[NodeId]:
+        """The peers that all brokers have lost, and that have sent no heartbeat since."""
+        return [node_id for node_id, peer in self._peers.items() if peer.departed and self._is_departed(peer)]
 
     def goodbye(self, node_id: NodeId) -> bool:
         """Remove a node that leaves; late copies of its heartbeats are ignored. False if it was not known."""
@@ -140,18 +165,25 @@ class Membership:
         """Note that a link was lost: its silence does not count until an echo comes back through it."""
         self._links[link] = _EchoState()
 
+    def take_departed(self, now: float) -> list[NodeId]:
+        """Remove the peers that all brokers have lost and that have not reconnected in time, and return them."""
+        late = [one for one in self.suspects() if now - self._peers[one].suspected_at >= self._return_s]
+        for node_id in late:
+            del self._peers[node_id]
+        return late
+
     def take_dead(self, now: float) -> list[NodeId]:
-        """Remove the peers that are dead, and return them."""
+        """Remove the peers that are silent, and return them."""
         dead = [node_id for node_id, peer in self._peers.items() if self._is_dead(peer, now)]
         for node_id in dead:
             del self._peers[node_id]
         return dead
 
     def next_check_s(self, now: float) -> float:
-        """Seconds until `take_dead` may find a dead peer; infinite without peers."""
+        """Seconds until a peer may be found dead; infinite without peers."""
         first_due = min((max(peer.heartbeat_at.values()) for peer in self._peers.values()), default=math.inf)
         left_s = first_due + self._dead_after_s - now
-        return left_s if left_s > 0 else self._recheck_s
+        return left_s if left_s > 0 and not self.suspects() else self._recheck_s
 
     def ready_links(self, now: float) -> list[int]:
         """The links through which own heartbeats came back within `dead_after_s`."""
@@ -169,6 +201,19 @@ class Membership:
     def is_echo_lost(self, now: float) -> bool:
         """Whether no echo came on any link for `dead_after_s`."""
         return self.silence_s(now) >= self._dead_after_s
+
+    def _is_departed(self, peer: _Peer) -> bool:
+        latest = max(peer.heartbeat_at.values())
+        used = {
+            index
+            for index, heartbeat_at in peer.heartbeat_at.items()
+            if latest - heartbeat_at <= self._fresh_s and self._is_connected(index)
+        }
+        return bool(used) and used <= peer.departed
+
+    def _is_connected(self, index: int) -> bool:
+        link = self._links.get(index)
+        return link is not None and link.echo_at > _NEVER
 
     def _is_dead(self, peer: _Peer, now: float) -> bool:
         latest = max(peer.heartbeat_at.values())

@@ -15,6 +15,7 @@ from zmqio.cluster.delivery.outbox import Outbox
 from zmqio.cluster.delivery.reliable_delivery import ReliableDelivery
 from zmqio.cluster.diagnostics import Diagnostics
 from zmqio.cluster.inbound import Inbound
+from zmqio.cluster.membership import CHECKS_PER_HEARTBEAT
 from zmqio.cluster.metrics_answers import MetricsAnswers
 from zmqio.cluster.presence import Presence
 from zmqio.cluster.requests.waiting import PendingResponses
@@ -233,6 +234,10 @@ class Node:
         if was_known:
             self.unicast.node_left(node_id, reason)
             self._events.node_left(node_id, reason)
+
+    def node_suspected(self) -> None:
+        """Check soon whether the node has died."""
+        self._ticker.hasten(self.options.heartbeat_s / CHECKS_PER_HEARTBEAT)
 
     def tag_taken(self) -> None:
         """Leave the bus, because an older node holds this node's tag."""

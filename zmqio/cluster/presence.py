@@ -14,6 +14,7 @@ from typing import Protocol
 from zmqio.adapter.base import Identity, TagClash
 from zmqio.cluster.diagnostics import Diagnostics
 from zmqio.cluster.membership import Membership
+from zmqio.cluster.processes import has_ended, machine_id
 from zmqio.config import BusOptions
 from zmqio.ids import NodeId
 from zmqio.logger import get_logger
@@ -51,9 +52,13 @@ class PresenceListener(Protocol):
 
         Args:
             node_id: the node.
-            reason: `goodbye`, or `silent` after `dead_after_s`.
+            reason: `goodbye`; `disconnected` if all brokers lost it and its process has ended, or it did not
+                reconnect; or `silent` after `dead_after_s`.
             was_known: False for the goodbye of a node that never joined, or that had been declared dead.
         """
+
+    def node_suspected(self) -> None:
+        """Called when a node may have died: `tick` must be called soon."""
 
     def tag_taken(self) -> None:
         """Called when this node has to leave the bus, because an older node holds its tag."""
@@ -101,7 +106,8 @@ class Presence:
             max_nodes=options.max_nodes,
             now=clock(),
         )
-        self._host, self._pid = socket.gethostname()[:255], os.getpid()
+        self._host, self._pid, self._machine = socket.gethostname()[:255], os.getpid(), machine_id()
+        self._pids: dict[NodeId, int] = {}
         self._all = all_topic(options.prefix)
         self._hello_sent = False
         self._next_heartbeat_s = 0.0
@@ -178,10 +184,18 @@ class Presence:
         if seen.must_answer:
             self._send_heartbeat(inbox_topic(self._options.prefix, node_id), hello=seen.wants_answer)
         if seen.joined:
+            if self._machine and heartbeat.machine == self._machine:
+                self._pids[node_id] = heartbeat.pid
             log.info("node_joined", peer=node_id, host=heartbeat.host, pid=heartbeat.pid)
             self._listener.node_joined(node_id)
         if seen.clash is not None and self.clash is None:
             self._yield_tag(seen.clash)
+
+    def departed(self, node_id: NodeId, link: int) -> None:
+        """Process the notice of a broker that it has lost a node: ask the node for a heartbeat."""
+        if self._membership.departed(node_id, link, self._clock()):
+            self._listener.node_suspected()
+            self._send_heartbeat(inbox_topic(self._options.prefix, node_id), hello=True)
 
     def goodbye(self, node_id: NodeId) -> None:
         """Process the goodbye of another node."""
@@ -214,14 +228,22 @@ class Presence:
         configured = self._identity.tag_is_configured
         for link in self._sender.connected_links if links is None else links:
             generation = self._generations[link]
-            heartbeat = Heartbeat(hello, self._started_at, configured, self._host, self._pid, generation)
+            heartbeat = Heartbeat(
+                hello, self._started_at, configured, self._host, self._pid, generation, self._machine
+            )
             self._sender.send_unsequenced(topic, heartbeat, link=link)
 
     def _check_nodes(self) -> None:
         now = self._clock()
+        for node_id in self._membership.suspects():
+            # If another process has its id by now, the node counts as dead when it has not reconnected in time.
+            if node_id in self._pids and has_ended(self._pids[node_id]):
+                self._membership.goodbye(node_id)
+                self._node_died(node_id, "disconnected")
+        for node_id in self._membership.take_departed(now):
+            self._node_died(node_id, "disconnected")
         for node_id in self._membership.take_dead(now):
-            self._diagnostics.count("nodes_died")
-            self._node_left(node_id, "silent", was_known=True)
+            self._node_died(node_id, "silent")
         echo_lost = self._membership.is_echo_lost(now)
         if echo_lost and not self._echo_lost:
             self._diagnostics.report("heartbeat_echo_lost", silence_s=round(self._membership.silence_s(now), 3))
@@ -229,7 +251,12 @@ class Presence:
             log.info("heartbeat_echo_restored")
         self._echo_lost = echo_lost
 
+    def _node_died(self, node_id: NodeId, reason: str) -> None:
+        self._diagnostics.count("nodes_died")
+        self._node_left(node_id, reason, was_known=True)
+
     def _node_left(self, node_id: NodeId, reason: str, *, was_known: bool) -> None:
+        self._pids.pop(node_id, None)
         if was_known:
             log.info("node_left", peer=node_id, reason=reason)
         self._listener.node_left(node_id, reason, was_known=was_known)

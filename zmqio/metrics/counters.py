@@ -143,7 +143,7 @@ COUNTERS: Mapping[str, Mapping[str, str]] = {
         "messages_published": "Numbered messages given to the bus.",
         "messages_received": "Messages received from other nodes and outside publishers, including heartbeats.",
         "messages_unsent": "Other unnumbered messages that no broker accepted.",
-        "nodes_died": "Nodes that fell silent without a goodbye.",
+        "nodes_died": "Nodes that died or fell silent without a goodbye.",
         "publish_failed": "Messages that could not be published.",
         "publish_request_rejected": "Invalid requests of outside publishers.",
         "replay_answers_unsent": "Answers to replay requests that no broker accepted.",

@@ -6,7 +6,7 @@ are ignored, so a later release may add fields without a new version.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from math import isfinite
 from operator import attrgetter, call
 from reprlib import repr as short_repr
@@ -118,6 +118,7 @@ class _Layout:
     number: int
     make: Callable[..., Message]
     names: tuple[str, ...]
+    required: int
     readers: tuple[Reader, ...]
     values: Callable[[Message], tuple[Any, ...]]
 
@@ -166,8 +167,8 @@ def _is_text_broadcast(namespace: Any, rooms: Any, except_: Any, volatile: Any, 
 
 
 def _read_fields(layout: _Layout, values: Sequence[Any]) -> list[Any]:
-    if len(values) < len(layout.readers):
-        raise EnvelopeError(f"{layout.name} has {len(values)} fields; {len(layout.readers)} are required")
+    if len(values) < layout.required:
+        raise EnvelopeError(f"{layout.name} has {len(values)} fields; {layout.required} are required")
     try:
         return list(map(call, layout.readers, values))
     except _FieldError as error:
@@ -303,7 +304,8 @@ def _layout(number: MessageType, make: type[Message], *readers: Reader) -> _Layo
     names = tuple(field.name for field in fields(make))
     if len(names) != len(readers):
         raise TypeError(f"{make.__name__} has {len(names)} fields, not {len(readers)}")
-    return _Layout(make.__name__, int(number), make, names, readers, _getter(names))
+    required = sum(field.default is MISSING for field in fields(make))
+    return _Layout(make.__name__, int(number), make, names, required, readers, _getter(names))
 
 
 def _getter(names: tuple[str, ...]) -> Callable[[Message], tuple[Any, ...]]:
@@ -316,7 +318,7 @@ _HEAD = (_text, _pairs, _text, _flag)  # query, headers, address, secure
 _LAYOUTS = {
     layout.number: layout
     for layout in (
-        _layout(MessageType.HEARTBEAT, m.Heartbeat, _flag, _seconds, _flag, _text, _counter, _counter),
+        _layout(MessageType.HEARTBEAT, m.Heartbeat, _flag, _seconds, _flag, _text, _counter, _counter, _text),
         _layout(MessageType.GOODBYE, m.Goodbye, _text),
         _layout(MessageType.BROADCAST, m.BroadcastMessage, *_TARGET, _flag, _frames),
         _layout(MessageType.ACKED_BROADCAST, m.AckedBroadcast, _counter, *_TARGET, _seconds, _ackable),

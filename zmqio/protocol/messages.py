@@ -99,10 +99,11 @@ class Heartbeat:
         started_at: start time of the process, in Unix seconds.
         tag_is_configured: see `zmqio.adapter.base.Identity`.
         host: host name, for messages.
-        pid: process id, for messages.
+        pid: process id, for messages, and for nodes on the same `machine`.
         generation: how many times the sender's link to this broker was connected, or its queue was full. A new
             value means that earlier messages on this link may be lost; it is sent before any other message on the
             link.
+        machine: the same for all processes that see each other's process ids; empty if unknown.
     """
 
     hello: bool
@@ -111,6 +112,7 @@ class Heartbeat:
     host: str
     pid: int
     generation: int
+    machine: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ room of that name |
 
 A broker stores each subscription several times, at about 40 bytes of memory per byte and copy. Rooms whose topic
 would exceed `MAX_ROOM_TOPIC_BYTES` therefore have none: their messages go to the topic of the namespace.
+
+The broker publishes `0xff "gone-" <inbox topic>` when the last subscription to an inbox ends (`departure_prefix`).
 """
 
 import re
@@ -33,6 +35,8 @@ __all__ = [
     "all_topic",
     "check_name",
     "covers",
+    "departed_inbox",
+    "departure_prefix",
     "inbox_topic",
     "namespace_topic",
     "owner_prefix",
@@ -120,6 +124,16 @@ def all_topic(prefix: str) -> bytes:
     return _build(prefix, "a", "")
 
 
+def departure_prefix(prefix: str) -> bytes:
+    """Return the subscription for the broker's notices that nobody subscribes to an inbox any longer."""
+    return _DEPARTURE + f"{prefix}/u/".encode()
+
+
+def departed_inbox(frame: bytes) -> bytes | None:
+    """Return the inbox topic in a broker's notice; None if the frame is none."""
+    return frame[len(_DEPARTURE) :] if frame.startswith(_DEPARTURE) else None
+
+
 def check_name(name: str) -> None:
     """Check that a namespace or room name can be part of a topic.
 
@@ -179,6 +193,8 @@ def covers(topic: bytes, namespace: str, rooms: Collection[str]) -> bool:
         return True
     return topic in {namespace_topic(prefix, namespace), all_topic(prefix)}
 
+
+_DEPARTURE = b"\xffgone-"
 
 # Two of the five kinds have two names. Possessive quantifiers: a topic without an end fails in one pass.
 _match_topic = re.compile(rb"[^/]++/(?:[nua]/[^\0]*+\0|[rs]/[^\0]*+\0[^\0]*+\0)").match

@@ -176,6 +176,9 @@ class ClusterObserver:
         if self._request_id:
             self._send()
 
+    def inbox_departed(self, _link: int, _topic: bytes) -> None:
+        """Do nothing: a node that does not answer is forgotten."""
+
     def link_lost(self, _link: int) -> None:
         """Do nothing: the bus connects again."""
 

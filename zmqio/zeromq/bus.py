@@ -19,6 +19,7 @@ from zmqio.links.backpressure import Backpressure
 from zmqio.log_limit import LogLimit
 from zmqio.logger import get_logger
 from zmqio.protocol.mechanism import MakeMechanism, NullMechanism
+from zmqio.protocol.topic import departure_prefix
 from zmqio.zeromq.final_flush import FinalFlush
 from zmqio.zeromq.link import BrokerLink, LinkOptions, LinkState
 from zmqio.zeromq.subscribe_barrier import SubscribeBarrier
@@ -100,6 +101,8 @@ class ZmqBus:
             BrokerLink(index, address, replace(options, mechanism=mechanism), self)
             for index, (address, mechanism) in enumerate(zip(self._addresses, self._mechanisms, strict=True))
         ]
+        for link in self._links:
+            link.subscribe((departure_prefix(chosen.prefix),))
 
     def publish(self, topic: bytes, body: bytes, *, link: int | None = None) -> int:
         """Queue one message, a single frame `topic + body`, on every writable link, or on one of them.
@@ -172,6 +175,11 @@ class ZmqBus:
         self._senders.add(link, self._links[link].publisher)
         if self._events is not None:
             self._events.link_connected(link)
+
+    def link_departure(self, link: int, inbox: bytes) -> None:
+        """Report that a broker no longer has a subscription to a node's inbox."""
+        if self._events is not None:
+            self._events.inbox_departed(link, inbox)
 
     def link_overrun(self, link: int) -> None:
         """Report that a broker may drop messages to this node."""

@@ -19,6 +19,7 @@ from typing import Protocol
 from zmqio.links.link_log import LinkLog
 from zmqio.links.resolver import HostResolver
 from zmqio.protocol.mechanism import MakeMechanism, NullMechanism
+from zmqio.protocol.topic import departed_inbox
 from zmqio.zeromq.connection import ZmtpConnectionEvents, ZmtpPeer
 from zmqio.zeromq.endpoints import endpoints_of
 from zmqio.zeromq.final_flush import FinalFlush
@@ -49,6 +50,9 @@ class LinkEvents(Protocol):
 
     def link_malformed(self, link: int, reason: str) -> None:
         """A malformed message was received and dropped."""
+
+    def link_departure(self, link: int, inbox: bytes) -> None:
+        """The broker reports that nobody subscribes to an inbox any longer."""
 
     def link_overrun(self, link: int) -> None:
         """Messages are not being read in time: the broker may drop some from now on."""
@@ -111,7 +115,7 @@ class BrokerLink:
             self._loop,
             self._peer(self._endpoints.subscribe),
             on_message=partial(events.link_message, index),
-            on_sync=self._acknowledged,
+            on_notice=self._noticed,
             on_malformed=partial(events.link_malformed, index),
             on_overrun=partial(events.link_overrun, index),
             events=ZmtpConnectionEvents(self._connected, self._subscriber_lost, self._log.refused),
@@ -221,6 +225,13 @@ class BrokerLink:
         self._log.timed_out(silent_s)
         self._subscriber.restart()
         self._subscriber_lost(f"the broker has not acknowledged the subscriptions for {silent_s:.1f} s")
+
+    def _noticed(self, frame: bytes) -> None:
+        inbox = departed_inbox(frame)
+        if inbox is None:
+            self._acknowledged(frame)
+        else:
+            self._events.link_departure(self.index, inbox)
 
     def _acknowledged(self, frame: bytes) -> None:
         parsed = parse_acknowledgement(frame)

@@ -24,7 +24,7 @@ OVERRUN_MESSAGES = 8_000
 CAUGHT_UP_S = 0.1
 """Seconds of small reads after which the broker's queue for this node is known to be empty. One small read is no
 proof: a node that reads exactly as fast as the broker sends has small reads, too."""
-SYNC = b"\xff"
+NOTICE = b"\xff"
 """First byte of messages from the broker itself."""
 
 
@@ -35,7 +35,8 @@ class Subscriber:
         loop: the running event loop.
         peer: the broker's subscribe endpoint.
         on_message: called with topic and body; must not raise.
-        on_sync: called with each acknowledgement frame of the broker (`0xff "sync-" id epoch`).
+        on_notice: called with each frame of the broker itself: an acknowledgement (`0xff "sync-" id epoch`) or the
+            departure of a node (`0xff "gone-" inbox topic`).
         on_malformed: called with the reason for each malformed message, which is dropped.
         on_overrun: called when so many messages arrived without a pause that the broker may drop messages from now
             on.
@@ -48,14 +49,14 @@ class Subscriber:
         peer: ZmtpPeer,
         *,
         on_message: Callable[[bytes, bytes], None],
-        on_sync: Callable[[bytes], None],
+        on_notice: Callable[[bytes], None],
         on_malformed: Callable[[str], None],
         on_overrun: Callable[[], None],
         events: ZmtpConnectionEvents,
     ) -> None:
         self._loop = loop
         self._on_message = on_message
-        self._on_sync = on_sync
+        self._on_notice = on_notice
         self._on_malformed = on_malformed
         self._on_overrun = on_overrun
         self._messages_without_pause = 0
@@ -138,8 +139,8 @@ class Subscriber:
 
     def _deliver(self, message: Message) -> None:
         first, bodies = (message, ()) if isinstance(message, bytes) else (message[0], message[1:])
-        if first[:1] == SYNC:
-            self._on_sync(first)
+        if first[:1] == NOTICE:
+            self._on_notice(first)
             return
         try:
             topic, body = split(first)

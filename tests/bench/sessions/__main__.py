@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version
+from statistics import median
 
 from tests.bench.sessions.scenarios import Outcome, Plan, kill_worker, rolling_restart, talk
 from tests.support.forked import allow_forks
@@ -74,6 +75,10 @@ async def _run(name: str, scenario: Scenario, plan: Plan, processes: int) -> boo
     if killed := outcome.sums["killed_clients"]:
         cut = outcome.sums["cut_clients"]
         print(f"  {killed} clients were on the killed process; {cut} others had a request on its connections")
+        for way, first in (("polling", 0), ("upgrading", 1)):
+            waits = sorted(seconds for client, seconds in outcome.waits_s.items() if client % 2 == first)
+            if waits:
+                print(f"  its {way} clients knew after {median(waits):.2f} s (median), at most {waits[-1]:.2f} s")
     for fault in outcome.faults:
         print(f"  wrong: {fault}", flush=True)
     return not outcome.faults

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import time
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -44,10 +45,13 @@ class Outcome:
     Attributes:
         sums: over all clients.
         faults: descriptions of what is wrong; empty if nothing is.
+        waits_s: client of a killed process -> seconds until it knew that its session had ended; even clients only
+            poll.
     """
 
     sums: Counter[str]
     faults: list[str] = field(default_factory=list)
+    waits_s: dict[int, float] = field(default_factory=dict)
 
 
 async def talk(_target: Target, load: SessionLoad, plan: Plan) -> Outcome:
@@ -66,6 +70,7 @@ async def kill_worker(target: Target, load: SessionLoad, plan: Plan) -> Outcome:
     await load.wait_acked(plan.clients * plan.messages // 2)
     victim, _ = Counter(load.homes.values()).most_common(1)[0]
     own = {client for client, pid in load.homes.items() if pid == victim}
+    killed_at = time.time()
     os.kill(victim, signal.SIGKILL)
     seen = await load.ended()
     cut = await _clients_cut(target, victim, seen)
@@ -73,6 +78,11 @@ async def kill_worker(target: Target, load: SessionLoad, plan: Plan) -> Outcome:
     stayed = [one.client for one in seen if one.client in own and one.homes[-1] == victim]
     outcome.faults += [f"{len(stayed)} clients stayed with the killed process"] if stayed else []
     outcome.sums["killed_clients"] = len(own)
+    outcome.waits_s = {
+        one.client: one.disconnected_at[-1] - killed_at
+        for one in seen
+        if one.client in own and one.disconnected_at
+    }
     outcome.sums["cut_clients"] = len(cut - own)
     return outcome
 
