@@ -68,7 +68,7 @@ async def test_owner_killed_during_a_waiting_poll(nodes: Cluster) -> None:
         await kill(owner)
         answer = await connection.answer()
         assert answer.status == 400
-        gone(answer.body, sid, "silent")
+        gone(answer.body, sid, "disconnected")
         # The connection stays open, and the death of the node is known now.
         again = await connection.get(f"{BASE}&sid={sid}")
         assert json.loads(again.body)["reason"] == "no live node has this tag"
@@ -90,11 +90,19 @@ async def test_owner_killed_during_a_websocket(nodes: Cluster) -> None:
 async def test_owner_killed_before_it_accepts_a_websocket(nodes: Cluster) -> None:
     owner, other = nodes[0], nodes[1]
     sid = await open_session(owner)
+    owner.tell(signal.SIGSTOP)
+    url = f"ws://127.0.0.1:{other.port}/socket.io/?EIO=4&transport=websocket&sid={sid}"
+    opening = asyncio.ensure_future(_open(url))
+    await open_requests(other, 1)
     await kill(owner)
     with pytest.raises(InvalidStatus) as caught:
-        await connect(f"ws://127.0.0.1:{other.port}/socket.io/?EIO=4&transport=websocket&sid={sid}")
+        await opening
     assert caught.value.response.status_code == 400
-    gone(caught.value.response.body or b"", sid, "silent")
+    gone(caught.value.response.body or b"", sid, "disconnected")
+
+
+async def _open(url: str) -> ClientConnection:
+    return await connect(url)
 
 
 async def test_stopping_owner_answers_a_waiting_poll(nodes: Cluster) -> None:
@@ -212,12 +220,12 @@ async def test_clients_of_a_killed_node_reconnect_and_others_are_unaffected(node
         await asyncio.gather(*(client.end() for client in clients))
 
 
-async def test_dead_owner_does_not_delay_other_clients(nodes: Cluster) -> None:
-    """A request that waits for a dead node, which is not yet detected, delays no other request."""
+async def test_stopped_owner_does_not_delay_other_clients(nodes: Cluster) -> None:
+    """A request that waits for a node that does not answer delays no other request."""
     owner, other = nodes[0], nodes[1]
     dead = await open_session(owner)
     live = await open_session(nodes[2])
-    await kill(owner)
+    owner.tell(signal.SIGSTOP)
     async with open_connection(other.port) as waits, open_connection(other.port) as connection:
         waits.request(f"{BASE}&sid={dead}")
         for number in range(10):
@@ -226,6 +234,7 @@ async def test_dead_owner_does_not_delay_other_clients(nodes: Cluster) -> None:
         answer = await waits.answer()
         assert answer.status == 400
         gone(answer.body, dead, "silent")
+    await kill(owner)
 
 
 async def test_session_of_a_restarted_node_with_the_same_tag_is_refused_by_it(broker: BrokerProcess) -> None:
