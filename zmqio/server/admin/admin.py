@@ -106,9 +106,12 @@ class Admin(Observer):
             self._pages.end()
 
     def _report(self) -> None:
-        self._spawn(self._send_statistics())
+        if self._namespace.is_open:
+            self._spawn(self._send_statistics())
 
     async def _send_statistics(self) -> None:
+        if not self._lifecycle.running:  # it has closed since this task was created
+            return
         if self._namespace.sockets:
             self._watch.extend()
             await self._namespace.server_side_emit("page_open")

@@ -5,12 +5,12 @@ It has no character that a shell changes. Source: RFC 7914; OWASP Password Stora
 """
 
 import binascii
+import hashlib
 import hmac
 import re
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
-from hashlib import scrypt
 
 from zmqio.exceptions import ConfigError
 
@@ -93,7 +93,7 @@ def hash_password(password: str) -> str:
 def derive_key(password: str, salt: bytes, log_n: int, r: int, p: int) -> bytes:
     """Return the key of a password under a salt and a cost."""
     n, secret = 1 << log_n, password.encode("utf-8", "surrogatepass")
-    return scrypt(secret, salt=salt, n=n, r=r, p=p, maxmem=128 * r * (n + p + 2), dklen=KEY_BYTES)
+    return hashlib.scrypt(secret, salt=salt, n=n, r=r, p=p, maxmem=128 * r * (n + p + 2), dklen=KEY_BYTES)
 
 
 def _encode(data: bytes) -> str:
