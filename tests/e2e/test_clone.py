@@ -129,7 +129,7 @@ def test_demo_comes_up_and_stops_above_the_clone(clone: Clone) -> None:
         output = ""
         for line in demo.stdout:
             output += line
-            if "broker at tcp://" in line:
+            if "Ctrl-C stops everything" in line:
                 break
         assert len(re.findall(r"http://127\.0\.0\.1:\d+\s+node \w", output)) == 2, output
     finally:

@@ -41,7 +41,7 @@ class Demo:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.output += line
-            if "broker at tcp://" in line:
+            if "Ctrl-C stops everything" in line:
                 return re.findall(r"(http://127\.0\.0\.1:\d+)\s+node \w", self.output)
         raise AssertionError(f"the demo ended: {self.output}")
 
