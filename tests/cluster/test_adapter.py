@@ -369,3 +369,13 @@ async def test_room_with_a_long_name_works_without_a_subscription(cluster: Clust
     assert len(cluster.sockets.received[OTHER]) == 2
     cluster.adapter.remove_all(OTHER)
     assert cluster.subscriptions() == {NAMESPACE}
+
+
+async def test_rejoined_room_of_many_that_are_left_stays_subscribed(cluster: Cluster) -> None:
+    names = [f"room {number}" for number in range(2_000)]
+    await cluster.adapter.add(OWN, names)
+    cluster.adapter.remove_all(OWN)
+    await cluster.adapter.add(OTHER, ("room 1999",))
+    await wait_until(lambda: cluster.subscriptions() == {NAMESPACE, room("room 1999")}, "the other rooms are left")
+    cluster.adapter.remove_all(OTHER)
+    assert cluster.subscriptions() == {NAMESPACE}

@@ -1,6 +1,7 @@
 """`Socket`, through a namespace over a fake engine."""
 
 import asyncio
+from itertools import pairwise
 
 import pytest
 
@@ -10,7 +11,7 @@ from zmqio.engine.direct_write import broadcast_frames
 from zmqio.exceptions import PacketError, RequestTimeoutError, SocketGoneError, TopicError
 from zmqio.server.client import Client
 from zmqio.server.fanout import FanOut
-from zmqio.server.socket import Socket
+from zmqio.server.socket import SLICE_ROOMS, Socket
 
 
 async def connect_one(harness: Harness) -> tuple[Socket, Client, FakeSession]:
@@ -150,6 +151,32 @@ async def test_join_and_leave_take_lists_of_rooms() -> None:
     assert socket.rooms == {socket.id, "a", "b", "c"}
     await socket.leave(["a", "c"])
     assert socket.rooms == {socket.id, "b"}
+
+
+async def test_many_rooms_are_joined_in_slices_between_which_others_are_served() -> None:
+    harness = Harness()
+    await harness.connected()
+    (socket,) = harness.of("/").sockets.values()
+    names = [f"room {number}" for number in range(3 * SLICE_ROOMS + 1)]
+    sizes: list[int] = []
+    joining = asyncio.ensure_future(socket.join(names))
+    while not joining.done():
+        await asyncio.sleep(0)
+        sizes.append(len(socket.rooms))
+    assert socket.rooms == {socket.id, *names}
+    assert max(b - a for a, b in pairwise([1, *sizes])) == SLICE_ROOMS
+
+
+async def test_join_of_many_rooms_ends_when_the_client_goes() -> None:
+    harness = Harness()
+    client, _ = await harness.connected()
+    (socket,) = harness.of("/").sockets.values()
+    joining = asyncio.ensure_future(socket.join([f"room {number}" for number in range(2 * SLICE_ROOMS)]))
+    await asyncio.sleep(0)
+    client.closed("transport close")
+    with pytest.raises(SocketGoneError):
+        await joining
+    assert not harness.of("/").adapter.rooms_of(socket.id)
 
 
 @pytest.mark.parametrize("step", ["join", "leave"])

@@ -14,6 +14,7 @@ from zmqio.adapter.local import LocalAdapter
 from zmqio.adapter.room_queue import RoomOperation
 from zmqio.cluster.captures import Capture
 from zmqio.cluster.join_barriers import JoinBarriers
+from zmqio.cluster.leaving_rooms import LeavingRooms
 from zmqio.cluster.node import Node
 from zmqio.cluster.recent_joins import RecentJoins
 from zmqio.cluster.responder import Responder, to_description
@@ -55,6 +56,7 @@ class ClusterAdapter(LocalAdapter):
         self._router: TopicRouter
         self._responder: Responder
         self._barriers = JoinBarriers()
+        self._leaving = LeavingRooms(self._unsubscribe_now)
         self._recent_joins: RecentJoins[str] = RecentJoins()
         self._retained = RetainedRooms()
         self._captures: set[Capture] = set()
@@ -73,6 +75,7 @@ class ClusterAdapter(LocalAdapter):
         rooms = {*self._index.rooms(), *self._retained}
         self._retained = RetainedRooms()
         self._unsubscribe(rooms)
+        self._leaving.flush()
         self._node.unsubscribe((self._router.namespace_topic,))
 
     # Rooms.
@@ -425,13 +428,17 @@ class ClusterAdapter(LocalAdapter):
             return False
         return self._recorder is None or bool(self.sids(target))
 
-    def _subscribe(self, rooms: Iterable[str]) -> None:
-        topics = self._router.topics_by_room(rooms)
+    def _subscribe(self, rooms: Collection[str]) -> None:
+        topics = self._router.topics_by_room(self._leaving.take_back(rooms))
         if topics:
             self._barriers.add(topics, self._node.subscribe(topics.values()))
 
     def _unsubscribe(self, rooms: Iterable[str]) -> None:
-        topics = self._router.topics_by_room(room for room in rooms if room not in self._retained)
+        """Unsubscribe from rooms, unless they are retained; from many in slices."""
+        self._leaving.add(room for room in rooms if room not in self._retained)
+
+    def _unsubscribe_now(self, rooms: Iterable[str]) -> None:
+        topics = self._router.topics_by_room(rooms)
         if topics:
             self._barriers.discard(topics)
             self._node.unsubscribe(topics.values())

@@ -4,6 +4,7 @@ A socket reaches its connection (`ClientConnection`) and its namespace (`SocketN
 contracts declared here, and must not depend on anything else of either.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from enum import Enum
 from functools import partial
@@ -33,6 +34,8 @@ __all__ = ["ClientConnection", "PacketHandler", "Socket", "SocketNamespace"]
 
 log = get_logger(__name__)
 
+SLICE_ROOMS = 250
+"""Rooms that a socket joins in one iteration of the event loop: about 2 ms."""
 MAX_QUEUED_PACKETS = 100_000
 """Packets that may be queued while the connect handler runs: as many as the send buffer takes at once by default.
 Beyond it the client is disconnected."""
@@ -216,8 +219,9 @@ class Socket(ListenerMixin):
     async def join(self, *rooms: Rooms) -> None:
         """Join rooms. When this returns, every node's messages to these rooms reach the socket.
 
-        With several brokers, the call waits for the first to apply the subscription and at most
-        `barrier_timeout_s` for the others. A broker that does not respond delays it by up to `dead_after_s`.
+        A socket joins up to 250 rooms at once, and more of them in slices, between which others are served. With
+        several brokers, the call waits for the first to apply the subscription and at most `barrier_timeout_s` for
+        the others. A broker that does not respond delays it by up to `dead_after_s`.
         Without any broker connection it returns immediately, and the subscription is applied on connect.
 
         Example: `await socket.join("lobby")`
@@ -232,12 +236,13 @@ class Socket(ListenerMixin):
             RuntimeError: the caller does not run in the server's event loop.
         """
         self._namespace.runtime.check_loop()
-        if self._state is _SocketState.DISCONNECTED:
-            raise SocketGoneError(f"socket {self.id} cannot join {rooms!r}: its client has disconnected")
-        joined = self._namespace.adapter.add(self.id, room_names("join", rooms))
-        if self.gone_reason:  # `disconnect_sockets` was about to disconnect it, and the adapter did so first
-            raise SocketGoneError(f"socket {self.id} cannot join {rooms!r}: its client has been disconnected")
-        await joined
+        names = room_names("join", rooms)
+        joined = [self._join(names[:SLICE_ROOMS])]
+        for start in range(SLICE_ROOMS, len(names), SLICE_ROOMS):
+            await asyncio.sleep(0)
+            joined.append(self._join(names[start : start + SLICE_ROOMS]))
+        for applied in joined:
+            await applied
 
     async def leave(self, *rooms: Rooms) -> None:
         """Leave rooms. Rooms that the socket is not in are ignored.
@@ -532,6 +537,14 @@ class Socket(ListenerMixin):
     def describe(self, node_id: NodeId) -> SocketDescription:
         """Describe the socket for `fetch_sockets`."""
         return SocketDescription(self.id, self.handshake.describe(), tuple(self.rooms), dict(self.data), node_id)
+
+    def _join(self, rooms: Sequence[str]) -> Awaitable[None]:
+        if self._state is _SocketState.DISCONNECTED:
+            raise SocketGoneError(f"socket {self.id} cannot join {rooms!r}: its client has disconnected")
+        joined = self._namespace.adapter.add(self.id, rooms)
+        if self.gone_reason:  # `disconnect_sockets` was about to disconnect it, and the adapter did so first
+            raise SocketGoneError(f"socket {self.id} cannot join {rooms!r}: its client has been disconnected")
+        return joined
 
     def _outgoing_changed(self, listening: bool) -> None:
         self._namespace.set_listening(self, listening)
