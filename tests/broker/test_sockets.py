@@ -25,7 +25,7 @@ def settings(socket: zmq.Socket[bytes]) -> dict[str, int]:
         return {name: int(socket.getsockopt(getattr(zmq, name))) for name in names}
 
 
-ALWAYS = {"LINGER": 0, "HEARTBEAT_IVL": 1000, "HEARTBEAT_TIMEOUT": 15000}
+ALWAYS = {"LINGER": 0, "HEARTBEAT_IVL": 5000, "HEARTBEAT_TIMEOUT": 15000}
 
 
 def test_publish_endpoint_limits_neither_subscriptions_nor_messages(context: Context) -> None:
