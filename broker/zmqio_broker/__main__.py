@@ -22,7 +22,7 @@ from zmqio_broker.sockets import BindError, remove_folder
 
 __all__ = ["cli"]
 
-_TICK_S = 0.5
+_TICK_S = 1.0
 _STANDARD_INPUT = 0  # by number, because `sys.stdin` is None when standard input is closed
 _DEFAULTS = BrokerOptions()
 _LOGGED_AT_STOP = (

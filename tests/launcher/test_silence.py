@@ -1,6 +1,8 @@
 """When a process counts as stalled."""
 
-from zmqio.launcher.silence import CHECK_INTERVAL_S, HEARTBEAT_S, STALLED_AFTER_S, Silence
+import asyncio
+
+from zmqio.launcher.silence import CHECK_INTERVAL_S, HEARTBEAT_S, STALLED_AFTER_S, Silence, until_next_check
 
 
 def test_silence_is_long_after_several_missed_heartbeats_and_ends_with_one() -> None:
@@ -17,3 +19,12 @@ def test_silence_is_long_after_several_missed_heartbeats_and_ends_with_one() -> 
 
 def test_late_heartbeats_are_no_stall() -> None:
     assert 3 * max(HEARTBEAT_S, CHECK_INTERVAL_S) <= STALLED_AFTER_S
+
+
+async def test_all_that_wait_for_the_next_check_are_woken_together() -> None:
+    waiting = [asyncio.ensure_future(until_next_check())]
+    await asyncio.sleep(0.01)
+    waiting.append(asyncio.ensure_future(until_next_check()))
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.sleep(0)
+    assert all(task.done() for task in waiting)

@@ -1,10 +1,14 @@
-"""Detects child processes that hang: the rule by which their heartbeats are counted. Pure.
+"""Detects child processes that hang: the rule by which their heartbeats are counted.
 
 A child process sends a heartbeat from its event loop every `HEARTBEAT_S`. A process that is stopped (SIGSTOP), or
 whose loop is blocked, sends none.
 """
 
-__all__ = ["CHECK_INTERVAL_S", "HEARTBEAT_S", "STALLED_AFTER_S", "Silence"]
+import asyncio
+
+from zmqio.timer_grid import next_on_grid
+
+__all__ = ["CHECK_INTERVAL_S", "HEARTBEAT_S", "STALLED_AFTER_S", "Silence", "until_next_check"]
 
 HEARTBEAT_S = 0.5
 """Seconds between two heartbeats of a child process."""
@@ -12,6 +16,12 @@ CHECK_INTERVAL_S = 0.5
 """Seconds between two calls of `Silence.count`."""
 STALLED_AFTER_S = 2.0
 """Seconds without a heartbeat after which a process counts as stalled."""
+
+
+async def until_next_check() -> None:
+    """Wait at most `CHECK_INTERVAL_S`; all that wait are woken together."""
+    now_s = asyncio.get_running_loop().time()
+    await asyncio.sleep(next_on_grid(now_s, CHECK_INTERVAL_S) - now_s)
 
 
 class Silence:

@@ -10,7 +10,7 @@ from zmqio.hosting.options import HttpOptions
 from zmqio.launcher.accept.dispatcher import ConnectionDispatcher
 from zmqio.launcher.metrics.serve_metrics import ServeMetrics
 from zmqio.launcher.options import ServeOptions, acceptor_count
-from zmqio.launcher.silence import CHECK_INTERVAL_S
+from zmqio.launcher.silence import until_next_check
 from zmqio.launcher.tags import TagSource
 from zmqio.launcher.worker.process import WorkerProcess
 from zmqio.launcher.worker.spec import WORKER_SPEC_VARIABLE, WorkerSpec
@@ -77,7 +77,7 @@ class WorkerPool:
         """Check that the workers send heartbeats, and kill one that times out; runs until cancelled."""
         timeout_s = 0.0 if self._options.reload else self._options.worker_timeout_s
         while True:
-            await asyncio.sleep(CHECK_INTERVAL_S)
+            await until_next_check()
             for worker in tuple(self._workers):
                 worker.check()
                 if timeout_s and worker.silent_s >= timeout_s:

@@ -34,6 +34,7 @@ from zmqio.launcher.silence import HEARTBEAT_S
 from zmqio.launcher.worker.spec import ACCEPTOR_SPEC_VARIABLE, AcceptorSpec
 from zmqio.logger import get_logger
 from zmqio.logs import configure_logs
+from zmqio.timer_grid import next_on_grid
 from zmqio.trusted_proxies import TrustedProxies
 
 __all__ = ["Acceptor", "main"]
@@ -86,7 +87,8 @@ class Acceptor:
     async def _has_ended(self) -> bool:
         """Wait for the end of the link to the supervisor, at most for the time between two heartbeats."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._ended.wait(), HEARTBEAT_S)
+            async with asyncio.timeout_at(next_on_grid(asyncio.get_running_loop().time(), HEARTBEAT_S)):
+                await self._ended.wait()
         return self._ended.is_set()
 
     # `LinkedWorkerObserver`.

@@ -24,7 +24,7 @@ from zmqio.launcher.accept.acceptor_messages import (
 from zmqio.launcher.accept.acceptor_process import AcceptorProcess
 from zmqio.launcher.options import ServeOptions, worker_count
 from zmqio.launcher.restarts import RestartPolicy
-from zmqio.launcher.silence import CHECK_INTERVAL_S
+from zmqio.launcher.silence import until_next_check
 from zmqio.launcher.worker.process import WorkerProcess
 from zmqio.launcher.worker.spec import AcceptorSpec
 from zmqio.logger import get_logger
@@ -148,7 +148,7 @@ class AcceptorPool:
     async def _watch(self) -> None:
         """Kill an acceptor that sends no heartbeats; runs until cancelled."""
         while True:
-            await asyncio.sleep(CHECK_INTERVAL_S)
+            await until_next_check()
             for acceptor in self._acceptors.values():
                 acceptor.check()
                 if acceptor.silent_s >= ACCEPTOR_TIMEOUT_S:

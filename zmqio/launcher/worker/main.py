@@ -27,6 +27,7 @@ from zmqio.launcher.worker.spec import WORKER_SPEC_VARIABLE, WorkerSpec
 from zmqio.logger import get_logger
 from zmqio.logs import configure_logs, print_error
 from zmqio.metrics.process import PROCESS_METRICS
+from zmqio.timer_grid import next_on_grid
 
 __all__ = ["main"]
 
@@ -83,7 +84,9 @@ class Worker:
         self._schedule_heartbeat()
 
     def _schedule_heartbeat(self) -> None:
-        self._heartbeat = asyncio.get_running_loop().call_later(HEARTBEAT_S, self._send_heartbeat)
+        # On a grid: the parent wakes up once for the heartbeats of all its children.
+        loop = asyncio.get_running_loop()
+        self._heartbeat = loop.call_at(next_on_grid(loop.time(), HEARTBEAT_S), self._send_heartbeat)
 
     def _send_heartbeat(self) -> None:
         self._parent.send_heartbeat(self._report())
