@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import sys
+import urllib.request
 from pathlib import Path
 
 import psutil
@@ -10,7 +11,7 @@ import pytest
 
 from tests.support.cluster import process_environment
 from tests.support.ports import free_port_block
-from tests.support.timing import wait_until
+from tests.support.timing import LIMIT_S, wait_until
 from zmqio.demo import run
 from zmqio.demo.process import MAX_CRASHES, DemoProcess
 
@@ -58,6 +59,26 @@ async def test_demo_runs_with_standard_input_closed() -> None:
         demo.terminate()
         await demo.wait()
     assert demo.returncode == 0
+
+
+async def test_metrics_are_shown_and_served() -> None:
+    demo = await start_demo(process_environment() | {"COLUMNS": "120"}, stdout=asyncio.subprocess.PIPE)
+    try:
+        assert demo.stdout is not None
+        text = ""
+        while "Metrics for Prometheus" not in text:
+            text = (await asyncio.wait_for(demo.stdout.readline(), LIMIT_S)).decode()
+        url = next(word for word in text.split() if word.startswith("http"))
+        assert url.endswith("/metrics")
+        assert "zmqio_build_info" in await asyncio.to_thread(fetch, url)
+    finally:
+        demo.terminate()
+        await demo.communicate()
+
+
+def fetch(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=LIMIT_S) as response:
+        return str(response.read().decode())
 
 
 async def test_killed_demo_leaves_no_process_behind() -> None:

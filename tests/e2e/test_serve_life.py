@@ -215,3 +215,10 @@ async def test_function_serves_like_the_command(tmp_path: Path) -> None:
         assert (await request(server))["version"] == 1
         assert await server.stop() == 0
         assert server.log_text().splitlines()[-1] == "returned"
+
+
+async def test_start_writes_few_lines_and_the_url_last() -> None:
+    """Each of N workers used to log every other one: N x (N - 1) times `node_joined`."""
+    async with ServeProcess(workers=3) as server:
+        assert server.log_text().splitlines()[-1].count("server_started") == 1
+        assert server.log_lines("node_joined") == []

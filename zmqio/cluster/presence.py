@@ -13,6 +13,7 @@ from typing import Protocol
 
 from zmqio.adapter.base import Identity, TagClash
 from zmqio.cluster.diagnostics import Diagnostics
+from zmqio.cluster.member_log import MemberLog
 from zmqio.cluster.membership import Membership
 from zmqio.cluster.processes import has_ended, machine_id
 from zmqio.config import BusOptions
@@ -106,6 +107,7 @@ class Presence:
             max_nodes=options.max_nodes,
             now=clock(),
         )
+        self._member_log = MemberLog(clock())
         self._host, self._pid, self._machine = socket.gethostname()[:255], os.getpid(), machine_id()
         self._pids: dict[NodeId, int] = {}
         self._all = all_topic(options.prefix)
@@ -186,7 +188,7 @@ class Presence:
         if seen.joined:
             if self._machine and heartbeat.machine == self._machine:
                 self._pids[node_id] = heartbeat.pid
-            log.info("node_joined", peer=node_id, host=heartbeat.host, pid=heartbeat.pid)
+            self._member_log.joined(self._clock(), peer=node_id, host=heartbeat.host, pid=heartbeat.pid)
             self._listener.node_joined(node_id)
         if seen.clash is not None and self.clash is None:
             self._yield_tag(seen.clash)
@@ -244,6 +246,7 @@ class Presence:
             self._node_died(node_id, "disconnected")
         for node_id in self._membership.take_dead(now):
             self._node_died(node_id, "silent")
+        self._member_log.tick(now, len(self.peers) + 1)
         echo_lost = self._membership.is_echo_lost(now)
         if echo_lost and not self._echo_lost:
             self._diagnostics.report("heartbeat_echo_lost", silence_s=round(self._membership.silence_s(now), 3))
@@ -258,7 +261,7 @@ class Presence:
     def _node_left(self, node_id: NodeId, reason: str, *, was_known: bool) -> None:
         self._pids.pop(node_id, None)
         if was_known:
-            log.info("node_left", peer=node_id, reason=reason)
+            self._member_log.left(self._clock(), died=reason != "goodbye", peer=node_id, reason=reason)
         self._listener.node_left(node_id, reason, was_known=was_known)
 
     def _yield_tag(self, clash: TagClash) -> None:

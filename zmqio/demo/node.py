@@ -15,6 +15,8 @@ from zmqio.demo.static import PAGE, StaticFiles
 from zmqio.hosting.event_loop import run as run_on_loop
 from zmqio.hosting.server import serve
 from zmqio.logs import configure_logs
+from zmqio.metrics.exposition import has_metrics
+from zmqio.server.metrics_app import METRICS_PATH
 from zmqio.server.server import Server
 
 __all__ = ["main"]
@@ -26,7 +28,7 @@ async def run(spec: DemoNodeSpec) -> None:
     """Serve until SIGINT or SIGTERM."""
     io = Server(adapter=spec.broker, cors_allowed_origins=list(spec.urls.values()))
     chat = Chat(io, spec.name, list(spec.urls))
-    app = io.asgi(StaticFiles(PAGE, spec.page_config))
+    app = io.asgi(StaticFiles(PAGE, spec.page_config), metrics_path=METRICS_PATH if has_metrics() else None)
     await io.start()
     if spec.stop_with_stdin:
         asyncio.get_running_loop().add_reader(sys.stdin.fileno(), _stop_at_end_of_input)

@@ -15,6 +15,7 @@ from zmqio.config import DEFAULT_ADDRESS
 from zmqio.demo.node_spec import ENVIRONMENT, DemoNodeSpec
 from zmqio.demo.ports import HOST, first_free, listen
 from zmqio.demo.process import MAX_CRASHES, QUICK_CRASH_S, DemoProcess, describe_exit, open_standard_streams
+from zmqio.metrics.exposition import has_metrics
 
 __all__ = ["NODE_NAMES", "DemoOptions", "run_demo"]
 
@@ -175,11 +176,17 @@ def _welcome(listeners: list[socket], address: str, broker: DemoProcess) -> str:
         f"Long-polling only:           {urls[0]}/?transport=polling",
         "Publish from a shell:",
         f"  zmqio emit {adapter}--to lobby 'chat message' '{{\"text\": \"hello\"}}'",
+        f"Metrics for Prometheus:      {_metrics(urls[0])}",
+        f"Watch nodes and broker:      zmqio top {'' if address == DEFAULT_ADDRESS else address}",
         f"Kill the broker, and watch:  kill -9 {broker.process.pid}",
         "",
         "Next: README.md and examples/.  Ctrl-C stops everything.",
     ]
     return "\n".join(lines)
+
+
+def _metrics(url: str) -> str:
+    return f"{url}/metrics" if has_metrics() else "pip install zmqio\\[prometheus]"
 
 
 def _url(listener: socket) -> str:

@@ -27,6 +27,8 @@ __all__ = ["Supervisor"]
 
 log = get_logger(__name__)
 
+ALL_READY_LIMIT_S = 10.0
+"""Seconds after the first worker that the others may take until the server is logged as started without them."""
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -115,6 +117,7 @@ class Supervisor:
         options = self._options
         await self._workers.wait_first_ready()
         await self._dispatcher.wait_ready()
+        await self._workers.wait_ready(len(self._slots), ALL_READY_LIMIT_S)
         log.info(
             "server_started",
             url=self._url,

@@ -1,6 +1,7 @@
 """All workers of a server: start each one with its environment, and stop them together."""
 
 import asyncio
+import contextlib
 import signal
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -55,6 +56,8 @@ class WorkerPool:
         self._workers: set[WorkerProcess] = set()
         self._starting: set[asyncio.Task[WorkerProcess]] = set()
         self._last_traceback = ""
+        self._ready = 0
+        self._ready_changed = asyncio.Event()
         self._first_ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def start(self, slot: int) -> WorkerProcess:
@@ -72,6 +75,14 @@ class WorkerPool:
                 next change of the code may help.
         """
         await asyncio.shield(self._first_ready)
+
+    async def wait_ready(self, count: int, limit_s: float) -> None:
+        """Wait until `count` workers have been ready since the start, at most `limit_s` seconds."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                while self._ready < count:
+                    self._ready_changed.clear()
+                    await self._ready_changed.wait()
 
     async def watch(self) -> None:
         """Check that the workers send heartbeats, and kill one that times out; runs until cancelled."""
@@ -111,6 +122,8 @@ class WorkerPool:
         """Let the dispatcher choose the worker."""
         self._dispatcher.add(worker)
         self._metrics.worker_available(worker.slot, worker.tag, is_available=True)
+        self._ready += 1
+        self._ready_changed.set()
         log.info("worker_started", worker=worker.slot, pid=worker.pid, tag=worker.tag)
         if not self._first_ready.done():
             self._first_ready.set_result(None)

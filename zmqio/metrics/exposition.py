@@ -6,13 +6,14 @@ call for every increment, where `counters[name] += 1` takes 40 ns, and the value
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib.util import find_spec
 from typing import Any
 
 from zmqio.exceptions import ConfigError
 from zmqio.metrics.catalogue import METRICS, Metric
 from zmqio.metrics.samples import Sample
 
-__all__ = ["SampleCollector", "check_installed", "expose", "expose_in_steps"]
+__all__ = ["SampleCollector", "check_installed", "expose", "expose_in_steps", "has_metrics"]
 
 SAMPLES_PER_STEP = 50
 """Samples that are formatted in one turn of the event loop: about a quarter of a millisecond."""
@@ -54,6 +55,11 @@ class SampleCollector:
         if name not in families:
             families[name] = MetricFamily(name, metric.help, metric.kind)
         families[name].add_sample(name + sample.suffix, dict(sample.labels), sample.value)
+
+
+def has_metrics() -> bool:
+    """Whether prometheus-client is installed."""
+    return find_spec("prometheus_client") is not None
 
 
 def check_installed() -> None:

@@ -136,7 +136,13 @@ class ManagerNode:
                 close_at_exit(self)
             else:
                 self._close_at_exit()
-            log.info("node_started", node_id=self._identity.node_id, pid=os.getpid(), adapter=repr(self._factory))
+            log.info(
+                "node_started",
+                node_id=self._identity.node_id,
+                pid=os.getpid(),
+                adapter=repr(self._factory),
+                nodes=self._factory.health().details.get("nodes", 1),
+            )
 
     async def _open(self, namespace: ManagerNamespace) -> None:
         async with self._starting():

@@ -207,7 +207,10 @@ class ServerLifecycle:
         PROCESS_METRICS.add(self)
         self._signals.wrap()
         close_at_exit(self)
-        log.info("node_started", node_id=identity.node_id, pid=os.getpid(), adapter=repr(self._factory))
+        nodes = self._factory.health().details.get("nodes", 1)
+        log.info(
+            "node_started", node_id=identity.node_id, pid=os.getpid(), adapter=repr(self._factory), nodes=nodes
+        )
         if isinstance(self._factory, LocalAdapterFactory):
             warn_of_workers()
         warn_of_other_adapter(self._factory)
