@@ -43,6 +43,13 @@ def test_counters_are_read_as_rates(query: str, text: str) -> None:
         assert re.search(rf"(rate|increase)\({name}\[", query), name
 
 
+def test_page_of_operations_explains_every_alert_and_names_what_exists() -> None:
+    page = (FOLDER.parents[1] / "docs" / "operations.md").read_text()
+    rules = yaml.safe_load((FOLDER / "alerts.yml").read_text())["groups"][0]["rules"]
+    assert re.findall(r"^\| `(Zmqio\w+)` \|", page, re.M) == [rule["alert"] for rule in rules]
+    assert set(re.findall(r"\bzmqio_\w+", page)) <= EXPOSED
+
+
 def test_rules_are_accepted_by_promtool() -> None:
     require("promtool")
     assert "SUCCESS" in check_rules(FOLDER / "alerts.yml")
