@@ -151,7 +151,6 @@ def _rows(observer: ClusterObserver) -> tuple[list[NodeRow], list[BrokerRow]]:
 
 @asynccontextmanager
 async def _observing(address: str | None, prefix: str) -> AsyncIterator[ClusterObserver]:
-    configure_logs("auto", "error")  # lost connections are shown
     try:
         addresses = split_addresses(address or address_from_environment() or DEFAULT_ADDRESS)
         options = BusOptions(prefix=prefix)
@@ -160,6 +159,7 @@ async def _observing(address: str | None, prefix: str) -> AsyncIterator[ClusterO
         observer = ClusterObserver(addresses, options, mechanisms)
     except ConfigError as error:
         raise click.UsageError(str(error)) from error
+    configure_logs("auto", "error")  # lost connections are shown
     await observer.start()
     try:
         yield observer
