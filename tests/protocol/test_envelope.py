@@ -200,10 +200,13 @@ def after_target(make, *rest):
     return st.builds(lambda target, values: make(*target, *values), targets, st.tuples(*rest))
 
 
+traceparents = strategies.names.map(lambda text: text[:128])
+
 MESSAGES = {
     m.Heartbeat: st.builds(m.Heartbeat, flags, seconds, flags, strategies.names, ids, ids, strategies.names),
     m.Goodbye: st.builds(m.Goodbye, strategies.names),
     m.BroadcastMessage: after_target(m.BroadcastMessage, flags, frames),
+    m.TracedBroadcast: after_target(m.TracedBroadcast, flags, frames, traceparents),
     m.AckedBroadcast: st.builds(
         lambda number, target, limit, packet: m.AckedBroadcast(number, *target, limit, packet),
         ids,
@@ -215,6 +218,9 @@ MESSAGES = {
     m.LeaveRooms: after_target(m.LeaveRooms, name_lists),
     m.DisconnectSockets: after_target(m.DisconnectSockets, flags),
     m.ServerSideEmit: st.builds(m.ServerSideEmit, strategies.names, raw, st.none() | ids),
+    m.TracedServerSideEmit: st.builds(
+        m.TracedServerSideEmit, strategies.names, raw, st.none() | ids, traceparents
+    ),
     m.FetchSockets: st.builds(lambda number, target: m.FetchSockets(number, *target), ids, targets),
     m.FetchRooms: st.builds(m.FetchRooms, ids, strategies.names),
     m.FetchMetrics: st.builds(m.FetchMetrics, ids),
@@ -282,7 +288,8 @@ def test_error_names_the_invalid_rows_of_a_replay(place, value, text):
 
 
 def test_round_trip_covers_every_message():
-    assert len(MESSAGES) == len(m.MessageType)
+    traced = {m.TracedBroadcast, m.TracedServerSideEmit}  # the same types with one more field
+    assert len(MESSAGES.keys() - traced) == len(m.MessageType)
     assert all(dataclasses.is_dataclass(make) for make in MESSAGES)
 
 
@@ -317,3 +324,18 @@ def test_damaged_envelopes_raise_only_envelope_errors(envelope, data):
 def test_deep_value_in_place_of_the_type_is_malformed() -> None:
     with pytest.raises(EnvelopeError, match="unknown"):
         decode(b"\x95\x01" + b"\x91" * 1_000 + b"\x01\xa1a\x01\xc0")
+
+
+@pytest.mark.parametrize("additional", [7, None, "x" * 129, "a\0b", [], {}])
+def test_other_additional_fields_of_a_later_release_are_ignored(additional):
+    row = [1, 3, MESSAGE_ID.node_id, 7, 3, "/", [], [], False, ["2[]"], additional]
+    message = decode(msgpack.packb(row)).message
+    assert message == m.BroadcastMessage("/", (), (), False, ("2[]",))
+    assert type(message) is m.BroadcastMessage
+
+
+def test_trace_is_the_last_field_and_earlier_releases_find_the_rest_where_it_was():
+    plain, traced = ("/", ("a",), (), False, ("2[]",)), "00-" + "1" * 32 + "-" + "2" * 16 + "-01"
+    row = msgpack.unpackb(encode(Envelope(MESSAGE_ID, m.TracedBroadcast(*plain, traced))))
+    assert row[:-1] == msgpack.unpackb(encode(Envelope(MESSAGE_ID, m.BroadcastMessage(*plain))))
+    assert row[-1] == traced

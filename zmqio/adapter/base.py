@@ -21,6 +21,7 @@ from zmqio.ids import NodeId, NodeTag, Sid
 from zmqio.metrics.samples import Sample
 from zmqio.protocol.packet import AckableFrames, Frames
 from zmqio.recovery.recorder import PacketRecorder
+from zmqio.tracing import Tracing
 
 __all__ = [
     "DONE",
@@ -38,6 +39,7 @@ __all__ = [
     "SocketDescription",
     "TagClash",
     "Target",
+    "TracedFactory",
 ]
 
 
@@ -345,6 +347,14 @@ class MetricsReporter(Protocol):
 
     def report_metrics(self, read: Callable[[], Iterable[Sample]]) -> None:
         """Report what `read` returns, from the next start on."""
+
+
+@runtime_checkable
+class TracedFactory(Protocol):
+    """An `AdapterFactory` whose messages carry the context of traces."""
+
+    def trace(self, tracing: Tracing) -> None:
+        """Use `tracing` from the next start on."""
 
 
 @runtime_checkable

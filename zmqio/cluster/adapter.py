@@ -6,6 +6,7 @@ local sockets only: no method that receives a message can publish it.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache, partial
 from typing import Any, TypeVar
 
@@ -136,10 +137,14 @@ class ClusterAdapter(LocalAdapter):
     async def broadcast(self, frames: Frames, target: Target) -> None:
         """Send one encoded packet to all sockets of `target`: first to those here, then in one publish."""
         topic = self._topic_of(target)
-        if self._operations.busy:
-            await self._run_in_order(partial(self._broadcast, topic, frames, target))
+        if self._node.tracing is None:
+            message = m.BroadcastMessage(*self._address(target), target.volatile, frames)
         else:
-            self._broadcast(topic, frames, target)
+            message = self._traced_broadcast(frames, target, self._node.tracing.traceparent())
+        if self._operations.busy:
+            await self._run_in_order(partial(self._broadcast, topic, message, target))
+        else:
+            self._broadcast(topic, message, target)
 
     async def broadcast_with_ack(self, frames: AckableFrames, target: Target, timeout_s: float) -> list[list[Any]]:
         """Send one packet and collect the acknowledgements of the clients of every node.
@@ -204,7 +209,7 @@ class ClusterAdapter(LocalAdapter):
 
     async def server_side_emit(self, args: Sequence[Any]) -> None:
         """Send an event to the application on all other nodes that serve the namespace."""
-        message = m.ServerSideEmit(self.namespace, pack_values(list(args)), None)
+        message = self._server_side_message(pack_values(list(args)), None)
         self._node.outbox.publish(self._router.namespace_topic, message)
 
     async def server_side_emit_with_ack(self, args: Sequence[Any], timeout_s: float) -> list[list[Any]]:
@@ -218,7 +223,7 @@ class ClusterAdapter(LocalAdapter):
         return await self._request(
             self._node.all_topic,
             tuple(self._node.peers),
-            lambda n: m.ServerSideEmit(self.namespace, packed, n),
+            lambda n: self._server_side_message(packed, n),
             timeout_s,
             here=[],
             read=_identity,
@@ -258,7 +263,11 @@ class ClusterAdapter(LocalAdapter):
         else:
             self._receive_now(message, sender, number)
 
-    def _receive_now(self, message: Message, sender: NodeId, number: int) -> None:
+    def _receive_now(self, message: Message, sender: NodeId, number: int, *, in_span: bool = False) -> None:
+        if self._node.tracing is not None and not in_span:
+            with self._span_of(message):
+                self._receive_now(message, sender, number, in_span=True)
+            return
         match message:
             case m.BroadcastMessage():
                 if self._recorder is not None:
@@ -318,7 +327,11 @@ class ClusterAdapter(LocalAdapter):
         else:
             if self._recorder is not None and not target.volatile:
                 self._recorder.sent(frames, target.rooms, target.except_, origin_of(request))
-            self.deliver(frames, target)
+            if self._node.tracing is None or request.traceparent is None:
+                self.deliver(frames, target)
+                return
+            with self._node.tracing.delivering(self.namespace, request.traceparent, request.event):
+                self.deliver(frames, target)
 
     def _remove_all_from(self, rooms: Collection[str], sids: Sequence[Sid]) -> None:
         for sid in sids:
@@ -326,15 +339,30 @@ class ClusterAdapter(LocalAdapter):
 
     # Publishing.
 
-    def _broadcast(self, topic: bytes, frames: Frames, target: Target) -> None:
-        message = m.BroadcastMessage(*self._address(target), target.volatile, frames)
+    def _broadcast(self, topic: bytes, message: m.BroadcastMessage, target: Target) -> None:
         if self._recorder is None or target.volatile:
-            self.deliver(frames, target)
+            self.deliver(message.frames, target)
             self._publish(topic, target, message)
         else:
-            packet = self._recorder.sent(frames, target.rooms, target.except_)
-            self.deliver(frames, target)
+            packet = self._recorder.sent(message.frames, target.rooms, target.except_)
+            self.deliver(message.frames, target)
             packet.bus_number = self._publish(topic, target, message)
+
+    def _traced_broadcast(self, frames: Frames, target: Target, traceparent: str) -> m.BroadcastMessage:
+        if traceparent:
+            return m.TracedBroadcast(*self._address(target), target.volatile, frames, traceparent)
+        return m.BroadcastMessage(*self._address(target), target.volatile, frames)
+
+    def _span_of(self, message: Message) -> AbstractContextManager[object]:
+        if self._node.tracing is None or not isinstance(message, m.TracedBroadcast | m.TracedServerSideEmit):
+            return nullcontext()
+        return self._node.tracing.delivering(self.namespace, message.traceparent, "")
+
+    def _server_side_message(self, args: bytes, request_id: int | None) -> m.ServerSideEmit:
+        tracing = self._node.tracing
+        if tracing is None or not (traceparent := tracing.traceparent()):
+            return m.ServerSideEmit(self.namespace, args, request_id)
+        return m.TracedServerSideEmit(self.namespace, args, request_id, traceparent)
 
     async def _run_and_publish(
         self, operation: RoomOperation, topic: bytes, target: Target, message: Message

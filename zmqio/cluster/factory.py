@@ -10,6 +10,7 @@ from zmqio.cluster.unicast import NodeMessenger
 from zmqio.config import BusOptions
 from zmqio.metrics.samples import Sample
 from zmqio.recovery.store import RecoveryStore
+from zmqio.tracing import Tracing
 
 __all__ = ["ClusterAdapterFactory"]
 
@@ -34,7 +35,12 @@ class ClusterAdapterFactory:
         self._options = options
         self._adapter_class = adapter_class
         self._node: Node | None = None
+        self._tracing: Tracing | None = None
         self._read_metrics: Callable[[], Iterable[Sample]] | None = None
+
+    def trace(self, tracing: Tracing) -> None:
+        """Carry the context of traces to other nodes, from the next start on (`TracedFactory`)."""
+        self._tracing = tracing
 
     def report_metrics(self, read: Callable[[], Iterable[Sample]]) -> None:
         """Answer observers with what `read` returns, from the next start on (`MetricsReporter`)."""
@@ -47,6 +53,7 @@ class ClusterAdapterFactory:
     async def start(self, identity: Identity, events: NodeEvents) -> None:
         """Join the other nodes; returns without waiting for a broker."""
         self._node = Node(identity, self._make_bus(identity), self._options, events)
+        self._node.tracing = self._tracing
         if self._read_metrics is not None:
             self._node.metrics.read = self._read_metrics
         await self._node.start()

@@ -31,11 +31,13 @@ NO_VALUES = pack_values([])
 
 _NamespaceMessage: TypeAlias = (
     m.BroadcastMessage
+    | m.TracedBroadcast
     | m.AckedBroadcast
     | m.JoinRooms
     | m.LeaveRooms
     | m.DisconnectSockets
     | m.ServerSideEmit
+    | m.TracedServerSideEmit
     | m.FetchSockets
     | m.FetchRooms
 )

@@ -26,6 +26,7 @@ from zmqio.ids import NodeId
 from zmqio.logger import get_logger
 from zmqio.metrics.samples import Sample, counter_samples
 from zmqio.protocol.topic import all_topic, inbox_topic, owner_prefix
+from zmqio.tracing import Tracing
 
 __all__ = ["Node"]
 
@@ -55,6 +56,7 @@ class Node:
         outbox: publishes messages.
         inbound: routes received messages.
         metrics: answers observers.
+        tracing: makes spans; None if nothing is traced.
         unicast: sends messages to single nodes.
     """
 
@@ -74,6 +76,7 @@ class Node:
         self._events = events
         self.diagnostics = Diagnostics(clock)
         self.responses = PendingResponses()
+        self.tracing: Tracing | None = None
         self.outbox = Outbox(identity, bus, options, self.diagnostics, clock)
         self.unicast = Unicast(self.outbox, clock)
         self._presence = Presence(

@@ -11,6 +11,7 @@ from zmqio.protocol.packet import check_namespace
 from zmqio.protocol.publish import Operation, PublishRequest
 from zmqio.protocol.room_names import Rooms, room_names
 from zmqio.protocol.topic import check_name
+from zmqio.tracing import Tracing
 
 __all__ = ["BroadcastOperator", "Sending"]
 
@@ -42,6 +43,19 @@ class BroadcastOperator(Generic[ResultT]):
     def __init__(self, send: Callable[[PublishRequest], ResultT], request: PublishRequest) -> None:
         self._send = send
         self._request = request
+
+    def trace(self, tracing: Tracing) -> None:
+        """Send the current context of `tracing` with each event, also of operators that are made from this one.
+
+        `zmqio.telemetry.instrument(emitter)` calls this.
+        """
+        send = self._send
+
+        def send_with_context(request: PublishRequest) -> ResultT:
+            traceparent = tracing.traceparent() if request.op is Operation.EMIT else ""
+            return send(replace(request, traceparent=traceparent) if traceparent else request)
+
+        self._send = send_with_context
 
     def of(self, namespace: str) -> "BroadcastOperator[ResultT]":
         """Select sockets of another namespace; rooms and flags are kept.

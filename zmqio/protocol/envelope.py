@@ -29,6 +29,8 @@ WIRE_VERSION = 1
 
 MAX_NODE_ID_LENGTH = 64
 MAX_COUNTER = 2**63 - 1
+MAX_TRACEPARENT_LENGTH = 128
+"""Version 00 has 55 characters; later versions may have more."""
 _HEADER_END = 5
 
 
@@ -71,6 +73,8 @@ def decode(body: bytes) -> Envelope:
             _check_message_id(node_id, n, previous)
             message = m.BroadcastMessage(namespace, tuple(rooms), tuple(except_), volatile, tuple(frames))
             return Envelope(MessageId(node_id, n, previous), message)
+    if len(values) > _HEADER_END + len(layout.names):
+        layout = _layout_with_trace(layout, values)
     message_id = MessageId(*values[2:_HEADER_END])
     _check_message_id(*message_id)
     return Envelope(message_id, layout.make(*_read_fields(layout, values[_HEADER_END:])))
@@ -132,6 +136,16 @@ def _read_layout(values: Any) -> _Layout:
     if layout is None:
         raise EnvelopeError(f"message type {short_repr(values[1]):.20} is unknown to this release")
     return layout
+
+
+def _layout_with_trace(layout: _Layout, values: list[Any]) -> _Layout:
+    """Return the layout that has the additional field `traceparent`, if the message has it."""
+    traced = _TRACED.get(layout.number)
+    return layout if traced is None or not _is_traceparent(values[_HEADER_END + len(layout.names)]) else traced
+
+
+def _is_traceparent(value: Any) -> bool:
+    return type(value) is str and len(value) <= MAX_TRACEPARENT_LENGTH and "\0" not in value
 
 
 def _check_message_id(node_id: Any, n: Any, previous: Any) -> None:
@@ -211,6 +225,12 @@ def _text(value: Any) -> str:
     if type(value) is not str or "\0" in value:
         raise _FieldError("a string without NUL")
     return value
+
+
+def _traceparent(value: Any) -> str:
+    if not _is_traceparent(value):
+        raise _FieldError(f"a string of at most {MAX_TRACEPARENT_LENGTH} characters")
+    return str(value)
 
 
 def _names(value: Any) -> tuple[str, ...]:
@@ -357,6 +377,14 @@ _LAYOUTS = {
         _layout(MessageType.STREAM_CLOSE, r.StreamClose, _counter, _flag, _counter, _text),
     )
 }
+_TRACED = {
+    layout.number: layout
+    for layout in (
+        _layout(MessageType.BROADCAST, m.TracedBroadcast, *_TARGET, _flag, _frames, _traceparent),
+        _layout(MessageType.SERVER_SIDE_EMIT, m.TracedServerSideEmit, _text, _raw, _counter_or_none, _traceparent),
+    )
+}
+"""The same with a trace; see `TracedBroadcast`."""
 _BROADCAST = _LAYOUTS[MessageType.BROADCAST]
 _BROADCAST_END = _HEADER_END + len(_BROADCAST.names)
-_LAYOUT_OF = {layout.make: layout for layout in _LAYOUTS.values()}
+_LAYOUT_OF = {layout.make: layout for layout in (*_LAYOUTS.values(), *_TRACED.values())}

@@ -37,6 +37,8 @@ __all__ = [
     "ReplayedRow",
     "Response",
     "ServerSideEmit",
+    "TracedBroadcast",
+    "TracedServerSideEmit",
 ]
 
 
@@ -144,6 +146,16 @@ class BroadcastMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class TracedBroadcast(BroadcastMessage):
+    """A `BroadcastMessage` that was sent inside a trace; `traceparent` is its last field on the wire.
+
+    Releases that do not know the field ignore it. Source: W3C Trace Context, section 3.2.
+    """
+
+    traceparent: str
+
+
+@dataclass(frozen=True, slots=True)
 class AckedBroadcast:
     """A packet that asks each client for an acknowledgement.
 
@@ -210,6 +222,13 @@ class ServerSideEmit:
     namespace: str
     args: bytes
     request_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TracedServerSideEmit(ServerSideEmit):
+    """A `ServerSideEmit` that was sent inside a trace; see `TracedBroadcast`."""
+
+    traceparent: str
 
 
 @dataclass(frozen=True, slots=True)

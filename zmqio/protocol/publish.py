@@ -12,6 +12,7 @@
 | `source`, `n` | all | the sender's name and counter, given together; they identify a request without an `id` |
 | `event` | emit | the name of the event; required |
 | `args` | emit | list of arguments; binary values in msgpack only, because JSON has no form for them |
+| `traceparent` | emit | the context of a trace, as in the HTTP header of that name (W3C Trace Context) |
 | `volatile` | emit | drop the event for clients that cannot receive it at once |
 | `names` | join, leave | the rooms to join or leave; required |
 | `close` | disconnect | close the connections as well |
@@ -78,6 +79,7 @@ class PublishRequest:
     id: str | None = None
     source: str | None = None
     n: int | None = None
+    traceparent: str | None = None
 
 
 def origin_of(request: PublishRequest) -> str:
@@ -251,10 +253,11 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
     "id": _label,
     "source": _label,
     "n": _counter,
+    "traceparent": _label,
 }
 _COMMON = frozenset({"op", "namespace", "rooms", "except", "id", "source", "n"})
 _ALLOWED = {
-    Operation.EMIT: _COMMON | {"event", "args", "volatile"},
+    Operation.EMIT: _COMMON | {"event", "args", "volatile", "traceparent"},
     Operation.JOIN: _COMMON | {"names"},
     Operation.LEAVE: _COMMON | {"names"},
     Operation.DISCONNECT: _COMMON | {"close"},

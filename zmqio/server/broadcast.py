@@ -17,6 +17,7 @@ from zmqio.protocol.parser import Parser
 from zmqio.protocol.room_names import Rooms, room_names
 from zmqio.server.acks import ack_value
 from zmqio.server.targeting import Targeting, check_event
+from zmqio.tracing import Tracing, emitting
 
 __all__ = ["Broadcast", "BroadcastNamespace", "RemoteSocket"]
 
@@ -44,6 +45,10 @@ class BroadcastRuntime(Protocol):
     @property
     def parser(self) -> Parser:
         """Encodes the events."""
+
+    @property
+    def tracing(self) -> Tracing | None:
+        """Makes spans, if anything is traced."""
 
     def note_tuple(self, event: str, args: Sequence[Any]) -> None:
         """Called with the arguments of every event."""
@@ -109,9 +114,14 @@ class Broadcast(Targeting):
         namespace = self._namespace
         await namespace.ready()
         check_event(event)
-        namespace.runtime.note_tuple(event, args)
-        frames = namespace.runtime.parser.encode(Packet(PacketType.EVENT, namespace.name, [event, *args]))
-        await namespace.adapter.broadcast(frames, self._target)
+        runtime = namespace.runtime
+        runtime.note_tuple(event, args)
+        frames = runtime.parser.encode(Packet(PacketType.EVENT, namespace.name, [event, *args]))
+        if runtime.tracing is None:
+            await namespace.adapter.broadcast(frames, self._target)
+            return
+        with runtime.tracing.emitting(namespace.name, event):
+            await namespace.adapter.broadcast(frames, self._target)
 
     async def send(self, *args: Any) -> None:
         """Send the event `message`: the same as `emit("message", *args)`."""
@@ -141,7 +151,8 @@ class Broadcast(Targeting):
         packet = Packet(PacketType.EVENT, namespace.name, [event, *args])
         frames = namespace.runtime.parser.encode_ackable(packet)
         try:
-            answers = await namespace.adapter.broadcast_with_ack(frames, self._target, self._limit_s)
+            with emitting(namespace.runtime.tracing, namespace.name, event):
+                answers = await namespace.adapter.broadcast_with_ack(frames, self._target, self._limit_s)
         except RequestTimeoutError as error:
             raise error.with_responses([ack_value(answer) for answer in error.responses]) from None
         return [ack_value(answer) for answer in answers]

@@ -107,7 +107,12 @@ class EventDispatcher:
     ) -> None:
         started_ns = perf_counter_ns()
         try:
-            result = await handler.call(socket, *args)
+            if self._runtime.tracing is None:
+                result = await handler.call(socket, *args)
+            else:
+                known = CATCH_ALL if self._registry.handlers.get(event) is None else event
+                with self._runtime.tracing.handling(self._namespace, known, socket.id):
+                    result = await handler.call(socket, *args)
             if ack_id is not None:
                 ack = Packet(PacketType.ACK, self._namespace, result_args(result), ack_id)
                 socket.write(self._runtime.prepare(ack))

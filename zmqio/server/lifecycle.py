@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from typing import Any, cast
 
-from zmqio.adapter.base import AdapterFactory, Health, MetricsReporter
+from zmqio.adapter.base import AdapterFactory, Health, MetricsReporter, TracedFactory
 from zmqio.adapter.local import LocalAdapterFactory
 from zmqio.config import EngineOptions, Recovery, ServerOptions
 from zmqio.engine.server import ClientRequest, Engine, Session
@@ -32,6 +32,7 @@ from zmqio.server.node_listeners import NodeListeners
 from zmqio.server.observers import Observers
 from zmqio.server.runtime import Runtime
 from zmqio.server.workers import warn_of_other_adapter, warn_of_workers
+from zmqio.tracing import Tracing
 
 __all__ = ["ServerLifecycle"]
 
@@ -86,6 +87,7 @@ class ServerLifecycle:
         self._closed = False
         self._closing: asyncio.Future[None] | None = None
         self._drain: Drain | None = None
+        self._tracing: Tracing | None = None
         self._signals = HostSignals(self._on_stop_signal)
 
     @property
@@ -163,6 +165,18 @@ class ServerLifecycle:
             return Health(health.ready, health.reasons, details)
         return Health(ready=False, reasons=("the server is shutting down", *health.reasons), details=details)
 
+    def trace(self, tracing: Tracing) -> None:
+        """Make spans with `tracing` from the next start on.
+
+        Raises:
+            RuntimeError: the server runs.
+        """
+        if self.running:
+            raise RuntimeError("the server runs already; instrument it before it starts")
+        self._tracing = tracing
+        if isinstance(self._factory, TracedFactory):
+            self._factory.trace(tracing)
+
     def samples(self) -> Iterator[Sample]:
         """Yield the metrics; those of a server that does not run say little more than that."""
         websockets = 0 if self._runtime is None else self._runtime.engine.websockets
@@ -190,6 +204,7 @@ class ServerLifecycle:
             identity=identity,
             engine=Engine(self._engine_options, identity.tag, self._accept),
             observers=self.observers,
+            tracing=self._tracing,
         )
         self._runtime = runtime
         if self._options.recovery:

@@ -9,6 +9,7 @@ from zmqio.exceptions import RequestTimeoutError
 from zmqio.protocol.room_names import Rooms
 from zmqio.server.acks import ack_value
 from zmqio.server.broadcast import Broadcast, BroadcastNamespace, RemoteSocket
+from zmqio.tracing import emitting
 
 __all__ = ["Operations"]
 
@@ -97,7 +98,8 @@ class Operations:
         """
         namespace = self._target_namespace
         await namespace.ready()
-        await namespace.adapter.server_side_emit([event, *args])
+        with emitting(namespace.runtime.tracing, namespace.name, event):
+            await namespace.adapter.server_side_emit([event, *args])
 
     async def server_side_emit_with_ack(self, event: str, *args: Any, timeout: float | None = None) -> list[Any]:
         """Send an event to all other nodes and collect one response from each.
@@ -119,7 +121,8 @@ class Operations:
         await namespace.ready()
         limit_s = namespace.runtime.options.request_timeout_s if timeout is None else timeout
         try:
-            answers = await namespace.adapter.server_side_emit_with_ack([event, *args], limit_s)
+            with emitting(namespace.runtime.tracing, namespace.name, event):
+                answers = await namespace.adapter.server_side_emit_with_ack([event, *args], limit_s)
         except RequestTimeoutError as error:
             raise error.with_responses([ack_value(answer) for answer in error.responses]) from None
         return [ack_value(answer) for answer in answers]

@@ -25,6 +25,7 @@ from zmqio.server.loop_lag import LoopLag
 from zmqio.server.observers import Observers
 from zmqio.server.recovery_expiry import RecoveryExpiry
 from zmqio.server.tasks import Tasks
+from zmqio.tracing import Tracing
 
 __all__ = ["CONNECT_TIMED_OUT", "Runtime"]
 
@@ -64,6 +65,7 @@ class Runtime:
         recovery_expiry: drops what it no longer keeps.
         session_exchange: moves sessions between nodes; None without a bus.
         connecting: the connections that must join a namespace within `connect_timeout_s`.
+        tracing: makes spans; None if nothing is traced.
         tuple_noted: whether `note_tuple` has logged.
         loop: the event loop that the server runs in.
         thread_id: the thread of that loop.
@@ -79,6 +81,7 @@ class Runtime:
     counters: Counter[str] = field(default_factory=Counter)
     notices: LimitedLog = field(default_factory=lambda: LimitedLog(log))
     tuple_noted: bool = False
+    tracing: Tracing | None = None
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     thread_id: int = field(default_factory=threading.get_ident)
     recovery: RecoveryStore | None = field(init=False, default=None)

@@ -40,6 +40,7 @@ from zmqio.server.operations import Operations
 from zmqio.server.parent import ParentNamespace, Rule
 from zmqio.server.registry import Registration, Registry
 from zmqio.server.signatures import check_function
+from zmqio.tracing import Tracing
 
 __all__ = ["AdapterSpec", "Server"]
 
@@ -158,6 +159,14 @@ class Server(Registration, Operations):
             for namespace in self._lifecycle.namespaces.values():
                 if namespace.is_open:
                     notify((observer.namespace_opened,), namespace.name)
+
+    def trace(self, tracing: Tracing) -> None:
+        """Make spans with `tracing`; `zmqio.telemetry.instrument(io)` calls this. Call it before the start.
+
+        Raises:
+            RuntimeError: the server runs.
+        """
+        self._lifecycle.trace(tracing)
 
     def stop_observing(self, observer: Observer) -> None:
         """Stop what `observe` started; an observer that is not registered is ignored."""

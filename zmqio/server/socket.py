@@ -29,6 +29,7 @@ from zmqio.server.runtime import Runtime
 from zmqio.server.sending import EmitOptions
 from zmqio.server.socket_listeners import ListenerMixin
 from zmqio.server.targeting import check_event
+from zmqio.tracing import emitting
 
 __all__ = ["ClientConnection", "PacketHandler", "Socket", "SocketNamespace"]
 
@@ -316,7 +317,8 @@ class Socket(ListenerMixin):
         self.confirm_connect()  # a client that is still connecting could not acknowledge
         if self._events is not None:
             self._events.release_reader()
-        return ack_value(await self._acks.wait(ack_id, lambda: self.write(prepared), timeout))
+        with emitting(runtime.tracing, self._namespace.name, event):
+            return ack_value(await self._acks.wait(ack_id, lambda: self.write(prepared), timeout))
 
     @property
     def volatile(self) -> EmitOptions:
@@ -369,6 +371,9 @@ class Socket(ListenerMixin):
         runtime.check_loop()
         check_event(event)
         runtime.note_tuple(event, args)
+        if runtime.tracing is not None:
+            with runtime.tracing.emitting(self._namespace.name, event):
+                pass  # a span without duration: writing to one client awaits nothing
         frames = runtime.parser.encode(Packet(PacketType.EVENT, self._namespace.name, [event, *args]))
         if self.session is not None:
             frames = self._namespace.record_event(self, frames, volatile=volatile)
