@@ -3,14 +3,17 @@
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from zmqio.adapter.base import AdapterFactory, Health, Identity
 from zmqio.logger import get_logger
+from zmqio.metrics.process import PROCESS_METRICS
+from zmqio.metrics.samples import Sample
 from zmqio.protocol.topic import check_name
 from zmqio.python_socketio.namespace import ManagerNamespace, ManagerRuntime
 from zmqio.python_socketio.sockets import ManagerSockets
 from zmqio.server.joining import close_at_exit, join_cluster
+from zmqio.server.metrics import node_samples
 from zmqio.server.node_listeners import NodeListeners
 from zmqio.server.tasks import Tasks
 
@@ -99,6 +102,7 @@ class ManagerNode:
                 return
             for namespace in self.namespaces.values():
                 await self._close_namespace(namespace)
+            PROCESS_METRICS.remove(self)
             await self._factory.close()
             log.info("node_stopped", node_id=self._identity.node_id)
             self._identity = None
@@ -124,6 +128,10 @@ class ManagerNode:
         counters = {**health.details.get("counters", {}), "python_socketio": dict(self.counters)}
         return Health(health.ready, health.reasons, {**health.details, "counters": counters})
 
+    def samples(self) -> Iterable[Sample]:
+        """Return the metrics of the bus."""
+        return node_samples(self.health())
+
     def _starting(self) -> asyncio.Lock:
         if self._lock is None:
             self._lock = asyncio.Lock()
@@ -132,6 +140,7 @@ class ManagerNode:
     async def _start(self) -> None:
         if self._identity is None:
             self._identity = await join_cluster(self._factory, self.listeners, None)
+            PROCESS_METRICS.add(self)
             if self._close_at_exit is None:
                 close_at_exit(self)
             else:

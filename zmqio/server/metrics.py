@@ -13,7 +13,7 @@ from zmqio.metrics.samples import Sample, counter_samples
 from zmqio.server.namespace import Namespace
 from zmqio.server.parent import ChildNamespace
 
-__all__ = ["DYNAMIC", "server_samples"]
+__all__ = ["DYNAMIC", "node_samples", "server_samples"]
 
 DYNAMIC = "(dynamic)"
 """Value of the label `namespace` for all namespaces that a rule allowed."""
@@ -36,6 +36,14 @@ def server_samples(health: Health, websockets: int, namespaces: Iterable[Namespa
         yield from _namespace_samples(namespaces)
         yield from _bus_samples(details)
         yield from counter_samples(details["counters"])
+
+
+def node_samples(health: Health) -> Iterator[Sample]:
+    """Yield the samples of a node whose clients another server serves: those of the bus."""
+    yield Sample("zmqio_build_info", 1, (("version", VERSION),))
+    yield Sample("zmqio_ready", health.ready)
+    yield from _bus_samples(health.details)
+    yield from counter_samples(health.details["counters"])
 
 
 def _namespace_samples(namespaces: Iterable[Namespace]) -> Iterator[Sample]:

@@ -24,6 +24,7 @@ from zmqio.launcher.worker.messages import WorkerFailed, WorkerReady, WorkerSamp
 from zmqio.launcher.worker.orphan import kill_without_parent
 from zmqio.launcher.worker.parent_link import ParentLink
 from zmqio.launcher.worker.spec import WORKER_SPEC_VARIABLE, WorkerSpec
+from zmqio.log_limit import LimitedLog
 from zmqio.logger import get_logger
 from zmqio.logs import configure_logs, print_error
 from zmqio.metrics.process import PROCESS_METRICS
@@ -57,6 +58,7 @@ class Worker:
         )
         self._acceptors: set[ParentLink] = set()
         self._heartbeat: asyncio.TimerHandle | None = None
+        self._limited_log = LimitedLog(log, burst=1)
         self._parent = (
             ParentLink(
                 link,
@@ -89,8 +91,8 @@ class Worker:
         self._heartbeat = loop.call_at(next_on_grid(loop.time(), HEARTBEAT_S), self._send_heartbeat)
 
     def _send_heartbeat(self) -> None:
-        self._parent.send_heartbeat(self._report())
         self._schedule_heartbeat()
+        self._parent.send_heartbeat(self._report())
 
     def _on_stopped(self) -> None:
         """Report the final counters: those of sessions that ended with the app are among them."""
@@ -98,7 +100,14 @@ class Worker:
             self._parent.send_last(report)
 
     def _report(self) -> WorkerSamples | None:
-        return WorkerSamples(tuple(PROCESS_METRICS.samples())) if self._spec.reports_metrics else None
+        """Read the metrics, if the parent serves them. A failure must not cost the heartbeat."""
+        if not self._spec.reports_metrics:
+            return None
+        try:
+            return WorkerSamples(tuple(PROCESS_METRICS.samples()))
+        except Exception:  # noqa: BLE001 - servers in other threads change what is read here
+            self._limited_log.error("metrics_report_failed", exc_info=True)
+            return None
 
     async def _before_shutdown(self) -> None:
         await self._parent.finish()  # first, because it may still bring acceptors
