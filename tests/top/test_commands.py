@@ -76,6 +76,13 @@ def test_wrong_options_exit_with_2(arguments: list[str]) -> None:
     assert CliRunner().invoke(main, arguments).exit_code == 2
 
 
+def test_table_without_rich_is_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zmqio.top.commands.find_spec", lambda _: None)
+    done = CliRunner().invoke(main, ["top", "tcp://127.0.0.1:1", "--once"])
+    assert done.exit_code == 2
+    assert "pip install zmqio[top]" in done.output
+
+
 class Terminal:
     """The command in a terminal of 80 columns; `text` collects what it writes."""
 

@@ -40,7 +40,7 @@ def server_samples(health: Health, websockets: int, namespaces: Iterable[Namespa
 
 def node_samples(health: Health) -> Iterator[Sample]:
     """Yield the samples of a node whose clients another server serves: those of the bus."""
-    yield Sample("zmqio_build_info", 1, (("version", VERSION),))
+    yield Sample("zmqio_build_info", 1, (("version", _version()),))
     yield Sample("zmqio_ready", health.ready)
     yield from _bus_samples(health.details)
     yield from counter_samples(health.details["counters"])

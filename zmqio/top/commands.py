@@ -7,11 +7,10 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.util import find_spec
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.live import Live
 
 from zmqio.config import DEFAULT_ADDRESS, BusOptions, address_from_environment
 from zmqio.exceptions import ConfigError
@@ -25,6 +24,7 @@ from zmqio.zeromq.curve import load_curve
 
 __all__ = ["status_command", "top_command"]
 
+MISSING = "the table needs rich: `pip install zmqio[top]`; `--once --json` does not"
 ONCE_INTERVAL_S = 1.0
 """Seconds between the two readings of `--once`, from which it calculates rates."""
 
@@ -64,12 +64,16 @@ def top_command(
     ADDRESS is that of the broker, or of several, separated by commas. [default: $ZMQIO_ADAPTER, otherwise
     tcp://127.0.0.1:5555]
 
+    Needs zmqio[top], except with --once --json.
+
     Exit codes: 0; with --once 1 if a broker or a node did not answer; 2 wrong option.
 
     Example: zmqio top tcp://127.0.0.1:5555
     """
     if as_json and not once:
         raise click.UsageError("--json needs --once")
+    if not as_json and find_spec("rich") is None:
+        raise click.UsageError(MISSING)
     if once or not sys.stdout.isatty():
         sys.exit(asyncio.run(_print_once(address, prefix, timeout_s, as_json=as_json)))
     with contextlib.suppress(KeyboardInterrupt):
@@ -102,6 +106,9 @@ def status_command(address: str | None, prefix: str, required: int, timeout_s: f
 
 
 async def _show(address: str | None, prefix: str, interval_s: float) -> None:
+    from rich.console import Console
+    from rich.live import Live
+
     console = Console()
     async with _observing(address, prefix) as observer:
         with Live(console=console, screen=True, auto_refresh=False) as live:
@@ -123,6 +130,8 @@ async def _print_once(address: str | None, prefix: str, timeout_s: float, *, as_
     if as_json:
         click.echo(json.dumps(to_json(nodes, brokers)))
     else:
+        from rich.console import Console
+
         Console().print(render(nodes, brokers))
     return 0 if is_complete else 1
 

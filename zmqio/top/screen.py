@@ -1,12 +1,16 @@
-"""The table of `zmqio top`: at most 80 columns wide. Pure: from rows to what rich prints."""
+"""The table of `zmqio top`: at most 80 columns wide. Pure: from rows to what rich prints.
+
+rich is the extra `zmqio[top]`, so it is imported on use.
+"""
 
 from collections.abc import Iterable
-
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
+from typing import TYPE_CHECKING
 
 from zmqio.top.overview import BrokerRow, NodeRow
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.text import Text
 
 __all__ = ["compact", "render"]
 
@@ -17,8 +21,12 @@ HOST_CHARACTERS = 15
 PROBLEM_CHARACTERS = 45
 
 
-def render(nodes: Iterable[NodeRow], brokers: Iterable[BrokerRow]) -> RenderableType:
+def render(nodes: Iterable[NodeRow], brokers: Iterable[BrokerRow]) -> "RenderableType":
     """Return the lines of the brokers and the table of the nodes."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     table.add_column("node", no_wrap=True)
     table.add_column("process", no_wrap=True)
@@ -59,7 +67,9 @@ def _style(row: NodeRow) -> str:
     return "" if row.ready else "red"
 
 
-def _broker_line(row: BrokerRow) -> Text:
+def _broker_line(row: BrokerRow) -> "Text":
+    from rich.text import Text
+
     if row.problem:
         return Text(f"broker {row.address}  {row.problem[:PROBLEM_CHARACTERS]}", style="red", no_wrap=True)
     facts = (
