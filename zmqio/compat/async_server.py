@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import Callable, Collection
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, overload
 
 from zmqio.compat.admin_login import STATS_INTERVAL_S, AdminHandle, login_options
 from zmqio.compat.async_namespace import AsyncNamespace
@@ -96,6 +96,14 @@ class AsyncServer(ClientOperations):
 
     # Registration.
 
+    @overload
+    def on(
+        self, event: str, handler: None = None, namespace: str | None = None
+    ) -> Callable[[Function], Function]: ...
+
+    @overload
+    def on(self, event: str, handler: Callable[..., Any], namespace: str | None = None) -> None: ...
+
     def on(
         self, event: str, handler: Callable[..., Any] | None = None, namespace: str | None = None
     ) -> Callable[[Function], Function] | None:
@@ -129,14 +137,23 @@ class AsyncServer(ClientOperations):
         register(handler)
         return None
 
-    def event(self, *args: Any, **kwargs: Any) -> Any:
+    @overload
+    def event(self, function: Function, /) -> Function: ...
+
+    @overload
+    def event(self, /, *, namespace: str | None = None) -> Callable[[Function], Function]: ...
+
+    def event(self, function: Any = None, /, *, namespace: str | None = None) -> Any:
         """Decorate the handler of the event that is named like the function.
 
         Example: `@sio.event` or `@sio.event(namespace="/chat")`
         """
-        if len(args) == 1 and not kwargs and callable(args[0]):
-            return self._register_by_name(args[0])
-        return lambda function: self._register_by_name(function, *args, **kwargs)
+
+        def register(handler: Function) -> Function:
+            self.on(handler.__name__, handler, namespace)
+            return handler
+
+        return register if function is None else register(function)
 
     def register_namespace(self, namespace_handler: AsyncNamespace) -> None:
         """Register an object whose methods handle the events of its namespace.
@@ -209,10 +226,6 @@ class AsyncServer(ClientOperations):
             namespace=namespace,
         )
         return AdminHandle()
-
-    def _register_by_name(self, function: Function, *args: Any, **kwargs: Any) -> Function:
-        self.on(function.__name__, function, *args, **kwargs)
-        return function
 
     def _is_served(self, name: str) -> bool:
         return self._serves_all or name in self._served

@@ -28,6 +28,7 @@ __all__ = [
     "ZMQIO",
     "Hub",
     "Peer",
+    "redis_py_environment",
     "versions",
 ]
 
@@ -125,7 +126,7 @@ def _redis_py() -> Path:
     return REDIS_PY
 
 
-def _redis_py_environment() -> dict[str, str]:
+def redis_py_environment() -> dict[str, str]:
     return {"PYTHONPATH": str(_redis_py())}
 
 
@@ -135,7 +136,7 @@ PEERS = (
     Peer(IPC, _python("app_zmqio"), LATENCY, ("fast",), uses_broker=True, ipc=True),
     Peer(ASYNCIO, _python("app_zmqio"), LATENCY, ("asyncio",), uses_broker=True),
     Peer(PLAIN, _python("app_zmqio"), LATENCY, ("plain",), uses_broker=True),
-    Peer(SOCKETIO, _python("app_socketio"), BOTH, environment=_redis_py_environment),
+    Peer(SOCKETIO, _python("app_socketio"), BOTH, environment=redis_py_environment),
     Peer(SOCKETIO_ZMQIO, _python("app_socketio"), BOTH, uses_broker=True),
     Peer(NODE, _node, BOTH, environment=_node_environment),
     Peer(SHARDED, _node, ISOLATION, ("sharded",), environment=_node_environment),
