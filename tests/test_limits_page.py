@@ -83,6 +83,14 @@ FIXED = {
     "topic of a room": ["zmqio.protocol.topic:MAX_ROOM_TOPIC_BYTES"],
     "topic that a node subscribes to": ["zmqio_broker.sockets:SUBSCRIPTION_MAX_BYTES"],
     "node that does not answer": ["zmqio.top.cluster_observer:FORGET_AFTER_S"],
+    "bytes of one endpoint": [
+        "zmqio_broker.connection_guard:MAX_INPUT_BYTES",
+        "zmqio_broker.connection_guard:LARGEST_MESSAGES",
+    ],
+    "subscriptions that one node sends": [
+        "zmqio_broker.connection_guard:SUBSCRIPTION_BURST_BYTES",
+        "zmqio_broker.connection_guard:SUBSCRIPTION_BYTES_PER_S",
+    ],
     "silence of a node": ["zmqio_broker.sockets:HEARTBEAT_TIMEOUT_MS"],
     "publish request: length": ["zmqio.protocol.publish:MAX_ID_LENGTH"],
     "publish requests: ids": ["zmqio.cluster.decoder:IDS_KEPT", "zmqio.cluster.decoder:IDS_KEPT_S"],

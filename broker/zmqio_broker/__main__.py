@@ -83,6 +83,15 @@ log = structlog.get_logger(__name__)
     "and the node requests them again; other nodes are not delayed.",
 )
 @click.option(
+    "--node-queue-bytes",
+    type=click.IntRange(min=1),
+    default=_DEFAULTS.node_queue_bytes,
+    show_default=True,
+    metavar="N",
+    help="Queue at most about N bytes for a node that reads too slowly (TCP, on Linux). Beyond that, it is "
+    "disconnected; it connects again and requests what it missed.",
+)
+@click.option(
     "--ingest-queue-messages",
     type=click.IntRange(min=1),
     default=_DEFAULTS.ingest_queue_messages,
@@ -236,6 +245,7 @@ def _serve(broker: Broker, signals: StopSignals, collector: StatisticsCollector)
         if statistics:
             collector.statistics = statistics
             reporter.tick(statistics, time.monotonic())
+            broker.check_connections(statistics)
         report_rejections(broker.rejections.take(time.monotonic()))
     _stop(broker, statistics, cause)
     return cause

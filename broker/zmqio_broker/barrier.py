@@ -18,12 +18,20 @@ import zmq
 
 from zmqio_broker.departures import departure_notice
 
-__all__ = ["EPOCH_BYTES", "SYNC_ID_BYTES", "SYNC_TOPIC_PREFIX", "Acknowledger", "sync_topic"]
+__all__ = [
+    "ACKNOWLEDGEMENT_BYTES",
+    "EPOCH_BYTES",
+    "SYNC_ID_BYTES",
+    "SYNC_TOPIC_PREFIX",
+    "Acknowledger",
+    "sync_topic",
+]
 
 SYNC_TOPIC_PREFIX = b"\xffsync-"
 """0xff, because after a reconnect subscriptions are repeated in byte order, and the sync topic must be last."""
 SYNC_ID_BYTES = 16
 EPOCH_BYTES = 8
+ACKNOWLEDGEMENT_BYTES = len(SYNC_TOPIC_PREFIX) + SYNC_ID_BYTES + EPOCH_BYTES
 
 # Source: ZMTP 3.0, rfc.zeromq.org/spec/23: 0x01 and the topic subscribe, 0x00 and the topic unsubscribe.
 _SUBSCRIBE = b"\x01"
@@ -51,10 +59,11 @@ class Acknowledger:
 
     Attributes:
         acknowledged: number of acknowledged sync topics.
+        topics: number of different topics that nodes subscribe to now.
     """
 
     def __init__(self, publisher: zmq.Socket[bytes], epoch: bytes, *, logs_subscriptions: bool = False) -> None:
-        self.acknowledged = 0
+        self.acknowledged = self.topics = 0
         self._publisher = publisher
         self._epoch = epoch
         self._logs_subscriptions = logs_subscriptions
@@ -66,6 +75,8 @@ class Acknowledger:
 
     def handle(self, frame: bytes) -> None:
         """Acknowledge a frame if it subscribes to a sync topic; report a departure; log the rest if asked to."""
+        if len(frame) > 1:  # otherwise it is the subscription of this process to everything
+            self.topics += 1 if frame.startswith(_SUBSCRIBE) else -1
         topic = sync_topic(frame)
         if topic is not None:
             self._publisher.send(topic + self._epoch)

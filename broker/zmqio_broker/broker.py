@@ -14,7 +14,8 @@ import structlog
 import zmq
 
 from zmqio_broker import sockets
-from zmqio_broker.barrier import EPOCH_BYTES, Acknowledger
+from zmqio_broker.barrier import ACKNOWLEDGEMENT_BYTES, EPOCH_BYTES, Acknowledger
+from zmqio_broker.connection_guard import ConnectionGuard, Progress
 from zmqio_broker.control import ControlServer, release
 from zmqio_broker.descriptors import connection_limit
 from zmqio_broker.endpoints import BrokerEndpoints
@@ -63,6 +64,8 @@ class Broker:
         self._ingest: IngestFilter | None = None
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(_io_threads(self.security))
         self._monitor = PeerMonitor(self._context, connection_limit())
+        self._guard = ConnectionGuard(options, self._monitor.counts)
+        self._control: ControlServer | None = None
         self._threads: list[SocketThread] = []
         self._control_client: zmq.Socket[bytes] | None = None
 
@@ -97,6 +100,26 @@ class Broker:
             return {}
         response: dict[str, Any] = msgpack.unpackb(client.recv())
         return response
+
+    def check_connections(self, statistics: Mapping[str, Any]) -> None:
+        """Close the connections that take too much memory. Call this about every half second."""
+        ingest, control = self._ingest, self._control
+        if ingest is None or control is None:
+            return
+        acks = statistics["sync_acks"]
+        own_bytes = statistics["ingest_bytes"] + acks * ACKNOWLEDGEMENT_BYTES
+        self._guard.check(
+            time.monotonic(),
+            Progress(statistics["bytes_out"], statistics["frames_out"]),
+            {
+                "publish": Progress(
+                    statistics["bytes_in"] - own_bytes,
+                    statistics["frames_in"] - statistics["ingest_frames"] - acks,
+                ),
+                "ingest": Progress(ingest.read_bytes, ingest.read_frames),
+                "control": Progress(control.read_bytes, control.read_frames),
+            },
+        )
 
     def reload_keys(self) -> None:
         """Read the folders of keys again, if this broker requires keys."""
@@ -159,7 +182,7 @@ class Broker:
         self._control_client.connect(_INPROC_CONTROL)
         responses = _ControlResponses(self, barrier, data[1], ingest)
         server = ControlServer(control, responses.by_operation(), self._may_read_statistics)
-        responses.control = server
+        responses.control = self._control = server
         threads = [
             data[0],
             ingest_thread,
@@ -191,6 +214,11 @@ class Broker:
         return {
             role: {name: getattr(counts, name) for name in names} for role, counts in self._monitor.counts.items()
         }
+
+    @property
+    def connections_closed(self) -> int:
+        """Number of connections that `check_connections` has closed."""
+        return self._guard.closed
 
     def uptime_s(self) -> float:
         """Return the seconds since this broker was created."""
@@ -237,11 +265,13 @@ class _ControlResponses:
             "ingest_bytes": ingest.bytes,
             "ingest_refused": ingest.refused,
             "subscription_changes": data.frames_upstream,
+            "topics": self._barrier.topics,
             "sync_acks": self._barrier.acknowledged,
             "control_requests": self.control.answered,
             "control_rejections": self.control.rejected,
             "control_last_rejection": self.control.last_rejection,
             "keys_rejected": 0 if self._broker.security is None else self._broker.security.rejected,
+            "connections_closed": self._broker.connections_closed,
             "peers": self._broker.peers(),
         }
 

@@ -80,6 +80,7 @@ class ControlServer:
         answered: number of answered requests.
         rejected: number of requests answered with an error.
         last_rejection: text of the last error.
+        read_frames, read_bytes: of all requests.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class ControlServer:
         self.answered = 0
         self.rejected = 0
         self.last_rejection = ""
+        self.read_frames = self.read_bytes = 0
         self._socket = socket
         self._handlers = handlers
         self._may_read_statistics = may_read_statistics
@@ -100,6 +102,8 @@ class ControlServer:
         while True:
             identity, *received = self._socket.recv_multipart(copy=False)
             frames = [frame.bytes for frame in received]
+            self.read_frames += len(frames)
+            self.read_bytes += sum(map(len, frames))
             response = self.answer(frames, peer_property(identity, "User-Id"))
             # A ROUTER drops what it cannot deliver: a client that has left or does not read costs nothing.
             self._socket.send_multipart([identity.bytes, *frames[:-1][:1], response])

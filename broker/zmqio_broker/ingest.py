@@ -82,11 +82,12 @@ class IngestFilter:
         ring: the keys that may publish; None if keys are not required. Replaced when keys are reloaded.
         frames, bytes: what was passed on.
         refused: number of messages that were not.
+        read_frames, read_bytes: of all messages, passed on or not.
     """
 
     def __init__(self, ingest: zmq.Socket[bytes], publisher: zmq.Socket[bytes], rejections: Rejections) -> None:
         self.ring: KeyRing | None = None
-        self.frames = self.bytes = self.refused = 0
+        self.frames = self.bytes = self.refused = self.read_frames = self.read_bytes = 0
         self._ingest = ingest
         self._publisher = publisher
         self._rejections = rejections
@@ -103,6 +104,8 @@ class IngestFilter:
 
     def handle(self, frames: list[zmq.Frame]) -> None:
         """Pass one message on, or refuse it."""
+        self.read_frames += len(frames)
+        self.read_bytes += sum(map(len, frames))
         try:
             self._pass_on(frames)
         except RefusedError as error:

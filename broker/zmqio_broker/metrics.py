@@ -37,6 +37,12 @@ METRICS = {
     "zmqio_broker_sync_acks": ("counter", "Acknowledged rounds of subscriptions.", "sync_acks"),
     "zmqio_broker_control_requests": ("counter", "Control requests that were answered.", "control_requests"),
     "zmqio_broker_control_rejections": ("counter", "Control requests that were rejected.", "control_rejections"),
+    "zmqio_broker_topics": ("gauge", "Different topics that nodes subscribe to.", "topics"),
+    "zmqio_broker_connections_closed": (
+        "counter",
+        "Connections closed because they took too much memory.",
+        "connections_closed",
+    ),
     "zmqio_broker_keys_rejected": ("counter", "Connections refused because of their key.", "keys_rejected"),
 }
 """Metric -> (kind, description, name in the statistics)."""

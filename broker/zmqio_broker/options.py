@@ -16,6 +16,8 @@ class BrokerOptions:
         bind: base address of the four endpoints; see `BrokerEndpoints.from_base`.
         node_queue_messages: most messages queued for one node that reads too slowly. Beyond that, messages to the
             node are dropped; the node detects the gap by sequence numbers and requests them from their publishers.
+        node_queue_bytes: most bytes queued for one node over TCP, estimated from the kernel's counters. Beyond
+            that, the node is disconnected; it connects again and requests the messages that it missed.
         ingest_queue_messages: most messages queued from one outside sender. Beyond that, the broker reads from the
             sender more slowly, so that the sender's own queue fills.
         max_message_bytes: largest frame on publish, subscribe and ingest. The sender of a larger one is
@@ -29,6 +31,7 @@ class BrokerOptions:
 
     bind: str = DEFAULT_BIND
     node_queue_messages: int = 20_000
+    node_queue_bytes: int = 128 << 20
     ingest_queue_messages: int = 1_000
     max_message_bytes: int = 8 << 20
     stats_interval_s: float = 0.0
@@ -37,7 +40,7 @@ class BrokerOptions:
     sender_keys: Path | None = None
 
     def __post_init__(self) -> None:
-        for name in ("node_queue_messages", "ingest_queue_messages", "max_message_bytes"):
+        for name in ("node_queue_messages", "node_queue_bytes", "ingest_queue_messages", "max_message_bytes"):
             if getattr(self, name) < 1:
                 # ZeroMQ treats 0 as "no limit", and every queue here has a limit.
                 raise ValueError(f"{name}={getattr(self, name)!r} must be at least 1")

@@ -35,6 +35,7 @@ class PeerCounts:
     disconnects: int = 0
     rejections: int = 0
     accept_failures: int = 0
+    _open: set[int] = field(default_factory=set)
     _handshaking: dict[int, None] = field(default_factory=dict)
     _refused: set[int] = field(default_factory=set)
 
@@ -42,6 +43,10 @@ class PeerCounts:
     def connected(self) -> int:
         """Number of current connections."""
         return self.connects - self.disconnects
+
+    def descriptors(self) -> set[int]:
+        """Return those of the open connections. Any thread may call this."""
+        return self._open.copy()
 
     def feed(self, event: int, value: int) -> None:
         """Count one monitor event. `value` is the file descriptor for ACCEPTED and DISCONNECTED.
@@ -51,6 +56,7 @@ class PeerCounts:
         """
         if event == zmq.EVENT_ACCEPTED:
             self._handshaking[value] = None
+            self._open.add(value)
         elif event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
             self.connects += 1
             self._handshaking.pop(next(iter(self._handshaking), -1), None)
@@ -65,6 +71,7 @@ class PeerCounts:
         self._refused.add(descriptor)
 
     def _disconnected(self, descriptor: int) -> None:
+        self._open.discard(descriptor)
         was_refused = descriptor in self._refused
         self._refused.discard(descriptor)
         if descriptor not in self._handshaking:

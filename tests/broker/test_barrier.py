@@ -48,6 +48,13 @@ def pair() -> Iterator[tuple[zmq.Socket[bytes], zmq.Socket[bytes]]]:
         yield publisher, upstream
 
 
+def test_topics_are_counted(pair: tuple[zmq.Socket[bytes], zmq.Socket[bytes]]) -> None:
+    acknowledger = Acknowledger(pair[0], EPOCH)
+    for frame in (b"\x01", b"\x01a", b"\x01b", b"\x01" + TOPIC, b"\x00a"):
+        acknowledger.handle(frame)
+    assert acknowledger.topics == 2
+
+
 def test_acknowledgement_is_one_frame_of_topic_and_epoch(
     pair: tuple[zmq.Socket[bytes], zmq.Socket[bytes]],
 ) -> None:

@@ -34,6 +34,11 @@ def test_end_before_the_handshake_is_a_rejection() -> None:
     assert (counts.connects, counts.disconnects, counts.rejections) == (0, 0, 1)
 
 
+def test_descriptors_are_those_of_open_connections() -> None:
+    counts = counts_after((ACCEPTED, 9), (SUCCEEDED, 0), (ACCEPTED, 10), (ACCEPTED, 11), (DISCONNECTED, 10))
+    assert counts.descriptors() == {9, 11}
+
+
 def test_reused_descriptor_is_a_new_connection() -> None:
     counts = counts_after((ACCEPTED, 9), (DISCONNECTED, 9), (ACCEPTED, 9), (SUCCEEDED, 0), (DISCONNECTED, 9))
     assert (counts.rejections, counts.connects, counts.disconnects) == (1, 1, 1)

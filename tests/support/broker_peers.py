@@ -1,6 +1,8 @@
 """Plain ZeroMQ peers of a broker for tests, with the socket options and the protocol of a node."""
 
 import secrets
+import socket
+import struct
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -11,11 +13,13 @@ import zmq
 from tests.support.broker import BrokerProcess
 from tests.support.timing import LIMIT_S
 
-__all__ = ["Load", "barrier", "connected", "new_sync_topic"]
+__all__ = ["Load", "barrier", "connected", "new_sync_topic", "raw_peer"]
 
 Context = zmq.Context[zmq.Socket[bytes]]
 
 _ASK_AGAIN_S = 1.0
+_GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00NULL" + bytes(16) + b"\x00" + bytes(31)
+_KINDS = {"publish": b"PUB", "subscribe": b"SUB", "ingest": b"PUSH", "control": b"DEALER"}
 
 
 @contextmanager
@@ -32,6 +36,19 @@ def connected(context: Context, kind: int, address: str) -> Iterator[zmq.Socket[
         socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 5_000)
         socket.connect(address)
         yield socket
+
+
+@contextmanager
+def raw_peer(process: BrokerProcess, role: str) -> Iterator[socket.socket]:
+    """A TCP connection that has completed ZeroMQ's handshake, and on which the test then sends what it likes."""
+    kind = _KINDS[role]
+    body = b"\x05READY\x0bSocket-Type" + struct.pack(">I", len(kind)) + kind
+    with socket.create_connection(("127.0.0.1", process.hello["ports"][role]), timeout=LIMIT_S) as peer:
+        peer.sendall(_GREETING + bytes((4, len(body))) + body)
+        received = b""
+        while b"READY" not in received:  # libzmq refuses frames before it has sent this
+            received += peer.recv(1_024)
+        yield peer
 
 
 def new_sync_topic() -> bytes:
