@@ -55,6 +55,7 @@ FIXED = {
     "head of the request that opens a session: number": ["zmqio.engine.handshake:MAX_HEADERS"],
     "packets that wait to be sent to one client, without": ["zmqio.engine.session:HARD_LIMIT_FACTOR"],
     "sessions that have sent nothing": ["zmqio.engine.silent_sessions:MAX_HEAD_BYTES"],
+    "bodies of POSTs received in part": ["zmqio.engine.incomplete_bodies:MAX_INCOMPLETE_BYTES"],
     "closing handshake": ["zmqio.engine.websocket_transports:CLOSE_HANDSHAKE_S"],
     "frames of one message": ["zmqio.hosting.websocket_input:MAX_FRAGMENTS"],
     "input after invalid": ["zmqio.hosting.websocket_protocol:DISCARD_S"],

@@ -8,7 +8,7 @@ from typing import Any, get_args
 import click
 
 from zmqio import __version__
-from zmqio.config import DEFAULT_ADDRESS, address_from_environment
+from zmqio.config import DEFAULT_ADDRESS, HTTP_LIMITS, address_from_environment
 from zmqio.demo.run import NODE_NAMES, DemoOptions, run_demo
 from zmqio.emitter import Emitter
 from zmqio.exceptions import ConfigError, ProtocolError, ZmqioError
@@ -117,7 +117,7 @@ def broker(arguments: tuple[str, ...]) -> None:
 @click.option(
     "--head-timeout",
     "head_limit_s",
-    default=10.0,
+    default=HTTP_LIMITS.head_limit_s,
     show_default=True,
     envvar="ZMQIO_HEAD_LIMIT_S",
     show_envvar=True,
@@ -126,7 +126,7 @@ def broker(arguments: tuple[str, ...]) -> None:
 )
 @click.option(
     "--max-head-bytes",
-    default=1 << 15,
+    default=HTTP_LIMITS.max_head_bytes,
     show_default=True,
     envvar="ZMQIO_MAX_HEAD_BYTES",
     show_envvar=True,

@@ -73,6 +73,10 @@ class HttpLimits:
     write_timeout_s: float = 60.0
 
 
+HTTP_LIMITS = HttpLimits()
+"""The defaults."""
+
+
 def http_limits_from_environment() -> HttpLimits:
     """Return the limits, each from its environment variable if that is set.
 

@@ -10,6 +10,7 @@ import pytest
 from tests.support.asgi import FakeHttp
 from tests.support.engine import EngineUnderTest
 from tests.support.timing import wait_until
+from zmqio.engine.incomplete_bodies import MAX_INCOMPLETE_BYTES
 
 UNKNOWN = (
     '{"code":1,"message":"Session ID unknown","node":"node",'
@@ -204,9 +205,14 @@ async def test_body_that_breaks_off_closes_the_session() -> None:
         assert (connection.messages, connection.reasons) == ([], ["transport error"])
 
 
-async def _begin_post(host: EngineUnderTest, sid: str) -> FakeHttp:
+PART = bytes(MAX_INCOMPLETE_BYTES * 2 // 5)
+"""Two such parts of bodies fit into the memory of all incomplete bodies; three do not."""
+
+
+async def _begin_post(host: EngineUnderTest, sid: str, *parts: bytes) -> FakeHttp:
     """A POST whose body does not end."""
-    post = FakeHttp(host.engine.handle, "POST", f"EIO=4&transport=polling&sid={sid}", endless=True)
+    query = f"EIO=4&transport=polling&sid={sid}"
+    post = FakeHttp(host.engine.handle, "POST", query, body=parts or b"", endless=True)
     session = host.engine.sessions[sid]
     await wait_until(lambda: session.abort_post is not None, "the body to be read")
     return post
@@ -221,6 +227,20 @@ async def test_body_without_end_is_answered_408_and_closes_session_and_connectio
         await wait_until(lambda: connection.reasons, "the reason")
         assert (connection.messages, connection.reasons) == ([], ["transport error"])
         assert host.engine.counters["bodies_timed_out"] == 1
+
+
+async def test_oldest_body_is_displaced_when_all_take_too_much_memory() -> None:
+    async with EngineUnderTest(max_payload_bytes=MAX_INCOMPLETE_BYTES) as host:
+        posts = []
+        for _ in range(3):
+            sid, connection = await host.open_polling()
+            posts.append((await _begin_post(host, sid, PART), connection))
+        answer = await posts[0][0]
+        assert (answer.status, answer.headers["connection"]) == (503, "close")
+        assert posts[0][1].reasons == ["transport error"]
+        assert (posts[1][1].reasons, posts[2][1].reasons) == ([], [])
+        assert host.engine.counters["bodies_displaced"] == 1
+        assert host.engine.counters["bodies_timed_out"] == 0
 
 
 async def test_end_of_the_session_ends_the_reading_of_a_body() -> None:

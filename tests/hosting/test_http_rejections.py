@@ -54,3 +54,10 @@ def test_rejections_are_counted_and_their_log_is_limited(monkeypatch: pytest.Mon
     assert logs[0]["client"] == "1.2.3.4"
     assert logs[0]["option"] == "ZMQIO_MAX_HEAD_BYTES"
     assert "32768" in logs[0]["error"]
+
+
+def test_log_names_an_option_and_a_client_only_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    with capture_logs() as logs:
+        monkeypatch.setattr(http_rejections, "_log", LimitedLog(get_logger("test")))
+        count_rejection(MALFORMED, None)
+    assert not {"option", "client"} & logs[0].keys()

@@ -63,3 +63,7 @@ def test_last_pong_answers_all_pings_and_other_frames_are_kept() -> None:
     assert split_pongs([]) == (None, b"")
     assert split_pongs([PONG + b"a", PONG + b"b"]) == (PONG + b"b", b"")
     assert split_pongs([PONG + b"a", PONG + b"b", CLOSE, b""]) == (PONG + b"b", CLOSE)
+
+
+def test_parser_of_another_form_only_makes_slices_smaller():
+    assert bytes_to_frame_end(object()) == 0

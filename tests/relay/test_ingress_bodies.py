@@ -6,6 +6,8 @@ from collections import Counter
 from itertools import count
 from typing import Any
 
+import pytest
+
 from tests.support.asgi import FakeHttp
 from tests.support.fake_peer import OWNER, SID, FakePeer
 from tests.support.timing import wait_until
@@ -15,6 +17,7 @@ from zmqio.engine.http_exchange import Exchange
 from zmqio.exceptions import BusUnavailableError
 from zmqio.ids import NodeId
 from zmqio.protocol.relay_messages import HttpRequest, HttpResponse
+from zmqio.relay import ingress_bodies
 from zmqio.relay.ingress_bodies import IngressBodies
 
 
@@ -78,6 +81,20 @@ async def test_body_for_a_session_that_its_owner_has_is_read_on() -> None:
     assert len(harness.bodies) == 1
     post.task.cancel()
     await asyncio.gather(post.task, return_exceptions=True)
+    assert len(harness.bodies) == 0
+
+
+async def test_body_ends_when_its_session_has_ended_at_its_owner(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingress_bodies, "CHECK_AGAIN_S", 0.01)
+    harness = Harness()
+    post = harness.post(endless=True)
+    harness.answer(await harness.sent(), BAD_REQUEST)
+    await wait_until(lambda: len(harness.peer.sent) >= 2, "the second question")
+    unknown = Refusal(UNKNOWN_SID.code, UNKNOWN_SID.message, details=(("node", "ther"),))
+    for question in harness.peer.messages:
+        assert isinstance(question, HttpRequest)
+        harness.answer(question, unknown)
+    assert (await post).status == 400
     assert len(harness.bodies) == 0
 
 

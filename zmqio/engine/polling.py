@@ -17,6 +17,7 @@ from zmqio.engine.long_poll import LongPollWaiter
 from zmqio.engine.packets import CLOSE, NOOP, SEPARATOR, Prepared, decode_payload
 from zmqio.engine.relayed_answer import RelayedAnswer
 from zmqio.engine.request_body import (
+    DISPLACED,
     BodyTimeoutError,
     BodyTooLargeError,
     ClientGoneError,
@@ -226,8 +227,8 @@ class PollingTransport:
         except BodyTimeoutError:
             if session.closed:
                 return BAD_REQUEST
-            session.body_timed_out()
-            return too_slow(options)
+            session.body_ended_early(displaced=body.displaced)
+            return DISPLACED if body.displaced else too_slow(options)
         return None if await self._handle_packets(packets) else BAD_REQUEST
 
     def _start_wait(self, waiter: LongPollWaiter) -> asyncio.TimerHandle | None:

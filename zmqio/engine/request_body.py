@@ -14,8 +14,24 @@ import asyncio
 from zmqio.config import EngineOptions
 from zmqio.engine.handshake import BAD_REQUEST, Refusal
 from zmqio.engine.http_exchange import Exchange
+from zmqio.engine.incomplete_bodies import MAX_INCOMPLETE_BYTES, IncompleteBodies
 
-__all__ = ["BodyTimeoutError", "BodyTooLargeError", "ClientGoneError", "RequestBody", "too_large", "too_slow"]
+__all__ = [
+    "DISPLACED",
+    "BodyTimeoutError",
+    "BodyTooLargeError",
+    "ClientGoneError",
+    "RequestBody",
+    "too_large",
+    "too_slow",
+]
+
+DISPLACED = Refusal(
+    BAD_REQUEST.code,
+    f"The server holds {MAX_INCOMPLETE_BYTES} bytes of incomplete request bodies; send the request again, faster",
+    503,
+)
+"""The answer to a request whose body was displaced by newer ones."""
 
 
 class BodyTooLargeError(Exception):
@@ -38,12 +54,13 @@ class RequestBody:
 
     Attributes:
         aborted: whether `abort` was called.
+        displaced: whether it was aborted because all incomplete bodies of this process take too much memory.
     """
 
-    __slots__ = ("_limit_bytes", "_rate", "_time_limit", "_timeout_s", "aborted")
+    __slots__ = ("_limit_bytes", "_rate", "_time_limit", "_timeout_s", "aborted", "displaced")
 
     def __init__(self, options: EngineOptions) -> None:
-        self.aborted = False
+        self.aborted = self.displaced = False
         self._limit_bytes = options.max_payload_bytes
         self._timeout_s = options.body_timeout_s
         self._rate = options.body_min_bytes_per_s
@@ -74,6 +91,7 @@ class RequestBody:
             raise BodyTimeoutError from None
         finally:
             self._time_limit = None
+            _incomplete.remove(self)
 
     async def _read(self, exchange: Exchange, time_limit: asyncio.Timeout) -> bytes:
         start_s = asyncio.get_running_loop().time()
@@ -87,9 +105,18 @@ class RequestBody:
                 raise BodyTooLargeError
             if not message.get("more_body", False):
                 return body if isinstance(body, bytes) else bytes(body)
+            _incomplete.set_size(self, len(body))
             if not self.aborted:
                 time_limit.reschedule(start_s + self._timeout_s + len(body) / self._rate)
         raise TimeoutError
+
+
+def _displace(body: RequestBody) -> None:
+    body.displaced = True
+    body.abort()
+
+
+_incomplete = IncompleteBodies(_displace)
 
 
 def too_large(options: EngineOptions) -> Refusal:

@@ -71,7 +71,7 @@ class Engine(EngineioServer):
     Attributes:
         counters: `sessions_opened`, `sessions_closed`, `clients_dropped`, `volatile_client_messages_dropped`,
             `packets_rejected`, `packets_malformed`, `messages_failed`, `origins_refused`, `sessions_unknown`,
-            `bodies_timed_out`, `sessions_refused`, `sessions_expired`, `sessions_upgraded`.
+            `bodies_timed_out`, `bodies_displaced`, `sessions_refused`, `sessions_expired`, `sessions_upgraded`.
         websockets: number of open sessions whose transport is WebSocket.
         notices: the rate-limited log for events that clients can cause at will.
         unknown_sessions: handles requests for sessions that this process does not have.

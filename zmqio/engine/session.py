@@ -15,6 +15,7 @@ from engineio.async_socket import AsyncSocket
 from zmqio.config import EngineOptions
 from zmqio.engine.contracts import ConnectionEvents, Transport, TransportName
 from zmqio.engine.direct_write import DirectWriter
+from zmqio.engine.incomplete_bodies import MAX_INCOMPLETE_BYTES
 from zmqio.engine.packets import CLOSE, NOOP, PING, Prepared, decode_packet, is_larger
 from zmqio.engine.send_buffer import SendBuffer
 from zmqio.exceptions import PacketError
@@ -281,11 +282,14 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
             self.events.upgraded()
         self.drained()
 
-    def body_timed_out(self) -> None:
-        """End the session: the body of a POST took too long."""
-        options = self._owner.options
-        self._owner.counters["bodies_timed_out"] += 1
-        self.notices.info("body_timed_out", sid=self.sid, limit_s=options.body_timeout_s, option="body_timeout_s")
+    def body_ended_early(self, *, displaced: bool) -> None:
+        """End the session: the body of a POST took too long, or newer bodies displaced it."""
+        limit_s = self._owner.options.body_timeout_s
+        self._owner.counters["bodies_displaced" if displaced else "bodies_timed_out"] += 1
+        if displaced:
+            self.notices.info("body_displaced", sid=self.sid, limit=MAX_INCOMPLETE_BYTES)
+        else:
+            self.notices.info("body_timed_out", sid=self.sid, limit_s=limit_s, option="body_timeout_s")
         self.end("transport error")
 
     # The interface of python-engineio, for callers of the base class.

@@ -104,13 +104,11 @@ def count_rejection(rejection: Rejection, client: Any) -> None:
     """Count and log a rejection."""
     counter = rejection.counter
     HTTP_COUNTERS[counter] += 1
+    facts: dict[str, Any] = {"option": rejection.option} if rejection.option else {}
+    if client:
+        facts["client"] = client[0]
     _log.warning(
-        "connection_rejected",
-        reason=counter,
-        total=HTTP_COUNTERS[counter],
-        client=client[0] if client else None,
-        error=rejection.text,
-        option=rejection.option or None,
+        "connection_rejected", reason=counter, total=HTTP_COUNTERS[counter], error=rejection.text, **facts
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from zmqio.buses import addresses_of
+from zmqio.config import HTTP_LIMITS
 from zmqio.exceptions import ConfigError
 from zmqio.launcher.app_import import check_app_name
 from zmqio.launcher.listener import parse_bind, parse_metrics_address
@@ -67,8 +68,8 @@ class ServeOptions:
     trusted_proxies: str = "127.0.0.1,::1"
     reload: bool = False
     drain_s: float = 0.0
-    head_limit_s: float = 10.0
-    max_head_bytes: int = 1 << 15
+    head_limit_s: float = HTTP_LIMITS.head_limit_s
+    max_head_bytes: int = HTTP_LIMITS.max_head_bytes
     worker_timeout_s: float = 30.0
     metrics: str = ""
     log_format: str = "auto"

@@ -73,6 +73,7 @@ COUNTERS: Mapping[str, Mapping[str, str]] = {
         "suspended_sessions_expired": "Sessions whose clients did not return within max_disconnection_s.",
     },
     "engine": {
+        "bodies_displaced": "Incomplete bodies of POSTs that ended because all together took too much memory.",
         "bodies_timed_out": "Bodies of POSTs that took longer than body_timeout_s allows.",
         "clients_dropped": "Clients disconnected because they read too slowly.",
         "messages_failed": "Messages of clients whose handling failed outside the application's handlers.",
@@ -91,6 +92,9 @@ COUNTERS: Mapping[str, Mapping[str, str]] = {
         "volatile_client_messages_dropped": "Volatile messages dropped because a client was not ready for them.",
     },
     "relay": {
+        "bodies_displaced": (
+            "Incomplete bodies of POSTs for sessions of other nodes that ended because all took too much memory."
+        ),
         "bodies_timed_out": (
             "Bodies of POSTs for sessions of other nodes that took longer than body_timeout_s allows."
         ),

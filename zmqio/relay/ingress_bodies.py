@@ -1,7 +1,8 @@
 """Reads the bodies of POSTs that reached this node for sessions of other nodes.
 
-If a body is not complete at once, the node asks the owner whether it has the session, with a HEAD request. The
-client of an unknown session is refused before it has sent its body.
+While a body is not complete, the node asks the owner whether it has the session, with a HEAD request: after a
+moment, and then every few seconds. The client of an unknown session, or of one that has ended, is refused before
+it has sent its body.
 
 Knows exchanges and the messages between nodes; must not know sessions.
 """
@@ -16,7 +17,9 @@ from zmqio.config import EngineOptions
 from zmqio.engine.foreign_sessions import ENDED, unknown_sid
 from zmqio.engine.handshake import BAD_REQUEST, UNKNOWN_SID, Refusal
 from zmqio.engine.http_exchange import Exchange
+from zmqio.engine.incomplete_bodies import MAX_INCOMPLETE_BYTES
 from zmqio.engine.request_body import (
+    DISPLACED,
     BodyTimeoutError,
     BodyTooLargeError,
     RequestBody,
@@ -39,6 +42,8 @@ SendTo = Callable[[NodeId, RelayMessage], None]
 
 CHECK_AFTER_S = 0.1
 """Seconds after which the owner is asked. Most bodies are complete earlier and cause no such request."""
+CHECK_AGAIN_S = 2.0
+"""Seconds after which it is asked again."""
 UNKNOWN_BODY = UNKNOWN_SID.body[:-1]
 """The beginning of an owner's response for a session that it does not have."""
 
@@ -49,6 +54,7 @@ class _Reading:
     sid: str
     body: RequestBody
     request_id: int = 0
+    check: asyncio.TimerHandle | None = None
     refusal: Refusal | None = None
 
     def abort(self, refusal: Refusal) -> None:
@@ -63,7 +69,7 @@ class IngressBodies:
         send_to: sends a message to a node.
         ids: generates request ids.
         options: limits of a body.
-        counters: counts `bodies_timed_out`.
+        counters: counts `bodies_timed_out` and `bodies_displaced`.
     """
 
     def __init__(
@@ -94,15 +100,16 @@ class IngressBodies:
             self._end_session(owner, exchange)
             return BAD_REQUEST
         reading = self._readings[sid] = _Reading(owner, sid, RequestBody(self._options))
-        check = asyncio.get_running_loop().call_later(CHECK_AFTER_S, self._ask, reading, exchange)
+        self._ask_after(CHECK_AFTER_S, reading, exchange)
         try:
             return await reading.body.read(exchange)
         except BodyTooLargeError:
             return too_large(self._options)
         except BodyTimeoutError:
-            return reading.refusal or self._timed_out(owner, exchange)
+            return reading.refusal or self._ended_early(reading, exchange)
         finally:
-            check.cancel()
+            if reading.check is not None:
+                reading.check.cancel()
             del self._readings[sid]
 
     def responded(self, owner: NodeId, response: HttpResponse) -> None:
@@ -118,16 +125,24 @@ class IngressBodies:
             if reading.owner == node_id:
                 reading.abort(unknown_sid(reading.sid, reason))
 
+    def _ask_after(self, pause_s: float, reading: _Reading, exchange: Exchange) -> None:
+        reading.check = asyncio.get_running_loop().call_later(pause_s, self._ask, reading, exchange)
+
     def _ask(self, reading: _Reading, exchange: Exchange) -> None:
+        self._ask_after(CHECK_AGAIN_S, reading, exchange)
         reading.request_id = next(self._ids)
         with suppress(BusError, ProtocolError):  # the body is refused once it is complete
             self._send_to(reading.owner, forwarded_request(reading.request_id, exchange, method="HEAD"))
 
-    def _timed_out(self, owner: NodeId, exchange: Exchange) -> Refusal:
+    def _ended_early(self, reading: _Reading, exchange: Exchange) -> Refusal:
+        self._end_session(reading.owner, exchange)
+        if reading.body.displaced:
+            self._counters["bodies_displaced"] += 1
+            self._notices.info("body_displaced", limit=MAX_INCOMPLETE_BYTES, node_id=reading.owner)
+            return DISPLACED
         limit_s = self._options.body_timeout_s
         self._counters["bodies_timed_out"] += 1
-        self._notices.info("body_timed_out", limit_s=limit_s, option="body_timeout_s", node_id=owner)
-        self._end_session(owner, exchange)
+        self._notices.info("body_timed_out", limit_s=limit_s, option="body_timeout_s", node_id=reading.owner)
         return too_slow(self._options)
 
     def _end_session(self, owner: NodeId, exchange: Exchange) -> None:

@@ -55,7 +55,7 @@ class IngressPolls:
         send_to: sends a message to a node.
         ids: generates request ids.
         options: limits of a request body.
-        counters: counts `polls_forwarded`, `polls_cancelled` and `bodies_timed_out`.
+        counters: counts `polls_forwarded`, `polls_cancelled`, `bodies_timed_out` and `bodies_displaced`.
     """
 
     def __init__(

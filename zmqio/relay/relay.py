@@ -40,9 +40,10 @@ class Relay:
         options: the engine's options.
 
     Attributes:
-        counters: `polls_forwarded`, `polls_cancelled`, `bodies_timed_out`, `websockets_forwarded` and
-            `packets_rejected` for clients of this node; `polls_served`, `websockets_served`, `responses_returned`
-            (to their session, because the other node stopped) and `requests_failed` (bugs) for other nodes.
+        counters: `polls_forwarded`, `polls_cancelled`, `bodies_timed_out`, `bodies_displaced`,
+            `websockets_forwarded` and `packets_rejected` for clients of this node; `polls_served`,
+            `websockets_served`, `responses_returned` (to their session, because the other node stopped) and
+            `requests_failed` (bugs) for other nodes.
     """
 
     def __init__(self, messenger: NodeMessenger, serve: ServeAsgi, options: EngineOptions) -> None:

@@ -15,6 +15,7 @@ import socket
 from collections import Counter, OrderedDict
 from typing import Any, Protocol, TypeVar
 
+from zmqio.config import HTTP_LIMITS
 from zmqio.hosting.descriptor_reserve import DescriptorReserve
 from zmqio.ids import NodeTag
 from zmqio.launcher.accept.error_responses import (
@@ -98,8 +99,8 @@ class Balancer:
         *,
         proxies: TrustedProxies,
         reads_heads: bool = True,
-        head_limit_s: float = 10.0,
-        max_head_bytes: int = 1 << 15,
+        head_limit_s: float = HTTP_LIMITS.head_limit_s,
+        max_head_bytes: int = HTTP_LIMITS.max_head_bytes,
     ) -> None:
         self.counters: Counter[str] = Counter()
         self._listener = listener

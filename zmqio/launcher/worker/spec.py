@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict, dataclass
 
+from zmqio.config import HTTP_LIMITS
 from zmqio.launcher.routing.worker_choice import Sticky
 
 __all__ = ["ACCEPTOR_SPEC_VARIABLE", "WORKER_SPEC_VARIABLE", "AcceptorSpec", "WorkerSpec"]
@@ -68,8 +69,8 @@ class AcceptorSpec:
     sticky: Sticky = "sid"
     after_slot: int = -1
     reads_heads: bool = True
-    head_limit_s: float = 10.0
-    max_head_bytes: int = 1 << 15
+    head_limit_s: float = HTTP_LIMITS.head_limit_s
+    max_head_bytes: int = HTTP_LIMITS.max_head_bytes
     trusted_proxies: str = ""
     log_format: str = "auto"
     log_level: str = "info"
