@@ -1,5 +1,6 @@
 """All fuzz targets by name."""
 
+from tests.fuzz.bus_targets import BUS_TARGETS
 from tests.fuzz.drive import FuzzTarget
 from tests.fuzz.pure_targets import PURE_TARGETS
 from tests.fuzz.server_targets import server_targets
@@ -9,4 +10,4 @@ __all__ = ["all_targets"]
 
 def all_targets() -> dict[str, FuzzTarget]:
     """Every decoder that strangers can reach."""
-    return PURE_TARGETS | server_targets()
+    return PURE_TARGETS | BUS_TARGETS | server_targets()
