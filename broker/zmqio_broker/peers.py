@@ -3,17 +3,27 @@
 The monitor thread only counts and never logs: an I/O thread of libzmq must never wait for a terminal.
 """
 
+import errno
 import struct
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import zmq
 
+from zmqio_broker.accept_pause import AcceptPause
 from zmqio_broker.descriptors import close_connection
 
 __all__ = ["PeerCounts", "PeerMonitor"]
 
-_EVENTS = zmq.EVENT_ACCEPTED | zmq.EVENT_ACCEPT_FAILED | zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
+_EVENTS = (
+    zmq.EVENT_LISTENING
+    | zmq.EVENT_ACCEPTED
+    | zmq.EVENT_ACCEPT_FAILED
+    | zmq.EVENT_HANDSHAKE_SUCCEEDED
+    | zmq.EVENT_DISCONNECTED
+)
+_LOOK_MS = 100
 _EVENT = struct.Struct("=Hi")
 
 
@@ -60,7 +70,7 @@ class PeerCounts:
         elif event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
             self.connects += 1
             self._handshaking.pop(next(iter(self._handshaking), -1), None)
-        elif event == zmq.EVENT_ACCEPT_FAILED:
+        elif event == zmq.EVENT_ACCEPT_FAILED and value != errno.EAGAIN:  # the client has gone
             self.accept_failures += 1
         elif event == zmq.EVENT_DISCONNECTED:
             self._disconnected(value)
@@ -83,7 +93,10 @@ class PeerCounts:
 
 
 class PeerMonitor:
-    """Reads the monitors of several sockets, and closes connections that would use the last free descriptors.
+    """Reads the monitors of several sockets, and prevents that libzmq accepts without descriptors.
+
+    Connections that would use the last free descriptors of this process are closed. If an attempt fails all the
+    same, because the whole system has none, accepting is paused.
 
     Args:
         context: context of the monitored sockets.
@@ -107,6 +120,7 @@ class PeerMonitor:
         self._close = close
         self._poller = zmq.Poller()
         self._counts_by_socket: dict[zmq.Socket[bytes], PeerCounts] = {}
+        self._pause = AcceptPause(time.monotonic)
 
     def add(self, role: str, socket: zmq.Socket[bytes]) -> None:
         """Monitor `socket`. Call this before binding it, so that no event is missed."""
@@ -124,13 +138,21 @@ class PeerMonitor:
 
     def run(self) -> None:
         """Count until the context is terminated."""
-        while True:
-            for socket, _ in self._poller.poll():
-                event, value = _EVENT.unpack(socket.recv_multipart()[0])
-                self._handle(self._counts_by_socket[socket], event, value)
+        try:
+            while True:
+                for socket, _ in self._poller.poll(_LOOK_MS if self._pause.is_paused else None):
+                    event, value = _EVENT.unpack(socket.recv_multipart()[0])
+                    self._handle(self._counts_by_socket[socket], event, value)
+                self._pause.end_if_due()
+        finally:
+            self._pause.close()
 
     def _handle(self, counts: PeerCounts, event: int, value: int) -> None:
         counts.feed(event, value)
-        if event == zmq.EVENT_ACCEPTED and value >= self._connection_limit:
+        if event == zmq.EVENT_LISTENING:
+            self._pause.add_listener(value)
+        elif event == zmq.EVENT_ACCEPT_FAILED:
+            self._pause.failed(value)
+        elif event == zmq.EVENT_ACCEPTED and (value >= self._connection_limit or self._pause.is_paused):
             counts.refuse(value)
             self._close(value)

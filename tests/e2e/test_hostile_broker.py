@@ -1,5 +1,8 @@
 """Peers that make a broker's memory grow: they are disconnected, and other nodes do not notice."""
 
+import asyncio
+import resource
+import socket
 import struct
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,6 +16,8 @@ from tests.support.broker_peers import barrier, connected, raw_peer
 from tests.support.timing import LIMIT_S, wait_until
 
 MB = 1_000_000
+FEW_FILES = 12
+"""A broker has more open files, so it cannot open another one."""
 
 
 @pytest.fixture(scope="module")
@@ -66,3 +71,25 @@ async def test_node_that_does_not_read_is_disconnected_and_another_receives_ever
             raise AssertionError("it was not disconnected")
         assert growth(process, before) < 60 * MB
     assert "connection_closed" in process.wait_for_line("--node-queue-bytes")
+
+
+async def test_broker_without_descriptors_pauses_and_recovers() -> None:
+    """As when the whole system has none: libzmq then tried 50,000 times in a second, on each endpoint."""
+    with BrokerProcess() as process, zmq.Context() as context:
+        with connected(context, zmq.SUB, process.endpoint("subscribe")) as node:
+            node.subscribe(b"topic/")
+            barrier(node)
+            _, hard = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+            resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (FEW_FILES, hard))
+            address = ("127.0.0.1", process.hello["ports"]["publish"])
+            with socket.create_connection(address, timeout=LIMIT_S) as refused, suppress(ConnectionError):
+                assert refused.recv(1) == b""
+            cpu_s = sum(psutil.Process(process.pid).cpu_times()[:2])
+            await asyncio.sleep(1)
+            assert sum(psutil.Process(process.pid).cpu_times()[:2]) - cpu_s < 0.5
+            resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (hard, hard))
+            with connected(context, zmq.XPUB, process.endpoint("publish")) as publisher:
+                assert publisher.recv() == b"\x01"
+                publisher.send(b"topic/after the pause")
+                assert node.recv() == b"topic/after the pause"
+        assert 0 < process.statistics()["peers"]["publish"]["accept_failures"] < 20_000
