@@ -76,10 +76,7 @@ FIXED = {
     "replay: requests of all nodes": ["zmqio.cluster.delivery.replay_budget:MAX_WAITING_BYTES"],
     "silence of a broker": ["zmqio.zeromq.connection:SILENT_TICKS"],
     "connections of one process": ["zmqio.hosting.descriptor_reserve:MAX_RESERVED"],
-    "connections, all endpoints": [
-        "zmqio_broker.descriptors:RESERVED_DESCRIPTORS",
-        "zmqio_broker.accept_pause:PAUSE_S",
-    ],
+    "connections, all endpoints": ["zmqio_broker.descriptors:RESERVED_DESCRIPTORS"],
     "control endpoint": ["zmqio_broker.sockets:CONTROL_MAX_REQUEST_BYTES"],
     "flush messages": ["zmqio_broker.ingest:KNOWN_TOKENS"],
     "lines about refused keys": ["zmqio_broker.rejections:MAX_SUBJECTS", "zmqio_broker.rejections:INTERVAL_S"],
