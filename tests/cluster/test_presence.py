@@ -200,6 +200,23 @@ async def test_clash_found_after_the_tag_check_makes_the_node_unready(harness: N
     assert "node_tag_clashed" in [line["event"] for line in lines]
 
 
+@pytest.mark.parametrize(("theirs", "count"), [("msgpack", 1), ("json", 0), ("", 0)])
+async def test_node_with_another_parser_is_reported(theirs: str, count: int) -> None:
+    harness = NodeHarness(packet_format="json")
+    await harness.ready()
+    with capture_logs() as lines:
+        harness.peer_sends(m.Heartbeat(False, 1.0, False, "far", 7, 1, "", theirs), previous=None)
+        await wait_until(lambda: harness.node.peers, "the peer")
+    assert harness.node.diagnostics.counters["packet_format_mismatched"] == count
+    found = [
+        (line["format"], line["peer_format"]) for line in lines if line["event"] == "packet_format_mismatched"
+    ]
+    assert found == [("json", "msgpack")] * count
+    sent = [envelope.message for _, envelope in harness.sent(m.Heartbeat)]
+    assert isinstance(sent[0], m.Heartbeat) and sent[0].packet_format == "json"
+    await harness.node.close()
+
+
 async def test_forged_heartbeats_are_refused_counted_and_not_answered() -> None:
     harness = await NodeHarness(options=replace(OPTIONS, max_nodes=5, dead_after_s=30.0)).ready()
     harness.peer_heartbeat()

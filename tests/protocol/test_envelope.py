@@ -203,7 +203,9 @@ def after_target(make, *rest):
 traceparents = strategies.names.map(lambda text: text[:128])
 
 MESSAGES = {
-    m.Heartbeat: st.builds(m.Heartbeat, flags, seconds, flags, strategies.names, ids, ids, strategies.names),
+    m.Heartbeat: st.builds(
+        m.Heartbeat, flags, seconds, flags, strategies.names, ids, ids, *[strategies.names] * 2
+    ),
     m.Goodbye: st.builds(m.Goodbye, strategies.names),
     m.BroadcastMessage: after_target(m.BroadcastMessage, flags, frames),
     m.TracedBroadcast: after_target(m.TracedBroadcast, flags, frames, traceparents),

@@ -6,8 +6,10 @@ from hypothesis import strategies as st
 
 from tests.protocol import strategies, vectors
 from zmqio.exceptions import PacketError
+from zmqio.protocol.converting_parser import ConvertingParser
+from zmqio.protocol.msgpack_parser import MsgpackParser
 from zmqio.protocol.packet import Packet, PacketType
-from zmqio.protocol.parser import JsonParser
+from zmqio.protocol.parser import JsonParser, format_of
 
 PARSER = JsonParser()
 EVENT = PacketType.EVENT
@@ -163,3 +165,12 @@ def test_an_appended_argument_is_the_last(namespace, name, args):
 @pytest.mark.parametrize("frames", [(b"\x83",), ("2",), ("",)])
 def test_frames_of_another_parser_stay_as_they_are(frames):
     assert PARSER.append_argument(frames, "x") == frames
+
+
+def test_format_is_that_of_the_packets_on_the_wire() -> None:
+    class Own:
+        pass
+
+    assert format_of(JsonParser()) == format_of(ConvertingParser(JsonParser(), str)) == "json"
+    assert format_of(MsgpackParser()) == format_of(ConvertingParser(MsgpackParser(), str)) == "msgpack"
+    assert format_of(Own()) == "Own"  # type: ignore[arg-type]

@@ -41,11 +41,14 @@ class NodeEventLog:
 class NodeHarness:
     """One real node on a network on which the test simulates its peers."""
 
-    def __init__(self, links: int = 1, options: BusOptions = OPTIONS, *, configured: bool = False) -> None:
+    def __init__(
+        self, links: int = 1, options: BusOptions = OPTIONS, *, configured: bool = False, packet_format: str = ""
+    ) -> None:
         self.network = MemoryNetwork(links)
         self.bus: MemoryBus = self.network.bus("me", max_message_bytes=options.max_message_bytes)
         self.events = NodeEventLog()
-        self.node = Node(Identity(ME, NodeTag("tag1"), configured), self.bus, options, self.events)
+        identity = Identity(ME, NodeTag("tag1"), configured, packet_format)
+        self.node = Node(identity, self.bus, options, self.events)
         self._n: Counter[NodeId] = Counter()
 
     def sent(self, kind: type[Message]) -> list[tuple[bytes, Envelope]]:

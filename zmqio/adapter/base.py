@@ -64,11 +64,13 @@ class Identity:
         tag: the first characters of every session id of this process.
         tag_is_configured: whether the tag was configured. On a clash a configured tag is an error; a random tag is
             drawn again.
+        packet_format: the format of packets for clients, which all nodes must share; empty if unknown.
     """
 
     node_id: NodeId
     tag: NodeTag
     tag_is_configured: bool = False
+    packet_format: str = ""
 
 
 @dataclass(frozen=True, slots=True)

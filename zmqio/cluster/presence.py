@@ -189,6 +189,7 @@ class Presence:
             if self._machine and heartbeat.machine == self._machine:
                 self._pids[node_id] = heartbeat.pid
             self._member_log.joined(self._clock(), peer=node_id, host=heartbeat.host, pid=heartbeat.pid)
+            self._compare_format(node_id, heartbeat.packet_format)
             self._listener.node_joined(node_id)
         if seen.clash is not None and self.clash is None:
             self._yield_tag(seen.clash)
@@ -231,9 +232,28 @@ class Presence:
         for link in self._sender.connected_links if links is None else links:
             generation = self._generations[link]
             heartbeat = Heartbeat(
-                hello, self._started_at, configured, self._host, self._pid, generation, self._machine
+                hello,
+                self._started_at,
+                configured,
+                self._host,
+                self._pid,
+                generation,
+                self._machine,
+                self._identity.packet_format,
             )
             self._sender.send_unsequenced(topic, heartbeat, link=link)
+
+    def _compare_format(self, node_id: NodeId, theirs: str) -> None:
+        own = self._identity.packet_format
+        if own and theirs and own != theirs:
+            self._diagnostics.report(
+                "packet_format_mismatched",
+                peer=node_id,
+                format=own,
+                peer_format=theirs,
+                consequence="clients of one node cannot read broadcasts of the other",
+                advice="give all servers the same `parser`, or different prefixes",
+            )
 
     def _check_nodes(self) -> None:
         now = self._clock()

@@ -148,6 +148,7 @@ COUNTERS: Mapping[str, Mapping[str, str]] = {
         "messages_received": "Messages received from other nodes and outside publishers, including heartbeats.",
         "messages_unsent": "Other unnumbered messages that no broker accepted.",
         "nodes_died": "Nodes that died or fell silent without a goodbye.",
+        "packet_format_mismatched": "Nodes that joined although their parser writes another format.",
         "publish_failed": "Messages that could not be published.",
         "publish_request_rejected": "Invalid requests of outside publishers.",
         "replay_answers_unsent": "Answers to replay requests that no broker accepted.",

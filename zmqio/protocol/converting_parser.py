@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 
 from zmqio.exceptions import PacketError
 from zmqio.protocol.packet import AckableFrames, Frames, Packet
-from zmqio.protocol.parser import AppendingParser, Decoder, Parser
+from zmqio.protocol.parser import AppendingParser, Decoder, Parser, format_of
 from zmqio.protocol.value_limits import MAX_DEPTH
 
 __all__ = ["ConvertingParser", "Default"]
@@ -28,6 +28,7 @@ class ConvertingParser:
     def __init__(self, parser: Parser, default: Default) -> None:
         self._parser = parser
         self._default = default
+        self.format_name = format_of(parser)
 
     def encode(self, packet: Packet) -> Frames:
         """Encode one packet. See `Parser.encode`."""

@@ -338,7 +338,9 @@ _HEAD = (_text, _pairs, _text, _flag)  # query, headers, address, secure
 _LAYOUTS = {
     layout.number: layout
     for layout in (
-        _layout(MessageType.HEARTBEAT, m.Heartbeat, _flag, _seconds, _flag, _text, _counter, _counter, _text),
+        _layout(
+            MessageType.HEARTBEAT, m.Heartbeat, _flag, _seconds, _flag, _text, _counter, _counter, _text, _text
+        ),
         _layout(MessageType.GOODBYE, m.Goodbye, _text),
         _layout(MessageType.BROADCAST, m.BroadcastMessage, *_TARGET, _flag, _frames),
         _layout(MessageType.ACKED_BROADCAST, m.AckedBroadcast, _counter, *_TARGET, _seconds, _ackable),

@@ -106,6 +106,7 @@ class Heartbeat:
             value means that earlier messages on this link may be lost; it is sent before any other message on the
             link.
         machine: the same for all processes that see each other's process ids; empty if unknown.
+        packet_format: see `zmqio.adapter.base.Identity`.
     """
 
     hello: bool
@@ -115,6 +116,7 @@ class Heartbeat:
     pid: int
     generation: int
     machine: str = ""
+    packet_format: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,8 @@ _UNIX_SECONDS = 1
 class MsgpackParser:
     """Use it on both sides: as `parser` of the server and of the JavaScript client. See `Parser`."""
 
+    format_name = "msgpack"
+
     def encode(self, packet: Packet) -> Frames:
         """Encode one packet as one binary frame."""
         fields = _fields(packet)

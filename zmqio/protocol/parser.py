@@ -24,7 +24,7 @@ from zmqio.protocol.packet import (
     check_namespace,
 )
 
-__all__ = ["MAX_ATTACHMENTS", "AppendingParser", "Decoder", "JsonParser", "Parser"]
+__all__ = ["MAX_ATTACHMENTS", "AppendingParser", "Decoder", "JsonParser", "Parser", "format_of"]
 
 EncodeValue: TypeAlias = Callable[[Any], tuple[str, tuple[bytes, ...]]]
 """Encodes a value as JSON text with placeholders, and returns its binary values beside the text."""
@@ -83,6 +83,11 @@ class AppendingParser(Parser, Protocol):
         """
 
 
+def format_of(parser: Parser) -> str:
+    """Return the name of the format that a parser writes: its `format_name`, or else the name of its class."""
+    return str(getattr(parser, "format_name", type(parser).__name__))
+
+
 class JsonParser:
     """The default parser: JSON text, followed by binary values as attachments.
 
@@ -91,6 +96,8 @@ class JsonParser:
             makes the JavaScript client (4.2.6 and later) drop its connection.
         encode: encodes a value as text and binary values; by default `encode_json`.
     """
+
+    format_name = "json"
 
     def __init__(self, max_attachments: int = MAX_ATTACHMENTS, encode: EncodeValue = encode_json) -> None:
         self._max_attachments = max_attachments

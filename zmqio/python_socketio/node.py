@@ -9,6 +9,7 @@ from zmqio.adapter.base import AdapterFactory, Health, Identity
 from zmqio.logger import get_logger
 from zmqio.metrics.process import PROCESS_METRICS
 from zmqio.metrics.samples import Sample
+from zmqio.protocol.parser import format_of
 from zmqio.protocol.topic import check_name
 from zmqio.python_socketio.namespace import ManagerNamespace, ManagerRuntime
 from zmqio.python_socketio.sockets import ManagerSockets
@@ -139,7 +140,9 @@ class ManagerNode:
 
     async def _start(self) -> None:
         if self._identity is None:
-            self._identity = await join_cluster(self._factory, self.listeners, None)
+            self._identity = await join_cluster(
+                self._factory, self.listeners, None, format_of(self._runtime.parser)
+            )
             PROCESS_METRICS.add(self)
             if self._close_at_exit is None:
                 close_at_exit(self)

@@ -28,13 +28,16 @@ class ClosedAtExit(Protocol):
         """Say goodbye to the other nodes without an event loop."""
 
 
-async def join_cluster(factory: AdapterFactory, events: NodeEvents, node_tag: NodeTag | None) -> Identity:
+async def join_cluster(
+    factory: AdapterFactory, events: NodeEvents, node_tag: NodeTag | None, packet_format: str = ""
+) -> Identity:
     """Start an adapter factory under a tag that no other live node holds.
 
     Args:
         factory: the adapter factory; it is closed again if the start fails.
         events: receives the events of the cluster.
         node_tag: the configured node tag; None draws a random one.
+        packet_format: see `Identity`.
 
     Returns:
         The identity of this run.
@@ -44,7 +47,7 @@ async def join_cluster(factory: AdapterFactory, events: NodeEvents, node_tag: No
     """
     for _ in range(TAG_TRIES):
         tag = node_tag or make_node_tag()
-        identity = Identity(make_node_id(tag), tag, tag_is_configured=node_tag is not None)
+        identity = Identity(make_node_id(tag), tag, node_tag is not None, packet_format)
         try:
             await factory.start(identity, events)
             clash = await factory.wait_for_tag_check(TAG_CHECK_LIMIT_S)

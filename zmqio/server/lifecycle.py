@@ -18,7 +18,7 @@ from zmqio.ids import NodeTag
 from zmqio.logger import get_logger
 from zmqio.metrics.process import PROCESS_METRICS
 from zmqio.metrics.samples import Sample
-from zmqio.protocol.parser import Parser
+from zmqio.protocol.parser import Parser, format_of
 from zmqio.relay.relay import Relay, join_nodes
 from zmqio.server.application_hooks import ApplicationHooks
 from zmqio.server.client import Client
@@ -197,7 +197,7 @@ class ServerLifecycle:
     async def _start(self) -> None:
         if isinstance(self._factory, MetricsReporter):
             self._factory.report_metrics(self.samples)
-        identity = await join_cluster(self._factory, self.node_listeners, self._node_tag)
+        identity = await join_cluster(self._factory, self.node_listeners, self._node_tag, format_of(self._parser))
         runtime = Runtime(
             options=self._options,
             parser=self._parser,
