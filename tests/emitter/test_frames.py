@@ -4,6 +4,7 @@ from dataclasses import replace
 from itertools import islice
 
 import pytest
+from structlog.testing import capture_logs
 
 from zmqio.emitter.frames import RequestFrames, flush_pauses_s, flush_timeout
 from zmqio.exceptions import MessageTooLargeError, PacketError, PublishRequestError, RequestTimeoutError
@@ -37,6 +38,23 @@ def test_empty_selection_is_checked_and_makes_no_frame() -> None:
     assert frames().make(nobody) is None
     with pytest.raises(PublishRequestError, match="reserved"):
         frames().make(replace(nobody, event="connect"))
+
+
+@pytest.mark.parametrize("rooms", [None, ()])
+def test_more_binary_values_than_nodes_can_send_are_refused(rooms: tuple[str, ...] | None) -> None:
+    args = ([b"x"] * 5, {"a": [bytearray(1), memoryview(b"y")], "b": {"c": b""}}, b"", b"", "text", 1)
+    frames().make(PublishRequest(event="ten", args=args, rooms=rooms))
+    with pytest.raises(PublishRequestError, match="11 binary values; nodes can send at most 10"):
+        frames().make(PublishRequest(event="eleven", args=(*args, b""), rooms=rooms))
+
+
+def test_tuple_as_the_only_value_is_noted_once() -> None:
+    mine = frames()
+    with capture_logs() as logs:
+        mine.make(PublishRequest(event="several", args=(1, (2, 3))))
+        for _ in range(2):
+            mine.make(PublishRequest(event="pair", args=((1, 2),)))
+    assert [(line["event"], line["event_name"]) for line in logs] == [("tuple_sent_as_list", "pair")]
 
 
 def test_event_after_a_join_uses_a_topic_that_the_joining_nodes_subscribe_to_already() -> None:

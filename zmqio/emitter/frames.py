@@ -4,16 +4,22 @@ import itertools
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from zmqio.cluster.recent_joins import RecentJoins
-from zmqio.exceptions import MessageTooLargeError, RequestTimeoutError
+from zmqio.exceptions import MessageTooLargeError, PublishRequestError, RequestTimeoutError
 from zmqio.ids import NodeId, make_node_id, make_node_tag
+from zmqio.logger import get_logger
+from zmqio.protocol.parser import MAX_ATTACHMENTS
 from zmqio.protocol.publish import Operation, PublishRequest, encode_request
 from zmqio.protocol.topic import namespace_topic, room_topic
 from zmqio.zeromq.flush_check import FLUSH_PREFIX, FLUSH_TOKEN_BYTES
 
 __all__ = ["RequestFrames", "flush_pauses_s", "flush_timeout"]
 
+log = get_logger(__name__)
+
+TUPLE_REMEDY = "emit(event, *values) sends several arguments; give a list to send a list"
 ID_BYTES = 12  # as in a session id: 96 bits
 FLUSH_FIRST_PAUSE_S = 0.1
 FLUSH_LONGEST_PAUSE_S = 0.5
@@ -38,6 +44,7 @@ class RequestFrames:
         self.source: NodeId = make_node_id(make_node_tag())
         self._prefix = prefix
         self._max_message_bytes = max_message_bytes
+        self._tuple_noted = False
         self._numbers = itertools.count(1)
         self._recent_joins: RecentJoins[tuple[str, str]] = RecentJoins()
 
@@ -49,7 +56,8 @@ class RequestFrames:
 
         Raises:
             PacketError: an argument cannot be sent; the text names its type.
-            PublishRequestError: nodes would reject the request; the text names the field.
+            PublishRequestError: nodes would reject the request, or could not send its event; the text names the
+                field.
             MessageTooLargeError: topic and body exceed `max_message_bytes`.
         """
         identified = replace(
@@ -57,8 +65,11 @@ class RequestFrames:
         )
         if request.rooms == ():
             encode_request(replace(identified, rooms=None))  # raises as for any other request
+            self._check_attachments(request.args)
             return None
         frame = self._topic(request) + encode_request(identified)
+        self._check_attachments(request.args)
+        self._note_tuple(request)
         if len(frame) > self._max_message_bytes:
             raise MessageTooLargeError(len(frame), self._max_message_bytes)
         return frame
@@ -68,6 +79,20 @@ class RequestFrames:
         token = secrets.token_bytes(FLUSH_TOKEN_BYTES)
         return FLUSH_PREFIX + token, token
 
+    @staticmethod
+    def _check_attachments(args: Sequence[Any]) -> None:
+        count = _count_binary(args)
+        if count > MAX_ATTACHMENTS:
+            raise PublishRequestError(
+                f"field 'args' has {count} binary values; nodes can send at most {MAX_ATTACHMENTS} in one event. "
+                "Send several events, or join the values"
+            )
+
+    def _note_tuple(self, request: PublishRequest) -> None:
+        if len(request.args) == 1 and type(request.args[0]) is tuple and not self._tuple_noted:
+            self._tuple_noted = True
+            log.warning("tuple_sent_as_list", event_name=request.event, remedy=TUPLE_REMEDY)
+
     def _topic(self, request: PublishRequest) -> bytes:
         namespace = request.namespace
         if request.op is Operation.JOIN:
@@ -76,6 +101,17 @@ class RequestFrames:
         if len(rooms) == 1 and not self._recent_joins.includes_any([(namespace, rooms[0])]):
             return room_topic(self._prefix, request.namespace, rooms[0])
         return namespace_topic(self._prefix, request.namespace)
+
+
+def _count_binary(value: Any) -> int:
+    """Count the binary values in a value that can be encoded, and so is nested to a limited depth."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        return 1
+    if isinstance(value, dict):
+        return sum(map(_count_binary, value.values()))
+    if isinstance(value, list | tuple):
+        return sum(map(_count_binary, value))
+    return 0
 
 
 def flush_pauses_s() -> Iterator[float]:
