@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from zmqio.server.parent import ParentNamespace
     from zmqio.server.server import Server
     from zmqio.server.socket import Socket
+    from zmqio.server.threads import in_thread
     from zmqio.server.typed import TypedEvent
     from zmqio.zeromq.adapter import ZmqAdapter
     from zmqio.zeromq.curve import Curve
@@ -93,6 +94,7 @@ __all__ = [
     "ZmqioError",
     "__version__",
     "event",
+    "in_thread",
     "serve",
 ]
 
@@ -137,6 +139,7 @@ _NAMES_OF = {
     "zmqio.server.parent": ("ParentNamespace",),
     "zmqio.server.server": ("Server",),
     "zmqio.server.socket": ("Socket",),
+    "zmqio.server.threads": ("in_thread",),
     "zmqio.server.typed": ("TypedEvent",),
     "zmqio.zeromq.adapter": ("ZmqAdapter",),
     "zmqio.zeromq.curve": ("Curve",),

@@ -144,6 +144,14 @@ io.register("/classes", Chat())
 io.register(re.compile("^/class-"), Chat())
 zmqio.Server(parser=zmqio.MsgpackParser(), concurrent_events=True)
 
+
+# A plain function in a thread.
+@io.on("resize")
+@zmqio.in_thread
+def resize(socket: zmqio.Socket, picture: bytes) -> bytes:
+    return picture
+
+
 # Events with a signature.
 said = zmqio.TypedEvent[[str, int], bool]("chat message")
 notified = zmqio.TypedEvent[[str], None]("notified")

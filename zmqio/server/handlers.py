@@ -134,7 +134,7 @@ def _report_blocked_loop(function: Callable[..., Any], held_s: float) -> None:
             function=name,
             held_s=round(held_s, 3),
             limit_s=LOOP_HELD_S,
-            hint="no client was served meanwhile; make it async, and await asyncio.to_thread(...) for what blocks",
+            hint="no client was served meanwhile; decorate it with zmqio.in_thread, or make it async",
         )
 
 
