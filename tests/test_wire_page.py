@@ -4,7 +4,7 @@ import re
 from dataclasses import fields
 
 from tests.support.pages import ROOT
-from zmqio.protocol import messages, relay_messages
+from zmqio.protocol import messages, recovery_messages, relay_messages
 from zmqio.protocol.envelope import WIRE_VERSION
 from zmqio.protocol.messages import MessageType
 
@@ -15,7 +15,7 @@ ROW = re.compile(r"^\| (\d+) \| `(\w+)` \| ([^|]*) \|", re.M)
 def class_of(number: int) -> type:
     """Return the dataclass of a message type."""
     name = "".join(part.capitalize() for part in MessageType(number).name.split("_"))
-    for module in (messages, relay_messages):
+    for module in (messages, recovery_messages, relay_messages):
         for candidate in (name, f"{name}Message"):
             if hasattr(module, candidate):
                 return getattr(module, candidate)

@@ -26,10 +26,12 @@ class ManagerRuntime:
     Attributes:
         options: limits.
         parser: encodes events; that of the server once the server is known.
+        tracing: None, because the spans of these servers are not those of zmqio.
     """
 
     options: ManagerOptions
     parser: Parser = field(default_factory=JsonParser)
+    tracing: None = None
 
     def note_tuple(self, event: str, args: Sequence[Any]) -> None:
         """Do nothing."""
