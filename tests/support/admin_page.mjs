@@ -29,6 +29,11 @@ const row = (text) => main().locator("tr").filter({ hasText: text });
 const actions = {
   async open({ url }) {
     origin = new URL(url).origin;
+    await page.addInitScript(() => addEventListener("DOMContentLoaded", () => {
+      const still = document.createElement("style");
+      still.textContent = "* { transition: none !important; animation: none !important; }";
+      document.head.append(still);
+    }));
     await page.goto(url);
   },
   /** Fill in the dialog and press Connect. */
@@ -44,8 +49,11 @@ const actions = {
   connected: () => page.locator(".v-dialog--active").waitFor({ state: "hidden" }),
   /** Show a view by its path behind the `#`. */
   async view({ path }) {
-    await page.evaluate((hash) => { location.hash = hash; }, path);
-    await page.waitForTimeout(400); // the page moves from view to view in 300 ms; until then both are there
+    await page.evaluate((hash) => new Promise((rendered) => {
+      location.hash = hash;
+      requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(rendered, 50)));
+    }), path);
+    await page.locator(".v-breadcrumbs").nth(1).waitFor({ state: "detached" }); // both views are there until then
   },
   /** Wait until a text is in the view, or until it is gone. */
   wait: ({ text, state = "visible" }) => main().getByText(text).first().waitFor({ state }),
