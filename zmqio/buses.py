@@ -6,13 +6,33 @@
 | `nats://`, `tls://` | NATS |
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, Protocol, cast
 
 from zmqio.adapter.base import AdapterFactory
 from zmqio.exceptions import ConfigError
 
-__all__ = ["addresses_of", "make_adapter", "scheme_of"]
+__all__ = ["addresses_of", "make_adapter", "make_async_sender", "make_sender"]
+
+_ENTRIES = {
+    "tcp": "zmqio.zeromq.entry",
+    "ipc": "zmqio.zeromq.entry",
+    "nats": "zmqio.nats.entry",
+    "tls": "zmqio.nats.entry",
+}
+
+
+class BusEntry(Protocol):
+    """What the entry module of a bus has; the functions of this module do the same."""
+
+    def addresses_of(self, text: str) -> Sequence[str]: ...
+
+    def make_adapter(self, address: str, **options: Any) -> AdapterFactory: ...
+
+    def make_sender(self, address: str, **options: Any) -> Any: ...
+
+    def make_async_sender(self, address: str, **options: Any) -> Any: ...
 
 
 def make_adapter(address: str, **options: Any) -> AdapterFactory:
@@ -25,7 +45,25 @@ def make_adapter(address: str, **options: Any) -> AdapterFactory:
     Raises:
         ConfigError: an address, its scheme or an option is invalid.
     """
-    return _ADAPTERS[scheme_of(address)](address, options)
+    return _entry_of(address).make_adapter(address, **options)
+
+
+def make_sender(address: str, **options: Any) -> Any:  # Any: the emitter declares what it needs of a sender
+    """Return what sends the requests of an `Emitter`.
+
+    Args:
+        address: as for `make_adapter`.
+        options: `send_timeout_s`, `close_timeout_s`, `queue_messages` and `curve`.
+
+    Raises:
+        ConfigError: an address, its scheme or an option is invalid.
+    """
+    return _entry_of(address).make_sender(address, **options)
+
+
+def make_async_sender(address: str, **options: Any) -> Any:
+    """Return what sends the requests of an `AsyncEmitter`; as `make_sender`."""
+    return _entry_of(address).make_async_sender(address, **options)
 
 
 def addresses_of(text: str) -> Sequence[str]:
@@ -34,60 +72,15 @@ def addresses_of(text: str) -> Sequence[str]:
     Raises:
         ConfigError: an address or its scheme is invalid, or there is none.
     """
-    return _ADDRESSES[scheme_of(text)](text)
+    return _entry_of(text).addresses_of(text)
 
 
-def scheme_of(text: str) -> str:
-    """Return the scheme of the first address in a text.
-
-    Raises:
-        ConfigError: it is none of the schemes above.
-    """
+def _entry_of(text: str) -> BusEntry:
     scheme = text.strip().partition("://")[0].lower()
-    if scheme not in _ADAPTERS:
+    if scheme not in _ENTRIES:
         shown = text.rpartition("@")[2]  # without a password
         raise ConfigError(
             f"address {shown!r:.100} is neither that of a broker ('tcp://host:port', 'ipc://path') nor that of a "
             "NATS server ('nats://host:port', 'tls://host:port')"
         )
-    return scheme
-
-
-def _zmq_adapter(address: str, options: dict[str, Any]) -> AdapterFactory:
-    from zmqio.zeromq.adapter import ZmqAdapter
-
-    return ZmqAdapter(address, **options)
-
-
-def _nats_adapter(address: str, options: dict[str, Any]) -> AdapterFactory:
-    from zmqio.nats.adapter import NatsAdapter
-
-    if options.pop("curve", None) is not None:
-        raise ConfigError("curve holds keys for a ZeroMQ broker; for NATS use credentials or tls://")
-    return NatsAdapter(address, **options)
-
-
-def _zmq_addresses(text: str) -> Sequence[str]:
-    from zmqio.zeromq.addresses import split_addresses
-
-    return split_addresses(text)
-
-
-def _nats_addresses(text: str) -> Sequence[str]:
-    from zmqio.nats.addresses import parse_servers
-
-    return tuple(map(str, parse_servers(text)))
-
-
-_ADAPTERS: dict[str, Callable[[str, dict[str, Any]], AdapterFactory]] = {
-    "tcp": _zmq_adapter,
-    "ipc": _zmq_adapter,
-    "nats": _nats_adapter,
-    "tls": _nats_adapter,
-}
-_ADDRESSES: dict[str, Callable[[str], Sequence[str]]] = {
-    "tcp": _zmq_addresses,
-    "ipc": _zmq_addresses,
-    "nats": _nats_addresses,
-    "tls": _nats_addresses,
-}
+    return cast("BusEntry", import_module(_ENTRIES[scheme]))

@@ -1,13 +1,12 @@
 """Tests of `zmqio.emitter.frames`."""
 
 from dataclasses import replace
-from itertools import islice
 
 import pytest
 from structlog.testing import capture_logs
 
-from zmqio.emitter.frames import RequestFrames, flush_pauses_s, flush_timeout
-from zmqio.exceptions import MessageTooLargeError, PacketError, PublishRequestError, RequestTimeoutError
+from zmqio.emitter.frames import RequestFrames
+from zmqio.exceptions import MessageTooLargeError, PacketError, PublishRequestError
 from zmqio.protocol.publish import Operation, PublishRequest, decode_request
 from zmqio.protocol.topic import covers, split
 
@@ -102,25 +101,3 @@ def test_request_that_cannot_be_encoded_is_a_typed_error() -> None:
         frames().make(PublishRequest(event="news", args=(object(),)))
     with pytest.raises(PublishRequestError, match="disconnect"):
         frames().make(PublishRequest(event="disconnect"))
-
-
-def test_flush_message_has_a_token_of_its_own() -> None:
-    mine = frames()
-    frame, token = mine.make_flush()
-    assert frame == b"\xffflush-" + token
-    assert len(token) == 16
-    assert mine.make_flush()[1] != token
-
-
-def test_flush_pauses_grow_up_to_a_limit() -> None:
-    pauses = list(islice(flush_pauses_s(), 20))
-    assert pauses == sorted(pauses)
-    assert pauses[0] > 0
-    assert pauses[-1] == pauses[-2]
-
-
-def test_flush_timeout_names_address_and_time() -> None:
-    error = flush_timeout(("tcp://a:5555", "tcp://b:5555"), 2.5)
-    assert isinstance(error, RequestTimeoutError)
-    assert "tcp://a:5555, tcp://b:5555" in str(error)
-    assert "2.5 s" in str(error)

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -124,7 +123,7 @@ async def test_link_reports_the_loss_and_subscribes_again() -> None:
 async def test_full_queue_is_reported_when_the_server_reads_again() -> None:
     with NatsServerProcess() as server:
         async with running_bus(server.address, publish_queue_messages=10) as (bus, received):
-            os.kill(server.pid, 19)
+            server.pause()
             try:
                 for _ in range(20_000):
                     if not bus.publish(ALL, b"x" * 60_000):
@@ -134,7 +133,7 @@ async def test_full_queue_is_reported_when_the_server_reads_again() -> None:
                     raise AssertionError("the queue never becomes full")
                 assert bus.publish(ALL, b"") == 0
             finally:
-                os.kill(server.pid, 18)
+                server.resume()
             await wait_until(lambda: ("link_writable", 0) in received.changes, "the event")
             assert bus.counters["bus_queue_overflows"] == 1
 

@@ -45,6 +45,10 @@ def read_info(port: int) -> dict[str, Any] | None:
         return None
 
 
+def _is_stopped(task: Path) -> bool:
+    return (task / "stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
 class NatsServerProcess:
     """A `nats-server` as a child, for `with`; killed at the end.
 
@@ -86,6 +90,18 @@ class NatsServerProcess:
         """Send it a signal; SIGUSR2 starts "lame duck mode"."""
         assert self._process is not None
         self._process.send_signal(number)
+
+    def pause(self) -> None:
+        """SIGSTOP, and wait until every thread has stopped: it keeps its connections and does nothing."""
+        self.send_signal(signal.SIGSTOP)
+        deadline = time.monotonic() + LIMIT_S
+        while not all(_is_stopped(path) for path in Path(f"/proc/{self.pid}/task").iterdir()):
+            assert time.monotonic() < deadline, "the server does not stop"
+            time.sleep(_LOOK_AGAIN_S)
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        self.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """End it at once, as a crash would."""

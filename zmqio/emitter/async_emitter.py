@@ -2,18 +2,18 @@
 
 import asyncio
 import weakref
-from collections.abc import Sequence
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
+from zmqio.buses import make_async_sender
 from zmqio.config import DEFAULT_ADDRESS, BusOptions
-from zmqio.emitter.frames import RequestFrames, flush_pauses_s, flush_timeout
+from zmqio.emitter.frames import RequestFrames
 from zmqio.emitter.operator import BroadcastOperator, Sending
+from zmqio.emitter.senders import AsyncSender
 from zmqio.protocol.publish import PublishRequest
-from zmqio.zeromq.addresses import split_addresses
-from zmqio.zeromq.curve import Curve, LoadedCurve, load_curve
-from zmqio.zeromq.flush_check import FlushCheck
-from zmqio.zeromq.push import AsyncPush
+
+if TYPE_CHECKING:
+    from zmqio.zeromq.curve import Curve
 
 __all__ = ["AsyncEmitter"]
 
@@ -48,12 +48,17 @@ class AsyncEmitter(BroadcastOperator[Sending]):
         close_timeout_s: float = 2.0,
         queue_messages: int = DEFAULTS.publish_queue_messages,
         max_message_bytes: int = DEFAULTS.max_message_bytes,
-        curve: Curve | None = None,
+        curve: "Curve | None" = None,
     ) -> None:
         options = BusOptions(prefix, publish_queue_messages=queue_messages, max_message_bytes=max_message_bytes)
-        addresses = split_addresses(address)
-        keys = load_curve(curve, len(addresses))
-        self._connection = _AsyncEmitterConnection(addresses, keys, options, send_timeout_s, close_timeout_s)
+        sender = make_async_sender(
+            address,
+            curve=curve,
+            send_timeout_s=send_timeout_s,
+            close_timeout_s=close_timeout_s,
+            queue_messages=queue_messages,
+        )
+        self._connection = _AsyncEmitterConnection(sender, options, send_timeout_s)
         super().__init__(self._connection.send, PublishRequest())
         self._request = self.of(namespace)._request
 
@@ -92,64 +97,27 @@ class AsyncEmitter(BroadcastOperator[Sending]):
 class _AsyncEmitterConnection:
     """The connection of an `AsyncEmitter`. Operators share it; it closes when the last of them is collected."""
 
-    def __init__(
-        self,
-        addresses: tuple[str, ...],
-        keys: Sequence[LoadedCurve | None],
-        options: BusOptions,
-        send_timeout_s: float,
-        close_timeout_s: float,
-    ) -> None:
+    def __init__(self, sender: AsyncSender, options: BusOptions, send_timeout_s: float) -> None:
         self.frames = RequestFrames(options.prefix, options.max_message_bytes)
-        self._addresses = addresses
-        self._keys = keys
+        self._sender = sender
         self._send_timeout_s = send_timeout_s
-        self._push = AsyncPush(
-            addresses,
-            send_timeout_s=send_timeout_s,
-            linger_s=close_timeout_s,
-            queue_messages=options.publish_queue_messages,
-            keys=keys,
-        )
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._flushing = asyncio.Lock()
-        self._flush_check: FlushCheck | None = None
-        # Keeps the AsyncPush alive: its sockets must not be collected while messages are queued in them.
-        weakref.finalize(self, self._push.close_sync)
+        # Keeps the sender alive: its sockets must not be collected while messages are queued in them.
+        weakref.finalize(self, sender.close_sync)
 
     async def send(self, request: PublishRequest) -> None:
         self._check_loop()
         frame = self.frames.make(request)
         if frame is not None:
-            await self._push.send(frame)
+            await self._sender.send(frame)
 
     async def flush(self, timeout: float | None) -> None:
         self._check_loop()
-        limit_s = self._send_timeout_s if timeout is None else timeout
-        try:
-            async with asyncio.timeout(limit_s) as limit, self._flushing:
-                await self._flush()
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            raise flush_timeout(self._addresses, limit_s) from None
+        await self._sender.flush(self._send_timeout_s if timeout is None else timeout)
 
     async def close(self) -> None:
         self._check_loop()
-        await self._push.close()
-        async with self._flushing:
-            if self._flush_check is not None:
-                self._flush_check.close()
-                self._flush_check = None
-
-    async def _flush(self) -> None:
-        if self._flush_check is None:
-            self._flush_check = FlushCheck(self._addresses, self._keys)
-        frame, token = self.frames.make_flush()
-        for pause_s in flush_pauses_s():
-            await self._push.send(frame)
-            if await self._flush_check.wait_for_async(token, pause_s):
-                return
+        await self._sender.close()
 
     def _check_loop(self) -> None:
         loop = asyncio.get_running_loop()

@@ -2,27 +2,24 @@
 
 import itertools
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from zmqio.cluster.recent_joins import RecentJoins
-from zmqio.exceptions import MessageTooLargeError, PublishRequestError, RequestTimeoutError
+from zmqio.exceptions import MessageTooLargeError, PublishRequestError
 from zmqio.ids import NodeId, make_node_id, make_node_tag
 from zmqio.logger import get_logger
 from zmqio.protocol.parser import MAX_ATTACHMENTS
 from zmqio.protocol.publish import Operation, PublishRequest, encode_request
 from zmqio.protocol.topic import namespace_topic, room_topic
-from zmqio.zeromq.flush_check import FLUSH_PREFIX, FLUSH_TOKEN_BYTES
 
-__all__ = ["RequestFrames", "flush_pauses_s", "flush_timeout"]
+__all__ = ["RequestFrames"]
 
 log = get_logger(__name__)
 
 TUPLE_REMEDY = "emit(event, *values) sends several arguments; give a list to send a list"
 ID_BYTES = 12  # as in a session id: 96 bits
-FLUSH_FIRST_PAUSE_S = 0.1
-FLUSH_LONGEST_PAUSE_S = 0.5
 
 
 class RequestFrames:
@@ -74,11 +71,6 @@ class RequestFrames:
             raise MessageTooLargeError(len(frame), self._max_message_bytes)
         return frame
 
-    def make_flush(self) -> tuple[bytes, bytes]:
-        """Make a flush message; return the frame, and its token, which is random."""
-        token = secrets.token_bytes(FLUSH_TOKEN_BYTES)
-        return FLUSH_PREFIX + token, token
-
     @staticmethod
     def _check_attachments(args: Sequence[Any]) -> None:
         count = _count_binary(args)
@@ -112,19 +104,3 @@ def _count_binary(value: Any) -> int:
     if isinstance(value, list | tuple):
         return sum(map(_count_binary, value))
     return 0
-
-
-def flush_pauses_s() -> Iterator[float]:
-    """Yield the seconds to wait after each copy of a flush message; a copy is lost if its broker restarts."""
-    pause_s = FLUSH_FIRST_PAUSE_S
-    while True:
-        yield pause_s
-        pause_s = min(2 * pause_s, FLUSH_LONGEST_PAUSE_S)
-
-
-def flush_timeout(addresses: Sequence[str], waited_s: float) -> RequestTimeoutError:
-    """Return the error of a flush that no broker has confirmed."""
-    return RequestTimeoutError(
-        f"{', '.join(addresses)} confirmed no flush message within {waited_s:g} s; emitted requests may not have "
-        "reached the broker. Check that its control endpoint (the base port) is reachable from here"
-    )

@@ -4,23 +4,23 @@ import asyncio
 import os
 import sys
 import threading
-import time
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
+from zmqio.buses import make_sender
 from zmqio.config import DEFAULT_ADDRESS, BusOptions
-from zmqio.emitter.frames import RequestFrames, flush_pauses_s, flush_timeout
+from zmqio.emitter.frames import RequestFrames
 from zmqio.emitter.operator import BroadcastOperator
+from zmqio.emitter.senders import Sender
 from zmqio.exceptions import BusUnavailableError
 from zmqio.logger import get_logger
 from zmqio.protocol.publish import PublishRequest
-from zmqio.zeromq.addresses import split_addresses
-from zmqio.zeromq.curve import Curve, LoadedCurve, load_curve
-from zmqio.zeromq.flush_check import FlushCheck
-from zmqio.zeromq.push import Push
+
+if TYPE_CHECKING:
+    from zmqio.zeromq.curve import Curve
 
 __all__ = ["Emitter"]
 
@@ -75,12 +75,17 @@ class Emitter(BroadcastOperator[None]):
         close_timeout_s: float = 2.0,
         queue_messages: int = DEFAULTS.publish_queue_messages,
         max_message_bytes: int = DEFAULTS.max_message_bytes,
-        curve: Curve | None = None,
+        curve: "Curve | None" = None,
     ) -> None:
         options = BusOptions(prefix, publish_queue_messages=queue_messages, max_message_bytes=max_message_bytes)
-        addresses = split_addresses(address)
-        keys = load_curve(curve, len(addresses))
-        self._connection = _EmitterConnection(addresses, keys, options, send_timeout_s, close_timeout_s)
+        sender = make_sender(
+            address,
+            curve=curve,
+            send_timeout_s=send_timeout_s,
+            close_timeout_s=close_timeout_s,
+            queue_messages=queue_messages,
+        )
+        self._connection = _EmitterConnection(sender, options, send_timeout_s)
         super().__init__(self._connection.send, PublishRequest())
         self._request = self.of(namespace)._request
 
@@ -126,36 +131,19 @@ class _EmitterOfProcess:
     def __init__(self, options: BusOptions) -> None:
         self.frames = RequestFrames(options.prefix, options.max_message_bytes)
         self.send_lock = threading.Lock()
-        self.flush_lock = threading.Lock()
-        self.flush_check: FlushCheck | None = None
 
 
 class _EmitterConnection:
     """The connection of an `Emitter`. Operators share it; it is closed when the last of them is collected."""
 
-    def __init__(
-        self,
-        addresses: tuple[str, ...],
-        keys: Sequence[LoadedCurve | None],
-        options: BusOptions,
-        send_timeout_s: float,
-        close_timeout_s: float,
-    ) -> None:
-        self._addresses = addresses
-        self._keys = keys
+    def __init__(self, sender: Sender, options: BusOptions, send_timeout_s: float) -> None:
+        self._sender = sender
         self._options = options
         self._send_timeout_s = send_timeout_s
-        self._push = Push(
-            addresses,
-            send_timeout_s=send_timeout_s,
-            linger_s=close_timeout_s,
-            queue_messages=options.publish_queue_messages,
-            keys=keys,
-        )
         self._by_pid: dict[int, _EmitterOfProcess] = {}
         self._warned = False
-        # Keeps the Push alive: its sockets must not be collected while messages are queued in them.
-        weakref.finalize(self, self._push.close)
+        # Keeps the sender alive: its sockets must not be collected while messages are queued in them.
+        weakref.finalize(self, sender.close_sync)
 
     def of_this_process(self) -> _EmitterOfProcess:
         """Return the state of this process, created on the first call."""
@@ -165,7 +153,7 @@ class _EmitterConnection:
             created = _EmitterOfProcess(self._options)
             known = self._by_pid.setdefault(pid, created)
             if known is created:
-                _close_at_end_of_child(self._push)
+                _close_at_end_of_child(self._sender)
         return known
 
     def send(self, request: PublishRequest) -> None:
@@ -173,40 +161,24 @@ class _EmitterConnection:
             self._warned = True
             log.warning("emitter_blocked_event_loop", send_timeout_s=self._send_timeout_s, use="AsyncEmitter")
         here = self.of_this_process()
-        with self._locked(here.send_lock, self._send_timeout_s):
+        with self._locked(here.send_lock):
             frame = here.frames.make(request)
             if frame is not None:
-                self._push.send(frame)
+                self._sender.send(frame)
 
     def flush(self, timeout: float | None) -> None:
-        limit_s = self._send_timeout_s if timeout is None else timeout
-        here = self.of_this_process()
-        ends_at_s = time.monotonic() + limit_s
-        with self._locked(here.flush_lock, limit_s):
-            if here.flush_check is None:
-                here.flush_check = FlushCheck(self._addresses, self._keys)
-            frame, token = here.frames.make_flush()
-            for pause_s in flush_pauses_s():
-                self._push.send(frame)
-                if here.flush_check.wait_for(token, min(pause_s, max(0.0, ends_at_s - time.monotonic()))):
-                    return
-                if time.monotonic() >= ends_at_s:
-                    raise flush_timeout(self._addresses, limit_s)
+        self._sender.flush(self._send_timeout_s if timeout is None else timeout)
 
     def close(self) -> None:
-        here = self.of_this_process()
-        self._push.close()
-        with here.flush_lock:
-            if here.flush_check is not None:
-                here.flush_check.close()
-                here.flush_check = None
+        self.of_this_process()
+        self._sender.close()
 
     @contextmanager
-    def _locked(self, lock: threading.Lock, timeout_s: float) -> Iterator[None]:
-        if not lock.acquire(timeout=timeout_s):
+    def _locked(self, lock: threading.Lock) -> Iterator[None]:
+        if not lock.acquire(timeout=self._send_timeout_s):
             raise BusUnavailableError(
-                f"message was not sent: another thread has been waiting for {', '.join(self._addresses)} for "
-                f"{timeout_s:g} s. Check that the broker is running (`zmqio broker` starts one)"
+                f"message was not sent: another thread has been waiting for {', '.join(self._sender.addresses)} "
+                f"for {self._send_timeout_s:g} s. Check that the broker is running (`zmqio broker` starts one)"
             )
         try:
             yield
@@ -214,10 +186,10 @@ class _EmitterConnection:
             lock.release()
 
 
-def _close_at_end_of_child(push: Push) -> None:
+def _close_at_end_of_child(sender: Sender) -> None:
     """Register a finalizer: a multiprocessing child ends without `atexit`, but runs its own finalizers."""
     multiprocessing = sys.modules.get("multiprocessing")
     if multiprocessing is not None and multiprocessing.parent_process() is not None:
         from multiprocessing.util import Finalize
 
-        Finalize(None, push.close, exitpriority=CHILD_EXIT_PRIORITY)
+        Finalize(None, sender.close_sync, exitpriority=CHILD_EXIT_PRIORITY)

@@ -97,11 +97,13 @@ class NatsConnection(asyncio.BufferedProtocol):
         self._queue_bytes = 0
         self._is_queueing = False
         self._is_full = False
+        self._is_closing = False
         self._reason = ""
         self._awaits_info = True
         self._awaited: asyncio.Future[None] = self._loop.create_future()
         self._raw: socket.socket | None = None
         self._gone = asyncio.Event()
+        self._writable = asyncio.Event()
 
     async def open(self, resolver: HostResolver) -> None:
         """Connect and log in.
@@ -151,6 +153,7 @@ class NatsConnection(asyncio.BufferedProtocol):
         if self._is_queueing:
             self._queue.append(command)
             self._queue_bytes += len(command)
+            self._writable.clear()
             return
         self._is_queueing = True
         if not self._loop.is_closed():
@@ -164,9 +167,19 @@ class NatsConnection(asyncio.BufferedProtocol):
         self._reason = self._reason or reason
         if not reason:
             self.is_open = False
-        if self._transport is not None:
-            self._send_queue()
-            self._transport.close()
+        self._is_closing = True
+        self._send_queue()
+
+    async def wait_writable(self) -> None:
+        """Wait until the queue is empty, or the connection is closed."""
+        if self.is_open and self._queue:
+            await self._writable.wait()
+
+    def discard(self) -> None:
+        """Close the descriptor of `send_last`, when there is no event loop that closes the connection."""
+        if self._raw is not None:
+            self._raw.close()
+            self._raw = None
 
     async def wait_closed(self, limit_s: float) -> None:
         """Wait until everything is sent after `close`; abort after `limit_s`."""
@@ -236,9 +249,8 @@ class NatsConnection(asyncio.BufferedProtocol):
         """Report the end of an open connection."""
         self._transport = None
         self._gone.set()
-        if self._raw is not None:
-            self._raw.close()
-            self._raw = None
+        self._writable.set()
+        self.discard()
         reason = self._reason or (str(exc) if exc else "the server closed the connection")
         if not self._awaited.done():
             self._awaited.set_exception(ConnectionError(None, reason))
@@ -283,6 +295,11 @@ class NatsConnection(asyncio.BufferedProtocol):
         while self._queue and not self._is_full and self._transport is not None:
             self._transport.write(self._take_batch())
         self._is_queueing = self._is_full
+        if self._queue:
+            return
+        self._writable.set()
+        if self._is_closing and self._transport is not None:
+            self._transport.close()
 
     def _take_batch(self) -> bytes:
         size = count = 0
