@@ -83,7 +83,7 @@ def broker(arguments: tuple[str, ...]) -> None:
 @click.option(
     "--broker",
     metavar="ADDRESS",
-    help="Broker to connect to. [default: $ZMQIO_ADAPTER, otherwise a broker of its own]",
+    help="Broker or NATS servers to connect to. [default: $ZMQIO_ADAPTER, otherwise a broker of its own]",
 )
 @click.option(
     "--sticky",
@@ -191,7 +191,9 @@ def admin_password() -> None:
 @click.argument("event")
 @click.argument("values", nargs=-1)
 @click.option(
-    "--adapter", metavar="ADDRESS", help=f"Broker address. [default: $ZMQIO_ADAPTER, otherwise {DEFAULT_ADDRESS}]"
+    "--adapter",
+    metavar="ADDRESS",
+    help=f"Address of the broker or of NATS servers. [default: $ZMQIO_ADAPTER, otherwise {DEFAULT_ADDRESS}]",
 )
 @click.option("--to", "rooms", multiple=True, metavar="ROOM", help="Send to members of ROOM only. Repeatable.")
 @click.option("--except", "except_", multiple=True, metavar="ROOM", help="Exclude members of ROOM. Repeatable.")

@@ -46,7 +46,8 @@ class Emitter(BroadcastOperator[None]):
     loop for `send_timeout_s`, which is logged once (`emitter_blocked_event_loop`); use `AsyncEmitter` there.
 
     Args:
-        address: base address of the broker. Several are separated by commas; each then gets every request.
+        address: base address of the broker. Several are separated by commas; each then gets every request. Or
+            addresses of NATS servers of one cluster (`nats://`, `tls://`), one of which gets them.
         namespace: begins with `/`.
         prefix: the same as on the nodes.
         send_timeout_s: seconds that a request waits for a broker before it fails with `BusUnavailableError`. A
@@ -100,6 +101,8 @@ class Emitter(BroadcastOperator[None]):
         Sends a flush message behind them to the broker's ingest endpoint, and asks its control endpoint until the
         broker confirms that message. Requests that were lost with an earlier connection, because the broker was
         restarted after the emit, are not detected. With several brokers, one of them has accepted the requests.
+
+        With NATS, a PING does the same: the server that this emitter is connected to has every request.
 
         Args:
             timeout: seconds to wait for the confirmation; None means `send_timeout_s`. If no broker is connected,

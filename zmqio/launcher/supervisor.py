@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from socket import socket
 from typing import Any
 
+from zmqio.buses import addresses_of
 from zmqio.launcher.accept.acceptor_pool import AcceptorPool
 from zmqio.launcher.accept.dispatcher import ConnectionDispatcher, InProcessDispatcher
 from zmqio.launcher.broker_process import BrokerProcess
@@ -125,7 +126,7 @@ class Supervisor:
             workers=len(self._slots),
             acceptors=self._acceptor_count,
             sticky=options.stickiness,
-            broker=self._broker_address,
+            broker=",".join(addresses_of(self._broker_address)),
             metrics=self._metrics_url,
         )
         if options.tls and options.sticky is None:

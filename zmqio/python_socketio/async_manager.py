@@ -35,7 +35,7 @@ class AsyncManager(NodeFacade, socketio.AsyncManager):  # type: ignore[misc]  # 
     `zmqio.BusError` if one could not be kept.
 
     Args:
-        address: base address of the broker; several are separated by commas.
+        address: address of the broker or of NATS servers; several are separated by commas.
         write_only: only publish, from a process without a server (Celery, Django, scripts). Such a manager is not
             a node: it can emit, move clients between rooms and disconnect them.
         curve: keys for a broker that requires them; see `zmqio.ZmqAdapter`.

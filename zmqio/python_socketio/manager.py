@@ -42,7 +42,7 @@ class Manager(NodeFacade, socketio.Manager):  # type: ignore[misc]  # python-soc
     `manager.start()`, and again in a forked child.
 
     Args:
-        address: base address of the broker; several are separated by commas.
+        address: address of the broker or of NATS servers; several are separated by commas.
         write_only: only publish, from a process without a server (Celery, Django, scripts). Such a manager is not
             a node and has no thread: it can emit, move clients between rooms and disconnect them.
         curve: keys for a broker that requires them; see `zmqio.ZmqAdapter`.

@@ -59,9 +59,10 @@ class Server(Registration, Operations):
 
     Args:
         adapter: the connection to the other nodes. A broker address (`"tcp://127.0.0.1:5555"`,
-            `"ipc:///run/zmqio"`, or several separated by commas), an adapter factory such as
-            `ZmqAdapter(address, **options)`, a subclass of `LocalAdapter`, or None for this process only. By
-            default the environment variable `ZMQIO_ADAPTER` decides.
+            `"ipc:///run/zmqio"`, or several separated by commas), addresses of NATS servers
+            (`"nats://127.0.0.1:4222"`), an adapter factory such as `ZmqAdapter(address, **options)`, a subclass of
+            `LocalAdapter`, or None for this process only. By default the environment variable `ZMQIO_ADAPTER`
+            decides.
         node_tag: the first 4 characters of every id that this node creates. No two nodes may have the same tag. By
             default the environment variable `ZMQIO_NODE_TAG`, else random characters.
         parser: encodes and decodes packets; must match the parser of the clients.
