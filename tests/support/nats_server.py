@@ -134,27 +134,31 @@ class NatsServerProcess:
 
 
 class NatsCluster:
-    """Three servers of one cluster, for `with`.
+    """Servers of one cluster, for `with`.
 
     Args:
+        count: how many.
+        route_port: if given, the first of two servers reaches the other through this port, and no other way.
         route_ports: the port for routes of each server; None for free ones.
-        *args: further options of each server.
 
     Attributes:
         servers: the processes.
-        addresses: the address of each.
+        route_ports: the port for routes of each.
     """
 
-    def __init__(self, *args: str, count: int = 3) -> None:
+    def __init__(
+        self, count: int = 3, *, route_port: int | None = None, route_ports: Sequence[int] | None = None
+    ) -> None:
         self._count = count
-        routes = [free_port() for _ in range(count)]
-        known = ",".join(f"nats-route://127.0.0.1:{port}" for port in routes)
-        self.servers = [
-            NatsServerProcess(
-                *("--cluster", f"nats://127.0.0.1:{port}", "--cluster_name", "zmqio", "--routes", known, *args)
-            )
-            for port in routes
-        ]
+        self.route_ports = route_ports or [free_port() for _ in range(count)]
+        self.servers = [NatsServerProcess(*self._options(index, route_port)) for index in range(count)]
+
+    def _options(self, index: int, route_port: int | None) -> list[str]:
+        options = ["--cluster", f"nats://127.0.0.1:{self.route_ports[index]}", "--cluster_name", "zmqio"]
+        if route_port is not None and index:
+            return options
+        ports = self.route_ports if route_port is None else [route_port]
+        return [*options, "--routes", ",".join(f"nats-route://127.0.0.1:{port}" for port in ports)]
 
     @property
     def addresses(self) -> Sequence[str]:
@@ -170,7 +174,7 @@ class NatsCluster:
 
     def _is_complete(self, server: NatsServerProcess) -> bool:
         info = read_info(server.port)
-        return info is not None and len(info.get("connect_urls") or ()) == self._count
+        return info is not None and (self._count == 1 or len(info.get("connect_urls") or ()) == self._count)
 
     def __enter__(self) -> Self:
         for server in self.servers:

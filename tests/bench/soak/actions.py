@@ -17,6 +17,9 @@ __all__ = [
     "broker_stop",
     "join_churn",
     "link_down",
+    "nats_kill",
+    "nats_rolling",
+    "nats_stop",
     "node_block",
     "node_kill",
     "node_stall",
@@ -59,6 +62,53 @@ def broker_stop(s: float) -> Action:
             await asyncio.sleep(s)
         finally:
             testbed.brokers[0].resume()
+
+    return act
+
+
+def nats_kill(away_s: float, *, times: int = 1, between_s: float = 0.0) -> Action:
+    """Kill one NATS server after the other (SIGKILL), and start each again after `away_s` seconds."""
+
+    async def act(testbed: Testbed) -> None:
+        assert testbed.nats is not None
+        for turn in range(times):
+            if turn:
+                await asyncio.sleep(between_s)
+            server = testbed.nats.servers[turn % len(testbed.nats.servers)]
+            server.kill()
+            await asyncio.sleep(away_s)
+            await asyncio.to_thread(server.start)
+            await asyncio.to_thread(testbed.nats.wait_complete)
+
+    return act
+
+
+def nats_stop(s: float) -> Action:
+    """Suspend the first NATS server for `s` seconds (SIGSTOP, SIGCONT)."""
+
+    async def act(testbed: Testbed) -> None:
+        assert testbed.nats is not None
+        testbed.nats.servers[0].pause()
+        try:
+            await asyncio.sleep(s)
+        finally:
+            testbed.nats.servers[0].resume()
+
+    return act
+
+
+def nats_rolling(between_s: float) -> Action:
+    """Restart all NATS servers, one after the other: "lame duck mode" first, then a stop."""
+
+    async def act(testbed: Testbed) -> None:
+        assert testbed.nats is not None
+        for server in testbed.nats.servers:
+            server.send_signal(signal.SIGUSR2)
+            await asyncio.sleep(between_s)
+            await asyncio.to_thread(server.stop)
+            await asyncio.to_thread(server.start)
+            await asyncio.to_thread(testbed.nats.wait_complete)
+            await asyncio.sleep(between_s)
 
     return act
 

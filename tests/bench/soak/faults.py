@@ -13,6 +13,7 @@ RELAY = Setup(way="relay")
 TINY_RING_BYTES = 100_000
 """About 500 messages, 0.3 s of one node at the full rate: much less than the node is blocked."""
 
+NATS = Setup(nats=3)
 TINY = Setup(bus={"replay_ring_bytes": TINY_RING_BYTES})
 
 
@@ -57,5 +58,11 @@ FAULTS: dict[str, Fault] = {
         Fault("netns-down-5", actions.link_down(5), Setup(way="node in netns"), may_die=True),
         Fault("netns-broker-down-5", actions.link_down(5), Setup(way="broker in netns")),
         Fault("join-churn", actions.join_churn(1.5)),
+        Fault("nats-restart", actions.nats_kill(0.3), Setup(nats=1)),
+        Fault("nats-kill-3x", actions.nats_kill(1, times=3, between_s=2), NATS),
+        Fault("nats-stop-3", actions.nats_stop(3), NATS),
+        Fault("nats-stop-10", actions.nats_stop(10), NATS, may_die=True),
+        Fault("nats-rolling", actions.nats_rolling(1), NATS),
+        Fault("nats-route-cut", actions.relay_mode("cut", 1, times=3, between_s=2), Setup(nats=2, way="relay")),
     )
 }

@@ -17,8 +17,9 @@ from tests.bench.soak.relays import RelayProcess
 from tests.support.broker import BrokerProcess
 from tests.support.cluster_nodes import wait_counts
 from tests.support.keys import KeyFolder
+from tests.support.nats_server import NatsCluster
 from tests.support.node_config import NodeConfig
-from tests.support.ports import free_port_block
+from tests.support.ports import free_port, free_port_block
 from zmqio.config import BusOptions
 
 __all__ = ["NAMES", "Setup", "Testbed"]
@@ -37,12 +38,15 @@ class Setup:
         way: how nodes reach the broker. `direct`; all through a TCP `relay` to the first broker; or over a link
             that can be set down, with one `node` or the `broker` in a separate network namespace.
         keys: whether the brokers require keys (CURVE).
+        nats: number of NATS servers in place of brokers; each node first connects to another one. With the way
+            `relay`, the route between the two servers goes through the relay.
         bus: options of `ZmqAdapter`. Options that this release does not have are ignored and reported.
     """
 
     brokers: int = 1
     way: Literal["direct", "relay", "node in netns", "broker in netns"] = "direct"
     keys: bool = False
+    nats: int = 0
     bus: dict[str, Any] = field(default_factory=dict)
 
     def known(self) -> dict[str, Any]:
@@ -64,7 +68,7 @@ class Testbed:
         longest_s: longest time of the load, in seconds.
 
     Attributes:
-        brokers, nodes, checker, relay, netns: the parts; the last two only if required.
+        brokers, nodes, checker, relay, netns, nats: the parts; the last three only if required.
         base_ns: zero of the checker's times.
         kept: (client, room) of each later join that is kept to the end.
         notes: remarks for the reader of the report.
@@ -79,6 +83,7 @@ class Testbed:
         self.nodes: list[SoakNode] = []
         self.relay: RelayProcess | None = None
         self.netns: Namespace | None = None
+        self.nats: NatsCluster | None = None
         self.base_ns = time.monotonic_ns()
         self.kept: set[tuple[int, int]] = set()
         self.notes: list[str] = []
@@ -116,16 +121,22 @@ class Testbed:
             self.netns = self._stack.enter_context(Namespace())
         folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="zmqio-soak-")))
         keys = KeyFolder(folder) if self.setup.keys else None
-        self.brokers = [
-            BrokerProcess("--insecure", address=address, before=self._before("broker"), keys=keys)
-            for address in self._broker_addresses()
-        ]
+        if self.setup.nats:
+            await self._start_nats()
+        self.brokers = (
+            []
+            if self.setup.nats
+            else [
+                BrokerProcess("--insecure", address=address, before=self._before("broker"), keys=keys)
+                for address in self._broker_addresses()
+            ]
+        )
         addresses = [broker.address for broker in self.brokers]
-        if self.setup.way == "relay":
+        if self.setup.way == "relay" and not self.setup.nats:
             self.relay = await self._stack.enter_async_context(RelayProcess(addresses[0]))
             addresses[0] = self.relay.address
         # Nodes take longer to start than brokers, so all start at the same time.
-        self._spawn_nodes(",".join(addresses), folder, keys)
+        self._spawn_nodes([",".join(addresses)] if addresses else self._nats_addresses(), folder, keys)
         for broker in self.brokers:
             await self._stack.enter_async_context(broker)
         self.checker = await self._stack.enter_async_context(CheckerProcess())
@@ -134,6 +145,25 @@ class Testbed:
             await node.learn_id()
         clients = [(client, self.nodes[node].port, rooms) for client, (node, rooms) in MEMBERS.items()]
         await self.checker.connect(clients, self.capacity, self.base_ns)
+
+    async def _start_nats(self) -> None:
+        """Start the servers. The relay leads to the port for routes of the second one; the first one knows it."""
+        if self.setup.way == "relay":
+            port = free_port()
+            self.relay = await self._stack.enter_async_context(RelayProcess(f"tcp://127.0.0.1:{port}"))
+            self.nats = NatsCluster(
+                2, route_port=int(self.relay.address.rpartition(":")[2]), route_ports=[free_port(), port]
+            )
+        else:
+            self.nats = NatsCluster(self.setup.nats)
+        for server in self.nats.servers:
+            self._stack.callback(server.kill)
+            await asyncio.to_thread(server.start)
+        await asyncio.to_thread(self.nats.wait_complete)
+
+    def _nats_addresses(self) -> list[str]:
+        assert self.nats is not None
+        return list(self.nats.addresses)
 
     def _broker_addresses(self) -> list[str | None]:
         if self.netns is None:
@@ -145,12 +175,16 @@ class Testbed:
         inside = self.netns is not None and self.setup.way == f"{who} in netns" and index == NODES - 1
         return self.netns.command if inside and self.netns is not None else []
 
-    def _spawn_nodes(self, addresses: str, folder: Path, keys: KeyFolder | None) -> None:
+    def _spawn_nodes(self, addresses: list[str], folder: Path, keys: KeyFolder | None) -> None:
         environment = keys.node_environment if keys else {}
         options = {"ping_interval_s": PING_INTERVAL_S}
         for index, name in enumerate(NAMES):
             config = NodeConfig(
-                name, adapter=addresses, options=options, bus=self.setup.known(), environment=environment
+                name,
+                adapter=addresses[index % len(addresses)],
+                options=options,
+                bus=self.setup.known(),
+                environment=environment,
             )
             before = self._before("node", index)
             node = SoakNode(config, index=index, folder=folder, capacity=self.capacity, before=before)
