@@ -70,6 +70,11 @@ BROKER_METRICS: Mapping[str, tuple[str, Metric]] = {
         "zmqio_broker_control_rejections",
         Metric("counter", "Control requests that were rejected."),
     ),
+    "topics": ("zmqio_broker_topics", Metric("gauge", "Different topics that nodes subscribe to.")),
+    "connections_closed": (
+        "zmqio_broker_connections_closed",
+        Metric("counter", "Connections closed because they took too much memory."),
+    ),
     "keys_rejected": (
         "zmqio_broker_keys_rejected",
         Metric("counter", "Connections refused because of their key."),
