@@ -31,6 +31,8 @@ _STARTERS = frozenset(
         "AcceptorProcess",
         "BrokerProcess",
         "DemoProcess",
+        "NatsCluster",
+        "NatsServerProcess",
         "NodeProcess",
         "ServeProcess",
         "Supervisor",
@@ -63,6 +65,7 @@ def _starts_processes(item: pytest.Item) -> bool:
         item.nodeid.startswith("tests/e2e/")
         or not _STARTERS.isdisjoint(vars(module) if module else ())
         or "real_broker" in item.nodeid
+        or "nats_cluster" in item.nodeid
     )
 
 

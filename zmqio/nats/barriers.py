@@ -1,7 +1,7 @@
 """When the subscriptions of a node are known to all servers of a cluster: numbered barriers. Decides, does no I/O.
 
 A server answers a PING after it has applied all subscriptions before it, but only *this* server knows them then:
-of messages that were published on another server at once, 5 to 7 of 100 were lost (docs/decisions/09). So a node
+of messages that were published on another server at once, 11 of 100 were lost (docs/decisions/09). So a node
 has a *probe* at every other server, a connection with one subscription, and publishes the number of the barrier to
 it through its own server. Interest and messages take the same way from server to server, in order: a number that
 comes back through a server proves that it knows all subscriptions made before.
