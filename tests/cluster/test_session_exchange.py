@@ -89,8 +89,8 @@ async def test_dropped_packets_are_told(pair: Pair) -> None:
     (_, holder), (asker, store) = pair
     recorder = holder.recorder("/")
     recorder.sent(("public",), frozenset("r")).bus_number = 4
-    holder.log.expire(store.clock() + 1_000)
-    session = RecoverableSession("p", "/", Sid(""), ("r",), {}, store.clock(), {}, 0)
+    recorder.sent(("x" * holder.options.max_log_bytes,), None)
+    session = RecoverableSession("p", "/", Sid(""), ("r",), {}, store.clock() - 60, {}, 0)
     answer = await asker.missed(Returning(session, {holder.node_id: 3}))
     assert not answer.complete
 

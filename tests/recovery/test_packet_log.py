@@ -32,9 +32,14 @@ def add(
 
 
 def missed(
-    log: PacketLog, rooms: str, vector: dict[str, int], since: float = 0.0, private_after: int | None = 0
+    log: PacketLog,
+    rooms: str,
+    vector: dict[str, int],
+    since: float = 0.0,
+    private_after: int | None = 0,
+    now: float = 0.0,
 ) -> list[int] | None:
-    packets = log.missed("/", tuple(rooms), vector, since, private_after)
+    packets = log.missed("/", tuple(rooms), vector, since, private_after, now)
     return None if packets is None else [packet.number for packet in packets]
 
 
@@ -80,17 +85,17 @@ def test_without_a_number_of_this_node_the_time_decides() -> None:
 
 
 def test_a_missed_packet_that_was_dropped_is_known() -> None:
-    log = packet_log(max_age_s=10)
+    log = packet_log(max_bytes=1, max_age_s=10)
     add(log, "a", 0.0, bus_number=7)
     add(log, "a", 0.0)
     add(log, "b", 0.0, bus_number=9)
-    log.expire(20.0)
     assert len(log) == 0 and log.size_bytes == 0
     assert missed(log, "a", {OWN: 1}) is None
     assert missed(log, "a", {OWN: 2}) == []
     assert missed(log, "c", {OWN: 0}) == []
     assert missed(log, "a", {ME: 6}, private_after=None) is None  # although a private packet was dropped later
     assert missed(log, "a", {ME: 7}, private_after=None) == []
+    assert missed(log, "a", {OWN: 1}, now=11.0) == []  # too old to have been missed
 
 
 def test_packets_beyond_the_size_limit_are_dropped() -> None:
@@ -108,10 +113,9 @@ def test_beyond_the_rooms_remembered_a_dropped_packet_counts_for_all(monkeypatch
 
     limit, module.ROOMS_REMEMBERED = module.ROOMS_REMEMBERED, 2
     try:
-        log = packet_log(max_age_s=1)
+        log = packet_log(max_bytes=1)
         for room in "abc":
             add(log, room)
-        log.expire(10.0)
         assert missed(log, "z", {OWN: 0}) is None
         assert missed(log, "z", {OWN: 1}) == []
     finally:

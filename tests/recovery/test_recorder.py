@@ -4,7 +4,7 @@ from itertools import count
 
 from zmqio.ids import NodeId
 from zmqio.recovery.packet_log import PacketLog
-from zmqio.recovery.position import Position, decode_offset
+from zmqio.recovery.position import Position
 from zmqio.recovery.recorder import PacketRecorder
 from zmqio.recovery.vector import log_key
 
@@ -20,8 +20,8 @@ def recorder() -> tuple[PacketRecorder, PacketLog]:
 def test_a_packet_of_this_node_is_kept_and_in_its_own_offset() -> None:
     here, log = recorder()
     packet = here.sent(("2[]",), frozenset("r"))
-    assert decode_offset(here.offset(), "tagA", here.tables) == {OWN: packet.number}
-    assert log.missed("/", "r", {OWN: 0}, 0.0, 0) == [packet]
+    assert here.tables.decode(here.offset()) == {OWN: packet.number}
+    assert log.missed("/", "r", {OWN: 0}, 0.0, 0, 0.0) == [packet]
 
 
 def test_a_packet_of_another_node_is_in_its_own_offset_and_not_kept() -> None:

@@ -387,3 +387,29 @@ async def _run_history(steps: list[tuple[str, int]]) -> None:
         assert [event[1] for event in client.events if steps[event[1]][0] in ("room", "all", "large")] == [
             number for number, (step, _) in enumerate(steps) if step in ("room", "all", "large")
         ]
+
+
+async def test_a_client_that_received_no_event_for_long_is_recovered() -> None:
+    harness = recovering()
+    store = harness.runtime.recovery
+    assert store is not None
+    now = store.clock()
+    store.clock = lambda: now
+    reader = Reader(harness)
+    await reader.connect()
+    io = harness.of("/")
+    recorder = io.adapter._recorder
+    recorder._clock = lambda: now
+    await io.emit("long ago")
+    reader.read()
+    other = Reader(harness)
+    await other.connect()
+    for number in range(3):
+        now += store.keep_s
+        await io.sockets[other.sid].emit("n", number)
+    assert reader.offset is not None and recorder.tables.decode(reader.offset) == {}
+    await reader.lose()
+    await io.emit("missed")
+    await reader.connect()
+    assert reader.recovered
+    assert reader.events == [["long ago"], ["missed"]]

@@ -1,7 +1,8 @@
 """The packets that this node sent lately, found by room: the source of the events that a client missed. Pure.
 
 Time is an argument. The log is bounded by bytes and by age. For each room it remembers the newest packet that it
-dropped, so that a missing packet is never taken for none.
+dropped, so that a missing packet is never taken for none. A packet that was dropped because of its age was not
+missed: it is older than the loss of any connection whose client may still return.
 """
 
 from collections import deque
@@ -20,7 +21,7 @@ __all__ = ["LoggedPacket", "PacketLog"]
 PACKET_OVERHEAD_BYTES = 500
 """Counted for each packet beside its frames, its rooms and their index (measured: 420 to 520 bytes)."""
 ROOMS_REMEMBERED = 100_000
-"""Rooms whose newest dropped packet is remembered: about 20 MB at most. Beyond that, the packet counts for all
+"""Rooms whose newest dropped packet is remembered, about 20 MB at most. Beyond that, the packet counts for all
 rooms."""
 
 _Place: TypeAlias = tuple[str, str | None]  # namespace; room, or None for all sockets
@@ -105,7 +106,13 @@ class PacketLog:
             self._drop(*packets.popleft())
 
     def missed(
-        self, namespace: str, rooms: Collection[str], vector: Vector, since: float, private_after: int | None
+        self,
+        namespace: str,
+        rooms: Collection[str],
+        vector: Vector,
+        since: float,
+        private_after: int | None,
+        now: float,
     ) -> list[LoggedPacket] | None:
         """The packets for a client that the client has not received, in order.
 
@@ -116,13 +123,15 @@ class PacketLog:
             since: packets sent before this time are left out if the vector has no number of this node.
             private_after: packets that no message carried to other nodes are included from this log number on;
                 None leaves them out, because the client was not on this node.
+            now: the time.
 
         Returns:
             The packets; None if some of them are no longer kept.
         """
         after = _After(vector, self.node_id, since, private_after)
         places: list[_Place] = [(namespace, None), *((namespace, room) for room in rooms)]
-        if any(after.is_missed(dropped) for dropped in self._dropped_in(places)):
+        oldest = now - self._max_age_s
+        if any(dropped.at >= oldest and after.is_missed(dropped) for dropped in self._dropped_in(places)):
             return None
         members = frozenset(rooms)
         found: list[LoggedPacket] = []

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from zmqio.ids import NodeId
 from zmqio.recovery.vector import decode_vector, encode_vector, log_key
 
-__all__ = ["Position", "Table", "decode_offset", "explicit_offset"]
+__all__ = ["Position", "Table", "Tables", "explicit_offset"]
 
 TABLE_INTERVAL_S = 1.0
 MAX_DIFFERENCE_BYTES = 72
@@ -57,6 +57,61 @@ class Table:
         return dict(zip(self.keys, numbers, strict=True))
 
 
+class Tables:
+    """The tables of one namespace, to decode its offsets.
+
+    Args:
+        tag: the first characters of each offset.
+
+    Attributes:
+        by_id: id -> table; the newest last.
+        oldest: lowest id of a table that is kept or was dropped because of its age.
+    """
+
+    def __init__(self, tag: str) -> None:
+        self.by_id: OrderedDict[int, Table] = OrderedDict()
+        self.oldest = 0
+        self._tag = tag
+
+    def add(self, table_id: int, table: Table, oldest_at: float) -> None:
+        """Add the newest table, and drop those that were made before a time."""
+        self.oldest = self.oldest or table_id
+        self.by_id[table_id] = table
+        while next(iter(self.by_id.values())).at < oldest_at:
+            self.by_id.popitem(last=False)
+        while len(self.by_id) > MAX_TABLES:
+            self.by_id.popitem(last=False)
+            self.oldest = next(iter(self.by_id))
+
+    def forget(self) -> None:
+        """Forget all tables: their offsets are wrong."""
+        self.by_id.clear()
+        self.oldest = 0
+
+    def decode(self, text: str) -> dict[str, int] | None:
+        """Decode an offset that a client sent.
+
+        Returns:
+            The vector; None if the offset is malformed, or of another namespace or node. The vector of an offset
+            whose table is too old is empty: everything that is still kept was sent after it.
+        """
+        if text.startswith(_EXPLICIT):
+            return decode_vector(text[1:])
+        tag = self._tag
+        if not text.startswith(tag) or not len(tag) < len(text) <= MAX_OFFSET or not text.isascii():
+            return None
+        table_id, point, rest = text[len(tag) :].partition(".")
+        try:
+            number = int(table_id, 16)
+            differences = urlsafe_b64decode(rest + "=" * (-len(rest) % 4))
+        except ValueError:
+            return None
+        table = self.by_id.get(number)
+        if table is not None and point:
+            return table.vector(differences)
+        return {} if self.by_id and self.oldest <= number < next(iter(self.by_id)) else None
+
+
 class Position:
     """The position of one namespace on this node.
 
@@ -68,11 +123,11 @@ class Position:
         table_ids: gives each table an id that no other table of this node has.
 
     Attributes:
-        tables: id -> table; the newest last.
+        tables: the tables of its offsets.
     """
 
     def __init__(self, node_id: NodeId, tag: str, own: int, keep_s: float, table_ids: Iterator[int]) -> None:
-        self.tables: OrderedDict[int, Table] = OrderedDict()
+        self.tables = Tables(tag)
         self._tag = tag
         self._keep_s = keep_s
         self._numbers: dict[str, int] = {log_key(node_id): own}
@@ -106,7 +161,7 @@ class Position:
 
     def forget(self) -> None:
         """Forget all offsets made until now."""
-        self.tables.clear()
+        self.tables.forget()
         self._renew_at = 0.0
         self._text = None
 
@@ -149,43 +204,14 @@ class Position:
         self._bases = list(self._numbers.values())
         self._changed.clear()
         table_id = next(self._table_ids)
-        self.tables[table_id] = Table(now, self._keys, array("q", self._bases))
+        self.tables.add(table_id, Table(now, self._keys, array("q", self._bases)), now - self._keep_s)
         self._table_text = f"{self._tag}{table_id:x}."
         self._renew_at = now + TABLE_INTERVAL_S
-        self._drop_old_tables(now - self._keep_s)
-
-    def _drop_old_tables(self, oldest: float) -> None:
-        while len(self.tables) > MAX_TABLES or next(iter(self.tables.values())).at < oldest:
-            self.tables.popitem(last=False)
 
 
 def explicit_offset(vector: dict[str, int]) -> str:
     """An offset that needs no table. It is long, so only packets that are sent again have one."""
     return _EXPLICIT + encode_vector(vector)
-
-
-def decode_offset(text: str, tag: str, tables: "OrderedDict[int, Table]") -> dict[str, int] | None:
-    """Decode an offset that a client sent.
-
-    Args:
-        text: the offset.
-        tag: the tag of the node whose tables are given.
-        tables: the tables of the namespace on that node.
-
-    Returns:
-        The vector; None if the offset is malformed, or its table unknown.
-    """
-    if text.startswith(_EXPLICIT):
-        return decode_vector(text[1:])
-    if not text.startswith(tag) or not len(tag) < len(text) <= MAX_OFFSET or not text.isascii():
-        return None
-    table_id, point, rest = text[len(tag) :].partition(".")
-    try:
-        table = tables.get(int(table_id, 16))
-        differences = urlsafe_b64decode(rest + "=" * (-len(rest) % 4))
-    except ValueError:
-        return None
-    return table.vector(differences) if table is not None and point else None
 
 
 def _write_varint(data: bytearray, number: int) -> None:

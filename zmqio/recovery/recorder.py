@@ -3,13 +3,12 @@
 The adapter calls it where it delivers a packet, so that the position is never ahead of the delivery.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable
 
 from zmqio.ids import NodeId
 from zmqio.protocol.packet import Frames
 from zmqio.recovery.packet_log import LoggedPacket, PacketLog
-from zmqio.recovery.position import Position, Table
+from zmqio.recovery.position import Position, Tables
 
 __all__ = ["PacketRecorder"]
 
@@ -64,7 +63,7 @@ class PacketRecorder:
         return self._position.vector()
 
     @property
-    def tables(self) -> OrderedDict[int, Table]:
+    def tables(self) -> Tables:
         """The tables of the namespace's offsets."""
         return self._position.tables
 

@@ -12,7 +12,7 @@ from zmqio.config import Recovery
 from zmqio.ids import NodeId, tag_of
 from zmqio.recovery.missed import MissedPacket
 from zmqio.recovery.packet_log import PacketLog
-from zmqio.recovery.position import Position, decode_offset
+from zmqio.recovery.position import Position
 from zmqio.recovery.recorder import PacketRecorder
 from zmqio.recovery.session import RecoverableSession, Returning
 from zmqio.recovery.suspended import SuspendedSessions
@@ -51,6 +51,7 @@ class RecoveryStore:
         own_key: the key of this node's log numbers in vectors.
         options: as given.
         clock: as given.
+        keep_s: seconds that packets and offsets are kept.
         log: the packets of this node.
         suspended: the sessions of disconnected clients.
         in_use: private id -> function that ends the connection of a session's client.
@@ -71,10 +72,10 @@ class RecoveryStore:
         self.own_key = log_key(node_id)
         self.options = options
         self.clock = clock
-        self._keep_s = options.max_disconnection_s + notice_s
+        self.keep_s = options.max_disconnection_s + notice_s
         self._counters = counters
         self._table_ids = count(1)
-        self.log = PacketLog(node_id, options.max_log_bytes, self._keep_s)
+        self.log = PacketLog(node_id, options.max_log_bytes, self.keep_s)
         self.in_use: dict[str, Callable[[], None]] = {}
         self.on_end: dict[str, Callable[[RecoverableSession], None]] = {}
         self.suspended = SuspendedSessions(
@@ -85,7 +86,7 @@ class RecoveryStore:
 
     def recorder(self, namespace: str) -> PacketRecorder:
         """Make the recorder of a namespace that opens."""
-        position = Position(self.node_id, self.tag, self.log.newest, self._keep_s, self._table_ids)
+        position = Position(self.node_id, self.tag, self.log.newest, self.keep_s, self._table_ids)
         recorder = self._recorders[namespace] = PacketRecorder(namespace, self.log, position, self.clock)
         return recorder
 
@@ -129,7 +130,12 @@ class RecoveryStore:
         """
         held_from = session.held_from if private else None
         packets = self.log.missed(
-            session.namespace, session.rooms, received, session.connected_at - AGE_MARGIN_S, held_from
+            session.namespace,
+            session.rooms,
+            received,
+            session.connected_at - AGE_MARGIN_S,
+            held_from,
+            self.clock(),
         )
         return None if packets is None else [MissedPacket.of(packet, self.node_id) for packet in packets]
 
@@ -162,7 +168,7 @@ class RecoveryStore:
         if session.claimed is not None and session.claimed[0] == offset:
             return session.claimed[1]
         recorder = self._recorders.get(session.namespace)
-        return None if recorder is None else decode_offset(offset, self.tag, recorder.tables)
+        return None if recorder is None else recorder.tables.decode(offset)
 
     def _session_ended(self, session: RecoverableSession, why: str) -> None:
         if why == "expired":

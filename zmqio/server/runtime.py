@@ -35,8 +35,8 @@ CONNECT_TIMED_OUT = "the server took too long to admit the client; try again"
 """The message to a client that is refused because of `connect_handler_timeout_s`."""
 
 
-NOTICE_MARGIN_S = 5.0
-"""Seconds by which the server may be late to notice that a client has gone."""
+NOTICE_MARGIN_S = 35.0
+"""Seconds by which the server may be late to notice that a client has gone: a connection that closes has 30 s."""
 
 
 class ConnectingClient(Protocol):

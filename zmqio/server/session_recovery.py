@@ -225,12 +225,14 @@ class NamespaceRecovery:
 
     def _private_packets(self, resumption: Resumption) -> list[MissedPacket]:
         """The packets that only the nodes had which held the session before."""
-        received = resumption.returning.received
+        received, oldest = resumption.returning.received, self._store.clock() - self._store.keep_s
         packets = [*resumption.session.inherited, *resumption.answer.packets]
         return [
             packet
             for packet in packets
-            if packet.is_private and (packet.number or 0) > received.get(log_key(packet.node_id), 0)
+            if packet.is_private
+            and packet.at >= oldest
+            and (packet.number or 0) > received.get(log_key(packet.node_id), 0)
         ]
 
     def _floor(self, resumption: Resumption, arrived: list[MissedPacket]) -> dict[str, int]:
