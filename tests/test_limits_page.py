@@ -93,6 +93,10 @@ FIXED = {
         "zmqio_broker.connection_guard:SUBSCRIPTION_BURST_BYTES",
         "zmqio_broker.connection_guard:SUBSCRIPTION_BYTES_PER_S",
     ],
+    "sessions and packets that a node hands over": [
+        "zmqio.cluster.session_exchange:MAX_HANDOVER_BYTES",
+        "zmqio.cluster.session_exchange:MAX_SESSION_BYTES",
+    ],
     "silence of a node": ["zmqio_broker.sockets:HEARTBEAT_TIMEOUT_MS"],
     "publish request: length": ["zmqio.protocol.publish:MAX_ID_LENGTH"],
     "publish requests: ids": ["zmqio.cluster.decoder:IDS_KEPT", "zmqio.cluster.decoder:IDS_KEPT_S"],

@@ -163,3 +163,34 @@ async def test_nothing_is_lost_or_doubled_while_all_nodes_send(trio: Cluster, ma
 
     await wait_until(lambda: len(arrived()) >= 3_000, "all events")
     assert sorted(arrived()) == sorted(3 * list(range(1_000)))
+
+
+async def test_a_client_is_recovered_after_the_stop_of_its_node(
+    broker: BrokerProcess, make_client: ClientMaker
+) -> None:
+    bus = {"prefix": new_prefix()}
+    configs = [NodeConfig(name, options={"recovery": True}, bus=bus) for name in ("stops", "stays")]
+    async with Cluster(broker.address, configs) as (stops, stays):
+        clients = [await connected(make_client, stops, way) for way in WAYS]
+        leaves, speaker = await connected(make_client, stops), await connected(make_client, stays)
+        for client in clients:
+            await client.call("join", "hall")
+            await client.call("remember", "name", client.name)
+        await leaves.call("say", "hall", "n", 1)
+        for client in clients:
+            await received(client, 1)
+            await client.lose_connection()
+        await leaves.call("say", "hall", "n", 2)
+        for client in clients:
+            await leaves.call("say", client.sid, "n", 3)
+        await speaker.call("say", "hall", "n", 4)
+        await stops.stop()
+        await speaker.call("say", "hall", "n", 5)
+        for client in clients:
+            assert await client.return_to(stays.url)
+            found = await received(client, 5)
+            assert sorted(found) == [1, 2, 3, 4, 5]
+            assert [n for n in found if n < 4] == [1, 2, 3] and [n for n in found if n > 3] == [4, 5]
+            seen = await client.call("whoami")
+            assert (seen["data"], seen["recovery_gaps"]) == ({"name": client.name}, [])
+            assert seen["rooms"] == sorted([client.sid, "hall"])

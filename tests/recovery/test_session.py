@@ -14,17 +14,17 @@ def session(**fields: Any) -> RecoverableSession:
 
 
 def test_without_an_event_the_client_has_what_was_sent_before_it_connected() -> None:
-    assert session().position(None, OWN) == {OWN: 5}
+    assert session().position(None) == {OWN: 5}
 
 
 def test_an_offset_of_an_earlier_session_of_the_client_does_not_count() -> None:
-    assert session().position({OWN: 2, "other": 1}, OWN) == {OWN: 5, "other": 1}
+    assert session().position({OWN: 2, "other": 1}) == {OWN: 5, "other": 1}
 
 
 def test_the_floor_counts_for_offsets_that_are_newer_than_the_last_recovery() -> None:
-    recovered = session(floor={OWN: 8, "other": 9}, floor_from=9)
-    assert recovered.position({OWN: 8, "other": 7}, OWN) == {OWN: 8, "other": 7}
-    assert recovered.position({OWN: 9, "other": 7}, OWN) == {OWN: 9, "other": 9}
+    recovered = session(floor={OWN: 8, "other": 9}, floor_key=OWN, floor_from=9)
+    assert recovered.position({OWN: 8, "other": 7}) == {OWN: 8, "other": 7}
+    assert recovered.position({OWN: 9, "other": 7}) == {OWN: 9, "other": 9}
 
 
 def test_the_size_grows_with_rooms_and_data() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from itertools import pairwise
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -195,3 +196,63 @@ async def _quiet(nodes: list[Harness]) -> None:
         for node in nodes:
             await node.of("/").adapter.rooms(20)
     await wait_until(lambda: not any(node.runtime.fanout.busy for node in nodes), "the end of the slices")
+
+
+@pytest.mark.parametrize("to", [1, 2])
+async def test_the_session_of_a_node_that_stops_is_recovered_elsewhere(to: int) -> None:
+    async with memory_nodes(3, recovery=Recovery()) as nodes:
+        first, second, third = nodes
+        join_room(first)
+        reader = Reader(first)
+        await reader.connect()
+        socket = first.of("/").sockets[reader.sid]
+        await first.of("/").to("room").emit("n", 1)
+        reader.read()
+        await socket.emit("n", 2)
+        await third.of("/").to("room").emit("n", 3)
+        await wait_until(lambda: len(reader.session.sent) == 4, "three events")
+        reader.read(1)
+        await reader.lose("server shutting down")
+        await first.of("/").to("room").emit("n", 4)
+        await second.of("/").to("room").emit("n", 5)
+        await stop(first)
+        await wait_until(lambda: second.of("/").adapter.server_count() == 2, "the end of the first node")
+        await third.of("/").to("room").emit("n", 6)
+        await reader.connect(read=3, to=nodes[to])
+        assert reader.recovered
+        await reader.lose()
+        await reader.connect(to=nodes[3 - to])
+        assert reader.recovered
+        (socket,) = nodes[3 - to].of("/").sockets.values()
+        assert socket.recovery_gaps == () and socket.data == {"name": "Ada"}
+        received = [event[1] for event in reader.events]
+        assert sorted(received) == [1, 2, 3, 4, 5, 6]
+        assert [number for number in received if number in (1, 2, 4)] == [1, 2, 4]
+
+
+async def test_sessions_outlive_two_stops_in_a_row() -> None:
+    async with memory_nodes(3, recovery=Recovery()) as (first, second, third):
+        join_room(first)
+        reader = Reader(first)
+        await reader.connect()
+        await first.of("/").to("room").emit("n", 1)
+        reader.read()
+        await reader.lose("server shutting down")
+        await first.of("/").to("room").emit("n", 2)
+        await stop(first)
+        await wait_until(lambda: second.of("/").adapter.server_count() == 2, "the end of the first node")
+        await second.of("/").to("room").emit("n", 3)
+        await stop(second)
+        await wait_until(lambda: third.of("/").adapter.server_count() == 1, "the end of the second node")
+        await third.of("/").to("room").emit("n", 4)
+        await reader.connect(to=third)
+        assert reader.recovered
+        assert sorted(event[1] for event in reader.events) == [1, 2, 3, 4]
+
+
+async def stop(node: Harness) -> None:
+    """Stop a node whose clients have gone."""
+    assert node.runtime.session_exchange is not None
+    await node.runtime.session_exchange.hand_over()
+    await node.of("/").close()
+    await node.factory.close()

@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -209,6 +209,9 @@ class Cluster:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._stack.aclose()
+
+    def __iter__(self) -> Iterator[NodeProcess]:
+        return iter(self.nodes)
 
     def __getitem__(self, index: int) -> NodeProcess:
         return self.nodes[index]

@@ -1,9 +1,9 @@
 """A fake engine and fake sessions that record all packets, for tests of the server layer."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from zmqio.adapter.base import Adapter, Identity, LocalSockets
+from zmqio.adapter.base import Identity
 from zmqio.adapter.local import LocalAdapter
 from zmqio.config import EngineOptions, Recovery, ServerOptions
 from zmqio.engine.direct_write import DirectWriter
@@ -69,12 +69,12 @@ class Harness:
     def __init__(
         self,
         identity: Identity = IDENTITY,
-        factory: Callable[[str, LocalSockets], Adapter] = LocalAdapter,
+        factory: Any = LocalAdapter,
         **options: Any,
     ) -> None:
         self.runtime = Runtime(ServerOptions(**options), JsonParser(), identity, FakeEngine())  # type: ignore[arg-type]
         self.namespaces: dict[str, Namespace] = {}
-        self._factory = factory
+        self.factory = factory
         if isinstance(self.runtime.options.recovery, Recovery):
             self.runtime.enable_recovery(self.runtime.options.recovery, factory)
 
@@ -84,7 +84,7 @@ class Harness:
         return self.namespaces[name]
 
     async def _open(self, namespace: Namespace) -> None:
-        await namespace.open(self.runtime, self._factory)
+        await namespace.open(self.runtime, self.factory)
 
     async def _find(self, name: str, _auth: Any) -> Namespace | None:
         namespace = self.namespaces.get(name)

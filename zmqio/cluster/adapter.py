@@ -105,13 +105,12 @@ class ClusterAdapter(LocalAdapter):
 
     # Recovery of sessions.
 
-    def retain(self, rooms: Collection[str]) -> Awaitable[None]:
-        """Subscribe to rooms of a client that is not connected here; undone by `release`.
-
-        Returns:
-            An awaitable that completes when this node receives messages for these rooms.
-        """
+    def retain(self, rooms: Collection[str]) -> None:
+        """Subscribe to rooms of a client that is not connected here; undone by `release`."""
         self._subscribe([room for room in self._retained.add(rooms) if room not in self._index])
+
+    def subscribed(self, rooms: Collection[str]) -> Awaitable[None]:
+        """An awaitable that completes when this node receives messages for rooms that it subscribes to."""
         return self._barriers.wait_for(rooms)
 
     def release(self, rooms: Collection[str]) -> None:

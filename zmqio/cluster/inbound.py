@@ -20,7 +20,7 @@ from zmqio.ids import NodeId
 from zmqio.protocol import messages as m
 from zmqio.protocol.messages import Envelope, FetchMetrics, Message, MessageId
 from zmqio.protocol.publish import PublishRequest
-from zmqio.protocol.recovery_messages import RecoveryMessage
+from zmqio.protocol.recovery_messages import RecoveryMessage, SessionHandover
 from zmqio.protocol.relay_messages import RelayMessage
 from zmqio.protocol.topic import parse as parse_topic
 from zmqio.protocol.values import pack_values, unpack_list
@@ -283,7 +283,7 @@ class Inbound:
     def _to_recovery(self, message_id: MessageId, message: RecoveryMessage) -> None:
         if self.recovery is not None:
             self.recovery.received(message_id.node_id, message)
-        else:
+        elif not isinstance(message, SessionHandover):
             # An empty response, so that no node waits for one that does not recover sessions.
             self._outbox.respond(message_id.node_id, m.Response(message.request_id, NO_VALUES, last=True))
 

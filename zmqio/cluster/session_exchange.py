@@ -3,9 +3,12 @@
 Knows messages and the node's `RecoveryStore`; knows no sockets.
 """
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
+from zmqio.cluster.handover_rows import HandoverReader, pack_log, pack_session, pack_tables
 from zmqio.cluster.node import Node
 from zmqio.cluster.requests.rows import pack_rows
 from zmqio.cluster.session_rows import (
@@ -18,17 +21,34 @@ from zmqio.cluster.session_rows import (
 )
 from zmqio.exceptions import BusError, EnvelopeError, RequestTimeoutError
 from zmqio.ids import NodeId, Sid, tag_of
+from zmqio.logger import get_logger
 from zmqio.protocol import messages as m
-from zmqio.protocol.recovery_messages import MissedPacketsRequest, RecoveryMessage, SessionRequest
+from zmqio.protocol.recovery_messages import (
+    MissedPacketsRequest,
+    RecoveryMessage,
+    SessionHandover,
+    SessionRequest,
+)
 from zmqio.protocol.values import pack_values, unpack_list, unpack_values
 from zmqio.recovery.missed import MissedPacket
 from zmqio.recovery.session import RecoverableSession, Returning
 from zmqio.recovery.store import ClaimFailure, RecoveryStore
+from zmqio.recovery.vector import log_key
 
 __all__ = ["MissedAnswer", "SessionExchange"]
 
+log = get_logger(__name__)
+
 HEADROOM_BYTES = 1_024
 """Bytes that topic and envelope add to an answer."""
+PART_BYTES = 1 << 20
+MAX_SESSION_BYTES = 1 << 20
+MAX_HANDOVER_BYTES = 16 << 20
+"""Most bytes of the sessions that a node hands over when it stops, and of its packets. The rest is dropped."""
+ASK_AGAIN = "ask again"
+MAX_FORWARDS = 20
+FORWARD_WAIT_S = 0.1
+"""Seconds until a session is asked for again that is being handed over."""
 DEATH_MARGIN_S = 1.0
 """Seconds beyond `dead_after_s` after which a node counts as silent."""
 
@@ -63,28 +83,44 @@ class SessionExchange:
         self._store = store
         self._timeout_s = node.options.dead_after_s + DEATH_MARGIN_S
         self._max_part_bytes = max(node.options.max_message_bytes - HEADROOM_BYTES, 1)
+        self._handover = HandoverReader(store)
+        self._handed_over: set[str] = set()
 
     # Requests of this node.
 
     async def find(self, namespace: str, pid: str, offset: str | None) -> Returning | ClaimFailure:
         """Get the session of a client from the node that holds it. That node no longer has it then."""
+        for _ in range(MAX_FORWARDS):
+            row = await self._ask_for_session(namespace, pid, offset)
+            match row:
+                case None:
+                    return ClaimFailure.SESSION_UNKNOWN
+                case []:
+                    return ClaimFailure.OFFSET_UNKNOWN
+                case [_]:  # `ASK_AGAIN`: the session is on its way to another node, perhaps to this one
+                    await asyncio.sleep(FORWARD_WAIT_S)
+                    own = self._store.claim(namespace, pid, offset)
+                    if own is not ClaimFailure.SESSION_UNKNOWN:
+                        return own
+                case _:
+                    return read_returning(row, self._store.clock(), self._store.log.newest)
+        return ClaimFailure.SESSION_UNKNOWN
+
+    async def _ask_for_session(self, namespace: str, pid: str, offset: str | None) -> list[Any] | None:
+        """Ask all nodes for a session; return the row of the one that answers, or None."""
         await self._node.unicast.find(tag_of(pid))  # a node that has just started does not know the others yet
         peers = tuple(self._node.peers)
         if not peers:
-            return ClaimFailure.SESSION_UNKNOWN
+            return None
         with self._node.responses.open(peers, first_row_ends=True) as request:
             message = SessionRequest(request.id, namespace, pid, offset or "")
             try:
                 self._node.outbox.publish(self._node.all_topic, message, may_wait=False)
             except BusError:
-                return ClaimFailure.SESSION_UNKNOWN
+                return None
             batches = await request.first(self._timeout_s)
         rows = [row for batch in batches for row in unpack_list(batch)]
-        if not rows:
-            return ClaimFailure.SESSION_UNKNOWN
-        if rows[0] == []:
-            return ClaimFailure.OFFSET_UNKNOWN
-        return read_returning(rows[0], self._store.clock(), self._store.log.newest)
+        return rows[0] if rows else None
 
     async def missed(self, returning: Returning) -> MissedAnswer:
         """Get the packets that a client missed from all other nodes."""
@@ -110,15 +146,26 @@ class SessionExchange:
     def _read_answers(
         self, returning: Returning, batches: Iterable[bytes], silent: Iterable[NodeId]
     ) -> MissedAnswer:
-        now, packets, upto, answered, complete = self._store.clock(), [], dict[str, int](), set(silent), True
+        now, packets, upto, answered, complete = (
+            self._store.clock(),
+            list[MissedPacket](),
+            dict[str, int](),
+            set(silent),
+            True,
+        )
         gaps = list(silent)
+        for archived in self._store.missed_of_archives(returning.session, returning.received):
+            answered.add(archived.node_id)
+            complete = complete and archived.packets is not None
+            upto |= {archived.node_id: archived.bus_number, log_key(archived.node_id): archived.log_number}
+            packets += archived.packets or ()
         for batch in batches:
             for row in unpack_list(batch):
                 if len(row) == len(SenderRow.__slots__):
                     node = read_node(row)
                     answered.add(node.node_id)
                     complete = complete and node.complete
-                    upto |= {node.node_id: node.bus_number, f"={node.node_id}": node.log_number}
+                    upto |= {node.node_id: node.bus_number, log_key(node.node_id): node.log_number}
                 else:
                     packets.append(read_packet(row, now))
         for node_id in {*self._node.peers, *self._publishers_of(returning)} - answered:
@@ -127,8 +174,7 @@ class SessionExchange:
         return MissedAnswer(complete, packets, upto, sorted(gaps))
 
     def _publishers_of(self, returning: Returning) -> set[NodeId]:
-        own = self._store.node_id
-        return {NodeId(key) for key in returning.received if key[:1] != "=" and key != own}
+        return {NodeId(key.removeprefix("=")) for key in returning.received} - {self._store.node_id}
 
     def _may_have_sent_more(self, node_id: NodeId, returning: Returning) -> bool:
         """Whether a node that did not answer may have sent packets that the client missed."""
@@ -138,13 +184,63 @@ class SessionExchange:
     # Requests of other nodes.
 
     def received(self, sender: NodeId, message: RecoveryMessage) -> None:
-        """Answer a request of another node."""
-        if isinstance(message, SessionRequest):
-            self._send(sender, message.request_id, self._give(message))
-        else:
-            self._send(sender, message.request_id, self._missed_rows(message))
+        """Answer a request of another node, or keep what it hands over."""
+        match message:
+            case SessionRequest():
+                self._send(sender, message.request_id, self._give(message))
+            case MissedPacketsRequest():
+                self._send(sender, message.request_id, self._missed_rows(message))
+            case SessionHandover():
+                self._handover.read(message.rows)
+
+    # The stop of this node.
+
+    async def hand_over(self) -> None:
+        """Give all suspended sessions, and the packets that clients may have missed, to another node."""
+        keeper = self._choose_keeper()
+        if keeper is None:
+            return
+        store, now = self._store, self._store.clock()
+        sessions, rows, size = (
+            list(store.suspended),
+            list(pack_tables(store, {session.namespace for session in store.suspended})),
+            0,
+        )
+        for session in sessions:
+            row = self._pack_suspended(session, now)
+            size += 0 if row is None else len(row)
+            if row is not None and len(row) <= MAX_SESSION_BYTES and size <= MAX_HANDOVER_BYTES:
+                rows.append(row)
+        left = MAX_HANDOVER_BYTES
+        logs = [(store.log, self._node.outbox.newest_number)]
+        logs += [(archive.log, archive.bus_number) for archive in store.archives.values()]
+        for packet_log, bus_number in logs:
+            packed = pack_log(packet_log, bus_number, now, left)
+            left -= sum(map(len, packed))
+            rows += packed
+        self._handed_over = {session.pid for session in sessions}
+        for part in pack_rows(rows, min(self._max_part_bytes, PART_BYTES)):
+            self._node.outbox.respond(keeper, SessionHandover(part))
+            await asyncio.sleep(0)
+        log.info("sessions_handed_over", peer=keeper, sessions=len(sessions), rows=len(rows))
+
+    def _choose_keeper(self) -> NodeId | None:
+        """The live node whose id follows that of this node."""
+        peers = sorted(self._node.peers)
+        return next((peer for peer in peers if peer > self._store.node_id), peers[0] if peers else None)
+
+    def _pack_suspended(self, session: RecoverableSession, now: float) -> bytes | None:
+        """Pack a session with the packets that only this node has; None if some of them are no longer kept."""
+        received = session.start if session.claimed is None else session.claimed[1]
+        own = self._store.missed(session, received)
+        if own is None:
+            return None
+        private = [packet for packet in own if packet.is_private]
+        return pack_session(session, [*session.inherited, *private], now)
 
     def _give(self, request: SessionRequest) -> list[bytes]:
+        if request.pid in self._handed_over:
+            return [pack_values([ASK_AGAIN])]
         returning = self._store.claim(request.namespace, request.pid, request.offset or None)
         if returning is ClaimFailure.OFFSET_UNKNOWN:
             return [pack_values([])]
@@ -171,7 +267,12 @@ class SessionExchange:
         node = SenderRow(
             self._store.node_id, found is not None, self._store.log.newest, self._node.outbox.newest_number
         )
-        return [node.pack(), *(pack_packet(packet, now) for packet in packets)]
+        senders = [node]
+        for archived in self._store.missed_of_archives(session, vector):
+            complete = archived.packets is not None
+            senders.append(SenderRow(archived.node_id, complete, archived.log_number, archived.bus_number))
+            packets += archived.packets or ()
+        return [*(sender.pack() for sender in senders), *(pack_packet(packet, now) for packet in packets)]
 
     def _send(self, requester: NodeId, request_id: int, rows: Iterable[bytes]) -> None:
         parts = list(pack_rows(rows, self._max_part_bytes))

@@ -63,6 +63,7 @@ COUNTERS: Mapping[str, Mapping[str, str]] = {
         "recovery_sessions_unknown": (
             "Clients that were not recovered because their session is unknown, or its time is over."
         ),
+        "sessions_adopted": "Sessions of disconnected clients that a stopping node handed over to this one.",
         "sessions_recovered": (
             "Clients that returned to their session and have its id, rooms, data and missed events."
         ),

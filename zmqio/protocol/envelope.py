@@ -367,6 +367,7 @@ _LAYOUTS = {
             _raw,
             _seconds,
         ),
+        _layout(MessageType.SESSION_HANDOVER, v.SessionHandover, _raw),
         _layout(MessageType.HTTP_REQUEST, r.HttpRequest, _counter, _text, *_HEAD, _raw, _flag),
         _layout(MessageType.HTTP_RESPONSE, r.HttpResponse, _counter, _counter, _pairs, _raw),
         _layout(MessageType.HTTP_CANCEL, r.HttpCancel, _counter, _flag),

@@ -6,7 +6,7 @@ They are part of `zmqio.protocol.messages.Message`; the same rules apply. The an
 from dataclasses import dataclass
 from typing import TypeAlias
 
-__all__ = ["MissedPacketsRequest", "RecoveryMessage", "SessionRequest"]
+__all__ = ["MissedPacketsRequest", "RecoveryMessage", "SessionHandover", "SessionRequest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,4 +51,15 @@ class MissedPacketsRequest:
     age_s: float
 
 
-RecoveryMessage: TypeAlias = SessionRequest | MissedPacketsRequest
+@dataclass(frozen=True, slots=True)
+class SessionHandover:
+    """Sessions and packets of a node that stops, sent to the inbox of the node that keeps them from now on.
+
+    Attributes:
+        rows: a list of rows, packed by `pack_values`; see `zmqio.cluster.handover_rows`.
+    """
+
+    rows: bytes
+
+
+RecoveryMessage: TypeAlias = SessionRequest | MissedPacketsRequest | SessionHandover

@@ -145,6 +145,16 @@ class PacketLog:
         """All packets with their namespaces, the newest first."""
         return reversed(self._packets)
 
+    def newest_dropped(self, now: float) -> LoggedPacket | None:
+        """The newest packet that was dropped although a client may have missed it, without its content."""
+        traces = [*self._dropped.values(), *([self._dropped_anywhere] if self._dropped_anywhere else [])]
+        recent = [trace for trace in traces if trace.at >= now - self._max_age_s]
+        return max(recent, key=attrgetter("number"), default=None)
+
+    def mark_dropped(self, packet: LoggedPacket) -> None:
+        """Remember a packet as dropped, for all rooms."""
+        self._dropped_anywhere = _trace(packet, self._dropped_anywhere)
+
     def _newer(self, place: _Place, after: "_After") -> list[LoggedPacket]:
         found = []
         for packet in reversed(self._by_place.get(place, ())):

@@ -83,6 +83,11 @@ class Tables:
             self.by_id.popitem(last=False)
             self.oldest = next(iter(self.by_id))
 
+    @property
+    def newest_at(self) -> float:
+        """When the newest table was made; 0 without tables."""
+        return next((table.at for table in reversed(self.by_id.values())), 0.0)
+
     def forget(self) -> None:
         """Forget all tables: their offsets are wrong."""
         self.by_id.clear()

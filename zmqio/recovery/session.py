@@ -28,12 +28,14 @@ class RecoverableSession:
         connected_at: when the client first connected.
         start: the position at which it first connected: the client missed nothing before.
         held_from: the log number at which this node began to hold the session.
-        floor: what the client has received if its offset was made on this node at `floor_from` or later. A vector,
-            because an offset of this node does not name packets that other nodes sent before the client came.
-        floor_from: a log number of this node.
+        floor: what the client has received if its offset was made on the node of its last recovery afterwards. A
+            vector, because such an offset does not name packets that other nodes sent before the client came.
+        floor_key: the key of that node's log numbers; "" if the client was never recovered.
+        floor_from: the log number that the node had then.
         claimed: the offset with which the client last returned, and its vector: the client may return with the
             same offset, which perhaps another node made.
         inherited: packets of the nodes that held the session before, which only they had.
+        retained: whether this node subscribes to the rooms for the session, although its client is away.
     """
 
     pid: str = field(repr=False)
@@ -45,20 +47,21 @@ class RecoverableSession:
     start: Vector
     held_from: int
     floor: Vector = field(default_factory=dict)
+    floor_key: str = ""
     floor_from: int = 0
     claimed: tuple[str, Vector] | None = None
     inherited: tuple[MissedPacket, ...] = ()
+    retained: bool = False
 
-    def position(self, offset: Vector | None, own_key: str) -> dict[str, int]:
+    def position(self, offset: Vector | None) -> dict[str, int]:
         """The packets that the client has received.
 
         Args:
             offset: the decoded offset; None if the client never received an event.
-            own_key: the key of this node's log numbers.
         """
         if offset is None:
             return dict(self.start)
-        if self.floor_from and offset.get(own_key, 0) >= self.floor_from:
+        if self.floor_key and offset.get(self.floor_key, 0) >= self.floor_from:
             offset = latest(offset, self.floor)
         return latest(offset, self.start)
 

@@ -4,21 +4,23 @@ Pure, except for a clock that is given.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from enum import Enum
 from itertools import count
+from secrets import randbits
 
 from zmqio.config import Recovery
-from zmqio.ids import NodeId, tag_of
+from zmqio.ids import NODE_TAG_LENGTH, NodeId, tag_of
 from zmqio.recovery.missed import MissedPacket
 from zmqio.recovery.packet_log import PacketLog
-from zmqio.recovery.position import Position
+from zmqio.recovery.position import Position, Tables
 from zmqio.recovery.recorder import PacketRecorder
 from zmqio.recovery.session import RecoverableSession, Returning
 from zmqio.recovery.suspended import SuspendedSessions
 from zmqio.recovery.vector import Vector, log_key
 
-__all__ = ["ClaimFailure", "RecoveryStore"]
+__all__ = ["ArchivedPackets", "ClaimFailure", "PacketArchive", "RecoveryStore"]
 
 GIVEN_KEPT_S = 30.0
 """Seconds that a node keeps its own packets for a session that it has given to another node."""
@@ -32,6 +34,38 @@ class ClaimFailure(Enum):
     SESSION_UNKNOWN = "the session is unknown or its time is over"
     OFFSET_UNKNOWN = "the offset is unknown"
     PACKETS_DROPPED = "the client missed packets that are no longer kept"
+
+
+@dataclass(slots=True)
+class PacketArchive:
+    """The packets of a node that has stopped.
+
+    Attributes:
+        log: the packets.
+        bus_number: the node's last bus number.
+        until: when it expires.
+    """
+
+    log: PacketLog
+    bus_number: int
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedPackets:
+    """The packets of a node that has stopped, for one client.
+
+    Attributes:
+        node_id: the node.
+        packets: those that the client missed; None if some of them are no longer kept.
+        log_number: the node's last log number.
+        bus_number: the node's last bus number.
+    """
+
+    node_id: NodeId
+    packets: list[MissedPacket] | None
+    log_number: int
+    bus_number: int
 
 
 class RecoveryStore:
@@ -55,6 +89,8 @@ class RecoveryStore:
         log: the packets of this node.
         suspended: the sessions of disconnected clients.
         in_use: private id -> function that ends the connection of a session's client.
+        on_adopt: namespace -> function that is called with each of its sessions that another node handed over.
+        archives: the packets of nodes that have stopped.
         on_end: namespace -> function that is called with each of its sessions that this node no longer holds,
             unless a client of this node has claimed it.
     """
@@ -74,7 +110,7 @@ class RecoveryStore:
         self.clock = clock
         self.keep_s = options.max_disconnection_s + notice_s
         self._counters = counters
-        self._table_ids = count(1)
+        self._table_ids = count(randbits(30))  # a node with the same tag may start before the offsets expire
         self.log = PacketLog(node_id, options.max_log_bytes, self.keep_s)
         self.in_use: dict[str, Callable[[], None]] = {}
         self.on_end: dict[str, Callable[[RecoverableSession], None]] = {}
@@ -83,6 +119,9 @@ class RecoveryStore:
         )
         self._recorders: dict[str, PacketRecorder] = {}
         self._given: dict[str, tuple[RecoverableSession, float]] = {}
+        self.on_adopt: dict[str, Callable[[RecoverableSession], None]] = {}
+        self.archives: dict[NodeId, PacketArchive] = {}
+        self._adopted_tables: dict[tuple[str, str], Tables] = {}
 
     def recorder(self, namespace: str) -> PacketRecorder:
         """Make the recorder of a namespace that opens."""
@@ -110,12 +149,12 @@ class RecoveryStore:
         if session is None:
             return ClaimFailure.SESSION_UNKNOWN
         if offset is None:
-            return Returning(session, session.position(None, self.own_key))
+            return Returning(session, session.position(None))
         vector = self._decode(session, offset)
         if vector is None:
             self.end(session)
             return ClaimFailure.OFFSET_UNKNOWN
-        session.claimed = offset, session.position(vector, self.own_key)
+        session.claimed = offset, session.position(vector)
         return Returning(session, dict(session.claimed[1]))
 
     def missed(
@@ -156,6 +195,39 @@ class RecoveryStore:
         if on_end is not None:
             on_end(session)
 
+    def adopt(self, session: RecoverableSession) -> None:
+        """Keep a suspended session that another node has handed over."""
+        self._counters["sessions_adopted"] += 1
+        session.held_from = self.log.newest
+        on_adopt = self.on_adopt.get(session.namespace)
+        if on_adopt is not None:
+            on_adopt(session)
+        self.suspended.add(session, self.clock())
+
+    def adopt_tables(self, tag: str, namespace: str) -> Tables:
+        """The tables of another node's offsets; add to them."""
+        return self._adopted_tables.setdefault((tag, namespace), Tables(tag))
+
+    def tables(self) -> Iterator[tuple[str, str, Tables]]:
+        """The tables of this node's offsets, and of those that it adopted: (tag, namespace, tables)."""
+        for namespace, recorder in self._recorders.items():
+            yield self.tag, namespace, recorder.tables
+        for (tag, namespace), tables in self._adopted_tables.items():
+            yield tag, namespace, tables
+
+    def archive(self, node_id: NodeId) -> PacketArchive:
+        """Make the archive of a node that stops."""
+        log = PacketLog(node_id, self.options.max_log_bytes, self.keep_s)
+        return PacketArchive(log, 0, self.clock() + self.keep_s)
+
+    def missed_of_archives(self, session: RecoverableSession, received: Vector) -> Iterator[ArchivedPackets]:
+        """The packets that a client missed of nodes that have stopped."""
+        since, now = session.connected_at - AGE_MARGIN_S, self.clock()
+        for node_id, archive in self.archives.items():
+            found = archive.log.missed(session.namespace, session.rooms, received, since, None, now)
+            packets = None if found is None else [MissedPacket.of(packet, node_id) for packet in found]
+            yield ArchivedPackets(node_id, packets, archive.log.newest, archive.bus_number)
+
     def expire(self) -> None:
         """Drop what is too old; call it every few seconds."""
         now = self.clock()
@@ -163,12 +235,20 @@ class RecoveryStore:
         self.suspended.expire(now)
         while self._given and next(iter(self._given.values()))[1] <= now:
             self.take_given(next(iter(self._given)))
+        for node_id in [node_id for node_id, archive in self.archives.items() if archive.until <= now]:
+            del self.archives[node_id]
+        for key in [key for key, tables in self._adopted_tables.items() if tables.newest_at < now - self.keep_s]:
+            del self._adopted_tables[key]
 
     def _decode(self, session: RecoverableSession, offset: str) -> Vector | None:
         if session.claimed is not None and session.claimed[0] == offset:
             return session.claimed[1]
-        recorder = self._recorders.get(session.namespace)
-        return None if recorder is None else recorder.tables.decode(offset)
+        namespace, recorder = session.namespace, self._recorders.get(session.namespace)
+        vector = None if recorder is None else recorder.tables.decode(offset)
+        if vector is None:
+            tables = self._adopted_tables.get((offset[:NODE_TAG_LENGTH], namespace))
+            vector = None if tables is None else tables.decode(offset)
+        return vector
 
     def _session_ended(self, session: RecoverableSession, why: str) -> None:
         if why == "expired":

@@ -289,6 +289,8 @@ class ServerLifecycle:
             await self.hooks.run_stop(HANDLER_GRACE_S, caller=caller)
             PROCESS_METRICS.remove(self)
             self._runtime = self._starting = self._relay = None
+            if runtime.session_exchange is not None:
+                await runtime.session_exchange.hand_over()
             await self._leave_cluster()
             log.info("node_stopped", node_id=runtime.identity.node_id)
         finally:

@@ -91,6 +91,7 @@ class NamespaceRecovery:
         self._parser = cast(AppendingParser, runtime.parser)
         self._cluster = cluster
         store.on_end[namespace] = self._release
+        store.on_adopt[namespace] = self._retain
 
     # Packets.
 
@@ -140,15 +141,14 @@ class NamespaceRecovery:
         The session is no longer suspended then: resume it, or give it back.
         """
         found = self._store.claim(self._namespace, claim.pid, claim.offset)
-        is_moved = found is ClaimFailure.SESSION_UNKNOWN and self._cluster is not None
-        if is_moved and self._cluster is not None:
+        if found is ClaimFailure.SESSION_UNKNOWN and self._cluster is not None:
             found = await self._cluster[1].find(self._namespace, claim.pid, claim.offset)
         if isinstance(found, ClaimFailure):
             self._report_failure(found)
             return None
         resumption = Resumption(found)
         try:
-            await self._fetch_missed(resumption, is_moved=is_moved)
+            await self._fetch_missed(resumption)
         except BaseException:
             self.give_back(resumption)
             raise
@@ -177,6 +177,7 @@ class NamespaceRecovery:
         missed = [prepare(frames) for frames in with_offsets(returning.received, packets, self._append)]
         session.inherited = tuple(self._private_packets(resumption))
         session.floor = self._floor(resumption, arrived)
+        session.floor_key = self._store.own_key
         session.floor_from = self._recorder.mark()
         socket.resume(missed)
         self._release(session)
@@ -195,20 +196,18 @@ class NamespaceRecovery:
         if reason in RECOVERABLE_REASONS and socket.knows_session:
             session.rooms = tuple(rooms)
             session.data = socket.data
-            if self._cluster is not None:
-                self._cluster[0].retain(session.rooms)
+            self._retain(session)
             self._store.suspend(session)
 
     # Private.
 
-    async def _fetch_missed(self, resumption: Resumption, *, is_moved: bool) -> None:
+    async def _fetch_missed(self, resumption: Resumption) -> None:
         if self._cluster is None:
             return
         adapter, exchange = self._cluster
-        rooms = resumption.session.rooms
-        if is_moved:
-            await adapter.retain(rooms)
-        resumption.capture = adapter.capture(rooms)
+        self._retain(resumption.session)
+        await adapter.subscribed(resumption.session.rooms)
+        resumption.capture = adapter.capture(resumption.session.rooms)
         resumption.answer = await exchange.missed(resumption.returning)
         await adapter.in_order()
 
@@ -245,8 +244,14 @@ class NamespaceRecovery:
         if self._cluster is not None and resumption.capture is not None:
             self._cluster[0].end_capture(resumption.capture)
 
+    def _retain(self, session: RecoverableSession) -> None:
+        if self._cluster is not None and not session.retained:
+            session.retained = True
+            self._cluster[0].retain(session.rooms)
+
     def _release(self, session: RecoverableSession) -> None:
-        if self._cluster is not None:
+        if self._cluster is not None and session.retained:
+            session.retained = False
             self._cluster[0].release(session.rooms)
 
     def _append(self, frames: Frames, received: Mapping[str, int]) -> Frames:
