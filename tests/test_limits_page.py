@@ -93,6 +93,7 @@ FIXED = {
         "zmqio_broker.connection_guard:SUBSCRIPTION_BURST_BYTES",
         "zmqio_broker.connection_guard:SUBSCRIPTION_BYTES_PER_S",
     ],
+    "copies of another node's sessions": ["zmqio.cluster.session_copies:MAX_COPY_BYTES"],
     "sessions and packets that a node hands over": [
         "zmqio.cluster.session_exchange:MAX_HANDOVER_BYTES",
         "zmqio.cluster.session_exchange:MAX_SESSION_BYTES",

@@ -26,7 +26,7 @@ def store_of(node_id: NodeId) -> RecoveryStore:
 
 
 def hand_over(rows: list[bytes], to: RecoveryStore) -> None:
-    reader = HandoverReader(to)
+    reader = HandoverReader(to, to.adopt)
     for part in pack_rows(rows, 200):
         reader.read(part)
 
@@ -88,4 +88,4 @@ def test_an_archive_without_its_end_does_not_count() -> None:
 @pytest.mark.parametrize("row", [["nothing"], ["session", 1], ["table", "t"], [], 5])
 def test_a_malformed_row_is_refused(row: object) -> None:
     with pytest.raises(EnvelopeError):
-        HandoverReader(store_of(NEW)).read(pack_values([row]))
+        HandoverReader(store := store_of(NEW), store.adopt).read(pack_values([row]))

@@ -1,7 +1,9 @@
 """Official clients lose their connection and return to their session."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -194,3 +196,45 @@ async def test_a_client_is_recovered_after_the_stop_of_its_node(
             seen = await client.call("whoami")
             assert (seen["data"], seen["recovery_gaps"]) == ({"name": client.name}, [])
             assert seen["rooms"] == sorted([client.sid, "hall"])
+
+
+async def test_a_client_is_recovered_after_the_death_of_its_node(
+    broker: BrokerProcess, make_client: ClientMaker
+) -> None:
+    bus = {"prefix": new_prefix(), "heartbeat_s": 0.2, "dead_after_s": 1.0}
+    configs = [NodeConfig(name, options={"recovery": True}, bus=bus) for name in ("dies", "stays")]
+    async with Cluster(broker.address, configs) as (dies, stays):
+        clients = [await connected(make_client, dies, way) for way in ("websocket", "polling")]
+        leaves, speaker = await connected(make_client, dies), await connected(make_client, stays)
+        for client in clients:
+            await client.call("join", "hall")
+        await leaves.call("say", "hall", "n", 1)
+        await speaker.call("say", "hall", "n", 2)
+        for turn in range(3):
+            before = await _copies(stays)
+            for client in clients:
+                await client.call("remember", "turn", turn)
+            await stays.wait_state("the copies", lambda state, before=before: _copies_in(state) > before)
+        await speaker.call("say", "hall", "n", 3)
+        for client in clients:
+            await received(client, 3)
+        dead = (await dies.state())["node_id"]
+        await dies.stop(signal.SIGKILL)
+        await speaker.call("say", "hall", "n", 4)
+        for client in clients:
+            await wait_until(lambda client=client: client.received.disconnects, "the loss of the connection")
+            assert await client.return_to(stays.url)
+            await speaker.call("say", client.sid, "n", 5)
+            assert await received(client, 5) == [1, 2, 3, 4, 5]
+            seen = await client.call("whoami")
+            assert (seen["data"], seen["recovery_gaps"]) == ({"turn": 2}, [dead])
+            assert seen["rooms"] == sorted([client.sid, "hall"])
+
+
+async def _copies(node: NodeProcess) -> int:
+    return _copies_in(await node.state())
+
+
+def _copies_in(state: dict[str, Any]) -> int:
+    count: int = state["health_details"]["counters"]["server"].get("session_copies_received", 0)
+    return count

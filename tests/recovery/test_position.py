@@ -75,12 +75,15 @@ def test_tables_are_dropped_when_they_are_old_or_too_many() -> None:
     here = position(keep_s=10)
     here.advance(1, 0.0)
     old = here.offset(0.0)
-    here.advance(2, 11.0)
-    here.offset(11.0)
+    here.advance(2, 5.0)
+    here.offset(5.0)
+    assert decoded(here, old) == {OWN: 1}
+    here.advance(3, 26.0)
+    here.offset(26.0)
     assert decoded(here, old) == {}  # everything that is kept was sent after it
     for number in range(MAX_TABLES + 5):
-        here.received(NodeId(f"n{number}"), 1, 11.0)  # a new node needs a new table
-        here.offset(11.0)
+        here.received(NodeId(f"n{number}"), 1, 27.0)  # a new node needs a new table
+        here.offset(27.0)
     assert len(here.tables.by_id) == MAX_TABLES
     assert decoded(here, old) is None  # it was dropped for its number, so newer packets may be kept
 
@@ -105,3 +108,46 @@ def test_any_text_is_decoded_or_refused(text: str) -> None:
 
 def test_an_explicit_offset_needs_no_table() -> None:
     assert Tables("tagX").decode(explicit_offset({"a": 1})) == {"a": 1}
+
+
+@given(steps, st.integers(1, 10))
+def test_a_copied_table_is_used_only_after_it_was_made_for_a_while(
+    steps: list[tuple[NodeId, int, float]], every: int
+) -> None:
+    here, now, numbers = position(), 0.0, dict[str, int]()
+    here.offset(now)
+    copied, made = dict(here.tables.by_id), list[tuple[str, dict[str, int], int]]()
+    for index, (node_id, more, _) in enumerate(steps):
+        now += 0.1
+        if index % every == 0:
+            copied = dict(here.tables.by_id)  # those of the last call have arrived
+            here.renew_table(now)
+        number = numbers[node_id] = numbers.get(node_id, 0) + more
+        is_first = number == more and node_id != ME
+        if node_id == ME:
+            here.advance(number, now)
+        else:
+            here.received(node_id, number, now)
+        offset = here.offset(now)
+        made.append((offset, dict(here.vector()), 0))
+        used = int(offset[4:].partition(".")[0], 16)
+        if is_first:
+            copied = dict(here.tables.by_id)  # a new node needs a table at once
+        assert used in copied or len(numbers) > 15  # long differences also do
+    for offset, vector, _ in made:
+        known = decoded(here, offset)
+        assert known is not None and {k: n for k, n in known.items() if n} == {
+            k: n for k, n in vector.items() if n
+        }
+
+
+def test_without_copies_tables_are_made_when_they_are_needed_again() -> None:
+    here = position()
+    here.advance(1, 0.0)
+    here.offset(0.0)
+    here.renew_table(1.0)
+    here.advance(2, 50.0)
+    assert here.offset(50.0)[:6] == "tagA1."
+    here.stop_copying()
+    here.advance(3, 51.0)
+    assert here.offset(51.0)[:6] == "tagA2."

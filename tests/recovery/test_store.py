@@ -18,6 +18,19 @@ class Node:
         self.store.suspend(RecoverableSession(pid, "/", Sid("sid"), (), {}, 0.0, {}, 0))
 
 
+class User:
+    """The connected client of the session `p`."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def end_connection(self) -> None:
+        self._node.suspend("p")
+
+    def snapshot(self) -> RecoverableSession:
+        raise NotImplementedError
+
+
 def test_sessions_are_counted_by_what_became_of_them() -> None:
     node = Node(max_disconnection_s=5, max_sessions=2)
     for pid in "pqr":
@@ -55,7 +68,7 @@ def test_offsets_of_a_namespace_that_opens_again_are_never_mistaken() -> None:
 def test_a_session_that_is_still_in_use_is_taken_from_its_connection() -> None:
     node = Node()
     node.store.recorder("/")
-    node.store.in_use["p"] = lambda: node.suspend("p")
+    node.store.in_use["p"] = User(node)
     assert isinstance(node.store.claim("/", "p", None), Returning)
 
 

@@ -12,7 +12,7 @@ from tests.support.memory_bus import Faults, MemoryNetwork
 from tests.support.memory_nodes import memory_nodes
 from tests.support.reader import Reader
 from tests.support.timing import wait_until
-from zmqio.config import Recovery
+from zmqio.config import BusOptions, Recovery
 from zmqio.protocol.publish import PublishRequest, encode_request
 from zmqio.protocol.topic import room_topic
 from zmqio.server.socket import Socket
@@ -256,3 +256,30 @@ async def stop(node: Harness) -> None:
     await node.runtime.session_exchange.hand_over()
     await node.of("/").close()
     await node.factory.close()
+
+
+async def test_the_session_of_a_node_that_died_is_continued_by_another() -> None:
+    network = MemoryNetwork()
+    bus = BusOptions(heartbeat_s=0.05, dead_after_s=0.5)
+    async with memory_nodes(3, network, bus, recovery=Recovery()) as (first, second, third):
+        join_room(first)
+        reader = Reader(first)
+        await reader.connect()
+        await third.of("/").to("room").emit("n", 1)
+        await wait_until(lambda: _has(reader, 1), "the first event")
+        exchange = first.runtime.session_exchange
+        assert exchange is not None
+        await exchange.send_copies()
+        first.of("/").sockets[reader.sid].data["later"] = 2
+        await exchange.send_copies()
+        await third.of("/").to("room").emit("n", 2)
+        await wait_until(lambda: _has(reader, 2), "the second event")
+        await _quiet([first, second, third])
+        network.kill(first.runtime.identity.node_id)
+        await third.of("/").to("room").emit("n", 3)
+        await reader.connect(to=third)  # before its death is known
+        assert reader.recovered
+        assert [event[1] for event in reader.events] == [1, 2, 3]
+        (socket,) = third.of("/").sockets.values()
+        assert socket.data == {"name": "Ada", "later": 2} and "room" in socket.rooms
+        assert socket.recovery_gaps == (first.runtime.identity.node_id,)

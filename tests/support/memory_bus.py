@@ -87,6 +87,12 @@ class MemoryNetwork:
         for bus in self.buses:
             bus.link_up(link)
 
+    def kill(self, name: str) -> None:
+        """Let a bus send and receive nothing from now on, as if its process had been killed."""
+        for bus in self.buses:
+            if bus.name == name:
+                bus.closed = True
+
     def inject(self, topic: bytes, body: bytes) -> None:
         """Publish a message of an outside service, or of any sender."""
         self.log.append((topic, body))

@@ -51,10 +51,10 @@ async def started_factories(
 
 @asynccontextmanager
 async def memory_nodes(
-    count: int, network: MemoryNetwork | None = None, **options: Any
+    count: int, network: MemoryNetwork | None = None, bus: BusOptions | None = None, **options: Any
 ) -> AsyncIterator[list[Harness]]:
     """Start nodes that know each other; the namespace `/` is open on all of them."""
-    async with started_factories(count, network or MemoryNetwork()) as started:
+    async with started_factories(count, network or MemoryNetwork(), bus) as started:
         nodes = [Harness(identity, factory, **options) for factory, identity in started]
         for node in nodes:
             await node.of("/").ready()

@@ -4,7 +4,7 @@ The first value of a row names its kind. The rows of a node end with one of the 
 """
 
 from array import array
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 from zmqio.cluster.session_rows import pack_packet, read_packet, sendable
@@ -42,13 +42,15 @@ def pack_session(session: RecoverableSession, inherited: Sequence[MissedPacket],
     )
 
 
-def pack_tables(store: RecoveryStore, namespaces: Collection[str]) -> Iterator[bytes]:
-    """Pack the tables that are necessary to decode the offsets of some namespaces."""
+def pack_tables(store: RecoveryStore, namespaces: Collection[str], since: float = 0.0) -> Iterator[bytes]:
+    """Pack the tables, made since a time, that are necessary to decode the offsets of some namespaces."""
     now = store.clock()
     for tag, namespace, tables in store.tables():
-        if namespace not in namespaces:
+        if namespace not in namespaces or tables.newest_at < since:
             continue
         for table_id, table in tables.by_id.items():
+            if table.at < since:
+                continue
             yield pack_values(
                 [
                     TABLE,
@@ -82,14 +84,16 @@ def pack_log(log: PacketLog, bus_number: int, now: float, most_bytes: int) -> li
 
 
 class HandoverReader:
-    """Reads the rows of nodes that stop into the store of the node that keeps them.
+    """Reads the rows of other nodes into the store of the node that keeps them.
 
     Args:
         store: the store.
+        on_session: called with each session.
     """
 
-    def __init__(self, store: RecoveryStore) -> None:
+    def __init__(self, store: RecoveryStore, on_session: Callable[[RecoverableSession], None]) -> None:
         self._store = store
+        self._on_session = on_session
         self._logs: dict[NodeId, PacketLog] = {}
 
     def read(self, rows: bytes) -> None:
@@ -112,12 +116,13 @@ class HandoverReader:
         session.claimed = None if claimed is None else (claimed[0], claimed[1])
         session.floor, session.floor_key, session.floor_from = floor
         session.inherited = tuple(read_packet(packet, now) for packet in inherited)
-        self._store.adopt(session)
+        self._on_session(session)
 
     def _table(self, *row: Any) -> None:
         tag, namespace, table_id, oldest, age_s, keys, numbers = row
         tables, now = self._store.adopt_tables(tag, namespace), self._store.clock()
-        tables.add(table_id, Table(now - age_s, tuple(keys), array("q", numbers)), now - self._store.keep_s)
+        if table_id not in tables.by_id:
+            tables.add(table_id, Table(now - age_s, tuple(keys), array("q", numbers)), now, self._store.keep_s)
         tables.oldest = oldest
 
     def _packet(self, *row: Any) -> None:

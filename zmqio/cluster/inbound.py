@@ -20,7 +20,7 @@ from zmqio.ids import NodeId
 from zmqio.protocol import messages as m
 from zmqio.protocol.messages import Envelope, FetchMetrics, Message, MessageId
 from zmqio.protocol.publish import PublishRequest
-from zmqio.protocol.recovery_messages import RecoveryMessage, SessionHandover
+from zmqio.protocol.recovery_messages import MissedPacketsRequest, RecoveryMessage, SessionRequest
 from zmqio.protocol.relay_messages import RelayMessage
 from zmqio.protocol.topic import parse as parse_topic
 from zmqio.protocol.values import pack_values, unpack_list
@@ -60,7 +60,10 @@ class RecoveryReceiver(Protocol):
     """The recovery of sessions of this node, as far as received messages need it."""
 
     def received(self, sender: NodeId, message: RecoveryMessage) -> None:
-        """Answer a request of another node."""
+        """Process a message of another node."""
+
+    def node_left(self, node_id: NodeId, *, died: bool) -> None:
+        """Another node has left the bus."""
 
 
 class GoodbyeEchoes:
@@ -283,7 +286,7 @@ class Inbound:
     def _to_recovery(self, message_id: MessageId, message: RecoveryMessage) -> None:
         if self.recovery is not None:
             self.recovery.received(message_id.node_id, message)
-        elif not isinstance(message, SessionHandover):
+        elif isinstance(message, SessionRequest | MissedPacketsRequest):
             # An empty response, so that no node waits for one that does not recover sessions.
             self._outbox.respond(message_id.node_id, m.Response(message.request_id, NO_VALUES, last=True))
 

@@ -234,6 +234,8 @@ class Node:
         died = reason != "goodbye"
         self._delivery.node_left(node_id, died=died)
         self.responses.remove_node(node_id, died=died)
+        if self.inbound.recovery is not None:
+            self.inbound.recovery.node_left(node_id, died=died)
         if was_known:
             self.unicast.node_left(node_id, reason)
             self._events.node_left(node_id, reason)

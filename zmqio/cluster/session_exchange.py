@@ -11,6 +11,7 @@ from typing import Any
 from zmqio.cluster.handover_rows import HandoverReader, pack_log, pack_session, pack_tables
 from zmqio.cluster.node import Node
 from zmqio.cluster.requests.rows import pack_rows
+from zmqio.cluster.session_copies import CopySender, KeptCopies, choose_keeper
 from zmqio.cluster.session_rows import (
     SenderRow,
     pack_packet,
@@ -26,6 +27,7 @@ from zmqio.protocol import messages as m
 from zmqio.protocol.recovery_messages import (
     MissedPacketsRequest,
     RecoveryMessage,
+    SessionCopies,
     SessionHandover,
     SessionRequest,
 )
@@ -49,8 +51,8 @@ ASK_AGAIN = "ask again"
 MAX_FORWARDS = 20
 FORWARD_WAIT_S = 0.1
 """Seconds until a session is asked for again that is being handed over."""
-DEATH_MARGIN_S = 1.0
-"""Seconds beyond `dead_after_s` after which a node counts as silent."""
+DEATH_MARGIN_S = 3.0
+"""Seconds beyond `dead_after_s` in which every node has noticed a death, and the keeper has answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,11 @@ class SessionExchange:
         self._store = store
         self._timeout_s = node.options.dead_after_s + DEATH_MARGIN_S
         self._max_part_bytes = max(node.options.max_message_bytes - HEADROOM_BYTES, 1)
-        self._handover = HandoverReader(store)
+        self._handover = HandoverReader(store, store.adopt)
+        self._copies = KeptCopies(store)
+        self._waiting: dict[str, list[tuple[NodeId, SessionRequest]]] = {}
+        self._sender = CopySender(node, store, self._max_part_bytes)
+        node.spawn(self._sender.run())
         self._handed_over: set[str] = set()
 
     # Requests of this node.
@@ -93,8 +99,8 @@ class SessionExchange:
         for _ in range(MAX_FORWARDS):
             row = await self._ask_for_session(namespace, pid, offset)
             match row:
-                case None:
-                    return ClaimFailure.SESSION_UNKNOWN
+                case None:  # its node has died, and perhaps this node has the copy
+                    return self._store.claim(namespace, pid, offset)
                 case []:
                     return ClaimFailure.OFFSET_UNKNOWN
                 case [_]:  # `ASK_AGAIN`: the session is on its way to another node, perhaps to this one
@@ -103,6 +109,7 @@ class SessionExchange:
                     if own is not ClaimFailure.SESSION_UNKNOWN:
                         return own
                 case _:
+                    self._copies.discard(pid)
                     return read_returning(row, self._store.clock(), self._store.log.newest)
         return ClaimFailure.SESSION_UNKNOWN
 
@@ -186,18 +193,38 @@ class SessionExchange:
     def received(self, sender: NodeId, message: RecoveryMessage) -> None:
         """Answer a request of another node, or keep what it hands over."""
         match message:
+            case SessionRequest() if message.pid in self._copies and not self._store.holds(message.pid):
+                # The owner answers. If it dies, this node has the session.
+                self._waiting.setdefault(message.pid, []).append((sender, message))
             case SessionRequest():
                 self._send(sender, message.request_id, self._give(message))
             case MissedPacketsRequest():
                 self._send(sender, message.request_id, self._missed_rows(message))
             case SessionHandover():
                 self._handover.read(message.rows)
+            case SessionCopies():
+                self._copies.update(sender, message)
+                for pid in message.gone:
+                    self._waiting.pop(pid, None)
+
+    def node_left(self, node_id: NodeId, *, died: bool) -> None:
+        """Continue the sessions of a node that died; one that stopped has handed them over."""
+        self._store.expire_tables(tag_of(node_id))
+        for session in self._copies.take(node_id):
+            if died and not self._store.holds(session.pid):
+                self._store.adopt(session)
+            for requester, request in self._waiting.pop(session.pid, ()):
+                self._send(requester, request.request_id, self._give(request))
+
+    async def send_copies(self) -> None:
+        """Send copies of what has changed now; this also happens once per second."""
+        await self._sender.send_changes()
 
     # The stop of this node.
 
     async def hand_over(self) -> None:
         """Give all suspended sessions, and the packets that clients may have missed, to another node."""
-        keeper = self._choose_keeper()
+        keeper = choose_keeper(self._store.node_id, self._node.peers)
         if keeper is None:
             return
         store, now = self._store, self._store.clock()
@@ -223,11 +250,6 @@ class SessionExchange:
             self._node.outbox.respond(keeper, SessionHandover(part))
             await asyncio.sleep(0)
         log.info("sessions_handed_over", peer=keeper, sessions=len(sessions), rows=len(rows))
-
-    def _choose_keeper(self) -> NodeId | None:
-        """The live node whose id follows that of this node."""
-        peers = sorted(self._node.peers)
-        return next((peer for peer in peers if peer > self._store.node_id), peers[0] if peers else None)
 
     def _pack_suspended(self, session: RecoverableSession, now: float) -> bytes | None:
         """Pack a session with the packets that only this node has; None if some of them are no longer kept."""

@@ -63,7 +63,10 @@ COUNTERS: Mapping[str, Mapping[str, str]] = {
         "recovery_sessions_unknown": (
             "Clients that were not recovered because their session is unknown, or its time is over."
         ),
-        "sessions_adopted": "Sessions of disconnected clients that a stopping node handed over to this one.",
+        "session_copies_received": (
+            "Messages with copies of sessions that this node continues if their node dies."
+        ),
+        "sessions_adopted": "Sessions that this node continues because their node stopped or died.",
         "sessions_recovered": (
             "Clients that returned to their session and have its id, rooms, data and missed events."
         ),

@@ -368,6 +368,7 @@ _LAYOUTS = {
             _seconds,
         ),
         _layout(MessageType.SESSION_HANDOVER, v.SessionHandover, _raw),
+        _layout(MessageType.SESSION_COPIES, v.SessionCopies, _flag, _names, _raw),
         _layout(MessageType.HTTP_REQUEST, r.HttpRequest, _counter, _text, *_HEAD, _raw, _flag),
         _layout(MessageType.HTTP_RESPONSE, r.HttpResponse, _counter, _counter, _pairs, _raw),
         _layout(MessageType.HTTP_CANCEL, r.HttpCancel, _counter, _flag),

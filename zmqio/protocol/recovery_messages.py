@@ -6,7 +6,14 @@ They are part of `zmqio.protocol.messages.Message`; the same rules apply. The an
 from dataclasses import dataclass
 from typing import TypeAlias
 
-__all__ = ["MissedPacketsRequest", "RecoveryMessage", "SessionHandover", "SessionRequest"]
+__all__ = [
+    "MissedPacketsRequest",
+    "RecoveryMessage",
+    "RecoveryRequest",
+    "SessionCopies",
+    "SessionHandover",
+    "SessionRequest",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,4 +69,20 @@ class SessionHandover:
     rows: bytes
 
 
-RecoveryMessage: TypeAlias = SessionRequest | MissedPacketsRequest | SessionHandover
+@dataclass(frozen=True, slots=True)
+class SessionCopies:
+    """Copies of sessions, sent to the inbox of the node that continues them if the sender dies.
+
+    Attributes:
+        replace: whether the copies that the receiver has of the sender are dropped first.
+        gone: private ids of sessions that have ended, or moved to another node.
+        rows: rows of sessions and tables, as in `SessionHandover`.
+    """
+
+    replace: bool
+    gone: tuple[str, ...]
+    rows: bytes
+
+
+RecoveryMessage: TypeAlias = SessionRequest | MissedPacketsRequest | SessionHandover | SessionCopies
+RecoveryRequest: TypeAlias = SessionRequest | MissedPacketsRequest

@@ -14,6 +14,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import inf
 
 from zmqio.ids import NodeId
 from zmqio.recovery.vector import decode_vector, encode_vector, log_key
@@ -21,6 +22,8 @@ from zmqio.recovery.vector import decode_vector, encode_vector, log_key
 __all__ = ["Position", "Table", "Tables", "explicit_offset"]
 
 TABLE_INTERVAL_S = 1.0
+USE_MARGIN_S = 10.0
+"""Seconds for which a table may be used after the next one was made."""
 MAX_DIFFERENCE_BYTES = 72
 """Most bytes of the differences in one offset: 96 characters. Beyond that, a new table is made."""
 MAX_TABLES = 2_000
@@ -30,7 +33,7 @@ MAX_OFFSET = 128
 _EXPLICIT = "~"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Table:
     """A copy of the position.
 
@@ -38,11 +41,13 @@ class Table:
         at: when it was made.
         keys: the keys, shared with other tables.
         numbers: the number of each key.
+        used_until: when the last offset was made that refers to it.
     """
 
     at: float
     keys: tuple[str, ...]
     numbers: "array[int]"
+    used_until: float = inf
 
     def vector(self, differences: bytes) -> dict[str, int] | None:
         """The position that an offset stands for; None if the differences are malformed."""
@@ -73,11 +78,14 @@ class Tables:
         self.oldest = 0
         self._tag = tag
 
-    def add(self, table_id: int, table: Table, oldest_at: float) -> None:
-        """Add the newest table, and drop those that were made before a time."""
+    def add(self, table_id: int, table: Table, now: float, keep_s: float) -> None:
+        """Add the newest table, and drop those that no offset of the last `keep_s` seconds refers to."""
         self.oldest = self.oldest or table_id
+        if self.by_id:
+            newest = next(reversed(self.by_id.values()))
+            newest.used_until = min(newest.used_until, now + USE_MARGIN_S)
         self.by_id[table_id] = table
-        while next(iter(self.by_id.values())).at < oldest_at:
+        while next(iter(self.by_id.values())).used_until < now - keep_s:
             self.by_id.popitem(last=False)
         while len(self.by_id) > MAX_TABLES:
             self.by_id.popitem(last=False)
@@ -142,6 +150,8 @@ class Position:
         self._bases: list[int] = []
         self._changed: dict[int, int] = {}
         self._table_ids = table_ids
+        self._pending: tuple[int, tuple[str, ...], list[int]] | None = None
+        self._is_copied = False
         self._table_text = ""
         self._renew_at = 0.0
         self._text: str | None = None
@@ -168,7 +178,7 @@ class Position:
         """Forget all offsets made until now."""
         self.tables.forget()
         self._renew_at = 0.0
-        self._text = None
+        self._text = self._pending = None
 
     def vector(self) -> dict[str, int]:
         """A copy of the position, which is shared: do not change it."""
@@ -181,6 +191,25 @@ class Position:
         if self._text is None:
             self._text = self._make_text(now)
         return self._text
+
+    def renew_table(self, now: float) -> None:
+        """Use the table that the last call made, and make the next one if the position has changed.
+
+        From now on, tables are made here only, as far as possible: each is copied to another node before it is
+        used. Call it once per second.
+        """
+        if self._pending is not None:
+            self._use_table(*self._pending)
+            self._pending = None
+        self._is_copied = True
+        if self._renew_at:
+            self._renew_at = inf
+        if self._changed:
+            self._pending = self._add_table(now)
+
+    def stop_copying(self) -> None:
+        """Make tables when they are needed, as before the first `renew_table`."""
+        self._is_copied, self._pending, self._renew_at = False, None, 0.0
 
     def _set(self, key: str, number: int, now: float) -> None:
         self._numbers[key] = number
@@ -203,15 +232,28 @@ class Position:
         return self._table_text
 
     def _make_table(self, now: float) -> None:
-        if len(self._keys) != len(self._numbers):
-            self._keys = tuple(self._numbers)
-            self._rows = {key: row for row, key in enumerate(self._keys)}
-        self._bases = list(self._numbers.values())
-        self._changed.clear()
-        table_id = next(self._table_ids)
-        self.tables.add(table_id, Table(now, self._keys, array("q", self._bases)), now - self._keep_s)
+        self._pending = None
+        self._use_table(*self._add_table(now))
+        self._renew_at = inf if self._is_copied else now + TABLE_INTERVAL_S
+
+    def _add_table(self, now: float) -> tuple[int, tuple[str, ...], list[int]]:
+        keys = self._keys if len(self._keys) == len(self._numbers) else tuple(self._numbers)
+        table_id, numbers = next(self._table_ids), list(self._numbers.values())
+        self.tables.add(table_id, Table(now, keys, array("q", numbers)), now, self._keep_s)
+        return table_id, keys, numbers
+
+    def _use_table(self, table_id: int, keys: tuple[str, ...], numbers: list[int]) -> None:
+        if keys is not self._keys:
+            self._keys, self._rows = keys, {key: row for row, key in enumerate(keys)}
+        self._bases = numbers
         self._table_text = f"{self._tag}{table_id:x}."
-        self._renew_at = now + TABLE_INTERVAL_S
+        self._text = None
+        self._changed.clear()
+        for row, (key, base) in enumerate(zip(keys, numbers, strict=True)):
+            if self._numbers[key] != base:
+                self._changed[row] = self._numbers[key] - base
+        if len(keys) != len(self._numbers):
+            self._renew_at = 0.0  # a node has sent its first packet in the meantime
 
 
 def explicit_offset(vector: dict[str, int]) -> str:

@@ -71,6 +71,14 @@ class PacketRecorder:
         """The time of the node's clock."""
         return self._clock()
 
+    def renew_table(self) -> None:
+        """See `Position.renew_table`."""
+        self._position.renew_table(self._clock())
+
+    def stop_copying(self) -> None:
+        """See `Position.stop_copying`."""
+        self._position.stop_copying()
+
     def mark(self) -> int:
         """Take a log number, so that offsets made from now on differ from all earlier ones."""
         number = self._log.next_number()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from itertools import count
 from secrets import randbits
+from typing import Protocol
 
 from zmqio.config import Recovery
 from zmqio.ids import NODE_TAG_LENGTH, NodeId, tag_of
@@ -20,7 +21,7 @@ from zmqio.recovery.session import RecoverableSession, Returning
 from zmqio.recovery.suspended import SuspendedSessions
 from zmqio.recovery.vector import Vector, log_key
 
-__all__ = ["ArchivedPackets", "ClaimFailure", "PacketArchive", "RecoveryStore"]
+__all__ = ["ArchivedPackets", "ClaimFailure", "PacketArchive", "RecoveryStore", "SessionUser"]
 
 GIVEN_KEPT_S = 30.0
 """Seconds that a node keeps its own packets for a session that it has given to another node."""
@@ -34,6 +35,16 @@ class ClaimFailure(Enum):
     SESSION_UNKNOWN = "the session is unknown or its time is over"
     OFFSET_UNKNOWN = "the offset is unknown"
     PACKETS_DROPPED = "the client missed packets that are no longer kept"
+
+
+class SessionUser(Protocol):
+    """The connected client of a session."""
+
+    def end_connection(self) -> None:
+        """End its connection, which no longer works; the session is suspended."""
+
+    def snapshot(self) -> RecoverableSession:
+        """Return the session with its current rooms and data."""
 
 
 @dataclass(slots=True)
@@ -88,7 +99,9 @@ class RecoveryStore:
         keep_s: seconds that packets and offsets are kept.
         log: the packets of this node.
         suspended: the sessions of disconnected clients.
-        in_use: private id -> function that ends the connection of a session's client.
+        in_use: private id -> the connected client of a session.
+        changed: private ids of sessions that may have changed since their last copy; an ordered set. None unless
+            another node keeps copies.
         on_adopt: namespace -> function that is called with each of its sessions that another node handed over.
         archives: the packets of nodes that have stopped.
         on_end: namespace -> function that is called with each of its sessions that this node no longer holds,
@@ -112,7 +125,8 @@ class RecoveryStore:
         self._counters = counters
         self._table_ids = count(randbits(30))  # a node with the same tag may start before the offsets expire
         self.log = PacketLog(node_id, options.max_log_bytes, self.keep_s)
-        self.in_use: dict[str, Callable[[], None]] = {}
+        self.in_use: dict[str, SessionUser] = {}
+        self.changed: dict[str, None] | None = None
         self.on_end: dict[str, Callable[[RecoverableSession], None]] = {}
         self.suspended = SuspendedSessions(
             options.max_disconnection_s, options.max_sessions, options.max_session_bytes, self._session_ended
@@ -122,6 +136,7 @@ class RecoveryStore:
         self.on_adopt: dict[str, Callable[[RecoverableSession], None]] = {}
         self.archives: dict[NodeId, PacketArchive] = {}
         self._adopted_tables: dict[tuple[str, str], Tables] = {}
+        self._tables_expire: dict[str, float] = {}
 
     def recorder(self, namespace: str) -> PacketRecorder:
         """Make the recorder of a namespace that opens."""
@@ -129,8 +144,27 @@ class RecoveryStore:
         recorder = self._recorders[namespace] = PacketRecorder(namespace, self.log, position, self.clock)
         return recorder
 
+    def count_copies(self) -> None:
+        """Count a message with copies of another node's sessions."""
+        self._counters["session_copies_received"] += 1
+
+    def note_change(self, pid: str) -> None:
+        """Note that a session may have changed, so that its copy on another node is renewed."""
+        if self.changed is not None:
+            self.changed[pid] = None
+
+    def holds(self, pid: str) -> bool:
+        """Whether this node holds a session, or has just given it away."""
+        return pid in self.in_use or pid in self.suspended or pid in self._given
+
+    def session_of(self, pid: str) -> RecoverableSession | None:
+        """The current state of a session that this node holds."""
+        user = self.in_use.get(pid)
+        return self.suspended.get(pid) if user is None else user.snapshot()
+
     def suspend(self, session: RecoverableSession) -> None:
         """Keep the session of a client that has disconnected."""
+        self.note_change(session.pid)
         self._counters["sessions_suspended"] += 1
         self.suspended.add(session, self.clock())
 
@@ -142,9 +176,9 @@ class RecoveryStore:
             pid: the private id of the session.
             offset: the last offset that the client received; None if it received none.
         """
-        end_connection = self.in_use.get(pid)
-        if end_connection is not None:
-            end_connection()
+        user = self.in_use.get(pid)
+        if user is not None:
+            user.end_connection()
         session = self.suspended.take(pid, namespace, self.clock())
         if session is None:
             return ClaimFailure.SESSION_UNKNOWN
@@ -191,6 +225,7 @@ class RecoveryStore:
 
     def end(self, session: RecoverableSession) -> None:
         """Note that this node no longer holds a session."""
+        self.note_change(session.pid)
         on_end = self.on_end.get(session.namespace)
         if on_end is not None:
             on_end(session)
@@ -199,14 +234,32 @@ class RecoveryStore:
         """Keep a suspended session that another node has handed over."""
         self._counters["sessions_adopted"] += 1
         session.held_from = self.log.newest
+        self.note_change(session.pid)
         on_adopt = self.on_adopt.get(session.namespace)
         if on_adopt is not None:
             on_adopt(session)
         self.suspended.add(session, self.clock())
 
     def adopt_tables(self, tag: str, namespace: str) -> Tables:
-        """The tables of another node's offsets; add to them."""
+        """The tables of another node's offsets; add to them. They stay until `expire_tables`."""
+        self._tables_expire.pop(tag, None)
         return self._adopted_tables.setdefault((tag, namespace), Tables(tag))
+
+    def expire_tables(self, tag: str) -> None:
+        """Drop the tables of a node that has left once its sessions have expired."""
+        if any(key[0] == tag for key in self._adopted_tables):
+            self._tables_expire[tag] = self.clock() + self.keep_s
+
+    def renew_tables(self) -> None:
+        """Make new tables, and use those of the last call; see `Position.renew_table`."""
+        for recorder in self._recorders.values():
+            recorder.renew_table()
+
+    def stop_copying(self) -> None:
+        """No other node keeps copies from now on."""
+        self.changed = None
+        for recorder in self._recorders.values():
+            recorder.stop_copying()
 
     def tables(self) -> Iterator[tuple[str, str, Tables]]:
         """The tables of this node's offsets, and of those that it adopted: (tag, namespace, tables)."""
@@ -237,8 +290,10 @@ class RecoveryStore:
             self.take_given(next(iter(self._given)))
         for node_id in [node_id for node_id, archive in self.archives.items() if archive.until <= now]:
             del self.archives[node_id]
-        for key in [key for key, tables in self._adopted_tables.items() if tables.newest_at < now - self.keep_s]:
-            del self._adopted_tables[key]
+        for tag in [tag for tag, until in self._tables_expire.items() if until <= now]:
+            del self._tables_expire[tag]
+            for key in [key for key in self._adopted_tables if key[0] == tag]:
+                del self._adopted_tables[key]
 
     def _decode(self, session: RecoverableSession, offset: str) -> Vector | None:
         if session.claimed is not None and session.claimed[0] == offset:

@@ -48,6 +48,11 @@ class SuspendedSessions:
     def __contains__(self, pid: str) -> bool:
         return pid in self._by_pid
 
+    def get(self, pid: str) -> RecoverableSession | None:
+        """Return a session, which stays."""
+        suspension = self._by_pid.get(pid)
+        return None if suspension is None else suspension.session
+
     def __iter__(self) -> Iterator[RecoverableSession]:
         return iter([suspension.session for suspension in self._by_pid.values()])
 

@@ -310,6 +310,11 @@ class Namespace(Registration, Operations):
         """Return an ack id that no socket of the namespace is waiting for."""
         return self._members.next_ack_id()
 
+    def note_change(self, socket: Socket) -> None:
+        """Note that the data of a socket that has a `session` may change."""
+        if self._recovery is not None:
+            self._recovery.note_change(socket)
+
     def record_event(self, socket: Socket, frames: Frames, *, volatile: bool) -> Frames:
         """Record an event to a socket that has a `session`, and append its offset."""
         assert self._recovery is not None
@@ -325,6 +330,8 @@ class Namespace(Registration, Operations):
 
     def _room_event(self, event: str, room: str, sid: Sid | None) -> None:
         self._registry.listeners.room_event(event, room, sid)
+        if self._recovery is not None and sid is not None and sid in self._members.sockets:
+            self._recovery.note_change(self._members.sockets[sid])
         observers = self.runtime.observers
         functions = observers.room_joined if event == "join-room" else observers.room_left
         if functions and sid is not None:

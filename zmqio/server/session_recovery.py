@@ -133,7 +133,13 @@ class NamespaceRecovery:
     def entered(self, socket: Socket) -> None:
         """Note that a socket has entered the namespace."""
         if socket.session is not None:
-            self._store.in_use[socket.session.pid] = lambda: socket.abort("forced close")
+            self._store.in_use[socket.session.pid] = socket
+            self._store.note_change(socket.session.pid)
+
+    def note_change(self, socket: Socket) -> None:
+        """Note that the rooms or the data of a socket may have changed."""
+        if socket.session is not None:
+            self._store.note_change(socket.session.pid)
 
     async def find(self, claim: Claim) -> Resumption | None:
         """Find the session that a client claims, on this node or another one, and what the client missed.
@@ -190,6 +196,7 @@ class NamespaceRecovery:
         session = socket.session
         if session is None or not socket.entered or self._store.in_use.pop(session.pid, None) is None:
             return
+        self._store.note_change(session.pid)
         if self._runtime.fanout.busy:
             # Broadcasts that are queued for this id would also reach the socket that has it after the recovery.
             self._runtime.fanout.flush_for(socket.id)

@@ -111,6 +111,9 @@ class SocketNamespace(Protocol):
     def remove(self, socket: "Socket", reason: str) -> None:
         """Remove a socket from the namespace."""
 
+    def note_change(self, socket: "Socket") -> None:
+        """Note that the data of a socket that has a `session` may change."""
+
     def record_event(self, socket: "Socket", frames: Frames, *, volatile: bool) -> Frames:
         """Record an event to a socket that has a `session`, and append its offset."""
 
@@ -128,7 +131,6 @@ class Socket(ListenerMixin):
     Attributes:
         id: the Socket.IO id; also the name of a room that contains only this socket.
         handshake: headers, query and auth payload that the client sent when it connected.
-        data: a dict for the application. Other nodes see its JSON-like values through `fetch_sockets`.
         listeners: middleware and catch-all listeners; None until the first is registered.
         gone_reason: why the client disconnected; "" as long as it has not.
         rejected: whether middleware has disconnected the socket, so that the client is refused.
@@ -142,13 +144,13 @@ class Socket(ListenerMixin):
         "__weakref__",
         "_acks",
         "_connection",
+        "_data",
         "_events",
         "_handle_packet",
         "_last_rooms",
         "_namespace",
         "_queued",
         "_state",
-        "data",
         "gone_reason",
         "handshake",
         "id",
@@ -168,7 +170,7 @@ class Socket(ListenerMixin):
     ) -> None:
         self.id = sid
         self.handshake = handshake
-        self.data: dict[str, Any] = {}
+        self._data: dict[str, Any] = {}
         self.gone_reason = ""
         self.rejected = False
         self.session: RecoverableSession | None = None
@@ -191,6 +193,23 @@ class Socket(ListenerMixin):
     def namespace(self) -> str:
         """The name of the socket's namespace."""
         return self._namespace.name
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """A dict for the application. Other nodes see its JSON-like values through `fetch_sockets`.
+
+        With the option `recovery`, read this attribute for each change: what is changed later through another
+        reference is lost if the node dies.
+        """
+        if self.session is not None:
+            self._namespace.note_change(self)
+        return self._data
+
+    @data.setter
+    def data(self, data: dict[str, Any]) -> None:
+        self._data = data
+        if self.session is not None:
+            self._namespace.note_change(self)
 
     @property
     def connected(self) -> bool:
@@ -431,10 +450,16 @@ class Socket(ListenerMixin):
         """Queue the packets that a recovered client missed, before those that it has not missed."""
         self._queued = missed + self._queued
 
-    def abort(self, reason: str) -> None:
+    def end_connection(self) -> None:
         """Remove the socket, and close its connection, which no longer works."""
-        self.end(reason)
-        self._connection.abort(reason)
+        self.end("forced close")
+        self._connection.abort("forced close")
+
+    def snapshot(self) -> RecoverableSession:
+        """Return the session with the current rooms and data."""
+        assert self.session is not None
+        self.session.rooms, self.session.data = tuple(self.rooms), self._data
+        return self.session
 
     def end(self, reason: str) -> None:
         """Remove the socket from its namespace: the client has left it, or the connection has closed."""
