@@ -235,6 +235,8 @@ MESSAGES = {
     v.MissedPacketsRequest: st.builds(
         v.MissedPacketsRequest, ids, strategies.names, strategies.names, name_lists, raw, seconds
     ),
+    v.SessionHandover: st.builds(v.SessionHandover, raw),
+    v.SessionCopies: st.builds(v.SessionCopies, flags, name_lists, raw),
     r.HttpRequest: st.builds(r.HttpRequest, ids, strategies.names, *head, raw, flags),
     r.HttpResponse: st.builds(r.HttpResponse, ids, ids, pairs, raw),
     r.HttpCancel: st.builds(r.HttpCancel, ids, flags),

@@ -26,6 +26,8 @@ def test_wire_numbers_never_change():
         "REPLAY_ANSWER": 15,
         "SESSION_REQUEST": 16,
         "MISSED_PACKETS_REQUEST": 17,
+        "SESSION_HANDOVER": 18,
+        "SESSION_COPIES": 19,
         "HTTP_REQUEST": 20,
         "HTTP_RESPONSE": 21,
         "HTTP_CANCEL": 22,
