@@ -87,15 +87,16 @@ class PacketLog:
 
     def add(self, namespace: str, packet: LoggedPacket) -> None:
         """Keep a packet, whose number is the newest."""
-        self._packets.append((namespace, packet))
-        self.size_bytes += _size_of(packet)
+        packets, frames = self._packets, packet.frames
+        packets.append((namespace, packet))
+        self.size_bytes += PACKET_OVERHEAD_BYTES + (len(frames[0]) if len(frames) == 1 else sum(map(len, frames)))
         for room in packet.rooms or (None,):
             place = namespace, room
             kept = self._by_place.get(place)
             if kept is None:
                 kept = self._by_place[place] = deque()
             kept.append(packet)
-        if self.size_bytes > self._max_bytes or packet.at - self._packets[0][1].at > self._max_age_s:
+        if self.size_bytes > self._max_bytes or packet.at - packets[0][1].at > self._max_age_s:
             self.expire(packet.at)
 
     def expire(self, now: float) -> None:

@@ -10,7 +10,6 @@ differences grow long.
 """
 
 from array import array
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,8 +23,8 @@ __all__ = ["Position", "Table", "Tables", "explicit_offset"]
 TABLE_INTERVAL_S = 1.0
 USE_MARGIN_S = 10.0
 """Seconds for which a table may be used after the next one was made."""
-MAX_DIFFERENCE_BYTES = 72
-"""Most bytes of the differences in one offset: 96 characters. Beyond that, a new table is made."""
+MAX_DIFFERENCES = 96
+"""Most characters of the differences in one offset. Beyond that, a new table is made."""
 MAX_TABLES = 2_000
 """Most tables of one namespace that are kept: about 300 kB with 10 nodes."""
 MAX_OFFSET = 128
@@ -49,13 +48,12 @@ class Table:
     numbers: "array[int]"
     used_until: float = inf
 
-    def vector(self, differences: bytes) -> dict[str, int] | None:
+    def vector(self, differences: list[int]) -> dict[str, int] | None:
         """The position that an offset stands for; None if the differences are malformed."""
         numbers = list(self.numbers)
-        values = _read_varints(differences)
-        if values is None or len(values) % 2:
+        if len(differences) % 2 or any(number < 0 for number in differences):
             return None
-        for row, difference in zip(values[::2], values[1::2], strict=True):
+        for row, difference in zip(differences[::2], differences[1::2], strict=True):
             if row >= len(numbers):
                 return None
             numbers[row] += difference
@@ -116,7 +114,7 @@ class Tables:
         table_id, point, rest = text[len(tag) :].partition(".")
         try:
             number = int(table_id, 16)
-            differences = urlsafe_b64decode(rest + "=" * (-len(rest) % 4))
+            differences = [int(part, 16) for part in rest.split(".")] if rest else []
         except ValueError:
             return None
         table = self.by_id.get(number)
@@ -222,12 +220,9 @@ class Position:
 
     def _make_text(self, now: float) -> str:
         if self._renew_at and now < self._renew_at:
-            differences = bytearray()
-            for row, difference in self._changed.items():
-                _write_varint(differences, row)
-                _write_varint(differences, difference)
-            if len(differences) <= MAX_DIFFERENCE_BYTES:
-                return self._table_text + urlsafe_b64encode(differences).decode("ascii").rstrip("=")
+            text = ".".join([f"{row:x}.{difference:x}" for row, difference in self._changed.items()])
+            if len(text) <= MAX_DIFFERENCES:
+                return self._table_text + text
         self._make_table(now)
         return self._table_text
 
@@ -259,22 +254,3 @@ class Position:
 def explicit_offset(vector: dict[str, int]) -> str:
     """An offset that needs no table. It is long, so only packets that are sent again have one."""
     return _EXPLICIT + encode_vector(vector)
-
-
-def _write_varint(data: bytearray, number: int) -> None:
-    while number > 0x7F:
-        data.append(number & 0x7F | 0x80)
-        number >>= 7
-    data.append(number)
-
-
-def _read_varints(data: bytes) -> list[int] | None:
-    """Read all numbers; None if the last one is incomplete."""
-    numbers, number, shift = [], 0, 0
-    for byte in data:
-        number |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:
-            numbers.append(number)
-            number = shift = 0
-    return None if shift else numbers

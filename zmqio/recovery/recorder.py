@@ -28,6 +28,7 @@ class PacketRecorder:
         self._log = log
         self._position = position
         self._clock = clock
+        self._now = clock()
 
     def sent(
         self,
@@ -44,7 +45,7 @@ class PacketRecorder:
             except_: members of any of these rooms do not.
             origin: names a packet of an outside service.
         """
-        now = self._clock()
+        now = self._now = self._clock()
         packet = LoggedPacket(self._log.next_number(), now, rooms, except_, frames, origin=origin)
         self._log.add(self._namespace, packet)
         self._position.advance(packet.number, now)
@@ -52,11 +53,12 @@ class PacketRecorder:
 
     def received(self, node_id: NodeId, number: int) -> None:
         """Record a packet of another node, which is about to be delivered: its bus number."""
-        self._position.received(node_id, number, self._clock())
+        self._now = self._clock()
+        self._position.received(node_id, number, self._now)
 
     def offset(self) -> str:
         """The offset of the packet that is delivered now."""
-        return self._position.offset(self._clock())
+        return self._position.offset(self._now)
 
     def vector(self) -> dict[str, int]:
         """The position, which is shared: do not change it."""
