@@ -3,6 +3,8 @@
 import asyncio
 from collections import Counter
 
+import pytest
+
 from tests.support.memory_bus import MemoryNetwork
 from tests.support.memory_nodes import started_factories
 from tests.support.timing import wait_until
@@ -87,3 +89,17 @@ async def test_only_what_has_changed_is_sent() -> None:
         await wait_until(lambda: len(seen.messages) == 2, "the changes")
         assert [row[1] for row in unpack_list(seen.messages[1].rows)] == ["q"]
         assert seen.messages[1].gone == ("p",) and not seen.messages[1].replace
+
+
+async def test_a_failure_is_reported_and_does_not_end_the_copies(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zmqio.cluster.session_copies.INTERVAL_S", 0.01)
+    async with started_factories(2, MemoryNetwork()) as ((factory, identity), _):
+        node = factory._running_node()
+        store = RecoveryStore(identity.node_id, Recovery(), 10.0, Counter(), asyncio.get_running_loop().time)
+        broken = session("p")
+        broken.data = 5  # type: ignore[assignment]
+        store.suspended._by_pid["p"] = type("Suspension", (), {"session": broken})()
+        running = asyncio.create_task(CopySender(node, store, 1 << 20).run())
+        await wait_until(lambda: node.diagnostics.counters["session_copies_failed"] >= 1, "a failure")
+        assert not running.done()
+        running.cancel()

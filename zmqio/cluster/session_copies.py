@@ -100,7 +100,10 @@ class CopySender:
         """Send what has changed, once per second."""
         while True:
             await asyncio.sleep(INTERVAL_S)
-            await self.send_changes()
+            try:
+                await self.send_changes()
+            except Exception as error:  # noqa: BLE001 - outer edge: the next round tries again
+                self._node.diagnostics.report("session_copies_failed", exc_info=error)
 
     async def send_changes(self) -> None:
         """Send what has changed to the keeper; everything if it is another one than before."""

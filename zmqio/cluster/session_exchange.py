@@ -224,6 +224,12 @@ class SessionExchange:
 
     async def hand_over(self) -> None:
         """Give all suspended sessions, and the packets that clients may have missed, to another node."""
+        try:
+            await self._hand_over()
+        except Exception as error:  # noqa: BLE001 - outer edge: the node must still stop
+            self._node.diagnostics.report("session_handover_failed", exc_info=error)
+
+    async def _hand_over(self) -> None:
         keeper = choose_keeper(self._store.node_id, self._node.peers)
         if keeper is None:
             return

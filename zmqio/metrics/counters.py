@@ -164,6 +164,8 @@ COUNTERS: Mapping[str, Mapping[str, str]] = {
         "replays_delayed": "Requests for missed messages that are answered later because of replay_bytes_per_s.",
         "replays_refused": "Such requests that were dropped, because too many wait.",
         "responses_unsent": "Responses to other nodes that could not be sent.",
+        "session_copies_failed": "Rounds of copying sessions to the next node that failed.",
+        "session_handover_failed": "Handovers of sessions at the stop of this node that failed.",
         "session_move_refused": (
             "Sessions that did not move to another node because they are too large for one message."
         ),
