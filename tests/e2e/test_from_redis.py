@@ -13,7 +13,7 @@ from tests.support.cluster import process_environment
 from tests.support.pages import ROOT, Block
 from tests.support.py_clients import PyClient
 from tests.support.served import Served
-from tests.support.timing import LIMIT_S
+from tests.support.timing import LIMIT_S, wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -46,6 +46,7 @@ async def test_each_block_publishes(broker: BrokerProcess) -> None:
 
     async with AsyncExitStack() as stack:
         url = (await stack.enter_async_context(Served(io.asgi(), "on"))).url
+        await wait_until(lambda: io.health().ready, "the node's broker, which then receives for the rooms at once")
         client, chat = PyClient(url, "websocket"), PyClient(url, "websocket", namespace="/chat")
         for each in (client, chat):
             stack.push_async_callback(each.end)
