@@ -1,0 +1,70 @@
+"""How the cost grows as the work grows: clients of a node, sizes of payloads, nodes of a cluster.
+
+`python -m tests.bench.growth [--only clients,payloads,nodes] [--servers zmqio,node] [--peers NAMES] [--quick]`;
+with `--quick` about 4 minutes for zmqio alone. Prints a table in Markdown for each dimension and server.
+"""
+
+import argparse
+import resource
+import sys
+from collections.abc import Iterator
+
+from tests.bench.cluster_peers.peers import PEERS
+from tests.bench.engine.command import list_of
+from tests.bench.engine.load import LoadError
+from tests.bench.engine.report import describe_machine
+from tests.bench.engine.servers import SERVERS, ZMQIO
+from tests.bench.growth.steps import FULL, OF_CLUSTERS, OF_SERVERS, QUICK, Row
+from tests.bench.growth.tables import render
+
+
+def main() -> int:
+    """Measure the requested dimensions; return 1 if a server failed."""
+    arguments = _parse()
+    plan = QUICK if arguments.quick else FULL
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    print(f"machine: {describe_machine()}\ncommand: python -m tests.bench.growth {' '.join(sys.argv[1:])}\n")
+    failures = 0
+    for dimension in arguments.only:
+        if dimension in OF_SERVERS:
+            kinds = [kind for kind in SERVERS if kind.name in arguments.servers]
+            runs = [(kind.name, OF_SERVERS[dimension](kind, plan)) for kind in kinds]
+        else:
+            peers = [peer for peer in PEERS if peer.name in arguments.peers]
+            runs = [(peer.name, OF_CLUSTERS[dimension](peer, plan)) for peer in peers]
+        for name, rows in runs:
+            failures += not _report(f"{dimension}: {name}", rows)
+    return 1 if failures else 0
+
+
+def _report(title: str, steps: Iterator[Row]) -> bool:
+    """Print the table of one server; what was measured until it failed is printed, too."""
+    rows: list[Row] = []
+    try:
+        for row in steps:
+            rows.append(row)
+            print(f"{title}: {row}", file=sys.stderr, flush=True)
+    except (LoadError, OSError, RuntimeError) as error:
+        print(f"FAILED {title}: {error}", file=sys.stderr, flush=True)
+        return False
+    finally:
+        if rows:
+            print(f"{render(title, rows)}\n", flush=True)
+    return True
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.growth", description=__doc__)
+    dimensions = [*OF_SERVERS, *OF_CLUSTERS]
+    names = [kind.name for kind in SERVERS]
+    peers = [peer.name for peer in PEERS]
+    parser.add_argument("--only", type=list_of(dimensions), default=dimensions, metavar="DIMENSIONS")
+    parser.add_argument("--servers", type=list_of(names), default=[ZMQIO], metavar="SERVERS")
+    parser.add_argument("--peers", type=list_of(peers), default=peers[:1], metavar="NAMES")
+    parser.add_argument("--quick", action="store_true", help="fewer and smaller sizes")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
