@@ -83,9 +83,7 @@ class PollingMember:
         stack = AsyncExitStack()
         get, post = [await stack.enter_async_context(open_connection(port)) for _ in range(2)]
         member = cls(port, stack, get, post)
-        opened = str(await member.next_packet())
-        member.sid = json.loads(opened[1:])["sid"]
-        member.query = f"{OPEN}&sid={member.sid}"
+        await member.next_packet()  # the open packet, which may have a ping behind it
         await member.send("40")
         while not str(await member.next_packet()).startswith("40"):
             pass
@@ -100,6 +98,9 @@ class PollingMember:
             answer = await self._get.get(self.query)
             assert answer.status == 200, answer
             for packet in answer.text.split("\x1e"):
+                if not self.sid:
+                    self.sid = json.loads(packet[1:])["sid"]
+                    self.query = f"{OPEN}&sid={self.sid}"
                 if packet == "2":
                     await self.send("3")
                 elif packet != "6":
