@@ -1,13 +1,14 @@
 """`EventQueue` and `EventPool`: order, back-pressure, and no task while there is nothing to do."""
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
 
 from tests.support.timing import wait_until
 from zmqio.server.event_budget import EventBudget
-from zmqio.server.event_queue import EventPool, EventQueue
+from zmqio.server.event_queue import TURN_S, EventPool, EventQueue
 from zmqio.server.tasks import Tasks
 
 
@@ -179,3 +180,22 @@ async def test_pool_begins_items_in_order_of_arrival(running: int) -> None:
         pool.put(number)
     await pool.wait_until_idle()
     assert begun == list(range(8))
+
+
+async def test_handlers_that_do_not_suspend_leave_turns_to_the_event_loop() -> None:
+    turns = 0
+
+    async def handle(_item: int) -> None:
+        time.sleep(TURN_S / 2)  # noqa: ASYNC251  a handler that computes
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while len(queue):
+            turns += 1
+            await asyncio.sleep(0)
+
+    queue = EventQueue(handle, Tasks().spawn, max_items=100, budget=EventBudget(1 << 20))
+    for item in range(20):
+        queue.put(item)
+    await asyncio.gather(queue.wait_until_idle(), count_turns())
+    assert turns >= 5

@@ -7,11 +7,15 @@ A task exists only while there are items to handle. The queues know nothing of S
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
+from time import monotonic
 from typing import Any, Generic, TypeVar
 
 from zmqio.server.event_budget import EventBudget
 
 __all__ = ["EventPool", "EventQueue"]
+
+TURN_S = 0.005
+"""Seconds after which the event loop gets its turn, if handlers do not suspend. Hundreds of events may wait."""
 
 Item = TypeVar("Item")
 
@@ -93,11 +97,15 @@ class EventQueue(Generic[Item]):
             self._room = None
 
     async def _run(self) -> None:
+        pause_at = monotonic() + TURN_S
         try:
             while self._items:
                 item, size = self._items.popleft()
                 await self._handle(item)
                 self._budget.release(size)
+                if self._items and monotonic() >= pause_at:
+                    await asyncio.sleep(0)
+                    pause_at = monotonic() + TURN_S
                 if self._room is not None and len(self._items) <= self.max_items // 2:
                     self.release_reader()
         finally:

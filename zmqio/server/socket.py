@@ -389,6 +389,8 @@ class Socket(ListenerMixin):
         runtime = self._namespace.runtime
         runtime.check_loop()
         check_event(event)
+        if self.session is None and self._state is _SocketState.DISCONNECTED:
+            return  # before encoding: handlers may go on sending to a client that was dropped
         runtime.note_tuple(event, args)
         if runtime.tracing is not None:
             with runtime.tracing.emitting(self._namespace.name, event):
