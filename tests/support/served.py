@@ -7,10 +7,23 @@ from types import TracebackType
 from typing import Any
 
 import uvicorn
+from websockets.protocol import State
 
 from tests.support.timing import LIMIT_S, wait_until
 
 __all__ = ["Served"]
+
+
+class _Server(uvicorn.Server):
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let closing handshakes end first: uvicorn's own class raises InvalidState for a connection in one."""
+        while any(_is_closing(connection) for connection in self.server_state.connections):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        await super().shutdown(sockets)
+
+
+def _is_closing(connection: Any) -> bool:
+    return getattr(getattr(connection, "conn", None), "state", None) is State.CLOSING
 
 
 class Served:
@@ -30,7 +43,7 @@ class Served:
             access_log=False,
             timeout_graceful_shutdown=2,
         )
-        self._server = uvicorn.Server(config)
+        self._server = _Server(config)
         self._thread = threading.Thread(target=self._run, name="served", daemon=True)
 
     async def __aenter__(self) -> "Served":
