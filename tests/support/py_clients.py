@@ -1,5 +1,7 @@
 """python-socketio's client, with the same interface as the JavaScript one."""
 
+import asyncio
+import contextlib
 from typing import Any
 
 import socketio
@@ -13,6 +15,7 @@ __all__ = ["PyClient"]
 # python-engineio's client hangs up on a polling body of more than 16 packets, though no server promises less (the
 # JavaScript one sends them too). An application that polls has to raise this as well.
 Payload.max_decode_packets = 10_000
+FLUSH_LIMIT_S = 2.0
 
 
 class PyClient(SocketClient):
@@ -61,6 +64,7 @@ class PyClient(SocketClient):
         return list(answer) if isinstance(answer, tuple) else answer
 
     async def disconnect(self) -> None:
+        await self._flush()
         await self._client.disconnect()
 
     async def drop(self) -> None:
@@ -68,7 +72,18 @@ class PyClient(SocketClient):
         await self._client.eio.wait()
 
     async def end(self) -> None:
+        await self._flush()
         await self._client.disconnect()
+
+    async def _flush(self) -> None:
+        """Wait until what it has sent is on its way.
+
+        If a POST is under way when python-engineio's client disconnects, it drops the packets behind that POST,
+        among them its own disconnect: the server then knows nothing of it until its ping is not answered.
+        """
+        if self._client.eio.state == "connected":
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._client.eio.queue.join(), FLUSH_LIMIT_S)
 
     async def transport(self) -> str | None:
         name: str | None = self._client.transport()
