@@ -13,13 +13,23 @@ from tests.support.timing import LIMIT_S, wait_until
 
 __all__ = ["Served"]
 
+TICK_S = 0.1
+"""Uvicorn looks so often whether it should stop."""
+
 
 class _Server(uvicorn.Server):
+    """Stops as uvicorn does, some time after it was told to.
+
+    `zmqio.uvicorn` lets all uvicorn servers of a process stop at once, also in a process of tests. Uvicorn's own
+    classes then meet connections that are just accepted (never closed) or in a closing handshake (InvalidState).
+    """
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Let closing handshakes end first: uvicorn's own class raises InvalidState for a connection in one."""
+        await asyncio.sleep(TICK_S)
         while any(_is_closing(connection) for connection in self.server_state.connections):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         await super().shutdown(sockets)
+        await asyncio.sleep(TICK_S)
 
 
 def _is_closing(connection: Any) -> bool:
