@@ -48,6 +48,7 @@ FIXED = {
     "callback of an emit of `zmqio.compat`": ["zmqio.compat.client_operations:CALLBACK_TIMEOUT_S"],
     "namespaces without a client that stay": ["zmqio.python_socketio.node:MAX_EMPTY_NAMESPACES"],
     "packets that wait for one client, without": ["zmqio.engine.session:HARD_LIMIT_FACTOR"],
+    "packets that arrive while a client": ["zmqio.cluster.captures:MAX_CAPTURED_BYTES"],
     "functions of `on_stop`": ["zmqio.server.lifecycle:HANDLER_GRACE_S"],
     "handlers that run when the server closes": ["zmqio.server.lifecycle:HANDLER_GRACE_S"],
     "name of a dynamic namespace": ["zmqio.server.namespaces:MAX_DYNAMIC_NAME"],

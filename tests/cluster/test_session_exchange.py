@@ -11,10 +11,13 @@ from tests.support.memory_bus import MemoryNetwork
 from tests.support.memory_nodes import started_factories
 from tests.support.timing import wait_until
 from zmqio.cluster.factory import ClusterAdapterFactory
+from zmqio.cluster.handover_rows import pack_session
+from zmqio.cluster.requests.rows import pack_rows
 from zmqio.cluster.session_exchange import SessionExchange
 from zmqio.config import BusOptions, Recovery
 from zmqio.ids import NodeId, Sid
 from zmqio.protocol.messages import AckCount
+from zmqio.protocol.recovery_messages import SessionCopies, SessionRequest
 from zmqio.recovery.session import RecoverableSession, Returning
 from zmqio.recovery.store import ClaimFailure, RecoveryStore
 from zmqio.recovery.vector import log_key
@@ -53,6 +56,17 @@ async def test_a_session_is_given_once(pair: Pair) -> None:
     found = await asker.find("/", "n000pid", None)
     assert isinstance(found, Returning) and found.session.data == {"a": 1}
     assert await asker.find("/", "n000pid", None) is ClaimFailure.SESSION_UNKNOWN
+
+
+async def test_of_the_requests_for_a_copy_only_the_newest_of_each_node_waits(pair: Pair) -> None:
+    (keeper, store), (_, owner_store) = pair
+    owner, asker = owner_store.node_id, NodeId("asker")
+    row = pack_session(suspend(make_store(owner), "n001pid"), (), store.clock())
+    keeper.received(owner, SessionCopies(replace=False, gone=(), rows=next(pack_rows([row], 1 << 20))))
+    for request_id in range(100):
+        keeper.received(asker, SessionRequest(request_id, "/", "n001pid", ""))
+    assert {pid: [*requests] for pid, requests in keeper._waiting.items()} == {"n001pid": [asker]}
+    assert keeper._waiting["n001pid"][asker].request_id == 99
 
 
 async def test_an_unknown_offset_is_told(pair: Pair) -> None:

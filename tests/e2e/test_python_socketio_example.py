@@ -10,10 +10,8 @@ import pytest
 
 from tests.support.broker import BrokerProcess
 from tests.support.cluster import process_environment
-from tests.support.forked import start
+from tests.support.example_server import serve_example
 from tests.support.pages import files_of
-from tests.support.ports import free_port
-from tests.support.process_log import ProcessLog
 from tests.support.py_clients import PyClient
 from tests.support.timing import LIMIT_S, wait_until
 
@@ -31,38 +29,19 @@ async def test_the_page_shows_the_files_of_the_example() -> None:
     assert shown == {path.name: path.read_text() for path in EXAMPLE.glob("*.py")}
 
 
-async def run_server(stack: AsyncExitStack, broker: BrokerProcess, *command: str, port: int) -> None:
-    log = ProcessLog("example")
-    stack.callback(log.close)
-    environment = process_environment() | {"ZMQIO_ADAPTER": broker.address, "PORT": str(port)}
-    process = start([sys.executable, *command], env=environment, stdout=log.file, cwd=EXAMPLE)
-    stack.callback(process.wait, LIMIT_S)
-    stack.callback(process.terminate)
-
-    async def listens() -> bool:
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            return False
-        writer.close()
-        return True
-
-    async with asyncio.timeout(LIMIT_S):
-        while not await listens():
-            assert process.poll() is None, log.text()
-            await asyncio.sleep(0.05)
-
-
 async def test_the_three_servers_share_a_room(broker: BrokerProcess) -> None:
-    ports = [free_port() for _ in range(3)]
-    uvicorn = ("-m", "uvicorn", "--port")
     async with AsyncExitStack() as stack:
-        await asyncio.gather(
-            run_server(stack, broker, *uvicorn, str(ports[0]), "app:app", port=ports[0]),
-            run_server(stack, broker, "flask_app.py", port=ports[1]),
-            run_server(stack, broker, *uvicorn, str(ports[2]), *FOR_ZMQIO, "zmqio_app:app", port=ports[2]),
+
+        async def run_server(*arguments: str) -> str:
+            server = serve_example(EXAMPLE, *arguments, ZMQIO_ADAPTER=broker.address)
+            return await stack.enter_async_context(server)
+
+        urls = await asyncio.gather(
+            run_server("-m", "uvicorn", "app:app"),
+            run_server("flask_app.py"),
+            run_server("-m", "uvicorn", *FOR_ZMQIO, "zmqio_app:app"),
         )
-        clients = [PyClient(f"http://127.0.0.1:{port}", "websocket") for port in ports]
+        clients = [PyClient(url, "websocket") for url in urls]
         for client in clients:
             stack.push_async_callback(client.end)
             await client.connect()

@@ -1,4 +1,4 @@
-"""Runs an example app under uvicorn."""
+"""Runs the server of an example."""
 
 import asyncio
 import sys
@@ -16,14 +16,22 @@ __all__ = ["serve_example"]
 
 
 @asynccontextmanager
-async def serve_example(folder: Path, app: str = "app:app", **environment: str) -> AsyncIterator[str]:
-    """Run an app of a folder until the block ends; yield its URL."""
-    port = free_port()
-    command = [sys.executable, "-m", "uvicorn", app, "--port", str(port)]
+async def serve_example(folder: Path, *arguments: str, **environment: str) -> AsyncIterator[str]:
+    """Run a server in a folder until the block ends; yield its URL.
+
+    Args:
+        folder: of the example.
+        arguments: of Python; by default those that run `app:app` under uvicorn. The variables `PORT` and
+            `UVICORN_PORT` have the port.
+        environment: further variables.
+    """
+    port = str(free_port())
+    command = [sys.executable, *(arguments or ("-m", "uvicorn", "app:app"))]
+    environment = process_environment() | {"PORT": port, "UVICORN_PORT": port} | environment
     async with AsyncExitStack() as stack:
         log = ProcessLog("example")
         stack.callback(log.close)
-        process = start(command, env=process_environment() | environment, stdout=log.file, cwd=folder)
+        process = start(command, env=environment, stdout=log.file, cwd=folder)
         stack.push_async_callback(asyncio.to_thread, process.wait, LIMIT_S)
         stack.callback(process.terminate)
         async with asyncio.timeout(LIMIT_S):
@@ -33,7 +41,7 @@ async def serve_example(folder: Path, app: str = "app:app", **environment: str) 
         yield f"http://127.0.0.1:{port}"
 
 
-async def _listens(port: int) -> bool:
+async def _listens(port: str) -> bool:
     try:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
     except OSError:

@@ -27,14 +27,12 @@ from zmqio.protocol import messages as m
 from zmqio.protocol.messages import Message
 from zmqio.protocol.packet import AckableFrames, Frames
 from zmqio.protocol.publish import Operation, PublishRequest, origin_of
-from zmqio.protocol.topic import check_name
+from zmqio.protocol.topic import MAX_CACHED_CHARACTERS, check_name
 from zmqio.protocol.values import pack_values, unpack_list
 from zmqio.recovery.recorder import PacketRecorder
 
 __all__ = ["ClusterAdapter"]
 
-CACHED_CHARACTERS = 1_000
-"""Longest room names of one cached target. Names may be as long as a message."""
 SLICE_ANSWERS = 300
 """Answers unpacked in one turn of the event loop: about 3 ms for sockets with the usual handshake."""
 
@@ -477,7 +475,7 @@ def _target_of(message: Any) -> Target:
 
 def _to_target(rooms: tuple[str, ...], except_: tuple[str, ...], *, volatile: bool) -> Target:
     size = sum(map(len, rooms)) + sum(map(len, except_))
-    make = _cached_target if size <= CACHED_CHARACTERS else _cached_target.__wrapped__
+    make = _cached_target if size <= MAX_CACHED_CHARACTERS else _cached_target.__wrapped__
     return make(rooms, except_, volatile)
 
 

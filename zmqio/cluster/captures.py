@@ -10,21 +10,33 @@ from zmqio.recovery.missed import MissedPacket
 __all__ = ["Capture"]
 
 
+MAX_CAPTURED_BYTES = 4 << 20
+"""Most bytes of packets that are kept for one client, which waits for seconds at most."""
+
+
 @dataclass(slots=True, eq=False)
 class Capture:
-    """The packets for the members of some rooms.
+    """The packets for the members of some rooms, up to `MAX_CAPTURED_BYTES`.
 
     Attributes:
         rooms: the rooms of the client.
         packets: the packets, in order of arrival.
+        dropped: the nodes of which packets were dropped beyond the limit: gaps of the client.
     """
 
     rooms: frozenset[str]
     packets: list[MissedPacket] = field(default_factory=list)
+    dropped: set[NodeId] = field(default_factory=set)
+    _bytes: int = 0
 
     def add(self, message: BroadcastMessage, sender: NodeId, number: int, now: float) -> None:
         """Keep a packet, unless it is volatile or not for the client."""
-        if not message.volatile and self._concerns(message.rooms, message.except_):
+        if message.volatile or not self._concerns(message.rooms, message.except_):
+            return
+        self._bytes += sum(map(len, message.frames))
+        if self._bytes > MAX_CAPTURED_BYTES:
+            self.dropped.add(sender)
+        else:
             self.packets.append(MissedPacket(sender, None, number, now, message.frames))
 
     def after(self, upto: dict[str, int]) -> list[MissedPacket]:

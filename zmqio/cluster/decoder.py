@@ -17,7 +17,7 @@ from zmqio.protocol.envelope import MAX_NODE_ID_LENGTH, decode
 from zmqio.protocol.messages import Envelope, MessageType
 from zmqio.protocol.msgpack_input import unpack
 from zmqio.protocol.publish import BodyKind, PublishRequest, classify, decode_request
-from zmqio.protocol.topic import covers
+from zmqio.protocol.topic import MAX_CACHED_CHARACTERS, covers
 
 __all__ = ["DuplicateFilter", "MessageDecoder", "Received"]
 
@@ -34,8 +34,6 @@ _NODE_ID_AT = 3
 _ROUTED = (m.BroadcastMessage, m.AckedBroadcast, m.JoinRooms, m.LeaveRooms, m.DisconnectSockets, m.FetchSockets)
 _UNSEQUENCED = frozenset({m.Heartbeat, m.Goodbye, m.ReplayRequest, m.ReplayAnswer})
 _covers = lru_cache(maxsize=8_192)(covers)
-CACHED_CHARACTERS = 1_000
-"""Longest names that are cached. Names may be as long as a message."""
 
 
 class MessageDecoder:
@@ -120,7 +118,7 @@ class MessageDecoder:
         # The body is authoritative, so the message is processed. But other nodes may have missed it: its sender
         # needs fixing.
         size = len(topic) + len(namespace) + sum(map(len, rooms))
-        is_covered = (_covers if size <= CACHED_CHARACTERS else covers)(topic, namespace, rooms)
+        is_covered = (_covers if size <= MAX_CACHED_CHARACTERS else covers)(topic, namespace, rooms)
         if not is_covered:
             self._diagnostics.report(
                 "message_topic_mismatched",

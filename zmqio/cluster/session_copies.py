@@ -15,6 +15,7 @@ from zmqio.protocol.recovery_messages import SessionCopies
 from zmqio.protocol.values import pack_values
 from zmqio.recovery.session import RecoverableSession
 from zmqio.recovery.store import RecoveryStore
+from zmqio.timer_grid import next_on_grid
 
 __all__ = ["CopySender", "KeptCopies", "choose_keeper"]
 
@@ -99,7 +100,8 @@ class CopySender:
     async def run(self) -> None:
         """Send what has changed, once per second."""
         while True:
-            await asyncio.sleep(INTERVAL_S)
+            now_s = asyncio.get_running_loop().time()
+            await asyncio.sleep(next_on_grid(now_s, INTERVAL_S) - now_s)
             try:
                 await self.send_changes()
             except Exception as error:  # noqa: BLE001 - outer edge: the next round tries again

@@ -87,7 +87,7 @@ class SessionExchange:
         self._max_part_bytes = max(node.options.max_message_bytes - HEADROOM_BYTES, 1)
         self._handover = HandoverReader(store, store.adopt)
         self._copies = KeptCopies(store)
-        self._waiting: dict[str, list[tuple[NodeId, SessionRequest]]] = {}
+        self._waiting: dict[str, dict[NodeId, SessionRequest]] = {}
         self._sender = CopySender(node, store, self._max_part_bytes)
         node.spawn(self._sender.run())
         self._handed_over: set[str] = set()
@@ -195,7 +195,7 @@ class SessionExchange:
         match message:
             case SessionRequest() if message.pid in self._copies and not self._store.holds(message.pid):
                 # The owner answers. If it dies, this node has the session.
-                self._waiting.setdefault(message.pid, []).append((sender, message))
+                self._waiting.setdefault(message.pid, {})[sender] = message
             case SessionRequest():
                 self._send(sender, message.request_id, self._give(message))
             case MissedPacketsRequest():
@@ -213,7 +213,7 @@ class SessionExchange:
         for session in self._copies.take(node_id):
             if died and not self._store.holds(session.pid):
                 self._store.adopt(session)
-            for requester, request in self._waiting.pop(session.pid, ()):
+            for requester, request in self._waiting.pop(session.pid, {}).items():
                 self._send(requester, request.request_id, self._give(request))
 
     async def send_copies(self) -> None:

@@ -28,6 +28,7 @@ from zmqio.exceptions import TopicError
 from zmqio.ids import NodeId, NodeTag, is_sid_shaped
 
 __all__ = [
+    "MAX_CACHED_CHARACTERS",
     "MAX_NAMESPACE_TOPIC_BYTES",
     "MAX_ROOM_TOPIC_BYTES",
     "Topic",
@@ -46,6 +47,8 @@ __all__ = [
 ]
 
 
+MAX_CACHED_CHARACTERS = 1_000
+"""Longest names, together, by which a value is cached. Names may be as long as a message."""
 MAX_ROOM_TOPIC_BYTES = 256
 MAX_NAMESPACE_TOPIC_BYTES = 3_000
 """Brokers disconnect a node whose subscription exceeds 4,096 bytes. Topics of sockets contain a namespace, too."""

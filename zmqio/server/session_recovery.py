@@ -224,6 +224,8 @@ class NamespaceRecovery:
         own, gaps = self._store.missed(session, received), list(answer.gaps)
         if own is None:  # dropped while the client passed middleware
             own, gaps = [], [*gaps, self._store.node_id]
+        if resumption.capture is not None:
+            gaps += resumption.capture.dropped.difference(gaps)
         socket.recovery_gaps = tuple(gaps)
         own = _behind(own, answer.packets)
         sent = [packet for packet in answer.packets if not packet.is_private]

@@ -1,32 +1,15 @@
-"""The commands `zmqio top` and `zmqio status`."""
+"""The commands `zmqio top` and `zmqio status`. What they do is loaded only when they run: see `reports`."""
 
 import asyncio
 import contextlib
-import json
 import sys
-import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from importlib.util import find_spec
-from typing import Any
 
 import click
-
-from zmqio.config import DEFAULT_ADDRESS, BusOptions, address_from_environment
-from zmqio.exceptions import ConfigError
-from zmqio.logs import configure_logs
-from zmqio.protocol.mechanism import NullMechanism
-from zmqio.top.cluster_observer import ClusterObserver
-from zmqio.top.overview import BrokerRow, NodeRow, broker_row, node_row, status_line, to_json
-from zmqio.top.screen import render
-from zmqio.zeromq.addresses import split_addresses
-from zmqio.zeromq.curve import load_curve
 
 __all__ = ["status_command", "top_command"]
 
 MISSING = "the table needs rich: `pip install zmqio[top]`; `--once --json` does not"
-ONCE_INTERVAL_S = 1.0
-"""Seconds between the two readings of `--once`, from which it calculates rates."""
 
 _address = click.argument("address", required=False)
 _prefix = click.option("--prefix", default="zmqio", show_default=True, help="The `prefix` option of the nodes.")
@@ -74,10 +57,12 @@ def top_command(
         raise click.UsageError("--json needs --once")
     if not as_json and find_spec("rich") is None:
         raise click.UsageError(MISSING)
+    from zmqio.top import reports
+
     if once or not sys.stdout.isatty():
-        sys.exit(asyncio.run(_print_once(address, prefix, timeout_s, as_json=as_json)))
+        sys.exit(asyncio.run(reports.print_once(address, prefix, timeout_s, as_json=as_json)))
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_show(address, prefix, interval_s))
+        asyncio.run(reports.show(address, prefix, interval_s))
 
 
 @click.command("status", short_help="Say in one line whether a cluster is ready.")
@@ -102,75 +87,6 @@ def status_command(address: str | None, prefix: str, required: int, timeout_s: f
 
     Example: zmqio status tcp://127.0.0.1:5555 --nodes 3
     """
-    sys.exit(asyncio.run(_print_status(address, prefix, required, timeout_s)))
+    from zmqio.top import reports
 
-
-async def _show(address: str | None, prefix: str, interval_s: float) -> None:
-    from rich.console import Console
-    from rich.live import Live
-
-    console = Console()
-    async with _observing(address, prefix) as observer:
-        with Live(console=console, screen=True, auto_refresh=False) as live:
-            while True:
-                observer.ask()
-                await observer.wait_for_all(interval_s / 2)
-                observer.note_problems()
-                live.update(render(*_rows(observer)), refresh=True)
-                await asyncio.sleep(interval_s / 2)
-
-
-async def _print_once(address: str | None, prefix: str, timeout_s: float, *, as_json: bool) -> int:
-    async with _observing(address, prefix) as observer:
-        is_complete = await _ask(observer, timeout_s)
-        if is_complete:
-            await asyncio.sleep(ONCE_INTERVAL_S)
-            is_complete = await _ask(observer, timeout_s)
-        nodes, brokers = _rows(observer)
-    if as_json:
-        click.echo(json.dumps(to_json(nodes, brokers)))
-    else:
-        from rich.console import Console
-
-        Console().print(render(nodes, brokers))
-    return 0 if is_complete else 1
-
-
-async def _print_status(address: str | None, prefix: str, required: int, timeout_s: float) -> int:
-    async with _observing(address, prefix) as observer:
-        await _ask(observer, timeout_s, required)
-        nodes, brokers = _rows(observer)
-        is_ready, line = status_line(nodes, brokers, expected=observer.expected_nodes, required=required)
-    click.echo(line)
-    return 0 if is_ready else 1
-
-
-async def _ask(observer: ClusterObserver, timeout_s: float, required: int = 1) -> bool:
-    observer.ask()
-    is_complete = await observer.wait_for_all(timeout_s, required)
-    observer.note_problems()
-    return is_complete
-
-
-def _rows(observer: ClusterObserver) -> tuple[list[NodeRow], list[BrokerRow]]:
-    now = time.monotonic()
-    nodes = [node_row(node_id, view, now) for node_id, view in observer.nodes.items()]
-    return nodes, [broker_row(view) for view in observer.brokers]
-
-
-@asynccontextmanager
-async def _observing(address: str | None, prefix: str) -> AsyncIterator[ClusterObserver]:
-    try:
-        addresses = split_addresses(address or address_from_environment() or DEFAULT_ADDRESS)
-        options = BusOptions(prefix=prefix)
-        keys = load_curve(None, len(addresses))
-        mechanisms: list[Any] = [NullMechanism if each is None else each.mechanism() for each in keys]
-        observer = ClusterObserver(addresses, options, mechanisms)
-    except ConfigError as error:
-        raise click.UsageError(str(error)) from error
-    configure_logs("auto", "error")  # lost connections are shown
-    await observer.start()
-    try:
-        yield observer
-    finally:
-        await observer.close()
+    sys.exit(asyncio.run(reports.print_status(address, prefix, required, timeout_s)))
