@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -29,13 +29,18 @@ __all__ = ["Cluster", "NodeProcess", "process_environment"]
 ROOT = Path(__file__).resolve().parents[2]
 LOOPBACK = "127.0.0.1"
 POLL_S = 0.02
+TRACE_LIMIT_S = 5.0
 
 
 def process_environment() -> dict[str, str]:
-    """The environment of child processes: the working tree is importable, and no option of zmqio is set."""
+    """The environment of child processes: the working tree is importable, and no option of zmqio is set.
+
+    A child that gets SIGABRT writes where its threads are.
+    """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ZMQIO_")}
     paths = [str(ROOT), str(ROOT / "broker"), environment.get("PYTHONPATH", "")]
-    return environment | {"PYTHONPATH": os.pathsep.join(path for path in paths if path)}
+    search = os.pathsep.join(path for path in paths if path)
+    return environment | {"PYTHONPATH": search, "PYTHONFAULTHANDLER": "1"}
 
 
 class NodeProcess:
@@ -116,6 +121,9 @@ class NodeProcess:
         try:
             return await asyncio.to_thread(process.wait, LIMIT_S)
         except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)  # with PYTHONFAULTHANDLER, it writes where its threads are
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(TRACE_LIMIT_S)
             process.kill()
             process.wait()
             raise AssertionError(f"node {self.name} did not stop:\n{self.log_text()}") from None

@@ -146,7 +146,7 @@ class _Forker:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.support.warmed", str(end.fileno())],
                 cwd=ROOT,
-                env=os.environ | {"PYTHONPATH": paths.rstrip(os.pathsep)},
+                env=os.environ | {"PYTHONPATH": paths.rstrip(os.pathsep), "PYTHONFAULTHANDLER": "1"},
                 pass_fds=[end.fileno()],
                 stdin=subprocess.DEVNULL,
             )
