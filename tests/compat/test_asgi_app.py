@@ -42,6 +42,32 @@ async def test_the_functions_run_while_the_node_runs() -> None:
     assert not sio.io.running
 
 
+async def test_a_task_may_begin_while_another_app_starts() -> None:
+    sio, order = AsyncServer(), []
+
+    async def work(name: str) -> None:
+        order.append(name)
+        try:
+            await sio.sleep(3600)
+        finally:
+            order.append("cancelled")
+
+    async def other(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        order.append(("running", sio.io.running))
+        sio.start_background_task(work, name="begun")
+        await sio.sleep(0)
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def meanwhile() -> None:
+        order.append(("running", sio.io.running))
+
+    await run_lifespan(ASGIApp(sio, other, on_startup=lambda: order.append("started")), meanwhile)
+    assert order == [("running", False), "begun", "started", ("running", True), "cancelled"]
+
+
 async def test_an_error_at_the_start_is_reported() -> None:
     def fail() -> None:
         raise LookupError("no database")

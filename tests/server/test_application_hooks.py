@@ -6,6 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.support.timing import wait_until
+from zmqio.exceptions import ServerClosedError
 from zmqio.server.server import Server
 
 
@@ -117,13 +118,29 @@ async def test_exception_of_a_background_task_is_logged() -> None:
     assert [line["event"] for line in logs] == ["background_task_failed"]
 
 
-async def test_background_task_needs_a_running_server_and_an_async_function() -> None:
+async def test_background_task_needs_an_async_function_and_a_server_that_is_not_closed() -> None:
     io = Server(adapter=None)
-    with pytest.raises(RuntimeError, match="has not started"):
-        io.start_background_task(asyncio.sleep, 0)
     async with io:
         with pytest.raises(TypeError, match="async function"):
             io.start_background_task(print)
+    with pytest.raises(ServerClosedError):
+        io.start_background_task(asyncio.sleep, 0)
+
+
+@pytest.mark.parametrize("starts", [True, False])
+async def test_background_task_may_begin_before_the_server_and_ends_with_it(starts: bool) -> None:
+    io = Server(adapter=None)
+    task = io.start_background_task(asyncio.sleep, delay=3600)
+    if starts:
+        await io.start()
+        assert not task.done()
+    await io.close()
+    assert task.cancelled()
+
+
+async def test_background_task_has_the_result_of_its_function() -> None:
+    async with Server(adapter=None) as io:
+        assert await io.start_background_task(asyncio.sleep, 0, result=7) == 7
 
 
 async def test_task_that_closes_its_server_is_not_waited_for() -> None:

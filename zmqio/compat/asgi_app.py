@@ -5,10 +5,8 @@ from typing import Any
 
 from zmqio.compat.async_server import AsyncServer
 from zmqio.compat.static_files import StaticFileApp, StaticFileRule
-from zmqio.engine.server import Engine
 from zmqio.exceptions import ConfigError
 from zmqio.server.asgi import AsgiApp, AsgiCallable
-from zmqio.server.handlers import call
 
 __all__ = ["ASGIApp"]
 
@@ -21,11 +19,13 @@ class ASGIApp:
         other_asgi_app: an app that receives every other request, and the lifespan events.
         static_files: path of a URL -> file or folder; see `StaticFileApp`.
         socketio_path: the path of Socket.IO. None: every request is one of Socket.IO.
-        on_startup: a function without arguments, plain or async, that is called when the node has started.
-        on_shutdown: the same, before the node stops.
+        on_startup: a function without arguments, plain or async, that is called when the node has started; as
+            `zmqio.Server.on_start`.
+        on_shutdown: the same, before the node leaves the other nodes; as `zmqio.Server.on_stop`.
 
     Raises:
         ConfigError: the server is not one of `zmqio.compat`.
+        TypeError: a function requires arguments.
     """
 
     def __init__(
@@ -40,37 +40,13 @@ class ASGIApp:
         if not isinstance(socketio_server, AsyncServer):
             raise ConfigError(f"ASGIApp needs an AsyncServer of zmqio.compat, not {socketio_server!r:.80}")
         other = StaticFileApp(static_files, other_asgi_app) if static_files else other_asgi_app
-        host = _Host(socketio_server, on_startup, on_shutdown)
-        self._app = AsgiApp(host, other, path=socketio_path, client=socketio_server.io.client_app)
+        io = socketio_server.io
+        if on_startup is not None:
+            io.on_start(on_startup)
+        if on_shutdown is not None:
+            io.on_stop(on_shutdown)
+        self._app = AsgiApp(io, other, path=socketio_path, client=io.client_app)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one connection, or the lifespan."""
         await self._app(scope, receive, send)
-
-
-class _Host:
-    """The server with the functions of its application (`AsgiHost`)."""
-
-    def __init__(
-        self, server: AsyncServer, on_startup: Callable[[], Any] | None, on_shutdown: Callable[[], Any] | None
-    ) -> None:
-        self._server = server
-        self._on_startup = on_startup
-        self._on_shutdown = on_shutdown
-
-    @property
-    def engine(self) -> Engine:
-        return self._server.io.engine
-
-    async def ready(self) -> None:
-        await self._server.io.ready()
-
-    async def start(self) -> None:
-        await self._server.start()
-        if self._on_startup is not None:
-            await call(self._on_startup)
-
-    async def close(self, drain_s: float | None = None) -> None:
-        if self._on_shutdown is not None:
-            await call(self._on_shutdown)
-        await self._server.close(drain_s)

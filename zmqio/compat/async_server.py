@@ -21,9 +21,6 @@ __all__ = ["AsyncServer", "DisconnectReason"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-GRACE_S = 5.0
-"""Seconds that `shutdown` waits for cancelled background tasks."""
-
 
 class DisconnectReason:
     """Reasons that a disconnect handler receives. Source: python-engineio 4."""
@@ -171,8 +168,8 @@ class AsyncServer(ClientOperations):
     # Background tasks and the life cycle.
 
     def start_background_task(self, target: Callable[..., Any], *args: Any, **kwargs: Any) -> "asyncio.Task[Any]":
-        """Run `target(*args, **kwargs)`, a coroutine function, in a task that `shutdown` cancels."""
-        return self.tasks.spawn(target(*args, **kwargs))
+        """Run an async function until the server closes; see `zmqio.Server.start_background_task`."""
+        return self.io.start_background_task(target, *args, **kwargs)
 
     async def sleep(self, seconds: float = 0) -> None:
         """Wait for `seconds`, during which other tasks run."""
@@ -188,9 +185,7 @@ class AsyncServer(ClientOperations):
 
     async def close(self, drain_s: float | None = None) -> None:
         """Stop the node as `shutdown` does; `drain_s` as for `zmqio.Server.close`."""
-        self.tasks.cancel()
         await self.io.close(drain_s)
-        await self.tasks.close(GRACE_S)
 
     async def handle_request(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one request of Socket.IO, whatever its path."""

@@ -21,7 +21,6 @@ from zmqio.server.namespace import Namespace
 from zmqio.server.server import Server
 from zmqio.server.socket import Socket
 from zmqio.server.targeting import check_event
-from zmqio.server.tasks import Tasks
 
 __all__ = ["CALL_TIMEOUT_S", "ClientOperations", "SavedSession"]
 
@@ -45,13 +44,11 @@ class ClientOperations:
     Attributes:
         io: as given: the `zmqio.Server`, for everything that python-socketio lacks.
         sockets: session id -> socket of this process, as long as the socket is in use.
-        tasks: the tasks that wait for acknowledgements.
     """
 
     def __init__(self, io: Server, serves: Callable[[str], bool]) -> None:
         self.io = io
         self.sockets: WeakValueDictionary[str, Socket] = WeakValueDictionary()
-        self.tasks = Tasks()
         self._serves = serves
         self._environs: WeakKeyDictionary[Socket, ClientEnviron] = WeakKeyDictionary()
         self._spaces: dict[str, Namespace] = {}
@@ -94,10 +91,10 @@ class ClientOperations:
         if rooms is None:
             raise ValueError("Cannot use callback without a room set.")
         asking = asyncio.ensure_future(self._ask(event, data, target, namespace, CALLBACK_TIMEOUT_S))
-        self.tasks.spawn(_call_back(asking, callback))
         await asyncio.sleep(0)  # the event is sent in this turn
         if asking.done() and (error := asking.exception()) is not None:
             raise error
+        self.io.start_background_task(_call_back, asking, callback)
 
     async def send(
         self,

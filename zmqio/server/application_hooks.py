@@ -5,7 +5,7 @@ The hooks outlive a run of the server; background tasks end with it.
 
 import asyncio
 import inspect
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any
 
 from zmqio.logger import get_logger
@@ -58,18 +58,17 @@ class ApplicationHooks:
         except TimeoutError:
             log.warning("stop_functions_cancelled", grace_s=grace_s)
 
-    def spawn(self, function: Callable[..., Any], *args: Any) -> "asyncio.Task[None]":
+    def spawn(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> "asyncio.Task[Any]":
         """Run an async function in a task that is cancelled when the server closes; its exception is logged.
 
         Raises:
             TypeError: the function is not async.
         """
-        work = function(*args) if inspect.iscoroutinefunction(function) else None
-        if work is None:
+        if not inspect.iscoroutinefunction(function):
             raise TypeError(
                 f"a background task is an async function, not {function!r}; use asyncio.to_thread in one"
             )
-        return self._tasks.spawn(_logged(getattr(function, "__qualname__", repr(function)), work))
+        return self._tasks.spawn(_logged(function, args, kwargs))
 
     async def _stop_one(self, function: Callable[..., Any]) -> None:
         try:
@@ -86,8 +85,9 @@ async def _run(function: Callable[..., Any]) -> None:
         await result
 
 
-async def _logged(name: str, work: Coroutine[Any, Any, Any]) -> None:
+async def _logged(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     try:
-        await work
+        return await function(*args, **kwargs)
     except Exception:
-        log.exception("background_task_failed", function=name)
+        log.exception("background_task_failed", function=getattr(function, "__qualname__", repr(function)))
+        return None

@@ -6,7 +6,7 @@ operations that applications call.
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 from zmqio.adapter.base import AdapterFactory, Health, MetricsReporter, TracedFactory
@@ -148,12 +148,22 @@ class ServerLifecycle:
         self._begin_to_close(drain_s, asyncio.current_task())
         if end_drain:
             self._end_drain()
-        if self._closing is not None:
+        if self._closing is None:
+            await self.hooks.stop_tasks(HANDLER_GRACE_S)  # of a server that has never started
+        else:
             try:
                 await asyncio.shield(self._closing)
             except asyncio.CancelledError:
                 self._end_drain()
                 raise
+
+    def spawn(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> "asyncio.Task[Any]":
+        """Run a background task of the application; see `Server.start_background_task`."""
+        if self._runtime is not None:
+            self._runtime.check_loop()
+        elif self._closed:
+            raise ServerClosedError
+        return self.hooks.spawn(function, *args, **kwargs)
 
     def health(self) -> Health:
         """Report whether this node accepts clients and is connected to the others; see `Server.health`."""

@@ -201,19 +201,22 @@ class Server(Registration, Operations):
         self._lifecycle.hooks.on_stop(function)
         return function
 
-    def start_background_task(self, function: Callable[..., Any], *args: Any) -> "asyncio.Task[None]":
+    def start_background_task(
+        self, function: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> "asyncio.Task[Any]":
         """Run an async function beside the handlers until the server closes, which cancels it.
 
         Example: `io.start_background_task(tick)` in a function of `on_start`
 
-        An exception is logged as `background_task_failed`.
+        It may begin before the server starts, for example at the start of the web framework. An exception is
+        logged as `background_task_failed`.
 
         Raises:
             TypeError: the function is not async.
-            RuntimeError: the server does not run.
+            ServerClosedError: the server was closed.
+            RuntimeError: no event loop runs here, or the server runs in another one.
         """
-        self._lifecycle.runtime.check_loop()
-        return self._lifecycle.hooks.spawn(function, *args)
+        return self._lifecycle.spawn(function, *args, **kwargs)
 
     def on_bus_gap(self, function: Function) -> Function:
         """Decorate a function `(gap: BusGap)` that is called when messages of another node are lost.

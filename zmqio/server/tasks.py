@@ -20,12 +20,12 @@ class Tasks:
     """A set of running tasks."""
 
     def __init__(self) -> None:
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[Any]] = set()
 
     def __len__(self) -> int:
         return len(self._running)
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run `work` in a task. Its exception is logged once, as `task_failed`, and affects no other task."""
         task = asyncio.get_running_loop().create_task(work)
         self._running.add(task)
@@ -52,7 +52,7 @@ class Tasks:
             log.warning("handlers_cancelled", count=len(late), grace_s=grace_s)
             await asyncio.wait(late, timeout=grace_s)
 
-    def _done(self, task: asyncio.Task[None]) -> None:
+    def _done(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("task_failed", exc_info=error)
