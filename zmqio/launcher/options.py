@@ -39,10 +39,12 @@ class ServeOptions:
             as workers, rounded up. With 1 the parent process accepts; more are separate processes.
         bind: host:port or unix:path.
         broker: address of the broker to join; None starts a private one on an ipc path.
-        sticky: how a worker is chosen (see `WorkerChoice`). None means `sid`, or `address` with TLS, where the
-            request head cannot be read.
+        sticky: how a worker is chosen for a connection. `sid`: a session's owner, and for a new client the worker
+            with the fewest connections. `address`: a session's owner, and for a new client by its address. `none`:
+            round robin. None means `sid`, or `address` with TLS, where the request head cannot be read.
         node_tag: at most 2 characters with which the node tags of all workers begin.
-        ssl_certfile, ssl_keyfile: PEM files; plain HTTP without them. The key may be in the certificate's file.
+        ssl_certfile: certificate for TLS, a PEM file; plain HTTP without it.
+        ssl_keyfile: private key, a PEM file. It may be left out if the certificate's file contains the key.
         trusted_proxies: addresses and networks whose X-Forwarded-For is trusted, separated by commas.
         reload: restart the workers when a Python file below the current folder changes.
         drain_s: seconds over which a stopping worker disconnects its clients (`ZMQIO_DRAIN_S` of the workers).
@@ -53,7 +55,8 @@ class ServeOptions:
         worker_timeout_s: seconds without a heartbeat after which a worker is killed and replaced: its process is
             stopped or its event loop is blocked. 0, or `reload`: never.
         metrics: address of the metrics for Prometheus: a port, host:port or unix:path; empty for none.
-        log_format, log_level: the options of the same name of the `zmqio` command.
+        log_format: `console`, `json`, or `auto`: `console` on a terminal, `json` otherwise.
+        log_level: lowest level to log: `debug`, `info`, `warning` or `error`.
     """
 
     app: str
