@@ -6,6 +6,7 @@ from tests.support.fake_engine import Harness
 from zmqio.server.admin.feed import MAX_RECIPIENTS, EventFeed
 from zmqio.server.admin.rate import MAX_EVENTS_PER_S, MAX_TRAFFIC_PER_S
 from zmqio.server.observer import Observer
+from zmqio.server.socket import Socket
 
 NOW = "1970-01-01T00:00:01.000Z"
 
@@ -85,3 +86,20 @@ async def test_omitted_changes_are_said_to_make_pages_stale() -> None:
     for number in range(MAX_EVENTS_PER_S):
         await socket.join(f"room {number}")
     assert feed.report_omitted("node7")
+
+
+async def test_data_that_a_handler_changes_is_reported_once() -> None:
+    harness, feed, sent = observed()
+
+    @harness.of("/").on("rename")
+    def rename(socket: Socket, name: str) -> None:
+        socket.data["name"] = name
+
+    client, _ = await harness.connected()
+    (socket,) = harness.of("/").sockets.values()
+    client.message('2["rename","Ada"]')
+    await harness.settle()
+    sent.clear()
+    feed.report_data()
+    feed.report_data()
+    assert sent == [("socket_updated", {"id": socket.id, "nsp": "/", "data": {"name": "Ada"}})]

@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Any
 
 from zmqio.ids import Sid
+from zmqio.server.admin.changed_data import ChangedData
 from zmqio.server.admin.clip import clip
 from zmqio.server.admin.description import describe_socket, time_text
 from zmqio.server.admin.rate import MAX_EVENTS_PER_S, EventRate
@@ -40,6 +41,7 @@ class EventFeed(Observer):
         self._send = send
         self._clock = clock
         self._rate = EventRate()
+        self._data = ChangedData()
 
     def report_omitted(self, node_id: str) -> bool:
         """Show how many events were left out; return whether the page may show wrong sockets and rooms."""
@@ -49,12 +51,20 @@ class EventFeed(Observer):
             self._send_line("/", f"node {node_id}", [f"(zmqio: {omitted} events are not shown, {why})"])
         return bool(omitted_changes)
 
+    def report_data(self) -> None:
+        """Report changes of `socket.data`."""
+        for socket, data in self._data.take():
+            if self._allow(change=True):
+                self._send("socket_updated", {"id": socket.id, "nsp": socket.namespace, "data": data})
+
     # `Observer`.
 
     def connected(self, socket: Socket) -> None:
         """Report a new socket."""
         if self._allow(change=True):
-            self._send("socket_connected", describe_socket(socket), self._now())
+            described = describe_socket(socket)
+            self._data.note_shown(socket, described["data"])
+            self._send("socket_connected", described, self._now())
 
     def disconnected(self, socket: Socket, reason: str) -> None:
         """Report a socket that has gone."""
@@ -76,7 +86,10 @@ class EventFeed(Observer):
 
     def event_received(self, socket: Socket, event: str, args: Sequence[Any]) -> None:
         """Report an event of a client."""
-        if socket.namespace != self._admin_namespace and self._allow(change=False):
+        if socket.namespace == self._admin_namespace:
+            return
+        self._data.note_event(socket)
+        if self._allow(change=False):
             self._send("event_received", socket.namespace, socket.id, clip([event, *args]), self._now())
 
     def event_sent(self, namespace: str, sids: Collection[Sid], event: str, args: Sequence[Any]) -> None:

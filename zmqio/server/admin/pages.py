@@ -82,8 +82,9 @@ class DevelopmentPages:
         self._set_stale()
 
     async def report(self, node_id: str) -> None:
-        """Report events that were left out, and send the sockets again if pages may show wrong ones."""
+        """Report changed data and what was left out; send the sockets again if pages may show wrong ones."""
         self._reports += 1
+        self._feed.report_data()
         omitted = self._feed.report_omitted(node_id)
         if omitted or (self._reports == REPORTS_UNTIL_DESCRIBED and not self._described):
             self._set_stale()
