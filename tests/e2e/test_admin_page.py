@@ -146,6 +146,69 @@ async def test_views_show_both_nodes_and_buttons_act_on_the_other_one(
     assert not bob.received.disconnects
 
 
+async def test_each_button_acts_on_the_other_node(
+    nodes: list[AdminNode], make_client: ClientMaker, page: Callable[[], Any]
+) -> None:
+    one, two = nodes
+    names = (
+        "of the table",
+        "of the socket",
+        "its client",
+        "of its client",
+        "of the room",
+        "of a row",
+        "of the rooms",
+    )
+    clients = {name: make_client("js", two.url, "websocket", auth={"rooms": [name, "all"]}) for name in names}
+    for client in clients.values():
+        await client.connect()
+
+    async def press_in(path: str, **button: Any) -> None:
+        await show("view", path=path)  # a press on a button is one on its row, too, and shows the socket
+        await show("press", **button)
+
+    async def show_socket(name: str) -> None:
+        await show("view", path="/sockets/")  # the page does not go from one socket's view to another's
+        await show("view", path=f"/n/%2F/sockets/{clients[name].sid}")
+
+    async with page() as browser:
+        show = browser.ask
+        await show("open", url=f"{one.url}/")
+        await show("login", server=one.url, **USER)
+        await show("connected")
+
+        await show_socket("of the socket")
+        await clients["of the socket"].emit("rename", "Grace")
+        await show("wait", text='"name": "Grace"')
+        await show("press", text="Status", index=1)
+        await clients["of the socket"].wait_disconnect()
+        await show_socket("its client")
+        await show("press", text="Status", index=0)
+        await clients["its client"].wait_disconnect()
+
+        for name, action in (("of its client", "open_row"), ("of the table", "press")):
+            await show_socket(name)
+            client_id = await show("client_id")
+            await show("view", path="/clients/")
+            await show(action, text=client_id)
+            if action == "open_row":
+                await show("press", text="/", index=0)
+            await clients[name].wait_disconnect()
+
+        await press_in("/n/%2F/rooms/all", text=clients["of a row"].sid, index=0)
+        await two.wait_rooms("/", clients["of a row"].sid, {"of a row"})
+        await press_in("/n/%2F/rooms/all", text=clients["of the room"].sid, index=1)
+        await clients["of the room"].wait_disconnect()
+        await press_in("/n/%2F/rooms/all", text="Status")
+        await two.wait_rooms("/", clients["of the rooms"].sid, {"of the rooms"})
+        await press_in("/rooms/", text="of a row", index=0)
+        await two.wait_rooms("/", clients["of a row"].sid, set())
+        await press_in("/rooms/", text="of the rooms", index=1)
+        await clients["of the rooms"].wait_disconnect()
+        assert await show("problems") == []
+    assert not clients["of a row"].received.disconnects
+
+
 async def test_protocol_shows_every_node_and_acts_on_all(nodes: list[AdminNode], make_client: ClientMaker) -> None:
     one, two = nodes
     clients = [make_client("js", node.url, "websocket", auth={"rooms": ["lobby"]}) for node in nodes]

@@ -43,8 +43,14 @@ async def say(socket: zmqio.Socket, room: str, *args: Any) -> str:
     return "ok"
 
 
+def rename(socket: zmqio.Socket, name: str) -> None:
+    """Change the data of the socket."""
+    socket.data["name"] = name
+
+
 for name in NAMESPACES:
     io.of(name).on("connect", connect)
+    io.of(name).on("rename", rename)
     io.of(name).on("say", say)
 
 

@@ -61,6 +61,10 @@ const actions = {
   async wait_row({ text, has }) { await row(text).filter({ hasText: has }).first().waitFor(); },
   /** Press the button in the row with some text. */
   press: ({ text, index = 0 }) => row(text).locator("button").nth(index).click(),
+  /** Press a row itself, which shows its details. */
+  open_row: ({ text }) => row(text).first().click({ position: { x: 5, y: 5 } }),
+  /** The id of the client in the view of one of its sockets. */
+  client_id: () => main().locator("a.link").first().innerText(),
   click: ({ text }) => main().getByText(text).first().click(),
   async namespace({ name }) {
     await main().locator(".v-select").first().click();

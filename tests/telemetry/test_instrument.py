@@ -159,14 +159,20 @@ async def test_context_travels_to_other_nodes(spans: Recorder) -> None:
 async def test_context_comes_from_outside_senders(spans: Recorder) -> None:
     async with BrokerProcess() as broker:
         async with client_of(make_server(spans, broker.address)) as client:
+            job = spans.provider.get_tracer("job").start_as_current_span
             with zmqio.Emitter(broker.address) as emitter:
                 instrument(emitter, tracer_provider=spans.provider)
-                with spans.provider.get_tracer("job").start_as_current_span("job") as job:
+                with job("one") as one:
                     emitter.to("lobby").emit("news", 1)
                 emitter.emit("more", 2)
-                await wait_until(lambda: len(client.received.events) == 2, "both events")
-        delivered = await spans.wait("socketio deliver news")
-        assert parent(delivered) == job.get_span_context().span_id
+            async with zmqio.AsyncEmitter(broker.address) as async_emitter:
+                instrument(async_emitter, tracer_provider=spans.provider)
+                with job("two") as two:
+                    await async_emitter.to("lobby").emit("later news", 3)
+                await async_emitter.emit("more", 4)
+                await wait_until(lambda: len(client.received.events) == 4, "all events")
+        for name, span in (("news", one), ("later news", two)):
+            assert parent(await spans.wait(f"socketio deliver {name}")) == span.get_span_context().span_id
         assert spans.named("socketio deliver more") == []
 
 
