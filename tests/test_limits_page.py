@@ -95,9 +95,13 @@ FIXED = {
         "zmqio_broker.connection_guard:SUBSCRIPTION_BYTES_PER_S",
     ],
     "copies of another node's sessions": ["zmqio.cluster.session_copies:MAX_COPY_BYTES"],
+    "requests for the sessions": [
+        "zmqio.cluster.batched_requests:MAX_REQUESTS",
+        "zmqio.cluster.batched_requests:INTERVAL_S",
+    ],
     "sessions and packets that a node hands over": [
-        "zmqio.cluster.session_exchange:MAX_HANDOVER_BYTES",
-        "zmqio.cluster.session_exchange:MAX_SESSION_BYTES",
+        "zmqio.cluster.session_handover:MAX_HANDOVER_BYTES",
+        "zmqio.cluster.session_handover:MAX_SESSION_BYTES",
     ],
     "silence of a node": ["zmqio_broker.sockets:HEARTBEAT_TIMEOUT_MS"],
     "publish request: length": ["zmqio.protocol.publish:MAX_ID_LENGTH"],

@@ -1,40 +1,21 @@
 """The exchange of sessions between two nodes, without servers."""
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest_asyncio
 
 from tests.support.memory_bus import MemoryNetwork
 from tests.support.memory_nodes import started_factories
+from tests.support.session_pair import Pair, join, make_store, suspend
 from tests.support.timing import wait_until
-from zmqio.cluster.factory import ClusterAdapterFactory
 from zmqio.cluster.handover_rows import pack_session
 from zmqio.cluster.requests.rows import pack_rows
 from zmqio.cluster.session_exchange import SessionExchange
-from zmqio.config import BusOptions, Recovery
-from zmqio.ids import NodeId, Sid
-from zmqio.protocol.messages import AckCount
-from zmqio.protocol.recovery_messages import SessionCopies, SessionRequest
-from zmqio.recovery.session import RecoverableSession, Returning
-from zmqio.recovery.store import ClaimFailure, RecoveryStore
-from zmqio.recovery.vector import log_key
-
-Pair = list[tuple[SessionExchange, RecoveryStore]]
-
-
-def make_store(node_id: NodeId) -> RecoveryStore:
-    clock = asyncio.get_running_loop().time
-    store = RecoveryStore(node_id, Recovery(), 10.0, Counter(), clock)
-    store.recorder("/")
-    return store
-
-
-def join(factory: ClusterAdapterFactory, node_id: NodeId) -> tuple[SessionExchange, RecoveryStore]:
-    store = make_store(node_id)
-    return factory.exchange_sessions(store), store
+from zmqio.ids import NodeId
+from zmqio.protocol.recovery_messages import SessionCopies
+from zmqio.recovery.session import Returning
+from zmqio.recovery.store import ClaimFailure
 
 
 @pytest_asyncio.fixture
@@ -43,30 +24,12 @@ async def pair() -> AsyncIterator[Pair]:
         yield [join(factory, identity.node_id) for factory, identity in nodes]
 
 
-def suspend(store: RecoveryStore, pid: str, **fields: Any) -> RecoverableSession:
-    values = {"rooms": ("r",), "data": {}, "connected_at": store.clock(), "start": {}, "held_from": 0, **fields}
-    session = RecoverableSession(pid, "/", Sid("sid"), **values)
-    store.suspend(session)
-    return session
-
-
 async def test_a_session_is_given_once(pair: Pair) -> None:
     (_, holder), (asker, _) = pair
     suspend(holder, "n000pid", data={"a": 1})
     found = await asker.find("/", "n000pid", None)
     assert isinstance(found, Returning) and found.session.data == {"a": 1}
     assert await asker.find("/", "n000pid", None) is ClaimFailure.SESSION_UNKNOWN
-
-
-async def test_of_the_requests_for_a_copy_only_the_newest_of_each_node_waits(pair: Pair) -> None:
-    (keeper, store), (_, owner_store) = pair
-    owner, asker = owner_store.node_id, NodeId("asker")
-    row = pack_session(suspend(make_store(owner), "n001pid"), (), store.clock())
-    keeper.received(owner, SessionCopies(replace=False, gone=(), rows=next(pack_rows([row], 1 << 20))))
-    for request_id in range(100):
-        keeper.received(asker, SessionRequest(request_id, "/", "n001pid", ""))
-    assert {pid: [*requests] for pid, requests in keeper._waiting.items()} == {"n001pid": [asker]}
-    assert keeper._waiting["n001pid"][asker].request_id == 99
 
 
 async def test_an_unknown_offset_is_told(pair: Pair) -> None:
@@ -82,57 +45,56 @@ async def test_a_session_that_is_too_large_for_a_message_stays(pair: Pair) -> No
     assert len(holder.suspended) == 1
 
 
-async def test_private_packets_come_from_the_holder_only(pair: Pair) -> None:
+async def test_the_sessions_of_many_clients_are_requested_together(pair: Pair) -> None:
+    (_, holder), (asker, _) = pair
+    pids = [f"n000{number:016}" for number in range(1_000)]
+    for pid in pids:
+        suspend(holder, pid)
+    sent = asker._node.outbox.newest_number
+    found = await asyncio.gather(*(asker.find("/", pid, None) for pid in pids))
+    assert [returning.session.pid for returning in found if isinstance(returning, Returning)] == pids
+    assert asker._node.outbox.newest_number - sent <= 20
+
+
+async def test_the_session_of_a_client_that_left_in_the_meantime_is_kept(pair: Pair) -> None:
     (_, holder), (asker, store) = pair
-    recorder = holder.recorder("/")
-    session = suspend(holder, "n000pid", start=recorder.vector())
-    recorder.sent(("private",), frozenset("r"))
-    recorder.sent(("public",), frozenset("r")).bus_number = 4
-    other = RecoverableSession("another", "/", Sid(""), ("r",), {}, store.clock(), session.start, 0)
-    answer = await asker.missed(Returning(other, {}))
-    assert [packet.frames for packet in answer.packets] == [("public",)]
-    found = await asker.find("/", "n000pid", None)
-    assert isinstance(found, Returning)
-    answer = await asker.missed(found)
-    assert [packet.frames for packet in answer.packets] == [("private",), ("public",)]
-    assert answer.complete and answer.gaps == []
-    assert answer.upto[log_key(holder.node_id)] == holder.log.newest
+    suspend(holder, "n000pid")
+    asking = asyncio.ensure_future(asker.find("/", "n000pid", None))
+    while len(holder.suspended):  # noqa: ASYNC110 - each turn: the answer takes another one
+        await asyncio.sleep(0)
+    asking.cancel()
+    await wait_until(lambda: len(store.suspended) == 1, "the session to be kept")
+    assert isinstance(await asker.find("/", "other", None), ClaimFailure)
+    assert isinstance(store.claim("/", "n000pid", None), Returning)
 
 
-async def test_dropped_packets_are_told(pair: Pair) -> None:
-    (_, holder), (asker, store) = pair
-    recorder = holder.recorder("/")
-    recorder.sent(("public",), frozenset("r")).bus_number = 4
-    recorder.sent(("x" * holder.options.max_log_bytes,), None)
-    session = RecoverableSession("p", "/", Sid(""), ("r",), {}, store.clock() - 60, {}, 0)
-    answer = await asker.missed(Returning(session, {holder.node_id: 3}))
-    assert not answer.complete
+async def copied_to(keeper: SessionExchange, owner: NodeId, pid: str) -> None:
+    """Give a node a copy of a session."""
+    session = suspend(make_store(owner), pid)
+    row = pack_session(session, (), asyncio.get_running_loop().time())
+    keeper.received(owner, SessionCopies(replace=False, gone=(), rows=next(pack_rows([row], 1 << 20))))
 
 
-async def test_a_node_that_does_not_recover_sessions_is_a_gap() -> None:
-    async with started_factories(2, MemoryNetwork()) as ((factory, identity), (_, other)):
-        asker, store = join(factory, identity.node_id)
-        session = RecoverableSession("p", "/", Sid(""), ("r",), {}, store.clock(), {}, 0)
-        assert (await asker.missed(Returning(session, {}))).gaps == [other.node_id]
-        upto = {other.node_id: 10**6}
-        assert (await asker.missed(Returning(session, upto))).gaps == []
+async def test_a_copy_is_not_used_while_the_owner_lives(pair: Pair) -> None:
+    (keeper, _), (asker, store) = pair
+    await copied_to(keeper, store.node_id, "n001pid")
+    assert await asker.find("/", "n001pid", None) is ClaimFailure.SESSION_UNKNOWN
 
 
-async def test_a_node_that_died_is_a_gap_unless_the_client_has_all_it_sent() -> None:
-    network = MemoryNetwork()
-    options = BusOptions(heartbeat_s=0.05, dead_after_s=0.3)
-    async with started_factories(2, network, options) as ((factory, identity), (other, other_identity)):
-        asker, store = join(factory, identity.node_id)
-        other._running_node().outbox.send_to(identity.node_id, AckCount(10**6, 0))
-        await wait_until(lambda: _number_of(factory, other_identity.node_id) == 1, "the message")
-        network.buses[1].close_sync()
-        await wait_until(lambda: not factory._running_node().peers, "the death")
-        session = RecoverableSession("p", "/", Sid(""), ("r",), {}, store.clock(), {}, 0)
-        assert (await asker.missed(Returning(session, {other_identity.node_id: 0}))).gaps == [
-            other_identity.node_id
-        ]
-        assert (await asker.missed(Returning(session, {other_identity.node_id: 1}))).gaps == []
+async def test_a_session_is_requested_again_until_the_death_of_its_owner_is_known_to_all(pair: Pair) -> None:
+    (keeper, _), (asker, _) = pair
+    await copied_to(keeper, NodeId("dead"), "deadpid")  # the asker no longer knows it
+    asking = asyncio.ensure_future(asker.find("/", "deadpid", None))
+    sent = asker._node.outbox.newest_number
+    await wait_until(lambda: asker._node.outbox.newest_number >= sent + 2, "two requests")
+    keeper.node_left(NodeId("dead"), died=True)
+    assert isinstance(await asking, Returning)
 
 
-def _number_of(factory: ClusterAdapterFactory, node_id: NodeId) -> int | None:
-    return factory._running_node().highest_number_of(node_id)
+async def test_a_session_is_requested_again_while_it_is_handed_over() -> None:
+    async with started_factories(3, MemoryNetwork()) as nodes:
+        (leaving, holder), (_, keeper), (asker, _) = [join(factory, each.node_id) for factory, each in nodes]
+        suspend(holder, "n000pid")
+        await leaving.hand_over()
+        await wait_until(lambda: len(keeper.suspended) == 1, "the handover")
+        assert isinstance(await asker.find("/", "n000pid", None), Returning)

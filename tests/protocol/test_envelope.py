@@ -231,10 +231,8 @@ MESSAGES = {
     m.AckResponse: st.builds(m.AckResponse, ids, raw),
     m.ReplayRequest: st.builds(m.ReplayRequest, ids, ids, seconds, raw),
     m.ReplayAnswer: st.builds(m.ReplayAnswer, ids, ids, flags, ids, lost_rows, replayed_rows),
-    v.SessionRequest: st.builds(v.SessionRequest, ids, strategies.names, strategies.names, strategies.names),
-    v.MissedPacketsRequest: st.builds(
-        v.MissedPacketsRequest, ids, strategies.names, strategies.names, name_lists, raw, seconds
-    ),
+    v.SessionRequest: st.builds(v.SessionRequest, ids, raw),
+    v.MissedPacketsRequest: st.builds(v.MissedPacketsRequest, ids, raw),
     v.SessionHandover: st.builds(v.SessionHandover, raw),
     v.SessionCopies: st.builds(v.SessionCopies, flags, name_lists, raw),
     r.HttpRequest: st.builds(r.HttpRequest, ids, strategies.names, *head, raw, flags),

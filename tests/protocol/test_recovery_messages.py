@@ -11,8 +11,8 @@ from zmqio.protocol.recovery_messages import MissedPacketsRequest, RecoveryMessa
 @pytest.mark.parametrize(
     "message",
     [
-        SessionRequest(1, "/chat", "pid", "offset"),
-        MissedPacketsRequest(2, "/", "pid", ("a", "b"), b"\x80", 1.5),
+        SessionRequest(1, b"\x90"),
+        MissedPacketsRequest(2, b"\x90"),
     ],
 )
 def test_a_message_round_trips(message: RecoveryMessage) -> None:

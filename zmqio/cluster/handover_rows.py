@@ -7,7 +7,8 @@ from array import array
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
-from zmqio.cluster.session_rows import pack_packet, read_packet, sendable
+from zmqio.cluster.missed_rows import pack_packet, read_packet
+from zmqio.cluster.session_rows import sendable
 from zmqio.exceptions import EnvelopeError
 from zmqio.ids import NodeId, Sid
 from zmqio.protocol.values import pack_values, unpack_list

@@ -24,7 +24,6 @@ SLICE_SESSIONS = 200
 """Sessions packed in one turn of the event loop: about 4 ms."""
 MAX_COPY_BYTES = 64 << 10
 """Largest copy of one session. Larger sessions have none."""
-MAX_PART_BYTES = 1 << 20
 NO_ROWS = pack_values([])
 
 
@@ -46,8 +45,9 @@ class KeptCopies:
         self._by_owner: dict[NodeId, dict[str, RecoverableSession]] = {}
         self._owners: dict[str, NodeId] = {}
 
-    def __contains__(self, pid: str) -> bool:
-        return pid in self._owners
+    def owner_of(self, pid: str) -> NodeId | None:
+        """The owner of a session of which this node keeps a copy; None if it keeps none."""
+        return self._owners.get(pid)
 
     def update(self, owner: NodeId, message: SessionCopies) -> None:
         """Process a message of an owner; beyond `max_sessions` copies of all owners, further ones are dropped."""
@@ -93,7 +93,7 @@ class CopySender:
     def __init__(self, node: Node, store: RecoveryStore, max_part_bytes: int) -> None:
         self._node = node
         self._store = store
-        self._max_part_bytes = min(max_part_bytes, MAX_PART_BYTES)
+        self._max_part_bytes = max_part_bytes
         self._keeper: NodeId | None = None
         self._tables_since = 0.0
 

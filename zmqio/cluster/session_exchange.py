@@ -1,28 +1,31 @@
-"""Moves sessions between nodes: asks the others for the session of a returning client, and answers them.
+"""Moves sessions between nodes: gets the session of a returning client from the others, and gives them theirs.
 
 Knows messages and the node's `RecoveryStore`; knows no sockets.
 """
 
 import asyncio
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from zmqio.cluster.handover_rows import HandoverReader, pack_log, pack_session, pack_tables
+from zmqio.cluster.batched_requests import BatchedRequests
+from zmqio.cluster.handover_rows import HandoverReader
+from zmqio.cluster.missed_packets import MissedAnswer, MissedPackets
 from zmqio.cluster.node import Node
 from zmqio.cluster.requests.rows import pack_rows
-from zmqio.cluster.session_copies import CopySender, KeptCopies, choose_keeper
+from zmqio.cluster.session_copies import CopySender, KeptCopies
+from zmqio.cluster.session_handover import HandoverSender
 from zmqio.cluster.session_rows import (
-    SenderRow,
-    pack_packet,
+    COPIED,
+    FOUND,
+    MOVING,
+    OFFSET_UNKNOWN,
+    ClaimRow,
+    pack_claim,
     pack_returning,
-    read_node,
-    read_packet,
+    read_claims,
     read_returning,
 )
-from zmqio.exceptions import BusError, EnvelopeError, RequestTimeoutError
-from zmqio.ids import NodeId, Sid, tag_of
-from zmqio.logger import get_logger
+from zmqio.ids import NodeId, tag_of
 from zmqio.protocol import messages as m
 from zmqio.protocol.recovery_messages import (
     MissedPacketsRequest,
@@ -31,45 +34,22 @@ from zmqio.protocol.recovery_messages import (
     SessionHandover,
     SessionRequest,
 )
-from zmqio.protocol.values import pack_values, unpack_list, unpack_values
-from zmqio.recovery.missed import MissedPacket
-from zmqio.recovery.session import RecoverableSession, Returning
+from zmqio.protocol.values import pack_values
+from zmqio.recovery.session import Returning
 from zmqio.recovery.store import ClaimFailure, RecoveryStore
-from zmqio.recovery.vector import log_key
 
-__all__ = ["MissedAnswer", "SessionExchange"]
-
-log = get_logger(__name__)
+__all__ = ["SessionExchange"]
 
 HEADROOM_BYTES = 1_024
 """Bytes that topic and envelope add to an answer."""
 PART_BYTES = 1 << 20
-MAX_SESSION_BYTES = 1 << 20
-MAX_HANDOVER_BYTES = 16 << 20
-"""Most bytes of the sessions that a node hands over when it stops, and of its packets. The rest is dropped."""
-ASK_AGAIN = "ask again"
-MAX_FORWARDS = 20
-FORWARD_WAIT_S = 0.1
-"""Seconds until a session is asked for again that is being handed over."""
+"""Largest part of an answer: it is read in about 5 ms."""
+ASK_AGAIN_S = 0.1
+"""Seconds until a session is requested again that is on its way to another node, or whose owner has just died."""
+MAX_REQUESTS = 30
+"""Most requests for one session: a little longer than all nodes need to notice a death."""
 DEATH_MARGIN_S = 3.0
-"""Seconds beyond `dead_after_s` in which every node has noticed a death, and the keeper has answered."""
-
-
-@dataclass(frozen=True, slots=True)
-class MissedAnswer:
-    """The packets of other nodes that a client missed.
-
-    Attributes:
-        complete: whether every node that answered still keeps all of them.
-        packets: the packets.
-        upto: a vector of what the answers contain.
-        gaps: nodes that may have sent packets, and did not answer or do not keep packets.
-    """
-
-    complete: bool
-    packets: list[MissedPacket]
-    upto: dict[str, int]
-    gaps: list[NodeId]
+"""Seconds beyond `dead_after_s` in which every node has noticed a death."""
 
 
 class SessionExchange:
@@ -83,129 +63,57 @@ class SessionExchange:
     def __init__(self, node: Node, store: RecoveryStore) -> None:
         self._node = node
         self._store = store
-        self._timeout_s = node.options.dead_after_s + DEATH_MARGIN_S
-        self._max_part_bytes = max(node.options.max_message_bytes - HEADROOM_BYTES, 1)
-        self._handover = HandoverReader(store, store.adopt)
+        self._max_row_bytes = max(node.options.max_message_bytes - HEADROOM_BYTES, 1)
+        part_bytes, timeout_s = min(self._max_row_bytes, PART_BYTES), node.options.dead_after_s + DEATH_MARGIN_S
+        self._requests = BatchedRequests(
+            node, SessionRequest, timeout_s, ends=_is_decisive, unclaimed=self._take_back
+        )
+        self._part_bytes = part_bytes
+        self._missed = MissedPackets(node, store, timeout_s, part_bytes)
         self._copies = KeptCopies(store)
-        self._waiting: dict[str, dict[NodeId, SessionRequest]] = {}
-        self._sender = CopySender(node, store, self._max_part_bytes)
-        node.spawn(self._sender.run())
-        self._handed_over: set[str] = set()
+        self._copy_sender = CopySender(node, store, part_bytes)
+        self._handover = HandoverReader(store, store.adopt)
+        self._handover_sender = HandoverSender(node, store, part_bytes)
+        node.spawn(self._copy_sender.run())
 
     # Requests of this node.
 
     async def find(self, namespace: str, pid: str, offset: str | None) -> Returning | ClaimFailure:
         """Get the session of a client from the node that holds it. That node no longer has it then."""
-        for _ in range(MAX_FORWARDS):
-            row = await self._ask_for_session(namespace, pid, offset)
-            match row:
-                case None:  # its node has died, and perhaps this node has the copy
-                    return self._store.claim(namespace, pid, offset)
-                case []:
-                    return ClaimFailure.OFFSET_UNKNOWN
-                case [_]:  # `ASK_AGAIN`: the session is on its way to another node, perhaps to this one
-                    await asyncio.sleep(FORWARD_WAIT_S)
-                    own = self._store.claim(namespace, pid, offset)
-                    if own is not ClaimFailure.SESSION_UNKNOWN:
-                        return own
-                case _:
-                    self._copies.discard(pid)
-                    return read_returning(row, self._store.clock(), self._store.log.newest)
-        return ClaimFailure.SESSION_UNKNOWN
-
-    async def _ask_for_session(self, namespace: str, pid: str, offset: str | None) -> list[Any] | None:
-        """Ask all nodes for a session; return the row of the one that answers, or None."""
         await self._node.unicast.find(tag_of(pid))  # a node that has just started does not know the others yet
-        peers = tuple(self._node.peers)
-        if not peers:
-            return None
-        with self._node.responses.open(peers, first_row_ends=True) as request:
-            message = SessionRequest(request.id, namespace, pid, offset or "")
-            try:
-                self._node.outbox.publish(self._node.all_topic, message, may_wait=False)
-            except BusError:
-                return None
-            batches = await request.first(self._timeout_s)
-        rows = [row for batch in batches for row in unpack_list(batch)]
-        return rows[0] if rows else None
+        claim = pack_claim(ClaimRow(namespace, pid, offset))
+        for _ in range(MAX_REQUESTS):
+            rows = (await self._requests.ask(claim)).rows
+            kind = rows[-1][0] if rows else ""
+            if kind == FOUND:
+                return self._take(rows[-1])
+            if kind == OFFSET_UNKNOWN:
+                return ClaimFailure.OFFSET_UNKNOWN
+            # This node may have got the session in the meantime: it was handed over, or its owner has died.
+            own = self._store.claim(namespace, pid, offset)
+            if own is not ClaimFailure.SESSION_UNKNOWN or not self._may_appear(rows):
+                return own
+            await asyncio.sleep(ASK_AGAIN_S)
+        return ClaimFailure.SESSION_UNKNOWN
 
     async def missed(self, returning: Returning) -> MissedAnswer:
         """Get the packets that a client missed from all other nodes."""
-        session, peers = returning.session, tuple(self._node.peers)
-        silent: list[NodeId] = []
-        with self._node.responses.open(peers) as request:
-            age_s = max(0.0, self._store.clock() - session.connected_at)
-            vector = pack_values(returning.received)
-            message = MissedPacketsRequest(
-                request.id, session.namespace, session.pid, session.rooms, vector, age_s
-            )
-            batches: list[bytes] = []
-            try:
-                if peers:
-                    self._node.outbox.publish(self._node.all_topic, message, may_wait=False)
-                    batches = await request.result(self._timeout_s)
-            except RequestTimeoutError as error:
-                batches, silent = error.responses, [NodeId(node_id) for node_id in error.missing]
-            except BusError:
-                silent = list(peers)
-        return self._read_answers(returning, batches, silent)
-
-    def _read_answers(
-        self, returning: Returning, batches: Iterable[bytes], silent: Iterable[NodeId]
-    ) -> MissedAnswer:
-        now, packets, upto, answered, complete = (
-            self._store.clock(),
-            list[MissedPacket](),
-            dict[str, int](),
-            set(silent),
-            True,
-        )
-        gaps = list(silent)
-        for archived in self._store.missed_of_archives(returning.session, returning.received):
-            answered.add(archived.node_id)
-            complete = complete and archived.packets is not None
-            upto |= {archived.node_id: archived.bus_number, log_key(archived.node_id): archived.log_number}
-            packets += archived.packets or ()
-        for batch in batches:
-            for row in unpack_list(batch):
-                if len(row) == len(SenderRow.__slots__):
-                    node = read_node(row)
-                    answered.add(node.node_id)
-                    complete = complete and node.complete
-                    upto |= {node.node_id: node.bus_number, log_key(node.node_id): node.log_number}
-                else:
-                    packets.append(read_packet(row, now))
-        for node_id in {*self._node.peers, *self._publishers_of(returning)} - answered:
-            if self._may_have_sent_more(node_id, returning):
-                gaps.append(node_id)
-        return MissedAnswer(complete, packets, upto, sorted(gaps))
-
-    def _publishers_of(self, returning: Returning) -> set[NodeId]:
-        return {NodeId(key.removeprefix("=")) for key in returning.received} - {self._store.node_id}
-
-    def _may_have_sent_more(self, node_id: NodeId, returning: Returning) -> bool:
-        """Whether a node that did not answer may have sent packets that the client missed."""
-        known = self._node.highest_number_of(node_id)
-        return known is not None and known > returning.received.get(node_id, 0)
+        return await self._missed.of(returning)
 
     # Requests of other nodes.
 
     def received(self, sender: NodeId, message: RecoveryMessage) -> None:
         """Answer a request of another node, or keep what it hands over."""
         match message:
-            case SessionRequest() if message.pid in self._copies and not self._store.holds(message.pid):
-                # The owner answers. If it dies, this node has the session.
-                self._waiting.setdefault(message.pid, {})[sender] = message
             case SessionRequest():
-                self._send(sender, message.request_id, self._give(message))
+                rows = pack_rows(self._answer_claims(message), self._part_bytes)
+                self._send(sender, message.request_id, list(rows))
             case MissedPacketsRequest():
-                self._send(sender, message.request_id, self._missed_rows(message))
+                self._node.spawn(self._missed.answer(sender, message))
             case SessionHandover():
                 self._handover.read(message.rows)
             case SessionCopies():
                 self._copies.update(sender, message)
-                for pid in message.gone:
-                    self._waiting.pop(pid, None)
 
     def node_left(self, node_id: NodeId, *, died: bool) -> None:
         """Continue the sessions of a node that died; one that stopped has handed them over."""
@@ -213,96 +121,62 @@ class SessionExchange:
         for session in self._copies.take(node_id):
             if died and not self._store.holds(session.pid):
                 self._store.adopt(session)
-            for requester, request in self._waiting.pop(session.pid, {}).items():
-                self._send(requester, request.request_id, self._give(request))
 
     async def send_copies(self) -> None:
         """Send copies of what has changed now; this also happens once per second."""
-        await self._sender.send_changes()
-
-    # The stop of this node.
+        await self._copy_sender.send_changes()
 
     async def hand_over(self) -> None:
         """Give all suspended sessions, and the packets that clients may have missed, to another node."""
-        try:
-            await self._hand_over()
-        except Exception as error:  # noqa: BLE001 - outer edge: the node must still stop
-            self._node.diagnostics.report("session_handover_failed", exc_info=error)
+        await self._handover_sender.send()
 
-    async def _hand_over(self) -> None:
-        keeper = choose_keeper(self._store.node_id, self._node.peers)
-        if keeper is None:
-            return
-        store, now = self._store, self._store.clock()
-        sessions, rows, size = (
-            list(store.suspended),
-            list(pack_tables(store, {session.namespace for session in store.suspended})),
-            0,
-        )
-        for session in sessions:
-            row = self._pack_suspended(session, now)
-            size += 0 if row is None else len(row)
-            if row is not None and len(row) <= MAX_SESSION_BYTES and size <= MAX_HANDOVER_BYTES:
-                rows.append(row)
-        left = MAX_HANDOVER_BYTES
-        logs = [(store.log, self._node.outbox.newest_number)]
-        logs += [(archive.log, archive.bus_number) for archive in store.archives.values()]
-        for packet_log, bus_number in logs:
-            packed = pack_log(packet_log, bus_number, now, left)
-            left -= sum(map(len, packed))
-            rows += packed
-        self._handed_over = {session.pid for session in sessions}
-        for part in pack_rows(rows, min(self._max_part_bytes, PART_BYTES)):
-            self._node.outbox.respond(keeper, SessionHandover(part))
-            await asyncio.sleep(0)
-        log.info("sessions_handed_over", peer=keeper, sessions=len(sessions), rows=len(rows))
+    # Private.
 
-    def _pack_suspended(self, session: RecoverableSession, now: float) -> bytes | None:
-        """Pack a session with the packets that only this node has; None if some of them are no longer kept."""
-        received = session.start if session.claimed is None else session.claimed[1]
-        own = self._store.missed(session, received)
-        if own is None:
-            return None
-        private = [packet for packet in own if packet.is_private]
-        return pack_session(session, [*session.inherited, *private], now)
+    def _take(self, row: Sequence[Any]) -> Returning:
+        returning = read_returning(row, self._store.clock(), self._store.log.newest)
+        self._copies.discard(returning.session.pid)
+        return returning
 
-    def _give(self, request: SessionRequest) -> list[bytes]:
-        if request.pid in self._handed_over:
-            return [pack_values([ASK_AGAIN])]
-        returning = self._store.claim(request.namespace, request.pid, request.offset or None)
+    def _take_back(self, row: Sequence[Any]) -> None:
+        """Keep the session of a client that has disconnected before this node received it."""
+        if row[0] == FOUND:
+            self._store.adopt(self._take(row).session)
+
+    def _may_appear(self, rows: list[Sequence[Any]]) -> bool:
+        """Whether some node is about to hold the session."""
+        kinds = {row[0]: row for row in rows}
+        return MOVING in kinds or (COPIED in kinds and kinds[COPIED][1] not in self._node.peers)
+
+    def _answer_claims(self, request: SessionRequest) -> Iterator[bytes]:
+        for index, claim in enumerate(read_claims(request.claims)):
+            row = self._answer_claim(index, claim)
+            if row is not None:
+                yield row
+
+    def _answer_claim(self, index: int, claim: ClaimRow) -> bytes | None:
+        if claim.pid in self._handover_sender.pids:
+            return pack_values([index, MOVING])
+        returning = self._store.claim(claim.namespace, claim.pid, claim.offset)
         if returning is ClaimFailure.OFFSET_UNKNOWN:
-            return [pack_values([])]
-        if not isinstance(returning, Returning):
-            return []
-        row = pack_returning(returning, self._store.clock())
-        if len(row) > self._max_part_bytes:
-            self._node.diagnostics.report("session_move_refused", bytes=len(row), limit=self._max_part_bytes)
+            return pack_values([index, OFFSET_UNKNOWN])
+        if isinstance(returning, Returning):
+            return self._give(index, returning)
+        owner = self._copies.owner_of(claim.pid)
+        return None if owner is None else pack_values([index, COPIED, owner])
+
+    def _give(self, index: int, returning: Returning) -> bytes | None:
+        row = pack_returning(index, returning, self._store.clock())
+        if len(row) > self._max_row_bytes:
+            self._node.diagnostics.report("session_move_refused", bytes=len(row), limit=self._max_row_bytes)
             self._store.suspend(returning.session)
-            return []
+            return None
         self._store.give(returning.session)
-        return [row]
+        return row
 
-    def _missed_rows(self, request: MissedPacketsRequest) -> list[bytes]:
-        vector = unpack_values(request.vector)
-        if type(vector) is not dict:
-            raise EnvelopeError("vector must be packed from a dict")
-        now, given = self._store.clock(), self._store.take_given(request.pid)
-        session = given or RecoverableSession(
-            request.pid, request.namespace, Sid(""), request.rooms, {}, now - request.age_s, {}, 0
-        )
-        found = self._store.missed(session, vector, private=given is not None)
-        packets = [*(found or ()), *session.inherited]
-        node = SenderRow(
-            self._store.node_id, found is not None, self._store.log.newest, self._node.outbox.newest_number
-        )
-        senders = [node]
-        for archived in self._store.missed_of_archives(session, vector):
-            complete = archived.packets is not None
-            senders.append(SenderRow(archived.node_id, complete, archived.log_number, archived.bus_number))
-            packets += archived.packets or ()
-        return [*(sender.pack() for sender in senders), *(pack_packet(packet, now) for packet in packets)]
+    def _send(self, requester: NodeId, request_id: int, parts: Sequence[bytes]) -> None:
+        for number, part in enumerate(parts, 1):
+            self._node.outbox.respond(requester, m.Response(request_id, part, number == len(parts)))
 
-    def _send(self, requester: NodeId, request_id: int, rows: Iterable[bytes]) -> None:
-        parts = list(pack_rows(rows, self._max_part_bytes))
-        for index, part in enumerate(parts, 1):
-            self._node.outbox.respond(requester, m.Response(request_id, part, index == len(parts)))
+
+def _is_decisive(row: Sequence[Any]) -> bool:
+    return row[0] in (FOUND, OFFSET_UNKNOWN, MOVING)

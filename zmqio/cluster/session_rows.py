@@ -1,71 +1,72 @@
-"""The rows in which nodes pass sessions and missed packets to each other. Pure.
+"""The rows in which nodes claim sessions, and give them to each other. Pure.
 
 Ages stand for times, because each node has its own clock.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from zmqio.exceptions import EnvelopeError, PacketError
-from zmqio.ids import NodeId, Sid
-from zmqio.protocol.values import pack_values
-from zmqio.recovery.missed import MissedPacket
+from zmqio.ids import Sid
+from zmqio.protocol.values import pack_values, unpack_list
 from zmqio.recovery.session import RecoverableSession, Returning
 
-__all__ = ["SenderRow", "pack_packet", "pack_returning", "read_node", "read_packet", "read_returning", "sendable"]
+__all__ = [
+    "COPIED",
+    "FOUND",
+    "MOVING",
+    "OFFSET_UNKNOWN",
+    "ClaimRow",
+    "pack_claim",
+    "pack_returning",
+    "read_claims",
+    "read_returning",
+    "sendable",
+]
+
+FOUND, OFFSET_UNKNOWN, MOVING, COPIED = "found", "offset unknown", "moving", "copied"
+"""The answers to a claim: the session, which the node gives away; the offset is unknown; the session is on its way
+to another node; the node has a copy of the session of another node, whose id follows."""
 
 
 @dataclass(frozen=True, slots=True)
-class SenderRow:
-    """What a node says about itself in its answer.
+class ClaimRow:
+    """A client's claim to its session.
 
     Attributes:
-        node_id: the node.
-        complete: whether it still keeps all packets that the client missed.
-        log_number: its newest log number.
-        bus_number: its newest bus number.
+        namespace: the client's namespace.
+        pid: the private id of the session.
+        offset: the last offset that the client received; None if it received none.
     """
 
-    node_id: NodeId
-    complete: bool
-    log_number: int
-    bus_number: int
-
-    def pack(self) -> bytes:
-        """Pack it as the first row of an answer."""
-        return pack_values([self.node_id, self.complete, self.log_number, self.bus_number])
+    namespace: str
+    pid: str = field(repr=False)
+    offset: str | None
 
 
-def read_node(row: Sequence[Any]) -> SenderRow:
-    """Read a row of `SenderRow.pack`."""
-    node_id, complete, log_number, bus_number = row
-    _check(type(node_id) is str and type(log_number) is int and type(bus_number) is int)
-    return SenderRow(NodeId(node_id), bool(complete), log_number, bus_number)
+def pack_claim(claim: ClaimRow) -> bytes:
+    """Pack a claim."""
+    return pack_values([claim.namespace, claim.pid, claim.offset])
 
 
-def pack_packet(packet: MissedPacket, now: float) -> bytes:
-    """Pack one packet."""
-    age_s = max(0.0, now - packet.at)
-    values = [packet.node_id, packet.number, packet.bus_number, age_s, list(packet.frames), packet.origin]
-    return pack_values(values)
+def read_claims(packed: bytes) -> list[ClaimRow]:
+    """Read the rows of `pack_claim`."""
+    rows = unpack_list(packed)
+    for row in rows:
+        _check(type(row) is list and len(row) == 3 and all(type(text) is str for text in row[:2]))
+        _check(row[2] is None or type(row[2]) is str)
+    return [ClaimRow(*row) for row in rows]
 
 
-def read_packet(row: Sequence[Any], now: float) -> MissedPacket:
-    """Read a row of `pack_packet`."""
-    node_id, number, bus_number, age_s, frames, origin = row
-    _check(type(node_id) is str and type(number) is int and type(frames) is list and type(origin) is str)
-    _check(bus_number is None or type(bus_number) is int)
-    _check(bool(frames) and all(type(frame) in (str, bytes) for frame in frames))
-    return MissedPacket(NodeId(node_id), number, bus_number, now - float(age_s), tuple(frames), origin)
-
-
-def pack_returning(returning: Returning, now: float) -> bytes:
-    """Pack the session of a client that returns to another node."""
+def pack_returning(index: int, returning: Returning, now: float) -> bytes:
+    """Pack the session of a client that returns to another node; `index` is that of the claim."""
     session = returning.session
     claimed = None if session.claimed is None else [session.claimed[0], dict(session.claimed[1])]
     return pack_values(
         [
+            index,
+            FOUND,
             session.pid,
             session.namespace,
             session.sid,
@@ -83,11 +84,12 @@ def read_returning(row: Sequence[Any], now: float, held_from: int) -> Returning:
     """Read a row of `pack_returning`.
 
     Args:
-        row: the row.
+        row: the row, without the index.
         now: the time.
         held_from: the newest log number of this node, which holds the session from now on.
     """
-    pid, namespace, sid, rooms, data, age_s, start, claimed, received = row
+    _check(len(row) == 10)
+    _, pid, namespace, sid, rooms, data, age_s, start, claimed, received = row
     _check(all(type(text) is str for text in (pid, namespace, sid)) and type(rooms) is list)
     _check(type(data) is dict and type(start) is dict and type(received) is dict)
     session = RecoverableSession(

@@ -9,7 +9,6 @@ from typing import TypeAlias
 __all__ = [
     "MissedPacketsRequest",
     "RecoveryMessage",
-    "RecoveryRequest",
     "SessionCopies",
     "SessionHandover",
     "SessionRequest",
@@ -18,44 +17,34 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class SessionRequest:
-    """Request the session of a client that has reached the sender. Sent to all nodes.
+    """Request the sessions of clients that have reached the sender. Sent to all nodes.
 
-    The node that holds the session gives it away, and answers with one row. All others answer with none.
+    The node that holds a session gives it away. Each node answers with one row for each session that it knows
+    something about; the first value is the claim's index.
 
     Attributes:
         request_id: unique per sender; the answer carries it.
-        namespace: the client's namespace.
-        pid: the private id of the session.
-        offset: the last offset that the client received; "" if it received none.
+        claims: a list of rows, packed by `pack_values`; see `zmqio.cluster.session_rows.pack_claim`.
     """
 
     request_id: int
-    namespace: str
-    pid: str
-    offset: str
+    claims: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class MissedPacketsRequest:
-    """Request the packets that a client missed. Sent to all nodes.
+    """Request the packets that clients missed. Sent to all nodes.
 
-    Each node answers with a row about itself, and one for each packet that it sent to the client's rooms.
+    Each node answers with one row about itself for each client, one row for each packet that it sent to the
+    clients' rooms, and rows that name the packets of a client.
 
     Attributes:
         request_id: unique per sender; the answer carries it.
-        namespace: the client's namespace.
-        pid: the private id of the session; the node that gave it away adds the packets that no other node has.
-        rooms: the client's rooms.
-        vector: what the client has received, packed by `pack_values`.
-        age_s: seconds since the client first connected.
+        clients: a list of rows, packed by `pack_values`; see `zmqio.cluster.missed_rows.pack_client`.
     """
 
     request_id: int
-    namespace: str
-    pid: str
-    rooms: tuple[str, ...]
-    vector: bytes
-    age_s: float
+    clients: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,4 +74,3 @@ class SessionCopies:
 
 
 RecoveryMessage: TypeAlias = SessionRequest | MissedPacketsRequest | SessionHandover | SessionCopies
-RecoveryRequest: TypeAlias = SessionRequest | MissedPacketsRequest

@@ -9,7 +9,8 @@ from typing import cast
 
 from zmqio.cluster.adapter import ClusterAdapter
 from zmqio.cluster.captures import Capture
-from zmqio.cluster.session_exchange import MissedAnswer, SessionExchange
+from zmqio.cluster.missed_packets import MissedAnswer
+from zmqio.cluster.session_exchange import SessionExchange
 from zmqio.ids import Sid, make_sid
 from zmqio.protocol.packet import Frames
 from zmqio.protocol.parser import AppendingParser

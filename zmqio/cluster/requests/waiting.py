@@ -1,9 +1,9 @@
 """Wait for the responses of other nodes: `PendingRequests` with futures and time-outs."""
 
 import asyncio
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 from zmqio.cluster.requests.pending import PendingRequest, PendingRequests
 from zmqio.cluster.requests.rows import count_rows
@@ -13,7 +13,10 @@ from zmqio.ids import NodeId
 LEFT = "this node left the bus"
 """Why a request ends before its time-out although nodes have not responded."""
 
-__all__ = ["PendingResponses", "ResponseFuture"]
+__all__ = ["BatchReader", "PendingResponses", "ResponseFuture"]
+
+BatchReader: TypeAlias = Callable[[bytes], None]
+"""Reads a batch of rows; raises EnvelopeError if it is malformed."""
 
 
 class ResponseFuture:
@@ -48,15 +51,6 @@ class ResponseFuture:
             missing=missing,
         )
 
-    async def first(self, timeout_s: float) -> list[Any]:
-        """Wait until a response is not empty or all are complete; return the responses so far.
-
-        Only for requests that are opened with `first_row_ends`.
-        """
-        if not self._request.complete:
-            await asyncio.wait((self._done,), timeout=timeout_s)
-        return self._request.responses
-
 
 class PendingResponses:
     """The responses that one node is waiting for.
@@ -68,26 +62,26 @@ class PendingResponses:
     def __init__(self) -> None:
         self.requests = PendingRequests()
         self._done: dict[int, asyncio.Future[str]] = {}
-        self._ended_by_first_row: set[int] = set()
+        self._readers: dict[int, BatchReader] = {}
 
     @contextmanager
-    def open(self, nodes: Collection[NodeId], *, first_row_ends: bool = False) -> Iterator[ResponseFuture]:
+    def open(self, nodes: Collection[NodeId], read: BatchReader | None = None) -> Iterator[ResponseFuture]:
         """Open a request to `nodes`. Leaving the block closes it; later responses are ignored.
 
         Args:
             nodes: the nodes that respond.
-            first_row_ends: whether only one node has an answer, so that its row ends the waiting.
+            read: called with each batch as it arrives; the result then has no batches.
         """
         request = self.requests.open(nodes)
-        if first_row_ends:
-            self._ended_by_first_row.add(request.id)
+        if read is not None:
+            self._readers[request.id] = read
         done = self._done[request.id] = asyncio.get_running_loop().create_future()
         try:
             yield ResponseFuture(request, done)
         finally:
             self.requests.close(request)
             del self._done[request.id]
-            self._ended_by_first_row.discard(request.id)
+            self._readers.pop(request.id, None)
             done.cancel()
 
     def set_expected(self, request_id: int, node_id: NodeId, count: int) -> None:
@@ -104,10 +98,11 @@ class PendingResponses:
         Raises:
             EnvelopeError: `batch` is not a packed list.
         """
-        count = count_rows(batch)
-        self._resolve(self.requests.add_batch(request_id, node_id, (batch,), last=last, count=count))
-        if count and request_id in self._ended_by_first_row and not self._done[request_id].done():
-            self._done[request_id].set_result("")
+        count, read = count_rows(batch), self._readers.get(request_id)
+        if read is not None:
+            read(batch)
+        kept = (batch,) if read is None else ()
+        self._resolve(self.requests.add_batch(request_id, node_id, kept, last=last, count=count))
 
     def remove_node(self, node_id: NodeId, *, died: bool) -> None:
         """Stop waiting for a node; requests that waited only for it are resolved."""

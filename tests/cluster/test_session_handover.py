@@ -1,0 +1,55 @@
+"""The handover of one node to another, without servers."""
+
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+
+from tests.support.memory_bus import MemoryNetwork
+from tests.support.memory_nodes import started_factories
+from tests.support.session_pair import Pair, join, suspend
+from tests.support.timing import wait_until
+from zmqio.cluster.session_handover import MAX_SESSION_BYTES
+from zmqio.recovery.session import Returning
+from zmqio.recovery.store import RecoveryStore
+
+
+@pytest_asyncio.fixture
+async def pair() -> AsyncIterator[Pair]:
+    async with started_factories(2, MemoryNetwork()) as nodes:
+        yield [join(factory, identity.node_id) for factory, identity in nodes]
+
+
+def pids_of(store: RecoveryStore) -> list[str]:
+    return [session.pid for session in store.suspended]
+
+
+async def test_sessions_and_packets_are_given_to_the_other_node(pair: Pair) -> None:
+    (leaving, left), (_, keeper) = pair
+    recorder = left.recorder("/")
+    session = suspend(left, "n000pid", start=recorder.vector())
+    recorder.sent(("private",), frozenset("r"))
+    recorder.sent(("public",), frozenset("r")).bus_number = 4
+    await leaving.hand_over()
+    await wait_until(lambda: keeper.archives, "the packets")
+    returning = keeper.claim("/", "n000pid", None)
+    assert isinstance(returning, Returning)
+    assert [packet.frames for packet in returning.session.inherited] == [("private",)]
+    (archived,) = keeper.missed_of_archives(returning.session, session.start)
+    assert [packet.frames for packet in archived.packets or ()] == [("public",)]
+
+
+async def test_a_session_that_is_too_large_is_left_out(pair: Pair) -> None:
+    (leaving, left), (_, keeper) = pair
+    suspend(left, "n000large", data={"a": MAX_SESSION_BYTES * "x"})
+    suspend(left, "n000small")
+    await leaving.hand_over()
+    await wait_until(lambda: keeper.archives, "the end")
+    assert pids_of(keeper) == ["n000small"]
+
+
+async def test_the_last_node_keeps_what_it_has() -> None:
+    async with started_factories(1, MemoryNetwork()) as ((factory, identity),):
+        leaving, left = join(factory, identity.node_id)
+        suspend(left, "n000pid")
+        await leaving.hand_over()
+        assert pids_of(left) == ["n000pid"]
