@@ -15,6 +15,7 @@ class FakeSocket:
     def __init__(self, name: Any = None) -> None:
         self.id = "tagA0123456789abcdef"
         self.data: dict[str, Any] = {}
+        self.recovered = False
         self.emitted: list[tuple[Any, ...]] = []
         self.rooms: list[str] = []
 
@@ -40,6 +41,14 @@ async def test_new_client_receives_node_history_and_bus_state(chat: Chat) -> Non
     welcome, bus = socket.emitted
     assert welcome == ("welcome", {"node": "A", "sid": socket.id, "history": []})
     assert bus == ("bus", {"ready": True, "reasons": []})
+
+
+async def test_recovered_client_keeps_its_name_and_is_on_the_new_node(chat: Chat) -> None:
+    socket: Any = FakeSocket()
+    socket.recovered, socket.data = True, {"node": "B", "name": "Ada"}
+    await chat._on_connect(socket, {"name": "not asked"})
+    assert socket.data == {"node": "A", "name": "Ada"}
+    assert socket.rooms == []
 
 
 async def test_message_is_acknowledged_and_kept_for_new_clients(chat: Chat) -> None:

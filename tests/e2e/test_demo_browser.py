@@ -101,6 +101,38 @@ async def test_two_tabs_on_different_nodes_exchange_messages(
     await bob.screenshot(str(pictures / f"demo-bob{transport.replace('?transport=', '-')}.png"))
 
 
+async def test_a_page_that_lost_its_connection_shows_what_came_back(demo: Demo, browser, tmp_path: Path) -> None:
+    ada = await browser.open("ada", demo.urls[0])
+    bob = await browser.open("bob", demo.urls[1])
+    await ada.set_nickname("Ada")
+    await bob.send("before")
+    await ada.wait_message("before")
+    sid = (await ada.facts())["sid"]
+    for attempt in range(5):
+        await ada.click("cut")
+        texts = [f"{word} {attempt}" for word in ("first", "second")]
+        for text in texts:
+            await bob.send(text)
+            await bob.wait_message(text, state="delivered")
+        away = (await ada.facts())["status"] != "online"  # False on a machine that is too slow: once more
+        shown = await ada.wait("returned", text=f"Returned to node {'BA'[attempt % 2]}. Recovered: yes")
+        facts = await ada.facts()
+        assert (facts["sid"], facts["node"]) == (sid, f"node {'BA'[attempt % 2]}")
+        for text in texts:
+            await ada.wait_message(text)
+        if away:
+            assert "2 messages came back" in shown
+            break
+    seen = [message.text for message in await ada.messages()]
+    assert len(seen) == len(set(seen)) == 1 + 2 * (attempt + 1)
+    await ada.send("hello again")
+    assert (await bob.wait_message("hello again")).sender == "Ada"
+    elsewhere = [problem for problem in await ada.problems() if not problem.startswith("asked elsewhere")]
+    assert elsewhere == []
+    pictures = Path(os.environ.get("ZMQIO_TEST_PICTURES", tmp_path))
+    await ada.screenshot(str(pictures / "demo-recovered.png"))
+
+
 async def test_page_shows_the_loss_and_the_return_of_the_broker(demo: Demo, browser) -> None:
     ada = await browser.open("ada", demo.urls[0])
     bob = await browser.open("bob", demo.urls[1])

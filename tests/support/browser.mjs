@@ -62,7 +62,7 @@ function messagesIn(page) {
 }
 
 async function factsOf(page) {
-  const names = ["node", "transport", "upgraded", "round-trip", "sid", "broker-address", "presence", "version"];
+  const names = ["node", "transport", "upgraded", "round-trip", "sid", "broker-address", "presence", "version", "returned"];
   const facts = {};
   for (const name of names) facts[name.replace("-", "_")] = await textOf(page, name);
   facts.status = await at(page, "status").getAttribute("data-state");

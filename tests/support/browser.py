@@ -144,9 +144,9 @@ class Tab:
     async def facts(self) -> dict[str, Any]:
         """Return the facts that the page shows.
 
-        Keys (text): node, transport, upgraded, round_trip, sid, broker_address, presence, version, command, status
-        ("online", "offline", "connecting"), path (last travelled, e.g. "A>broker>B", or None); bool: offline,
-        bus_banner.
+        Keys (text): node, transport, upgraded, round_trip, sid, broker_address, presence, version, returned,
+        command, status ("online", "offline", "connecting"), path (last travelled, e.g. "A>broker>B", or None);
+        bool: offline, bus_banner.
         """
         return dict(await self._browser.ask("facts", tab=self.name))
 

@@ -61,11 +61,13 @@ class Chat:
 
     async def _on_connect(self, socket: Socket, auth: Any) -> None:
         socket.data["node"] = self._node
-        socket.data["name"] = _name(auth.get("name") if isinstance(auth, dict) else None)
+        if not socket.recovered:
+            socket.data["name"] = _name(auth.get("name") if isinstance(auth, dict) else None)
         health = self._io.health()
         await socket.emit("welcome", {"node": self._node, "sid": socket.id, "history": list(self._history)})
         await socket.emit("bus", _bus_state(health.ready, health.reasons))
-        await socket.join(LOBBY)
+        if not socket.recovered:
+            await socket.join(LOBBY)
         self._start_task(self._send_presence())
 
     async def _on_disconnect(self, _socket: Socket, _reason: str) -> None:

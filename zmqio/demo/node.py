@@ -26,7 +26,7 @@ _STANDARD_ERROR = 2
 
 async def run(spec: DemoNodeSpec) -> None:
     """Serve until SIGINT or SIGTERM."""
-    io = Server(adapter=spec.broker, cors_allowed_origins=list(spec.urls.values()))
+    io = Server(adapter=spec.broker, cors_allowed_origins=list(spec.urls.values()), recovery=True)
     chat = Chat(io, spec.name, list(spec.urls))
     app = io.asgi(StaticFiles(PAGE, spec.page_config), metrics_path=METRICS_PATH if has_metrics() else None)
     await io.start()

@@ -10,7 +10,11 @@ import { createTopology, OUTSIDE } from "./topology.js";
 
 const TRANSPORTS = { auto: ["polling", "websocket"], polling: ["polling"], websocket: ["websocket"] };
 const NAMES = ["Ada", "Alan", "Barbara", "Donald", "Edsger", "Frances", "Grace", "Katherine", "Leslie", "Margaret", "Radia", "Tim"];
+/** How long the page stays away after a cut, about: enough to write to it on another node. */
+const AWAY_MS = 4000;
+const DELAY_MS = 1000;
 const REASONS = {
+  "forced close": "This page has cut the connection.",
   "transport close": "The connection was closed.",
   "transport error": "The connection was lost.",
   "ping timeout": "The node stopped responding.",
@@ -39,7 +43,7 @@ function firstName() {
 }
 
 const config = await readConfig();
-const state = { node: config.node, name: firstName(), mode: modeFromQuery(), attempt: 0, reason: "", switching: false };
+const state = { node: config.node, name: firstName(), mode: modeFromQuery(), attempt: 0, reason: "", switching: false, returning: false, missed: 0 };
 const tintOf = (name) => {
   const index = config.nodes.findIndex((node) => node.name === name);
   return index < 0 ? "outside" : index % 4;
@@ -52,7 +56,7 @@ if (typeof window.io !== "function") {
   showOffline("The Socket.IO client could not be loaded.", "Reload the page to try again.");
   throw new Error("no Socket.IO client at /socket.io/socket.io.js");
 }
-const socket = window.io({ transports: TRANSPORTS[state.mode], auth: (answer) => answer({ name: state.name }), reconnectionDelayMax: 3000 });
+const socket = window.io({ transports: TRANSPORTS[state.mode], auth: (answer) => answer({ name: state.name }), reconnectionDelay: DELAY_MS, reconnectionDelayMax: 5000 });
 // Emitted before the first connection and after each loss: the client buffers it and sends it first.
 const introduce = () => socket.emit("nickname", state.name);
 
@@ -64,7 +68,10 @@ function modeFromQuery() {
 // --- events from the node ---------------------------------------------------------------------------------------
 
 socket.on("connect", () => {
-  Object.assign(state, { attempt: 0, reason: "", switching: false });
+  Object.assign(state, { attempt: 0, reason: "", switching: false, missed: 0 });
+  socket.io.reconnectionDelay(DELAY_MS);
+  topology.setReachable(state.node, true); // another node than before may have answered
+  state.node = config.nodes.find((node) => node.url === socket.io.uri)?.name ?? state.node;
   messages.setSelf(state.node, socket.id);
   messages.sendWaiting();
   hideOffline();
@@ -73,7 +80,7 @@ socket.on("connect", () => {
 });
 
 socket.on("disconnect", (reason) => {
-  state.reason = reason;
+  Object.assign(state, { reason, returning: !state.switching });
   messages.loseSending();
   introduce();
   showBus(true, []);
@@ -101,10 +108,14 @@ socket.on("welcome", ({ node, sid, history }) => {
   state.node = node;
   messages.setSelf(node, sid);
   for (const message of history || []) messages.receive(message);
+  showModes();
+  if (state.returning) showReturn();
+  state.returning = false;
   showConnection();
 });
 
 socket.on("chat message", (message) => {
+  if (state.returning) state.missed += 1; // missed messages come before the welcome
   messages.receive(message);
   topology.travel(message?.node ?? OUTSIDE);
 });
@@ -155,6 +166,15 @@ byId("nickname").addEventListener("change", (event) => {
 
 byId("retry").addEventListener("click", () => socket.disconnect().connect());
 
+/** Lose the connection without a goodbye, and return to the next node. */
+byId("cut").addEventListener("click", () => {
+  const index = config.nodes.findIndex((node) => node.name === state.node);
+  const next = config.nodes[(index + 1) % config.nodes.length];
+  if (next) socket.io.uri = next.url;
+  socket.io.reconnectionDelay(AWAY_MS);
+  socket.io.engine.close();
+});
+
 /** Reconnect with other transports, and put them into the address for a reload. */
 function reconnectWith(mode) {
   state.mode = mode;
@@ -190,12 +210,22 @@ function showConnection() {
   document.title = `node ${state.node} · zmqio demo`;
   byTest("node").textContent = `node ${state.node}`;
   byTest("sid").textContent = online ? socket.id : "–";
+  byId("cut").disabled = !online;
   if (!online) byTest("transport").textContent = "–";
   if (!online) byTest("upgraded").textContent = "";
   if (!online) byTest("presence").textContent = "Unknown while disconnected";
   topology.setSelf(state.node);
   topology.setReachable(state.node, online);
   showBrief();
+}
+
+/** Show whether the session was recovered, and how many messages came back. */
+function showReturn() {
+  const { missed, node } = state;
+  const came = missed === 1 ? "1 message" : `${missed} messages`;
+  byTest("returned").textContent = socket.recovered
+    ? `Returned to node ${node}. Recovered: yes, ${came} came back.`
+    : `Returned to node ${node}. Recovered: no, this is a new session.`;
 }
 
 function showTransport(upgraded) {
@@ -244,7 +274,7 @@ function showModes() {
   for (const button of document.querySelectorAll("[data-mode]")) {
     button.setAttribute("aria-pressed", String(button.dataset.mode === state.mode));
   }
-  byTest("elsewhere").replaceChildren(...config.nodes.filter((node) => node.name !== config.node).map(linkTo));
+  byTest("elsewhere").replaceChildren(...config.nodes.filter((node) => node.name !== state.node).map(linkTo));
 }
 
 function linkTo(node) {
