@@ -1,11 +1,11 @@
-"""A chat with rooms, names and history on any number of nodes: the result of docs/tutorial.md."""
+"""A chat with rooms, names, history and recovery on any number of nodes: the result of docs/tutorial.md."""
 
 from collections import defaultdict, deque
 from pathlib import Path
 
 import zmqio
 
-io = zmqio.Server()  # the broker's address comes from ZMQIO_ADAPTER
+io = zmqio.Server(recovery=True)  # the broker's address comes from ZMQIO_ADAPTER
 
 HISTORY = 50
 history = defaultdict(lambda: deque(maxlen=HISTORY))  # room -> its newest messages

@@ -1,21 +1,24 @@
-"""docs/tutorial.md: its chat on two nodes, with names, rooms and history."""
+"""docs/tutorial.md: its chat on two nodes, with names, rooms, history and recovery."""
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any
 
 import pytest
 import pytest_asyncio
 import socketio
 
+from tests.e2e.conftest import ClientMaker
 from tests.support.broker import BrokerProcess
 from tests.support.example_server import serve_example
-from tests.support.pages import ROOT
+from tests.support.js_clients import JsClient
+from tests.support.pages import ROOT, commands_of
 from tests.support.timing import LIMIT_S, wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 FOLDER = ROOT / "examples" / "tutorial"
+COMMANDS = commands_of(ROOT / "docs" / "tutorial.md", "uvicorn")
 
 
 class Guest:
@@ -24,7 +27,7 @@ class Guest:
     def __init__(self) -> None:
         self.client = socketio.AsyncClient(reconnection=False)
         self.said: list[Any] = []
-        self.client.on("said", self.said.append)
+        self.client.on("said", lambda message, *_offset: self.said.append(message))
 
     async def connect(self, url: str, name: str) -> None:
         await self.client.connect(url, auth={"name": name}, transports=["websocket"], wait_timeout=LIMIT_S)
@@ -39,6 +42,13 @@ async def stack() -> AsyncIterator[AsyncExitStack]:
         yield made
 
 
+def serve_node(number: int, broker: BrokerProcess) -> AbstractAsyncContextManager[str]:
+    """Run one of the page's commands, on a free port."""
+    name, *arguments = COMMANDS[number].replace(f"--port 800{number} ", "").split()
+    assert name == "uvicorn" and "--port" not in arguments
+    return serve_example(FOLDER, "-m", "uvicorn", *arguments, ZMQIO_ADAPTER=broker.address)
+
+
 async def enter(stack: AsyncExitStack, url: str, name: str) -> tuple[Guest, list[Any]]:
     """Connect a guest and enter the lobby; return it and the history that it got."""
     guest = Guest()
@@ -48,12 +58,11 @@ async def enter(stack: AsyncExitStack, url: str, name: str) -> tuple[Guest, list
 
 
 async def test_two_nodes_share_rooms_names_and_history(broker: BrokerProcess, stack: AsyncExitStack) -> None:
-    environment = {"ZMQIO_ADAPTER": broker.address}
-    first = await stack.enter_async_context(serve_example(FOLDER, **environment))
+    first = await stack.enter_async_context(serve_node(0, broker))
     ada, history = await enter(stack, first, "ada")
     assert history == []
     assert await ada.call("say", "lobby", "early") == "ok"
-    second = await stack.enter_async_context(serve_example(FOLDER, **environment))
+    second = await stack.enter_async_context(serve_node(1, broker))
     async with asyncio.timeout(LIMIT_S):
         bob, history = await enter(stack, second, "bob")
         while history != [{"name": "ada", "text": "early"}]:  # the new node has not met the other one yet
@@ -71,3 +80,32 @@ async def test_guest_without_a_name_is_refused(stack: AsyncExitStack) -> None:
     url = await stack.enter_async_context(serve_example(FOLDER))
     with pytest.raises(socketio.exceptions.ConnectionError):
         await Guest().connect(url, "")
+
+
+async def test_guest_whose_node_was_restarted_is_back_with_what_was_said(
+    broker: BrokerProcess, stack: AsyncExitStack, make_client: ClientMaker
+) -> None:
+    second = await stack.enter_async_context(serve_node(1, broker))
+    async with serve_node(0, broker) as first:
+        ada = make_client("js", first, auth={"name": "ada"}, reconnection=False)
+        assert isinstance(ada, JsClient)
+        await ada.connect()
+        await ada.call("enter", "lobby")
+        bob, _ = await enter(stack, second, "bob")
+        await meet(bob, ["ada", "bob"])
+        sid = ada.sid
+    assert await bob.call("say", "lobby", "while you were away") == "ok"
+    async with serve_node(0, broker) as first:
+        assert await ada.return_to(first)
+        await wait_until(lambda: ada.received.named("said"), "the missed message")
+        assert ada.received.named("said")[0][0] == {"name": "bob", "text": "while you were away"}
+        assert ada.sid == sid
+        assert await ada.call("say", "lobby", "here again") == "ok"
+        await wait_until(lambda: {"name": "ada", "text": "here again"} in bob.said, "the message of who is back")
+
+
+async def meet(guest: Guest, names: list[str]) -> None:
+    """Wait until the nodes of these guests know each other."""
+    async with asyncio.timeout(LIMIT_S):
+        while await guest.call("who", "lobby") != names:  # noqa: ASYNC110 - the answer is remote
+            await asyncio.sleep(0.05)
