@@ -284,6 +284,8 @@ def demo(port: int, broker_port: int, nodes: int, log_format: str, log_level: st
     options = DemoOptions(port, broker_port, nodes, log_format, log_level)
     try:
         sys.exit(run_demo(options))
+    except ConfigError as error:
+        raise _WrongOptionError(str(error)) from error
     except OSError as error:
         raise click.ClickException(f"{error}; choose other ports with --port and --broker-port") from error
 

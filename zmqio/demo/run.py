@@ -15,6 +15,7 @@ from zmqio.config import DEFAULT_ADDRESS
 from zmqio.demo.node_spec import ENVIRONMENT, DemoNodeSpec
 from zmqio.demo.ports import HOST, first_free, listen
 from zmqio.demo.process import MAX_CRASHES, QUICK_CRASH_S, DemoProcess, describe_exit, open_standard_streams
+from zmqio.hosting.requirements import require_web_server
 from zmqio.metrics.exposition import has_metrics
 
 __all__ = ["NODE_NAMES", "DemoOptions", "run_demo"]
@@ -52,8 +53,10 @@ def run_demo(options: DemoOptions) -> int:
     """Run until SIGINT or SIGTERM. Return the exit code: 0, or 1 if a process crashed too often.
 
     Raises:
+        ConfigError: the web server is not installed (`zmqio[server]`).
         OSError: no free ports.
     """
+    require_web_server("zmqio demo")
     open_standard_streams()
     listeners = [_listen(options.port + index) for index in range(options.nodes)]
     broker_port = first_free(options.broker_port, BROKER_PORTS)

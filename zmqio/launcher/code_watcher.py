@@ -23,7 +23,7 @@ async def watch_code(on_change: Callable[[], None], folder: Path | None = None) 
     try:
         from watchfiles import PythonFilter, awatch
     except ImportError:
-        raise ConfigError("--reload needs the package watchfiles; install `uvicorn[standard]`") from None
+        raise ConfigError("--reload needs the package watchfiles; run: pip install 'zmqio[server]'") from None
     async for changes in awatch(folder or Path.cwd(), watch_filter=PythonFilter()):
         paths = sorted(path for _, path in changes)
         log.info("code_changed", files=paths[:MAX_FILES_LOGGED], more=max(0, len(paths) - MAX_FILES_LOGGED))

@@ -10,6 +10,7 @@ from typing import Any
 from zmqio.config import address_from_environment, http_limits_from_environment
 from zmqio.exceptions import ConfigError
 from zmqio.hosting.event_loop import run as run_on_loop
+from zmqio.hosting.requirements import require_web_server
 from zmqio.launcher.listener import (
     BindAddress,
     listen_group,
@@ -43,7 +44,7 @@ def serve(app: str, **options: Any) -> None:
             `ZMQIO_ADAPTER` names; without that, a broker of their own is started.
 
     Raises:
-        ConfigError: an option is unknown or cannot work.
+        ConfigError: an option is unknown or cannot work, or the web server is not installed (`zmqio[server]`).
         ServeError: the address is in use, the app cannot be imported, or workers, acceptors or the broker keep
             exiting.
     """
@@ -52,6 +53,7 @@ def serve(app: str, **options: Any) -> None:
             "zmqio.serve() was called while a worker imported the app; put the call under "
             "`if __name__ == '__main__':`"
         )
+    require_web_server("zmqio serve")
     try:
         checked = ServeOptions(app, **{**_options_from_environment(), **options})
     except TypeError as error:
