@@ -140,7 +140,11 @@ class EngineOptions:
         transports: transports that clients may use (default both: `polling` and `websocket`).
         allow_upgrades: whether a polling client may upgrade to WebSocket (default True).
         http_compression: whether polling bodies are compressed if the client accepts it (default True).
-        compression_threshold_bytes: smallest polling body that is compressed (default 1,024).
+        websocket_compression: whether packets are compressed for WebSocket clients that offer permessage-deflate
+            (default False). A broadcast is compressed once for all clients, and no connection keeps memory for it.
+            Only with `--ws zmqio.uvicorn:WebSocketProtocol`, which `zmqio serve` uses.
+        compression_threshold_bytes: smallest polling body, and smallest packet over WebSocket, that is compressed
+            (default 1,024).
         cors_allowed_origins: origins whose pages may connect. None (default): only the server's own origin. `"*"`:
             every origin, without credentials. A list of origins, or a plain function of the origin: those it
             allows, with credentials; a list may contain `"*"` for all others. `()`: no CORS handling, for a proxy
@@ -173,6 +177,7 @@ class EngineOptions:
     transports: Sequence[Literal["polling", "websocket"]] = ("polling", "websocket")
     allow_upgrades: bool = True
     http_compression: bool = True
+    websocket_compression: bool = False
     compression_threshold_bytes: int = 1_024
     cors_allowed_origins: str | Sequence[str] | Callable[[str], bool] | None = None
     cors_credentials: bool = True

@@ -126,3 +126,16 @@ def _has(payload: Prepared, name: str) -> bool:
     except AttributeError:
         return False
     return True
+
+
+def test_large_packets_are_compressed_for_clients_that_take_it(clients: list[Client]) -> None:
+    for client in clients:
+        client.open()
+    clients[0].direct_writer.deflate_bytes = clients[1].direct_writer.deflate_bytes = 100
+    clients[1].fill()
+    small, large = Prepared(["4small"]), Prepared(["4" + "large" * 50])
+    for payload in (small, large):
+        broadcast_frames([client.direct_writer for client in clients], payload, volatile=False)
+    assert clients[0].received() == small.ws_frames + large.deflated_frames
+    assert b"".join(clients[1].direct) == small.ws_frames + large.deflated_frames  # its connection was full
+    assert clients[2].received() == small.ws_frames + large.ws_frames

@@ -5,6 +5,7 @@ import base64
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame
 from websockets.streams import StreamReader
 
@@ -14,15 +15,16 @@ from zmqio.exceptions import PacketError
 TEXT = st.text(st.characters(exclude_characters="\x1e", exclude_categories=["Cs"]))
 
 
-def _parse(raw: bytes) -> list[str | bytes]:
+def _parse(raw: bytes, *, deflate: bool = False) -> list[str | bytes]:
     """Read server frames with a WebSocket implementation that is not ours."""
+    extensions = [PerMessageDeflate(True, True, 15, 15)] if deflate else []
     reader = StreamReader()
     reader.feed_data(raw)
     reader.feed_eof()
     messages: list[str | bytes] = []
     while not (end := _run(reader.at_eof())):
         assert end is False
-        frame = _run(Frame.parse(reader.read_exact, mask=False))
+        frame = _run(Frame.parse(reader.read_exact, mask=False, extensions=extensions))
         assert frame.fin
         messages.append(bytes(frame.data).decode() if frame.opcode == 1 else bytes(frame.data))
     return messages
@@ -135,3 +137,16 @@ def test_size_of_a_message_is_that_of_its_utf8() -> None:
     assert is_larger("üüx", 4)
     assert not is_larger(b"1234", 4)
     assert is_larger(b"12345", 4)
+
+
+@given(st.lists(st.one_of(TEXT, st.binary()), min_size=1, max_size=4), st.integers(1, 400))
+def test_deflated_frames_are_the_packets_and_never_larger(packets: list[str | bytes], times: int) -> None:
+    prepared = Prepared([packet * times for packet in packets])
+    assert _parse(prepared.deflated_frames, deflate=True) == list(prepared.packets)
+    assert len(prepared.deflated_frames) <= len(prepared.ws_frames)
+
+
+def test_deflated_frames_are_made_once_and_much_smaller_where_values_repeat() -> None:
+    prepared = Prepared.of_messages(['2["news",' + '{"price":1.5,"volume":100},' * 60 + "0]"])
+    assert len(prepared.deflated_frames) < len(prepared.ws_frames) // 10
+    assert prepared.deflated_frames is prepared.deflated_frames

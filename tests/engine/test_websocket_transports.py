@@ -17,6 +17,7 @@ class FakeWire:
     def __init__(self, *, usable: bool = True) -> None:
         self.written: list[bytes] = []
         self.sink: Any = None
+        self.compresses = False
         self.listener: Any = None
         self.aborted = False
         self.abort_in_s: float | None = None
@@ -25,6 +26,9 @@ class FakeWire:
 
     def limit_messages(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
+
+    def negotiate_compression(self) -> None:
+        self.compresses = True
 
     def open(self, listener: Any, *, direct_writes: bool) -> Any:
         self.listener = listener

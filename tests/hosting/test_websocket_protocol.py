@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import zlib
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -26,7 +28,7 @@ from zmqio.engine.compact_sync import CompactEvent, CompactQueue
 from zmqio.engine.direct_write import NO_FD, broadcast_frames
 from zmqio.engine.websocket import EXTENSION
 from zmqio.engine.websocket_transports import DirectWebSocketTransport
-from zmqio.hosting.websocket_input import MAX_FRAGMENTS
+from zmqio.hosting.websocket_input import COMPRESSED_SLICE_BYTES, MAX_FRAGMENTS
 from zmqio.hosting.websocket_protocol import WebSocketProtocol
 
 UPGRADE = (
@@ -64,6 +66,86 @@ async def test_session_writes_directly_and_compression_is_not_negotiated() -> No
         assert session.direct_writer.write_frames is not None
         assert socket.response is not None
         assert "sec-websocket-extensions" not in socket.response.headers
+
+
+OFFER = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
+RSV1 = 0x40
+LARGE = "0123456789" * 1_000
+
+
+async def test_large_packets_are_compressed_both_ways_without_memory_of_earlier_ones() -> None:
+    async with (
+        run_engine("uvicorn-fast", websocket_compression=True) as host,
+        frame_client(host.port, headers=OFFER) as client,
+    ):
+        (answer,) = (line for line in client.head.splitlines() if line.lower().startswith("sec-websocket-ext"))
+        assert answer.partition(": ")[2] == (
+            "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+        )
+        assert (await client.receive_raw())[0] == 0x80 | TEXT  # the open packet, which is small
+        session = host.connections[0].session
+        for message in ("small", LARGE, LARGE.encode()):
+            session.write(host.engine.prepare([message]))
+        broadcast_frames([session.direct_writer], host.engine.prepare([LARGE]), volatile=False)
+        frames = [await client.receive_raw() for _ in range(4)]
+        assert [first for first, _ in frames] == [
+            0x80 | TEXT,
+            0x80 | TEXT | RSV1,
+            0x80 | BINARY | RSV1,
+            0x80 | TEXT | RSV1,
+        ]
+        assert frames[1][1] == frames[3][1]
+        assert len(frames[1][1]) < 100
+        for _ in range(2):
+            client.writer.write(frame(TEXT, frames[1][1], rsv=RSV1) + frame(TEXT, b"4plain"))
+        await wait_until(lambda: len(host.connections[0].messages) == 4, "the messages")
+        assert host.connections[0].messages == [LARGE, "plain"] * 2
+
+
+@pytest.mark.parametrize(
+    "offer",
+    ["", "x-webkit-deflate-frame", "permessage-deflate; server_max_window_bits=10", "permessage-deflate; ,="],
+)
+async def test_other_offers_are_not_accepted(offer: str) -> None:
+    headers = f"Sec-WebSocket-Extensions: {offer}\r\n" if offer else ""
+    async with (
+        run_engine("uvicorn-fast", websocket_compression=True) as host,
+        frame_client(host.port, headers=headers) as client,
+    ):
+        assert "sec-websocket-extensions" not in client.head.lower()
+        await client.receive()
+        host.connections[0].session.write(host.engine.prepare([LARGE]))
+        assert await client.receive_raw() == (0x80 | TEXT, b"4" + LARGE.encode())
+
+
+async def test_message_that_grows_beyond_the_limit_and_invalid_data_end_the_session() -> None:
+    deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    bomb = (deflater.compress(b"4" + bytes(2_000_000)) + deflater.flush(zlib.Z_SYNC_FLUSH))[:-4]
+    async with run_engine("uvicorn-fast", websocket_compression=True) as host:
+        for data, code in ((bomb, 1009), (b"not deflated", 1002)):
+            async with frame_client(host.port, headers=OFFER) as client:
+                await client.receive()
+                client.writer.write(frame(TEXT, data, rsv=RSV1))
+                assert await client.close_code() == code
+        await wait_until(lambda: all(each.closed for each in host.connections), "the sessions to end")
+
+
+async def test_frames_that_grow_are_parsed_in_smaller_slices() -> None:
+    deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    grows = (deflater.compress(b"4" + bytes(500_000)) + deflater.flush(zlib.Z_SYNC_FLUSH))[:-4]
+    turns: list[int] = []
+    async with (
+        run_engine("uvicorn-fast", websocket_compression=True) as host,
+        frame_client(host.port, headers=OFFER) as client,
+    ):
+        await client.receive()
+        messages = host.connections[0].messages
+        client.writer.write(frame(TEXT, grows, rsv=RSV1) * 6)
+        while len(messages) < 6:
+            await asyncio.sleep(0)
+            turns.append(len(messages))
+    steps = [later - earlier for earlier, later in pairwise([0, *turns])]
+    assert max(steps) <= COMPRESSED_SLICE_BYTES // len(grows) + 2
 
 
 def test_broadcasts_bypass_the_transport_on_uvloop_until_the_connection_is_full() -> None:

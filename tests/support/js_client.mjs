@@ -96,6 +96,10 @@ const operations = {
       if (type !== "pong") send.call(this, type, ...rest);
     };
   },
+  // The WebSocket extensions in use, as in the header of that name.
+  extensions({ client }) {
+    return clients.get(client).io.engine.transport.ws.extensions;
+  },
   transport({ client }) {
     return clients.get(client).io.engine?.transport?.name ?? null;
   },

@@ -199,6 +199,10 @@ class JsClient(SocketClient):
         name: str | None = await self._process.run("transport", client=self.name)
         return name
 
+    async def extensions(self) -> str:
+        """The WebSocket extensions in use."""
+        return str(await self._process.run("extensions", client=self.name))
+
     def take(self, report: dict[str, Any]) -> None:
         """Record an event of the client."""
         match report["kind"]:

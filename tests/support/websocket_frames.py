@@ -16,7 +16,7 @@ MASKED = 0x80
 SHORT, MEDIUM, LONG = 125, 126, 127
 OPENING = (
     "GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n{headers}\r\n"
 )
 ENGINE_PATH = "/socket.io/?EIO=4&transport=websocket"
 
@@ -35,21 +35,27 @@ def frame(opcode: int, data: bytes = b"", *, fin: bool = True, size: int | None 
 
 
 class FrameClient:
-    """The client's side of one connection."""
+    """The client's side of one connection; `head` is the server's answer to the opening request."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, head: str = "") -> None:
         self.reader = reader
         self.writer = writer
+        self.head = head
 
     async def receive(self) -> tuple[int, bytes]:
         """The next frame of the server: opcode and payload."""
+        first, data = await self.receive_raw()
+        return first & 0x0F, data
+
+    async def receive_raw(self) -> tuple[int, bytes]:
+        """The next frame of the server: first byte and payload."""
         async with asyncio.timeout(LIMIT_S):
             first, length = await self.reader.readexactly(2)
             if length == MEDIUM:
                 (length,) = struct.unpack("!H", await self.reader.readexactly(2))
             elif length == LONG:
                 (length,) = struct.unpack("!Q", await self.reader.readexactly(8))
-            return first & 0x0F, await self.reader.readexactly(length)
+            return first, await self.reader.readexactly(length)
 
     async def close_code(self) -> int:
         """Read to the server's Close frame; its code."""
@@ -70,7 +76,7 @@ class FrameClient:
 
 @asynccontextmanager
 async def frame_client(
-    port: int, path: str = ENGINE_PATH, *, behind: bytes = b"", receive_buffer: int = 1 << 16
+    port: int, path: str = ENGINE_PATH, *, behind: bytes = b"", receive_buffer: int = 1 << 16, headers: str = ""
 ) -> AsyncIterator[FrameClient]:
     """Connect and complete the handshake.
 
@@ -79,6 +85,7 @@ async def frame_client(
         path: with the query.
         behind: bytes in the same segment as the opening request.
         receive_buffer: bytes that the client's system accepts while the client does not read.
+        headers: more lines of the opening request.
     """
     sock = socket.socket()
     sock.setblocking(False)
@@ -86,9 +93,10 @@ async def frame_client(
     await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
     reader, writer = await asyncio.open_connection(sock=sock)
     try:
-        writer.write(OPENING.format(path=path).encode() + behind)
+        writer.write(OPENING.format(path=path, headers=headers).encode() + behind)
         async with asyncio.timeout(LIMIT_S):
-            assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
-        yield FrameClient(reader, writer)
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        assert " 101 " in head
+        yield FrameClient(reader, writer, head)
     finally:
         writer.transport.abort()

@@ -42,14 +42,22 @@ class DirectWriter:
             connection accepts data, and nothing is buffered for it.
         fd: file descriptor to write to while the transport's buffer is empty, so that order is preserved;
             otherwise -1.
+        deflate_bytes: packets of at least this size are compressed; 0 if none is.
     """
 
-    __slots__ = ("fd", "write_frames", "write_packets")
+    __slots__ = ("deflate_bytes", "fd", "write_frames", "write_packets")
 
     def __init__(self, write_packets: PacketWriter) -> None:
         self.write_packets = write_packets
         self.write_frames: Frames | None = None
         self.fd = NO_FD
+        self.deflate_bytes = 0
+
+    def frames_of(self, payload: Prepared) -> bytes:
+        """Return the packets' frames in the form that this client takes."""
+        if 0 < self.deflate_bytes <= payload.size_bytes:
+            return payload.deflated_frames
+        return payload.ws_frames
 
     def open(self, write_frames: Frames, fd: int) -> None:
         """Allow direct writes: the connection accepts frames."""
@@ -84,6 +92,9 @@ def broadcast_frames(writers: Iterable[DirectWriter | None], payload: Prepared, 
         if fd < 0:
             writer.write_packets(payload, volatile=volatile)
             continue
+        if writer.deflate_bytes:
+            _write_to_one(writer, writer.frames_of(payload))
+            continue
         if not size:  # encoded only if the room has a direct WebSocket
             frames = payload.ws_frames
             size = len(frames)
@@ -93,3 +104,13 @@ def broadcast_frames(writers: Iterable[DirectWriter | None], payload: Prepared, 
             sent = 0
         if sent != size:
             writer.write_rest(frames, sent)
+
+
+def _write_to_one(writer: DirectWriter, frames: bytes) -> None:
+    """As the loop of `broadcast_frames`, for a client that takes other frames than most."""
+    try:
+        sent = write_to(writer.fd, frames)
+    except OSError:
+        sent = 0
+    if sent != len(frames):
+        writer.write_rest(frames, sent)

@@ -3,10 +3,11 @@
 Knows packets, polling payloads and WebSocket frames; must not know sessions, sockets or time.
 
 Source: Engine.IO protocol v4, "Packet encoding" (https://github.com/socketio/engine.io-protocol); RFC 6455,
-section 5.2 (an unmasked frame of the server).
+section 5.2 (an unmasked frame of the server); RFC 7692, section 7.2.1 (a compressed message).
 """
 
 import binascii
+import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ __all__ = [
     "SEPARATOR",
     "Prepared",
     "decode_payload",
+    "deflate_frame",
     "encode_frame",
     "is_larger",
     "utf8_size",
@@ -29,6 +31,9 @@ SEPARATOR = "\x1e"
 _SEPARATOR_BYTES = b"\x1e"
 _TEXT_FRAME = 0x81  # FIN and opcode 1
 _BINARY_FRAME = 0x82  # FIN and opcode 2
+_COMPRESSED = 0x40  # RSV1
+_FLUSH_END = b"\x00\x00\xff\xff"  # the empty block with which a sync flush ends
+_DEFLATE_LEVEL = 6
 _SHORT_BYTES = 125  # the largest payload whose length fits in the second byte of a frame
 _UTF8_MOST_BYTES = 4  # most bytes of one character
 _BASE64_LETTERS = str.maketrans("-_", "+/", "\r\n\t =")
@@ -46,13 +51,16 @@ class Prepared:
     Attributes:
         packets: as given; each is one WebSocket message.
         ws_frames: the complete, unmasked WebSocket frames of all packets.
+        deflated_frames: the same for a connection with permessage-deflate without context takeover; a packet that
+            would become larger is not compressed.
         polling: the records of all packets for a polling body, UTF-8, joined by the separator; binary is base64.
         size_bytes: sum of the packets' sizes (UTF-8) as WebSocket messages.
     """
 
-    __slots__ = ("packets", "polling", "size_bytes", "ws_frames")
+    __slots__ = ("deflated_frames", "packets", "polling", "size_bytes", "ws_frames")
 
     packets: tuple[str | bytes, ...]
+    deflated_frames: bytes
     polling: bytes
     size_bytes: int
     ws_frames: bytes
@@ -85,10 +93,27 @@ def encode_frame(packet: str | bytes) -> bytes:
 
     Source: RFC 6455, section 5.2.
     """
-    if isinstance(packet, str):
-        first, data = _TEXT_FRAME, packet.encode()
-    else:
-        first, data = _BINARY_FRAME, packet
+    return _frame(*_payload(packet))
+
+
+def deflate_frame(packet: str | bytes) -> bytes:
+    """Encode one WebSocket message as one unmasked frame, compressed if that makes it smaller.
+
+    Source: RFC 7692, section 7.2.1; without context takeover.
+    """
+    first, data = _payload(packet)
+    deflater = zlib.compressobj(_DEFLATE_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+    deflated = deflater.compress(data) + deflater.flush(zlib.Z_SYNC_FLUSH)
+    deflated = deflated.removesuffix(_FLUSH_END)
+    return _frame(first | _COMPRESSED, deflated) if len(deflated) < len(data) else _frame(first, data)
+
+
+def _payload(packet: str | bytes) -> tuple[int, bytes]:
+    """The first byte of the frame of a packet, and its data."""
+    return (_TEXT_FRAME, packet.encode()) if isinstance(packet, str) else (_BINARY_FRAME, packet)
+
+
+def _frame(first: int, data: bytes) -> bytes:
     size = len(data)
     if size <= _SHORT_BYTES:
         return bytes((first, size)) + data
@@ -156,6 +181,10 @@ def _ws_frames(packets: tuple[str | bytes, ...]) -> bytes:
     return b"".join(map(encode_frame, packets))
 
 
+def _deflated_frames(packets: tuple[str | bytes, ...]) -> bytes:
+    return b"".join(map(deflate_frame, packets))
+
+
 def _polling(packets: tuple[str | bytes, ...]) -> bytes:
     return _SEPARATOR_BYTES.join(map(_record, packets))
 
@@ -170,7 +199,12 @@ def _size_bytes(packets: tuple[str | bytes, ...]) -> int:
     return sum([utf8_size(packet) if isinstance(packet, str) else len(packet) for packet in packets])
 
 
-_FORMS = {"ws_frames": _ws_frames, "polling": _polling, "size_bytes": _size_bytes}
+_FORMS = {
+    "ws_frames": _ws_frames,
+    "deflated_frames": _deflated_frames,
+    "polling": _polling,
+    "size_bytes": _size_bytes,
+}
 
 PING = Prepared(["2"])
 PROBE_RESPONSE = Prepared(["3probe"])

@@ -231,7 +231,7 @@ class Engine(EngineioServer):
         return self._poll(session, exchange, parameters)
 
     async def _handle_websocket(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
-        websocket.limit_messages(scope, self.options.max_payload_bytes)
+        websocket.prepare_wire(scope, self.options)
         request = read_request(scope, self._proxies)
         parameters = request.parameters
         refusal = self._check(request, parameters, self._decide(request))

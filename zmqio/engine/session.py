@@ -132,9 +132,10 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
             prepared: from `Engine.prepare`; may be shared with other sessions.
             volatile: drop the packets if the client cannot take them now.
         """
-        write_frames = self.direct_writer.write_frames
+        writer = self.direct_writer
+        write_frames = writer.write_frames
         if write_frames is not None:
-            write_frames(prepared.ws_frames)
+            write_frames(writer.frames_of(prepared) if writer.deflate_bytes else prepared.ws_frames)
         elif not self.closing:
             self._queue(prepared, volatile)
 

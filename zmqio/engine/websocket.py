@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from zmqio.config import EngineOptions
 from zmqio.engine.handshake import Refusal
 from zmqio.engine.http_exchange import Send
 from zmqio.engine.long_poll import Receive
@@ -25,7 +26,7 @@ __all__ = [
     "attach",
     "data_of",
     "first_subprotocol",
-    "limit_messages",
+    "prepare_wire",
     "read_until_closed",
     "refuse",
     "turn_away",
@@ -66,11 +67,16 @@ def first_subprotocol(offers: Iterable[str]) -> str | None:
     return next(filter(_TOKEN.fullmatch, tokens), None)
 
 
-def limit_messages(scope: Mapping[str, Any], max_bytes: int) -> None:
-    """Let the ASGI server refuse larger messages before it reads them, if it is one with a `DirectWire`."""
+def prepare_wire(scope: Mapping[str, Any], options: EngineOptions) -> None:
+    """Let the ASGI server refuse too large messages before it reads them, and accept compression.
+
+    Does nothing if it is not one with a `DirectWire`.
+    """
     wire: DirectWire | None = (scope.get("extensions") or {}).get(EXTENSION)
     if wire is not None:
-        wire.limit_messages(max_bytes)
+        wire.limit_messages(options.max_payload_bytes)
+        if options.websocket_compression:
+            wire.negotiate_compression()
 
 
 async def turn_away(scope: Mapping[str, Any], receive: Receive, send: Send) -> None:

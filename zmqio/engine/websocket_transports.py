@@ -49,9 +49,14 @@ class DirectWire(Protocol):
     Attributes:
         fd: file descriptor to which frames may be written while the wire is not paused; otherwise -1. Set by
             `open`.
+        compresses: whether compressed frames may be written; see `negotiate_compression`.
     """
 
     fd: int
+    compresses: bool
+
+    def negotiate_compression(self) -> None:
+        """Accept the client's offer of permessage-deflate, if any. Call it before the WebSocket is accepted."""
 
     def limit_messages(self, max_bytes: int) -> None:
         """Close the WebSocket with 1009 at the header of the frame with which a message exceeds `max_bytes`."""
@@ -170,7 +175,10 @@ class DirectWebSocketTransport:
 
     def open(self) -> bool:
         """Open the wire; return False if it cannot be written to directly."""
-        self._write = self._wire.open(self, direct_writes=self._owner.options.direct_writes)
+        options = self._owner.options
+        if self._wire.compresses:
+            self._session.direct_writer.deflate_bytes = max(options.compression_threshold_bytes, 1)
+        self._write = self._wire.open(self, direct_writes=options.direct_writes)
         return self._write is not None
 
     @property
@@ -198,7 +206,7 @@ class DirectWebSocketTransport:
                 if not session.closing:
                     session.direct_writer.open(write, self._wire.fd)
                 return
-            write(prepared.ws_frames)
+            write(session.direct_writer.frames_of(prepared))
 
     def begin_close(self) -> None:
         """Do nothing: `end` sends the Close frame."""

@@ -7,10 +7,20 @@ header was parsed is never sliced, because it costs no more than a copy.
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["MAX_FRAGMENTS", "SLICE_BYTES", "FragmentedMessage", "SlicedInput", "bytes_to_frame_end", "split_pongs"]
+__all__ = [
+    "COMPRESSED_SLICE_BYTES",
+    "MAX_FRAGMENTS",
+    "SLICE_BYTES",
+    "FragmentedMessage",
+    "SlicedInput",
+    "bytes_to_frame_end",
+    "split_pongs",
+]
 
 SLICE_BYTES = 4096
 """Input in which new frames may begin, parsed in one iteration of the event loop: 680 frames, some 6 ms."""
+COMPRESSED_SLICE_BYTES = 1024
+"""The same for a connection with compression: its frames grow to 1 MB at most, as one message may have."""
 MAX_FRAGMENTS = 16_384
 """Most frames of one message. Clients that fragment use frames of at least some hundred bytes."""
 _PONG = 0x8A  # FIN and opcode 10
@@ -39,13 +49,8 @@ class SlicedInput:
         """Append bytes."""
         self._rest = memoryview(bytes(self._rest) + data)
 
-    def take(self, more_bytes: int = 0) -> memoryview:
-        """Remove and return the next slice.
-
-        Args:
-            more_bytes: size of the rest of the current frame, by which the slice is larger.
-        """
-        size = SLICE_BYTES + more_bytes
+    def take(self, size: int) -> memoryview:
+        """Remove and return the next slice, of `size` bytes or all that is left."""
         taken, self._rest = self._rest[:size], self._rest[size:]
         return taken
 
