@@ -19,7 +19,7 @@ from zmqio.exceptions import ZmqioError
 from zmqio.logs import configure_logs
 from zmqio.python_socketio import AsyncManager
 
-__all__ = ["PsioApp"]
+__all__ = ["Control", "PsioApp", "flood"]
 
 NAMESPACES = ("/", "/custom")
 
@@ -109,7 +109,7 @@ class PsioApp:
             "ask_nodes": lambda: cluster.server_side_emit_with_ack("who"),
             "tell_nodes": lambda: cluster.server_side_emit("hello", *args),
             "rooms": lambda: _value(sio.rooms(sid, namespace)),
-            "flood": lambda: _flood(sio, command["rooms"], command["first"], command["count"]),
+            "flood": lambda: flood(sio, **command),
         }
         return await runs[command["op"]]()
 
@@ -142,16 +142,23 @@ async def _fetch(cluster: Any, to: Any) -> list[dict[str, Any]]:
     ]
 
 
-async def _flood(sio: Any, rooms: list[str], first: int, count: int) -> None:
+async def flood(
+    sio: Any, *, rooms: list[str], first: int, count: int, event: str = "flood", **command: Any
+) -> None:
+    """Emit numbers to the rooms in turn."""
     for number in range(first, first + count):
-        await sio.emit("flood", number, to=rooms[number % len(rooms)])
+        await sio.emit(event, number, to=rooms[number % len(rooms)])
         await asyncio.sleep(0.002)  # a pause, not a wait: the flood has to last
 
 
-class _Control:
-    """An ASGI app: state by GET, commands by POST."""
+class Control:
+    """An ASGI app: state by GET, commands by POST.
 
-    def __init__(self, app: PsioApp) -> None:
+    Args:
+        app: has `run(command)` and `state()`.
+    """
+
+    def __init__(self, app: Any) -> None:
         self._app = app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -181,7 +188,7 @@ def main() -> None:
         async_mode="asgi", client_manager=manager, namespaces=list(NAMESPACES), **config.options
     )
     app = PsioApp(sio, manager, config.name)
-    asgi = socketio.ASGIApp(sio, _Control(app), on_startup=manager.start, on_shutdown=manager.close)
+    asgi = socketio.ASGIApp(sio, Control(app), on_startup=manager.start, on_shutdown=manager.close)
     server = uvicorn.Config(asgi, log_config=None, access_log=False, timeout_graceful_shutdown=2)
     asyncio.run(uvicorn.Server(server).serve(sockets=[listener]))
 

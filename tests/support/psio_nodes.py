@@ -1,4 +1,4 @@
-"""Clusters of python-socketio nodes and one node of zmqio."""
+"""Clusters of python-socketio nodes and nodes of zmqio."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -7,13 +7,19 @@ from typing import Any, ClassVar
 from tests.support.cluster_nodes import ClusterNode, new_prefix, wait_counts
 from tests.support.node_config import NodeConfig
 
-__all__ = ["PsioNode", "mixed_nodes"]
+__all__ = ["CompatNode", "PsioNode", "mixed_nodes"]
 
 
 class PsioNode(ClusterNode):
     """A node process with a server of python-socketio."""
 
     module: ClassVar[str] = "tests.support.psio_app"
+
+
+class CompatNode(ClusterNode):
+    """A node process with a server of `zmqio.compat`."""
+
+    module: ClassVar[str] = "tests.support.compat_app"
 
 
 @asynccontextmanager
