@@ -148,6 +148,11 @@ def broker(arguments: tuple[str, ...]) -> None:
     help="Serve the metrics of all processes for Prometheus at this HOST:PORT, over HTTP to everyone who can "
     "reach it. PORT alone is for this machine only. Needs zmqio[prometheus]. [default: off]",
 )
+@click.option(
+    "--access-log",
+    is_flag=True,
+    help="Log each HTTP request and WebSocket: client, method, path without the query, status, bytes, duration.",
+)
 @click.option("--reload", is_flag=True, help="Restart the workers when a Python file changes.")
 @_log_format
 @click.option(

@@ -14,6 +14,7 @@ from typing import Any
 import uvicorn
 from uvicorn.server import ServerState
 
+from zmqio.hosting.access_log import AccessLog
 from zmqio.hosting.options import HttpOptions
 from zmqio.hosting.quiet_server import wake_once_a_second
 from zmqio.hosting.server import freeze_heap, make_config
@@ -56,7 +57,7 @@ class AcceptedServer:
         require_server()
         wake_once_a_second()
         config = make_config(
-            app,
+            AccessLog(app) if options.access_log else app,
             forwarded_allow_ips=options.trusted_proxies,
             ssl_certfile=options.ssl_certfile or None,
             ssl_keyfile=options.ssl_keyfile or None,

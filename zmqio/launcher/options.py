@@ -55,6 +55,8 @@ class ServeOptions:
         worker_timeout_s: seconds without a heartbeat after which a worker is killed and replaced: its process is
             stopped or its event loop is blocked. 0, or `reload`: never.
         metrics: address of the metrics for Prometheus: a port, host:port or unix:path; empty for none.
+        access_log: whether the workers log each HTTP request, and each WebSocket when it opens and closes: client,
+            method, path without the query, status, bytes and duration.
         log_format: `console`, `json`, or `auto`: `console` on a terminal, `json` otherwise.
         log_level: lowest level to log: `debug`, `info`, `warning` or `error`.
     """
@@ -75,6 +77,7 @@ class ServeOptions:
     max_head_bytes: int = HTTP_LIMITS.max_head_bytes
     worker_timeout_s: float = 30.0
     metrics: str = ""
+    access_log: bool = False
     log_format: str = "auto"
     log_level: str = "info"
 

@@ -192,7 +192,9 @@ class WorkerPool:
 
     def _spec(self, slot: int, link_fd: int) -> WorkerSpec:
         options = self._options
-        http = HttpOptions(options.trusted_proxies, options.ssl_certfile, options.ssl_keyfile)
+        http = HttpOptions(
+            options.trusted_proxies, options.ssl_certfile, options.ssl_keyfile, access_log=options.access_log
+        )
         return WorkerSpec(
             app=options.app,
             slot=slot,

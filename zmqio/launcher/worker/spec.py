@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from zmqio.config import HTTP_LIMITS
 from zmqio.launcher.routing.worker_choice import Sticky
@@ -33,7 +34,7 @@ class WorkerSpec:
     link_fd: int
     import_path: str
     stop_timeout_s: float
-    http: dict[str, str]
+    http: dict[str, Any]
     receives_links: bool = False
     reports_metrics: bool = False
     log_format: str = "auto"
