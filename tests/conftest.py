@@ -83,3 +83,18 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     from tests.support.schedule import ModuleScheduling
 
     return ModuleScheduling(config, log)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was skipped and why; after the tests of the pages also how many code blocks were run."""
+    from tests.support.summary import block_lines, skip_lines
+
+    stats = terminalreporter.stats
+    if skipped := stats.get("skipped"):
+        terminalreporter.section("skipped, and why")
+        for line in skip_lines(skipped):
+            terminalreporter.line(line)
+    if any(report.nodeid.startswith("tests/test_docs.py") for report in stats.get("passed", ())):
+        terminalreporter.section("code blocks of README and docs")
+        for line in block_lines():
+            terminalreporter.line(line)

@@ -3,13 +3,14 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.support import pages
 from tests.support.pages import ROOT, Block
+from tests.support.summary import SHOWN_ONLY, block_lines, skip_lines
 
 PAGES = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCKS = [block for page in pages.PAGES for block in Block.of(page)]
-SHOWN_ONLY = ("", "text", "json", "ini")
-"""Languages of blocks that show something and need no test."""
 PATH = re.compile(r"`((?:[\w.-]+/)+[\w.-]*)`")
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 CODE = re.compile(r"```.*?```|`[^`\n]+`", re.S)
@@ -70,3 +71,20 @@ def test_pages_with_files_to_save_are_named_by_an_end_to_end_test() -> None:
     tests = "".join(path.read_text() for path in (ROOT / "tests" / "e2e").glob("*.py"))
     untested = {page_name(block.page) for block in BLOCKS if block.kind == "file" and block.page.name not in tests}
     assert untested == set()
+
+
+def test_every_block_is_counted_once_at_the_end_of_the_run() -> None:
+    assert sum(int(line.split()[0]) for line in block_lines()) == len(BLOCKS)
+
+
+def test_skips_are_listed_by_reason_with_their_modules() -> None:
+    def skip(module: str, reason: str) -> pytest.TestReport:
+        longrepr = (module, 1, f"Skipped: {reason}")
+        return pytest.TestReport(f"{module}::test", (module, 1, "test"), {}, "skipped", longrepr, "setup")
+
+    reports = [
+        skip("tests/a.py", "node is missing"),
+        skip("tests/b.py", "node is missing"),
+        skip("tests/c.py", "x"),
+    ]
+    assert skip_lines(reports) == ["   2  node is missing (tests/a.py, tests/b.py)", "   1  x (tests/c.py)"]
