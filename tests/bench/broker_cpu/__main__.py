@@ -1,8 +1,9 @@
-"""Measure the CPU per message of the broker process next to bare C proxies, alternating in one run.
+"""Measure CPU and delay per message of the broker process next to C programs, alternating in one run.
 
 Run it with `python -m tests.bench.broker_cpu`; it requires gcc and the headers of libzmq. The measure is the user
 and system time of all threads of the broker process, divided by the published messages: 64 bytes each, at a fixed
-rate.
+rate; and the time from the sender's call to the receiver's. The last one, `relay.c`, is a prototype of another
+hub; see docs/decisions/11-hub.md.
 """
 
 import argparse
@@ -23,11 +24,26 @@ from tests.support.ports import free_port_block
 
 HERE = Path(__file__).parent
 MESSAGE_BYTES = 64
-# (subscribers, messages per second): both give 200,000 deliveries per second, well below the rate that fills
-# queues.
-LOADS = ((1, 200_000), (8, 25_000))
-TARGETS = {1: 1.2, 8: 1.1}
+# (subscribers, messages per second, at most times the C proxy on the same libzmq): two with 200,000 deliveries per
+# second, well below the rate that fills queues, and one with one message each millisecond.
+LOADS = ((1, 200_000, 1.2), (8, 25_000, 1.1), (1, 1_000, None))
 ZMQIO_BROKER = "zmqio broker"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What one run measured.
+
+    Attributes:
+        cpu_us: microseconds of CPU of the hub per message.
+        p50_us, p99_us: time from the sender's call to the receiver's.
+        lost: missing deliveries.
+    """
+
+    cpu_us: float
+    p50_us: float
+    p99_us: float
+    lost: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +63,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         kinds = build(Path(folder))
         print_heading(kinds, options)
-        for subscribers, rate in LOADS:
-            measure_load(kinds, Path(folder) / "load", subscribers, rate, options)
+        for subscribers, rate, target in LOADS:
+            samples = measure_load(kinds, Path(folder) / "load", subscribers, rate, options)
+            print_table(subscribers, rate, samples, target)
 
 
 def build(folder: Path) -> dict[str, Path | None]:
@@ -62,6 +79,8 @@ def build(folder: Path) -> dict[str, Path | None]:
         kinds["C proxy, libzmq of pyzmq"] = folder / "bare_bundled"
     kinds[ZMQIO_BROKER] = None
     kinds["C proxy, libzmq of the system"] = folder / "bare_system"
+    compile_c("relay", folder / "relay", [])
+    kinds["prototype, one thread"] = folder / "relay"
     return kinds
 
 
@@ -77,21 +96,17 @@ def bundled_library() -> Path | None:
 
 def measure_load(
     kinds: dict[str, Path | None], load: Path, subscribers: int, rate: int, options: argparse.Namespace
-) -> None:
-    costs: dict[str, list[float]] = {name: [] for name in kinds}
-    lost = dict.fromkeys(kinds, 0)
+) -> dict[str, list[Sample]]:
+    samples: dict[str, list[Sample]] = {name: [] for name in kinds}
     for turn in range(options.rounds):
         # Every other round runs in reverse order, so that temporary load of other processes favours none.
         for name, binary in list(kinds.items())[:: 1 if turn % 2 else -1]:
             with running(binary) as proxy:
-                cost, missing = measure_once(proxy, load, subscribers, rate, options.seconds)
-            costs[name].append(cost)
-            lost[name] += missing
-    print_table(subscribers, rate, costs, lost)
+                samples[name].append(measure_once(proxy, load, subscribers, rate, options.seconds))
+    return samples
 
 
-def measure_once(proxy: Proxy, load: Path, subscribers: int, rate: int, seconds: float) -> tuple[float, int]:
-    """Return the microseconds of CPU per message and the number of missing deliveries."""
+def measure_once(proxy: Proxy, load: Path, subscribers: int, rate: int, seconds: float) -> Sample:
     command = [load, proxy.publish, proxy.subscribe, str(subscribers), str(rate), str(seconds), str(MESSAGE_BYTES)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin and process.stdout
@@ -99,9 +114,9 @@ def measure_once(proxy: Proxy, load: Path, subscribers: int, rate: int, seconds:
         before = cpu_ns(proxy.pid)
         process.stdin.write("go\n")
         process.stdin.flush()
-        sent, received = (int(word) for word in process.stdout.readline().split())
+        sent, received, p50, p99 = (float(word) for word in process.stdout.readline().split())
         used = cpu_ns(proxy.pid) - before
-    return used / sent / 1000, sent * subscribers - received
+    return Sample(used / sent / 1000, p50, p99, int(sent * subscribers - received))
 
 
 def cpu_ns(pid: int) -> int:
@@ -151,15 +166,21 @@ def print_heading(kinds: dict[str, Path | None], options: argparse.Namespace) ->
         print(f"libzmq    {version_of(binary)}: {name}")
 
 
-def print_table(subscribers: int, rate: int, costs: dict[str, list[float]], lost: dict[str, int]) -> None:
-    print(f"\n{subscribers} subscriber(s), {rate} messages/s of {MESSAGE_BYTES} bytes; us of CPU per message")
-    print(f"{'':32}{'median':>8}{'min':>8}{'max':>8}{'lost':>8}{'broker is':>10}")
-    broker = statistics.median(costs[ZMQIO_BROKER])
-    for name, values in costs.items():
-        middle = statistics.median(values)
+def print_table(subscribers: int, rate: int, samples: dict[str, list[Sample]], target: float | None) -> None:
+    print(f"\n{subscribers} subscriber(s), {rate} messages/s of {MESSAGE_BYTES} bytes; medians, CPU per message")
+    print(f"{'':32}{'CPU us':>8}{'min':>8}{'max':>8}{'broker is':>11}{'p50 us':>8}{'p99 us':>8}{'lost':>6}")
+    broker = statistics.median(each.cpu_us for each in samples[ZMQIO_BROKER])
+    for name, values in samples.items():
+        costs = [each.cpu_us for each in values]
+        middle = statistics.median(costs)
         ratio = "" if name == ZMQIO_BROKER else f"{broker / middle:.2f}x"
-        print(f"{name:32}{middle:8.3f}{min(values):8.3f}{max(values):8.3f}{lost[name]:8d}{ratio:>10}")
-    print(f"target: at most {TARGETS[subscribers]}x of the C proxy on the same libzmq")
+        p50, p99 = (
+            statistics.median(column) for column in zip(*((v.p50_us, v.p99_us) for v in values), strict=True)
+        )
+        costs_text = f"{middle:8.3f}{min(costs):8.3f}{max(costs):8.3f}{ratio:>11}"
+        print(f"{name:32}{costs_text}{p50:8.0f}{p99:8.0f}{sum(each.lost for each in values):6d}")
+    if target is not None:
+        print(f"target: at most {target}x of the C proxy on the same libzmq")
     sys.stdout.flush()
 
 

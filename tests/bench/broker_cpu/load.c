@@ -2,7 +2,8 @@
  *
  * Usage: load PUBLISH_ADDRESS SUBSCRIBE_ADDRESS SUBSCRIBERS MESSAGES_PER_SECOND SECONDS MESSAGE_BYTES
  * Prints "ready" once every subscriber has received a message, then waits for a line on standard input. Sends, waits
- * until a second has passed without a message, and prints "<sent> <received>".
+ * until a second has passed without a message, and prints "<sent> <received> <p50> <p99>": the time from the call of
+ * zmq_send until zmq_recv, in microseconds.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -16,10 +17,34 @@
 #define TICK_NS 1000000L
 /* 10 ms each. */
 #define MAX_ATTEMPTS 1000
+#define MAX_SAMPLES 2000000
 
 static void *subscribers[MAX_SUBSCRIBERS];
 static int subscriber_count;
 static volatile long received;
+static long samples[MAX_SAMPLES];
+
+static long now_ns (void)
+{
+    struct timespec now;
+    clock_gettime (CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000000000L + now.tv_nsec;
+}
+
+static void note_message (const char *body)
+{
+    long sent_ns;
+    memcpy (&sent_ns, body + 2, sizeof sent_ns);
+    if (received < MAX_SAMPLES)
+        samples[received] = now_ns () - sent_ns;
+    received++;
+}
+
+static int compare (const void *one, const void *other)
+{
+    long difference = *(const long *) one - *(const long *) other;
+    return difference < 0 ? -1 : difference > 0;
+}
 
 static void drain (void)
 {
@@ -27,7 +52,7 @@ static void drain (void)
     for (int i = 0; i < subscriber_count; i++)
         while (zmq_recv (subscribers[i], body, sizeof body, ZMQ_DONTWAIT) >= 0)
             if (body[1] == 'm')
-                received++;
+                note_message (body);
 }
 
 static void *read_all (void *unused)
@@ -81,8 +106,11 @@ static long send_paced (void *publisher, long rate, double seconds, size_t bytes
     clock_gettime (CLOCK_MONOTONIC, &next);
     for (long tick = 1; tick <= ticks; tick++) {
         long due = (long) ((double) rate * tick * TICK_NS / 1e9);
-        for (; sent < due; sent++)
+        for (; sent < due; sent++) {
+            long sent_ns = now_ns ();
+            memcpy (body + 2, &sent_ns, sizeof sent_ns);
             zmq_send (publisher, body, bytes, 0);
+        }
         next.tv_nsec += TICK_NS;
         if (next.tv_nsec >= 1000000000L) {
             next.tv_sec++;
@@ -115,6 +143,8 @@ int main (int count, char **arguments)
     pthread_create (&reader, NULL, read_all, NULL);
     long sent = send_paced (publisher, atol (arguments[4]), atof (arguments[5]), (size_t) atol (arguments[6]));
     pthread_join (reader, NULL);
-    printf ("%ld %ld\n", sent, received);
+    long known = received < MAX_SAMPLES ? received : MAX_SAMPLES;
+    qsort (samples, (size_t) known, sizeof *samples, compare);
+    printf ("%ld %ld %.1f %.1f\n", sent, received, samples[known / 2] / 1e3, samples[known * 99 / 100] / 1e3);
     return 0;
 }
