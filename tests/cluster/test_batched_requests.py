@@ -100,6 +100,19 @@ async def test_without_other_nodes_there_is_no_answer() -> None:
         assert await requests_of(factory._running_node()).ask(pack_values("")) == BatchedAnswer()
 
 
+async def test_a_request_waits_for_a_broker_that_returns() -> None:
+    network = MemoryNetwork()
+    async with started_factories(2, network) as ((asking, _), (other, _)):
+        answerer = Answerer(other._running_node())
+        answerer.node.inbound.recovery = answerer
+        network.cut(0)
+        request = asyncio.ensure_future(requests_of(asking._running_node()).ask(pack_values("a")))
+        await asyncio.sleep(0.05)
+        assert not answerer.requests
+        network.mend(0)
+        assert (await request).rows == [["answer to", "a"]]
+
+
 async def test_a_row_may_end_the_request_before_all_nodes_have_answered(pair: Pair) -> None:
     async with started_factories(3, MemoryNetwork()) as nodes:
         asking, *others = [factory._running_node() for factory, _ in nodes]

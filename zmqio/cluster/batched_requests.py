@@ -123,7 +123,8 @@ class BatchedRequests:
                 with self._node.responses.open(peers, partial(self._read, batch, shared)) as request:
                     (rows,) = pack_rows((waiting.packed for waiting in batch), self._max_bytes + HEADROOM_BYTES)
                     message = self._make(request.id, rows)
-                    self._node.outbox.publish(self._node.all_topic, message, may_wait=False)
+                    # Without a broker, the message waits: a broker that restarts costs no client its session.
+                    self._node.outbox.publish(self._node.all_topic, message)
                     await request.result(self._timeout_s)
         except RequestTimeoutError as error:
             silent = [NodeId(node_id) for node_id in error.missing]
