@@ -1,23 +1,25 @@
 """The nodes of one contestant with a client on each; ready when all nodes receive from each other."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+
+import psutil
 
 from tests.bench.cluster_peers.peers import Peer
 from tests.bench.cluster_peers.processes import Child, cpu_s
 from tests.bench.cluster_peers.ws_client import WsClient
 
-__all__ = ["Cluster", "Cpu", "running"]
+__all__ = ["Cluster", "Usage", "running"]
 
 READY_LIMIT_S = 30.0
 ASK_AGAIN_S = 0.3
 
 
 @dataclass(frozen=True, slots=True)
-class Cpu:
-    """CPU seconds, of all threads, user and system.
+class Usage:
+    """CPU seconds of all threads, user and system; or bytes of resident memory.
 
     Attributes:
         nodes: of each node.
@@ -27,8 +29,8 @@ class Cpu:
     nodes: tuple[float, ...]
     hub: float
 
-    def __sub__(self, other: "Cpu") -> "Cpu":
-        return Cpu(tuple(a - b for a, b in zip(self.nodes, other.nodes, strict=True)), self.hub - other.hub)
+    def __sub__(self, other: "Usage") -> "Usage":
+        return Usage(tuple(a - b for a, b in zip(self.nodes, other.nodes, strict=True)), self.hub - other.hub)
 
     @property
     def total(self) -> float:
@@ -52,9 +54,13 @@ class Cluster:
         self._said = 0
         self._said_limit_s = ASK_AGAIN_S  # at the start, a node may not receive the messages yet
 
-    def cpu(self) -> Cpu:
+    def cpu(self) -> Usage:
         """The CPU time of the processes so far."""
-        return Cpu(tuple(cpu_s(node.pid) for node in self._nodes), cpu_s(self._hub_pid))
+        return self._of_each(cpu_s)
+
+    def memory(self) -> Usage:
+        """The resident memory of the processes."""
+        return self._of_each(lambda pid: psutil.Process(pid).memory_info().rss)
 
     def join(self, node: int, room: str) -> None:
         """Put the client of a node in a room."""
@@ -73,6 +79,9 @@ class Cluster:
                 return
             time.sleep(max(asked_at + ASK_AGAIN_S - time.monotonic(), 0))
         raise RuntimeError("the nodes do not receive from each other")
+
+    def _of_each(self, read: Callable[[int], float]) -> Usage:
+        return Usage(tuple(read(node.pid) for node in self._nodes), read(self._hub_pid))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from tests.bench.cluster_peers.cluster import Cluster, Cpu
+from tests.bench.cluster_peers.cluster import Cluster, Usage
 from tests.bench.engine.results import Metric
 
 __all__ = ["FULL", "ISOLATED_NODES", "QUICK", "SCENARIOS", "Plan", "Scenario"]
@@ -93,7 +93,7 @@ class _Run:
     """
 
     latencies_ns: list[int]
-    cpu: Cpu
+    cpu: Usage
     seconds: float
 
 

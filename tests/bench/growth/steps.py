@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from tests.bench.cluster_peers.cluster import Cluster, running
+from tests.bench.cluster_peers.cluster import Cluster, Usage, running
 from tests.bench.cluster_peers.peers import Peer
 from tests.bench.engine.load import Load
 from tests.bench.engine.process import ServerProcess
@@ -20,6 +20,10 @@ Row = dict[str, float]
 CONCURRENCY = 32
 WINDOW = 4
 SETTLE_S = 1.0
+JOINS_AT_ONCE = 500
+PAYLOAD_BYTES = 64
+QUIET_S = 3.0
+"""What has not arrived after so many seconds without a message is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,9 @@ class Plan:
         payloads: bytes of a broadcast's payload.
         payload_clients: clients that receive it.
         nodes: of a cluster.
+        rooms: joined by one client.
+        rates: broadcasts per second from one node to a client of another.
+        rate_s: seconds for which each rate is sent.
         idle_s: seconds for which an idle process is watched: one interval of pings, or more.
         deliveries: of each fan-out that is measured.
     """
@@ -39,12 +46,24 @@ class Plan:
     payloads: tuple[int, ...] = (32, 256, 1_024, 4_096, 16_384, 65_536)
     payload_clients: int = 50
     nodes: tuple[int, ...] = (2, 4, 8, 16, 32)
+    rooms: tuple[int, ...] = (10, 1_000, 10_000, 100_000)
+    rates: tuple[int, ...] = (300, 1_000, 3_000, 10_000, 30_000)
+    rate_s: float = 5.0
     idle_s: float = 52.0
     deliveries: int = 40_000
 
 
 FULL = Plan()
-QUICK = Plan((100, 1_000, 3_000), (32, 1_024, 65_536), 50, (2, 4, 8), 26.0, 20_000)
+QUICK = Plan(
+    clients=(100, 1_000, 3_000),
+    payloads=(32, 1_024, 65_536),
+    nodes=(2, 4, 8),
+    rooms=(10, 1_000, 10_000),
+    rates=(300, 3_000, 10_000),
+    rate_s=2.0,
+    idle_s=26.0,
+    deliveries=20_000,
+)
 
 
 def clients(kind: Kind, plan: Plan) -> Iterator[Row]:
@@ -106,8 +125,69 @@ def nodes(peer: Peer, plan: Plan) -> Iterator[Row]:
             }
 
 
+def rooms(peer: Peer, plan: Plan) -> Iterator[Row]:
+    """Two nodes; a client of the first joins more and more rooms, and the second emits to one of them."""
+    with running(peer, 2) as cluster:
+        here = 0
+        empty = cluster.memory()
+        for total in plan.rooms:
+            before = cluster.cpu()
+            for first in range(here, total, JOINS_AT_ONCE):
+                last = min(first + JOINS_AT_ONCE, total)
+                asked = [cluster.clients[0].order("join", f"room {number}") for number in range(first, last)]
+                for number in asked:
+                    cluster.clients[0].wait_answer(number)
+            cluster.wait_until_all_hear()
+            joined, count, here = cluster.cpu() - before, total - here, total
+            memory = cluster.memory() - empty
+            used, _ = _flood(cluster, sender=1, receiver=0, room="room 0", count=plan.deliveries // 20, rate=1_000)
+            yield {
+                "rooms": total,
+                "join, CPU us of the node": joined.nodes[0] / count * 1e6,
+                "join, CPU us of the hub": joined.hub / count * 1e6,
+                "memory, bytes a room of the node": memory.nodes[0] / total,
+                "memory, bytes a room of the hub": memory.hub / total,
+                "broadcast to one, CPU us of nodes and hub": used.total / (plan.deliveries // 20) * 1e6,
+            }
+
+
+def rates(peer: Peer, plan: Plan) -> Iterator[Row]:
+    """Two nodes; the first emits more and more often to a client of the second."""
+    with running(peer, 2) as cluster:
+        cluster.join(1, "room")
+        for rate in plan.rates:
+            count = int(rate * plan.rate_s)
+            used, took_s = _flood(cluster, sender=0, receiver=1, room="room", count=count, rate=rate)
+            latencies = sorted(cluster.clients[1].latencies_ns)
+            yield {
+                "broadcasts/s wanted": rate,
+                "received/s": len(latencies) / took_s,
+                "missing": count - len(latencies),
+                "p50, ms": latencies[len(latencies) // 2] / 1e6,
+                "p99, ms": latencies[len(latencies) * 99 // 100] / 1e6,
+                "CPU us a broadcast, nodes and hub": used.total / count * 1e6,
+            }
+
+
+def _flood(
+    cluster: Cluster, *, sender: int, receiver: int, room: str, count: int, rate: int
+) -> tuple[Usage, float]:
+    """Emit to a room; return the CPU time and the seconds until the last message arrived."""
+    client = cluster.clients[receiver]
+    client.latencies_ns.clear()
+    before, begun_at = cluster.cpu(), time.monotonic()
+    cluster.clients[sender].order("flood", room, count, PAYLOAD_BYTES, rate)
+    client.wait_messages(count, QUIET_S)
+    took_s = time.monotonic() - begun_at - (QUIET_S if len(client.latencies_ns) < count else 0)
+    return cluster.cpu() - before, took_s
+
+
 OF_SERVERS: Mapping[str, Callable[[Kind, Plan], Iterator[Row]]] = {"clients": clients, "payloads": payloads}
-OF_CLUSTERS: Mapping[str, Callable[[Peer, Plan], Iterator[Row]]] = {"nodes": nodes}
+OF_CLUSTERS: Mapping[str, Callable[[Peer, Plan], Iterator[Row]]] = {
+    "nodes": nodes,
+    "rooms": rooms,
+    "rates": rates,
+}
 
 
 def _cpu(server: ServerProcess, load: Load, command: str) -> float:
