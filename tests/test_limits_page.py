@@ -94,6 +94,11 @@ FIXED = {
         "zmqio_broker.connection_guard:SUBSCRIPTION_BURST_BYTES",
         "zmqio_broker.connection_guard:SUBSCRIPTION_BYTES_PER_S",
     ],
+    "replay: messages sent again to one node, as a share": [
+        "zmqio.cluster.delivery.replay_budget:SHARE",
+        "zmqio.cluster.delivery.replay_budget:FLOOR_BYTES_PER_S",
+        "zmqio.cluster.delivery.replay_budget:SAVED_BYTES",
+    ],
     "copies of another node's sessions": ["zmqio.cluster.session_copies:MAX_COPY_BYTES"],
     "requests for the sessions": [
         "zmqio.cluster.batched_requests:MAX_REQUESTS",

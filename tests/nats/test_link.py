@@ -43,8 +43,8 @@ class Recorded:
     def link_malformed(self, reason: str) -> None:
         self.malformed.append(reason)
 
-    def link_overrun(self) -> None:
-        self.events.append("overrun")
+    def link_doubted(self) -> None:
+        self.events.append("doubted")
 
     def link_lost(self) -> None:
         self.events.append("lost")
@@ -183,7 +183,7 @@ async def test_change_of_the_cluster_is_doubt_until_the_new_servers_know_all() -
     async with running_fake_nats() as fake, running_link(fake.address) as (_, recorded):
         gone = f"127.0.0.1:{free_port()}"
         fake.send_info(cluster="c", connect_urls=[f"127.0.0.1:{fake.port}", gone])
-        await wait_until(lambda: recorded.events.count("overrun") >= 2, "doubt at once, and after a barrier")
+        await wait_until(lambda: recorded.events.count("doubted") >= 2, "doubt at once, and after a barrier")
         assert recorded.events.count("cluster changed") == 1
         fake.send_info(connect_urls=[gone, f"127.0.0.1:{fake.port}"])
         fake.send(b"-ERR 'Slow Consumer'\r\n")

@@ -28,6 +28,7 @@ def envelope_of(vector):
     if vector["message"] == "ReplayAnswer":
         fields["lost"] = tuple(m.LostRow(topic, tuple(numbers), age) for topic, numbers, age in fields["lost"])
         fields["messages"] = tuple(m.ReplayedRow(*row) for row in fields["messages"])
+        fields["newest"] = tuple(m.TopicRow(*row) for row in fields["newest"])
     message_id = MessageId(vector["node_id"], vector["n"], vector["previous"])
     make = next(getattr(module, vector["message"]) for module in (m, r, v) if hasattr(module, vector["message"]))
     return Envelope(message_id, make(**fields))
@@ -191,6 +192,7 @@ ids, flags, raw = strategies.counters, st.booleans(), st.binary(max_size=20)
 lost_rows = st.lists(st.builds(m.LostRow, raw, st.lists(ids, max_size=3).map(tuple), seconds), max_size=3).map(
     tuple
 )
+topic_rows = st.lists(st.builds(m.TopicRow, raw, ids, seconds), max_size=3).map(tuple)
 replayed_rows = st.lists(st.builds(m.ReplayedRow, raw, raw, seconds), max_size=3).map(tuple)
 pairs = st.lists(st.tuples(strategies.names, strategies.names), max_size=2).map(lambda items: sum(items, ()))
 head = (strategies.names, pairs, strategies.names, flags)
@@ -229,8 +231,8 @@ MESSAGES = {
     m.Response: st.builds(m.Response, ids, raw, flags),
     m.AckCount: st.builds(m.AckCount, ids, ids),
     m.AckResponse: st.builds(m.AckResponse, ids, raw),
-    m.ReplayRequest: st.builds(m.ReplayRequest, ids, ids, seconds, raw),
-    m.ReplayAnswer: st.builds(m.ReplayAnswer, ids, ids, flags, ids, lost_rows, replayed_rows),
+    m.ReplayRequest: st.builds(m.ReplayRequest, ids, ids, seconds, raw, flags),
+    m.ReplayAnswer: st.builds(m.ReplayAnswer, ids, ids, flags, ids, lost_rows, replayed_rows, topic_rows),
     v.SessionRequest: st.builds(v.SessionRequest, ids, raw),
     v.MissedPacketsRequest: st.builds(v.MissedPacketsRequest, ids, raw),
     v.SessionHandover: st.builds(v.SessionHandover, raw),
@@ -279,10 +281,12 @@ def test_peeking_at_arbitrary_bytes_raises_nothing(body):
         (10, [[b"t", b"b", -1.0]], r"ReplayAnswer\.messages"),
         (10, [[b"t", "b", 1.0]], r"ReplayAnswer\.messages must be a list of \[topic, body, seconds\]"),
         (10, [b"tbs"], r"ReplayAnswer\.messages"),
+        (11, [[b"t", -1, 1.0]], r"ReplayAnswer\.newest"),
+        (11, [["t", 1, 1.0]], r"ReplayAnswer\.newest must be a list of \[topic, number, seconds\]"),
     ],
 )
 def test_error_names_the_invalid_rows_of_a_replay(place, value, text):
-    fields = [1, 15, "node", 7, None, 1, 2, True, 0, [], []]
+    fields = [1, 15, "node", 7, None, 1, 2, True, 0, [], [], []]
     decode(msgpack.packb(fields))
     fields[place] = value
     with pytest.raises(EnvelopeError, match=text):

@@ -16,8 +16,8 @@ class RecordedEvents:
 
     Attributes:
         messages: `(link, topic, body)` in the order of arrival.
-        changes: `(event, link)` in the order of events: "link_lost", "link_connected", "link_writable" or
-            "link_overrun".
+        changes: `(event, link)` in the order of events: "link_lost", "link_connected", "link_writable",
+            "link_doubted" or "link_overrun".
     """
 
     def __init__(self) -> None:
@@ -38,6 +38,9 @@ class RecordedEvents:
 
     def link_writable(self, link: int) -> None:
         self.changes.append(("link_writable", link))
+
+    def link_doubted(self, link: int) -> None:
+        self.changes.append(("link_doubted", link))
 
     def link_overrun(self, link: int) -> None:
         self.changes.append(("link_overrun", link))

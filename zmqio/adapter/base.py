@@ -419,6 +419,9 @@ class BusEvents(Protocol):
         To try, publish on this link alone during this call.
         """
 
+    def link_doubted(self, link: int) -> None:
+        """Messages may have been lost on their way to this node, or may be lost from now on."""
+
     def link_overrun(self, link: int) -> None:
         """Messages arrived without a pause, so the broker's queue to this node may overflow and drop messages."""
 
@@ -427,7 +430,8 @@ class Bus(Protocol):
     """Publish and subscribe between nodes. Topics match by prefix. A link that is not connected drops messages.
 
     Each link delivers a node's messages to every other node in order, exactly once and without gaps, unless one of
-    the two nodes reports `link_lost`, `link_connected`, `link_writable` or `link_overrun`.
+    the two nodes reports `link_lost`, `link_connected`, `link_writable`, `link_doubted` or
+    `link_overrun`.
     """
 
     @property

@@ -210,8 +210,13 @@ class Inbound:
         if not self.closed:
             self._presence.link_writable(link)
 
+    def link_doubted(self, link: int) -> None:
+        """Request messages that may have been lost on their way to this node."""
+        if not self.closed:
+            self._delivery.link_doubted(link)
+
     def link_overrun(self, link: int) -> None:
-        """Request messages that a broker may have dropped."""
+        """Find messages that a broker may have dropped."""
         if not self.closed:
             self._delivery.link_overrun(link)
 

@@ -140,10 +140,10 @@ COUNTERS: Mapping[str, Mapping[str, str]] = {
         "heartbeat_failed": "Rounds of heartbeats that failed.",
         "heartbeats_refused": "Heartbeats of unknown nodes that were ignored because of max_nodes.",
         "heartbeats_unsent": "Heartbeats that a broker did not accept.",
+        "link_doubts": "Times that a NATS cluster has changed, so that messages may be missing.",
         "link_gaps": "Times that messages were found to be missing on a link.",
         "link_overruns": (
-            "Times that messages arrived so fast that the broker may have dropped some, or that a NATS "
-            "cluster has changed."
+            "Times that messages arrived so fast that the broker may have dropped some. Checks follow."
         ),
         "link_sends_failed": "Messages that a link failed to send because of an unexpected error.",
         "message_queued": "Messages kept because no broker was connected.",
@@ -156,12 +156,13 @@ COUNTERS: Mapping[str, Mapping[str, str]] = {
         "publish_failed": "Messages that could not be published.",
         "publish_request_rejected": "Invalid requests of outside publishers.",
         "replay_answers_unsent": "Answers to replay requests that no broker accepted.",
+        "replay_checks_sent": "Requests for the newest numbers, to find messages that a broker dropped.",
         "replay_failed": "Rounds of replay that failed.",
         "replay_requests_sent": "Requests for missed messages.",
         "replay_requests_unsent": "Requests for missed messages that no broker accepted.",
         "replayed_messages": "Missed messages that a replay has delivered.",
         "replayed_messages_sent": "Messages that this node sent again to other nodes.",
-        "replays_delayed": "Requests for missed messages that are answered later because of replay_bytes_per_s.",
+        "replays_delayed": "Requests for missed messages that are answered later: see docs/limits.md.",
         "replays_refused": "Such requests that were dropped, because too many wait.",
         "responses_unsent": "Responses to other nodes that could not be sent.",
         "session_copies_failed": "Rounds of copying sessions to the next node that failed.",

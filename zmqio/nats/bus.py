@@ -176,10 +176,10 @@ class NatsBus:
             if self._events is not None:
                 self._events.link_connected(LINK)
 
-    def link_overrun(self) -> None:
+    def link_doubted(self) -> None:
         """Report that messages may have been lost between servers."""
         if self._events is not None:
-            self._events.link_overrun(LINK)
+            self._events.link_doubted(LINK)
 
     def link_timed_out(self) -> None:
         """Count a join that did not wait for every server."""

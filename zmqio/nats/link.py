@@ -7,7 +7,7 @@ ready       published messages arrive and all subscriptions are known          t
 
 The link moves to the next server when the connection is lost, when nothing has arrived for `silent_after_s`, and
 when the server announces that it stops. A change of the cluster may have cost messages between two servers, so it
-is reported as `link_overrun`, at once and again when all servers of the new cluster know the subscriptions.
+is reported as `link_doubted`, at once and again when all servers of the new cluster know the subscriptions.
 """
 
 import asyncio
@@ -65,7 +65,7 @@ class NatsLinkEvents(Protocol):
     def link_malformed(self, reason: str) -> None:
         """A malformed message was received and dropped."""
 
-    def link_overrun(self) -> None:
+    def link_doubted(self) -> None:
         """Messages may have been lost between servers."""
 
     def link_lost(self) -> None:
@@ -332,7 +332,7 @@ class NatsLink:
 
     def _doubt(self) -> None:
         if self.state is NatsLinkState.READY:
-            self._events.link_overrun()
+            self._events.link_doubted()
 
     def _drop_barrier(self) -> None:
         barrier, self._barrier = self._barrier, None

@@ -110,7 +110,7 @@ class _FieldError(Exception):
     """Holds the expected type; the code that catches it knows the name of the field."""
 
 
-_Row = TypeVar("_Row", m.ReplayedRow, m.LostRow)
+_Row = TypeVar("_Row", m.ReplayedRow, m.LostRow, m.TopicRow)
 
 Reader = Callable[[Any], Any]
 """Checks one field and returns its value; raises _FieldError."""
@@ -300,6 +300,13 @@ def _lost(value: Any) -> tuple[m.LostRow, ...]:
     raise _FieldError("a list of [topic, numbers, seconds]")
 
 
+def _newest(value: Any) -> tuple[m.TopicRow, ...]:
+    rows = _rows(value, m.TopicRow)
+    if all(type(row.topic) is bytes for row in rows):
+        return tuple(row._replace(n=_counter(row.n)) for row in rows)
+    raise _FieldError("a list of [topic, number, seconds]")
+
+
 def _rows(value: Any, make: type[_Row]) -> tuple[_Row, ...]:
     """Read rows of three values, the last of which is an age in seconds."""
     if type(value) not in _LISTS or not all(type(row) in (list, make) and len(row) == 3 for row in value):
@@ -354,8 +361,18 @@ _LAYOUTS = {
         _layout(MessageType.RESPONSE, m.Response, _counter, _raw, _flag),
         _layout(MessageType.ACK_COUNT, m.AckCount, _counter, _counter),
         _layout(MessageType.ACK_RESPONSE, m.AckResponse, _counter, _raw),
-        _layout(MessageType.REPLAY_REQUEST, m.ReplayRequest, _counter, _counter, _seconds, _raw),
-        _layout(MessageType.REPLAY_ANSWER, m.ReplayAnswer, _counter, _counter, _flag, _counter, _lost, _replayed),
+        _layout(MessageType.REPLAY_REQUEST, m.ReplayRequest, _counter, _counter, _seconds, _raw, _flag),
+        _layout(
+            MessageType.REPLAY_ANSWER,
+            m.ReplayAnswer,
+            _counter,
+            _counter,
+            _flag,
+            _counter,
+            _lost,
+            _replayed,
+            _newest,
+        ),
         _layout(MessageType.SESSION_REQUEST, v.SessionRequest, _counter, _raw),
         _layout(MessageType.MISSED_PACKETS_REQUEST, v.MissedPacketsRequest, _counter, _raw),
         _layout(MessageType.SESSION_HANDOVER, v.SessionHandover, _raw),

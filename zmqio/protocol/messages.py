@@ -37,6 +37,7 @@ __all__ = [
     "ReplayedRow",
     "Response",
     "ServerSideEmit",
+    "TopicRow",
     "TracedBroadcast",
     "TracedServerSideEmit",
 ]
@@ -309,12 +310,15 @@ class ReplayRequest:
         max_age_s: messages older than this many seconds need not be replayed.
         topics: a Bloom filter of the sender's topics. Its inbox, the topics of its sessions and the topic of all
             nodes are left out, because their names show that the sender subscribes to them.
+        numbers_only: whether to answer with the newest number of each topic instead of the messages. Earlier
+            releases ignore the field and send the messages.
     """
 
     request_id: int
     after: int
     max_age_s: float
     topics: bytes
+    numbers_only: bool = False
 
 
 class ReplayedRow(NamedTuple):
@@ -328,6 +332,20 @@ class ReplayedRow(NamedTuple):
 
     topic: bytes
     body: bytes
+    age_s: float
+
+
+class TopicRow(NamedTuple):
+    """The newest message of a topic.
+
+    Attributes:
+        topic: the topic.
+        n: the number of the message.
+        age_s: seconds since it was sent.
+    """
+
+    topic: bytes
+    n: int
     age_s: float
 
 
@@ -356,6 +374,7 @@ class ReplayAnswer:
         forgotten: number of messages, of any topic, that are so old that their topics are no longer known.
         lost: messages that are no longer in the replay buffer.
         messages: the replayed messages, in order.
+        newest: the newest message of each topic, in place of `messages`, if the request is for `numbers_only`.
     """
 
     request_id: int
@@ -364,6 +383,7 @@ class ReplayAnswer:
     forgotten: int
     lost: tuple[LostRow, ...]
     messages: tuple[ReplayedRow, ...]
+    newest: tuple["TopicRow", ...] = ()
 
 
 Message: TypeAlias = (

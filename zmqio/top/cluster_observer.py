@@ -185,6 +185,9 @@ class ClusterObserver:
     def link_writable(self, _link: int) -> None:
         """Do nothing: the next request follows."""
 
+    def link_doubted(self, _link: int) -> None:
+        """Do nothing: the next answers follow."""
+
     def link_overrun(self, _link: int) -> None:
         """Do nothing: the next answers follow."""
 

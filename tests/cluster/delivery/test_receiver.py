@@ -5,16 +5,19 @@
 
 from zmqio.adapter.base import BusGap
 from zmqio.cluster.delivery.bloom_filter import TopicBloomFilter
+from zmqio.cluster.delivery.checks import CHECK_EVERY_S
+from zmqio.cluster.delivery.publisher import LATE_RETRY_S
 from zmqio.cluster.delivery.receiver import (
     MAX_UNANSWERED_REQUESTS,
     REPLAY_RETRY_S,
+    STALL_S,
     TOMBSTONE_MARGIN_S,
     Receiver,
     ReplayResult,
 )
 from zmqio.cluster.delivery.subscriptions import TopicSubscriptions
 from zmqio.ids import NodeId
-from zmqio.protocol.messages import LostRow, MessageId, ReplayAnswer, ReplayedRow, ReplayRequest
+from zmqio.protocol.messages import LostRow, MessageId, ReplayAnswer, ReplayedRow, ReplayRequest, TopicRow
 
 P, Q = NodeId("P"), NodeId("Q")
 T, U, MY_SESSION = b"t", b"u", b"s/mine/1"
@@ -41,6 +44,23 @@ class Harness:
     def requests(self) -> list[ReplayRequest]:
         return [request for _, request, _ in self.receiver.take_due_requests(self.now)]
 
+    def checks(self) -> list[ReplayRequest]:
+        return [request for _, request, _ in self.receiver.take_due_checks(self.now)]
+
+    def checked(self) -> ReplayRequest:
+        """Receive up to 5 by the second link, and check it, because it is read too slowly."""
+        self.receiver.link_lost(0)
+        assert self.accept(1, 5)
+        self.receiver.link_overrun(1, self.now)
+        assert self.requests() == []
+        [check] = self.checks()
+        return check
+
+    def stall(self) -> None:
+        self.receiver.tick(self.now)
+        self.now += STALL_S + 1
+        self.receiver.tick(self.now)
+
     def answer(
         self,
         link: int,
@@ -51,11 +71,12 @@ class Harness:
         complete: bool = True,
         forgotten: int = 0,
         lost: tuple[LostRow, ...] = (),
+        newest: tuple[TopicRow, ...] = (),
     ) -> ReplayResult:
         """The publisher answers; `rows` are number -> topic of messages that were just sent."""
         rows = rows or {}
         messages = tuple(ReplayedRow(topic, b"", 0.0) for topic in rows.values())
-        answer = ReplayAnswer(request_id, upto, complete, forgotten, lost, messages)
+        answer = ReplayAnswer(request_id, upto, complete, forgotten, lost, messages, newest)
         return self.receiver.answer(link, P, answer, tuple(rows), self.now)
 
 
@@ -138,8 +159,8 @@ def test_new_generation_of_the_only_link_sends_a_request() -> None:
 
 def test_incomplete_answer_is_followed_by_the_next_request() -> None:
     harness = Harness()
-    harness.receiver.link_overrun(0, harness.now)
-    harness.receiver.link_overrun(1, harness.now)
+    harness.receiver.link_doubted(0, harness.now)
+    harness.receiver.link_doubted(1, harness.now)
     [first] = harness.requests()
     assert harness.answer(0, first.request_id, 3, {2: T}, complete=False).rows == (0,)
     assert not harness.accept(0, 8, 2)
@@ -174,7 +195,7 @@ def test_unrequested_answers_are_ignored() -> None:
 
 def test_suspect_link_sends_a_request_and_only_an_answer_by_that_link_clears_it() -> None:
     harness = Harness()
-    harness.receiver.link_overrun(0, harness.now)
+    harness.receiver.link_doubted(0, harness.now)
     [request] = harness.requests()
     assert harness.accept(1, 1)
     harness.answer(1, request.request_id, 1, {1: T})
@@ -189,7 +210,7 @@ def test_answer_to_an_earlier_request_does_not_clear_a_suspect_link() -> None:
     harness.receiver.link_lost(1)
     harness.heartbeat(0, 1, generation=2)
     [early] = harness.requests()
-    harness.receiver.link_overrun(0, harness.now)
+    harness.receiver.link_doubted(0, harness.now)
     assert harness.answer(0, early.request_id, 1, {1: T}).rows == (0,)
     assert not harness.accept(0, 3, 0, U)  # 2 was dropped
     [late] = harness.requests()
@@ -198,17 +219,76 @@ def test_answer_to_an_earlier_request_does_not_clear_a_suspect_link() -> None:
     assert harness.accept(0, 4, 2)
 
 
-def test_link_that_became_suspect_during_a_request_is_requested_again_beside_a_gapless_link() -> None:
+def test_link_that_is_read_too_slowly_after_a_stall_is_requested_once_and_then_checked() -> None:
     harness = Harness()
-    harness.receiver.link_overrun(1, harness.now)
-    [early] = harness.requests()
-    harness.receiver.link_overrun(1, harness.now)
-    harness.answer(1, early.request_id, 0)
-    [late] = harness.requests()
-    harness.answer(1, late.request_id, 0)
-    assert harness.receiver.open_requests == 0
     harness.receiver.link_lost(0)
-    assert harness.accept(1, 1)
+    harness.stall()
+    harness.receiver.link_overrun(1, harness.now)
+    [request] = harness.requests()
+    harness.receiver.link_overrun(1, harness.now)
+    assert (harness.requests(), harness.checks()) == ([], [])
+    harness.answer(1, request.request_id, 5, {5: T})
+    harness.receiver.link_overrun(1, harness.now)
+    assert harness.accept(1, 6, 5)
+    assert harness.requests() == []
+    assert [(check.after, check.numbers_only) for check in harness.checks()] == [(5, True)]
+
+
+def test_message_dropped_as_the_last_of_its_topic_is_requested_after_a_check() -> None:
+    harness = Harness()
+    check = harness.checked()
+    assert harness.accept(1, 7, 0, U)  # 6 was dropped
+    harness.answer(1, check.request_id, 7, newest=(TopicRow(T, 6, 0.0), TopicRow(U, 7, 0.0)))
+    [request] = harness.requests()
+    assert (request.after, request.numbers_only, harness.receiver.counts.link_gaps) == (5, False, 1)
+    assert harness.answer(1, request.request_id, 7, {6: T, 7: U}).rows == (0,)
+    assert harness.accept(1, 8, 6)
+
+
+def test_first_message_of_a_topic_that_was_dropped_during_the_checks_is_a_gap() -> None:
+    harness = Harness()
+    harness.checked()
+    assert not harness.accept(1, 8, 7, U)  # 7 was dropped, and nothing was received on its topic before
+    [request] = harness.requests()
+    assert request.after == 5
+    assert harness.answer(1, request.request_id, 8, {7: U, 8: U}).rows == (0, 1)
+
+
+def test_checks_end_with_the_second_answer_without_a_doubt() -> None:
+    harness = Harness()
+    check = harness.checked()
+    harness.receiver.link_overrun(1, harness.now)
+    for upto in (6, 7, 8):
+        assert harness.receiver.is_waiting
+        harness.answer(1, check.request_id, upto, newest=())
+        assert harness.checks() == []
+        harness.now += CHECK_EVERY_S
+        check = next(iter(harness.checks()), check)
+    assert not harness.receiver.is_waiting
+
+
+def test_request_during_the_checks_includes_what_was_not_checked() -> None:
+    harness = Harness()
+    harness.checked()
+    assert harness.accept(1, 7, 0, U)  # 6 was dropped
+    harness.heartbeat(1, 9, generation=2)
+    assert [request.after for request in harness.requests()] == [5]
+
+
+def test_release_that_answers_a_check_with_all_messages_is_asked_for_them() -> None:
+    harness = Harness()
+    check = harness.checked()
+    assert harness.answer(1, check.request_id, 6, {6: T}) == ReplayResult()
+    assert [request.after for request in harness.requests()] == [5]
+
+
+def test_message_older_than_the_subscription_or_answered_is_not_missed_by_a_check() -> None:
+    harness = Harness()
+    check = harness.checked()
+    harness.answer(
+        1, check.request_id, 9, newest=(TopicRow(T, 4, 0.0), TopicRow(U, 6, 60.0), TopicRow(b"x", 7, 0.0))
+    )
+    assert harness.requests() == []
 
 
 def test_gap_on_a_topic_is_requested_though_later_messages_of_other_topics_were_received() -> None:
@@ -225,7 +305,7 @@ def test_gap_older_than_the_open_request_widens_the_request() -> None:
     harness = Harness()
     assert harness.accept(0, 1)
     assert harness.accept(0, 3, 0, U)
-    harness.receiver.link_overrun(1, harness.now)
+    harness.receiver.link_doubted(1, harness.now)
     [narrow] = harness.requests()
     assert not harness.accept(0, 4, 2)
     [wide] = harness.requests()
@@ -236,7 +316,7 @@ def test_gap_older_than_the_open_request_widens_the_request() -> None:
 
 def test_gap_that_an_answer_has_covered_is_not_requested_again() -> None:
     harness = Harness()
-    harness.receiver.link_overrun(0, harness.now)
+    harness.receiver.link_doubted(0, harness.now)
     [request] = harness.requests()
     harness.accept(1, 1)
     harness.answer(0, request.request_id, 5, {}, lost=(LostRow(T, (4,), 0.0),))
@@ -263,8 +343,8 @@ def test_gap_counts_only_messages_for_this_node() -> None:
     assert harness.accept(0, 1)
     harness.now += 10
     harness.receiver.subscriptions.add([b"later"], harness.now)
-    harness.receiver.link_overrun(0, harness.now)
-    harness.receiver.link_overrun(1, harness.now)
+    harness.receiver.link_doubted(0, harness.now)
+    harness.receiver.link_doubted(1, harness.now)
     *_, request = harness.requests()
     lost = (
         LostRow(T, (1, 2, 3), 5.0),  # 1 was received
@@ -281,7 +361,7 @@ def test_gap_counts_only_messages_for_this_node() -> None:
 
 def test_forgotten_topics_make_the_count_unknown() -> None:
     harness = Harness()
-    harness.receiver.link_overrun(0, harness.now)
+    harness.receiver.link_doubted(0, harness.now)
     [request] = harness.requests()
     result = harness.answer(0, request.request_id, 9, forgotten=4)
     assert result.gap is not None
@@ -299,7 +379,7 @@ def test_messages_lost_before_first_contact_are_no_gap() -> None:
 
 def test_row_that_predates_the_subscription_or_has_another_publisher_is_not_delivered() -> None:
     harness = Harness()
-    harness.receiver.link_overrun(0, harness.now)
+    harness.receiver.link_doubted(0, harness.now)
     [request] = harness.requests()
     rows = (ReplayedRow(T, b"", 1.0), ReplayedRow(T, b"", 0.0), ReplayedRow(b"none of mine", b"", 0.0))
     answer = ReplayAnswer(request.request_id, 3, True, 0, (), rows)
@@ -311,7 +391,7 @@ def test_row_that_predates_the_subscription_or_has_another_publisher_is_not_deli
 
 def test_request_is_repeated_until_it_is_given_up_and_reported() -> None:
     harness = Harness()
-    harness.receiver.link_overrun(0, harness.now)
+    harness.receiver.link_doubted(0, harness.now)
     harness.heartbeat(0, 7)
     sent, gaps = 0, []
     for _ in range(MAX_UNANSWERED_REQUESTS + 3):
@@ -327,7 +407,7 @@ def test_request_is_repeated_until_it_is_given_up_and_reported() -> None:
 
 def test_new_generation_repeats_an_open_request_at_once() -> None:
     harness = Harness()
-    harness.receiver.link_overrun(0, harness.now)
+    harness.receiver.link_doubted(0, harness.now)
     assert len(harness.requests()) == 1
     harness.heartbeat(0, 0, generation=2)
     assert len(harness.requests()) == 1
@@ -335,7 +415,7 @@ def test_new_generation_repeats_an_open_request_at_once() -> None:
 
 def test_messages_missing_from_a_node_that_left_are_reported_at_once() -> None:
     harness = Harness()
-    harness.receiver.link_overrun(0, harness.now)
+    harness.receiver.link_doubted(0, harness.now)
     harness.heartbeat(0, 7)
     assert harness.receiver.node_left(P, harness.now, died=False) == BusGap(P, 1, 7, None, "the node has left")
     assert harness.receiver.open_requests == 0
@@ -344,7 +424,7 @@ def test_messages_missing_from_a_node_that_left_are_reported_at_once() -> None:
 
 def test_silent_node_is_not_asked_until_it_returns() -> None:
     harness = Harness()
-    harness.receiver.link_overrun(0, harness.now)
+    harness.receiver.link_doubted(0, harness.now)
     assert harness.receiver.node_left(P, harness.now, died=True) is None
     harness.now += 30
     assert harness.requests() == []
@@ -355,7 +435,7 @@ def test_silent_node_is_not_asked_until_it_returns() -> None:
 
 def test_silent_node_that_does_not_return_is_given_up_once_its_messages_have_expired() -> None:
     harness = Harness()
-    harness.receiver.link_overrun(0, harness.now)
+    harness.receiver.link_doubted(0, harness.now)
     harness.heartbeat(0, 7)
     harness.receiver.node_left(P, harness.now, died=True)
     harness.now += KEEP_S - 1
@@ -406,7 +486,7 @@ def test_messages_of_too_many_publishers_without_a_heartbeat_are_left_to_a_repla
 
 def test_request_is_sent_by_one_link_and_repeated_by_all() -> None:
     harness = Harness()
-    harness.receiver.link_overrun(1, harness.now)
+    harness.receiver.link_doubted(1, harness.now)
     assert [link for _, _, link in harness.receiver.take_due_requests(harness.now)] == [1]
     harness.now += 1.0
     assert [link for _, _, link in harness.receiver.take_due_requests(harness.now)] == [None]
@@ -415,11 +495,11 @@ def test_request_is_sent_by_one_link_and_repeated_by_all() -> None:
 def test_request_is_not_repeated_while_its_answer_waits_behind_other_messages() -> None:
     """Each repetition would be answered, too, and would add to the messages that wait."""
     harness = Harness()
-    harness.receiver.link_overrun(0, harness.now)
+    harness.receiver.link_doubted(0, harness.now)
     assert len(harness.requests()) == 1
     for _ in range(5):
         harness.now += 0.9
         harness.receiver.link_overrun(0, harness.now)
         assert harness.requests() == []
-    harness.now += 1.0
+    harness.now += LATE_RETRY_S
     assert len(harness.requests()) == 1

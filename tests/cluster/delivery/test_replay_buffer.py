@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zmqio.cluster.delivery.replay_buffer import MESSAGE_OVERHEAD_BYTES, ReplayBuffer, ReplayPage, ReplayPageLimits
+from zmqio.protocol.messages import TopicRow
 
 T, U = b"t", b"u"
 OF_ONE = len(T) + 9 + MESSAGE_OVERHEAD_BYTES
@@ -298,3 +299,41 @@ def test_pages_send_list_or_count_each_requested_message_once(
         oldest_known = min(found + named, default=len(topics) + 1)
         assert after + forgotten < oldest_known
         assert all(n <= after + forgotten for n in due[: len(due) - len(found + named)])
+
+
+# The newest message of each topic.
+
+
+def newest_of(
+    buffer: ReplayBuffer, after: int = 0, limits: ReplayPageLimits = WIDE, max_age_s: float = 1e6
+) -> ReplayPage:
+    return buffer.newest_page(after, lambda topic: topic != b"x", max_age_s=max_age_s, now=100.0, limits=limits)
+
+
+def test_newest_page_has_the_newest_message_of_each_requested_topic() -> None:
+    buffer = filled(ReplayBuffer(1 << 20, 1e6), 3)
+    filled(filled(filled(buffer, 1, U), 1, T), 1, b"x")
+    page = newest_of(buffer)
+    assert (page.newest, page.upto, page.complete, page.messages) == (
+        (TopicRow(T, 5, 95.0), TopicRow(U, 4, 96.0)),
+        6,
+        True,
+        (),
+    )
+    assert newest_of(buffer, after=4).newest == (TopicRow(T, 5, 95.0),)
+    assert newest_of(buffer, max_age_s=95.5).newest == (TopicRow(T, 5, 95.0),)
+    assert newest_of(buffer, after=99) == ReplayPage(6, True, 0, (), (), 0, ())
+
+
+def test_newest_page_counts_what_is_no_longer_kept() -> None:
+    buffer = filled(ReplayBuffer(3 * OF_ONE, 1e6), 5)
+    assert (newest_of(buffer).forgotten, newest_of(buffer, after=2).forgotten) == (2, 0)
+
+
+def test_newest_page_stops_at_its_limits_and_the_next_one_continues() -> None:
+    buffer = filled(filled(ReplayBuffer(1 << 20, 1e6), 4), 4, U)
+    small = newest_of(buffer, limits=ReplayPageLimits(size_bytes=30))
+    assert (small.newest, small.upto, small.complete) == ((TopicRow(T, 4, 96.0),), 4, False)
+    assert newest_of(buffer, after=4).newest == (TopicRow(U, 8, 92.0),)
+    few = newest_of(buffer, limits=ReplayPageLimits(scanned=3))
+    assert (few.newest, few.upto, few.complete) == ((TopicRow(T, 3, 97.0),), 3, False)

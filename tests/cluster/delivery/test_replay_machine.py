@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from zmqio.cluster.delivery.bloom_filter import TopicBloomFilter
-from zmqio.cluster.delivery.receiver import Receiver
+from zmqio.cluster.delivery.receiver import STALL_S, Receiver
 from zmqio.cluster.delivery.replay_buffer import ReplayBuffer, ReplayPageLimits
 from zmqio.cluster.delivery.sequencer import Sequencer
 from zmqio.cluster.delivery.subscriptions import TopicSubscriptions
@@ -98,10 +98,11 @@ class Publisher:
 
     def answer(self, request: ReplayRequest, now: float) -> ReplayAnswer:
         known = TopicBloomFilter(request.topics)
-        page = self.buffer.page(
-            request.after, known.__contains__, max_age_s=request.max_age_s, now=now, limits=LIMITS
+        pages = self.buffer.newest_page if request.numbers_only else self.buffer.page
+        page = pages(request.after, known.__contains__, max_age_s=request.max_age_s, now=now, limits=LIMITS)
+        return ReplayAnswer(
+            request.request_id, page.upto, page.complete, page.forgotten, page.lost, page.messages, page.newest
         )
-        return ReplayAnswer(request.request_id, page.upto, page.complete, page.forgotten, page.lost, page.messages)
 
 
 class ReplayMachine(RuleBasedStateMachine):
@@ -120,6 +121,7 @@ class ReplayMachine(RuleBasedStateMachine):
         }
         self.receiver = Receiver(TopicSubscriptions(b"t/sessions/", self.now), 60.0)
         self.receiver.subscriptions.add(SUBSCRIBED, self.now)
+        self.receiver.tick(self.now)
         self.up: set[int] = set()
         self.dropping: dict[int, int] = {}
         self.inbox: dict[int, deque[tuple[NodeId, object]]] = {link: deque() for link in LINKS}
@@ -205,6 +207,11 @@ class ReplayMachine(RuleBasedStateMachine):
             inbox.insert(max(0, len(inbox) - sooner), (PUBLISHERS[0], "overrun"))
             self.dropping[link] = count
 
+    @rule()
+    def node_stalls(self) -> None:
+        self.now += STALL_S + 1
+        self.receiver.tick(self.now)
+
     # Moving messages.
 
     @rule(node_id=publishers, link=links, count=few)
@@ -257,7 +264,8 @@ class ReplayMachine(RuleBasedStateMachine):
     @rule()
     def node_sends_requests(self) -> None:
         self.now += 2.0
-        for node_id, request, link in self.receiver.take_due_requests(self.now):
+        due = [*self.receiver.take_due_requests(self.now), *self.receiver.take_due_checks(self.now)]
+        for node_id, request, link in due:
             connected = self.publishers[node_id].connected & self.up
             if connected if link is None else link in connected:
                 self.publishers[node_id].requests.append((request, link))
@@ -314,7 +322,7 @@ class ReplayMachine(RuleBasedStateMachine):
                     self.publishers[node_id].heartbeat(link)
                     self.broker_forwards(node_id, link, 1_000)
                 self.node_reads(link, 1_000)
-            if not self.receiver.open_requests:
+            if not self.receiver.is_waiting:
                 return
         raise AssertionError("the machine never becomes idle")
 

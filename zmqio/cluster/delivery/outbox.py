@@ -188,6 +188,16 @@ class Outbox:
         self.expire()
         return self.buffer.page(after, wanted, max_age_s=max_age_s, now=self._clock(), limits=self._page_limits)
 
+    def newest_page(self, after: int, wanted: Callable[[bytes], bool], max_age_s: float) -> ReplayPage:
+        """Collect the newest message of each topic after a number: see `ReplayBuffer.newest_page`."""
+        now = self._clock()
+        return self.buffer.newest_page(after, wanted, max_age_s=max_age_s, now=now, limits=self._page_limits)
+
+    @property
+    def bytes_published(self) -> int:
+        """The bytes of all messages published so far, each counted once."""
+        return self._diagnostics.counters["bytes_published"]
+
     def _publish(self, topic: bytes, message: Message, *, may_wait: bool) -> int:
         message_id = self._sequencer.next_id(topic)
         try:

@@ -6,9 +6,17 @@ single publisher.
 
 from dataclasses import dataclass, field
 
-__all__ = ["PublisherState", "ReplayRequestState"]
+__all__ = ["CheckState", "PublisherState", "ReplayRequestState"]
 
 NEVER = 1 << 63
+REPLAY_RETRY_S = 1.0
+LATE_RETRY_S = 4.0
+"""Seconds after which a request is repeated while this node may be reading too slowly. The answer then waits in a
+long queue, and another answer would make the queue longer."""
+DOUBT_EVERY = 3
+"""After a stall, a link is doubted again once this many times as many numbers have been received as the last doubt
+made the publisher send again. So at most a quarter of all messages is sent again for doubts, even if a node stalls
+again and again."""
 
 
 @dataclass(slots=True)
@@ -38,6 +46,25 @@ class ReplayRequestState:
 
 
 @dataclass(slots=True)
+class CheckState:
+    """A check whether messages of one publisher were dropped without a trace.
+
+    Attributes:
+        after: every message up to this number was received.
+        due_at: when the publisher is asked (again).
+        id: the id of the request that is not answered yet; 0 if there is none.
+        doubted: whether a link may have been read too slowly since the publisher was asked.
+        clean: how many answers in a row have shown that nothing is missing, and nothing was doubted before them.
+    """
+
+    after: int
+    due_at: float
+    id: int = 0
+    doubted: bool = True
+    clean: int = 0
+
+
+@dataclass(slots=True)
 class _PublisherLink:
     """A link of a publisher that may have a gap.
 
@@ -49,6 +76,8 @@ class _PublisherLink:
         suspect: messages may still be missing on the link. Only an answer by the same link clears this.
         valid_from_request: the lowest request id whose answer clears `suspect`. An answer to an earlier request
             may arrive ahead of the gap.
+        suspect_from: the number after which messages were requested when the link became suspect.
+        doubt_from: the number from which on the link may be doubted again; see `DOUBT_EVERY`.
     """
 
     generation: int = -1
@@ -57,6 +86,8 @@ class _PublisherLink:
     fresh: bool = False
     suspect: bool = False
     valid_from_request: int = 0
+    suspect_from: int = 0
+    doubt_from: int = 0
 
     @property
     def may_become_gapless(self) -> bool:
@@ -77,6 +108,7 @@ class PublisherState:
         gone_at: when it left or died.
         request: the open replay request, if any.
         last_answered_id: the id of the last request that was answered completely or given up.
+        check: the check in progress, if any.
     """
 
     received: int
@@ -87,6 +119,7 @@ class PublisherState:
     gone_at: float | None = None
     request: ReplayRequestState | None = None
     last_answered_id: int = 0
+    check: CheckState | None = None
     _links: dict[int, _PublisherLink] = field(default_factory=dict)
 
     @property
@@ -137,6 +170,8 @@ class PublisherState:
         state = self._link(link)
         if (state.suspect and request_id < state.valid_from_request) or upto < state.starts_at:
             return  # the answer was made before the gap
+        if state.suspect:
+            state.doubt_from = upto + DOUBT_EVERY * max(0, upto - state.suspect_from)
         state.suspect, state.fresh, state.last = False, True, upto
         # A second answer to one request may be newer than the first: what lies between arrives by other links.
         if ready >> link & 1 and upto <= self.received:
@@ -147,7 +182,28 @@ class PublisherState:
         """Note that a link may have gaps; only answers to requests from `next_id` on clear this."""
         self.gapless &= ~(1 << link)
         state = self._link(link)
+        if not state.suspect:
+            state.suspect_from = self.received if self.check is None else self.check.after
         state.suspect, state.valid_from_request = True, next_id
+
+    def may_doubt(self, link: int) -> bool:
+        """Whether a link becomes suspect after a stall; if not, checks must find what is missing."""
+        state = self._link(link)
+        return not state.suspect and self.received >= state.doubt_from
+
+    @property
+    def retry_s(self) -> float:
+        """Seconds after which a request that was not answered is repeated."""
+        return REPLAY_RETRY_S if self.check is None else LATE_RETRY_S
+
+    def is_suspect(self, link: int) -> bool:
+        """Whether messages may still be missing on a link."""
+        return self._link(link).suspect
+
+    @property
+    def first_gapless_link(self) -> int:
+        """The lowest gapless link; there must be one."""
+        return (self.gapless & -self.gapless).bit_length() - 1
 
     def has_suspect_link(self, ready: int) -> bool:
         """Whether messages may still be missing on a link to which this node is connected."""

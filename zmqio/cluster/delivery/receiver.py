@@ -10,7 +10,7 @@ A link of a publisher is no longer gapless when:
 
 - this node loses the link;
 - the publisher's heartbeat on it has a new generation (the publisher reconnected, or its queue was full);
-- this node may have read too slowly (`link_overrun`);
+- messages may have been lost on the way (`link_doubted`), or this node stalled and reads too slowly since then;
 - a message names another predecessor on its topic than the last one received there (a gap).
 
 When no link of a publisher is gapless, the publisher is asked for everything after the highest number received,
@@ -20,23 +20,31 @@ link gapless. No message has to be held back in the meantime, because the answer
 A link also becomes gapless, without a request, once everything that arrived by it, heartbeats included, was
 received by another link too. So with two brokers, losing either costs nothing.
 
+A node that reads slowly without a stall (`link_overrun`) does not ask for all messages again, because most of them
+are only late. It goes on delivering, and checks what is missing (`cluster.delivery.checks`).
+
 Messages that the publisher no longer keeps are a gap, reported with the exact count of those meant for this node.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from zmqio.adapter.base import BusGap
-from zmqio.cluster.delivery.publisher import PublisherState, ReplayRequestState
+from zmqio.cluster.delivery.checks import Checks
+from zmqio.cluster.delivery.publisher import REPLAY_RETRY_S, PublisherState, ReplayRequestState
 from zmqio.cluster.delivery.subscriptions import TopicSubscriptions
 from zmqio.ids import NodeId
 from zmqio.protocol.messages import LostRow, MessageId, ReplayAnswer, ReplayRequest
 
 __all__ = ["Receiver", "ReplayCounts", "ReplayResult"]
 
-REPLAY_RETRY_S = 1.0
 MAX_UNANSWERED_REQUESTS = 15
 """Unanswered replay requests to a live publisher before the missing messages are reported as lost."""
+STALL_S = 2.5
+"""Seconds between two calls of `tick`, called at least once a second, after which this node was stalled."""
+STALL_EFFECT_S = 10.0
+"""Seconds after a stall in which the messages that waited in the meantime are read."""
 TOMBSTONE_MARGIN_S = 60.0
 TRANSIT_MARGIN_S = 60.0
 """Longest time that a request is assumed to be under way. A publisher must not take messages that it sent in that
@@ -67,6 +75,7 @@ class ReplayCounts:
         deferred: messages that arrived by a link with a possible gap. Another link or an answer delivers them.
         link_gaps: gaps that were found on links that counted as gapless.
         requests: replay requests sent.
+        checks: requests for the newest numbers sent.
         replayed: messages delivered from answers.
         gaps: losses reported.
         lost: messages lost, as far as they could be counted.
@@ -76,6 +85,7 @@ class ReplayCounts:
     deferred: int = 0
     link_gaps: int = 0
     requests: int = 0
+    checks: int = 0
     replayed: int = 0
     gaps: int = 0
     lost: int = 0
@@ -102,9 +112,15 @@ class Receiver:
     _publishers: dict[NodeId, PublisherState] = field(default_factory=dict)
     _gone: dict[NodeId, PublisherState] = field(default_factory=dict)
     _asked: dict[NodeId, PublisherState] = field(default_factory=dict)
+    _checks: Checks = field(init=False)
     _first_due_at: float = 0.0
     _ready: int = 0
     _next_id: int = 1
+    _ticked_at: float = math.inf
+    _stalled_at: float = -math.inf
+
+    def __post_init__(self) -> None:
+        self._checks = Checks(self.subscriptions)
 
     # Messages.
 
@@ -125,6 +141,9 @@ class Receiver:
         state = self.subscriptions.state_of(topic)
         if state is not None:
             last = state.last.get(node_id)
+            if last is None and publisher.check is not None:
+                # The first message that arrives on the topic may not be the first that was sent.
+                last = publisher.check.after
             if last is not None and previous is not None and previous > last and publisher.can_replay(previous):
                 self._gap_found(node_id, publisher, link, last, now)
                 return False
@@ -167,6 +186,9 @@ class Receiver:
         if publisher is None:
             return ReplayResult()
         request = publisher.request
+        if publisher.check is not None and publisher.check.id == answer.request_id:
+            self._check_answered(link, node_id, publisher, answer, now)
+            return ReplayResult()
         if request is None or request.id != answer.request_id:
             if answer.complete and answer.request_id == publisher.last_answered_id:
                 publisher.mark_gapless(link, answer.upto, answer.request_id, self._ready)
@@ -182,6 +204,8 @@ class Receiver:
         self.counts.replayed += len(rows)
         publisher.answered_upto = max(publisher.answered_upto, answer.upto)
         publisher.received = max(publisher.received, answer.upto)
+        if publisher.check is not None:
+            publisher.check.after = max(publisher.check.after, answer.upto)
         if answer.complete:
             self._complete_request(link, node_id, publisher, answer, now)
         else:
@@ -207,16 +231,21 @@ class Receiver:
                 request.restart(now)
             self._request_if_stuck(node_id, publisher, now)
 
-    def link_overrun(self, link: int, now: float) -> None:
-        """Request what a broker may have dropped because this node did not read fast enough."""
+    def link_doubted(self, link: int, now: float) -> None:
+        """Request what may have been lost on the way to this node."""
         for node_id, publisher in self._publishers.items():
-            publisher.mark_suspect(link, self._next_id)
+            self._doubt(link, node_id, publisher, now)
+
+    def link_overrun(self, link: int, now: float) -> None:
+        """Find what a broker may have dropped because this node did not read fast enough."""
+        is_stalled = now - self._stalled_at <= STALL_EFFECT_S
+        for node_id, publisher in self._publishers.items():
+            if is_stalled and publisher.may_doubt(link):
+                self._doubt(link, node_id, publisher, now)
+            self._checks.doubt(node_id, publisher, now)
             if publisher.request is not None and publisher.request.sent_count:
                 # The answer waits behind the messages that wait: a repetition would only add to them.
-                publisher.request.due_at = now + REPLAY_RETRY_S
-            elif publisher.alive and publisher.request is None:
-                # Even if another link is gapless: only an answer that arrives by this link shows what it dropped.
-                self._request(node_id, publisher, publisher.received, now)
+                publisher.request.due_at = max(publisher.request.due_at, now + publisher.retry_s)
 
     # Publishers.
 
@@ -240,11 +269,14 @@ class Receiver:
         return self._give_up(node_id, publisher, "the node has left")
 
     def tick(self, now: float) -> list[BusGap]:
-        """Give up unanswered requests, and forget publishers that left or died long ago.
+        """Give up unanswered requests, and forget publishers that left or died long ago. Call it each second.
 
         Returns:
             The messages that are lost.
         """
+        if now - self._ticked_at > STALL_S:
+            self._stalled_at = now
+        self._ticked_at = now
         gaps = [self._give_up_if_late(node_id, publisher, now) for node_id, publisher in list(self._asked.items())]
         oldest = now - self.keep_s - TOMBSTONE_MARGIN_S
         forgotten = frozenset(
@@ -255,6 +287,7 @@ class Receiver:
         if forgotten:
             for node_id in forgotten:
                 del self._publishers[node_id], self._gone[node_id]
+            self._checks.forget(forgotten)
             self.subscriptions.forget(forgotten)
         return [gap for gap in gaps if gap is not None]
 
@@ -269,6 +302,11 @@ class Receiver:
     def open_requests(self) -> int:
         """The number of publishers that have not answered yet."""
         return len(self._asked)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether requests or checks are due now or later."""
+        return bool(self._asked or self._checks)
 
     def take_due_requests(self, now: float) -> list[tuple[NodeId, ReplayRequest, int | None]]:
         """The requests to send now, each with its publisher and link; none while no broker is connected.
@@ -289,11 +327,20 @@ class Receiver:
                 continue
             request.sent_by = link = None if request.sent_count else publisher.link_to_ask_by(self._ready)
             request.sent_count += 1
-            request.due_at = now + REPLAY_RETRY_S
+            request.due_at = now + publisher.retry_s
             self.counts.requests += 1
-            max_age_s = now - self.subscriptions.started_at + TRANSIT_MARGIN_S
-            bloom_filter = self.subscriptions.bloom_filter()
-            due.append((node_id, ReplayRequest(request.id, request.after, max_age_s, bloom_filter), link))
+            due.append((node_id, self._make_request(request.id, request.after, now), link))
+        return due
+
+    def take_due_checks(self, now: float) -> list[tuple[NodeId, ReplayRequest, int]]:
+        """The requests for the newest numbers to send now, each with its publisher and link."""
+        due: list[tuple[NodeId, ReplayRequest, int]] = []
+        for node_id, publisher, check in self._checks.take_due(now):
+            check.id = self._next_id
+            self._next_id += 1
+            self.counts.checks += 1
+            request = self._make_request(check.id, check.after, now, numbers_only=True)
+            due.append((node_id, request, publisher.first_gapless_link))
         return due
 
     def request_unsent(self, node_id: NodeId) -> None:
@@ -303,6 +350,19 @@ class Receiver:
             publisher.request.sent_count -= 1
 
     # Private.
+
+    def _make_request(
+        self, request_id: int, after: int, now: float, *, numbers_only: bool = False
+    ) -> ReplayRequest:
+        max_age_s = now - self.subscriptions.started_at + TRANSIT_MARGIN_S
+        return ReplayRequest(request_id, after, max_age_s, self.subscriptions.bloom_filter(), numbers_only)
+
+    def _check_answered(
+        self, link: int, node_id: NodeId, publisher: PublisherState, answer: ReplayAnswer, now: float
+    ) -> None:
+        after = self._checks.answered(node_id, publisher, answer, now)
+        if after is not None:
+            self._gap_found(node_id, publisher, link, after, now)
 
     def _accept_first(self, link: int, topic: bytes, message_id: MessageId, now: float) -> bool:
         """Process a message that came before its publisher's first heartbeat: this node is new and missed none.
@@ -327,6 +387,12 @@ class Receiver:
         publisher.gapless |= 1 << link
         return True
 
+    def _doubt(self, link: int, node_id: NodeId, publisher: PublisherState, now: float) -> None:
+        publisher.mark_suspect(link, self._next_id)
+        # Even if another link is gapless: only an answer that arrives by this link shows what it dropped.
+        if publisher.alive and publisher.request is None:
+            self._request(node_id, publisher, publisher.received, now)
+
     def _gap_found(self, node_id: NodeId, publisher: PublisherState, link: int, last: int, now: float) -> None:
         self.counts.link_gaps += 1
         # The missing messages may be older than those received on other topics, and than those requested already.
@@ -344,6 +410,9 @@ class Receiver:
     def _request(
         self, node_id: NodeId, publisher: PublisherState, after: int, now: float, *, first_contact: bool = False
     ) -> None:
+        if publisher.check is not None:
+            # Some messages behind the last check may have been dropped without a trace.
+            after = min(after, publisher.check.after)
         publisher.request = ReplayRequestState(self._next_id, after, first_contact, now)
         self._first_due_at = min(self._first_due_at, now)
         self._next_id += 1

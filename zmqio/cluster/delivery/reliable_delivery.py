@@ -64,7 +64,7 @@ class ReliableDelivery:
         self._on_repair = on_repair
         own_sessions = owner_prefix(options.prefix, identity.tag)
         self._bytes_per_s = options.replay_bytes_per_s
-        self._budget = ReplayBudget(options.replay_bytes_per_s)
+        self._budget = ReplayBudget(options.replay_bytes_per_s, lambda: outbox.bytes_published)
         subscriptions = TopicSubscriptions(own_sessions, clock())
         self._receiver = Receiver(subscriptions, options.replay_ring_s, options.max_nodes)
 
@@ -121,21 +121,20 @@ class ReliableDelivery:
             self._replay_now(requester, node_id, request, link)
             return
         limit, option = self._bytes_per_s, "replay_bytes_per_s"
-        if self._budget.wait(requester, node_id, request):
+        if self._budget.wait(requester, node_id, request, link):
             self._on_repair()
             self._diagnostics.report("replays_delayed", peer=node_id, limit=limit, option=option)
         else:
             self._diagnostics.report("replays_refused", peer=node_id, limit=limit, option=option)
 
-    def _replay_now(
-        self, requester: NodeId, node_id: NodeId, request: ReplayRequest, link: int | None = None
-    ) -> None:
-        page = self._outbox.page(request.after, self._topic_matcher(node_id, request), request.max_age_s)
+    def _replay_now(self, requester: NodeId, node_id: NodeId, request: ReplayRequest, link: int) -> None:
+        pages = self._outbox.newest_page if request.numbers_only else self._outbox.page
+        page = pages(request.after, self._topic_matcher(node_id, request), request.max_age_s)
         self._budget.spend(requester, page.cost_bytes, self._clock())
         self._diagnostics.count("replayed_messages_sent", len(page.messages))
         answer = _answer(request.request_id, page)
         is_sent = self._outbox.send_unsequenced(inbox_topic(self._prefix, node_id), answer, link=link)
-        if is_sent and requester != UNKNOWN:
+        if is_sent and requester != UNKNOWN and not request.numbers_only:
             self._outbox.page_sent(page)
 
     def answered(self, link: int, sender: NodeId, answer: ReplayAnswer) -> None:
@@ -159,8 +158,14 @@ class ReliableDelivery:
         self._receiver.link_connected(link, self._clock())
         self._send_requests()
 
+    def link_doubted(self, link: int) -> None:
+        """Request the messages that may have been lost."""
+        self._diagnostics.count("link_doubts")
+        self._receiver.link_doubted(link, self._clock())
+        self._send_requests()
+
     def link_overrun(self, link: int) -> None:
-        """Request the messages that a broker may have dropped."""
+        """Find the messages that a broker may have dropped, because this node does not read fast enough."""
         self._diagnostics.count("link_overruns")
         self._receiver.link_overrun(link, self._clock())
         self._send_requests()
@@ -175,7 +180,7 @@ class ReliableDelivery:
     @property
     def is_repairing(self) -> bool:
         """Whether replays are requested or delayed, so that `tick` is needed several times a second."""
-        return self._receiver.open_requests > 0 or self._budget.is_waiting
+        return self._receiver.is_waiting or self._budget.is_waiting
 
     def tick(self) -> None:
         """Drop old messages, repeat requests, and give up on unanswered ones.
@@ -218,6 +223,7 @@ class ReliableDelivery:
             "deferred_messages": counts.deferred,
             "link_gaps": counts.link_gaps,
             "replay_requests_sent": counts.requests,
+            "replay_checks_sent": counts.checks,
             "replayed_messages": counts.replayed,
             "bus_gaps": counts.gaps,
             "bus_gap_messages": counts.lost,
@@ -225,13 +231,15 @@ class ReliableDelivery:
 
     def _send_requests(self) -> None:
         """Send the requests that are due, once the previous answers have been delivered."""
-        if not self._receiver.open_requests:
+        if not self._receiver.is_waiting:
             return
         self._on_repair()
         if not self._queue.busy:
             for node_id, request, link in self._receiver.take_due_requests(self._clock()):
                 if not self._outbox.send_unsequenced(inbox_topic(self._prefix, node_id), request, link=link):
                     self._receiver.request_unsent(node_id)
+            for node_id, request, link in self._receiver.take_due_checks(self._clock()):
+                self._outbox.send_unsequenced(inbox_topic(self._prefix, node_id), request, link=link)
 
     def _topic_matcher(self, node_id: NodeId, request: ReplayRequest) -> Callable[[bytes], bool]:
         topics = TopicBloomFilter(request.topics)
@@ -253,7 +261,9 @@ class ReliableDelivery:
 
 
 def _answer(request_id: int, page: ReplayPage) -> ReplayAnswer:
-    return ReplayAnswer(request_id, page.upto, page.complete, page.forgotten, page.lost, page.messages)
+    return ReplayAnswer(
+        request_id, page.upto, page.complete, page.forgotten, page.lost, page.messages, page.newest
+    )
 
 
 def _numbers(sender: NodeId, answer: ReplayAnswer) -> Iterator[int]:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from zmqio.protocol.messages import LostRow, ReplayedRow
+from zmqio.protocol.messages import LostRow, ReplayedRow, TopicRow
 
 __all__ = ["MESSAGE_OVERHEAD_BYTES", "ReplayBuffer", "ReplayPage", "ReplayPageLimits"]
 
@@ -78,13 +78,15 @@ class ReplayPage:
     lost: tuple[LostRow, ...]
     messages: tuple[ReplayedRow, ...]
     examined: int = 0
+    newest: tuple[TopicRow, ...] = ()
 
     @property
     def cost_bytes(self) -> int:
         """The bytes of its messages and losses, and the work to find them, counted as bytes."""
         rows = sum(len(row.topic) + len(row.body) for row in self.messages)
         lost = sum(len(row.topic) + LOST_ROW_BYTES + LOST_NUMBER_BYTES * len(row.numbers) for row in self.lost)
-        return rows + lost + EXAMINED_BYTES * self.examined
+        newest = sum(len(row.topic) + LOST_ROW_BYTES for row in self.newest)
+        return rows + lost + newest + EXAMINED_BYTES * self.examined
 
 
 class ReplayBuffer:
@@ -232,6 +234,38 @@ class ReplayBuffer:
         dropped = min(len(self._dropped), max(0, self._first - 1 - after))
         examined = dropped + upto + 1 - start
         return ReplayPage(upto, upto == self._next - 1, forgotten, lost, rows, examined)
+
+    def newest_page(
+        self,
+        after: int,
+        wanted: Callable[[bytes], bool],
+        *,
+        max_age_s: float,
+        now: float,
+        limits: ReplayPageLimits = DEFAULT_LIMITS,
+    ) -> ReplayPage:
+        """Collect the newest message of each topic after a number; see `page`.
+
+        The messages that are no longer kept are not looked up: the page counts all of them as forgotten.
+        """
+        after = min(after, self._next - 1)
+        forgotten = max(0, self._first - 1 - after)
+        start = self._first_since(max(after + 1, self._first), now - max_age_s)
+        end = min(self._next, start + limits.scanned)
+        newest: dict[bytes, int] = {}
+        size = 0
+        for n in range(start, end):
+            topic = self._kept[n].topic
+            if topic not in newest:
+                if not wanted(topic):
+                    continue
+                size += len(topic) + LOST_ROW_BYTES
+                if newest and size > limits.size_bytes:
+                    end = n
+                    break
+            newest[topic] = n
+        rows = tuple(TopicRow(topic, n, max(0.0, now - self._kept[n].at)) for topic, n in newest.items())
+        return ReplayPage(end - 1, end == self._next, forgotten, (), (), end - start, rows)
 
     def _rows(
         self,
