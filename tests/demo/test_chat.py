@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from zmqio.demo.chat import MAX_TEXT_CHARACTERS, Chat
+from zmqio.demo.chat import MAX_TEXT_CHARACTERS, NAMES, Chat
 from zmqio.server.server import Server
 
 
@@ -39,8 +39,8 @@ async def test_new_client_receives_node_history_and_bus_state(chat: Chat) -> Non
     assert socket.data == {"node": "A", "name": "Ada"}
     assert socket.rooms == ["lobby"]
     welcome, bus = socket.emitted
-    assert welcome == ("welcome", {"node": "A", "sid": socket.id, "history": []})
-    assert bus == ("bus", {"ready": True, "reasons": []})
+    assert welcome == ("welcome", {"node": "A", "sid": socket.id, "name": "Ada", "history": []})
+    assert bus == ("bus", {"ready": True, "reasons": [], "broker_pid": None})
 
 
 async def test_recovered_client_keeps_its_name_and_is_on_the_new_node(chat: Chat) -> None:
@@ -49,6 +49,35 @@ async def test_recovered_client_keeps_its_name_and_is_on_the_new_node(chat: Chat
     await chat._on_connect(socket, {"name": "not asked"})
     assert socket.data == {"node": "A", "name": "Ada"}
     assert socket.rooms == []
+
+
+async def test_people_without_a_name_get_different_ones(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    here: list[Any] = []
+
+    async def people() -> list[Any]:
+        return here
+
+    monkeypatch.setattr(chat, "_people", people)
+    for _ in range(len(NAMES) + 2):
+        socket: Any = FakeSocket()
+        await chat._on_connect(socket, {"name": " "})
+        here.append(socket)
+    names = {socket.data["name"] for socket in here}
+    assert names == {*NAMES, "Guest 1", "Guest 2"}
+
+
+async def test_empty_nickname_changes_nothing(chat: Chat) -> None:
+    socket: Any = FakeSocket()
+    await chat._on_connect(socket, {"name": "Ada"})
+    await chat._on_nickname(socket, "  ")
+    assert socket.data["name"] == "Ada"
+
+
+async def test_clients_learn_the_process_of_a_new_broker(chat: Chat) -> None:
+    chat.broker_pid = 4321
+    socket: Any = FakeSocket()
+    await chat._on_connect(socket, None)
+    assert socket.emitted[-1][1]["broker_pid"] == 4321
 
 
 async def test_message_is_acknowledged_and_kept_for_new_clients(chat: Chat) -> None:
@@ -60,7 +89,8 @@ async def test_message_is_acknowledged_and_kept_for_new_clients(chat: Chat) -> N
     late: Any = FakeSocket()
     await chat._on_connect(late, None)
     (message,) = late.emitted[0][1]["history"]
-    assert (message["from"], message["node"], len(message["text"])) == ("guest", "A", MAX_TEXT_CHARACTERS)
+    assert (message["from"], message["node"]) == (socket.data["name"], "A")
+    assert len(message["text"]) == MAX_TEXT_CHARACTERS
     assert message["id"] == ack["id"]
 
 

@@ -17,5 +17,6 @@ def test_page_config_names_the_node_all_nodes_and_the_broker() -> None:
         "node": "B",
         "nodes": [{"name": "A", "url": URLS["A"]}, {"name": "B", "url": URLS["B"]}],
         "broker": "tcp://127.0.0.1:5555",
+        "program": "zmqio",
         "version": __version__,
     }

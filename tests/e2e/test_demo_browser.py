@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from tests.support.npm import node_modules
 from tests.support.ports import free_port, free_port_block
 from tests.support.timing import LIMIT_S, wait_until
 from tests.support.tools import require
+from zmqio.demo.chat import NAMES
 
 
 class Demo:
@@ -72,7 +74,7 @@ def demo() -> Iterator[Demo]:
 @pytest.fixture
 async def browser(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[object]:
     require("chromium")
-    monkeypatch.setenv("ZMQIO_NODE_MODULES", str(node_modules("playwright-core")))
+    monkeypatch.setenv("ZMQIO_NODE_MODULES", str(node_modules("playwright-core", "axe-core")))
     async with open_browser() as running:
         yield running
 
@@ -138,29 +140,53 @@ async def test_page_shows_the_loss_and_the_return_of_the_broker(demo: Demo, brow
     bob = await browser.open("bob", demo.urls[1])
     await ada.send("before")
     await bob.wait_message("before")
-    os.kill(demo.broker_pid, signal.SIGKILL)
+    killed = demo.broker_pid
+    await ada.wait("broker-pid", text=f"process {killed}")
+    os.kill(killed, signal.SIGKILL)
     await ada.wait("bus", state="visible")
     await ada.wait("bus", state="hidden")
+    shown = await ada.wait("broker-pid", text="process")
+    assert shown is not None and int(shown.split()[-1]) != killed
+    assert psutil.pid_exists(int(shown.split()[-1]))
     for attempt in range(10):
         await ada.send(f"after {attempt}")
         try:
             await asyncio.wait_for(bob.wait_message(f"after {attempt}"), LIMIT_S / 10)
         except TimeoutError:
             continue
-        return
-    raise AssertionError("nothing came through after the broker was back")
+        break
+    else:
+        raise AssertionError("nothing came through after the broker was back")
+    assert f"broker runs again. To kill it:  kill -9 {shown.split()[-1]}" in await asyncio.to_thread(demo.stop)
 
 
-async def test_emit_from_the_shell_reaches_the_page(demo: Demo, browser) -> None:
+async def test_keyboard_and_screen_reader_can_use_the_page(demo: Demo, browser) -> None:
+    bob = await browser.open("bob", demo.urls[1])
+    await bob.send("hello")
+    small = await browser.open("small", demo.urls[0], width=320, scheme="dark")
+    wide = await browser.open("wide", demo.urls[0])
+    await bob.send("hello again")
+    for ada in (small, wide):
+        assert (await ada.wait_message("hello again")).sender in NAMES  # the node has given bob a free one
+        assert await ada.audit() == []
+    order = await wide.tab_order(12)
+    assert order[:4] == ["nickname", "scroller", "text", "send"]
+    assert {"cut", "reconnect-polling", "copy", "copy-kill"} <= set(order)
+
+
+async def test_commands_of_the_page_and_of_the_terminal_reach_the_page(demo: Demo, browser) -> None:
     ada = await browser.open("ada", demo.urls[0])
-    found = re.search(r"broker at (tcp://\S+)", demo.output)
-    assert found is not None
-    command = ["emit", "--adapter", found[1], "--to", "lobby", "chat message", '{"text": "from the shell"}']
-    result = await asyncio.to_thread(
-        subprocess.run, [sys.executable, "-m", "zmqio", *command], capture_output=True, text=True, check=False
-    )
-    assert (result.returncode, result.stderr) == (0, "")
-    assert (await ada.wait_message("from the shell")).node == "outside"
+    in_terminal = re.search(r"^  (\S.* emit .*)$", demo.output, re.M)
+    assert in_terminal is not None
+    commands = {(await ada.facts())["command"]: "hello from the shell", in_terminal[1]: "hello"}
+    for command, text in commands.items():
+        arguments = shlex.split(command)
+        program = arguments[: arguments.index("emit")]
+        assert program in (["zmqio"], [sys.executable, "-m", "zmqio"])
+        line = [sys.executable, "-m", "zmqio", *arguments[len(program) :]]
+        done = await asyncio.to_thread(subprocess.run, line, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert (await ada.wait_message(text)).node == "outside"
 
 
 async def test_ctrl_c_stops_everything_it_started(demo: Demo) -> None:

@@ -8,6 +8,7 @@
  * ZMQIO_BROWSER_LIMIT_MS (how long a request may wait for what it expects). tests/support/browser.py sets them.
  */
 
+import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -98,6 +99,22 @@ const actions = {
     const found = text === undefined ? at(page, testid) : at(page, testid).filter({ hasText: text });
     await found.first().waitFor({ state });
     return state === "visible" ? (await found.first().textContent()).trim() : null;
+  },
+  /** What axe-core finds that a keyboard or a screen reader cannot use: the rule and the elements. */
+  async audit(page) {
+    await page.evaluate(readFileSync(join(process.env.ZMQIO_NODE_MODULES, "axe-core", "axe.min.js"), "utf8"));
+    const { violations } = await page.evaluate(() => globalThis.axe.run());
+    return violations.map((found) => `${found.id}: ${found.nodes.map((node) => node.target).join(", ")}`);
+  },
+  /** The names of the elements that the Tab key reaches, in order, from the first one on. */
+  async tab_order(page, { count }) {
+    await page.locator("body").click({ position: { x: 1, y: 1 } });
+    const names = [];
+    for (let pressed = 0; pressed < count; pressed += 1) {
+      await page.keyboard.press("Tab");
+      names.push(await page.evaluate(() => document.activeElement.dataset.testid ?? document.activeElement.id));
+    }
+    return names;
   },
   screenshot: async (page, { path }) => { await page.screenshot({ path, animations: "disabled" }); },
   problems: (page) => [...tabs.values()].find((tab) => tab.page === page).problems,

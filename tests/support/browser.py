@@ -154,6 +154,14 @@ class Tab:
         """Return uncaught errors, breaches of the content security policy, and requests to foreign origins."""
         return list(await self._browser.ask("problems", tab=self.name))
 
+    async def audit(self) -> list[str]:
+        """Return what axe-core finds that a keyboard or a screen reader cannot use."""
+        return list(await self._browser.ask("audit", tab=self.name))
+
+    async def tab_order(self, count: int) -> list[str]:
+        """Press Tab `count` times; return the `data-testid` or id of the element that has the focus each time."""
+        return list(await self._browser.ask("tab_order", tab=self.name, count=count))
+
     async def screenshot(self, path: Path) -> None:
         """Write the visible page to `path` as PNG."""
         await self._browser.ask("screenshot", tab=self.name, path=str(path))

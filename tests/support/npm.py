@@ -24,6 +24,7 @@ PACKAGES = {
     "socket.io-parser": "^4.2",
     "socket.io-msgpack-parser": "^3.0",
     "playwright-core": "^1.48",
+    "axe-core": "^4.10",
     "zeromq": "^6",
     "@msgpack/msgpack": "^3",
     "@socket.io/admin-ui": "^0.5",

@@ -5,6 +5,7 @@ Knows a `zmqio.Server`; knows neither processes nor ports.
 
 import asyncio
 import itertools
+import random
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from typing import Any
 
 from zmqio.exceptions import BusError, RequestTimeoutError, ServerClosedError
 from zmqio.logger import get_logger
+from zmqio.server.broadcast import RemoteSocket
 from zmqio.server.server import Server
 from zmqio.server.socket import Socket
 
@@ -23,6 +25,11 @@ LOBBY = "lobby"
 HISTORY_MESSAGES = 20
 MAX_TEXT_CHARACTERS = 2_000
 MAX_NAME_CHARACTERS = 40
+NAMES = (
+    *("Ada", "Alan", "Barbara", "Donald", "Edsger", "Frances"),
+    *("Grace", "Katherine", "Leslie", "Margaret", "Radia", "Tim"),
+)
+"""Names of people who have not chosen one."""
 
 
 class Chat:
@@ -32,12 +39,16 @@ class Chat:
         io: the server of this node.
         node: the node's name on the page, such as `A`.
         nodes: the names of all nodes.
+
+    Attributes:
+        broker_pid: process id of the broker, for the page; None if it is not known.
     """
 
     def __init__(self, io: Server, node: str, nodes: Sequence[str]) -> None:
         self._io = io
         self._node = node
         self._nodes = nodes
+        self.broker_pid: int | None = None
         self._history: deque[dict[str, Any]] = deque(maxlen=HISTORY_MESSAGES)
         self._numbers = itertools.count(1)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -53,19 +64,19 @@ class Chat:
         """Report changes of the bus state to this node's clients, until cancelled."""
         reported = None
         while True:
-            health = self._io.health()
-            if (health.ready, health.reasons) != reported:
-                reported = (health.ready, health.reasons)
-                await self._io.local.emit("bus", _bus_state(health.ready, health.reasons))
+            if (state := self._bus_state()) != reported:
+                reported = state
+                await self._io.local.emit("bus", state)
             await asyncio.sleep(interval_s)
 
     async def _on_connect(self, socket: Socket, auth: Any) -> None:
         socket.data["node"] = self._node
         if not socket.recovered:
-            socket.data["name"] = _name(auth.get("name") if isinstance(auth, dict) else None)
-        health = self._io.health()
-        await socket.emit("welcome", {"node": self._node, "sid": socket.id, "history": list(self._history)})
-        await socket.emit("bus", _bus_state(health.ready, health.reasons))
+            wanted = _clean(auth.get("name") if isinstance(auth, dict) else None, MAX_NAME_CHARACTERS)
+            socket.data["name"] = wanted or await self._free_name()
+        welcome = {"node": self._node, "sid": socket.id, "name": socket.data["name"]}
+        await socket.emit("welcome", {**welcome, "history": list(self._history)})
+        await socket.emit("bus", self._bus_state())
         if not socket.recovered:
             await socket.join(LOBBY)
         self._start_task(self._send_presence())
@@ -74,7 +85,7 @@ class Chat:
         self._start_task(self._send_presence())
 
     async def _on_nickname(self, socket: Socket, name: Any) -> None:
-        socket.data["name"] = _name(name)
+        socket.data["name"] = _clean(name, MAX_NAME_CHARACTERS) or socket.data["name"]
 
     async def _on_message(self, socket: Socket, text: Any) -> dict[str, Any]:
         text = _clean(text, MAX_TEXT_CHARACTERS)
@@ -98,13 +109,28 @@ class Chat:
             ack["everywhere"] = False
         return ack
 
+    async def _free_name(self) -> str:
+        """Return a name that nobody in the lobby has."""
+        taken = {other.data.get("name") for other in await self._people()}
+        if free := [name for name in NAMES if name not in taken]:
+            return random.choice(free)
+        return next(name for number in itertools.count(1) if (name := f"Guest {number}") not in taken)
+
+    async def _people(self) -> Sequence[RemoteSocket]:
+        """The sockets in the lobby of all nodes; of this one while the others cannot be asked."""
+        try:
+            return await self._io.to(LOBBY).fetch_sockets()
+        except (BusError, RequestTimeoutError):
+            return await self._io.to(LOBBY).local.fetch_sockets()
+
+    def _bus_state(self) -> dict[str, Any]:
+        health = self._io.health()
+        return {"ready": health.ready, "reasons": list(health.reasons), "broker_pid": self.broker_pid}
+
     async def _send_presence(self) -> None:
         if not self._io.running:
             return
-        try:
-            sockets = await self._io.to(LOBBY).fetch_sockets()
-        except (BusError, RequestTimeoutError):
-            sockets = await self._io.to(LOBBY).local.fetch_sockets()
+        sockets = await self._people()
         nodes = Counter(dict.fromkeys(self._nodes, 0))
         nodes.update(str(socket.data.get("node", "?")) for socket in sockets)
         try:
@@ -121,13 +147,5 @@ class Chat:
         task.add_done_callback(self._tasks.discard)
 
 
-def _name(text: Any) -> str:
-    return _clean(text, MAX_NAME_CHARACTERS) or "guest"
-
-
 def _clean(text: Any, max_characters: int) -> str:
     return text.strip()[:max_characters] if isinstance(text, str) else ""
-
-
-def _bus_state(ready: bool, reasons: tuple[str, ...]) -> dict[str, Any]:
-    return {"ready": ready, "reasons": list(reasons)}

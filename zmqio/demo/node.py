@@ -31,7 +31,7 @@ async def run(spec: DemoNodeSpec) -> None:
     app = io.asgi(StaticFiles(PAGE, spec.page_config), metrics_path=METRICS_PATH if has_metrics() else None)
     await io.start()
     if spec.stop_with_stdin:
-        asyncio.get_running_loop().add_reader(sys.stdin.fileno(), _stop_at_end_of_input)
+        asyncio.get_running_loop().add_reader(sys.stdin.fileno(), _read_demo, chat)
     watcher = asyncio.create_task(chat.watch_bus())
     try:
         await serve(app, listener=socket.socket(fileno=spec.listener_fd), before_shutdown=io.close)
@@ -40,9 +40,14 @@ async def run(spec: DemoNodeSpec) -> None:
         await asyncio.gather(watcher, return_exceptions=True)
 
 
-def _stop_at_end_of_input() -> None:
-    """Stop this node if its standard input has ended: the demo has died, so standard error has no reader."""
-    if not os.read(sys.stdin.fileno(), 1024):
+def _read_demo(chat: Chat) -> None:
+    """Read the process id of the broker from standard input, one a line.
+
+    Stop this node if the input has ended: the demo has died, so standard error has no reader.
+    """
+    if lines := os.read(sys.stdin.fileno(), 1024).split():
+        chat.broker_pid = int(lines[-1])
+    else:
         asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
         os.dup2(os.open(os.devnull, os.O_WRONLY), _STANDARD_ERROR)
         os.kill(os.getpid(), signal.SIGTERM)

@@ -22,6 +22,7 @@ class DemoNodeSpec:
         listener_fd: file descriptor of the listening socket, inherited from the demo.
         log_format, log_level: as for the `zmqio` command.
         stop_with_stdin: whether the node stops when its standard input ends.
+        program: how a user who started the demo runs `zmqio`.
     """
 
     name: str
@@ -31,6 +32,7 @@ class DemoNodeSpec:
     log_format: str = "auto"
     log_level: str = "warning"
     stop_with_stdin: bool = False
+    program: str = "zmqio"
 
     def to_json(self) -> str:
         """Return the settings as JSON text."""
@@ -44,4 +46,5 @@ class DemoNodeSpec:
     def page_config(self) -> dict[str, Any]:
         """Return the content of the page's `config.json`."""
         nodes = [{"name": name, "url": url} for name, url in self.urls.items()]
-        return {"node": self.name, "nodes": nodes, "broker": self.broker, "version": __version__}
+        config = {"node": self.name, "nodes": nodes, "broker": self.broker}
+        return {**config, "program": self.program, "version": __version__}

@@ -93,6 +93,13 @@ class DemoProcess:
             self._copier.join(_OUTPUT_TIMEOUT_S)
         return list(self._error_lines)
 
+    def write_line(self, line: str) -> None:
+        """Write a line to the standard input of the process, if it runs."""
+        if self.process is not None and self.process.stdin is not None:
+            with contextlib.suppress(OSError, ValueError):  # it has ended
+                self.process.stdin.write(f"{line}\n".encode())
+                self.process.stdin.flush()
+
     def stop(self) -> None:
         """Ask the process to stop."""
         if self.process is not None and self.process.poll() is None:

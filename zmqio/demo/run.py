@@ -1,6 +1,8 @@
 """Start a broker and the nodes, keep them running, and stop all of them."""
 
 import contextlib
+import shlex
+import shutil
 import signal
 import sys
 import time
@@ -69,8 +71,9 @@ def run_demo(options: DemoOptions) -> int:
     try:
         for process in (broker, *nodes):
             process.start(time.monotonic())
+        _announce(broker, nodes)
         click.echo(_welcome(listeners, address, broker))
-        return _watch([broker, *nodes])
+        return _watch([broker, *nodes], on_start=lambda process: _started_again(process, broker, nodes))
     except _StopRequested:
         return 0
     finally:
@@ -98,7 +101,7 @@ def _processes(
     nodes = []
     for name, listener in zip(urls, listeners, strict=True):
         fd = listener.fileno()
-        spec = DemoNodeSpec(name, urls, address, fd, log_format, options.log_level, stop_with_stdin=True)
+        spec = DemoNodeSpec(name, urls, address, fd, log_format, options.log_level, True, _program())
         command = [sys.executable, "-m", "zmqio.demo.node"]
         nodes.append(DemoProcess(f"node {name}", command, {ENVIRONMENT: spec.to_json()}, (fd,)))
     return broker, nodes
@@ -111,7 +114,24 @@ def _log_format(log_format: str) -> str:
     return "console" if sys.stderr is not None and sys.stderr.isatty() else "json"
 
 
-def _watch(processes: list[DemoProcess], now: Callable[[], float] = time.monotonic) -> int:
+def _announce(broker: DemoProcess, nodes: list[DemoProcess]) -> None:
+    """Write the process id of the broker to the nodes, which show it on their page."""
+    assert broker.process is not None
+    for node in nodes:
+        node.write_line(str(broker.process.pid))
+
+
+def _started_again(process: DemoProcess, broker: DemoProcess, nodes: list[DemoProcess]) -> None:
+    assert process.process is not None
+    click.secho(f"{process.name} runs again. To kill it:  kill -9 {process.process.pid}", fg="yellow")
+    _announce(broker, nodes)
+
+
+def _watch(
+    processes: list[DemoProcess],
+    now: Callable[[], float] = time.monotonic,
+    on_start: Callable[[DemoProcess], None] = lambda _: None,
+) -> int:
     """Restart processes that end. Return the exit code when one of them crashes too often."""
     while True:
         time.sleep(POLL_S)
@@ -120,6 +140,7 @@ def _watch(processes: list[DemoProcess], now: Callable[[], float] = time.monoton
             if process.restart_at is not None:
                 if now() >= process.restart_at:
                     process.start(now())
+                    on_start(process)
             elif (code := process.process.poll()) is not None:
                 process.close_pipes()
                 if process.crashed_too_often(now()):
@@ -178,14 +199,19 @@ def _welcome(listeners: list[socket], address: str, broker: DemoProcess) -> str:
         "",
         f"Long-polling only:           {urls[0]}/?transport=polling",
         "Publish from a shell:",
-        f"  zmqio emit {adapter}--to lobby 'chat message' '{{\"text\": \"hello\"}}'",
+        f"  {_program()} emit {adapter}--to lobby 'chat message' '{{\"text\": \"hello\"}}'",
         f"Metrics for Prometheus:      {_metrics(urls[0])}",
-        f"Watch nodes and broker:      zmqio top {'' if address == DEFAULT_ADDRESS else address}",
+        f"Watch nodes and broker:      {_program()} top {'' if address == DEFAULT_ADDRESS else address}",
         f"Kill the broker, and watch:  kill -9 {broker.process.pid}",
         "",
         "Next: README.md and examples/.  Ctrl-C stops everything.",
     ]
     return "\n".join(lines)
+
+
+def _program() -> str:
+    """How to run `zmqio` in a shell: by its path if the environment of the demo is not activated."""
+    return "zmqio" if shutil.which("zmqio") else f"{shlex.quote(sys.executable)} -m zmqio"
 
 
 def _metrics(url: str) -> str:

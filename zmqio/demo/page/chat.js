@@ -9,7 +9,6 @@ import { createMessages, formatMs } from "./messages.js";
 import { createTopology, OUTSIDE } from "./topology.js";
 
 const TRANSPORTS = { auto: ["polling", "websocket"], polling: ["polling"], websocket: ["websocket"] };
-const NAMES = ["Ada", "Alan", "Barbara", "Donald", "Edsger", "Frances", "Grace", "Katherine", "Leslie", "Margaret", "Radia", "Tim"];
 /** How long the page stays away after a cut, about: enough to write to it on another node. */
 const AWAY_MS = 4000;
 const DELAY_MS = 1000;
@@ -27,7 +26,7 @@ const byTest = (name) => document.querySelector(`[data-testid="${name}"]`);
 const query = new URLSearchParams(location.search);
 
 async function readConfig() {
-  const fallback = { node: "?", nodes: [], broker: "", version: "" };
+  const fallback = { node: "?", nodes: [], broker: "", program: "zmqio", version: "" };
   try {
     const response = await fetch("config.json", { cache: "no-store" });
     return response.ok ? { ...fallback, ...(await response.json()) } : fallback;
@@ -36,10 +35,9 @@ async function readConfig() {
   }
 }
 
-/** The nickname of this tab: from the query, from before a reload, or random. */
+/** The nickname of this tab: from the query, or from before a reload. Without one, the node gives a free one. */
 function firstName() {
-  const random = NAMES[Math.floor(Math.random() * NAMES.length)];
-  return query.get("name")?.trim() || sessionStorage.getItem("zmqio-name") || random;
+  return query.get("name")?.trim() || sessionStorage.getItem("zmqio-name") || "";
 }
 
 const config = await readConfig();
@@ -104,8 +102,9 @@ socket.io.on("open", () => {
   socket.io.engine.once("upgrade", () => showTransport(true));
 });
 
-socket.on("welcome", ({ node, sid, history }) => {
+socket.on("welcome", ({ node, sid, name, history }) => {
   state.node = node;
+  if (!state.name) setName(name);
   messages.setSelf(node, sid);
   for (const message of history || []) messages.receive(message);
   showModes();
@@ -127,13 +126,16 @@ socket.on("presence", ({ count, nodes }) => {
   byTest("presence").dataset.count = String(count);
 });
 
-socket.on("bus", ({ ready, reasons }) => showBus(ready, reasons || []));
+socket.on("bus", ({ ready, reasons, broker_pid }) => {
+  showBus(ready, reasons || []);
+  showBrokerPid(broker_pid);
+});
 
 // --- actions of the user --------------------------------------------------------------------------------------
 
 function send(text) {
   const online = socket.connected;
-  const entry = messages.post(text, state.name, online ? "sending" : "waiting");
+  const entry = messages.post(text, state.name || "You", online ? "sending" : "waiting");
   const began = performance.now();
   socket.emit("chat message", text, (answer) => {
     const ms = online ? performance.now() - began : null;
@@ -158,11 +160,15 @@ byId("text").addEventListener("keydown", (event) => {
 });
 
 byId("nickname").addEventListener("change", (event) => {
-  state.name = event.target.value.trim() || state.name;
-  event.target.value = state.name;
-  sessionStorage.setItem("zmqio-name", state.name);
+  setName(event.target.value.trim() || state.name);
   introduce();
 });
+
+function setName(name) {
+  state.name = name;
+  byId("nickname").value = name;
+  sessionStorage.setItem("zmqio-name", name);
+}
 
 byId("retry").addEventListener("click", () => socket.disconnect().connect());
 
@@ -192,12 +198,15 @@ for (const button of document.querySelectorAll("[data-mode]")) {
   button.addEventListener("click", () => reconnectWith(button.dataset.mode));
 }
 
-byId("copy").addEventListener("click", async () => {
-  const done = await navigator.clipboard.writeText(byId("command").textContent).then(() => true, () => false);
-  if (!done) getSelection().selectAllChildren(byId("command"));
-  byId("copy").textContent = done ? "Copied" : "Selected";
-  setTimeout(() => { byId("copy").textContent = "Copy"; }, 1600);
-});
+for (const button of document.querySelectorAll("[data-copies]")) {
+  button.addEventListener("click", async () => {
+    const code = byId(button.dataset.copies);
+    const done = await navigator.clipboard.writeText(code.textContent).then(() => true, () => false);
+    if (!done) getSelection().selectAllChildren(code);
+    button.textContent = done ? "Copied" : "Selected";
+    setTimeout(() => { button.textContent = "Copy"; }, 1600);
+  });
+}
 
 // --- display ---------------------------------------------------------------------------------------------
 
@@ -245,6 +254,13 @@ function showBus(ready, reasons) {
   const why = reasons.length ? ` (${reasons.join("; ")})` : "";
   byId("bus-text").textContent = `The broker does not respond${why}. People on node ${state.node} still receive each other's messages.`;
   topology.setWire(state.node, ready);
+}
+
+/** The process changes when the demo restarts a broker that was killed. */
+function showBrokerPid(pid) {
+  byTest("broker-pid").textContent = pid ? `process ${pid}` : "";
+  byId("kill").hidden = !pid;
+  byId("kill-command").textContent = `kill -9 ${pid}`;
 }
 
 function explainOffline() {
@@ -304,10 +320,9 @@ function showStatic() {
   byId("broker-address").textContent = config.broker;
   byId("nickname").value = state.name;
   const value = `'{"text":"hello from the shell","from":"shell"}'`;
-  byId("command").textContent = `zmqio emit --adapter ${config.broker} --to lobby "chat message" ${value}`;
+  byId("command").textContent = `${config.program} emit --adapter ${config.broker} --to lobby "chat message" ${value}`;
 }
 
-sessionStorage.setItem("zmqio-name", state.name);
 placePanel();
 showStatic();
 showModes();
