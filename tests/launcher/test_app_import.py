@@ -28,6 +28,17 @@ def test_name_of_another_form_is_rejected(app: object) -> None:
         check_app_name(app)
 
 
+def test_name_of_a_file_is_rejected_with_the_name_of_its_module() -> None:
+    with pytest.raises(ConfigError, match=r"'src/served.py:app' names a file; .* for example 'src.served:app'"):
+        check_app_name("src/served.py:app")
+
+
+@pytest.mark.parametrize("module", ["import zmqio\nio = zmqio.Server(None)\n"], indirect=True)
+def test_server_in_place_of_its_app_is_rejected_with_what_to_serve(module: str) -> None:
+    with pytest.raises(ServeError, match=r"Server is not an ASGI app; serve what `io.asgi\(\)` returns"):
+        import_app(f"{module}:io")
+
+
 def test_missing_module_is_named_in_the_error() -> None:
     with pytest.raises(ServeError, match="no module named 'no_such_module'"):
         import_app("no_such_module.sub:app")

@@ -34,6 +34,9 @@ def check_app_name(app: object) -> str:
             "'module:attribute'"
         )
     module, colon, attribute = app.partition(":")
+    if module.endswith(".py"):
+        name = module.removesuffix(".py").strip("./").replace("/", ".")
+        raise ConfigError(f"app={app!r} names a file; name the module, for example '{name}:{attribute or 'app'}'")
     if colon and all(part.isidentifier() for part in (*module.split("."), *attribute.split("."))):
         return app
     raise ConfigError(f"app={app!r} does not have the form module:attribute, for example 'chat:app'")
@@ -54,7 +57,8 @@ def import_app(app: str) -> Any:
     except AttributeError:
         raise ServeError(f"cannot load app {app!r}: module {name!r} has no attribute {attribute!r}") from None
     if not callable(found):
-        raise ServeError(f"cannot load app {app!r}: {type(found).__name__} is not an ASGI app")
+        hint = f"; serve what `{attribute}.asgi()` returns" if hasattr(found, "asgi") else ""
+        raise ServeError(f"cannot load app {app!r}: {type(found).__name__} is not an ASGI app{hint}")
     return found
 
 
