@@ -1,4 +1,4 @@
-"""When the subscriptions of a node are known to all servers of a cluster: numbered barriers. Decides, does no I/O.
+"""Numbered barriers: they show when all servers of a cluster know the subscriptions of a node. Pure: no I/O.
 
 A server answers a PING after it has applied all subscriptions before it, but only *this* server knows them then:
 of messages that were published on another server at once, 11 of 100 were lost (docs/decisions/09). So a node
@@ -29,13 +29,13 @@ class BarrierQueue:
     def __init__(self) -> None:
         self.number = 0
         self.pending: set[str] = set()
-        self._is_hurried = False
+        self._skips_others = False
         self._waiting: list[asyncio.Future[None]] = []
         self._started: list[asyncio.Future[None]] = []
 
     @property
     def is_due(self) -> bool:
-        """Whether somebody waits and no barrier is under way."""
+        """Whether futures wait and no barrier is under way."""
         return bool(self._waiting) and not self._started
 
     @property
@@ -51,7 +51,7 @@ class BarrierQueue:
         """Start the next barrier, which `OWN_SERVER` and `servers` must confirm; return its number."""
         self.number += 1
         self.pending = {OWN_SERVER, *servers}
-        self._is_hurried = False
+        self._skips_others = False
         self._started, self._waiting = self._waiting, []
         return self.number
 
@@ -65,22 +65,22 @@ class BarrierQueue:
         self.pending.difference_update(servers)
         self._release_if_done()
 
-    def hurry(self) -> frozenset[str]:
-        """Wait for the own server alone from now on; return the others that are pending."""
-        self._is_hurried = True
+    def skip_others(self) -> frozenset[str]:
+        """Let the barrier wait only for the node's own server; return the other servers that are pending."""
+        self._skips_others = True
         late = frozenset(self.pending - {OWN_SERVER})
         self._release_if_done()
         return late
 
     def lost(self) -> None:
-        """Release everybody: the connection is lost, and all subscriptions are made again."""
+        """Resolve all futures: the connection is lost, and all subscriptions will be made again."""
         self.pending = set()
         self._started += self._waiting
         self._waiting = []
         self._release_if_done()
 
     def _release_if_done(self) -> None:
-        if OWN_SERVER in self.pending or (self.pending and not self._is_hurried):
+        if OWN_SERVER in self.pending or (self.pending and not self._skips_others):
             return
         started, self._started = self._started, []
         for waiter in started:

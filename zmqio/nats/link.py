@@ -1,13 +1,13 @@
 """The link of a node to a NATS server, one at a time, of a cluster.
 
 State       meaning                                                            leaves when
-connecting  no server has accepted the login                                   one has
-syncing     connected; subscriptions are being made known                      the first barrier is done, or lost
-ready       published messages arrive and all subscriptions are known          the connection is lost
+connecting  no server has accepted the login                                   a server accepts the login
+syncing     connected; the servers do not have all subscriptions yet           the first barrier ends
+ready       published messages arrive; every server has all subscriptions      the connection is lost
 
 The link moves to the next server when the connection is lost, when nothing has arrived for `silent_after_s`, and
 when the server announces that it stops. A change of the cluster may have cost messages between two servers, so it
-is reported as `link_doubted`, at once and again when all servers of the new cluster know the subscriptions.
+is reported as `link_doubted`, at once and again when all servers of the new cluster have the subscriptions.
 """
 
 import asyncio
@@ -90,7 +90,7 @@ class NatsLinkOptions:
 
     Attributes:
         prefix: first part of every topic.
-        name: of the connections, for the servers' lists.
+        name: the name of the connections in the servers' lists.
         publish_queue_messages: most messages queued for the server.
         publish_queue_bytes: most bytes of these messages.
         max_message_bytes: the server must accept payloads of this size.
@@ -183,7 +183,7 @@ class NatsLink:
     # `NatsConnectionEvents`.
 
     def nats_message(self, sid: int, subject: bytes, payload: bytes) -> None:
-        """Pass a message on."""
+        """Decode a message and pass it to the bus."""
         try:
             message = self._subscriptions.read(sid, subject, payload)
         except TopicError as error:
@@ -203,7 +203,7 @@ class NatsLink:
             self._barrier.servers_changed(self._servers.known)
 
     def nats_pong(self) -> None:
-        """Pass a PONG on."""
+        """Pass a PONG to the barrier."""
         if self._barrier is not None:
             self._barrier.pong()
 
@@ -218,7 +218,7 @@ class NatsLink:
             log.error("nats_fault_reported", reason=text, hint=hint, times=times)
 
     def nats_closed(self, reason: str) -> None:
-        """Report the loss; the next server is tried."""
+        """Report the loss. `_run` then tries the next server."""
         previous, self.state = self.state, NatsLinkState.CONNECTING
         self.connection = None
         self._problem = reason
@@ -246,7 +246,7 @@ class NatsLink:
             else:
                 pause_s = FIRST_PAUSE_S
                 self._start(connection, server)
-                await self._stay()
+                await self._wait_until_lost()
 
     async def _connect(self, server: NatsServer) -> NatsConnection:
         options = self._options
@@ -279,13 +279,13 @@ class NatsLink:
             )
 
     def _start(self, connection: NatsConnection, server: NatsServer) -> None:
-        """Make the subscriptions known; the link is ready when they are."""
+        """Send the subscriptions; the link becomes ready when every server has them."""
         options = self._options
         self.connection = connection
         self.state = NatsLinkState.SYNCING
         self._fault = ""
         self._servers.update(connection.info.urls)
-        self._log_of_cluster(connection.info)
+        self._log_cluster_problems(connection.info)
         connection.write(b"".join(self._subscriptions.commands()))
         self._barrier = ClusterBarrier(
             connection,
@@ -293,7 +293,7 @@ class NatsLink:
             options.login,
             options.name,
             timeout_s=options.barrier_timeout_s,
-            on_doubt=self._doubt,
+            on_possible_loss=self._report_possible_loss,
             on_timeout=self._events.link_timed_out,
         )
         self._barrier.set_servers(self._servers.known - {server})
@@ -307,8 +307,8 @@ class NatsLink:
             self._log.ready(server=server.endpoint)
             self._events.link_ready()
 
-    async def _stay(self) -> None:
-        """Wait until the connection is lost; give up a server that is silent."""
+    async def _wait_until_lost(self) -> None:
+        """Wait until the connection is lost. Abort it when the server is silent for too long."""
         tick_s = self._options.silent_after_s / SILENT_TICKS
         silent_ticks = 0
         while not self._closed.is_set():
@@ -330,7 +330,7 @@ class NatsLink:
         if self.connection is not None and commands:
             self.connection.write(b"".join(commands))
 
-    def _doubt(self) -> None:
+    def _report_possible_loss(self) -> None:
         if self.state is NatsLinkState.READY:
             self._events.link_doubted()
 
@@ -339,7 +339,7 @@ class NatsLink:
         if barrier is not None:
             barrier.close()
 
-    def _log_of_cluster(self, info: NatsInfo) -> None:
+    def _log_cluster_problems(self, info: NatsInfo) -> None:
         if outdated := _outdated(info):
             log.warning("nats_version_outdated", version=".".join(map(str, info.version)), reason=outdated)
         if info.cluster and not info.urls and not self._unknown_logged:
