@@ -1,12 +1,14 @@
 """Tests of the names that `import zmqio` gives."""
 
 import ast
+import re
 import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
 
 import pytest
+import zmqio_broker
 
 import zmqio
 
@@ -60,3 +62,14 @@ def test_programs_without_clients_load_no_server(program: str) -> None:
         [sys.executable, "-c", f"{program}\n{show}"], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout.split() == []
+
+
+def test_no_docstring_begins_with_a_free_relative() -> None:
+    """Rule 17: the subject comes first, and it is a noun that names the thing."""
+    root = Path(zmqio.__file__).parent
+    free_relative = re.compile(r'^\s*"""(What|Whatever|Who|Whoever|Whose|Where|When|How) ', re.MULTILINE)
+    folders = (root, Path(zmqio_broker.__file__).parent)
+    found = [
+        str(path) for folder in folders for path in folder.rglob("*.py") if free_relative.search(path.read_text())
+    ]
+    assert found == []

@@ -24,7 +24,7 @@ _ENTRIES = {
 
 
 class BusEntry(Protocol):
-    """What the entry module of a bus has; the functions of this module do the same."""
+    """The functions of the entry module of a bus; those of this module choose the bus and call them."""
 
     def addresses_of(self, text: str) -> Sequence[str]: ...
 

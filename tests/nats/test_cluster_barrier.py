@@ -33,7 +33,7 @@ class Node:
             NatsLogin(),
             "probe",
             timeout_s=TIMEOUT_S,
-            on_possible_loss=self._doubt,
+            on_possible_loss=self._count_loss,
             on_timeout=self._timed_out,
         )
 
@@ -42,7 +42,7 @@ class Node:
         self.barrier.wait(waiter)
         return waiter
 
-    def _doubt(self) -> None:
+    def _count_loss(self) -> None:
         self.losses += 1
 
     def _timed_out(self) -> None:
@@ -106,7 +106,9 @@ async def test_server_that_does_not_confirm_delays_one_barrier_and_no_other() ->
         await asyncio.wait_for(node.wait(), 20)
         assert node.timeouts == 1
         assert node.losses == 0
-        await wait_until(lambda: passing(own, other) and node.losses, "the server confirms at last: loss")
+        await wait_until(
+            lambda: passing(own, other) and node.losses, "the server confirms at last: a possible loss"
+        )
         await wait_until(lambda: node.losses == 2, "and once more after the next barrier")
         assert node.barrier.problems == []
 

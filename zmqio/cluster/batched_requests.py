@@ -32,7 +32,7 @@ SharedReader: TypeAlias = Callable[[Sequence[Any]], tuple[Hashable, Any]]
 
 @dataclass(slots=True)
 class BatchedAnswer:
-    """What the other nodes answered to one request.
+    """The answers of the other nodes to one request.
 
     Attributes:
         rows: the rows about it, without the index, in order of arrival.

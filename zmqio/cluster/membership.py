@@ -21,7 +21,7 @@ __all__ = ["Membership", "Sighting"]
 FRESH_HEARTBEATS = 2.5
 """An echo is fresh for this many heartbeat intervals: one may be late, two missing in a row are an outage."""
 CHECKS_PER_HEARTBEAT = 10
-"""How often an overdue peer is checked that is not dead because its link brings no echo of this node."""
+"""Checks of an overdue peer that is not counted as dead because its link returns no echo of this node."""
 GOODBYES_KEPT = 4_096
 RETURN_HEARTBEATS = 1
 """A node whose inbox all brokers have lost may take this many heartbeat intervals to reconnect."""

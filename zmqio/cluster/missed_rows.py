@@ -52,7 +52,7 @@ class ClientRow:
 
 @dataclass(frozen=True, slots=True)
 class SenderRow:
-    """What a node says about itself, or about a node that has stopped, in its answer about one client.
+    """One part of a node's answer about one client: about the node itself, or about a node that has stopped.
 
     Attributes:
         node_id: the node.

@@ -1,4 +1,4 @@
-"""What emitters need of a bus: to send frames, and to know that they have arrived there."""
+"""The contract between emitters and a bus: send frames, and wait until they have arrived there."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -11,7 +11,7 @@ class Sender(Protocol):
 
     @property
     def addresses(self) -> Sequence[str]:
-        """Where to, for messages."""
+        """The destination, for log lines and errors."""
 
     def send(self, frame: bytes) -> None:
         """Send or queue one frame, topic and body.
@@ -41,7 +41,7 @@ class AsyncSender(Protocol):
 
     @property
     def addresses(self) -> Sequence[str]:
-        """Where to, for messages."""
+        """The destination, for log lines and errors."""
 
     async def send(self, frame: bytes) -> None:
         """Send or queue one frame, in the order of the calls; raises as `Sender.send`."""

@@ -1,1 +1,1 @@
-"""What the links of all buses have in common: the queue that is full, the log of the states, host names."""
+"""Parts of the links of every bus: backpressure, the log of link states, and the resolution of host names."""

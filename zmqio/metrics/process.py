@@ -14,7 +14,7 @@ from zmqio.metrics.totals import Totals
 __all__ = ["HTTP_COUNTERS", "PROCESS_METRICS", "ProcessMetrics", "SampleSource", "http_samples"]
 
 HTTP_COUNTERS: Counter[str] = Counter()
-"""What the HTTP protocol of this process has rejected before an application saw it."""
+"""Counts the requests that the HTTP protocol of this process has rejected before an application saw them."""
 
 
 def http_samples() -> Iterable[Sample]:

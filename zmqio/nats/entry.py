@@ -1,4 +1,4 @@
-"""What an address of NATS servers stands for (see `zmqio.buses`)."""
+"""Makes adapters and senders from the address of NATS servers (see `zmqio.buses`)."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""How a client of NATS proves who it is, and what it encrypts with: options of CONNECT, and the TLS context."""
+"""The login of a client at NATS servers: the options of CONNECT, and the TLS context."""
 
 import os
 import ssl

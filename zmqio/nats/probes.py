@@ -49,7 +49,7 @@ class ProbeState(enum.Enum):
 
 
 class ProbeEvents(Protocol):
-    """What probes need of the link, and report to it, always on the event loop."""
+    """The contract between probes and their link; all calls are made on the event loop."""
 
     @property
     def barrier_number(self) -> int:
@@ -72,7 +72,7 @@ class ProbeOptions:
     Attributes:
         prefix: first part of every topic.
         login: the login at every server.
-        name: of the connections, for the servers' lists.
+        name: the name of the connections in the servers' lists.
         claim: notes that a server, by its id, is reached by this probe; returns False if another one reaches it.
     """
 
@@ -131,10 +131,10 @@ class NatsProbe:
         self._events.probe_passed(self.server, int(payload))
 
     def nats_info(self, info: NatsInfo) -> None:
-        """The node's own server says the same."""
+        """Do nothing: the node's own server sends the same INFO."""
 
     def nats_pong(self) -> None:
-        """A probe sends no PING of its own."""
+        """Do nothing: a probe sends no PING after its login."""
 
     def nats_fault(self, text: str) -> None:
         """Keep the reason; the server closes the connection."""
@@ -205,8 +205,8 @@ class NatsProbes:
     Args:
         prefix: first part of every topic.
         login: the login at every server.
-        name: of the connections, for the servers' lists.
-        own_server_id: of the server that the node is connected to.
+        name: the name of the connections in the servers' lists.
+        own_server_id: the id of the server that the node is connected to.
         events: the link.
     """
 
@@ -232,7 +232,7 @@ class NatsProbes:
         return [probe for probe in self._probes.values() if probe.state is ProbeState.UNREACHABLE]
 
     def update(self, servers: Collection[NatsServer]) -> None:
-        """Have a probe at each of `servers` and at no other."""
+        """Create and close probes so that there is one at each of `servers` and at no other."""
         for server in self._probes.keys() - set(servers):
             self._probes.pop(server).close()
             self._events.probe_dropped(server)

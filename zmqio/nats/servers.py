@@ -31,7 +31,7 @@ class ServerList:
 
     @property
     def candidates(self) -> int:
-        """How many servers may be tried before one is tried again."""
+        """The number of servers that can be tried before one is tried again."""
         return len(self.known)
 
     def update(self, endpoints: Iterable[str]) -> bool:

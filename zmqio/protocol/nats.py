@@ -62,7 +62,7 @@ class NatsFault:
 
 @dataclass(frozen=True, slots=True)
 class NatsInfo:
-    """What a server says about itself, first on every connection and again after each change of its cluster.
+    """INFO: a server describes itself, first on every connection and again after each change of its cluster.
 
     Attributes:
         server_id: unique for each run of a server.

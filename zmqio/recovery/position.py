@@ -91,7 +91,7 @@ class Tables:
 
     @property
     def newest_at(self) -> float:
-        """When the newest table was made; 0 without tables."""
+        """The time at which the newest table was made; 0 without tables."""
         return next((table.at for table in reversed(self.by_id.values())), 0.0)
 
     def forget(self) -> None:

@@ -58,7 +58,7 @@ class SuspendedSessions:
 
     @property
     def next_expiry(self) -> float | None:
-        """When the oldest session expires; None if there is none."""
+        """The time at which the oldest session expires; None if there is none."""
         return next((suspension.until for suspension in self._by_pid.values()), None)
 
     def add(self, session: RecoverableSession, now: float) -> None:

@@ -1,4 +1,4 @@
-"""What the application runs with the server: functions at its start and its end, and background tasks.
+"""Code of the application that runs with the server: functions at its start and its end, and background tasks.
 
 The hooks outlive a run of the server; background tasks end with it.
 """

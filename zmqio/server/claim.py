@@ -1,4 +1,4 @@
-"""What a returning client sends in its auth payload: the private id of its session, and its last offset. Pure.
+"""The claim of a returning client in its auth payload: the private id of its session, and its last offset. Pure.
 
 Source: socket.io-client 4.6 and later, `Socket._sendConnectPacket`: `{pid, offset, ...auth}`.
 """

@@ -1,4 +1,4 @@
-"""The commands `zmqio top` and `zmqio status`. What they do is loaded only when they run: see `reports`."""
+"""The commands `zmqio top` and `zmqio status`. Their code is in `reports`, which is imported when they run."""
 
 import asyncio
 import contextlib

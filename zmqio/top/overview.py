@@ -1,4 +1,4 @@
-"""What an observer has read, as numbers for people and scripts: rates, states and one line. Pure."""
+"""Turns readings of an observer into rows of rates and states, and into one line of text. Pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass

@@ -1,4 +1,4 @@
-"""What `zmqio top` and `zmqio status` print about a cluster."""
+"""The output of `zmqio top` and `zmqio status`: a live table, one table, JSON, or one line."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What an address of a broker stands for (see `zmqio.buses`)."""
+"""Makes adapters and senders from the address of a broker (see `zmqio.buses`)."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""The server side of the admin page on one node: login, statistics, and in development mode what happens.
+"""The server side of the admin page on one node: login, statistics, and in development mode sockets and events.
 
 Every node reports for itself, by broadcasts in the admin namespace; the cluster carries them to the node that the
 page is connected to. A node reports only while a page is open on some node (`Watch`).

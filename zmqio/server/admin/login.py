@@ -29,14 +29,14 @@ INVALID = "invalid credentials"
 MAX_CHECKS = 10
 """Most logins that wait while another one is checked."""
 ASK_LIMIT_S = 1.0
-"""Longest time that the other nodes have to say whether they know a session."""
+"""Seconds to wait for the other nodes' answers about a session that this node does not know."""
 
 
 class Login:
     """The middleware of the admin namespace.
 
     Args:
-        namespace: the admin namespace; its other nodes learn each session.
+        namespace: the admin namespace, through which the other nodes learn of each session.
         username: the user name.
         password: the hash of the password.
         clock: returns the seconds of a monotonic clock.

@@ -41,7 +41,7 @@ class AdminOptions:
 
     @property
     def features(self) -> list[str]:
-        """What the page offers. Source: `Feature` of @socket.io/admin-ui 0.5."""
+        """The features that the page offers. Source: `Feature` of @socket.io/admin-ui 0.5."""
         features = ["AGGREGATED_EVENTS"]
         if self.shows_events:
             features.append("ALL_EVENTS")

@@ -1,4 +1,4 @@
-"""What admin pages see in development mode: all sockets first, then each change and event.
+"""The content of admin pages in development mode: all sockets first, then each change and event.
 
 It holds the feed, which observes this process while a page is open on any node, and the snapshots of the pages
 that are connected to this node.
