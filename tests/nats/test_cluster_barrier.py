@@ -21,7 +21,7 @@ class Node:
     """A node on a fake server: its connection, and the barrier on it."""
 
     def __init__(self, fake: FakeNats) -> None:
-        self.losses = self.timeouts = 0
+        self.doubts = self.timeouts = 0
         self.connection = NatsConnection(NatsServer("127.0.0.1", fake.port), NatsLogin(), "node", self)
         self.barrier: ClusterBarrier
 
@@ -33,7 +33,7 @@ class Node:
             NatsLogin(),
             "probe",
             timeout_s=TIMEOUT_S,
-            on_possible_loss=self._count_loss,
+            on_doubt=self._doubt,
             on_timeout=self._timed_out,
         )
 
@@ -42,8 +42,8 @@ class Node:
         self.barrier.wait(waiter)
         return waiter
 
-    def _count_loss(self) -> None:
-        self.losses += 1
+    def _doubt(self) -> None:
+        self.doubts += 1
 
     def _timed_out(self) -> None:
         self.timeouts += 1
@@ -105,11 +105,9 @@ async def test_server_that_does_not_confirm_delays_one_barrier_and_no_other() ->
         assert f"127.0.0.1:{other.port} does not confirm" in node.barrier.problems[0]
         await asyncio.wait_for(node.wait(), 20)
         assert node.timeouts == 1
-        assert node.losses == 0
-        await wait_until(
-            lambda: passing(own, other) and node.losses, "the server confirms at last: a possible loss"
-        )
-        await wait_until(lambda: node.losses == 2, "and once more after the next barrier")
+        assert node.doubts == 0
+        await wait_until(lambda: passing(own, other) and node.doubts, "the server confirms at last: doubt")
+        await wait_until(lambda: node.doubts == 2, "and once more after the next barrier")
         assert node.barrier.problems == []
 
 
@@ -133,11 +131,11 @@ async def test_unreachable_server_is_a_problem_and_not_awaited() -> None:
         assert node.barrier.problems == []
 
 
-async def test_change_of_servers_is_a_possible_loss_at_once_and_after_a_barrier() -> None:
+async def test_change_of_servers_is_doubt_at_once_and_after_a_barrier() -> None:
     async with running_node() as (node, _):
         node.barrier.servers_changed(set())
-        assert node.losses == 1
-        await wait_until(lambda: node.losses == 2, "the barrier")
+        assert node.doubts == 1
+        await wait_until(lambda: node.doubts == 2, "the barrier")
 
 
 async def test_one_ping_is_unanswered_at_most() -> None:

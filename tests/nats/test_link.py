@@ -179,7 +179,7 @@ async def test_only_server_is_kept_until_it_stops() -> None:
         assert "lost" not in recorded.events
 
 
-async def test_change_of_the_cluster_is_a_possible_loss_until_the_new_servers_know_all() -> None:
+async def test_change_of_the_cluster_is_doubt_until_the_new_servers_know_all() -> None:
     async with running_fake_nats() as fake, running_link(fake.address) as (_, recorded):
         gone = f"127.0.0.1:{free_port()}"
         fake.send_info(cluster="c", connect_urls=[f"127.0.0.1:{fake.port}", gone])

@@ -33,7 +33,7 @@ class ClusterBarrier:
         login: the login at every server.
         name: of the connections, for the servers' lists.
         timeout_s: seconds to wait for other servers.
-        on_possible_loss: called when messages may be missing; never from within a call to this object.
+        on_doubt: called when messages may be missing; never from within a call to this object.
         on_timeout: called when a barrier has not waited for every server.
     """
 
@@ -45,18 +45,18 @@ class ClusterBarrier:
         name: str,
         *,
         timeout_s: float,
-        on_possible_loss: Callable[[], None],
+        on_doubt: Callable[[], None],
         on_timeout: Callable[[], None],
     ) -> None:
         self._connection = connection
         self._timeout_s = timeout_s
-        self._on_possible_loss = on_possible_loss
+        self._on_doubt = on_doubt
         self._on_timeout = on_timeout
         self._loop = asyncio.get_running_loop()
         self._queue = BarrierQueue()
         self._pings: deque[int | None] = deque()
         self._late: dict[str, int] = {}
-        self._report_after: int | None = None
+        self._doubt_after: int | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._log_limit = LogLimit()
         self._probes = NatsProbes(prefix, login, name, connection.info.server_id, self)
@@ -86,8 +86,8 @@ class ClusterBarrier:
 
     def servers_changed(self, servers: Collection[NatsServer]) -> None:
         """Wait for each of `servers` from now on, after a change of the cluster that may have cost messages."""
-        self._on_possible_loss()
-        self._report_loss_again()
+        self._on_doubt()
+        self._doubt_again()
         self._probes.update(servers)
 
     def ping(self) -> None:
@@ -106,7 +106,7 @@ class ClusterBarrier:
         """Resolve all waiting futures."""
         if self._timer is not None:
             self._timer.cancel()
-        self._report_after = None
+        self._doubt_after = None
         self._probes.close()
         self._queue.lost()
 
@@ -122,8 +122,8 @@ class ClusterBarrier:
         late_since = self._late.get(server.endpoint)
         if late_since is not None and number >= late_since:
             del self._late[server.endpoint]
-            self._on_possible_loss()
-            self._report_loss_again()
+            self._on_doubt()
+            self._doubt_again()
         self._continue()
 
     def probe_dropped(self, server: NatsServer, *, unreachable: str = "") -> None:
@@ -141,9 +141,9 @@ class ClusterBarrier:
         """Report a possible loss again if it waited for the finished barrier; start the next barrier if due."""
         if self._queue.is_under_way:
             return
-        if self._report_after is not None and self._queue.number >= self._report_after:
-            self._report_after = None
-            self._on_possible_loss()
+        if self._doubt_after is not None and self._queue.number >= self._doubt_after:
+            self._doubt_after = None
+            self._on_doubt()
         if not self._queue.is_due:
             return
         awaited = (server.endpoint for server in self._probes.awaited if server.endpoint not in self._late)
@@ -155,9 +155,9 @@ class ClusterBarrier:
             self._timer.cancel()
         self._timer = self._loop.call_later(self._timeout_s, self._timed_out)
 
-    def _report_loss_again(self) -> None:
+    def _doubt_again(self) -> None:
         """Report the possible loss once more after the next barrier."""
-        self._report_after = self._queue.number + 1
+        self._doubt_after = self._queue.number + 1
         self._queue.add(self._loop.create_future())
         self._loop.call_soon(self._continue)
 

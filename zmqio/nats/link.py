@@ -293,7 +293,7 @@ class NatsLink:
             options.login,
             options.name,
             timeout_s=options.barrier_timeout_s,
-            on_possible_loss=self._report_possible_loss,
+            on_doubt=self._doubt,
             on_timeout=self._events.link_timed_out,
         )
         self._barrier.set_servers(self._servers.known - {server})
@@ -330,7 +330,7 @@ class NatsLink:
         if self.connection is not None and commands:
             self.connection.write(b"".join(commands))
 
-    def _report_possible_loss(self) -> None:
+    def _doubt(self) -> None:
         if self.state is NatsLinkState.READY:
             self._events.link_doubted()
 
