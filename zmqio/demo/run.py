@@ -210,7 +210,7 @@ def _welcome(listeners: list[socket], address: str, broker: DemoProcess) -> str:
 
 
 def _program() -> str:
-    """How to run `zmqio` in a shell: by its path if the environment of the demo is not activated."""
+    """The command that runs `zmqio` in a shell: its path if the environment of the demo is not activated."""
     return "zmqio" if shutil.which("zmqio") else f"{shlex.quote(sys.executable)} -m zmqio"
 
 

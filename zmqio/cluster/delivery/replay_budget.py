@@ -32,7 +32,7 @@ UNKNOWN = NodeId("")
 
 @dataclass(slots=True)
 class _Account:
-    """What one requester has left, as of a moment, and the bytes published until then."""
+    """The bytes that one requester has left at a moment, and the bytes published until then."""
 
     left: float
     at: float
