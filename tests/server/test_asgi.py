@@ -160,6 +160,18 @@ async def test_failed_start_is_reported_to_the_host() -> None:
     assert exchange.sent == [{"type": "lifespan.startup.failed", "message": "tag taken"}]
 
 
+async def test_node_starts_beside_an_app_that_answers_the_lifespan_as_a_request() -> None:
+    async def page(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    host, exchange = FakeHost(), Exchange("lifespan.startup", "lifespan.shutdown")
+    await AsgiApp(host, page)({"type": "lifespan"}, exchange.receive, exchange.send)
+    assert [message["type"] for message in exchange.sent] == [
+        "lifespan.startup.complete",
+        "lifespan.shutdown.complete",
+    ]
+
+
 async def test_node_starts_and_stops_within_the_lifespan_of_the_other_app() -> None:
     host, exchange = FakeHost(), Exchange("lifespan.startup", "lifespan.shutdown")
 

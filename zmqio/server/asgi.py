@@ -156,6 +156,8 @@ class _Lifespan:
 
     def _send_to(self, send: Send) -> Send:
         async def wrapped(message: Any) -> None:
+            if not message["type"].startswith("lifespan."):  # an app that answers everything as a request
+                raise RuntimeError(f"the other app answered the lifespan with {message['type']!r}")
             if message["type"] == "lifespan.startup.complete":
                 await self._host.start()
             self._startup_answered = True
