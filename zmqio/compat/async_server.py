@@ -13,9 +13,10 @@ from zmqio.compat.not_offered import SERVER_NAMES, explain
 from zmqio.compat.options import parser_for, server_options
 from zmqio.compat.served_handlers import ServedHandlers
 from zmqio.server.admin.options import Mode
+from zmqio.server.arguments import FROM_ENVIRONMENT, AdapterSpec
 from zmqio.server.asgi import AsgiApp
 from zmqio.server.registry import Registry
-from zmqio.server.server import FROM_ENVIRONMENT, AdapterSpec, Server
+from zmqio.server.server import Server
 
 __all__ = ["AsyncServer", "DisconnectReason"]
 

@@ -8,25 +8,26 @@ Nothing here touches an event loop or a socket before that, so that worker proce
 import asyncio
 import math
 from collections.abc import Callable
-from dataclasses import fields
-from typing import Any, TypeAlias, TypeVar, overload
+from typing import Any, TypeVar, overload
 
-from zmqio.adapter.base import Adapter, AdapterFactory, Health
-from zmqio.adapter.local import LocalAdapterFactory
-from zmqio.buses import make_adapter
-from zmqio.cluster.adapter import ClusterAdapter
-from zmqio.cluster.factory import ClusterAdapterFactory
-from zmqio.config import EngineOptions, ServerOptions, address_from_environment, node_tag_from_environment
+from zmqio.adapter.base import Adapter, Health
+from zmqio.config import node_tag_from_environment
 from zmqio.engine.server import Engine
-from zmqio.exceptions import ConfigError
-from zmqio.ids import NodeId, NodeTag, parse_node_tag
+from zmqio.ids import NodeId
 from zmqio.metrics.exposition import SampleCollector, expose
 from zmqio.metrics.process import http_samples
-from zmqio.option_names import explain_unknown_option
-from zmqio.protocol.converting_parser import ConvertingParser, Default
-from zmqio.protocol.parser import JsonParser, Parser
+from zmqio.protocol.converting_parser import Default
+from zmqio.protocol.parser import Parser
 from zmqio.server.admin.admin import Admin
 from zmqio.server.admin.options import Mode, make_options
+from zmqio.server.arguments import (
+    FROM_ENVIRONMENT,
+    AdapterSpec,
+    check_tag,
+    make_factory,
+    make_parser,
+    sort_options,
+)
 from zmqio.server.asgi import AsgiApp, AsgiCallable
 from zmqio.server.client_app import ClientApp
 from zmqio.server.health_app import LIVE_PATH, READY_PATH, HealthApp
@@ -39,15 +40,11 @@ from zmqio.server.observers import notify
 from zmqio.server.operations import Operations
 from zmqio.server.parent import ParentNamespace, Rule
 from zmqio.server.registry import Registration, Registry
-from zmqio.server.signatures import check_function
 from zmqio.tracing import Tracing
 
-__all__ = ["AdapterSpec", "Server"]
+__all__ = ["Server"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-AdapterSpec: TypeAlias = str | AdapterFactory | Callable[..., Adapter] | None
-
-FROM_ENVIRONMENT = "environment"
 
 
 class Server(Registration, Operations):
@@ -84,11 +81,11 @@ class Server(Registration, Operations):
         default: Default | None = None,
         **options: Any,
     ) -> None:
-        engine_options, self._options = _sort_options(options)
+        engine_options, self._options = sort_options(options)
         self._lifecycle = ServerLifecycle(
-            _make_factory(adapter),
-            _make_parser(parser, default, recovery=bool(self._options.recovery)),
-            node_tag=_check_tag(node_tag or node_tag_from_environment()),
+            make_factory(adapter),
+            make_parser(parser, default, recovery=bool(self._options.recovery)),
+            node_tag=check_tag(node_tag or node_tag_from_environment()),
             engine_options=engine_options,
             options=self._options,
         )
@@ -438,67 +435,3 @@ class Server(Registration, Operations):
             RuntimeError: the server has not started.
         """
         return self._lifecycle.runtime.engine
-
-
-def _sort_options(options: dict[str, Any]) -> tuple[EngineOptions, ServerOptions]:
-    engine_names = {field.name for field in fields(EngineOptions)}
-    server_names = {field.name for field in fields(ServerOptions)}
-    for name in options:
-        if name not in engine_names | server_names:
-            raise ConfigError(explain_unknown_option("Server", name))
-    engine = EngineOptions(**{name: value for name, value in options.items() if name in engine_names})
-    server = ServerOptions(**{name: value for name, value in options.items() if name in server_names})
-    return engine, server
-
-
-def _check_tag(tag: str | None) -> NodeTag | None:
-    try:
-        return None if tag is None else parse_node_tag(tag)
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
-
-
-def _make_factory(adapter: AdapterSpec) -> AdapterFactory:
-    if adapter == FROM_ENVIRONMENT:
-        adapter = address_from_environment()
-    if adapter is None:
-        return LocalAdapterFactory()
-    if isinstance(adapter, str):
-        return make_adapter(adapter)
-    if isinstance(adapter, type) and (meant := _meant_by_class(adapter)):
-        raise ConfigError(f"cannot use adapter={adapter.__name__}, which is a class; did you mean {meant}?")
-    if isinstance(adapter, AdapterFactory):
-        return adapter
-    if callable(adapter):
-        _check_adapter(adapter)
-        return LocalAdapterFactory(adapter)
-    raise ConfigError(
-        f"cannot use adapter={adapter!r}; "
-        "give an address, ZmqAdapter(...), NatsAdapter(...), a subclass of LocalAdapter, or None"
-    )
-
-
-def _meant_by_class(adapter: type) -> str:
-    """Return how a class is used that does not make adapters by itself; "" for one that does."""
-    name = adapter.__name__
-    if issubclass(adapter, ClusterAdapter):
-        return f'ZmqAdapter("tcp://127.0.0.1:5555", adapter_class={name})'
-    if issubclass(adapter, ClusterAdapterFactory):
-        return f"{name}(address)"
-    return f"{name}(...)" if isinstance(adapter, AdapterFactory) else ""
-
-
-def _check_adapter(adapter: Callable[..., Adapter]) -> None:
-    try:
-        check_function(adapter, "adapter", "namespace", "sockets")
-    except TypeError as error:
-        raise ConfigError(f"cannot use adapter={adapter!r}: {error}") from error
-
-
-def _make_parser(parser: Parser | None, default: Default | None, *, recovery: bool) -> Parser:
-    inner = parser or JsonParser()
-    if recovery and not hasattr(inner, "append_argument"):
-        raise ConfigError(
-            f"recovery needs a parser with the method `append_argument`; {type(inner).__name__} has none"
-        )
-    return inner if default is None else ConvertingParser(inner, default)
