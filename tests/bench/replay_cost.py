@@ -19,7 +19,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from tests.bench.engine.report import describe_machine
-from zmqio.adapter.base import BusEvents, BusGap, Identity
+from zmqio.adapter.base import BusGap, Identity
+from zmqio.adapter.bus import BusEvents
 from zmqio.cluster.delivery.receiver import Receiver
 from zmqio.cluster.delivery.replay_buffer import ReplayBuffer
 from zmqio.cluster.delivery.sequencer import Sequencer

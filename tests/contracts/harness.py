@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from tests.support.fake_sockets import FakeSockets
 from tests.support.timing import wait_until
-from zmqio.adapter.base import Adapter, AdapterFactory, Bus, BusGap, Identity
+from zmqio.adapter.base import Adapter, AdapterFactory, BusGap, Identity
+from zmqio.adapter.bus import Bus
 from zmqio.cluster.factory import ClusterAdapterFactory
 from zmqio.config import BusOptions
 from zmqio.ids import NodeId, Sid, make_node_id, make_node_tag, make_sid

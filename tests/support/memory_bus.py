@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from dataclasses import dataclass, field
 from functools import partial
 
-from zmqio.adapter.base import BusEvents
+from zmqio.adapter.bus import BusEvents
 from zmqio.exceptions import MessageTooLargeError
 
 __all__ = ["Faults", "MemoryBus", "MemoryNetwork"]

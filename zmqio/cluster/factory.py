@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterable
 
-from zmqio.adapter.base import Adapter, Bus, Health, Identity, LocalSockets, NodeEvents, TagClash
+from zmqio.adapter.base import Adapter, Health, Identity, LocalSockets, NodeEvents, TagClash
+from zmqio.adapter.bus import Bus
 from zmqio.cluster.adapter import ClusterAdapter
 from zmqio.cluster.node import Node
 from zmqio.cluster.session_exchange import SessionExchange

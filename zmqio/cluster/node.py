@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
 from typing import Any
 
-from zmqio.adapter.base import Bus, BusGap, Health, Identity, NodeEvents, TagClash
+from zmqio.adapter.base import BusGap, Health, Identity, NodeEvents, TagClash
+from zmqio.adapter.bus import Bus
 from zmqio.cluster.decoder import MessageDecoder
 from zmqio.cluster.delivery.outbox import Outbox
 from zmqio.cluster.delivery.reliable_delivery import ReliableDelivery

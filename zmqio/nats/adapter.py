@@ -5,7 +5,8 @@ import ssl
 from dataclasses import fields
 from typing import Any
 
-from zmqio.adapter.base import Bus, Identity
+from zmqio.adapter.base import Identity
+from zmqio.adapter.bus import Bus
 from zmqio.cluster.adapter import ClusterAdapter
 from zmqio.cluster.factory import ClusterAdapterFactory
 from zmqio.config import BusOptions

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Collection, Iterable, Sequence
 
-from zmqio.adapter.base import BusEvents
+from zmqio.adapter.bus import BusEvents
 from zmqio.config import BusOptions
 from zmqio.exceptions import MessageTooLargeError
 from zmqio.links.backpressure import Backpressure
@@ -32,7 +32,7 @@ MIN_QUEUE_BYTES = 1 << 20
 
 
 class NatsBus:
-    """Publishes and receives topics through a NATS server or cluster (see `zmqio.adapter.base.Bus`).
+    """Publishes and receives topics through a NATS server or cluster (see `zmqio.adapter.bus.Bus`).
 
     Belongs to the event loop that runs `start`; its methods must not be called from another thread.
 

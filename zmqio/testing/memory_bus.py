@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from zmqio.adapter.base import BusEvents
+from zmqio.adapter.bus import BusEvents
 from zmqio.cluster.factory import ClusterAdapterFactory
 from zmqio.config import BusOptions
 from zmqio.exceptions import MessageTooLargeError

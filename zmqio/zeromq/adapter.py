@@ -3,7 +3,8 @@
 from dataclasses import fields
 from typing import TypedDict, Unpack
 
-from zmqio.adapter.base import Bus, Identity
+from zmqio.adapter.base import Identity
+from zmqio.adapter.bus import Bus
 from zmqio.cluster.adapter import ClusterAdapter
 from zmqio.cluster.factory import ClusterAdapterFactory
 from zmqio.config import BusOptions

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from zmqio.adapter.base import BusEvents
+from zmqio.adapter.bus import BusEvents
 from zmqio.config import BusOptions
 from zmqio.exceptions import ConfigError, MessageTooLargeError
 from zmqio.links.backpressure import Backpressure
@@ -34,7 +34,7 @@ MIN_QUEUE_BYTES = 1 << 20
 
 
 class ZmqBus:
-    """Publishes and receives topics through one or more brokers (see `zmqio.adapter.base.Bus`).
+    """Publishes and receives topics through one or more brokers (see `zmqio.adapter.bus.Bus`).
 
     Belongs to the event loop that runs `start`; its methods must not be called from another thread.
 

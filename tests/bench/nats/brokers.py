@@ -21,7 +21,7 @@ import uvloop
 from tests.support.broker import BrokerProcess
 from tests.support.nats_server import NatsCluster, NatsServerProcess, read_info
 from tests.support.timing import wait_until
-from zmqio.adapter.base import Bus
+from zmqio.adapter.bus import Bus
 from zmqio.config import BusOptions
 from zmqio.nats.addresses import parse_servers
 from zmqio.nats.bus import NatsBus

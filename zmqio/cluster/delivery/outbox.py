@@ -6,7 +6,8 @@ messages.
 
 from collections.abc import Callable, Collection
 
-from zmqio.adapter.base import Bus, Identity
+from zmqio.adapter.base import Identity
+from zmqio.adapter.bus import Bus
 from zmqio.cluster.delivery.replay_buffer import (
     MAX_PAGE_BYTES,
     MAX_PAGE_LOST_BYTES,
