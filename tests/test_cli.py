@@ -97,3 +97,11 @@ def test_short_password_is_refused() -> None:
     result = CliRunner().invoke(main, ["admin-password"], input="short\n")
     assert result.exit_code == 1
     assert "use at least 8" in result.output
+
+
+def test_help_has_an_example_of_every_command() -> None:
+    text = CliRunner().invoke(main, ["--help"]).output
+    for command in main.commands:
+        assert f"\n    zmqio {command} " in text, command
+        if command != "broker":
+            assert "Example: zmqio" in CliRunner().invoke(main, [command, "--help"]).output, command

@@ -37,7 +37,18 @@ _log_format = click.option(
 def main() -> None:
     """Socket.IO for Python over many processes and machines, connected by one small ZeroMQ broker.
 
-    Example: zmqio demo
+    \b
+    Examples:
+      zmqio demo                               two nodes and a chat page
+      zmqio broker                             a broker on loopback
+      zmqio serve chat:app --workers 4         an app on one port, in four processes
+      zmqio emit --to lobby news '"hello"'     an event to the clients of all nodes
+      zmqio top tcp://127.0.0.1:5555           nodes and brokers, live
+      zmqio status tcp://127.0.0.1:5555        whether they are ready, for scripts
+      zmqio keygen broker --out keys           keys for a network with strangers
+      zmqio nginx-conf --node 127.0.0.1:8000   a configuration for nginx
+      zmqio haproxy-conf --node 127.0.0.1:8000 the same for HAProxy
+      zmqio admin-password                     the hash of the admin page's password
     """
 
 
