@@ -91,14 +91,15 @@ FIXED = {
         "zmqio_broker.connection_guard:LARGEST_MESSAGES",
     ],
     "subscriptions that one node sends": [
-        "zmqio_broker.connection_guard:SUBSCRIPTION_BURST_BYTES",
-        "zmqio_broker.connection_guard:SUBSCRIPTION_BYTES_PER_S",
+        "zmqio_broker.subscription_guard:SUBSCRIPTION_BYTES_PER_S",
+        "zmqio_broker.subscription_guard:BLOCKED_S",
     ],
     "replay: messages sent again to one node, as a share": [
         "zmqio.cluster.delivery.replay_budget:SHARE",
         "zmqio.cluster.delivery.replay_budget:FLOOR_BYTES_PER_S",
         "zmqio.cluster.delivery.replay_budget:SAVED_BYTES",
     ],
+    "topics that all nodes": ["zmqio_broker.connection_guard:TOPIC_SHARES"],
     "copies of another node's sessions": ["zmqio.cluster.session_copies:MAX_COPY_BYTES"],
     "requests for the sessions": [
         "zmqio.cluster.batched_requests:MAX_REQUESTS",

@@ -92,6 +92,15 @@ log = structlog.get_logger(__name__)
     "disconnected; it connects again and requests what it missed.",
 )
 @click.option(
+    "--subscription-bytes",
+    type=click.IntRange(min=1),
+    default=_DEFAULTS.subscription_bytes,
+    show_default=True,
+    metavar="N",
+    help="Accept at most N bytes of subscriptions at once from one node (TCP, on Linux): for each of its rooms "
+    "the name and some 15 bytes. Beyond that, it is disconnected. All nodes together: 8 times as many.",
+)
+@click.option(
     "--ingest-queue-messages",
     type=click.IntRange(min=1),
     default=_DEFAULTS.ingest_queue_messages,

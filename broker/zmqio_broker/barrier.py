@@ -2,7 +2,7 @@
 
 A node subscribes to its topics and then to the sync topic `0xff "sync-" <16-byte id>`. The broker's XPUB applies
 the subscriptions of one connection in order and passes them to the XSUB, which forwards them to every publisher.
-The barrier thread is one of these publishers (an XPUB socket, because an XPUB can read subscriptions). When it
+The barrier thread is one of these publishers. When it
 reads a sync topic, all earlier subscriptions of that node are in force. It acknowledges by publishing on the sync
 topic: one frame, the topic followed by the 8-byte epoch of this run. It also publishes the notices of
 `zmqio_broker.departures`, which depend on the same frames.
@@ -53,30 +53,33 @@ class Acknowledger:
     """Reads subscriptions and publishes acknowledgements.
 
     Args:
-        publisher: an XPUB socket on the data path.
+        publisher: a DEALER socket on the data path, connected to the XSUB.
         epoch: the 8 bytes that identify this run of the broker.
         logs_subscriptions: whether each subscription is logged, at DEBUG.
 
     Attributes:
         acknowledged: number of acknowledged sync topics.
-        topics: number of different topics that nodes subscribe to now.
+        topics, topic_bytes: different topics that nodes subscribe to now: their number and size.
     """
 
     def __init__(self, publisher: zmq.Socket[bytes], epoch: bytes, *, logs_subscriptions: bool = False) -> None:
-        self.acknowledged = self.topics = 0
+        self.acknowledged = self.topics = self.topic_bytes = 0
         self._publisher = publisher
         self._epoch = epoch
         self._logs_subscriptions = logs_subscriptions
 
     def run(self) -> None:
         """Serve until the context is terminated."""
+        receive = self._publisher.recv
         while True:
-            self.handle(self._publisher.recv())
+            self.handle(receive())
 
     def handle(self, frame: bytes) -> None:
         """Acknowledge a frame if it subscribes to a sync topic; report a departure; log the rest if asked to."""
         if len(frame) > 1:  # otherwise it is the subscription of this process to everything
-            self.topics += 1 if frame.startswith(_SUBSCRIBE) else -1
+            sign = 1 if frame.startswith(_SUBSCRIBE) else -1
+            self.topics += sign
+            self.topic_bytes += sign * len(frame)
         topic = sync_topic(frame)
         if topic is not None:
             self._publisher.send(topic + self._epoch)

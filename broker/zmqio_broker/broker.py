@@ -1,7 +1,7 @@
 """One broker: creates the sockets, binds them in the right order, starts the threads and stops them.
 
-publish   XSUB --C proxy--> XPUB subscribe         acknowledgements: barrier thread's XPUB -> XSUB
-ingest    PULL --filter--> PUB -> XSUB             control ROUTER -> control thread
+publish   XSUB --C proxy--> XPUB subscribe         acknowledgements: barrier thread's DEALER -> XSUB
+ingest    PULL --filter--> PUSH -> XSUB            control ROUTER -> control thread
 """
 
 import os
@@ -25,6 +25,7 @@ from zmqio_broker.peers import PeerMonitor
 from zmqio_broker.proxy import ProxyMeter, proxy_thread
 from zmqio_broker.rejections import Rejections
 from zmqio_broker.security import Security
+from zmqio_broker.subscription_guard import SubscriptionWatch
 from zmqio_broker.threads import SocketThread
 
 __all__ = ["Broker"]
@@ -63,7 +64,13 @@ class Broker:
         self.rejections = Rejections()
         self._ingest: IngestFilter | None = None
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(_io_threads(self.security))
-        self._monitor = PeerMonitor(self._context, connection_limit())
+        self._subscriptions = SubscriptionWatch(options.subscription_bytes)
+        self._monitor = PeerMonitor(
+            self._context,
+            connection_limit(),
+            accepted=_of_subscribe(self._subscriptions.accepted),
+            listening=_of_subscribe(self._subscriptions.listening),
+        )
         self._guard = ConnectionGuard(options, self._monitor.counts)
         self._control: ControlServer | None = None
         self._threads: list[SocketThread] = []
@@ -119,6 +126,7 @@ class Broker:
                 "ingest": Progress(ingest.read_bytes, ingest.read_frames),
                 "control": Progress(control.read_bytes, control.read_frames),
             },
+            statistics["topic_bytes"],
         )
 
     def reload_keys(self) -> None:
@@ -135,6 +143,7 @@ class Broker:
         """
         if self._control_client is not None:
             self._control_client.close(0)
+        self._subscriptions.stop()
         # At their next call the threads notice that the context is terminated, and close their own sockets. `term`
         # blocks until then, so it runs in a thread of its own: a thread that hangs must not block this one.
         terminator = SocketThread("terminator", self._context.term, ())
@@ -154,7 +163,7 @@ class Broker:
         publish.bind(sockets.INPROC_ADDRESS)
         from_ingest = sockets.connect_inproc_publisher(self._context)
         acknowledger = sockets.connect_acknowledger(self._context)
-        _subscribe_to_everything(publish, [from_ingest, acknowledger])
+        _subscribe_to_everything(publish)
         wait(SUBSCRIBERS_FIRST_S)
         # Reading EVENTS makes the XPUB apply the subscriptions received so far, before the first message arrives.
         subscribe.getsockopt(zmq.EVENTS)
@@ -188,6 +197,7 @@ class Broker:
             ingest_thread,
             SocketThread("barrier", barrier.run, [acknowledger]),
             SocketThread("peers", self._monitor.run, self._monitor.sockets),
+            SocketThread("subscriptions", self._subscriptions.run, ()),
             SocketThread("control", server.run, [control, data[1].socket]),
         ]
         for thread in threads:
@@ -217,8 +227,8 @@ class Broker:
 
     @property
     def connections_closed(self) -> int:
-        """Number of connections that `check_connections` has closed."""
-        return self._guard.closed
+        """Number of connections that were closed because they took too much memory."""
+        return self._guard.closed + self._subscriptions.guard.closed
 
     def uptime_s(self) -> float:
         """Return the seconds since this broker was created."""
@@ -250,6 +260,7 @@ class _ControlResponses:
             "pid": os.getpid(),
             "release": release(),
             "max_message_bytes": self._broker.options.max_message_bytes,
+            "subscription_bytes": self._broker.options.subscription_bytes,
         }
 
     def statistics(self) -> dict[str, Any]:
@@ -266,6 +277,7 @@ class _ControlResponses:
             "ingest_refused": ingest.refused,
             "subscription_changes": data.frames_upstream,
             "topics": self._barrier.topics,
+            "topic_bytes": self._barrier.topic_bytes,
             "sync_acks": self._barrier.acknowledged,
             "control_requests": self.control.answered,
             "control_rejections": self.control.rejected,
@@ -282,12 +294,22 @@ def _security(options: BrokerOptions) -> Security | None:
     return Security(options.curve_secret, options.node_keys, options.sender_keys)
 
 
+def _of_subscribe(call: Callable[[int], None]) -> Callable[[str, int], None]:
+    """Pass on the descriptors of the subscribe endpoint."""
+
+    def filtered(role: str, descriptor: int) -> None:
+        if role == "subscribe":
+            call(descriptor)
+
+    return filtered
+
+
 def _io_threads(security: Security | None) -> int:
     """libzmq encrypts each copy of a message in its I/O threads; without keys, one thread is enough."""
     return 1 if security is None else max(1, min(MAX_IO_THREADS, (os.cpu_count() or 1) - 1))
 
 
-def _subscribe_to_everything(publish: zmq.Socket[bytes], inproc: list[zmq.Socket[bytes]]) -> None:
+def _subscribe_to_everything(publish: zmq.Socket[bytes]) -> None:
     """Make every publisher send every message from the start.
 
     Otherwise publishers would filter by the subscriptions that have already travelled up to them. An acknowledged
@@ -295,5 +317,3 @@ def _subscribe_to_everything(publish: zmq.Socket[bytes], inproc: list[zmq.Socket
     """
     publish.getsockopt(zmq.EVENTS)  # makes the XSUB accept the inproc connections
     publish.send(b"\x01")
-    for publisher in inproc:
-        publisher.getsockopt(zmq.EVENTS)  # makes each publisher apply the subscription

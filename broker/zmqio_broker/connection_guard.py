@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from zmqio_broker.connection_limits import InputLimit, QueueLimit, RateLimit
+from zmqio_broker.connection_limits import InputLimit, QueueLimit, TopicLimit
 from zmqio_broker.connection_samples import ConnectionSample, peer_address, take_sample
 from zmqio_broker.descriptors import close_connection
 from zmqio_broker.options import BrokerOptions
@@ -15,8 +15,7 @@ from zmqio_broker.peers import PeerCounts
 __all__ = [
     "LARGEST_MESSAGES",
     "MAX_INPUT_BYTES",
-    "SUBSCRIPTION_BURST_BYTES",
-    "SUBSCRIPTION_BYTES_PER_S",
+    "TOPIC_SHARES",
     "ConnectionGuard",
     "Progress",
 ]
@@ -25,9 +24,8 @@ MAX_INPUT_BYTES = 64 << 20
 """Most bytes that one endpoint may have read and not processed."""
 LARGEST_MESSAGES = 8
 """Number of messages of the largest size that fit into this limit in any case."""
-SUBSCRIPTION_BURST_BYTES = 32 << 20
-SUBSCRIPTION_BYTES_PER_S = 1 << 20
-"""Most bytes of subscriptions of one node: at once, as after a reconnection, and all the time."""
+TOPIC_SHARES = 8
+"""The topics of all nodes together may be so many times as large as what one node may send at once."""
 
 log = structlog.get_logger(__name__)
 
@@ -78,17 +76,20 @@ class ConnectionGuard:
         self._max_input = max(MAX_INPUT_BYTES, LARGEST_MESSAGES * options.max_message_bytes)
         self._inputs = {role: InputLimit(self._max_input) for role in ("publish", "ingest", "control")}
         self._queues = QueueLimit(options.node_queue_bytes, options.node_queue_messages)
-        self._subscriptions = RateLimit(SUBSCRIPTION_BURST_BYTES, SUBSCRIPTION_BYTES_PER_S)
+        self._max_topics = TOPIC_SHARES * options.subscription_bytes
+        self._topics = TopicLimit(self._max_topics)
 
-    def check(self, now: float, forwarded: Progress, processed: Mapping[str, Progress]) -> None:
+    def check(self, now: float, forwarded: Progress, processed: Mapping[str, Progress], topic_bytes: int) -> None:
         """Close the connections that exceed a limit now.
 
         Args:
             now: seconds on a steady clock.
             forwarded: messages sent to nodes, before fan-out.
             processed: messages received from connections of "publish", "ingest" and "control".
+            topic_bytes: size of all topics that nodes subscribe to.
         """
-        for excess in self._excesses(now, forwarded, processed):
+        excesses = [*self._of_nodes(now, forwarded, topic_bytes), *self._of_senders(processed)]
+        for excess in excesses:
             self.closed += 1
             facts: dict[str, object] = {"option": excess.option} if excess.option else {}
             log.warning(
@@ -102,14 +103,17 @@ class ConnectionGuard:
             self._closing[excess.role].add(excess.descriptor)
             self._close(excess.descriptor)
 
-    def _excesses(self, now: float, forwarded: Progress, processed: Mapping[str, Progress]) -> Iterator[_Excess]:
+    def _of_nodes(self, now: float, forwarded: Progress, topic_bytes: int) -> Iterator[_Excess]:
         nodes = self._samples("subscribe")
         for descriptor in self._queues.find(nodes, forwarded.bytes, forwarded.frames):
             reason = "the node does not read, and too much is queued for it"
             yield _Excess(descriptor, "subscribe", reason, self._node_queue_bytes, "--node-queue-bytes")
-        for descriptor in self._subscriptions.find(nodes, now):
-            reason = "the node subscribes, or cancels subscriptions, too fast"
-            yield _Excess(descriptor, "subscribe", reason, SUBSCRIPTION_BURST_BYTES)
+        largest = self._topics.find(nodes, topic_bytes, now)
+        if largest is not None:
+            reason = "all nodes subscribe to too many topics, and this one has sent most of them"
+            yield _Excess(largest, "subscribe", reason, self._max_topics, "--subscription-bytes")
+
+    def _of_senders(self, processed: Mapping[str, Progress]) -> Iterator[_Excess]:
         for role, limit in self._inputs.items():
             worst = limit.find(self._samples(role), processed[role].bytes, processed[role].frames)
             if worst is not None:

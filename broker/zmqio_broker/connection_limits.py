@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from zmqio_broker.connection_samples import ConnectionSample
 
-__all__ = ["InputLimit", "QueueLimit", "RateLimit"]
+__all__ = ["InputLimit", "QueueLimit", "RateLimit", "TopicLimit"]
 
 Samples = Mapping[int, ConnectionSample]
 """Descriptor -> sample, of the connections of one endpoint."""
@@ -18,6 +18,8 @@ FRAME_OVERHEAD_BYTES = 64
 """Most bytes that the protocol adds to a frame, with keys."""
 CONNECTION_OVERHEAD_BYTES = 1_024
 """Most bytes of a handshake, or of the heartbeats between two checks."""
+TOPICS_FREED_S = 5.0
+"""Time for the topics of a closed connection to be removed, before another one is closed."""
 
 
 class _Growth:
@@ -66,7 +68,7 @@ class InputLimit:
         self._held = max(0, self._held + sum(grown.values()) - processed - overhead)
         if self._held < self._max_bytes / 2:
             self._sent_by = {}
-        self._sent_by = {descriptor: self._sent_by.get(descriptor, 0) + grown[descriptor] for descriptor in grown}
+        self._sent_by = _add_growth(self._sent_by, grown)
         if self._held <= self._max_bytes or not self._sent_by:
             return None
         worst = max(self._sent_by, key=self._sent_by.__getitem__)
@@ -78,32 +80,64 @@ class RateLimit:
     """Limits what one connection sends over time.
 
     Args:
-        burst_bytes: a connection may send so many bytes at once, and again after a pause.
-        bytes_per_s: a connection may send so many bytes all the time.
+        burst_bytes: the connection may send so many bytes at once, and again after a pause.
+        bytes_per_s: the connection may send so many bytes all the time.
+        now: seconds on any steady clock.
     """
 
-    def __init__(self, burst_bytes: int, bytes_per_s: int) -> None:
+    def __init__(self, burst_bytes: int, bytes_per_s: int, now: float) -> None:
+        self._used_bytes = 0.0
         self._burst_bytes = burst_bytes
         self._bytes_per_s = bytes_per_s
-        self._growth = _Growth()
-        self._sent: dict[int, float] = {}
-        self._checked_at = 0.0
+        self._received = 0
+        self._updated_at = now
 
-    def find(self, samples: Samples, now: float) -> list[int]:
-        """Return the connections to close.
+    def is_exceeded(self, received: int, now: float) -> bool:
+        """Whether the connection has sent too much.
+
+        Args:
+            received: bytes that it has sent since its start.
+            now: seconds on the same clock.
+        """
+        left = max(0.0, self._used_bytes - (now - self._updated_at) * self._bytes_per_s)
+        self._used_bytes = left + received - self._received
+        self._received, self._updated_at = received, now
+        return self._used_bytes > self._burst_bytes
+
+
+class TopicLimit:
+    """Limits the topics that all nodes together subscribe to.
+
+    Args:
+        max_bytes: largest size of all different topics.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._growth = _Growth()
+        self._sent_by: dict[int, int] = {}
+        self._waits_until = 0.0
+
+    def find(self, samples: Samples, topic_bytes: int, now: float) -> int | None:
+        """Return the connection to close, if any: the one that has sent most since the topics were below half.
 
         Args:
             samples: of all connections.
-            now: seconds on any steady clock.
+            topic_bytes: size of all different topics.
+            now: seconds on a steady clock.
         """
-        permitted = (now - self._checked_at) * self._bytes_per_s
-        self._checked_at = now
-        known = self._sent
-        self._sent = {
-            descriptor: max(0.0, known.get(descriptor, 0.0) - permitted) + grown
-            for descriptor, grown in self._growth.take(samples).items()
-        }
-        return [descriptor for descriptor, sent in self._sent.items() if sent > self._burst_bytes]
+        grown = self._growth.take(samples)
+        self._sent_by = _add_growth(self._sent_by, grown) if topic_bytes >= self._max_bytes / 2 else {}
+        if topic_bytes <= self._max_bytes or now < self._waits_until or not self._sent_by:
+            return None
+        self._waits_until = now + TOPICS_FREED_S
+        worst = max(self._sent_by, key=self._sent_by.__getitem__)
+        del self._sent_by[worst]
+        return worst
+
+
+def _add_growth(sent_by: Mapping[int, int], grown: Mapping[int, int]) -> dict[int, int]:
+    return {descriptor: sent_by.get(descriptor, 0) + size for descriptor, size in grown.items()}
 
 
 class _Queue:

@@ -29,11 +29,13 @@ class ConnectionSample:
         received: bytes that libzmq has read.
         sent: bytes that the peer has confirmed.
         unsent: bytes that libzmq has written and the kernel has not sent, because the peer does not read.
+        unread: bytes that have arrived and that libzmq has not read yet.
     """
 
     received: int
     sent: int
     unsent: int
+    unread: int = 0
 
 
 def take_sample(descriptor: int) -> ConnectionSample | None:
@@ -51,7 +53,7 @@ def take_sample(descriptor: int) -> ConnectionSample | None:
     except (OSError, struct.error):
         return None
     else:
-        return ConnectionSample(max(0, received - unread), sent, unsent)
+        return ConnectionSample(max(0, received - unread), sent, unsent, unread)
     finally:
         connection.detach()
 

@@ -75,7 +75,7 @@ class IngestFilter:
 
     Args:
         ingest: the PULL socket that outside services push to.
-        publisher: a PUB socket on the data path.
+        publisher: a PUSH socket on the data path.
         rejections: records the refusals.
 
     Attributes:

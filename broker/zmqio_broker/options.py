@@ -18,6 +18,8 @@ class BrokerOptions:
             node are dropped; the node detects the gap by sequence numbers and requests them from their publishers.
         node_queue_bytes: most bytes queued for one node over TCP, estimated from the kernel's counters. Beyond
             that, the node is disconnected; it connects again and requests the messages that it missed.
+        subscription_bytes: most bytes of subscriptions that one node sends at once over TCP. Beyond that, the node
+            is disconnected. All nodes together may subscribe to topics of 8 times as many bytes.
         ingest_queue_messages: most messages queued from one outside sender. Beyond that, the broker reads from the
             sender more slowly, so that the sender's own queue fills.
         max_message_bytes: largest frame on publish, subscribe and ingest. The sender of a larger one is
@@ -32,6 +34,7 @@ class BrokerOptions:
     bind: str = DEFAULT_BIND
     node_queue_messages: int = 20_000
     node_queue_bytes: int = 128 << 20
+    subscription_bytes: int = 3 << 20
     ingest_queue_messages: int = 1_000
     max_message_bytes: int = 8 << 20
     stats_interval_s: float = 0.0
@@ -40,7 +43,13 @@ class BrokerOptions:
     sender_keys: Path | None = None
 
     def __post_init__(self) -> None:
-        for name in ("node_queue_messages", "node_queue_bytes", "ingest_queue_messages", "max_message_bytes"):
+        for name in (
+            "node_queue_messages",
+            "node_queue_bytes",
+            "subscription_bytes",
+            "ingest_queue_messages",
+            "max_message_bytes",
+        ):
             if getattr(self, name) < 1:
                 # ZeroMQ treats 0 as "no limit", and every queue here has a limit.
                 raise ValueError(f"{name}={getattr(self, name)!r} must be at least 1")

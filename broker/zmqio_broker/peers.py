@@ -102,6 +102,8 @@ class PeerMonitor:
         context: context of the monitored sockets.
         connection_limit: the lowest descriptor that no connection may keep.
         close: closes the connection with a descriptor.
+        accepted: called with the role and the descriptor of each new connection that is kept.
+        listening: called with the role and the descriptor of each listening socket.
 
     Attributes:
         counts: counts by role, written by the thread that runs `run` and read by others.
@@ -112,14 +114,18 @@ class PeerMonitor:
         context: zmq.Context[zmq.Socket[bytes]],
         connection_limit: int,
         close: Callable[[int], None] = close_connection,
+        accepted: Callable[[str, int], None] = lambda role, descriptor: None,
+        listening: Callable[[str, int], None] = lambda role, descriptor: None,
     ) -> None:
         self.counts: dict[str, PeerCounts] = {}
         self.sockets: list[zmq.Socket[bytes]] = []
         self._context = context
         self._connection_limit = connection_limit
         self._close = close
+        self._accepted = accepted
+        self._listening = listening
         self._poller = zmq.Poller()
-        self._counts_by_socket: dict[zmq.Socket[bytes], PeerCounts] = {}
+        self._roles: dict[zmq.Socket[bytes], str] = {}
         self._pause = AcceptPause(time.monotonic)
 
     def add(self, role: str, socket: zmq.Socket[bytes]) -> None:
@@ -133,7 +139,8 @@ class PeerMonitor:
         reader.setsockopt(zmq.RCVHWM, 0)
         reader.connect(address)
         self.sockets.append(reader)
-        self.counts[role] = self._counts_by_socket[reader] = PeerCounts()
+        self.counts[role] = PeerCounts()
+        self._roles[reader] = role
         self._poller.register(reader, zmq.POLLIN)
 
     def run(self) -> None:
@@ -142,17 +149,21 @@ class PeerMonitor:
             while True:
                 for socket, _ in self._poller.poll(_LOOK_MS if self._pause.is_paused else None):
                     event, value = _EVENT.unpack(socket.recv_multipart()[0])
-                    self._handle(self._counts_by_socket[socket], event, value)
+                    self._handle(self._roles[socket], event, value)
                 self._pause.end_if_due()
         finally:
             self._pause.close()
 
-    def _handle(self, counts: PeerCounts, event: int, value: int) -> None:
+    def _handle(self, role: str, event: int, value: int) -> None:
+        counts = self.counts[role]
         counts.feed(event, value)
         if event == zmq.EVENT_LISTENING:
             self._pause.add_listener(value)
+            self._listening(role, value)
         elif event == zmq.EVENT_ACCEPT_FAILED:
             self._pause.failed(value)
         elif event == zmq.EVENT_ACCEPTED and (value >= self._connection_limit or self._pause.is_paused):
             counts.refuse(value)
             self._close(value)
+        elif event == zmq.EVENT_ACCEPTED:
+            self._accepted(role, value)

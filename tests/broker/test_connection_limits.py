@@ -1,4 +1,11 @@
-from zmqio_broker.connection_limits import CONNECTION_OVERHEAD_BYTES, InputLimit, QueueLimit, RateLimit
+from zmqio_broker.connection_limits import (
+    CONNECTION_OVERHEAD_BYTES,
+    TOPICS_FREED_S,
+    InputLimit,
+    QueueLimit,
+    RateLimit,
+    TopicLimit,
+)
 from zmqio_broker.connection_samples import ConnectionSample
 
 MB = 1_000_000
@@ -46,13 +53,6 @@ def test_end_of_the_sender_frees_what_it_held() -> None:
     assert limit.find({3: received(CONNECTION_OVERHEAD_BYTES)}, 0, 0) is None
 
 
-def test_reused_descriptor_starts_again() -> None:
-    limit = RateLimit(MB, 0)
-    assert limit.find({3: received(900_000)}, 1.0) == []
-    assert limit.find({}, 1.0) == []
-    assert limit.find({3: received(900_000)}, 1.0) == []
-
-
 def test_node_that_does_not_read_is_closed_at_the_limit() -> None:
     limit = QueueLimit(10 * MB, 20_000)
     out = [limit.find({3: sent(0), 4: sent(step * MB, 0)}, step * MB, step) for step in range(13)]
@@ -74,8 +74,24 @@ def test_messages_that_the_queue_drops_do_not_count() -> None:
 
 
 def test_peer_may_send_a_burst_and_its_rate_but_no_more() -> None:
-    limit = RateLimit(10 * MB, MB)
-    assert limit.find({3: received(9 * MB)}, 1.0) == []
-    for second in range(2, 100):
-        assert limit.find({3: received((8 + second) * MB)}, float(second)) == []
-    assert limit.find({3: received(130 * MB), 4: received(MB)}, 100.0) == [3]
+    limit = RateLimit(10 * MB, MB, now=1.0)
+    assert not limit.is_exceeded(9 * MB, 1.0)
+    assert not any(limit.is_exceeded((8 + second) * MB, float(second)) for second in range(2, 100))
+    assert limit.is_exceeded(130 * MB, 100.0)
+
+
+def test_too_many_topics_close_the_connection_that_sent_most_of_them() -> None:
+    limit = TopicLimit(10 * MB)
+    assert limit.find({3: received(20 * MB), 4: received(MB)}, 4 * MB, 1.0) is None
+    assert limit.find({3: received(21 * MB), 4: received(5 * MB)}, 8 * MB, 2.0) is None
+    assert limit.find({3: received(22 * MB), 4: received(9 * MB)}, 11 * MB, 3.0) == 4
+    # Its topics are removed a little later.
+    assert limit.find({3: received(22 * MB)}, 11 * MB, 3.5) is None
+    assert limit.find({3: received(22 * MB)}, 11 * MB, 3.0 + TOPICS_FREED_S) == 3
+
+
+def test_topics_of_one_connection_after_another_are_found() -> None:
+    limit = TopicLimit(10 * MB)
+    assert limit.find({3: received(6 * MB)}, 6 * MB, 1.0) is None
+    assert limit.find({3: received(6 * MB), 4: received(5 * MB)}, 11 * MB, 2.0) == 3
+    assert TopicLimit(10 * MB).find({}, 11 * MB, 1.0) is None

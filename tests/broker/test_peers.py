@@ -87,6 +87,25 @@ async def test_connection_with_a_descriptor_over_the_limit_is_closed() -> None:
     context.term()
 
 
+async def test_listening_and_accepted_sockets_are_reported() -> None:
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    reported: list[str] = []
+    monitor = PeerMonitor(
+        context,
+        1 << 20,
+        accepted=lambda role, descriptor: reported.append(f"{role} accepted"),
+        listening=lambda role, descriptor: reported.append(f"{role} listening"),
+    )
+    with context.socket(zmq.PULL) as socket:
+        monitor.add("ingest", socket)
+        port = socket.bind_to_random_port("tcp://127.0.0.1")
+        SocketThread("peers", monitor.run, monitor.sockets).start()
+        with create_connection(("127.0.0.1", port), timeout=LIMIT_S):
+            await wait_until(lambda: "ingest accepted" in reported, "the connection")
+    context.term()
+    assert reported[0] == "ingest listening"
+
+
 @pytest.fixture
 def monitored() -> Iterator[tuple[PeerMonitor, zmq.Context[zmq.Socket[bytes]], str]]:
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()

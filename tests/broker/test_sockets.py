@@ -28,9 +28,26 @@ def settings(socket: zmq.Socket[bytes]) -> dict[str, int]:
 ALWAYS = {"LINGER": 0, "HEARTBEAT_IVL": 5000, "HEARTBEAT_TIMEOUT": 15000}
 
 
-def test_publish_endpoint_limits_neither_subscriptions_nor_messages(context: Context) -> None:
+def test_publish_endpoint_limits_subscriptions_but_not_messages(context: Context) -> None:
     made = settings(sockets.make_publish(context, OPTIONS))
-    assert made == {"SNDHWM": 0, "RCVHWM": 0, "MAXMSGSIZE": 33, **ALWAYS}
+    assert made == {"SNDHWM": 1_000, "RCVHWM": 0, "MAXMSGSIZE": 33, **ALWAYS}
+
+
+def test_publishers_inside_receive_every_subscription_or_none(context: Context) -> None:
+    with sockets.make_publish(context, OPTIONS) as publish:
+        publish.bind(sockets.INPROC_ADDRESS)
+        with (
+            sockets.connect_acknowledger(context) as acknowledger,
+            sockets.connect_inproc_publisher(context) as push,
+        ):
+            publish.getsockopt(zmq.EVENTS)
+            for number in range(5_000):
+                publish.send(b"\x01%d" % number)
+            assert [acknowledger.recv() for _ in range(5_000)][-1] == b"\x014999"
+            push.send(b"from ingest")
+            assert publish.recv() == b"from ingest"
+            acknowledger.send(b"acknowledgement")
+            assert publish.recv() == b"acknowledgement"
 
 
 def test_subscribe_endpoint_limits_the_queue_of_each_node_and_the_length_of_a_topic(context: Context) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import resource
+import secrets
 import socket
 import struct
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import zmq
 
 from tests.support.broker import BrokerProcess
 from tests.support.broker_peers import barrier, connected, raw_peer
+from tests.support.bus_events import running_bus
 from tests.support.timing import LIMIT_S, wait_until
 
 MB = 1_000_000
@@ -21,7 +23,7 @@ MB = 1_000_000
 
 @pytest.fixture(scope="module")
 def process() -> Iterator[BrokerProcess]:
-    with BrokerProcess("--node-queue-bytes", "8000000") as started:
+    with BrokerProcess("--node-queue-bytes", "8000000", "--subscription-bytes", "1000000") as started:
         yield started
 
 
@@ -34,11 +36,11 @@ def lowest_free_descriptor(process: BrokerProcess) -> int:
     return min(set(range(len(used) + 1)) - used)
 
 
-@pytest.mark.parametrize(("role", "limit"), [("publish", 67 * MB), ("subscribe", 34 * MB), ("ingest", 67 * MB)])
+@pytest.mark.parametrize(("role", "limit"), [("publish", 67 * MB), ("subscribe", 2 * MB), ("ingest", 67 * MB)])
 async def test_message_of_frames_without_an_end_is_cut_off(process: BrokerProcess, role: str, limit: int) -> None:
     frame = b"\x03" + struct.pack(">Q", 4_000) + bytes(4_000)  # 3: more frames follow, and the length has 8 bytes
     closed = process.statistics()["connections_closed"]
-    with raw_peer(process, role) as peer:
+    with raw_peer(process, role, "127.0.0.2") as peer:
         peer.settimeout(LIMIT_S / 10)  # the end of a connection that the broker no longer reads may go unnoticed
         with suppress(OSError):
             for _ in range(limit * 3 // 2 // (250 * len(frame))):
@@ -70,6 +72,55 @@ async def test_node_that_does_not_read_is_disconnected_and_another_receives_ever
             raise AssertionError("it was not disconnected")
         await wait_until(lambda: growth(process, before) < 60 * MB, "its queue to be freed")
     assert "connection_closed" in process.wait_for_line("--node-queue-bytes")
+
+
+def subscriptions(count: int) -> bytes:
+    """Subscriptions to topics of rooms with random names of 30 characters."""
+    topics = [b"zmqio/r//\0" + secrets.token_bytes(30) for _ in range(count)]
+    return b"".join(bytes((0, 1 + len(topic), 1)) + topic for topic in topics)
+
+
+async def test_node_that_subscribes_without_end_is_closed_and_others_join_and_receive(
+    process: BrokerProcess,
+) -> None:
+    before = psutil.Process(process.pid).memory_info().rss
+    closed = process.statistics()["connections_closed"]
+    with (
+        zmq.Context() as context,
+        connected(context, zmq.SUB, process.endpoint("subscribe")) as node,
+        connected(context, zmq.XPUB, process.endpoint("publish")) as publisher,
+    ):
+        node.subscribe(b"topic/")
+        barrier(node)
+        assert publisher.recv() == b"\x01"
+        flood = subscriptions(300_000)  # 13 MB: 930 MB of memory
+        with raw_peer(process, "subscribe", "127.0.0.3") as peer:
+            peer.settimeout(
+                LIMIT_S / 10
+            )  # the end of a connection that the broker no longer reads may go unnoticed
+            with suppress(OSError):
+                peer.sendall(flood)
+            publisher.send(b"topic/during the flood")
+            assert node.recv() == b"topic/during the flood"
+            node.subscribe(b"another topic/")
+            barrier(node)
+            publisher.send(b"another topic/")
+            assert node.recv() == b"another topic/"
+        with suppress(OSError):  # it is blocked for a time: no answer, instead of another flood
+            socket.create_connection(("127.0.0.1", process.hello["ports"]["subscribe"]), 0.1, ("127.0.0.3", 0))
+            raise AssertionError("it could connect again at once")
+        await wait_until(lambda: process.statistics()["topics"] < 10, "its topics to be removed")
+        assert process.statistics()["connections_closed"] == closed + 1
+    assert growth(process, before) < 200 * MB
+    assert "--subscription-bytes" in process.wait_for_line("127.0.0.3")
+
+
+async def test_node_with_more_topics_than_the_broker_accepts_says_so() -> None:
+    with BrokerProcess("--subscription-bytes", "20000") as process:
+        async with running_bus(process.address) as (bus, _):
+            await wait_until(lambda: bus.connected_links, "the connection")
+            _ = bus.subscribe([b"zmqio/r//\0room-%d\0" % number for number in range(10_000)])
+            await wait_until(lambda: "--subscription-bytes" in "".join(bus.problems), "the reason")
 
 
 def received_byte(connection: socket.socket) -> bool:

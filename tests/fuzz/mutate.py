@@ -81,7 +81,8 @@ def mutate(rng: random.Random, seeds: Sequence[Parts]) -> Parts:
     parts = list(rng.choice(seeds))
     for _ in range(rng.choice((0, 1, 1, 1, 2, 2, 3, 6))):
         rng.choice(_PART_MUTATIONS)(rng, parts, seeds)
-    return [part[:MAX_PART] for part in parts]
+        parts = [part[:MAX_PART] for part in parts]  # at once, or three repetitions make gigabytes
+    return parts
 
 
 def _change(rng: random.Random, parts: Parts, seeds: Sequence[Parts]) -> None:
@@ -123,6 +124,10 @@ def _range(rng: random.Random, size: int) -> tuple[int, int]:
     return start, min(size, start + rng.choice((1, 1, 2, 4, 16, size)))
 
 
+def _repetitions(rng: random.Random, size: int) -> int:
+    return min(rng.choice((2, 3, 50, 2_000)), MAX_PART // max(1, size) + 1)
+
+
 def _cut_text(rng: random.Random, text: str) -> str:
     start, end = _range(rng, len(text))
     return text[:start] + text[end:]
@@ -130,7 +135,7 @@ def _cut_text(rng: random.Random, text: str) -> str:
 
 def _repeat_text(rng: random.Random, text: str) -> str:
     start, end = _range(rng, len(text))
-    return text[:start] + text[start:end] * rng.choice((2, 3, 50, 2_000)) + text[end:]
+    return text[:start] + text[start:end] * _repetitions(rng, end - start) + text[end:]
 
 
 def _insert_text(rng: random.Random, text: str) -> str:
@@ -161,7 +166,7 @@ def _cut_bytes(rng: random.Random, data: bytes) -> bytes:
 
 def _repeat_bytes(rng: random.Random, data: bytes) -> bytes:
     start, end = _range(rng, len(data))
-    return data[:start] + data[start:end] * rng.choice((2, 3, 50, 2_000)) + data[end:]
+    return data[:start] + data[start:end] * _repetitions(rng, end - start) + data[end:]
 
 
 def _insert_bytes(rng: random.Random, data: bytes) -> bytes:

@@ -39,15 +39,25 @@ def connected(context: Context, kind: int, address: str) -> Iterator[zmq.Socket[
 
 
 @contextmanager
-def raw_peer(process: BrokerProcess, role: str) -> Iterator[socket.socket]:
-    """A TCP connection that has completed ZeroMQ's handshake, and on which the test then sends what it likes."""
+def raw_peer(process: BrokerProcess, role: str, source: str = "127.0.0.1") -> Iterator[socket.socket]:
+    """A TCP connection that has completed ZeroMQ's handshake, and on which the test then sends what it likes.
+
+    Args:
+        process: the broker.
+        role: the endpoint.
+        source: address of this end: the broker blocks the address of a peer that subscribes too much.
+    """
     kind = _KINDS[role]
     body = b"\x05READY\x0bSocket-Type" + struct.pack(">I", len(kind)) + kind
-    with socket.create_connection(("127.0.0.1", process.hello["ports"][role]), timeout=LIMIT_S) as peer:
+    address = ("127.0.0.1", process.hello["ports"][role])
+    with socket.create_connection(address, LIMIT_S, (source, 0)) as peer:
         peer.sendall(_GREETING + bytes((4, len(body))) + body)
         received = b""
         while b"READY" not in received:  # libzmq refuses frames before it has sent this
-            received += peer.recv(1_024)
+            data = peer.recv(1_024)
+            if not data:
+                raise ConnectionError("the broker closed the connection during the handshake")
+            received += data
         yield peer
 
 

@@ -14,11 +14,11 @@ from zmqio.zeromq.version_check import VersionCheck
 
 
 @contextlib.contextmanager
-def checked_router():
+def checked_router(on_limit=lambda _: None):
     """A ROUTER in place of a broker's control endpoint, and a `VersionCheck` of it."""
     with zmq.Context() as context, context.socket(zmq.ROUTER) as router:
         endpoint = f"tcp://127.0.0.1:{router.bind_to_random_port('tcp://127.0.0.1')}"
-        check = VersionCheck(asyncio.get_running_loop(), peer_at(endpoint))
+        check = VersionCheck(asyncio.get_running_loop(), peer_at(endpoint), on_limit)
         yield router, check
         check.close()
 
@@ -41,6 +41,18 @@ async def test_request_contains_the_version():
     with checked_router() as (router, _):
         _, body = await request(router)
         assert msgpack.unpackb(body) == {"op": "hello", "version": 1}
+
+
+@pytest.mark.parametrize(
+    ("hello", "limits"), [({"subscription_bytes": 5}, [5]), ({"subscription_bytes": "x"}, []), ({}, [])]
+)
+async def test_limit_of_the_broker_is_reported(hello, limits):
+    reported = []
+    with structlog.testing.capture_logs() as lines, checked_router(reported.append) as (router, _):
+        identity, _ = await request(router)
+        router.send_multipart([identity, msgpack.packb({"version": 1, **hello})])
+        await wait_until(lambda: lines, "a log line")
+    assert reported == limits
 
 
 @pytest.mark.parametrize("envelope", [(), (b"",)])

@@ -99,6 +99,7 @@ class BrokerLink:
         self._events = events
         self._syncs = SyncQueue(index)
         self._version_check: VersionCheck | None = None
+        self._max_subscription_bytes: int | None = None
         self._sync_timer: asyncio.TimerHandle | None = None
         self._syncing_since_s = 0.0
         self._log = LinkLog(self._loop, index, address, lambda: self.problem)
@@ -136,8 +137,19 @@ class BrokerLink:
         """The reason why the link is not ready; empty while it is."""
         if self.state is LinkState.SYNCING:
             return NOT_ACKNOWLEDGED
-        problems = dict.fromkeys((self.publisher.problem, self._subscriber.problem))
+        problems = dict.fromkeys((self.publisher.problem, self._subscriber.problem, self._excess))
         return "; ".join(filter(None, problems))
+
+    @property
+    def _excess(self) -> str:
+        """The reason why the broker disconnects this node; empty unless it has too many topics."""
+        limit, size = self._max_subscription_bytes, self._subscriber.subscription_bytes
+        if limit is None or size <= limit:
+            return ""
+        return (
+            f"this node subscribes to {self._subscriber.topics} topics of rooms with {size} bytes, and the broker "
+            f"accepts {limit}; raise its option --subscription-bytes"
+        )
 
     def subscribe(self, topics: Iterable[bytes]) -> None:
         """Subscribe now, and after each reconnection."""
@@ -173,7 +185,10 @@ class BrokerLink:
         if self.state is LinkState.CONNECTING and self.publisher.is_up and self._subscriber.is_up:
             self.state = LinkState.SYNCING
             self._start_sync()
-            self._version_check = VersionCheck(self._loop, self._peer(self._endpoints.control))
+            self._version_check = VersionCheck(self._loop, self._peer(self._endpoints.control), self._limited)
+
+    def _limited(self, max_subscription_bytes: int) -> None:
+        self._max_subscription_bytes = max_subscription_bytes
 
     def _subscriber_lost(self, reason: str) -> None:
         if self.publisher.is_up:
@@ -185,7 +200,7 @@ class BrokerLink:
         self._stop_requests()
         self._syncs.lost()
         if previous is LinkState.READY:
-            self._log.lost(reason)
+            self._log.lost("; ".join(filter(None, (reason, self._excess))))
             self._events.link_lost(self.index)
 
     def _request_sync_if_due(self) -> None:

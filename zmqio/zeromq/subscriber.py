@@ -24,6 +24,8 @@ OVERRUN_MESSAGES = 8_000
 CAUGHT_UP_S = 0.1
 """Seconds of small reads after which the broker's queue for this node is known to be empty. One small read is no
 proof: a node that reads exactly as fast as the broker sends has small reads, too."""
+FRAME_BYTES = 3
+"""Bytes of the frame of a subscription besides its topic."""
 NOTICE = b"\xff"
 """First byte of messages from the broker itself."""
 
@@ -41,6 +43,9 @@ class Subscriber:
         on_overrun: called when so many messages arrived without a pause that the broker may drop messages from now
             on.
         events: called when the subscriber is up (its subscriptions are being sent), down or refused.
+
+    Attributes:
+        subscription_bytes: size of all subscriptions, which are sent after each handshake.
     """
 
     def __init__(
@@ -63,6 +68,7 @@ class Subscriber:
         self._lagged_at_s = -math.inf
         self._is_open = True
         self._topics: dict[bytes, int] = {}
+        self.subscription_bytes = 0
         self._unsent_commands: list[bytes] = []
         self._up = events.up
         of_connection = ZmtpConnectionEvents(self._connected, events.down, events.refused)
@@ -78,11 +84,17 @@ class Subscriber:
         """The reason why it is not connected; empty while it is."""
         return self._connection.problem
 
+    @property
+    def topics(self) -> int:
+        """Number of topics that it subscribes to."""
+        return len(self._topics)
+
     def subscribe(self, topic: bytes) -> None:
         """Subscribe now, and again after each reconnection. Subscriptions are counted."""
         count = self._topics.get(topic, 0)
         self._topics[topic] = count + 1
         if not count:
+            self.subscription_bytes += FRAME_BYTES + len(topic)
             self._send(subscription(topic))
 
     def unsubscribe(self, topic: bytes) -> None:
@@ -92,6 +104,7 @@ class Subscriber:
             self._topics[topic] = count - 1
         elif count:
             del self._topics[topic]
+            self.subscription_bytes -= FRAME_BYTES + len(topic)
             self._send(cancellation(topic))
 
     def restart(self) -> None:

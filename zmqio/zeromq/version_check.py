@@ -1,13 +1,13 @@
-"""Asks a broker for its protocol version once, and logs an error if it differs from this node's.
+"""Asks a broker once for its protocol version and limits; logs an error if the version differs from this node's.
 
 Nothing waits for the response.
 
 Source: the broker's control endpoint. The msgpack map `{"op": "hello", "version": 1}` is answered with a map that
-has `version`, `release` and `pid`, or `error`.
+has `version`, `release`, `pid` and `subscription_bytes`, or `error`.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgpack
@@ -30,10 +30,14 @@ class VersionCheck:
     Args:
         loop: the running event loop.
         peer: the broker's control endpoint.
+        on_limit: called with the most bytes of subscriptions that the broker accepts at once, if it has a limit.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, peer: ZmtpPeer) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, peer: ZmtpPeer, on_limit: Callable[[int], None] = lambda _: None
+    ) -> None:
         self._endpoint = peer.endpoint
+        self._on_limit = on_limit
         events = ZmtpConnectionEvents(self._send_request, lambda _: None, lambda _: None)
         self._connection = ZmtpConnection(loop, peer, SocketType.DEALER, events, self._received)
 
@@ -57,6 +61,9 @@ class VersionCheck:
         if hello.get("version") == PROTOCOL_VERSION and "error" not in hello:
             release, pid = hello.get("release"), hello.get("pid")
             log.debug("broker_version_checked", endpoint=self._endpoint, release=release, pid=pid)
+            limit = hello.get("subscription_bytes")
+            if isinstance(limit, int):
+                self._on_limit(limit)
             return
         log.error(
             "broker_version_mismatched",

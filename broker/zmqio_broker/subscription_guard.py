@@ -1,0 +1,169 @@
+"""Closes the connections of nodes that subscribe to too many topics, or too fast (TCP, Linux).
+
+libzmq stores a topic twice (the XPUB of the subscribe endpoint, the XSUB of the publish endpoint), as trees with a
+node for each byte: 3.1 KB for a random topic of 30 bytes, 20 KB for one of 240. It reads 14 MB of subscriptions
+within 0.3 s, so a look every half second is too late. The guard is therefore woken by each connection on which
+subscriptions arrive, and sleeps while none do.
+"""
+
+import contextlib
+import os
+import select
+import sys
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable
+
+import structlog
+
+from zmqio_broker.address_block import drop_from
+from zmqio_broker.connection_limits import RateLimit
+from zmqio_broker.connection_samples import ConnectionSample, peer_address, take_sample
+from zmqio_broker.descriptors import close_connection
+
+__all__ = ["BLOCKED_S", "SUBSCRIPTION_BYTES_PER_S", "SubscriptionGuard", "SubscriptionWatch"]
+
+SUBSCRIPTION_BYTES_PER_S = 256 << 10
+"""Bytes of subscriptions and cancellations of one node all the time: 3,000 joins and leaves per second."""
+BLOCKED_S = 10.0
+"""Time in which the address of a closed connection gets no new one, so that it cannot begin again at once."""
+MAX_BLOCKED = 64
+CHECK_INTERVAL_S = 0.01
+_IS_SUPPORTED = sys.platform == "linux"
+
+log = structlog.get_logger(__name__)
+
+
+class SubscriptionGuard:
+    """Applies the limit to the connections of the subscribe endpoint.
+
+    Args:
+        max_bytes: most bytes of subscriptions that one connection sends at once.
+        block: called with all the addresses that may not connect, whenever one is added or removed.
+        sample: reads the counters of a connection.
+        close: closes a connection.
+        address: returns the address of a peer.
+
+    Attributes:
+        closed: number of connections that were closed.
+    """
+
+    def __init__(
+        self,
+        max_bytes: int,
+        block: Callable[[Collection[str]], None],
+        sample: Callable[[int], ConnectionSample | None] = take_sample,
+        close: Callable[[int], None] = close_connection,
+        address: Callable[[int], str] = peer_address,
+    ) -> None:
+        self.closed = 0
+        self._max_bytes = max_bytes
+        self._block = block
+        self._sample = sample
+        self._close = close
+        self._address = address
+        self._limits: dict[int, RateLimit] = {}
+        self._blocked_until: dict[str, float] = {}
+
+    @property
+    def blocks(self) -> bool:
+        """Whether an address may not connect now."""
+        return bool(self._blocked_until)
+
+    def add(self, descriptor: int, now: float) -> None:
+        """Begin to watch a new connection. Any thread may call this."""
+        self._limits[descriptor] = RateLimit(self._max_bytes, SUBSCRIPTION_BYTES_PER_S, now)
+
+    def check(self, descriptors: Iterable[int], now: float) -> None:
+        """Close those of the connections that exceed the limit, and end blocks.
+
+        Args:
+            descriptors: connections on which something has arrived.
+            now: seconds on the clock of `add`.
+        """
+        for descriptor in descriptors:
+            limit, sample = self._limits.get(descriptor), self._sample(descriptor)
+            # There is no event when libzmq reads, so what has arrived counts.
+            if (
+                limit is not None
+                and sample is not None
+                and limit.is_exceeded(sample.received + sample.unread, now)
+            ):
+                self._end(descriptor, now)
+        if any(now >= until for until in self._blocked_until.values()):
+            self._set_blocked({host: until for host, until in self._blocked_until.items() if now < until})
+
+    def _end(self, descriptor: int, now: float) -> None:
+        peer = self._address(descriptor)
+        if len(self._blocked_until) < MAX_BLOCKED:
+            self._set_blocked(self._blocked_until | {peer.rpartition(":")[0]: now + BLOCKED_S})
+        self._close(descriptor)
+        del self._limits[descriptor]
+        self.closed += 1
+        log.warning(
+            "connection_closed",
+            endpoint="subscribe",
+            peer=peer,
+            reason="the node subscribes to too many topics, or subscribes and cancels too fast",
+            limit=self._max_bytes,
+            option="--subscription-bytes",
+            blocked_s=BLOCKED_S,
+        )
+
+    def _set_blocked(self, blocked_until: dict[str, float]) -> None:
+        self._blocked_until = blocked_until
+        self._block(blocked_until)
+
+
+class SubscriptionWatch:
+    """The thread of a guard, which is woken when subscriptions arrive.
+
+    Does nothing on systems other than Linux, and for connections other than TCP, which have no counters.
+
+    Args:
+        max_bytes: most bytes of subscriptions that one connection sends at once.
+
+    Attributes:
+        guard: checks the connections.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self.guard = SubscriptionGuard(max_bytes, self._block)
+        self._listeners: list[int] = []
+        self._stopping = threading.Event()
+        self._epoll = select.epoll() if _IS_SUPPORTED else None
+        self._wake_read, self._wake_write = os.pipe()
+
+    def listening(self, descriptor: int) -> None:
+        """Note a listening socket, which belongs to libzmq."""
+        self._listeners.append(descriptor)
+
+    def accepted(self, descriptor: int) -> None:
+        """Begin to watch a new connection. Any thread may call this."""
+        if self._epoll is None:
+            return
+        self.guard.add(descriptor, time.monotonic())
+        with contextlib.suppress(OSError):  # it is closed already
+            # EPOLLET: one event for each arrival, not as long as libzmq has not read everything. EPOLLOUT: there
+            # is one even if libzmq reads first. libzmq closes the descriptor, which ends its registration.
+            self._epoll.register(descriptor, select.EPOLLIN | select.EPOLLOUT | select.EPOLLET)
+
+    def run(self) -> None:
+        """Check until `stop` is called."""
+        if self._epoll is None:
+            return
+        self._epoll.register(self._wake_read, select.EPOLLIN)
+        with self._epoll:
+            while not self._stopping.is_set():
+                arrivals = self._epoll.poll(BLOCKED_S / 10 if self.guard.blocks else None)
+                self.guard.check([descriptor for descriptor, _ in arrivals], time.monotonic())
+                self._stopping.wait(CHECK_INTERVAL_S)
+
+    def stop(self) -> None:
+        """End `run`."""
+        self._stopping.set()
+        os.write(self._wake_write, b"\0")
+
+    def _block(self, hosts: Collection[str]) -> None:
+        for listener in self._listeners:
+            drop_from(listener, hosts)
