@@ -12,12 +12,11 @@ import click
 import pytest
 from zmqio_broker.__main__ import cli as broker_cli
 
-from tests.support.public_names import read_names
+from tests.support.public_names import names_of_the_code
 from zmqio import AsyncEmitter, Emitter, cli, config
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "limits.md"
-COUNTERS = read_names(ROOT, ("zmqio", "broker")).counters
 NUMBER = re.compile(r"(\d[\d,]*(?:\.\d+)?)(?: (KiB|MiB|GiB))?")
 UNITS = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 NO_LIMIT = "no limit"
@@ -257,11 +256,12 @@ def test_every_default_on_the_page_is_that_of_its_options() -> None:
 
 
 def test_every_counter_on_the_page_exists() -> None:
+    counters = names_of_the_code().counters
     unknown = [
         f"{row.limit}: {name}"
         for row in ROWS
         for name in re.findall(r"`(\w+)`", row.counter)
-        if name not in COUNTERS
+        if name not in counters
     ]
     assert unknown == []
 

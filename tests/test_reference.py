@@ -13,7 +13,7 @@ import pytest
 import zmqio
 from tests.support import options_page
 from tests.support.counter_table import PARTS, read_counters
-from tests.support.public_names import read_names
+from tests.support.public_names import PublicNames, names_of_the_code, read_names
 from zmqio import config, exceptions
 from zmqio.metrics.counters import COUNTERS
 from zmqio.server.session_recovery import RECOVERABLE_REASONS
@@ -21,7 +21,6 @@ from zmqio.server.session_recovery import RECOVERABLE_REASONS
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "reference" / "events.md"
 ERRORS_PAGE = ROOT / "docs" / "reference" / "errors.md"
-NAMES = read_names(ROOT, ("zmqio", "broker"))
 EVENT = re.compile(r"[a-z]+(_[a-z0-9]+)+")
 IRREGULAR_VERBS = {"left", "lost", "sent", "taken"}
 LASTING_STATES = {
@@ -42,6 +41,12 @@ def tables(section: str) -> Iterator[list[list[str]]]:
             yield [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
 
 
+@pytest.fixture
+def names() -> PublicNames:
+    """The names of the code."""
+    return names_of_the_code()
+
+
 def rows(section: str) -> list[list[str]]:
     return [row for table in tables(section) for row in table]
 
@@ -50,8 +55,8 @@ def listed(section: str) -> set[str]:
     return {row[0].strip("`") for row in rows(section)}
 
 
-def test_every_name_is_a_literal() -> None:
-    assert NAMES.offences == []
+def test_every_name_is_a_literal(names: PublicNames) -> None:
+    assert names.offences == []
 
 
 def test_a_name_that_is_not_a_literal_is_an_offence(tmp_path: Path) -> None:
@@ -74,14 +79,14 @@ def test_a_name_that_is_not_a_literal_is_an_offence(tmp_path: Path) -> None:
     assert [offence.split(":")[1] for offence in names.offences] == ["2", "3", "3", "5", "6", "8"]
 
 
-def test_log_events_are_those_of_the_code() -> None:
+def test_log_events_are_those_of_the_code(names: PublicNames) -> None:
     on_page = {row[0].strip("`"): row[1] for row in rows("Log events")}
-    in_code = {event: ", ".join(sorted(levels)) for event, levels in NAMES.events.items()}
+    in_code = {event: ", ".join(sorted(levels)) for event, levels in names.events.items()}
     assert on_page == in_code
 
 
-def test_counters_are_those_of_the_code() -> None:
-    assert listed("Counters") == NAMES.counters
+def test_counters_are_those_of_the_code(names: PublicNames) -> None:
+    assert listed("Counters") == names.counters
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -89,8 +94,8 @@ def test_every_counter_of_a_node_is_a_metric(part: str) -> None:
     assert COUNTERS[part].keys() == read_counters(part).keys(), "run `python -m tests.support.counter_table`"
 
 
-def test_health_details_are_those_of_the_code() -> None:
-    assert listed("Health details") == NAMES.details
+def test_health_details_are_those_of_the_code(names: PublicNames) -> None:
+    assert listed("Health details") == names.details
 
 
 @pytest.mark.parametrize("section", ["Log events", "Counters", "Health details"])
@@ -102,10 +107,10 @@ def test_tables_are_sorted_and_complete(section: str) -> None:
     assert unfinished == []
 
 
-def test_key_values_are_those_of_the_code() -> None:
+def test_key_values_are_those_of_the_code(names: PublicNames) -> None:
     unlisted_keys = {"exc_info", "subject", "*"}  # not shown under these names
     for event, _, _, _, cell in rows("Log events"):
-        on_page, in_code = set(re.findall(r"`(\w+)`", cell)) - {"times"}, NAMES.keys[event.strip("`")]
+        on_page, in_code = set(re.findall(r"`(\w+)`", cell)) - {"times"}, names.keys[event.strip("`")]
         assert in_code - unlisted_keys - {"times"} <= on_page, event
         assert on_page <= in_code or "*" in in_code, event
 
@@ -120,26 +125,26 @@ def test_warnings_and_errors_say_what_to_do() -> None:
     assert silent == []
 
 
-def test_events_name_a_thing_and_what_happened_to_it() -> None:
+def test_events_name_a_thing_and_what_happened_to_it(names: PublicNames) -> None:
     unusual = {
         event
-        for event in NAMES.events
+        for event in names.events
         if not EVENT.fullmatch(event)
         or not any(word.endswith("ed") or word in IRREGULAR_VERBS for word in event.split("_")[1:])
     }
     assert unusual == set(LASTING_STATES)
 
 
-def test_no_two_names_have_the_same_words() -> None:
-    names = [*NAMES.events, *(NAMES.counters - NAMES.events.keys())]
+def test_no_two_names_have_the_same_words(names: PublicNames) -> None:
+    all_names = [*names.events, *(names.counters - names.events.keys())]
     by_words: dict[frozenset[str], list[str]] = {}
-    for name in names:
+    for name in all_names:
         by_words.setdefault(frozenset(name.split("_")), []).append(name)
     assert [same for same in by_words.values() if len(same) > 1] == []
 
 
-def test_renamed_names_lead_to_names_that_exist() -> None:
-    known = NAMES.events.keys() | NAMES.counters | NAMES.details
+def test_renamed_names_lead_to_names_that_exist(names: PublicNames) -> None:
+    known = names.events.keys() | names.counters | names.details
     new = {name for row in rows("Renamed in this release") for name in re.findall(r"`(\w+)`", row[1])}
     assert new - known == set()
 
