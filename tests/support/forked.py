@@ -20,17 +20,37 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["BROKER", "WARMED", "ForkedProcess", "Process", "allow_forks", "start"]
+__all__ = [
+    "BROKER",
+    "COMMAND_LINE",
+    "MOST_DESCRIPTORS",
+    "REQUEST_BYTES",
+    "WARMED",
+    "ForkedProcess",
+    "Process",
+    "allow_forks",
+    "fork_facts",
+    "is_warmed",
+    "start",
+]
 
 BROKER = "zmqio_broker"
+COMMAND_LINE = "zmqio"
 WARMED = (
     BROKER,
+    COMMAND_LINE,
+    "zmqio.demo.node",
+    "zmqio.launcher.accept.acceptor",
+    "zmqio.launcher.worker.main",
     "tests.support.node_app",
     "tests.support.cluster_app",
     "tests.support.session_app",
     "tests.bench.soak.node_app",
 )
 """Programs that can be forked. Each has a function `main`, except for the broker."""
+REQUEST_BYTES = 256 << 10
+"""Largest request for a fork."""
+MOST_DESCRIPTORS = 16
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -116,21 +136,12 @@ class _Forker:
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket
 
-    def fork(
-        self, command: Sequence[str], env: Mapping[str, str], cwd: Path, descriptors: Mapping[int, int]
-    ) -> tuple[int, int]:
+    def fork(self, request: bytes, descriptors: Mapping[int, int]) -> tuple[int, int]:
         """Fork one process; returns its process id and the descriptor on which its exit code arrives."""
         report, report_end = os.pipe()
-        request = {
-            "module": command[2],
-            "arguments": command[3:],
-            "environment": dict(env),
-            "folder": str(cwd),
-            "descriptors": list(descriptors),
-        }
         with self._lock:
             self._start()
-            socket.send_fds(self._control, [json.dumps(request).encode()], [report_end, *descriptors.values()])
+            socket.send_fds(self._control, [request], [report_end, *descriptors.values()])
             os.close(report_end)
             answer = self._control.recv(32)
         if not answer:
@@ -166,6 +177,31 @@ def allow_forks() -> None:
     _forker = _forker or _Forker()
 
 
+def is_warmed(command: Sequence[str]) -> bool:
+    """Whether a command can be forked: `python -m MODULE ...` with a module of `WARMED`."""
+    return list(command[:2]) == [sys.executable, "-m"] and command[2] in WARMED
+
+
+def fork_facts(
+    command: Sequence[str],
+    env: Mapping[str, str],
+    cwd: str,
+    descriptors: Mapping[int, int],
+    *,
+    leads_session: bool = False,
+) -> bytes:
+    """Return the request for a fork; `descriptors` follow it: the number in the fork, and the one here."""
+    request = {
+        "module": command[2],
+        "arguments": list(command[3:]),
+        "environment": dict(env),
+        "folder": cwd,
+        "descriptors": list(descriptors),
+        "leads_session": leads_session,
+    }
+    return json.dumps(request).encode()
+
+
 def start(
     command: Sequence[str],
     *,
@@ -173,6 +209,7 @@ def start(
     cwd: Path = ROOT,
     pass_fds: Sequence[int] = (),
     stdout: Any = None,
+    start_new_session: bool = False,
 ) -> Process:
     """Start a process without standard input; both of its outputs go to `stdout`.
 
@@ -182,8 +219,9 @@ def start(
         cwd: its current folder.
         pass_fds: descriptors that it has under the same numbers.
         stdout: a file, or `subprocess.PIPE` to read text from the `stdout` of the returned process.
+        start_new_session: whether it leads a session of its own.
     """
-    if _forker is None or list(command[:2]) != [sys.executable, "-m"] or command[2] not in WARMED:
+    if _forker is None or not is_warmed(command):
         return subprocess.Popen(
             command,
             cwd=cwd,
@@ -193,6 +231,7 @@ def start(
             stdout=stdout,
             stderr=subprocess.STDOUT,
             text=stdout == subprocess.PIPE,
+            start_new_session=start_new_session,
         )
     with Path(os.devnull).open() as nothing, contextlib.ExitStack() as stack:
         reader = None
@@ -203,5 +242,6 @@ def start(
         else:
             write_end = 1 if stdout is None else stdout.fileno()
         descriptors = {0: nothing.fileno(), 1: write_end, 2: write_end, **{fd: fd for fd in pass_fds}}
-        pid, report = _forker.fork(command, env, cwd, descriptors)
+        facts = fork_facts(command, env, str(cwd), descriptors, leads_session=start_new_session)
+        pid, report = _forker.fork(facts, descriptors)
     return ForkedProcess(pid, report, command, reader)

@@ -13,8 +13,10 @@ from typing import Any
 import psutil
 
 from tests.support.cluster import process_environment
+from tests.support.forked import Process, start
 from tests.support.process_log import ProcessLog
 from tests.support.timing import LIMIT_S, wait_until
+from tests.support.zygote import ZYGOTE
 
 __all__ = ["ServeProcess"]
 
@@ -51,7 +53,7 @@ class ServeProcess:
         self._environment = process_environment() | (environment or {})
         self._folder = folder
         self._log = ProcessLog("serve")
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
         self._family: dict[int, psutil.Process] = {}
 
     async def __aenter__(self) -> "ServeProcess":
@@ -70,14 +72,7 @@ class ServeProcess:
 
     def spawn(self) -> None:
         """Start it."""
-        self._process = subprocess.Popen(
-            self._command,
-            cwd=self._folder,
-            env=self._environment,
-            stdin=subprocess.DEVNULL,
-            stdout=self._log.file,
-            stderr=self._log.file,
-        )
+        self._process = start(self._command, cwd=self._folder, env=self._environment, stdout=self._log.file)
 
     @property
     def pid(self) -> int:
@@ -106,7 +101,7 @@ class ServeProcess:
 
     def children(self) -> list[psutil.Process]:
         """The processes that it has started and that still run."""
-        found = psutil.Process(self.pid).children(recursive=True)
+        found = [p for p in psutil.Process(self.pid).children(recursive=True) if p.name() != ZYGOTE]
         self._family |= {process.pid: process for process in found}
         return found
 

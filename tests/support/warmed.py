@@ -6,8 +6,6 @@ killed with it.
 """
 
 import contextlib
-import ctypes
-import fcntl
 import gc
 import importlib
 import json
@@ -16,17 +14,16 @@ import selectors
 import signal
 import socket
 import sys
-from collections.abc import Callable
-from functools import partial
-from typing import Any
 
-from tests.support.forked import BROKER, WARMED
+from tests.support.fork_request import SIGNALS, ForkRequest, die_with_parent
+from tests.support.forked import BROKER, MOST_DESCRIPTORS, REQUEST_BYTES, WARMED
 
 __all__: list[str] = []
 
 LATE_IMPORTS = (
     "fastapi",
     "httptools",
+    "zmqio.__main__",
     "hypercorn.asyncio.run",
     "uvicorn.lifespan.on",
     "uvicorn.loops.uvloop",
@@ -35,13 +32,6 @@ LATE_IMPORTS = (
     "zmqio.uvicorn",
 )
 """Modules that the programs, uvicorn or hypercorn import when they run."""
-
-REQUEST_BYTES = 256 << 10
-MOST_DESCRIPTORS = 16
-# The descriptors of a fork are first moved above all numbers that it may be asked to have.
-ABOVE = 1_000
-PR_SET_PDEATHSIG = 1
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)
 
 
 def _import_all() -> None:
@@ -66,7 +56,7 @@ class _Warmed:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(self._wake_end.fileno())
 
-    def run(self) -> "_Request | None":
+    def run(self) -> ForkRequest | None:
         """Serve until the test run ends, then return None; in a fork, return the request for it.
 
         A fork comes back with its signals blocked: none may meet the handlers of this process in it.
@@ -83,7 +73,7 @@ class _Warmed:
                     if not data:
                         return None
                     if self._fork(descriptors) == 0:
-                        return _Request(json.loads(data), descriptors[1:])
+                        return ForkRequest(json.loads(data), descriptors[1:])
 
     def close(self) -> None:
         """Close the descriptors that only the warmed process uses."""
@@ -117,45 +107,6 @@ class _Warmed:
         return pid
 
 
-class _Request:
-    """The description of a fork.
-
-    Args:
-        facts: as `_Forker.fork` sends them.
-        passed: the descriptors, in the order of the numbers that they are to have.
-    """
-
-    def __init__(self, facts: dict[str, Any], passed: list[int]) -> None:
-        self._facts = facts
-        self._descriptors = dict(zip(facts["descriptors"], passed, strict=True))
-
-    def become(self) -> Callable[[], None]:
-        """Prepare this fork like `python -m MODULE ARGUMENTS`; return its main function."""
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        self._take_descriptors()
-        sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115
-        sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
-        os.chdir(self._facts["folder"])
-        os.environ.clear()
-        os.environ.update(self._facts["environment"])
-        module = self._facts["module"]
-        sys.argv = [module, *self._facts["arguments"]]
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-        if module == BROKER:
-            return partial(sys.modules[f"{BROKER}.__main__"].cli, prog_name="zmqio-broker")
-        program: Callable[[], None] = sys.modules[module].main
-        return program
-
-    def _take_descriptors(self) -> None:
-        moved = {wanted: fcntl.fcntl(fd, fcntl.F_DUPFD, ABOVE) for wanted, fd in self._descriptors.items()}
-        os.closerange(3, ABOVE)
-        for wanted, above in moved.items():
-            os.dup2(above, wanted)
-            os.close(above)
-
-
 def main() -> None:
     """Run the warmed process or, in a fork, its program."""
     _import_all()
@@ -163,6 +114,7 @@ def main() -> None:
     request = warmed.run()
     warmed.close()
     if request is not None:
+        die_with_parent()
         request.become()()
 
 
