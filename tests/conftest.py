@@ -11,9 +11,12 @@ from hypothesis import HealthCheck, settings
 from tests.support.forked import allow_forks
 
 if sys.dont_write_bytecode:
-    # Compiling zmqio takes each new interpreter 0.3 s of CPU. Nothing is left in the tree: it is cached elsewhere.
+    # Compiling zmqio takes each new interpreter 0.3 s of CPU, and the tests take each worker 8 s. Nothing is left
+    # in the tree: bytecode is cached elsewhere.
+    sys.dont_write_bytecode = False
+    sys.pycache_prefix = str(Path(__file__).parents[1] / ".pytest_cache" / "bytecode")
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    os.environ["PYTHONPYCACHEPREFIX"] = str(Path(__file__).parents[1] / ".pytest_cache" / "bytecode")
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
 
 allow_forks()
 
@@ -43,6 +46,15 @@ _STARTERS = frozenset(
 )
 """A test module that has one of these names starts processes."""
 _EXEMPT = "tests/test_layout.py"  # asks git, and takes a second
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """With several workers, let each begin to collect somewhere else: it finds what others have compiled."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker and config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+        from tests.support.schedule import folders_from
+
+        config.args = folders_from(int(worker.removeprefix("gw")), int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -10,15 +10,19 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-import psutil
 import pytest
+import pytest_asyncio
 
-from tests.support.browser import open_browser
+from tests.support.browser import Browser, open_browser
+from tests.support.forked import start
 from tests.support.npm import node_modules
 from tests.support.ports import free_port, free_port_block
 from tests.support.timing import LIMIT_S, wait_until
 from tests.support.tools import require
+from tests.support.zygote import children_of
 from zmqio.demo.chat import NAMES
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 class Demo:
@@ -28,14 +32,7 @@ class Demo:
         port, broker_port = free_port(), free_port_block(4)
         command = [sys.executable, "-m", "zmqio", "demo", "--port", str(port), "--broker-port", str(broker_port)]
         environment = {**os.environ, "COLUMNS": "120", "PYTHONUNBUFFERED": "1"}
-        self.process = subprocess.Popen(
-            [*command, *options],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=environment,
-            start_new_session=True,
-        )
+        self.process = start([*command, *options], stdout=subprocess.PIPE, env=environment, start_new_session=True)
         self.output = ""
         self.urls = self._urls()
 
@@ -57,8 +54,11 @@ class Demo:
         """Send Ctrl-C; return the whole output."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
-        rest, _ = self.process.communicate(timeout=LIMIT_S * 2)
-        self.output += rest
+        self.process.wait(LIMIT_S * 2)
+        assert self.process.stdout is not None
+        if not self.process.stdout.closed:
+            with self.process.stdout:
+                self.output += self.process.stdout.read()
         return self.output
 
 
@@ -71,17 +71,26 @@ def demo() -> Iterator[Demo]:
         running.process.kill()
 
 
-@pytest.fixture
-async def browser(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[object]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def chromium() -> AsyncIterator[Browser]:
+    """One browser for all tests: it takes 3 s of CPU to start."""
     require("chromium")
-    monkeypatch.setenv("ZMQIO_NODE_MODULES", str(node_modules("playwright-core", "axe-core")))
-    async with open_browser() as running:
-        yield running
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ZMQIO_NODE_MODULES", str(node_modules("playwright-core", "axe-core")))
+        async with open_browser() as running:
+            yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def browser(chromium: Browser) -> AsyncIterator[Browser]:
+    """The browser, without tabs at first."""
+    yield chromium
+    await chromium.close_tabs()
 
 
 @pytest.mark.parametrize("transport", ["", "?transport=polling", "?transport=websocket"])
 async def test_two_tabs_on_different_nodes_exchange_messages(
-    demo: Demo, browser, transport: str, tmp_path: Path
+    demo: Demo, browser: Browser, transport: str, tmp_path: Path
 ) -> None:
     ada = await browser.open("ada", f"{demo.urls[0]}/{transport}")
     bob = await browser.open("bob", f"{demo.urls[1]}/{transport}")
@@ -99,11 +108,13 @@ async def test_two_tabs_on_different_nodes_exchange_messages(
     assert await ada.problems() == []
     assert await bob.problems() == []
     pictures = Path(os.environ.get("ZMQIO_TEST_PICTURES", tmp_path))
-    await ada.screenshot(str(pictures / f"demo-ada{transport.replace('?transport=', '-')}.png"))
-    await bob.screenshot(str(pictures / f"demo-bob{transport.replace('?transport=', '-')}.png"))
+    await ada.screenshot(pictures / f"demo-ada{transport.replace('?transport=', '-')}.png")
+    await bob.screenshot(pictures / f"demo-bob{transport.replace('?transport=', '-')}.png")
 
 
-async def test_a_page_that_lost_its_connection_shows_what_came_back(demo: Demo, browser, tmp_path: Path) -> None:
+async def test_a_page_that_lost_its_connection_shows_what_came_back(
+    demo: Demo, browser: Browser, tmp_path: Path
+) -> None:
     ada = await browser.open("ada", demo.urls[0])
     bob = await browser.open("bob", demo.urls[1])
     await ada.set_nickname("Ada")
@@ -135,7 +146,7 @@ async def test_a_page_that_lost_its_connection_shows_what_came_back(demo: Demo, 
     await ada.screenshot(str(pictures / "demo-recovered.png"))
 
 
-async def test_page_shows_the_loss_and_the_return_of_the_broker(demo: Demo, browser) -> None:
+async def test_page_shows_the_loss_and_the_return_of_the_broker(demo: Demo, browser: Browser) -> None:
     ada = await browser.open("ada", demo.urls[0])
     bob = await browser.open("bob", demo.urls[1])
     await ada.send("before")
@@ -160,7 +171,7 @@ async def test_page_shows_the_loss_and_the_return_of_the_broker(demo: Demo, brow
     assert f"broker runs again. To kill it:  kill -9 {shown.split()[-1]}" in await asyncio.to_thread(demo.stop)
 
 
-async def test_keyboard_and_screen_reader_can_use_the_page(demo: Demo, browser) -> None:
+async def test_keyboard_and_screen_reader_can_use_the_page(demo: Demo, browser: Browser) -> None:
     bob = await browser.open("bob", demo.urls[1])
     await bob.send("hello")
     small = await browser.open("small", demo.urls[0], width=320, scheme="dark")
@@ -174,7 +185,7 @@ async def test_keyboard_and_screen_reader_can_use_the_page(demo: Demo, browser) 
     assert {"cut", "reconnect-polling", "copy", "copy-kill"} <= set(order)
 
 
-async def test_commands_of_the_page_and_of_the_terminal_reach_the_page(demo: Demo, browser) -> None:
+async def test_commands_of_the_page_and_of_the_terminal_reach_the_page(demo: Demo, browser: Browser) -> None:
     ada = await browser.open("ada", demo.urls[0])
     in_terminal = re.search(r"^  (\S.* emit .*)$", demo.output, re.M)
     assert in_terminal is not None
@@ -190,7 +201,7 @@ async def test_commands_of_the_page_and_of_the_terminal_reach_the_page(demo: Dem
 
 
 async def test_ctrl_c_stops_everything_it_started(demo: Demo) -> None:
-    children = [child.pid for child in psutil.Process(demo.process.pid).children()]
+    children = [child.pid for child in children_of(demo.process.pid)]
     assert len(children) == 3
     output = await asyncio.to_thread(demo.stop)
     assert demo.process.returncode == 0

@@ -14,6 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from tests.e2e.test_hostile_logs import ROOT, answers, end
 from tests.support.cluster import process_environment
+from tests.support.forked import Process, start
 from tests.support.ports import free_port
 from tests.support.py_clients import PyClient
 from tests.support.timing import LIMIT_S, wait_until
@@ -70,18 +71,14 @@ EMPTY_LISTS = f"[{'[],' * 300_000}[]]"
 MOST_GROWTH = 150 << 20
 
 
-def spawn(
-    way: str, folder: Path, port: int, app: str = APP, more: Sequence[str] = ()
-) -> "subprocess.Popen[bytes]":
+def spawn(way: str, folder: Path, port: int, app: str = APP, more: Sequence[str] = ()) -> Process:
     """Start a host of `app`."""
     (folder / "own_app.py").write_text(app)
-    return subprocess.Popen(
+    return start(
         [sys.executable, *(word.format(port=port) for word in WAYS[way]), *more],
         cwd=folder,
         env=process_environment() | {"PYTHONPATH": str(ROOT)},
-        stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
     )
 
 

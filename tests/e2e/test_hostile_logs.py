@@ -17,10 +17,12 @@ import pytest
 
 from tests.support.broker import ask_control
 from tests.support.cluster import process_environment
+from tests.support.forked import Process, is_broker, start
 from tests.support.ports import free_port, free_port_block
 from tests.support.py_clients import PyClient
 from tests.support.serve_process import ServeProcess
 from tests.support.timing import LIMIT_S, wait_until
+from tests.support.zygote import children_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -65,25 +67,21 @@ def full_disk() -> Iterator[IO[bytes]]:
         yield full
 
 
-def spawn(
-    way: str, folder: Path, port: int, output: Any, environment: dict[str, str], app: str = APP
-) -> "subprocess.Popen[bytes]":
+def spawn(way: str, folder: Path, port: int, output: Any, environment: dict[str, str], app: str = APP) -> Process:
     """Start a host of an app."""
     (folder / "own_app.py").write_text(app)
-    return subprocess.Popen(
+    return start(
         [sys.executable, *(word.format(port=port) for word in WAYS[way])],
         cwd=folder,
         env=process_environment() | {"PYTHONPATH": str(ROOT)} | environment,
-        stdin=subprocess.DEVNULL,
         stdout=output,
-        stderr=output,
     )
 
 
 @asynccontextmanager
 async def running(
     way: str, folder: Path, output: Any, environment: dict[str, str] | None = None
-) -> AsyncIterator[tuple[str, subprocess.Popen[bytes]]]:
+) -> AsyncIterator[tuple[str, Process]]:
     """A host of `APP` with its log going to `output`; its address and its process."""
     port = free_port()
     process = spawn(way, folder, port, output, environment or {})
@@ -99,7 +97,7 @@ async def running(
         await asyncio.to_thread(end, process, family)
 
 
-def end(process: "subprocess.Popen[bytes]", family: list[psutil.Process]) -> None:
+def end(process: Process, family: list[psutil.Process]) -> None:
     """Wait until a host exits, and kill its remaining processes."""
     try:
         process.wait(LIMIT_S)
@@ -111,7 +109,7 @@ def end(process: "subprocess.Popen[bytes]", family: list[psutil.Process]) -> Non
             one.kill()
 
 
-def stop(process: "subprocess.Popen[bytes]") -> None:
+def stop(process: Process) -> None:
     """Stop a process, which must not take long."""
     process.terminate()
     process.wait(LIMIT_S)
@@ -223,7 +221,7 @@ async def test_serve_on_a_full_disk_replaces_workers_and_leaves_none_behind(tmp_
     with full_disk() as full:
         async with running("serve", tmp_path, full) as (url, process):
             parent = psutil.Process(process.pid)
-            worker = next(child for child in parent.children() if listens_to_parent(child))
+            worker = next(child for child in children_of(parent.pid) if listens_to_parent(child))
             worker.kill()
             await wait_until(lambda: answers(url), "an answer of the next worker")
             family = parent.children(recursive=True)
@@ -287,7 +285,7 @@ async def test_blocked_worker_ends_when_its_parent_is_killed(tmp_path: Path) -> 
 
 def listens_to_parent(process: psutil.Process) -> bool:
     """Whether the process is a worker rather than the broker."""
-    return "zmqio_broker" not in " ".join(process.cmdline())
+    return not is_broker(process)
 
 
 def alive(process: psutil.Process) -> bool:

@@ -1,7 +1,6 @@
 """Sessions and bodies of one client that follows no rules: memory and time are bounded, others are served."""
 
 import asyncio
-import subprocess
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +12,7 @@ import pytest
 from tests.e2e import test_hostile_events as hostile
 from tests.e2e.test_hostile_logs import answers, end
 from tests.support.clients import ConnectFailed
+from tests.support.forked import Process
 from tests.support.poll_connection import PollConnection, open_connection
 from tests.support.ports import free_port
 from tests.support.py_clients import PyClient
@@ -45,7 +45,7 @@ LARGE_HEAD = f"X-Large: {'x' * 15_000}"
 QUERY = "EIO=4&transport=polling"
 
 
-def spawn(way: str, folder: Path, port: int) -> "subprocess.Popen[bytes]":
+def spawn(way: str, folder: Path, port: int) -> Process:
     """Start a host of `APP`."""
     return hostile.spawn(way, folder, port, APP)
 

@@ -12,6 +12,7 @@ import pytest
 from tests.e2e.conftest import ClientMaker
 from tests.e2e.test_serve import pid_of, request
 from tests.support.broker import BrokerProcess, ask_control
+from tests.support.forked import is_broker
 from tests.support.serve_process import ServeProcess
 from tests.support.timing import wait_until
 
@@ -125,7 +126,7 @@ async def test_killed_own_broker_is_replaced_and_workers_reconnect(make_client: 
     async with ServeProcess() as server:
         clients = [make_client("js", server.url, "websocket") for _ in range(4)]
         await asyncio.gather(*(client.connect() for client in clients))
-        (broker,) = [child for child in server.children() if "zmqio_broker" in child.cmdline()]
+        (broker,) = [child for child in server.children() if is_broker(child)]
         broker.kill()
         await server.wait_log("broker_exited")
         await server.wait_log("broker_reconnected", 2)

@@ -9,6 +9,7 @@ import pytest_asyncio
 
 from tests.e2e.conftest import ClientMaker
 from tests.support.clients import SocketClient
+from tests.support.forked import is_broker
 from tests.support.scrapes import Scrapes
 from tests.support.serve_process import ServeProcess
 
@@ -89,7 +90,7 @@ async def test_worker_that_hangs_shows(server: ServeProcess, scrapes: Scrapes) -
 async def test_counters_go_on_when_broker_and_acceptor_crash(server: ServeProcess, scrapes: Scrapes) -> None:
     await scrapes.wait_for(lambda: scrapes.values.get("zmqio_broker_messages_received_total", 0) > 0, "traffic")
     before = scrapes.values["zmqio_broker_messages_received_total"]
-    (broker,) = (child for child in server.children() if "zmqio_broker" in child.cmdline())
+    (broker,) = (child for child in server.children() if is_broker(child))
     acceptor = psutil.Process(server.log_lines("acceptor_started")[0]["pid"])
     broker.kill()
     acceptor.kill()

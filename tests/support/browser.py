@@ -70,6 +70,7 @@ class Browser:
         self._process = process
         self._lock = asyncio.Lock()
         self._asked = 0
+        self._tabs: list[Tab] = []
 
     async def open(self, name: str, url: str, **view: str | int) -> "Tab":
         """Open `url` in a tab of its own context and wait until the page is connected.
@@ -83,7 +84,13 @@ class Browser:
             BrowserError: the page did not connect within the limit.
         """
         await self.ask("open", tab=name, url=url, **view)
-        return Tab(self, name)
+        self._tabs.append(Tab(self, name))
+        return self._tabs[-1]
+
+    async def close_tabs(self) -> None:
+        """Close all tabs."""
+        while self._tabs:
+            await self._tabs.pop().close()
 
     async def ask(self, what: str, **request: Any) -> Any:  # Any: JSON both ways
         """Send one request to the driver and return its value; a refused one raises `BrowserError`."""

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from tests.support.forked import BROKER, COMMAND_LINE
-from tests.support.zygote import fork_own_processes
+from tests.support.zygote import fork_own_processes, set_process_name
 
 __all__ = ["SIGNALS", "ForkRequest", "die_with_parent"]
 
@@ -41,6 +41,7 @@ class ForkRequest:
 
     def become(self) -> Callable[[], None]:
         """Prepare this fork like `python -m MODULE ARGUMENTS`; return its main function."""
+        set_process_name(self._facts["module"])
         if self._facts["leads_session"]:
             os.setsid()
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -20,6 +20,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 __all__ = [
     "BROKER",
     "COMMAND_LINE",
@@ -30,6 +32,7 @@ __all__ = [
     "Process",
     "allow_forks",
     "fork_facts",
+    "is_broker",
     "is_warmed",
     "start",
 ]
@@ -46,8 +49,11 @@ WARMED = (
     "tests.support.cluster_app",
     "tests.support.session_app",
     "tests.bench.soak.node_app",
+    "uvicorn",
 )
 """Programs that can be forked. Each has a function `main`, except for the broker."""
+AT_START = ("PYTHONIOENCODING", "PYTHONWARNINGS", "PYTHONDEVMODE")
+"""Variables that an interpreter reads when it starts. A command with one of them is not forked."""
 REQUEST_BYTES = 256 << 10
 """Largest request for a fork."""
 MOST_DESCRIPTORS = 16
@@ -177,9 +183,15 @@ def allow_forks() -> None:
     _forker = _forker or _Forker()
 
 
-def is_warmed(command: Sequence[str]) -> bool:
+def is_warmed(command: Sequence[str], env: Mapping[str, str]) -> bool:
     """Whether a command can be forked: `python -m MODULE ...` with a module of `WARMED`."""
-    return list(command[:2]) == [sys.executable, "-m"] and command[2] in WARMED
+    is_known = list(command[:2]) == [sys.executable, "-m"] and command[2] in WARMED
+    return is_known and not any(name in env for name in AT_START)
+
+
+def is_broker(process: psutil.Process) -> bool:
+    """Whether a process is a broker, be it forked (its name tells) or not."""
+    return process.name() == BROKER or BROKER in process.cmdline()
 
 
 def fork_facts(
@@ -218,10 +230,11 @@ def start(
         env: its environment.
         cwd: its current folder.
         pass_fds: descriptors that it has under the same numbers.
-        stdout: a file, or `subprocess.PIPE` to read text from the `stdout` of the returned process.
+        stdout: a file, its descriptor, `subprocess.DEVNULL`, or `subprocess.PIPE` to read text from the returned
+            process.
         start_new_session: whether it leads a session of its own.
     """
-    if _forker is None or not is_warmed(command):
+    if _forker is None or not is_warmed(command, env):
         return subprocess.Popen(
             command,
             cwd=cwd,
@@ -233,14 +246,15 @@ def start(
             text=stdout == subprocess.PIPE,
             start_new_session=start_new_session,
         )
-    with Path(os.devnull).open() as nothing, contextlib.ExitStack() as stack:
+    with Path(os.devnull).open("r+") as nothing, contextlib.ExitStack() as stack:
         reader = None
         if stdout == subprocess.PIPE:
             read_end, write_end = os.pipe()
             reader = os.fdopen(read_end)
             stack.callback(os.close, write_end)
         else:
-            write_end = 1 if stdout is None else stdout.fileno()
+            output = nothing if stdout == subprocess.DEVNULL else 1 if stdout is None else stdout
+            write_end = output if isinstance(output, int) else output.fileno()
         descriptors = {0: nothing.fileno(), 1: write_end, 2: write_end, **{fd: fd for fd in pass_fds}}
         facts = fork_facts(command, env, str(cwd), descriptors, leads_session=start_new_session)
         pid, report = _forker.fork(facts, descriptors)

@@ -5,12 +5,15 @@ left with one at the end. Modules that use the whole machine, or measure its loa
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-__all__ = ["ModuleScheduling", "by_length", "worker_count"]
+__all__ = ["ModuleScheduling", "by_length", "folders_from", "worker_count"]
+
+TESTS = Path(__file__).parents[1]
 
 SATURATING = (
     "tests/e2e/test_sessions_balancers.py",
@@ -41,6 +44,15 @@ WORKERS_PER_CORE = 2
 def worker_count(cores: int) -> int:
     """The number of workers of `-n auto`."""
     return max(2, min(WORKERS_PER_CORE * cores, 8))
+
+
+def folders_from(worker: int, workers: int) -> list[str]:
+    """Everything that has tests, in an order that begins at another module for each worker."""
+    parts = sorted(file.relative_to(TESTS).parts[0] for file in TESTS.rglob("test_*.py"))
+    first = parts[worker * len(parts) // workers]
+    names = list(dict.fromkeys(parts))
+    start = names.index(first)
+    return [str(TESTS / name) for name in (*names[start:], *names[:start])]
 
 
 def by_length(item: pytest.Item) -> tuple[int, str]:

@@ -16,7 +16,7 @@ from tests.support.cluster import process_environment
 from tests.support.forked import Process, start
 from tests.support.process_log import ProcessLog
 from tests.support.timing import LIMIT_S, wait_until
-from tests.support.zygote import ZYGOTE
+from tests.support.zygote import children_of
 
 __all__ = ["ServeProcess"]
 
@@ -101,7 +101,7 @@ class ServeProcess:
 
     def children(self) -> list[psutil.Process]:
         """The processes that it has started and that still run."""
-        found = [p for p in psutil.Process(self.pid).children(recursive=True) if p.name() != ZYGOTE]
+        found = children_of(self.pid, recursive=True)
         self._family |= {process.pid: process for process in found}
         return found
 

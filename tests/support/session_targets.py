@@ -3,14 +3,12 @@
 import asyncio
 import json
 import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import IO, ClassVar
 from urllib.request import urlopen
 
@@ -18,6 +16,7 @@ from tests.support.balancers import Product, ProxiedRequest, haproxy, nginx
 from tests.support.broker import BrokerProcess
 from tests.support.cluster import NodeProcess, process_environment
 from tests.support.cluster_nodes import new_prefix
+from tests.support.forked import Process, start
 from tests.support.node_config import NodeConfig
 from tests.support.ports import free_port
 from tests.support.timing import LIMIT_S
@@ -132,20 +131,13 @@ async def serve(sticky: str) -> AsyncIterator[Target]:
             await asyncio.to_thread(process.wait, 3 * LIMIT_S)
 
 
-def _start_serve(port: int, sticky: str, output: IO[str]) -> "subprocess.Popen[bytes]":
-    program = str(Path(sys.executable).parent / "zmqio")
+def _start_serve(port: int, sticky: str, output: IO[str]) -> Process:
     options = [f"--workers={WORKERS}", f"--bind={LOOPBACK}:{port}", f"--sticky={sticky}", f"--drain={DRAIN_S}"]
-    return subprocess.Popen(
-        [program, "serve", "tests.support.session_served:app", *options],
-        cwd=Path(__file__).parents[2],
-        env=process_environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=subprocess.STDOUT,
-    )
+    command = [sys.executable, "-m", "zmqio", "serve", "tests.support.session_served:app", *options]
+    return start(command, env=process_environment(), stdout=output)
 
 
-async def _all_workers(port: int, process: "subprocess.Popen[bytes]", output: IO[str]) -> None:
+async def _all_workers(port: int, process: Process, output: IO[str]) -> None:
     """Wait until the workers count each other."""
     ends_at = asyncio.get_running_loop().time() + LIMIT_S
     while await asyncio.to_thread(_count_of_nodes, port) != WORKERS:

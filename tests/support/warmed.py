@@ -29,9 +29,13 @@ LATE_IMPORTS = (
     "uvicorn.loops.uvloop",
     "uvicorn.protocols.http.httptools_impl",
     "uvicorn.protocols.websockets.websockets_sansio_impl",
-    "zmqio.uvicorn",
+    "zmqio.hosting.http_protocol",
+    "zmqio.hosting.quiet_server",
+    "zmqio.hosting.uvicorn_logs",
+    "zmqio.hosting.websocket_protocol",
 )
-"""Modules that the programs, uvicorn or hypercorn import when they run."""
+"""Modules that the programs, uvicorn or hypercorn import when they run; without `zmqio.uvicorn`, which changes
+uvicorn."""
 
 
 def _import_all() -> None:

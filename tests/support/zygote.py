@@ -18,9 +18,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
+import psutil
+
 from tests.support.forked import MOST_DESCRIPTORS, REQUEST_BYTES, fork_facts, is_warmed
 
-__all__ = ["ZYGOTE", "RunRequest", "fork_own_processes"]
+__all__ = ["ZYGOTE", "RunRequest", "children_of", "fork_own_processes", "set_process_name"]
 
 ZYGOTE = "zygote"
 """Name of a zygote in the list of processes."""
@@ -29,6 +31,11 @@ PR_SET_CHILD_SUBREAPER = 36
 
 RunRequest = Callable[[dict[str, Any], list[int]], None]
 """Runs a program in this fork: `run(facts, descriptors)`."""
+
+
+def children_of(pid: int, *, recursive: bool = False) -> list[psutil.Process]:
+    """The processes that a process has started, without its zygote."""
+    return [child for child in psutil.Process(pid).children(recursive) if child.name() != ZYGOTE]
 
 
 def fork_own_processes(run: RunRequest) -> None:
@@ -51,8 +58,7 @@ class _Zygote:
     def __init__(self, control: socket.socket, run: RunRequest) -> None:
         self._control = control
         self._run = run
-        self._own_name = Path("/proc/self/comm").read_text().strip()
-        _set_name(ZYGOTE)
+        set_process_name(ZYGOTE)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def serve(self) -> None:
@@ -80,12 +86,12 @@ class _Zygote:
         if pid:
             os.write(writer, str(pid).encode())
             os._exit(0)
-        _set_name(self._own_name)
         return True
 
 
-def _set_name(name: str) -> None:
-    ctypes.CDLL(None).prctl(PR_SET_NAME, name.encode())
+def set_process_name(name: str) -> None:
+    """Name this process in the list of processes, by the last 15 characters of `name`."""
+    ctypes.CDLL(None).prctl(PR_SET_NAME, name[-15:].encode())
 
 
 class _ForkingPopen(subprocess.Popen[Any]):
@@ -95,7 +101,7 @@ class _ForkingPopen(subprocess.Popen[Any]):
 
     def _execute_child(self, *arguments: Any) -> None:
         args, _, _, _, pass_fds, cwd, env = arguments[:7]
-        if not is_warmed(args):
+        if not is_warmed(args, env or os.environ):
             super()._execute_child(*arguments)  # type: ignore[misc]
             return
         pipes = arguments[10:16]
@@ -124,7 +130,7 @@ class _AsyncProcess:
     @classmethod
     async def start(cls, *command: str, **options: Any) -> Any:
         """Replace `asyncio.create_subprocess_exec`."""
-        if is_warmed(command):
+        if is_warmed(command, options.get("env") or os.environ):
             return cls(_ForkingPopen(command, **options))
         return await cls.start_other(*command, **options)
 
