@@ -26,19 +26,30 @@ SATURATING = (
 
 LONG = (
     *SATURATING,
+    "tests/e2e/test_packaging.py",
+    "tests/e2e/test_clone.py",
+    "tests/e2e/test_hostile_processes.py",
+    "tests/e2e/test_demo_browser.py",
+    "tests/e2e/test_serve_life.py",
+    "tests/e2e/test_serve.py",
+    "tests/e2e/test_serve_connections.py",
+    "tests/e2e/test_drain.py",
+    "tests/e2e/test_mounting.py",
+    "tests/e2e/test_admin_page.py",
+    "tests/e2e/test_balancers.py",
+    "tests/e2e/test_publish_wire.py",
+    "tests/e2e/test_keys_in_use.py",
+    "tests/e2e/test_recovery.py",
+    "tests/e2e/test_malformed.py",
     "tests/e2e/test_faults_nodes.py",
     "tests/e2e/test_faults_broker.py",
     "tests/e2e/test_faults_network.py",
-    "tests/e2e/test_serve_connections.py",
-    "tests/e2e/test_serve_life.py",
-    "tests/e2e/test_serve.py",
-    "tests/e2e/test_drain.py",
-    "tests/e2e/test_demo_browser.py",
+    "tests/cluster/delivery/test_replay_machine.py",
 )
 """Modules that take longest, in the order in which they begin."""
 
-WORKERS_PER_CORE = 2
-"""Most end-to-end tests wait for something most of their time."""
+WORKERS_PER_CORE = 3
+"""End-to-end tests wait for something two thirds of their time."""
 
 
 def worker_count(cores: int) -> int:
