@@ -39,7 +39,7 @@ DRIVER = ROOT / "tests" / "support" / "admin_page.mjs"
 class AdminNode(NodeProcess):
     """A node process with an admin page."""
 
-    module: ClassVar[str] = "tests.support.admin_app"
+    module: ClassVar[str] = "tests.support.admin_node"
 
     async def wait_rooms(self, namespace: str, sid: str, rooms: set[str]) -> None:
         """Wait until a socket of this node is in these rooms only, besides its own."""

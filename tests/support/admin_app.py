@@ -1,6 +1,6 @@
 """A server with an admin page, for `zmqio serve`, and as a node process of the end-to-end tests.
 
-`tests.support.admin_app:app`, or `python -m tests.support.admin_app CONFIG FD` as `tests.support.node_app`. The
+`tests.support.admin_app:app`, or `python -m tests.support.admin_node CONFIG FD` as `tests.support.node_app`. The
 environment: ADMIN_OPTIONS are the options of `io.admin` as JSON; ADMIN_UI is the folder of the page, which is
 served at `/`. A GET of `/test/` gives the rooms of every socket of this process.
 """
@@ -22,7 +22,7 @@ import zmqio
 from tests.support.node_config import NodeConfig
 from zmqio.logs import configure_logs
 
-__all__ = ["app", "io"]
+__all__ = ["app", "io", "main"]
 
 NAMESPACES = ("/", "/chat")
 
@@ -77,7 +77,3 @@ def main() -> None:
     listener = sockets.socket(fileno=int(sys.argv[2]))
     configure_logs("json", "info", node=config.name)
     uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False)).run(sockets=[listener])
-
-
-if __name__ == "__main__":
-    main()

@@ -45,6 +45,7 @@ WARMED = (
     "zmqio.demo.node",
     "zmqio.launcher.accept.acceptor",
     "zmqio.launcher.worker.main",
+    "tests.support.admin_node",
     "tests.support.node_app",
     "tests.support.cluster_app",
     "tests.support.session_app",

@@ -25,6 +25,8 @@ LATE_IMPORTS = (
     "httptools",
     "zmqio.__main__",
     "hypercorn.asyncio.run",
+    "starlette.applications",
+    "starlette.staticfiles",
     "uvicorn.lifespan.on",
     "uvicorn.loops.uvloop",
     "uvicorn.protocols.http.httptools_impl",
