@@ -98,6 +98,17 @@ def test_a_missed_packet_that_was_dropped_is_known() -> None:
     assert missed(log, "a", {OWN: 1}, now=11.0) == []  # too old to have been missed
 
 
+def test_a_packet_that_is_too_old_was_not_missed() -> None:
+    log = packet_log(max_age_s=64.0)
+    for at in (0.0, 0.9, 1.0, 64.0):
+        add(log, "a", at)
+    assert missed(log, "a", {OWN: 0}, now=64.5) == [2, 3, 4]
+    log.expire(64.5)
+    assert missed(log, "a", {OWN: 0}, now=64.5) == [2, 3, 4]
+    log.expire(65.5)
+    assert len(log) == 1 and missed(log, "a", {OWN: 0}, now=65.5) == [4]
+
+
 def test_packets_beyond_the_size_limit_are_dropped() -> None:
     log = packet_log(max_bytes=2 * (PACKET_OVERHEAD_BYTES + 10))
     for _ in range(3):

@@ -121,7 +121,8 @@ class JsonParser:
         head = frames[0]
         if not isinstance(head, str) or head[-1:] != "]":
             return frames
-        return (f'{head[:-1]},"{text}"]', *frames[1:])
+        head = f'{head[:-1]},"{text}"]'
+        return (head,) if len(frames) == 1 else (head, *frames[1:])
 
     def decoder(self) -> Decoder:
         """Make the decoder of one connection."""

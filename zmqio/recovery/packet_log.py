@@ -1,14 +1,16 @@
 """The packets that this node sent lately, found by room: the source of the events that a client missed. Pure.
 
-Time is an argument. The log is bounded by bytes and by age. For each room it remembers the newest packet that it
-dropped, so that a missing packet is never taken for none. A packet that was dropped because of its age was not
-missed: it is older than the loss of any connection whose client may still return.
+Time is an argument. The log is bounded by bytes and by age. It consists of segments, which are dropped as a whole,
+and sorted by room only when a client returns: a packet that nobody misses costs little. For each room the log
+remembers the newest packet that it dropped for its size, so that a missing packet is never taken for none.
+A packet that is too old was not missed: it is older than every lost connection whose client may still return.
 """
 
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import merge
+from itertools import islice
 from operator import attrgetter
 from typing import TypeAlias
 
@@ -20,6 +22,8 @@ __all__ = ["LoggedPacket", "PacketLog"]
 
 PACKET_OVERHEAD_BYTES = 500
 """Counted for each packet beside its frames, its rooms and their index (measured: 420 to 520 bytes)."""
+SEGMENTS = 64
+"""A segment ends when it has this share of the largest size, or covers this share of the greatest age."""
 ROOMS_REMEMBERED = 100_000
 """Rooms whose newest dropped packet is remembered, about 20 MB at most. Beyond that, the packet counts for all
 rooms."""
@@ -51,6 +55,30 @@ class LoggedPacket:
     origin: str = ""
 
 
+class _Segment:
+    """Packets that were sent one after the other, with their namespaces; at least one."""
+
+    __slots__ = ("_by_place", "_indexed", "ends_at", "packets", "size_bytes")
+
+    def __init__(self, ends_at: float) -> None:
+        self.ends_at = ends_at
+        self.packets: list[tuple[str, LoggedPacket]] = []
+        self.size_bytes = 0
+        self._by_place: dict[_Place, list[LoggedPacket]] = {}
+        self._indexed = 0
+
+    @property
+    def newest(self) -> LoggedPacket:
+        return self.packets[-1][1]
+
+    def of(self, place: _Place) -> Sequence[LoggedPacket]:
+        for namespace, packet in islice(self.packets, self._indexed, None):
+            for each in _places_of(namespace, packet):
+                self._by_place.setdefault(each, []).append(packet)
+        self._indexed = len(self.packets)
+        return self._by_place.get(place, ())
+
+
 class PacketLog:
     """The newest packets of one node, in all namespaces.
 
@@ -72,13 +100,14 @@ class PacketLog:
         self.size_bytes = 0
         self._max_bytes = max_bytes
         self._max_age_s = max_age_s
-        self._packets: deque[tuple[str, LoggedPacket]] = deque()
-        self._by_place: dict[_Place, deque[LoggedPacket]] = {}
+        self._segments: deque[_Segment] = deque()
+        self._newest_segment = _Segment(float("-inf"))
+        self._segment_bytes = max_bytes / SEGMENTS
         self._dropped: dict[_Place, LoggedPacket] = {}
         self._dropped_anywhere: LoggedPacket | None = None
 
     def __len__(self) -> int:
-        return len(self._packets)
+        return sum(len(segment.packets) for segment in self._segments)
 
     def next_number(self) -> int:
         """Take the next log number."""
@@ -87,24 +116,26 @@ class PacketLog:
 
     def add(self, namespace: str, packet: LoggedPacket) -> None:
         """Keep a packet, whose number is the newest."""
-        packets, frames = self._packets, packet.frames
-        packets.append((namespace, packet))
-        self.size_bytes += PACKET_OVERHEAD_BYTES + (len(frames[0]) if len(frames) == 1 else sum(map(len, frames)))
-        for room in packet.rooms or (None,):
-            place = namespace, room
-            kept = self._by_place.get(place)
-            if kept is None:
-                kept = self._by_place[place] = deque()
-            kept.append(packet)
-        if self.size_bytes > self._max_bytes or packet.at - packets[0][1].at > self._max_age_s:
+        segment, frames = self._newest_segment, packet.frames
+        if packet.at >= segment.ends_at or segment.size_bytes >= self._segment_bytes:
+            segment = self._begin_segment(packet.at)
+        size = PACKET_OVERHEAD_BYTES + (len(frames[0]) if len(frames) == 1 else sum(map(len, frames)))
+        segment.packets.append((namespace, packet))
+        segment.size_bytes += size
+        self.size_bytes += size
+        if self.size_bytes > self._max_bytes:
             self.expire(packet.at)
 
     def expire(self, now: float) -> None:
-        """Drop packets that are too old, or that exceed the size limit."""
-        oldest = now - self._max_age_s
-        packets = self._packets
-        while packets and (self.size_bytes > self._max_bytes or packets[0][1].at < oldest):
-            self._drop(*packets.popleft())
+        """Drop segments that are too old, or that exceed the size limit."""
+        oldest, segments = now - self._max_age_s, self._segments
+        while segments and (self.size_bytes > self._max_bytes or segments[0].newest.at < oldest):
+            segment = segments.popleft()
+            self.size_bytes -= segment.size_bytes
+            if segment.newest.at >= oldest:
+                self._remember(segment)
+        if not segments:
+            self._newest_segment = _Segment(float("-inf"))
 
     def missed(
         self,
@@ -136,7 +167,7 @@ class PacketLog:
             return None
         members = frozenset(rooms)
         found: list[LoggedPacket] = []
-        for packet in merge(*(self._newer(place, after) for place in places), key=attrgetter("number")):
+        for packet in merge(*(self._newer(place, after, oldest) for place in places), key=attrgetter("number")):
             is_new = not found or found[-1] is not packet  # a packet for two rooms of the client is found twice
             if is_new and after.is_missed(packet) and members.isdisjoint(packet.except_):
                 found.append(packet)
@@ -144,7 +175,8 @@ class PacketLog:
 
     def packets(self) -> Iterator[tuple[str, LoggedPacket]]:
         """All packets with their namespaces, the newest first."""
-        return reversed(self._packets)
+        for segment in reversed(self._segments):
+            yield from reversed(segment.packets)
 
     def newest_dropped(self, now: float) -> LoggedPacket | None:
         """The newest packet that was dropped although a client may have missed it, without its content."""
@@ -156,14 +188,24 @@ class PacketLog:
         """Remember a packet as dropped, for all rooms."""
         self._dropped_anywhere = _trace(packet, self._dropped_anywhere)
 
-    def _newer(self, place: _Place, after: "_After") -> list[LoggedPacket]:
-        found = []
-        for packet in reversed(self._by_place.get(place, ())):
-            if after.covers_all_before(packet):
-                break
-            found.append(packet)
+    def _begin_segment(self, at: float) -> _Segment:
+        segment = self._newest_segment = _Segment(at + self._max_age_s / SEGMENTS)
+        self._segments.append(segment)
+        return segment
+
+    def _newer(self, place: _Place, after: "_After", oldest: float) -> list[LoggedPacket]:
+        found = list(self._newest_first(place, after, oldest))
         found.reverse()
         return found
+
+    def _newest_first(self, place: _Place, after: "_After", oldest: float) -> Iterator[LoggedPacket]:
+        for segment in reversed(self._segments):
+            if after.covers_all_before(segment.newest):
+                return
+            for packet in reversed(segment.of(place)):
+                if packet.at < oldest or after.covers_all_before(packet):
+                    return
+                yield packet
 
     def _dropped_in(self, places: list[_Place]) -> Iterator[LoggedPacket]:
         if self._dropped_anywhere is not None:
@@ -173,15 +215,11 @@ class PacketLog:
             if dropped is not None:
                 yield dropped
 
-    def _drop(self, namespace: str, packet: LoggedPacket) -> None:
-        self.size_bytes -= _size_of(packet)
-        for room in packet.rooms or (None,):
-            place = namespace, room
-            kept = self._by_place[place]
-            kept.popleft()
-            if not kept:
-                del self._by_place[place]
-            self._dropped[place] = _trace(packet, self._dropped.pop(place, None))
+    def _remember(self, segment: _Segment) -> None:
+        """Remember the newest packet of each room, which is dropped."""
+        for namespace, packet in segment.packets:
+            for place in _places_of(namespace, packet):
+                self._dropped[place] = _trace(packet, self._dropped.pop(place, None))
         while len(self._dropped) > ROOMS_REMEMBERED:
             evicted = self._dropped.pop(next(iter(self._dropped)))
             self._dropped_anywhere = _trace(evicted, self._dropped_anywhere)
@@ -222,5 +260,6 @@ def _trace(newer: LoggedPacket, older: LoggedPacket | None) -> LoggedPacket:
     return LoggedPacket(newer.number, newer.at, None, frozenset(), (), bus_number)
 
 
-def _size_of(packet: LoggedPacket) -> int:
-    return PACKET_OVERHEAD_BYTES + sum(map(len, packet.frames))
+def _places_of(namespace: str, packet: LoggedPacket) -> Iterator[_Place]:
+    for room in packet.rooms or (None,):
+        yield namespace, room

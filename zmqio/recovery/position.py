@@ -25,6 +25,8 @@ USE_MARGIN_S = 10.0
 """Seconds for which a table may be used after the next one was made."""
 MAX_DIFFERENCES = 96
 """Most characters of the differences in one offset. Beyond that, a new table is made."""
+OWN_ROW = 0
+"""The row of this node's own packets in each of its tables."""
 MAX_TABLES = 2_000
 """Most tables of one namespace that are kept: about 300 kB with 10 nodes."""
 MAX_OFFSET = 128
@@ -147,6 +149,7 @@ class Position:
         self._keys: tuple[str, ...] = ()
         self._bases: list[int] = []
         self._changed: dict[int, int] = {}
+        self._changed_text: str | None = None
         self._table_ids = table_ids
         self._pending: tuple[int, tuple[str, ...], list[int]] | None = None
         self._is_copied = False
@@ -157,7 +160,10 @@ class Position:
 
     def advance(self, number: int, now: float) -> None:
         """Note that a packet of this node is delivered: its log number."""
-        self._set(self._own_key, number, now)
+        self._numbers[self._own_key] = number
+        self._text = self._vector = None
+        if now >= self._renew_at:
+            self._renew_at = 0.0  # a new table is made with the next offset
 
     def received(self, node_id: NodeId, number: int, now: float) -> bool:
         """Note that a packet of another node is delivered: its bus number.
@@ -169,7 +175,13 @@ class Position:
         if number <= self._numbers.get(node_id, 0):
             self.forget()
             return False
-        self._set(node_id, number, now)
+        self._numbers[node_id] = number
+        self._text = self._vector = self._changed_text = None
+        row = self._rows.get(node_id)
+        if row is None or now >= self._renew_at:
+            self._renew_at = 0.0
+        else:
+            self._changed[row] = number - self._bases[row]
         return True
 
     def forget(self) -> None:
@@ -202,29 +214,30 @@ class Position:
         self._is_copied = True
         if self._renew_at:
             self._renew_at = inf
-        if self._changed:
+        if self._changed or self._own_difference:
             self._pending = self._add_table(now)
 
     def stop_copying(self) -> None:
         """Make tables when they are needed, as before the first `renew_table`."""
         self._is_copied, self._pending, self._renew_at = False, None, 0.0
 
-    def _set(self, key: str, number: int, now: float) -> None:
-        self._numbers[key] = number
-        self._text = self._vector = None
-        row = self._rows.get(key)
-        if row is None or now >= self._renew_at:
-            self._renew_at = 0.0  # a new table is made with the next offset
-        else:
-            self._changed[row] = number - self._bases[row]
+    @property
+    def _own_difference(self) -> int:
+        return self._numbers[self._own_key] - self._bases[OWN_ROW] if self._bases else 0
 
     def _make_text(self, now: float) -> str:
-        if self._renew_at and now < self._renew_at:
-            text = ".".join([f"{row:x}.{difference:x}" for row, difference in self._changed.items()])
-            if len(text) <= MAX_DIFFERENCES:
-                return self._table_text + text
-        self._make_table(now)
-        return self._table_text
+        if now >= self._renew_at:
+            self._make_table(now)
+            return self._table_text
+        others = self._changed_text
+        if others is None:
+            parts = [f".{row:x}.{difference:x}" for row, difference in self._changed.items()]
+            others = self._changed_text = "".join(parts)
+        if len(others) > MAX_DIFFERENCES:
+            self._make_table(now)
+            return self._table_text
+        own = self._numbers[self._own_key] - self._bases[OWN_ROW]
+        return f"{self._table_text}{OWN_ROW:x}.{own:x}{others}" if own else self._table_text + others[1:]
 
     def _make_table(self, now: float) -> None:
         self._pending = None
@@ -242,10 +255,10 @@ class Position:
             self._keys, self._rows = keys, {key: row for row, key in enumerate(keys)}
         self._bases = numbers
         self._table_text = f"{self._tag}{table_id:x}."
-        self._text = None
+        self._text = self._changed_text = None
         self._changed.clear()
         for row, (key, base) in enumerate(zip(keys, numbers, strict=True)):
-            if self._numbers[key] != base:
+            if row != OWN_ROW and self._numbers[key] != base:
                 self._changed[row] = self._numbers[key] - base
         if len(keys) != len(self._numbers):
             self._renew_at = 0.0  # a node has sent its first packet in the meantime

@@ -46,9 +46,10 @@ class PacketRecorder:
             origin: names a packet of an outside service.
         """
         now = self._now = self._clock()
-        packet = LoggedPacket(self._log.next_number(), now, rooms, except_, frames, origin=origin)
+        number = self._log.next_number()
+        packet = LoggedPacket(number, now, rooms, except_, frames, None, origin)
         self._log.add(self._namespace, packet)
-        self._position.advance(packet.number, now)
+        self._position.advance(number, now)
         return packet
 
     def received(self, node_id: NodeId, number: int) -> None:
