@@ -226,9 +226,7 @@ class MemoryBus:
     def resume(self) -> None:
         """Let the process continue."""
         self.paused = False
-        parked, self._parked = self._parked, []
-        for arrival in parked:
-            self._after(1, partial(self._deliver, *arrival))
+        self._after(1, self._deliver_parked)
 
     def fill(self, link: int) -> None:
         """Fill the queue to a broker, until it is tried again after the next message."""
@@ -274,11 +272,17 @@ class MemoryBus:
             done.set_result(None)
 
     def _deliver(self, link: int, topic: bytes, body: bytes) -> None:
-        if self.paused and not self.closed:
+        if (self.paused or self._parked) and not self.closed:
+            # Also behind queued messages that are not delivered yet: a link keeps its order.
             self._parked.append((link, topic, body))
         elif self._events is not None and not self.closed:
             self._network.delivered[self.name] += 1
             self._events.message_received(link, topic, body)
+
+    def _deliver_parked(self) -> None:
+        parked, self._parked = self._parked, []
+        for arrival in parked:
+            self._deliver(*arrival)
 
     def _tell(self, say: Callable[[BusEvents], None]) -> None:
         events = self._events

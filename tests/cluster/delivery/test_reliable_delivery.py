@@ -426,6 +426,19 @@ async def test_paused_node_receives_everything_when_it_resumes() -> None:
         await two.has_received(one, 30)
 
 
+async def test_messages_under_way_when_a_paused_node_resumes_do_not_overtake_those_that_wait() -> None:
+    """The bus in memory keeps the order of a link: late responses looked like duplicates before."""
+    async with running() as (_network, (one, two)):
+        two.bus.pause()
+        one.publish(30)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        one.publish(10)
+        two.bus.resume()
+        await two.has_received(one, 40)
+        assert two.counter("duplicate_messages") == two.counter("replay_requests_sent") == 0
+
+
 async def test_node_that_joins_late_receives_everything_from_its_start_without_a_gap() -> None:
     async with running(replay_ring_bytes=3_000) as (network, (one, _two)):
         one.publish(500)
