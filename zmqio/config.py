@@ -312,8 +312,9 @@ class BusOptions:
         barrier_timeout_s: with several brokers, the longest time that a join waits for the acknowledgement of a
             second broker (default 0.25).
         replay_ring_bytes: most bytes of sent messages kept for nodes that missed them (default 64 MiB). Beyond
-            that, the oldest are discarded. If no other node can have received the oldest yet, publishing fails
-            with `BusOverflowError` instead.
+            that, the oldest are discarded. If no other node can have received the oldest yet, broadcasts reach
+            local clients only, and the other nodes report them as lost; other messages fail with
+            `BusOverflowError`.
         replay_ring_s: seconds that sent messages are kept (default 60). A node that misses a message that is no
             longer kept reports a gap (`io.on_bus_gap`).
         replay_bytes_per_s: highest rate of replayed messages to one node, in bytes per second (default 32 MiB).

@@ -116,6 +116,7 @@ COUNTERS: Mapping[str, Mapping[str, str]] = {
     "bus": {
         "barrier_microseconds": "Time until brokers had applied new subscriptions, which joins wait for.",
         "barriers_passed": "Groups of new subscriptions that brokers have applied.",
+        "broadcasts_refused": "Broadcasts that reached local clients only, because the replay buffer was full.",
         "broker_losses": "Times that the connection to a broker was lost.",
         "bus_barrier_timeouts": (
             "Joins for which a broker did not acknowledge the subscription within barrier_timeout_s."

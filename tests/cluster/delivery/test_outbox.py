@@ -140,6 +140,24 @@ def test_overflow_raises_with_its_numbers_and_leaves_no_gap() -> None:
     assert harness.diagnostics.counters["publish_failed"] == 1
 
 
+def test_broadcast_without_room_is_refused_without_an_error_and_reported_as_lost() -> None:
+    harness = Harness(replay_ring_bytes=3 * SIZE)
+    harness.bus.accepting = set()
+    for _ in range(3):
+        harness.outbox.publish(T, SMALL)
+    with capture_logs() as lines:
+        assert [harness.outbox.publish(U, broadcast()) for _ in range(20)] == list(range(4, 24))
+    assert [(line["event"], line["option"]) for line in lines] == [("broadcasts_refused", "replay_ring_bytes")]
+    assert harness.diagnostics.counters["broadcasts_refused"] == 20
+    page = harness.outbox.page(0, lambda topic: True, 1e6)
+    assert [(row.topic, row.numbers) for row in page.lost] == [(U, tuple(range(4, 24)))]
+    assert len(page.messages) == 3
+    harness.outbox.page_sent(page)
+    harness.bus.accepting = {0}
+    harness.outbox.publish(U, broadcast())
+    assert harness.message_ids == [(24, 23)]
+
+
 def test_messages_that_nobody_can_have_received_are_not_replaced_when_a_broker_is_back() -> None:
     """The first message that leaves announces them: other nodes cannot have requested them before."""
     harness = Harness(replay_ring_bytes=3 * SIZE)

@@ -301,6 +301,61 @@ def test_pages_send_list_or_count_each_requested_message_once(
         assert all(n <= after + forgotten for n in due[: len(due) - len(found + named)])
 
 
+# Refused messages.
+
+
+def refuse(buffer: ReplayBuffer, topic: bytes) -> None:
+    n = next_number(buffer)
+    buffer.add(n, topic, b"x" * 100, float(n))
+    assert buffer.refuse_newest()
+    buffer.hold_newest()
+    buffer.trim()
+
+
+def test_refused_messages_take_no_room_and_are_reported_as_lost() -> None:
+    buffer = filled(ReplayBuffer(3 * OF_ONE, 1e6), 3, sent=False)
+    for topic in (T, U, T):
+        refuse(buffer, topic)
+    assert (len(buffer), buffer.size_bytes, buffer.newest) == (6, 3 * OF_ONE, 6)
+    page = all_of(buffer)
+    assert (numbers(page), lost(page), page.upto, page.complete) == ([1, 2, 3], {T: (4, 6), U: (5,)}, 6, True)
+    assert lost(all_of(buffer, after=4)) == {U: (5,), T: (6,)}
+    assert [row.n for row in newest_of(buffer).newest] == [6, 5]
+
+
+def test_refused_message_between_kept_ones_expires_with_age_and_stays_reported() -> None:
+    buffer = filled(ReplayBuffer(10 * OF_ONE, 5.0), 1)
+    refuse(buffer, T)
+    filled(buffer, 2)
+    assert (numbers(all_of(buffer, now=4.0)), lost(all_of(buffer, now=4.0))) == ([1, 3, 4], {T: (2,)})
+    buffer.expire(8.5)
+    assert (numbers(all_of(buffer)), lost(all_of(buffer)), buffer.dropped_unsent) == ([4], {T: (1, 2, 3)}, 0)
+
+
+def test_refused_messages_beyond_the_size_of_a_page_are_on_the_next_one() -> None:
+    buffer = ReplayBuffer(10 * OF_ONE, 1e6)
+    for _ in range(10):
+        refuse(buffer, T)
+    found: list[int] = []
+    page = all_of(buffer, limits=(limits := ReplayPageLimits(lost_bytes=60)))
+    while not page.complete:
+        found += lost(page)[T]
+        page = all_of(buffer, after=page.upto, limits=limits)
+    assert [*found, *lost(page)[T]] == list(range(1, 11))
+
+
+def test_number_of_refused_messages_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zmqio.cluster.delivery.replay_buffer.MAX_REFUSED", 2)
+    buffer = ReplayBuffer(10 * OF_ONE, 1e6)
+    refuse(buffer, T)
+    refuse(buffer, T)
+    buffer.add(3, T, b"", 3.0)
+    assert not buffer.refuse_newest()
+    buffer.remove_newest()
+    buffer.expire(1e9)
+    refuse(buffer, T)
+
+
 # The newest message of each topic.
 
 

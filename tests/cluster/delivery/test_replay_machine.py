@@ -57,6 +57,7 @@ class Publisher:
     buffer: ReplayBuffer
     sequencer: Sequencer
     sent: dict[bytes, list[int]] = field(default_factory=lambda: {topic: [] for topic in TOPICS})
+    refused: set[int] = field(default_factory=set)
     generation: Counter[int] = field(default_factory=Counter)
     connected: set[int] = field(default_factory=set)
     full: set[int] = field(default_factory=set)
@@ -79,6 +80,15 @@ class Publisher:
             self.buffer.hold_newest()
         self.buffer.trim()
         self.sent[topic].append(message_id.n)
+
+    def refuse(self, topic: bytes, now: float) -> None:
+        message_id = self.sequencer.next_id(topic)
+        self.buffer.add(message_id.n, topic, b"", now)
+        assert self.buffer.refuse_newest()
+        self.buffer.hold_newest()
+        self.buffer.trim()
+        self.sent[topic].append(message_id.n)
+        self.refused.add(message_id.n)
 
     def heartbeat(self, link: int) -> None:
         if link in self.connected - self.full:
@@ -143,6 +153,14 @@ class ReplayMachine(RuleBasedStateMachine):
         for _ in range(times):
             self.now += 0.001
             self.publishers[node_id].publish(topic, self.now)
+
+    @rule(node_id=publishers, topic=topics)
+    def publish_without_room(self, node_id: NodeId, topic: bytes) -> None:
+        """No broker accepts the message, and the buffer has no room for it."""
+        publisher = self.publishers[node_id]
+        if not publisher.connected - publisher.full:
+            self.now += 0.001
+            publisher.refuse(topic, self.now)
 
     @rule(node_id=publishers, link=links)
     def heartbeat(self, node_id: NodeId, link: int) -> None:
@@ -302,7 +320,14 @@ class ReplayMachine(RuleBasedStateMachine):
         for node_id, publisher in self.publishers.items():
             had = {n for n, _ in self.delivered[node_id]}
             due = {n for topic in SUBSCRIBED for n in publisher.sent[topic]}
-            assert due - had == set(), f"{node_id} never arrived, and no loss was reported"
+            assert due - had == due & publisher.refused, f"{node_id} never arrived, and no loss was reported"
+        refused = sum(
+            n in publisher.refused
+            for publisher in self.publishers.values()
+            for topic in SUBSCRIBED
+            for n in publisher.sent[topic]
+        )
+        assert self.reported_lost == refused
 
     def run_until_idle(self) -> None:
         """Connect everything, and run until nothing is left to do."""

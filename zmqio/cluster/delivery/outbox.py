@@ -106,7 +106,8 @@ class Outbox:
         """Number a message, send it to the other nodes, and keep it for those that miss it.
 
         If no broker accepts the message, it is kept until a broker does. A volatile broadcast is dropped instead,
-        and counted.
+        and counted. A broadcast that finds no room in the replay buffer is refused without an error. It has a
+        number, so other nodes report it as lost.
 
         Args:
             topic: where to send it.
@@ -212,7 +213,8 @@ class Outbox:
         # The number is taken. It is given back only if it is certain that no broker has the message.
         try:
             sent = self._bus.publish(topic, body) if may_send else 0
-            is_kept = sent > 0 or self._may_wait(message, may_wait=may_wait, has_room=has_room)
+            is_refused = not sent and not has_room and self._refuse(message)
+            is_kept = sent > 0 or is_refused or self._may_wait(message, may_wait=may_wait, has_room=has_room)
         except BusError:
             self._give_back(topic, message_id)
             raise
@@ -220,7 +222,7 @@ class Outbox:
             self.buffer.hold_newest()
             raise
         self._settle(topic, message_id, is_sent=sent > 0, is_kept=is_kept)
-        if is_kept:
+        if is_kept and not is_refused:
             self._diagnostics.counters["messages_published"] += 1
             self._diagnostics.counters["bytes_published"] += len(topic) + len(body)
         return message_id.n
@@ -268,6 +270,14 @@ class Outbox:
             raise BusOverflowError(self.buffer.held, self._options.replay_ring_bytes)
         waiting = self.buffer.unsent + 1
         self._diagnostics.report("message_queued", waiting_messages=waiting, brokers=self._bus.brokers)
+        return True
+
+    def _refuse(self, message: Message) -> bool:
+        """Refuse a broadcast, for which the buffer has no room; False if the caller has to know about it."""
+        if not isinstance(message, BroadcastMessage) or message.volatile or not self.buffer.refuse_newest():
+            return False
+        limit, option = self._options.replay_ring_bytes, "replay_ring_bytes"
+        self._diagnostics.report("broadcasts_refused", limit=limit, option=option, brokers=self._bus.brokers)
         return True
 
     def _report_failure(self, error: Exception) -> None:

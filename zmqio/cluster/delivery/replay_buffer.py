@@ -6,6 +6,9 @@ by its number.
 
 A message that no broker has accepted is *held*: newer messages do not replace it, because no other node can have
 received it. It is released once it has been sent to a node in an answer, or after a time.
+
+A message that finds no room is *refused*: it has a number, and its topic is kept, so that other nodes report it as
+lost.
 """
 
 from collections import deque
@@ -22,6 +25,9 @@ MESSAGE_OVERHEAD_BYTES = 200
 DROPPED_KEPT = 1 << 17
 """Dropped messages whose topics are remembered: about 10 MB at most, and 26 s at 5,000 messages per second."""
 
+MAX_REFUSED = 100_000
+"""Refused messages whose topics are kept: about 20 MB. They expire with age, like others."""
+
 MAX_PAGE_MESSAGES = 5_000
 MAX_PAGE_BYTES = 1 << 20
 MAX_PAGE_LOST_BYTES = 2 << 20
@@ -34,7 +40,7 @@ EXAMINED_BYTES = 100
 
 class _BufferedMessage(NamedTuple):
     topic: bytes
-    body: bytes
+    body: bytes | None  # None if it was refused
     at: float
     size: int
 
@@ -112,6 +118,7 @@ class ReplayBuffer:
         self._dropped: deque[_DroppedMessage] = deque(maxlen=dropped_kept)
         self._first = 1
         self._next = 1
+        self._refused = 0
         self._unsent_from: int | None = None
         self._held_from: int | None = None
         self._held_upto = 0
@@ -183,6 +190,16 @@ class ReplayBuffer:
         if self._unsent_from is None:
             self._unsent_from = self.newest
 
+    def refuse_newest(self) -> bool:
+        """Keep only the topic of the newest message; False, and nothing is changed, if too many were refused."""
+        if self._refused >= MAX_REFUSED:
+            return False
+        refused = self._kept[self.newest]
+        self._kept[self.newest] = refused._replace(body=None, size=0)
+        self.size_bytes -= refused.size
+        self._refused += 1
+        return True
+
     def remove_newest(self) -> None:
         """Undo the last `add`: the message was not sent, and may not wait."""
         self.size_bytes -= self._kept.pop(self.newest).size
@@ -228,12 +245,12 @@ class ReplayBuffer:
         """
         oldest = now - max_age_s
         after = min(after, self._next - 1)
-        lost, forgotten = self._lost(after, wanted, oldest, now, limits.lost_bytes)
+        lost, forgotten = self._lost(after, wanted, oldest, limits.lost_bytes)
         start = self._first_since(max(after + 1, self._first), oldest)
-        rows, upto = self._rows(start, wanted, now, limits, first_always=not lost)
+        rows, upto = self._rows(start, wanted, now, limits, lost)
         dropped = min(len(self._dropped), max(0, self._first - 1 - after))
         examined = dropped + upto + 1 - start
-        return ReplayPage(upto, upto == self._next - 1, forgotten, lost, rows, examined)
+        return ReplayPage(upto, upto == self._next - 1, forgotten, lost.rows(now), rows, examined)
 
     def newest_page(
         self,
@@ -268,22 +285,21 @@ class ReplayBuffer:
         return ReplayPage(end - 1, end == self._next, forgotten, (), (), end - start, rows)
 
     def _rows(
-        self,
-        start: int,
-        wanted: Callable[[bytes], bool],
-        now: float,
-        limits: ReplayPageLimits,
-        *,
-        first_always: bool,
+        self, start: int, wanted: Callable[[bytes], bool], now: float, limits: ReplayPageLimits, lost: "_Losses"
     ) -> tuple[tuple[ReplayedRow, ...], int]:
+        """The messages from a number on, and the last number examined; adds refused ones to `lost`."""
         rows: list[ReplayedRow] = []
         size = 0
         for n in range(start, min(self._next, start + limits.scanned)):
             topic, body, at, _ = self._kept[n]
             if not wanted(topic):
                 continue
+            if body is None:
+                if not lost.add(topic, n, at):
+                    return tuple(rows), n - 1
+                continue
             size += len(topic) + len(body)
-            if (rows or not first_always) and (size > limits.size_bytes or len(rows) >= limits.messages):
+            if (rows or lost) and (size > limits.size_bytes or len(rows) >= limits.messages):
                 return tuple(rows), n - 1
             rows.append(ReplayedRow(topic, body, max(0.0, now - at)))
         return tuple(rows), min(self._next, start + limits.scanned) - 1
@@ -300,40 +316,58 @@ class ReplayBuffer:
         return low
 
     def _lost(
-        self, after: int, wanted: Callable[[bytes], bool], oldest: float, now: float, max_bytes: int
-    ) -> tuple[tuple[LostRow, ...], int]:
+        self, after: int, wanted: Callable[[bytes], bool], oldest: float, max_bytes: int
+    ) -> tuple["_Losses", int]:
         """Return the dropped messages after a number, and how many more have no known topic, or do not fit."""
-        lost: dict[bytes, tuple[list[int], float]] = {}  # topic -> numbers, newest first; time of the newest
+        lost = _Losses(max_bytes)
         n = self._first
         for topic, at in reversed(self._dropped):
             n -= 1
             if n <= after or at < oldest:
-                return _lost_rows(lost, now), 0
-            if not wanted(topic):
-                continue
-            if topic not in lost:
-                lost[topic] = [], at
-                max_bytes -= len(topic) + LOST_ROW_BYTES
-            max_bytes -= LOST_NUMBER_BYTES
-            if max_bytes < 0:
-                return _lost_rows(lost, now), n - after
-            lost[topic][0].append(n)
-        return _lost_rows(lost, now), max(0, n - 1 - after)
+                return lost, 0
+            if wanted(topic) and not lost.add(topic, n, at):
+                return lost, n - after
+        return lost, max(0, n - 1 - after)
 
     def _drop_first(self) -> None:
         n = self._first
-        topic, _, at, size = self._kept.pop(n)
+        topic, body, at, size = self._kept.pop(n)
         self._first = n + 1
         self.size_bytes -= size
+        self._refused -= body is None
         if self._held_from is not None and n >= self._held_from:
-            self.dropped_unsent += 1
+            self.dropped_unsent += body is not None
             self.release(n)
         self._dropped.append(_DroppedMessage(topic, at))
 
 
-def _lost_rows(lost: dict[bytes, tuple[list[int], float]], now: float) -> tuple[LostRow, ...]:
-    return tuple(
-        LostRow(topic, tuple(reversed(numbers)), max(0.0, now - newest_at))
-        for topic, (numbers, newest_at) in lost.items()
-        if numbers
-    )
+class _Losses:
+    """The numbers of lost messages by topic, within a size.
+
+    Args:
+        max_bytes: most bytes of the rows, about.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._left = max_bytes
+        self._topics: dict[bytes, tuple[list[int], float]] = {}  # topic -> numbers; time of the newest
+
+    def __bool__(self) -> bool:
+        return bool(self._topics)
+
+    def add(self, topic: bytes, n: int, at: float) -> bool:
+        """Add a number; False if it does not fit. The first one always does."""
+        numbers, newest_at = self._topics.get(topic, ([], at))
+        self._left -= LOST_NUMBER_BYTES + (0 if numbers else len(topic) + LOST_ROW_BYTES)
+        if self._left < 0 and self._topics:
+            return False
+        numbers.append(n)
+        self._topics[topic] = numbers, max(newest_at, at)
+        return True
+
+    def rows(self, now: float) -> tuple[LostRow, ...]:
+        """The rows; the numbers of each are in order."""
+        return tuple(
+            LostRow(topic, tuple(sorted(numbers)), max(0.0, now - newest_at))
+            for topic, (numbers, newest_at) in self._topics.items()
+        )
