@@ -78,6 +78,11 @@ def test_http_limits_must_be_numbers_greater_than_zero(text: str, monkeypatch: p
         http_limits_from_environment()
 
 
+def test_subprotocols_are_a_list() -> None:
+    with pytest.raises(ConfigError, match="subprotocols='chat'"):
+        EngineOptions(subprotocols="chat")
+
+
 @pytest.mark.parametrize("cookie", [True, 5, "", {"name": True}, {"name": "io", "Max-Age": 3600}])
 def test_cookie_that_cannot_be_sent_is_refused(cookie: Any) -> None:
     with pytest.raises(ConfigError, match="cookie"):

@@ -155,6 +155,9 @@ class EngineOptions:
         trusted_proxies: addresses and networks, separated by commas, of proxies whose `X-Forwarded-Host` and
             `X-Forwarded-Proto` state the server's own origin; `"*"` trusts every peer (default: the environment
             variable `FORWARDED_ALLOW_IPS`, otherwise the loopback addresses: a proxy on the same machine).
+        subprotocols: WebSocket subprotocols of the application. Of those that a client offers, the server selects
+            the first one in this list, or none. None (default): the first one that the client offers; browsers
+            close a WebSocket for which none of their offers was selected.
         cookie: name of a cookie that carries the Engine.IO id, or a mapping with its `name` and attributes. None
             (default): no cookie.
         direct_writes: whether broadcasts are written to WebSockets' file descriptors on uvloop (default True).
@@ -182,6 +185,7 @@ class EngineOptions:
     cors_allowed_origins: str | Sequence[str] | Callable[[str], bool] | None = None
     cors_credentials: bool = True
     trusted_proxies: str = field(default_factory=trusted_proxies_from_environment)
+    subprotocols: Sequence[str] | None = None
     cookie: str | Mapping[str, str | bool] | None = None
     direct_writes: bool = True
 
@@ -198,6 +202,8 @@ class EngineOptions:
         if not 0 <= self.slow_client_grace_s < math.inf:
             raise ConfigError(f"slow_client_grace_s={self.slow_client_grace_s!r} must be 0 or a positive number")
         _check_cookie(self.cookie)
+        if isinstance(self.subprotocols, str):
+            raise ConfigError(f"subprotocols={self.subprotocols!r} must be a list of names, not one text")
         unknown = set(self.transports) - {"polling", "websocket"}
         if unknown or not self.transports:
             raise ConfigError(f"transports={self.transports!r} must be one or both of 'polling' and 'websocket'")

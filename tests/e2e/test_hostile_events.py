@@ -83,10 +83,12 @@ def spawn(way: str, folder: Path, port: int, app: str = APP, more: Sequence[str]
 
 
 @asynccontextmanager
-async def running(way: str, folder: Path, *more: str) -> AsyncIterator[tuple[str, list[psutil.Process]]]:
-    """A host of `APP`, with more options; its address and all its processes."""
+async def running(
+    way: str, folder: Path, *more: str, app: str = APP
+) -> AsyncIterator[tuple[str, list[psutil.Process]]]:
+    """A host of `app`, with more options; its address and all its processes."""
     port = free_port()
-    process = spawn(way, folder, port, more=more)
+    process = spawn(way, folder, port, app, more)
     url = f"http://127.0.0.1:{port}"
     family = [psutil.Process(process.pid)]
     try:

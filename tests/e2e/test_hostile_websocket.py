@@ -11,7 +11,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from tests.e2e.conftest import ClientMaker
-from tests.e2e.test_hostile_events import WAYS, memory, running
+from tests.e2e.test_hostile_events import APP, WAYS, memory, running
 from tests.support.py_clients import PyClient
 from tests.support.timing import LIMIT_S
 from tests.support.websocket_frames import BINARY, CONT, PING, TEXT, FrameClient, frame, frame_client
@@ -103,6 +103,19 @@ async def test_first_offered_subprotocol_is_selected(way: str, tmp_path: Path, m
         address = f"ws{url.removeprefix('http')}/socket.io/?EIO=4&transport=websocket"
         async with connect(address, subprotocols=["chat", "superchat"]) as socket:  # type: ignore[list-item]
             assert socket.subprotocol == "chat"
+        client = make_client("js", url, "websocket", protocols=["chat", "superchat"])
+        await client.connect()
+        assert (await client.call("state"))["values"] == []
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_application_chooses_the_subprotocol(way: str, tmp_path: Path, make_client: ClientMaker) -> None:
+    app = APP.replace("Server(adapter=None)", 'Server(adapter=None, subprotocols=["superchat"])')
+    async with running(way, tmp_path, app=app) as (url, _):
+        address = f"ws{url.removeprefix('http')}/socket.io/?EIO=4&transport=websocket"
+        for offers, selected in ((["chat", "superchat"], "superchat"), (["chat"], None)):
+            async with connect(address, subprotocols=offers) as socket:  # type: ignore[arg-type]
+                assert socket.subprotocol == selected
         client = make_client("js", url, "websocket", protocols=["chat", "superchat"])
         await client.connect()
         assert (await client.call("state"))["values"] == []

@@ -132,6 +132,15 @@ def test_first_valid_subprotocol_is_selected(offers: list[str], selected: str | 
 
 
 @pytest.mark.parametrize(
+    ("allowed", "selected"), [(None, "a"), (["b", "c"], "b"), (["c", "b"], "b"), (["d"], None), ([], None)]
+)
+def test_application_names_the_subprotocols_that_may_be_selected(
+    allowed: list[str] | None, selected: str | None
+) -> None:
+    assert first_subprotocol(["a, b", "c"], allowed) == selected
+
+
+@pytest.mark.parametrize(
     ("scope", "accepted"),
     [
         ({}, {"type": "websocket.accept"}),

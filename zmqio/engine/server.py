@@ -304,7 +304,7 @@ class Engine(EngineioServer):
     async def _open_websocket(
         self, request: ClientRequest, scope: Mapping[str, Any], receive: Receive, send: Send
     ) -> None:
-        if not await websocket.accept(scope, receive, send):
+        if not await websocket.accept(scope, receive, send, self.options.subprotocols):
             return
         # The server may have begun to shut down during `accept`.
         accepting = self._is_accepting and self._admit(request) is None
@@ -330,7 +330,7 @@ class Engine(EngineioServer):
         session.upgrading = True
         accepted = False
         try:
-            accepted = await websocket.accept(scope, receive, send)
+            accepted = await websocket.accept(scope, receive, send, self.options.subprotocols)
         finally:
             session.upgrading = accepted
         if accepted:

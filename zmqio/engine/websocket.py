@@ -7,7 +7,7 @@ Source: ASGI specification, "HTTP & WebSocket ASGI Message Format" 2.4.
 
 import asyncio
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from zmqio.config import EngineOptions
@@ -43,28 +43,37 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """A subprotocol. Source: RFC 9110, section 5.6.2."""
 
 
-async def accept(scope: Mapping[str, Any], receive: Receive, send: Send) -> bool:
+async def accept(
+    scope: Mapping[str, Any], receive: Receive, send: Send, subprotocols: Collection[str] | None = None
+) -> bool:
     """Accept the WebSocket; return False if the client has already disconnected.
 
-    The first subprotocol that the client offers is selected, as by the JavaScript server (ws, `handleProtocols`):
-    browsers and the official client close a WebSocket for which none of their offers was selected.
+    Without `subprotocols`, the first one that the client offers is selected, as by the JavaScript server (ws,
+    `handleProtocols`): browsers and the official client close a WebSocket for which none of their offers was
+    selected.
+
+    Args:
+        scope, receive, send: the ASGI WebSocket.
+        subprotocols: those that may be selected; None for all.
     """
     message = await receive()
     if message["type"] != "websocket.connect":
         return False
-    subprotocol = first_subprotocol(scope.get("subprotocols") or ())
+    subprotocol = first_subprotocol(scope.get("subprotocols") or (), subprotocols)
     await send({"type": "websocket.accept"} | ({"subprotocol": subprotocol} if subprotocol else {}))
     return True
 
 
-def first_subprotocol(offers: Iterable[str]) -> str | None:
+def first_subprotocol(offers: Iterable[str], allowed: Collection[str] | None = None) -> str | None:
     """Return the first valid subprotocol; None if there is none.
 
     Args:
         offers: the ASGI server's list. Some servers leave several subprotocols in one item, separated by commas.
+        allowed: those that may be returned; None for all.
     """
     tokens = (token.strip() for offer in offers for token in offer.split(","))
-    return next(filter(_TOKEN.fullmatch, tokens), None)
+    valid = filter(_TOKEN.fullmatch, tokens)
+    return next((token for token in valid if allowed is None or token in allowed), None)
 
 
 def prepare_wire(scope: Mapping[str, Any], options: EngineOptions) -> None:

@@ -92,7 +92,7 @@ class IngressWebSockets:
             if isinstance(verdict, StreamRefuse):
                 forwarded.stream.abort("refused by the owner node")
                 await websocket.answer(verdict.status, verdict.body, scope, receive, send)
-            elif await websocket.accept(scope, receive, send):
+            elif await websocket.accept(scope, receive, send, self._options.subprotocols):
                 forwarded.stream.set_send_window(verdict.window_bytes)
                 await forwarded.run(scope, receive, send)
             return None

@@ -66,14 +66,14 @@ async def run_attack(attack: Attack, command: str, clients: int, seconds: float)
     async with (
         BrokerProcess() as broker,
         SessionLoad() as load,
-        running_node(command, broker.address) as (port, family, log),
+        running_node(command, broker.address) as (port, node, log),
     ):
         await load.connect(f"http://127.0.0.1:{port}", clients, spread=False)
         await load.talk(TALK)
         await load.wait_acked(clients * WARM_MESSAGES)
-        before = memory(family)
+        before = memory(node)
         volume = Volume()
-        sampler = asyncio.create_task(sample(family, volume))
+        sampler = asyncio.create_task(sample(node, volume))
         attackers = [asyncio.create_task(attack_until(attack, port, volume)) for _ in range(attack.connections)]
         await asyncio.sleep(seconds)
         for task in attackers:
@@ -91,7 +91,7 @@ async def run_attack(attack: Attack, command: str, clients: int, seconds: float)
             sums["reconnects"] + sums["refused"],
             sums["lost"] + sums["doubled"] + sums["disorder"],
             volume.peak - before,
-            memory(family) - before,
+            memory(node) - before,
             max(one.slowest_ms for one in seen),
             log.stat().st_size,
             next((words for one in seen for words in (*one.wrong, *one.disconnects, *one.refusals)), ""),
@@ -122,21 +122,30 @@ async def attack_until(attack: Attack, port: int, volume: Volume) -> None:
         await asyncio.sleep(0.001)
 
 
-async def sample(family: list[psutil.Process], volume: Volume) -> None:
+async def sample(node: psutil.Process, volume: Volume) -> None:
     """Note the largest memory of the node, until cancelled."""
     while True:
-        volume.peak = max(volume.peak, memory(family))
+        volume.peak = max(volume.peak, memory(node))
         await asyncio.sleep(SAMPLE_S)
 
 
-def memory(family: list[psutil.Process]) -> int:
-    """Resident memory of the node's processes, in bytes."""
-    return sum(process.memory_info().rss for process in family)
+def memory(node: psutil.Process) -> int:
+    """Resident memory of the node's processes, in bytes. `zmqio serve` listens before its worker exists."""
+    size = 0
+    for process in family(node):
+        with suppress(psutil.NoSuchProcess):
+            size += process.memory_info().rss
+    return size
+
+
+def family(node: psutil.Process) -> list[psutil.Process]:
+    """The node and all its children."""
+    return [node, *node.children(recursive=True)]
 
 
 @asynccontextmanager
-async def running_node(command: str, broker: str) -> AsyncIterator[tuple[int, list[psutil.Process], Path]]:
-    """A node: its port, its processes and its log."""
+async def running_node(command: str, broker: str) -> AsyncIterator[tuple[int, psutil.Process, Path]]:
+    """A node: its port, its first process and its log."""
     port = free_port()
     with TemporaryDirectory() as folder:
         log = Path(folder) / "log"
@@ -149,17 +158,17 @@ async def running_node(command: str, broker: str) -> AsyncIterator[tuple[int, li
                 stdout=output,
                 stderr=output,
             )
-        family = [psutil.Process(process.pid)]
+        node = psutil.Process(process.pid)
         try:
             await wait_until(lambda: listens(port) or process.poll() is not None, "the node")
             assert process.poll() is None, log.read_text()[-2_000:]
-            family += family[0].children(recursive=True)
-            yield port, family, log
+            yield port, node, log
         finally:
+            processes = family(node) if process.poll() is None else []
             process.terminate()
             with suppress(subprocess.TimeoutExpired):
                 await asyncio.to_thread(process.wait, 2 * LIMIT_S)
-            for one in reversed(family):
+            for one in reversed(processes):
                 with suppress(psutil.NoSuchProcess):
                     one.kill()
             process.wait()
