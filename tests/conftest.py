@@ -1,6 +1,7 @@
 """Set-up of every test: forked processes, one hypothesis profile, and the mark of the end-to-end tests."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,10 @@ if sys.dont_write_bytecode:
     sys.pycache_prefix = str(Path(__file__).parents[1] / ".pytest_cache" / "bytecode")
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell without job control starts a background command with SIGINT ignored, and so are its child processes.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 allow_forks()
 

@@ -80,9 +80,14 @@ def test_other_subscriptions_and_unsubscriptions_are_not_acknowledged(
 def test_subscriptions_are_logged_at_debug_and_only_if_enabled(
     pair: tuple[zmq.Socket[bytes], zmq.Socket[bytes]],
 ) -> None:
-    with structlog.testing.capture_logs() as quiet:
-        Acknowledger(pair[0], EPOCH).handle(b"\x01room")
-    with structlog.testing.capture_logs() as logged:
-        Acknowledger(pair[0], EPOCH, logs_subscriptions=True).handle(b"\x01room")
+    before = structlog.get_config()
+    structlog.reset_defaults()  # an earlier test may have set a level above DEBUG
+    try:
+        with structlog.testing.capture_logs() as quiet:
+            Acknowledger(pair[0], EPOCH).handle(b"\x01room")
+        with structlog.testing.capture_logs() as logged:
+            Acknowledger(pair[0], EPOCH, logs_subscriptions=True).handle(b"\x01room")
+    finally:
+        structlog.configure(**before)
     assert quiet == []
     assert [(line["event"], line["log_level"]) for line in logged] == [("subscription_added", "debug")]
