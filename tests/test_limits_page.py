@@ -93,6 +93,7 @@ FIXED = {
         "zmqio_broker.subscription_guard:SUBSCRIPTION_BYTES_PER_S",
         "zmqio_broker.subscription_guard:BLOCKED_S",
     ],
+    "replay: share of": ["zmqio.cluster.delivery.replay_buffer:RELAY_SHARE"],
     "replay: messages sent again to one node, as a share": [
         "zmqio.cluster.delivery.replay_budget:SHARE",
         "zmqio.cluster.delivery.replay_budget:FLOOR_BYTES_PER_S",

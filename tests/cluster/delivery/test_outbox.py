@@ -17,6 +17,7 @@ from zmqio.ids import NodeId, NodeTag
 from zmqio.protocol import messages as m
 from zmqio.protocol.envelope import decode, encode
 from zmqio.protocol.messages import Envelope, Message, MessageId
+from zmqio.protocol.relay_messages import HttpResponse
 
 ME = NodeId("tag1AAAAAAAAAAA")
 T, U = b"zmqio/a/\0", b"zmqio/u/other\0"
@@ -156,6 +157,18 @@ def test_broadcast_without_room_is_refused_without_an_error_and_reported_as_lost
     harness.bus.accepting = {0}
     harness.outbox.publish(U, broadcast())
     assert harness.message_ids == [(24, 23)]
+
+
+def test_messages_of_the_relay_do_not_replace_broadcasts() -> None:
+    harness = Harness(replay_ring_bytes=100_000)
+    harness.outbox.publish(T, broadcast())
+    for number in range(200):
+        harness.outbox.publish(U, HttpResponse(number, 200, (), bytes(1_000)))
+    page = harness.outbox.page(0, lambda topic: True, 1e6)
+    assert page.messages[0].topic == T
+    assert 10 < len(page.messages) < 30
+    assert [row.topic for row in page.lost] == [U]
+    assert len(page.lost[0].numbers) + len(page.messages) == 201
 
 
 def test_messages_that_nobody_can_have_received_are_not_replaced_when_a_broker_is_back() -> None:

@@ -356,6 +356,32 @@ def test_number_of_refused_messages_is_limited(monkeypatch: pytest.MonkeyPatch) 
     refuse(buffer, T)
 
 
+# Messages of the relay.
+
+
+def test_messages_of_the_relay_take_a_share_of_the_buffer_and_replace_no_others() -> None:
+    buffer = filled(ReplayBuffer(100_000, 1e6), 5)
+    for n in range(6, 106):
+        add(buffer, n, U, b"%01000d" % n, float(n))
+        buffer.mark_relayed()
+    page = all_of(buffer)
+    assert [row.topic for row in page.messages[:5]] == [T] * 5
+    kept = 25_000 // (len(U) + 1_000 + MESSAGE_OVERHEAD_BYTES)
+    assert numbers(page)[5:] == list(range(106 - kept, 106))
+    assert lost(page) == {U: tuple(range(6, 106 - kept))}
+    assert buffer.size_bytes < 5 * OF_ONE + 25_000 + 100 * (MESSAGE_OVERHEAD_BYTES + len(U))
+    buffer.expire(1e9)
+    assert (len(buffer), buffer.size_bytes) == (0, 0)
+
+
+def test_relayed_messages_that_the_buffer_has_dropped_are_forgotten() -> None:
+    buffer = ReplayBuffer(3 * OF_ONE, 10.0)
+    for n in range(1, 20):
+        add(buffer, n, U, b"", 100.0 * n)
+        buffer.mark_relayed()
+    assert (len(all_of(buffer).messages), buffer.size_bytes) == (1, len(U) + MESSAGE_OVERHEAD_BYTES)
+
+
 # The newest message of each topic.
 
 

@@ -5,6 +5,7 @@ messages.
 """
 
 from collections.abc import Callable, Collection
+from typing import get_args
 
 from zmqio.adapter.base import Identity
 from zmqio.adapter.bus import Bus
@@ -37,12 +38,14 @@ from zmqio.protocol.messages import (
     ReplayAnswer,
     ReplayRequest,
 )
+from zmqio.protocol.relay_messages import RelayMessage
 from zmqio.protocol.topic import inbox_topic
 
 __all__ = ["Outbox"]
 
 ROW_OVERHEAD_BYTES = 32
 """Most bytes that a message takes in an answer, packed, beside its topic and body."""
+_RELAYED = frozenset(get_args(RelayMessage))
 _UNSENT_COUNTERS = {
     Heartbeat: "heartbeats_unsent",
     Goodbye: "goodbyes_unsent",
@@ -222,6 +225,8 @@ class Outbox:
             self.buffer.hold_newest()
             raise
         self._settle(topic, message_id, is_sent=sent > 0, is_kept=is_kept)
+        if is_kept and type(message) in _RELAYED:
+            self.buffer.mark_relayed()
         if is_kept and not is_refused:
             self._diagnostics.counters["messages_published"] += 1
             self._diagnostics.counters["bytes_published"] += len(topic) + len(body)

@@ -7,8 +7,9 @@ by its number.
 A message that no broker has accepted is *held*: newer messages do not replace it, because no other node can have
 received it. It is released once it has been sent to a node in an answer, or after a time.
 
-A message that finds no room is *refused*: it has a number, and its topic is kept, so that other nodes report it as
-lost.
+A message that finds no room is *refused*: it has a number, and its topic is kept, so that other nodes report it
+as lost. So is the oldest message of the relay when these messages take more than `RELAY_SHARE` of the buffer. They
+are of use for seconds only, and must not replace broadcasts.
 """
 
 from collections import deque
@@ -25,6 +26,8 @@ MESSAGE_OVERHEAD_BYTES = 200
 DROPPED_KEPT = 1 << 17
 """Dropped messages whose topics are remembered: about 10 MB at most, and 26 s at 5,000 messages per second."""
 
+RELAY_SHARE = 0.25
+"""Of the buffer: 16 MiB by default, more than 20 s of all requests that one process can relay."""
 MAX_REFUSED = 100_000
 """Refused messages whose topics are kept: about 20 MB. They expire with age, like others."""
 
@@ -40,7 +43,7 @@ EXAMINED_BYTES = 100
 
 class _BufferedMessage(NamedTuple):
     topic: bytes
-    body: bytes | None  # None if it was refused
+    body: bytes | None  # None if it was refused or taken out
     at: float
     size: int
 
@@ -119,6 +122,8 @@ class ReplayBuffer:
         self._first = 1
         self._next = 1
         self._refused = 0
+        self._relayed: deque[tuple[int, int]] = deque()  # number, size
+        self._relayed_bytes = 0
         self._unsent_from: int | None = None
         self._held_from: int | None = None
         self._held_upto = 0
@@ -195,10 +200,22 @@ class ReplayBuffer:
         if self._refused >= MAX_REFUSED:
             return False
         refused = self._kept[self.newest]
-        self._kept[self.newest] = refused._replace(body=None, size=0)
+        self._kept[self.newest] = refused._replace(body=None, size=0)  # their number is limited, not their size
         self.size_bytes -= refused.size
         self._refused += 1
         return True
+
+    def mark_relayed(self) -> None:
+        """Note that the newest message is of the relay. The oldest give way if all take too much room."""
+        size = self._kept[self.newest].size
+        self._relayed.append((self.newest, size))
+        self._relayed_bytes += size
+        most = RELAY_SHARE * self._max_bytes
+        while len(self._relayed) > 1 and (self._relayed_bytes > most or self._relayed[0][0] < self._first):
+            n, size = self._relayed.popleft()
+            self._relayed_bytes -= size
+            if n in self._kept:
+                self._take_out(n)
 
     def remove_newest(self) -> None:
         """Undo the last `add`: the message was not sent, and may not wait."""
@@ -329,12 +346,18 @@ class ReplayBuffer:
                 return lost, n - after
         return lost, max(0, n - 1 - after)
 
+    def _take_out(self, n: int) -> None:
+        message = self._kept[n]
+        size = len(message.topic) + MESSAGE_OVERHEAD_BYTES
+        self._kept[n] = message._replace(body=None, size=size)
+        self.size_bytes -= message.size - size
+
     def _drop_first(self) -> None:
         n = self._first
         topic, body, at, size = self._kept.pop(n)
         self._first = n + 1
         self.size_bytes -= size
-        self._refused -= body is None
+        self._refused -= not size
         if self._held_from is not None and n >= self._held_from:
             self.dropped_unsent += body is not None
             self.release(n)
