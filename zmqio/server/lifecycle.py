@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
-from zmqio.adapter.base import AdapterFactory, Health, MetricsReporter, TracedFactory
+from zmqio.adapter.base import AdapterFactory, Health, Identity, MetricsReporter, TracedFactory
 from zmqio.adapter.local import LocalAdapterFactory
 from zmqio.config import EngineOptions, Recovery, ServerOptions
 from zmqio.engine.server import ClientRequest, Engine, Session
@@ -208,18 +208,7 @@ class ServerLifecycle:
         if isinstance(self._factory, MetricsReporter):
             self._factory.report_metrics(self.samples)
         identity = await join_cluster(self._factory, self.node_listeners, self._node_tag, format_of(self._parser))
-        runtime = Runtime(
-            options=self._options,
-            parser=self._parser,
-            identity=identity,
-            engine=Engine(self._engine_options, identity.tag, self._accept),
-            observers=self.observers,
-            tracing=self._tracing,
-        )
-        self._runtime = runtime
-        if self._options.recovery:
-            options = Recovery() if self._options.recovery is True else self._options.recovery
-            runtime.enable_recovery(options, self._factory)
+        runtime = self._runtime = self._make_runtime(identity)
         try:
             for namespace in self.namespaces.values():
                 await namespace.open(runtime, self._factory)
@@ -228,13 +217,35 @@ class ServerLifecycle:
         except BaseException:  # cancelled, too: a server that has not started must not look as if it had
             await self._undo_start(runtime)
             raise
+        self._note_start(runtime)
+
+    def _make_runtime(self, identity: Identity) -> Runtime:
+        runtime = Runtime(
+            options=self._options,
+            parser=self._parser,
+            identity=identity,
+            engine=Engine(self._engine_options, identity.tag, self._accept),
+            observers=self.observers,
+            tracing=self._tracing,
+        )
+        if self._options.recovery:
+            options = Recovery() if self._options.recovery is True else self._options.recovery
+            runtime.enable_recovery(options, self._factory)
+        return runtime
+
+    def _note_start(self, runtime: Runtime) -> None:
+        """Begin what runs beside a started server, log the start, and warn of likely mistakes."""
         runtime.loop_lag.start()
         PROCESS_METRICS.add(self)
         self._signals.wrap()
         close_at_exit(self)
-        nodes = self._factory.health().details.get("nodes", 1)
+        node_id, nodes = runtime.identity.node_id, self._factory.health().details.get("nodes", 1)
         log.info(
-            "node_started", node_id=identity.node_id, pid=os.getpid(), adapter=repr(self._factory), nodes=nodes
+            "node_started",
+            node_id=node_id,
+            pid=os.getpid(),
+            adapter=repr(self._factory),
+            nodes=nodes,
         )
         if isinstance(self._factory, LocalAdapterFactory):
             warn_of_workers()
@@ -282,15 +293,7 @@ class ServerLifecycle:
                 await drain.run(REASON, runtime.engine.wait_until_empty())
                 self._drain = None
                 log.info("drain_ended", clients_left=len(runtime.engine.sessions))
-            relay = self._relay
-            if relay is not None:
-                relay.stop_ingress()
-            await runtime.engine.close(REASON)
-            runtime.connecting.stop()
-            runtime.loop_lag.stop()
-            runtime.disable_recovery()
-            if relay is not None:
-                await relay.close()
+            await self._close_clients(runtime)
             # Before the adapters close, so that the events of disconnect handlers still reach the other nodes.
             await asyncio.gather(
                 runtime.tasks.close(HANDLER_GRACE_S, caller=caller),
@@ -306,6 +309,16 @@ class ServerLifecycle:
         finally:
             self._drain = None
             self._signals.unwrap()
+
+    async def _close_clients(self, runtime: Runtime) -> None:
+        if self._relay is not None:
+            self._relay.stop_ingress()
+        await runtime.engine.close(REASON)
+        runtime.connecting.stop()
+        runtime.loop_lag.stop()
+        runtime.disable_recovery()
+        if self._relay is not None:
+            await self._relay.close()
 
     def _end_drain(self) -> None:
         if self._drain is not None:
