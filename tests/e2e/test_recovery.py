@@ -9,6 +9,8 @@ import pytest
 import pytest_asyncio
 
 from tests.e2e.conftest import ClientMaker
+from tests.support.balanced import BalancedNodes, balanced_nodes
+from tests.support.balancers import Product, haproxy, nginx
 from tests.support.broker import BrokerProcess
 from tests.support.clients import TRANSPORTS
 from tests.support.cluster import Cluster, NodeProcess
@@ -16,6 +18,7 @@ from tests.support.cluster_nodes import new_prefix
 from tests.support.js_clients import JsClient
 from tests.support.node_config import NodeConfig
 from tests.support.timing import wait_until
+from zmqio.recipes.balancing import MODES, Mode
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -165,6 +168,36 @@ async def test_nothing_is_lost_or_doubled_while_all_nodes_send(trio: Cluster, ma
 
     await wait_until(lambda: len(arrived()) >= 3_000, "all events")
     assert sorted(arrived()) == sorted(3 * list(range(1_000)))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def balanced(broker: BrokerProcess) -> AsyncIterator[BalancedNodes]:
+    """Three nodes that recover sessions, for the balancers in front of them."""
+    async with balanced_nodes(broker.address, recovery=True) as nodes:
+        yield nodes
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("product", [nginx, haproxy])
+async def test_clients_are_recovered_behind_a_balancer(
+    balanced: BalancedNodes, make_client: ClientMaker, product: Product, mode: Mode
+) -> None:
+    async with balanced.behind(product, mode) as balancer:
+        speaker = await connected(make_client, balanced.cluster[0])
+        for way in ("polling", "websocket"):
+            client = make_client("js", balancer.url, way)
+            assert isinstance(client, JsClient)
+            await client.connect()
+            await client.wait_for("welcome")
+            room = f"room of {client.name}"
+            await client.call("join", room)
+            for number in range(4):
+                await speaker.call("say", room, "n", 2 * number)
+                await client.lose_connection()
+                await speaker.call("say", room, "n", 2 * number + 1)
+                assert await client.return_to(balancer.url)
+            assert await received(client, 8) == list(range(8))
+            await client.disconnect()
 
 
 async def test_a_client_is_recovered_after_the_stop_of_its_node(
