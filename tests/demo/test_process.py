@@ -71,3 +71,22 @@ def test_closed_standard_streams_are_opened(closed: str) -> None:
         command, env=process_environment(), stderr=subprocess.PIPE, text=True, timeout=LIMIT_S, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_line_for_a_process_that_has_ended_is_dropped() -> None:
+    process = DemoProcess("node A", [sys.executable, "-c", ""])
+    process.start(0.0)
+    assert process.process is not None
+    process.process.wait(LIMIT_S)
+    process.write_line("4321")
+    process.close_pipes()
+    process.write_line("4321")
+
+
+def test_line_reaches_a_process() -> None:
+    process = DemoProcess("node A", [sys.executable, "-c", "assert input() == '4321'"])
+    process.start(0.0)
+    process.write_line("4321")
+    assert process.process is not None
+    assert process.process.wait(LIMIT_S) == 0
+    process.close_pipes()

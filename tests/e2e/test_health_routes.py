@@ -128,4 +128,4 @@ async def test_wrapped_app_gets_the_paths_that_are_given_up() -> None:
     io = Server(adapter=None)
     async with Served(io.asgi(own_page, live_path=None, ready_path="/live/ready")) as served:
         assert [(await get(served.url + path)).text for path in ("/healthz", "/readyz")] == ["mine", "mine"]
-        assert (await get(f"{served.url}/live/ready")).json()["ready"] is False
+        assert (await get(f"{served.url}/live/ready")).json()["ready"] is True
