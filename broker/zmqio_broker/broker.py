@@ -128,6 +128,7 @@ class Broker:
             },
             statistics["topic_bytes"],
         )
+        self._subscriptions.guard.settle(statistics["topic_bytes"])
 
     def reload_keys(self) -> None:
         """Read the folders of keys again, if this broker requires keys."""

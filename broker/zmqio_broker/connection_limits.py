@@ -89,8 +89,17 @@ class RateLimit:
         self._used_bytes = 0.0
         self._burst_bytes = burst_bytes
         self._bytes_per_s = bytes_per_s
-        self._received = 0
+        self._received = self._settled = 0
         self._updated_at = now
+
+    def settle(self, kept_bytes: int) -> None:
+        """Forget what did not last. Call it regularly.
+
+        Args:
+            kept_bytes: most bytes that remain of all that had been sent when this was last called.
+        """
+        self._used_bytes = min(self._used_bytes, kept_bytes + self._received - self._settled)
+        self._settled = self._received
 
     def is_exceeded(self, received: int, now: float) -> bool:
         """Whether the connection has sent too much.

@@ -23,8 +23,9 @@ from zmqio_broker.descriptors import close_connection
 
 __all__ = ["BLOCKED_S", "SUBSCRIPTION_BYTES_PER_S", "SubscriptionGuard", "SubscriptionWatch"]
 
-SUBSCRIPTION_BYTES_PER_S = 256 << 10
-"""Bytes of subscriptions and cancellations of one node all the time: 3,000 joins and leaves per second."""
+SUBSCRIPTION_BYTES_PER_S = 1 << 20
+"""Bytes of subscriptions and cancellations of one node all the time: 10,000 joins and leaves per second. There may
+be more while the topics of all nodes together are few: see `SubscriptionGuard.settle`."""
 BLOCKED_S = 10.0
 """Time in which the address of a closed connection gets no new one, so that it cannot begin again at once."""
 MAX_BLOCKED = 64
@@ -73,6 +74,17 @@ class SubscriptionGuard:
     def add(self, descriptor: int, now: float) -> None:
         """Begin to watch a new connection. Any thread may call this."""
         self._limits[descriptor] = RateLimit(self._max_bytes, SUBSCRIPTION_BYTES_PER_S, now)
+
+    def settle(self, topic_bytes: int) -> None:
+        """Take into account that nodes cancel subscriptions. Call it about every half second. Any thread may.
+
+        Rooms that come and go do no harm: no node has more topics than all nodes together.
+
+        Args:
+            topic_bytes: size of the topics of all nodes.
+        """
+        for limit in list(self._limits.values()):
+            limit.settle(topic_bytes)
 
     def check(self, descriptors: Iterable[int], now: float) -> None:
         """Close those of the connections that exceed the limit, and end blocks.

@@ -80,6 +80,22 @@ def test_peer_may_send_a_burst_and_its_rate_but_no_more() -> None:
     assert limit.is_exceeded(130 * MB, 100.0)
 
 
+def test_what_did_not_last_does_not_count() -> None:
+    limit = RateLimit(10 * MB, 0, now=0.0)
+    for received in range(8 * MB, 200 * MB, 8 * MB):
+        assert not limit.is_exceeded(received, 1.0)
+        limit.settle(MB)
+        limit.settle(MB)
+    assert limit.is_exceeded(211 * MB, 1.0)
+
+
+def test_what_has_just_been_sent_counts_although_its_topics_are_not_known_yet() -> None:
+    limit = RateLimit(10 * MB, 0, now=0.0)
+    assert not limit.is_exceeded(6 * MB, 1.0)
+    limit.settle(0)
+    assert limit.is_exceeded(11 * MB, 1.0)
+
+
 def test_too_many_topics_close_the_connection_that_sent_most_of_them() -> None:
     limit = TopicLimit(10 * MB)
     assert limit.find({3: received(20 * MB), 4: received(MB)}, 4 * MB, 1.0) is None

@@ -19,12 +19,12 @@ MB = 1_000_000
 
 
 class Harness:
-    def __init__(self) -> None:
+    def __init__(self, max_bytes: int = MB) -> None:
         self.received: dict[int, int] = {}
         self.closed: list[int] = []
         self.blocks: list[list[str]] = []
         self.guard = SubscriptionGuard(
-            MB, self.block, self.sample, self.closed.append, lambda descriptor: f"10.0.0.{descriptor}:555"
+            max_bytes, self.block, self.sample, self.closed.append, lambda descriptor: f"10.0.0.{descriptor}:555"
         )
 
     def block(self, hosts: Collection[str]) -> None:
@@ -70,11 +70,22 @@ def test_closed_connection_is_closed_once_and_its_descriptor_starts_again() -> N
 
 
 def test_node_may_join_and_leave_rooms_all_the_time() -> None:
-    harness = Harness()
+    harness = Harness(2 * MB)
     harness.guard.add(3, 0.0)
     for second in range(1_000):
         harness.receive(3, SUBSCRIPTION_BYTES_PER_S, float(second))
     assert harness.closed == []
+
+
+def test_rooms_may_come_and_go_faster_while_few_topics_are_kept() -> None:
+    harness = Harness(4 * MB)
+    harness.guard.add(3, 0.0)
+    for half_second in range(100):
+        harness.receive(3, 2 * MB, half_second / 2)
+        harness.guard.settle(topic_bytes=1_000)
+    assert harness.closed == []
+    harness.receive(3, 4 * MB, 50.0)
+    assert harness.closed == [3]
 
 
 def test_connection_without_counters_stays() -> None:
