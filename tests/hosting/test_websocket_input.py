@@ -11,7 +11,9 @@ from zmqio.hosting.websocket_input import (
     FragmentedMessage,
     SlicedInput,
     bytes_to_frame_end,
+    is_between_frames,
     split_pongs,
+    whole_text,
 )
 
 PONG = b"\x8a\x01"
@@ -50,6 +52,48 @@ def test_bytes_to_the_end_of_a_frame_are_those_that_the_parser_waits_for() -> No
     conn.receive_data(frame[108:] + frame[:3])
     assert bytes_to_frame_end(conn) == 1  # of the header
     assert bytes_to_frame_end(object()) == 0
+
+
+def test_parser_is_between_frames_only_when_it_has_read_whole_ones() -> None:
+    conn = ServerProtocol(state=State.OPEN)
+    conn.parser = Protocol.parse(conn)  # behind the handshake
+    next(conn.parser)
+    text = Frame(Opcode.TEXT, bytes(1_000)).serialize(mask=True)
+    assert is_between_frames(conn)
+    for part in (text[:1], text[1:3], text[3:8], text[8:500]):
+        conn.receive_data(part)
+        assert not is_between_frames(conn)
+    conn.receive_data(text[500:])
+    assert is_between_frames(conn)
+    conn.receive_data(text + b"\x81")
+    assert not is_between_frames(conn)
+    conn.receive_data(b"\x00")  # not masked: the parser discards everything from now on
+    assert conn.parser_exc is not None
+    assert not is_between_frames(object())
+
+
+@given(st.integers(0, 70_000), st.integers(1, 5))
+def test_whole_text_is_the_payload_of_one_masked_frame(size: int, cut: int) -> None:
+    payload = bytes(range(256)) * (size // 256) + bytes(size % 256)
+    frame = Frame(Opcode.TEXT, payload).serialize(mask=True)
+    assert whole_text(frame) == (payload if size < 1 << 16 else None)
+    assert whole_text(frame[:-cut]) is None
+    assert whole_text(frame + frame[:cut]) is None
+
+
+def test_whole_text_is_nothing_but_a_final_masked_text_frame_with_a_length_as_short_as_possible() -> None:
+    text = Frame(Opcode.TEXT, b"abc").serialize(mask=True)
+    for frame in (
+        Frame(Opcode.TEXT, b"abc").serialize(mask=False),
+        Frame(Opcode.TEXT, b"abc", fin=False).serialize(mask=True),
+        b"\xc1" + text[1:],  # compressed
+        Frame(Opcode.BINARY, b"abc").serialize(mask=True),
+        Frame(Opcode.CONT, b"abc").serialize(mask=True),
+        Frame(Opcode.PING, b"abc").serialize(mask=True),
+        text[:1] + b"\xfe\x00\x03" + text[2:],
+        b"",
+    ):
+        assert whole_text(frame) is None
 
 
 def test_message_is_the_sum_of_its_fragments() -> None:

@@ -431,6 +431,62 @@ async def test_many_messages_in_one_piece_stay_in_order_while_some_are_handled_s
         assert connection.messages == [str(number) for number in range(20_000)]
 
 
+async def test_messages_arrive_in_order_whether_the_parser_reads_them_or_not() -> None:
+    async with run_engine("uvicorn-fast") as host, frame_client(host.port) as client:
+        await client.receive()
+        split = frame(TEXT, b"4split")
+        pieces = [
+            *(frame(TEXT, b"4%d" % number) for number in range(4)),
+            *(split[:1], split[1:7], split[7:]),
+            frame(TEXT, b"4" + b"x" * 1_000),
+            frame(TEXT, b"4a") + frame(TEXT, b"4b"),
+            frame(TEXT, b"4c") + split[:3],
+            split[3:],
+            frame(TEXT, b"4frag", fin=False),
+            frame(PING, b"p"),
+            frame(CONT, b"ment"),
+            frame(TEXT, "4é".encode()),
+            frame(BINARY, b"binary"),
+            frame(TEXT, b"4end"),
+        ]
+        for piece in pieces:
+            client.writer.write(piece)
+            await client.writer.drain()
+            await asyncio.sleep(0.002)
+        (connection,) = host.connections
+        await wait_until(lambda: connection.messages[-1:] == ["end"], "the messages")
+        assert connection.messages == [
+            *("0", "1", "2", "3", "split", "x" * 1_000, "a", "b", "c", "split", "fragment", "é", b"binary", "end")
+        ]
+
+
+async def test_whole_message_between_fragments_closes_with_1002() -> None:
+    async with run_engine("uvicorn-fast") as host, frame_client(host.port) as client:
+        await client.receive()
+        for piece in (frame(TEXT, b"4a"), frame(TEXT, b"4b", fin=False), frame(TEXT, b"4c")):
+            client.writer.write(piece)
+            await client.writer.drain()
+            await asyncio.sleep(0.002)
+        assert await client.close_code() == 1002
+        await client.ended()
+        assert host.connections[0].messages == ["a"]
+
+
+@pytest.mark.parametrize(("payload", "code"), [(b"4\xff", 1007), (b"4" + b"x" * 1_000, 1009)])
+async def test_later_message_is_checked_like_the_first(payload: bytes, code: int) -> None:
+    async with run_engine("uvicorn-fast", max_payload_bytes=1_000) as host, frame_client(host.port) as client:
+        await client.receive()
+        for number in range(3):
+            client.writer.write(frame(TEXT, b"4%d" % number))
+            await client.writer.drain()
+            (connection,) = host.connections
+            await wait_until(lambda: len(connection.messages) == number + 1, "the message")  # noqa: B023
+        client.writer.write(frame(TEXT, payload))
+        assert await client.close_code() == code
+        await client.ended()
+        assert connection.messages == ["0", "1", "2"]
+
+
 async def test_frames_before_the_acceptance_are_handled_behind_it() -> None:
     opened, accepting = asyncio.Event(), asyncio.Event()
     seen: list[Any] = []

@@ -1,4 +1,5 @@
 import enum
+import importlib.util
 import json
 
 import pytest
@@ -129,3 +130,22 @@ def test_values_with_binary_round_trip(value):
     data = decode_json(text)
     fill_placeholders(data, list(attachments))
     assert data == [value]
+
+
+@given(strategies.nested(strategies.json_scalars))
+def test_text_is_that_of_the_standard_encoder(value):
+    text, attachments = encode_json(value)
+    expected = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    if any("\ud800" <= character <= "\udfff" for character in expected):
+        expected = json.dumps(value, separators=(",", ":"))
+    assert (text, attachments) == (expected, ())
+
+
+def test_interpreter_without_an_encoder_in_c_is_supported(monkeypatch):
+    monkeypatch.setattr("json.encoder.c_make_encoder", None)
+    spec = importlib.util.find_spec("zmqio.protocol.json_text")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.encode_json(["\u00e9", 1.5, {"a": b"x"}]) == encode_json(["\u00e9", 1.5, {"a": b"x"}])

@@ -74,6 +74,26 @@ async def test_failing_listener_is_logged_and_does_not_stop_the_handler() -> Non
     assert [entry["event"] for entry in logs] == ["handler_failed"]
 
 
+async def test_async_handler_that_awaits_something_cancelled_fails_and_ends_no_task() -> None:
+    harness, received = Harness(), []
+
+    async def wait_for_cancelled(_socket: Socket, number: int) -> None:
+        received.append(number)
+        future = asyncio.get_running_loop().create_future()
+        future.cancel()
+        await future
+
+    harness.of("/").on("x", wait_for_cancelled)
+    client, _ = await harness.connected()
+    with capture_logs() as logs:
+        client.message('2["x",1]')
+        client.message('2["x",2]')
+        await harness.settle()
+    assert received == [1, 2]
+    assert [entry["event"] for entry in logs] == ["handler_failed"] * 2
+    assert harness.runtime.counters["handlers_run"] == 2
+
+
 async def test_catch_all_listeners_receive_events_without_a_handler() -> None:
     harness, received = Harness(), []
     harness.of("/").on_any(lambda socket, event, *args: received.append((event, args)))

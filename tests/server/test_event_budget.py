@@ -13,7 +13,7 @@ class Harness:
     def __init__(self, kind: type[EventQueue[str]] = EventQueue) -> None:
         self.tasks, self.budget, self.open = Tasks(), EventBudget(1_000), asyncio.Event()
         self.handled: list[str] = []
-        self.queues = [kind(self._handle, self.tasks.spawn, 100, self.budget) for _ in range(2)]
+        self.queues = [kind(self._handle, self.tasks, 100, self.budget) for _ in range(2)]
 
     async def _handle(self, item: str) -> None:
         await self.open.wait()

@@ -30,7 +30,7 @@ class Gate:
 
 async def test_items_are_handled_in_order_one_after_the_other() -> None:
     gate, tasks = Gate(), Tasks()
-    queue = EventQueue(gate.handle, tasks.spawn, max_items=10, budget=EventBudget(1 << 20))
+    queue = EventQueue(gate.handle, tasks, max_items=10, budget=EventBudget(1 << 20))
     for item in range(5):
         assert queue.put(item) is None
     gate.permit(5)
@@ -40,7 +40,7 @@ async def test_items_are_handled_in_order_one_after_the_other() -> None:
 
 async def test_no_task_exists_while_the_queue_is_empty() -> None:
     gate, tasks = Gate(), Tasks()
-    queue = EventQueue(gate.handle, tasks.spawn, max_items=10, budget=EventBudget(1 << 20))
+    queue = EventQueue(gate.handle, tasks, max_items=10, budget=EventBudget(1 << 20))
     gate.permit(2)
     queue.put(1)
     await queue.wait_until_idle()
@@ -54,7 +54,7 @@ async def test_no_task_exists_while_the_queue_is_empty() -> None:
 
 async def test_full_queue_still_accepts_items_and_delays_the_reader() -> None:
     gate, tasks = Gate(), Tasks()
-    queue = EventQueue(gate.handle, tasks.spawn, max_items=4, budget=EventBudget(1 << 20))
+    queue = EventQueue(gate.handle, tasks, max_items=4, budget=EventBudget(1 << 20))
     signals = [queue.put(item) for item in range(6)]
     assert signals[:4] == [None] * 4
     assert signals[4] is not None
@@ -71,7 +71,7 @@ async def test_full_queue_still_accepts_items_and_delays_the_reader() -> None:
 
 async def test_cancelled_reader_does_not_break_the_queue() -> None:
     gate, tasks = Gate(), Tasks()
-    queue = EventQueue(gate.handle, tasks.spawn, max_items=1, budget=EventBudget(1 << 20))
+    queue = EventQueue(gate.handle, tasks, max_items=1, budget=EventBudget(1 << 20))
     queue.put(0)
     reader = asyncio.ensure_future(_await(queue.put(1)))
     await _turns()
@@ -83,7 +83,7 @@ async def test_cancelled_reader_does_not_break_the_queue() -> None:
 
 async def test_cancelled_handler_releases_the_reader() -> None:
     gate, tasks = Gate(), Tasks()
-    queue = EventQueue(gate.handle, tasks.spawn, max_items=1, budget=EventBudget(1 << 20))
+    queue = EventQueue(gate.handle, tasks, max_items=1, budget=EventBudget(1 << 20))
     queue.put(0)
     signal = queue.put(1)
     await _turns()
@@ -120,7 +120,7 @@ class Gates:
 
 async def test_pool_starts_items_in_order_and_lets_them_end_in_any() -> None:
     gates, tasks = Gates(), Tasks()
-    pool = EventPool(gates.handle, tasks.spawn, max_items=10, budget=EventBudget(1 << 20))
+    pool = EventPool(gates.handle, tasks, max_items=10, budget=EventBudget(1 << 20))
     for item in range(3):
         assert pool.put(item) is None
     await wait_until(lambda: len(gates.started) == 3, "all items to start")
@@ -136,7 +136,7 @@ async def test_pool_starts_items_in_order_and_lets_them_end_in_any() -> None:
 
 async def test_pool_queues_items_beyond_its_limit_and_delays_the_reader() -> None:
     gates, tasks = Gates(), Tasks()
-    pool = EventPool(gates.handle, tasks.spawn, max_items=2, budget=EventBudget(1 << 20))
+    pool = EventPool(gates.handle, tasks, max_items=2, budget=EventBudget(1 << 20))
     assert [pool.put(0), pool.put(1)] == [None, None]
     room = [pool.put(2), pool.put(3)]
     assert None not in room
@@ -155,7 +155,7 @@ async def test_pool_queues_items_beyond_its_limit_and_delays_the_reader() -> Non
 
 async def test_cancelled_reader_of_a_pool_does_not_affect_other_readers() -> None:
     gates, tasks = Gates(), Tasks()
-    pool = EventPool(gates.handle, tasks.spawn, max_items=1, budget=EventBudget(1 << 20))
+    pool = EventPool(gates.handle, tasks, max_items=1, budget=EventBudget(1 << 20))
     pool.put(0)
     first, second = (asyncio.ensure_future(pool.put(item)) for item in (1, 2))  # type: ignore[arg-type]
     first.cancel()
@@ -175,7 +175,7 @@ async def test_pool_begins_items_in_order_of_arrival(running: int) -> None:
             await asyncio.sleep(0)
 
     tasks = Tasks()
-    pool = EventPool(handle, tasks.spawn, running, EventBudget(1 << 20))
+    pool = EventPool(handle, tasks, running, EventBudget(1 << 20))
     for number in range(8):
         pool.put(number)
     await pool.wait_until_idle()
@@ -194,7 +194,7 @@ async def test_handlers_that_do_not_suspend_leave_turns_to_the_event_loop() -> N
             turns += 1
             await asyncio.sleep(0)
 
-    queue = EventQueue(handle, Tasks().spawn, max_items=100, budget=EventBudget(1 << 20))
+    queue = EventQueue(handle, Tasks(), max_items=100, budget=EventBudget(1 << 20))
     for item in range(20):
         queue.put(item)
     await asyncio.gather(queue.wait_until_idle(), count_turns())

@@ -69,3 +69,28 @@ async def test_a_task_that_cancels_all_goes_on_itself() -> None:
     await tasks.spawn(cancel())
     assert ended == ["canceller"]
     assert waiting.cancelled()
+
+
+async def test_reporting_task_is_kept_until_it_reports_its_end() -> None:
+    tasks, gate = Tasks(asyncio.get_running_loop()), asyncio.Event()
+
+    async def work() -> None:
+        await gate.wait()
+        tasks.report_end(task)
+
+    task = tasks.spawn_reporting(work())
+    assert len(tasks) == 1
+    gate.set()
+    await task
+    assert len(tasks) == 0
+
+
+async def test_reporting_task_that_was_cancelled_before_it_began_does_not_delay_the_close() -> None:
+    tasks = Tasks()
+    work = asyncio.sleep(1000)
+    tasks.spawn_reporting(work)
+    tasks.cancel()
+    with capture_logs() as logs:
+        await tasks.close(10)
+        await tasks.close(10)
+    assert (len(tasks), logs) == (0, [])

@@ -71,6 +71,8 @@ class Prepared:
     @classmethod
     def of_messages(cls, messages: Sequence[str | bytes]) -> "Prepared":
         """Prepare Engine.IO *messages*: each text gets the type digit of a message."""
+        if len(messages) == 1 and isinstance(messages[0], str):
+            return cls(("4" + messages[0],))
         return cls([message if isinstance(message, bytes) else "4" + message for message in messages])
 
     @property
@@ -178,7 +180,7 @@ def _decode_unusual_base64(text: str) -> bytes:
 
 
 def _ws_frames(packets: tuple[str | bytes, ...]) -> bytes:
-    return b"".join(map(encode_frame, packets))
+    return encode_frame(packets[0]) if len(packets) == 1 else b"".join(map(encode_frame, packets))
 
 
 def _deflated_frames(packets: tuple[str | bytes, ...]) -> bytes:

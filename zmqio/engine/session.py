@@ -198,10 +198,16 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
             self._may_extend = False
             self._owner.extend_pong_deadline(self)
         if not isinstance(packet, str):
-            return self._message(packet)
-        if packet[:1] == "4":
-            return self._message(packet[1:])
-        return self._control(packet)
+            message: str | bytes = packet
+        elif packet[:1] == "4":
+            message = packet[1:]
+        else:
+            return self._control(packet)
+        try:
+            return self.events.message(message)
+        except Exception:  # noqa: BLE001 - the edge to the application
+            self._log_failure()
+            return None
 
     def end_after_violation(self, code: int) -> None:
         """End because the ASGI server has closed the WebSocket with `code`: the client's frames were invalid."""
@@ -364,13 +370,6 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
         )
         self.end("slow client", abort=True)
 
-    def _message(self, data: str | bytes) -> Awaitable[None] | None:
-        try:
-            return self.events.message(data)
-        except Exception:  # noqa: BLE001 - the edge to the application
-            self._log_failure()
-            return None
-
     def _control(self, packet: str) -> Awaitable[None] | None:
         match packet[:1]:
             case "3":
@@ -390,7 +389,7 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
 
     def _base64_or_error(self, packet: str) -> Awaitable[None] | None:
         try:
-            return self._message(decode_packet(packet))
+            return self.received(decode_packet(packet))
         except PacketError:
             self._owner.counters["packets_malformed"] += 1
             self.end("parse error")

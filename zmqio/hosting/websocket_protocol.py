@@ -39,7 +39,9 @@ from zmqio.hosting.websocket_input import (
     FragmentedMessage,
     SlicedInput,
     bytes_to_frame_end,
+    is_between_frames,
     split_pongs,
+    whole_text,
 )
 from zmqio.hosting.websocket_log import connection_logger
 
@@ -63,6 +65,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     _abort_timer: TimerHandle | None = None
     _parses_at_once = False
     """Whether small input may be parsed when it arrives: after the handshake, unless earlier input waits."""
+    _is_between_frames = False
+    """Whether the next byte of input begins a frame, as far as known."""
+    _whole_bytes = 0
+    """Most bytes of input that may be read as one whole message without the parser, which checks limits."""
     _input: SlicedInput | None = None
     _message: FragmentedMessage | None = None
     _pong: bytes | None = None
@@ -83,7 +89,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         for name in ("max_message_size", "max_size"):  # websockets 15 has renamed it
             if hasattr(self.conn, name):
                 limit = getattr(self.conn, name)
-                setattr(self.conn, name, max_bytes if limit is None else min(limit, max_bytes))
+                most = max_bytes if limit is None else min(limit, max_bytes)
+                setattr(self.conn, name, most)
+                self._whole_bytes = min(most, SLICE_BYTES)
 
     def negotiate_compression(self) -> None:
         """Accept an offer of permessage-deflate without context takeover: no memory for each connection."""
@@ -163,8 +171,19 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse input, at once or in slices."""
-        size, slice_bytes = len(data), self._slice_bytes
-        if self._parses_at_once and (size <= slice_bytes or size <= slice_bytes + bytes_to_frame_end(self.conn)):
+        size = len(data)
+        if (
+            self._is_between_frames
+            and self._sink is not None
+            and size <= self._whole_bytes
+            and self._parses_at_once
+            and self._message is None
+            and (text := whole_text(data)) is not None
+        ):
+            self._deliver(text, is_text=True)
+        elif self._parses_at_once and (
+            size <= self._slice_bytes or size <= self._slice_bytes + bytes_to_frame_end(self.conn)
+        ):
             self._parse(data)
         elif not self.handshake_initiated:
             self._parse(data)  # the opening request
@@ -296,8 +315,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.conn.receive_data(data)  # type: ignore[arg-type]  # websockets appends it to a bytearray
         if self.conn.parser_exc is not None:
             self.handle_parser_exception()
-        else:
-            self.handle_events()
+            return
+        self.handle_events()
+        self._is_between_frames = self._sink is not None and is_between_frames(self.conn)
 
     def _hold(self, data: bytes) -> None:
         """Keep input, to be parsed in slices, and read no more in the meantime."""
@@ -365,13 +385,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         except UnicodeDecodeError:
             self._fail(INVALID_DATA, "text message is not UTF-8")
             return
-        if self._sink is not None:
-            self._pass_to(self._sink, message)
-        else:
+        if self._sink is None:
             self._queue({"type": "websocket.receive", "text" if is_text else "bytes": message})
-
-    def _pass_to(self, sink: Sink, data: str | bytes) -> None:
-        pending = sink(data)
+            return
+        pending = self._sink(message)
         if pending is not None:
             self._sink = None
             self._queue({"type": PENDING, "awaitable": pending})

@@ -55,9 +55,10 @@ class PacketType(IntEnum):
     BINARY_ACK = 6
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Packet:
-    """One Socket.IO packet.
+    """One Socket.IO packet. Not to be changed; it is not frozen, because each event makes one or two packets, and
+    a frozen dataclass takes five times as long to make.
 
     Attributes:
         type: the packet type. A parser chooses between EVENT and BINARY_EVENT (ACK and BINARY_ACK) itself. Like

@@ -107,6 +107,8 @@ class JsonParser:
         """Encode one packet: the header text, then its attachments. See `Parser.encode`."""
         payload, attachments = self._payload(packet)
         ack_id = "" if packet.id is None else packet.id
+        if packet.namespace == "/" and not attachments:
+            return (f"{_DIGITS[packet.type]}{ack_id}{payload}",)
         return (f"{_head(packet, len(attachments))}{ack_id}{payload}", *attachments)
 
     def encode_ackable(self, packet: Packet) -> AckableFrames:

@@ -4,12 +4,13 @@ The order is that of the JavaScript server: catch-all listeners, the socket's ow
 handler of `*` is called for events that have no handler of their own.
 """
 
+import asyncio
 from collections.abc import Sequence
 from time import perf_counter_ns
 from typing import Any
 
 from zmqio.protocol.packet import Packet, PacketType, number_text
-from zmqio.server.handlers import CATCH_ALL, LIFECYCLE_EVENTS, Handler, call, result_args
+from zmqio.server.handlers import CATCH_ALL, LIFECYCLE_EVENTS, Handler, call, own_error, result_args
 from zmqio.server.observers import notify
 from zmqio.server.registry import Registry
 from zmqio.server.runtime import Runtime
@@ -46,8 +47,17 @@ class EventDispatcher:
             event = number_text(event)
         if self._runtime.observers.event_received:
             notify(self._runtime.observers.event_received, socket, event, args)
-        if await self._pass_middleware(socket, event, args):
-            await self._call_handler(socket, event, args, packet.id)
+        if (socket.listeners is not None or self._registry.any_listeners) and not await self._pass_middleware(
+            socket, event, args
+        ):
+            return
+        handler = None if event in NOT_FOR_CLIENTS else self._registry.handlers.get(event)
+        if handler is None:
+            handler, args = self._registry.handlers.get(CATCH_ALL), [event, *args]
+        if handler is None or not handler.accepts(len(args) + 1):
+            self._report_unhandled(handler, socket, event, args)
+        else:
+            await self._run(handler, socket, event, args, packet.id)
 
     async def handle_disconnect(self, handler: Handler, socket: Socket, reason: str) -> None:
         """Run the disconnect handler. Never raises."""
@@ -88,39 +98,30 @@ class EventDispatcher:
             except Exception as error:  # noqa: BLE001 - as above
                 self._report_failure(event, socket, error)
 
-    async def _call_handler(self, socket: Socket, event: str, args: list[Any], ack_id: int | None) -> None:
-        handler = None if event in NOT_FOR_CLIENTS else self._registry.handlers.get(event)
-        if handler is None and (handler := self._registry.handlers.get(CATCH_ALL)) is not None:
-            args = [event, *args]
-        if handler is None:
-            self._runtime.counters["events_unhandled"] += 1
-            self._runtime.notices.debug(
-                "event_unhandled", event_name=event, namespace=self._namespace, sid=socket.id
-            )
-        elif not handler.accepts(len(args) + 1):
-            self._report_mismatch(handler, event, args, socket)
-        else:
-            await self._run(handler, socket, event, args, ack_id)
-
     async def _run(
         self, handler: Handler, socket: Socket, event: str, args: list[Any], ack_id: int | None
     ) -> None:
         started_ns = perf_counter_ns()
         try:
-            if self._runtime.tracing is None:
-                result = await handler.call(socket, *args)
-            else:
+            if self._runtime.tracing is not None:
                 known = CATCH_ALL if self._registry.handlers.get(event) is None else event
                 with self._runtime.tracing.handling(self._namespace, known, socket.id):
                     result = await handler.call(socket, *args)
+            elif handler.is_async:
+                result = await handler.function(socket, *args)
+            else:
+                result = await call(handler.function, socket, *args)
             if ack_id is not None:
                 ack = Packet(PacketType.ACK, self._namespace, result_args(result), ack_id)
                 socket.write(self._runtime.prepare(ack))
+        except asyncio.CancelledError as error:
+            self._report_failure(event, socket, own_error(handler.function, error))
         except Exception as error:  # noqa: BLE001 - as above
             self._report_failure(event, socket, error)
         finally:
-            self._runtime.counters["handlers_run"] += 1
-            self._runtime.counters["handler_microseconds"] += (perf_counter_ns() - started_ns) // 1_000
+            counters = self._runtime.counters
+            counters["handlers_run"] += 1
+            counters["handler_microseconds"] += (perf_counter_ns() - started_ns) // 1_000
 
     def _report_failure(self, event: str, socket: Socket, error: Exception) -> None:
         self._runtime.counters["handlers_failed"] += 1
@@ -138,7 +139,13 @@ class EventDispatcher:
         known = event in LIFECYCLE_EVENTS or self._registry.handlers.get(event) is not None
         return f"{self._namespace} {event}" if known else self._namespace
 
-    def _report_mismatch(self, handler: Handler, event: str, args: list[Any], socket: Socket) -> None:
+    def _report_unhandled(self, handler: Handler | None, socket: Socket, event: str, args: list[Any]) -> None:
+        if handler is None:
+            self._runtime.counters["events_unhandled"] += 1
+            self._runtime.notices.debug(
+                "event_unhandled", event_name=event, namespace=self._namespace, sid=socket.id
+            )
+            return
         self._runtime.counters["events_mismatched"] += 1
         self._runtime.notices.warning(
             "event_arguments_mismatched",

@@ -51,10 +51,11 @@ class EventBudget:
         """Estimated bytes of the events that no handler has received yet."""
         return sum(queue.waiting_bytes for queue in self.queues)
 
-    def add(self, size: int) -> None:
-        """Count an event."""
+    def add(self, size: int) -> bool:
+        """Count an event; return whether the reader has to wait, as `full`."""
         self.bytes += size
         self._events += 1
+        return self.bytes > self.max_bytes and self._events > 1
 
     def release(self, size: int) -> None:
         """Stop counting an event, and let the reader continue if there is room."""

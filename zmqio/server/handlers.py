@@ -14,7 +14,7 @@ from typing import Any
 from zmqio.logger import get_logger
 from zmqio.server.signatures import Arity, check_function
 
-__all__ = ["CATCH_ALL", "LIFECYCLE_EVENTS", "Handler", "Handlers", "call", "result_args"]
+__all__ = ["CATCH_ALL", "LIFECYCLE_EVENTS", "Handler", "Handlers", "call", "own_error", "result_args"]
 
 log = get_logger(__name__)
 
@@ -30,11 +30,19 @@ _ENVIRON = "`socket.handshake` has the headers, query and address that `environ`
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """A registered function and the number of positional arguments that it takes; `max_args` None: any number."""
+    """A registered function and the number of positional arguments that it takes.
+
+    Attributes:
+        function: the function.
+        min_args: fewest arguments.
+        max_args: most arguments; None means any number.
+        is_async: whether it is known to be an `async def` function, whose call never blocks.
+    """
 
     function: Callable[..., Any]
     min_args: int
     max_args: int | None
+    is_async: bool = False
 
     def accepts(self, count: int) -> bool:
         """Whether the function can be called with `count` arguments."""
@@ -84,7 +92,7 @@ class Handlers:
                 f"event {event!r} already has a handler ({self._by_event[event].function!r}); "
                 "an event has one handler, which may call other functions"
             )
-        self._by_event[event] = Handler(function, arity.least, arity.most)
+        self._by_event[event] = Handler(function, arity.least, arity.most, inspect.iscoroutinefunction(function))
 
     def _check(self, event: str, function: Callable[..., Any]) -> Arity:
         what = f"handler of {event!r}"
@@ -118,10 +126,19 @@ async def call(function: Callable[..., Any], *args: Any) -> Any:
             _report_blocked_loop(function, held_s)
         return await result if inspect.isawaitable(result) else result
     except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
-        raise RuntimeError(f"{function!r} raised CancelledError: what it awaited was cancelled") from error
+        raise own_error(function, error) from error
+
+
+def own_error(function: Callable[..., Any], error: asyncio.CancelledError) -> RuntimeError:
+    """Return the error of a function that raised CancelledError although nobody cancelled this task; see `call`.
+
+    Raises:
+        CancelledError: the task is being cancelled, so `error` is raised again.
+    """
+    task = asyncio.current_task()
+    if task is None or task.cancelling():
+        raise error
+    return RuntimeError(f"{function!r} raised CancelledError: what it awaited was cancelled")
 
 
 def _report_blocked_loop(function: Callable[..., Any], held_s: float) -> None:

@@ -76,7 +76,7 @@ class Runtime:
     identity: Identity
     engine: Engine
     observers: Observers = field(default_factory=Observers)
-    tasks: Tasks = field(default_factory=Tasks)
+    tasks: Tasks = field(default_factory=lambda: Tasks(asyncio.get_running_loop()))
     fanout: FanOut[DirectWriter, Prepared] = field(default_factory=lambda: FanOut(broadcast_frames))
     counters: Counter[str] = field(default_factory=Counter)
     notices: LimitedLog = field(default_factory=lambda: LimitedLog(log))

@@ -536,7 +536,7 @@ class Socket(ListenerMixin):
             make = EventPool if runtime.options.concurrent_events else EventQueue
             handle = partial(self._handle_packet, self)
             budget = self._connection.event_budget
-            self._events = make(handle, runtime.tasks.spawn, runtime.options.max_pending_events, budget)
+            self._events = make(handle, runtime.tasks, runtime.options.max_pending_events, budget)
         room = self._events.put(packet, size)
         if room is None or not len(self._acks) or self._connection.event_budget.full:
             return room
