@@ -345,3 +345,13 @@ def test_trace_is_the_last_field_and_earlier_releases_find_the_rest_where_it_was
     row = msgpack.unpackb(encode(Envelope(MESSAGE_ID, m.TracedBroadcast(*plain, traced))))
     assert row[:-1] == msgpack.unpackb(encode(Envelope(MESSAGE_ID, m.BroadcastMessage(*plain))))
     assert row[-1] == traced
+
+
+def test_broadcast_that_cannot_be_encoded_leaves_nothing_in_the_next_one():
+    message = m.BroadcastMessage("/", ("room",), (), False, ("2[]",))
+    expected = encode(Envelope(MessageId("node", 2, 1), message))
+    with pytest.raises(EnvelopeError, match="surrogate"):
+        encode(Envelope(MessageId("node", 1, 0), dataclasses.replace(message, rooms=("\ud800",))))
+    assert encode(Envelope(MessageId("node", 2, 1), message)) == expected
+    large = dataclasses.replace(message, frames=("x" * 100_000,))
+    assert decode(encode(Envelope(MessageId("node", 3, 2), large))).message == large

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from zmqio.counts import Counts
 from zmqio.log_limit import LimitedLog
 from zmqio.logger import get_logger
 
@@ -30,7 +31,7 @@ class Diagnostics:
     """
 
     def __init__(self, clock: Callable[[], float], interval_s: float = LOG_INTERVAL_S) -> None:
-        self.counters: Counter[str] = Counter()
+        self.counters: Counter[str] = Counts()
         self._report_log = LimitedLog(log, interval_s, 1, clock)
         self._warning_log = LimitedLog(log, interval_s, WARNING_BURST, clock)
 

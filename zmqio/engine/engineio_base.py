@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from engineio.async_server import AsyncServer
 
 from zmqio.config import EngineOptions
+from zmqio.counts import Counts
 from zmqio.engine.contracts import TransportName
 from zmqio.engine.http_exchange import Headers
 from zmqio.ids import EngineSid, NodeTag, make_engine_sid
@@ -43,7 +44,7 @@ class EngineioServer(AsyncServer):  # type: ignore[misc]  # engineio has no anno
             cors_allowed_origins=[],  # its CORS rules are not used; see `zmqio.engine.cors`
         )
         self.options = options
-        self.counters: Counter[str] = Counter()
+        self.counters: Counter[str] = Counts()
         self._tag = tag
 
     @property

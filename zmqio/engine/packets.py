@@ -9,7 +9,6 @@ section 5.2 (an unmasked frame of the server); RFC 7692, section 7.2.1 (a compre
 import binascii
 import zlib
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from zmqio.exceptions import PacketError
 
@@ -50,23 +49,16 @@ class Prepared:
 
     Attributes:
         packets: as given; each is one WebSocket message.
-        ws_frames: the complete, unmasked WebSocket frames of all packets.
-        deflated_frames: the same for a connection with permessage-deflate without context takeover; a packet that
-            would become larger is not compressed.
-        polling: the records of all packets for a polling body, UTF-8, joined by the separator; binary is base64.
-        size_bytes: sum of the packets' sizes (UTF-8) as WebSocket messages.
     """
 
-    __slots__ = ("deflated_frames", "packets", "polling", "size_bytes", "ws_frames")
-
-    packets: tuple[str | bytes, ...]
-    deflated_frames: bytes
-    polling: bytes
-    size_bytes: int
-    ws_frames: bytes
+    __slots__ = ("_deflated_frames", "_polling", "_size_bytes", "_ws_frames", "packets")
 
     def __init__(self, packets: Sequence[str | bytes]) -> None:
         self.packets = tuple(packets)
+        self._ws_frames: bytes | None = None
+        self._deflated_frames: bytes | None = None
+        self._polling: bytes | None = None
+        self._size_bytes: int | None = None
 
     @classmethod
     def of_messages(cls, messages: Sequence[str | bytes]) -> "Prepared":
@@ -80,14 +72,36 @@ class Prepared:
         """The number of Engine.IO packets."""
         return len(self.packets)
 
-    def __getattr__(self, name: str) -> Any:
-        # Called once for each empty slot. Afterwards, reading it is a plain attribute load (the fan-out path).
-        make = _FORMS.get(name)
-        if make is None:
-            raise AttributeError(name)
-        value = make(self.packets)
-        setattr(self, name, value)
-        return value
+    @property
+    def ws_frames(self) -> bytes:
+        """The complete, unmasked WebSocket frames of all packets."""
+        if self._ws_frames is None:
+            self._ws_frames = _ws_frames(self.packets)
+        return self._ws_frames
+
+    @property
+    def deflated_frames(self) -> bytes:
+        """The same frames for a connection with permessage-deflate without context takeover.
+
+        A packet that would become larger is not compressed.
+        """
+        if self._deflated_frames is None:
+            self._deflated_frames = _deflated_frames(self.packets)
+        return self._deflated_frames
+
+    @property
+    def polling(self) -> bytes:
+        """The records of all packets for a polling body, UTF-8, joined by the separator; binary is base64."""
+        if self._polling is None:
+            self._polling = _polling(self.packets)
+        return self._polling
+
+    @property
+    def size_bytes(self) -> int:
+        """Sum of the packets' sizes (UTF-8) as WebSocket messages."""
+        if self._size_bytes is None:
+            self._size_bytes = _size_bytes(self.packets)
+        return self._size_bytes
 
 
 def encode_frame(packet: str | bytes) -> bytes:
@@ -200,13 +214,6 @@ def _record(packet: str | bytes) -> bytes:
 def _size_bytes(packets: tuple[str | bytes, ...]) -> int:
     return sum([utf8_size(packet) if isinstance(packet, str) else len(packet) for packet in packets])
 
-
-_FORMS = {
-    "ws_frames": _ws_frames,
-    "deflated_frames": _deflated_frames,
-    "polling": _polling,
-    "size_bytes": _size_bytes,
-}
 
 PING = Prepared(["2"])
 PROBE_RESPONSE = Prepared(["3probe"])

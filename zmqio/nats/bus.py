@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Collection, Iterable, Sequence
 
 from zmqio.adapter.bus import BusEvents
 from zmqio.config import BusOptions
+from zmqio.counts import Counts
 from zmqio.exceptions import MessageTooLargeError
 from zmqio.links.backpressure import Backpressure
 from zmqio.log_limit import LogLimit
@@ -58,7 +59,7 @@ class NatsBus:
         self._options = options
         self._login = login
         self._name = name
-        self.counters: Counter[str] = Counter()
+        self.counters: Counter[str] = Counts()
         self._pid: int | None = None
         self._link: NatsLink | None = None
         self._waiters: list[asyncio.Future[None]] = []

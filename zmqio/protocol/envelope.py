@@ -32,6 +32,8 @@ MAX_COUNTER = 2**63 - 1
 MAX_TRACEPARENT_LENGTH = 128
 """Version 00 has 55 characters; later versions may have more."""
 _HEADER_END = 5
+SMALL_CHARACTERS = 16_384
+_packer = msgpack.Packer()
 
 
 def encode(envelope: Envelope) -> bytes:
@@ -49,7 +51,7 @@ def encode(envelope: Envelope) -> bytes:
         _read_fields(layout, values)
     row = (WIRE_VERSION, layout.number, message_id.node_id, message_id.n, message_id.previous, *values)
     try:
-        packed: bytes = msgpack.packb(row) if is_plain else msgpack.packb(row, default=_ackable_parts)
+        packed: bytes = _pack_plain(row) if is_plain else msgpack.packb(row, default=_ackable_parts)
     except UnicodeEncodeError as error:
         raise EnvelopeError(f"{layout.name}: a name cannot be encoded as UTF-8 (lone surrogate)") from error
     return packed
@@ -104,6 +106,12 @@ def peek_message_id(body: bytes) -> tuple[bytes, int] | None:
 
 
 _UINT_BYTES = {0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8}
+
+
+def _pack_plain(row: tuple[Any, ...]) -> bytes:
+    """Pack a broadcast with one text frame. A small one is packed by one packer, whose buffer stays small."""
+    packed: bytes = _packer.pack(row) if len(row[-1][0]) <= SMALL_CHARACTERS else msgpack.packb(row)
+    return packed
 
 
 class _FieldError(Exception):

@@ -12,6 +12,7 @@ from zmqio.adapter.base import Identity
 from zmqio.cluster.factory import ClusterAdapterFactory
 from zmqio.cluster.session_exchange import SessionExchange
 from zmqio.config import Recovery, ServerOptions
+from zmqio.counts import Counts
 from zmqio.engine.deadline_queue import DeadlineQueue
 from zmqio.engine.direct_write import DirectWriter, broadcast_frames
 from zmqio.engine.server import Engine, Prepared
@@ -78,7 +79,7 @@ class Runtime:
     observers: Observers = field(default_factory=Observers)
     tasks: Tasks = field(default_factory=lambda: Tasks(asyncio.get_running_loop()))
     fanout: FanOut[DirectWriter, Prepared] = field(default_factory=lambda: FanOut(broadcast_frames))
-    counters: Counter[str] = field(default_factory=Counter)
+    counters: Counter[str] = field(default_factory=Counts)
     notices: LimitedLog = field(default_factory=lambda: LimitedLog(log))
     tuple_noted: bool = False
     tracing: Tracing | None = None

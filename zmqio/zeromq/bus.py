@@ -14,6 +14,7 @@ from functools import partial
 
 from zmqio.adapter.bus import BusEvents
 from zmqio.config import BusOptions
+from zmqio.counts import Counts
 from zmqio.exceptions import ConfigError, MessageTooLargeError
 from zmqio.links.backpressure import Backpressure
 from zmqio.log_limit import LogLimit
@@ -64,7 +65,7 @@ class ZmqBus:
         self._addresses = tuple(addresses)
         self._options = options
         self._mechanisms = mechanisms or (NullMechanism,) * len(addresses)
-        self.counters: Counter[str] = Counter()
+        self.counters: Counter[str] = Counts()
         self._pid: int | None = None
         self._links: list[BrokerLink] = []
         self._barrier: SubscribeBarrier | None = None
