@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from zmqio.config import EngineOptions
@@ -216,14 +217,20 @@ def check_session_request(
 
 def open_packet(sid: EngineSid, upgrades: Sequence[str], options: EngineOptions) -> str:
     """Build the packet that opens a session. Times are rounded to milliseconds."""
+    times_s = (options.ping_interval_s, options.ping_timeout_s)
+    return f'0{{"sid":"{sid}",{_open_fields(tuple(upgrades), times_s, options.max_payload_bytes)}'
+
+
+@lru_cache(maxsize=16)
+def _open_fields(upgrades: tuple[str, ...], times_s: tuple[float, float], max_payload_bytes: int) -> str:
+    """The open packet from the field behind the session id: the same for all sessions of a transport."""
     fields = {
-        "sid": sid,
-        "upgrades": list(upgrades),
-        "pingInterval": round(options.ping_interval_s * 1000),
-        "pingTimeout": round(options.ping_timeout_s * 1000),
-        "maxPayload": options.max_payload_bytes,
+        "upgrades": upgrades,
+        "pingInterval": round(times_s[0] * 1000),
+        "pingTimeout": round(times_s[1] * 1000),
+        "maxPayload": max_payload_bytes,
     }
-    return "0" + json.dumps(fields, separators=(",", ":"))
+    return json.dumps(fields, separators=(",", ":"))[1:]
 
 
 def _is_proxied(scope: Mapping[str, Any], headers: Mapping[str, str], proxies: TrustedProxies) -> bool:

@@ -306,9 +306,10 @@ class Client:
 
     def _handshake_with(self, auth: Any) -> Handshake:
         """The handshake of one namespace. All of a client share what the first request contains."""
-        if isinstance(self._request, ClientRequest):
-            self._request = Handshake.of(self._request, None)
-        return replace(self._request, auth=auth)
+        if not isinstance(self._request, ClientRequest):
+            return replace(self._request, auth=auth)
+        self._request = handshake = Handshake.of(self._request, auth)
+        return handshake
 
     def connect_timed_out(self) -> None:
         """Close the connection, unless it has joined a namespace."""
