@@ -93,8 +93,9 @@ async def browser(chromium: Browser) -> AsyncIterator[Browser]:
 async def test_two_tabs_on_different_nodes_exchange_messages(
     demo: Demo, browser: Browser, transport: str, tmp_path: Path
 ) -> None:
-    ada = await browser.open("ada", f"{demo.urls[0]}/{transport}")
-    bob = await browser.open("bob", f"{demo.urls[1]}/{transport}")
+    motion = "reduce" if transport else "no-preference"
+    ada = await browser.open("ada", f"{demo.urls[0]}/{transport}", motion=motion)
+    bob = await browser.open("bob", f"{demo.urls[1]}/{transport}", motion=motion)
     await ada.set_nickname("Ada")
     await ada.send("hello from A")
     seen = await bob.wait_message("hello from A")

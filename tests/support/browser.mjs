@@ -25,7 +25,7 @@ const browser = await chromium.launch({ executablePath: process.env.ZMQIO_CHROMI
 const tabs = new Map();
 
 /** Each tab gets a context of its own: another person, with nothing shared. */
-async function open({ tab, url, width = 1280, height = 860, scheme = "light", motion = "no-preference" }) {
+async function open({ tab, url, width = 1280, height = 860, scheme = "light", motion = "reduce" }) {
   const options = { viewport: { width, height }, colorScheme: scheme, reducedMotion: motion };
   const context = await browser.newContext({ ...options, permissions: ["clipboard-read", "clipboard-write"] });
   context.setDefaultTimeout(LIMIT_MS);

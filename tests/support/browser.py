@@ -78,7 +78,8 @@ class Browser:
         Args:
             name: the tab's name, for error texts.
             url: the page, query included.
-            view: `width`, `height` (pixels), `scheme` ("light" or "dark"), `motion` ("reduce" or "no-preference").
+            view: `width`, `height` (pixels), `scheme` ("light" or "dark"), `motion` ("reduce", the default, which
+                takes less CPU, or "no-preference").
 
         Raises:
             BrowserError: the page did not connect within the limit.
