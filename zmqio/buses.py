@@ -6,14 +6,23 @@
 | `nats://`, `tls://` | NATS |
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeAlias, cast
 
 from zmqio.adapter.base import AdapterFactory
+from zmqio.adapter.bus import Bus
 from zmqio.exceptions import ConfigError
 
-__all__ = ["addresses_of", "make_adapter", "make_async_sender", "make_sender"]
+__all__ = [
+    "BrokerMonitor",
+    "MakeMonitor",
+    "addresses_of",
+    "make_adapter",
+    "make_async_sender",
+    "make_observer_bus",
+    "make_sender",
+]
 
 _ENTRIES = {
     "tcp": "zmqio.zeromq.entry",
@@ -21,6 +30,24 @@ _ENTRIES = {
     "nats": "zmqio.nats.entry",
     "tls": "zmqio.nats.entry",
 }
+
+
+class BrokerMonitor(Protocol):
+    """Reports on one broker, or on the NATS servers of one cluster. Belongs to the running event loop."""
+
+    @property
+    def problem(self) -> str:
+        """Why there is no report, as far as known; empty if all is well."""
+
+    def ask(self) -> None:
+        """Ask for a report."""
+
+    def close(self) -> None:
+        """Stop."""
+
+
+MakeMonitor: TypeAlias = Callable[[Callable[[Mapping[str, Any]], None]], BrokerMonitor]
+"""Makes a monitor that calls a function with each report; with an empty map if there is none."""
 
 
 class BusEntry(Protocol):
@@ -33,6 +60,8 @@ class BusEntry(Protocol):
     def make_sender(self, address: str, **options: Any) -> Any: ...
 
     def make_async_sender(self, address: str, **options: Any) -> Any: ...
+
+    def make_observer_bus(self, address: str, **options: Any) -> tuple[Bus, Mapping[str, MakeMonitor]]: ...
 
 
 def make_adapter(address: str, **options: Any) -> AdapterFactory:
@@ -64,6 +93,19 @@ def make_sender(address: str, **options: Any) -> Any:  # Any: the emitter declar
 def make_async_sender(address: str, **options: Any) -> Any:
     """Return what sends the requests of an `AsyncEmitter`; as `make_sender`."""
     return _entry_of(address).make_async_sender(address, **options)
+
+
+def make_observer_bus(address: str, **options: Any) -> tuple[Bus, Mapping[str, MakeMonitor]]:
+    """Return a bus for an observer that is no node, and what makes the monitor of each broker, by its address.
+
+    Args:
+        address: as for `make_adapter`.
+        options: `prefix` and the limits of the nodes; `curve` for a broker that requires keys.
+
+    Raises:
+        ConfigError: an address, its scheme or an option is invalid.
+    """
+    return _entry_of(address).make_observer_bus(address, **options)
 
 
 def addresses_of(text: str) -> Sequence[str]:

@@ -1,15 +1,25 @@
 """An observer of real servers through a real broker."""
 
 import asyncio
+import re
+import time
 from pathlib import Path
+from typing import Any
 
 import zmqio
 from tests.support.broker import BrokerProcess
 from tests.support.keys import KeyFolder
+from tests.support.nats_server import NatsServerProcess
 from tests.support.timing import LIMIT_S, wait_until
-from zmqio.config import BusOptions
-from zmqio.protocol.mechanism import NullMechanism
+from zmqio.buses import make_observer_bus
 from zmqio.top.cluster_observer import ClusterObserver
+
+
+def make_observer(
+    address: str, prefix: str = "zmqio", *, now: Any = time.monotonic, **options: Any
+) -> ClusterObserver:
+    """An observer that has not started."""
+    return ClusterObserver(*make_observer_bus(address, prefix=prefix, **options), prefix, now)
 
 
 async def observe(observer: ClusterObserver, nodes: int) -> None:
@@ -23,7 +33,7 @@ async def observe(observer: ClusterObserver, nodes: int) -> None:
 async def test_observer_sees_all_nodes_and_no_node_counts_it() -> None:
     async with BrokerProcess() as broker, zmqio.Server(broker.address) as one, zmqio.Server(broker.address) as two:
         await wait_until(lambda: two.health().details["nodes"] == one.health().details["nodes"] == 2, "both")
-        observer = ClusterObserver([broker.address], BusOptions(), [NullMechanism])
+        observer = make_observer(broker.address)
         await observer.start()
         try:
             await observe(observer, 2)
@@ -45,7 +55,7 @@ async def test_observer_sees_all_nodes_and_no_node_counts_it() -> None:
 
 async def test_observer_goes_on_after_a_restart_of_the_broker() -> None:
     async with BrokerProcess() as broker, zmqio.Server(broker.address) as io:
-        observer = ClusterObserver([broker.address], BusOptions(), [NullMechanism])
+        observer = make_observer(broker.address)
         await observer.start()
         try:
             await observe(observer, 1)
@@ -69,11 +79,10 @@ async def test_other_prefix_is_another_cluster_and_keys_are_used(tmp_path: Path)
     keys = KeyFolder(tmp_path)
     async with BrokerProcess(keys=keys) as broker:
         adapter = zmqio.ZmqAdapter(broker.address, curve=keys.node, prefix="shop")
-        (loaded,) = keys.node.load(1)
         async with zmqio.Server(adapter):
             found = []
             for prefix in ("shop", "zmqio"):
-                observer = ClusterObserver([broker.address], BusOptions(prefix=prefix), [loaded.mechanism()])
+                observer = make_observer(broker.address, prefix, curve=keys.node)
                 await observer.start()
                 try:
                     if prefix == "shop":
@@ -90,7 +99,7 @@ async def test_other_prefix_is_another_cluster_and_keys_are_used(tmp_path: Path)
 async def test_node_that_does_not_answer_is_forgotten() -> None:
     now = 0.0
     async with BrokerProcess() as broker:
-        observer = ClusterObserver([broker.address], BusOptions(), [NullMechanism], lambda: now)
+        observer = make_observer(broker.address, now=lambda: now)
         await observer.start()
         try:
             async with zmqio.Server(broker.address):
@@ -100,3 +109,33 @@ async def test_node_that_does_not_answer_is_forgotten() -> None:
             assert observer.nodes == {}
         finally:
             await observer.close()
+
+
+async def test_observer_over_nats_sees_the_nodes_and_goes_on_after_a_restart_of_the_server() -> None:
+    with NatsServerProcess() as server:
+        async with zmqio.Server(server.address) as io:
+            observer = make_observer(server.address)
+            await observer.start()
+            try:
+                await observe(observer, 1)
+                (view,) = observer.brokers
+                assert observer.nodes.keys() == {io.node_id}
+                assert view.address == server.address
+                assert re.fullmatch(r"NATS [\d.]+, 1 server", view.server)
+                await asyncio.to_thread(server.kill)
+                await wait_until(lambda: view.latest is None, "the loss")
+                observer.note_problems()
+                assert view.problem
+                before = observer.nodes[io.node_id].request_id
+                await asyncio.to_thread(server.start)
+                async with asyncio.timeout(LIMIT_S):
+                    while (
+                        observer.nodes.get(io.node_id) is None or observer.nodes[io.node_id].request_id == before
+                    ):
+                        observer.ask()
+                        await observer.wait_for_all(1.0)
+                await wait_until(lambda: view.latest is not None, "the server")
+                observer.note_problems()
+                assert view.problem == ""
+            finally:
+                await observer.close()

@@ -53,3 +53,8 @@ def test_nodes_are_sorted_by_process_and_brokers_come_first() -> None:
 
 def test_problem_of_a_broker_is_shown() -> None:
     assert text([], [replace(BROKER, problem="Connection refused")])[0].endswith("Connection refused")
+
+
+def test_nats_servers_have_no_numbers() -> None:
+    row = replace(BROKER, address="nats://a:4222, nats://b:4222", server="NATS 2.15.1, 3 servers")
+    assert text([], [row])[0] == "NATS 2.15.1, 3 servers  nats://a:4222, nats://b:4222"

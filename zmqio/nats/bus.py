@@ -20,7 +20,7 @@ from zmqio.nats.addresses import NatsServer
 from zmqio.nats.connection import NatsConnection
 from zmqio.nats.link import LINK, NatsLink, NatsLinkOptions, NatsLinkState
 from zmqio.nats.login import NatsLogin
-from zmqio.protocol.nats import publish_command
+from zmqio.protocol.nats import NatsInfo, publish_command
 from zmqio.protocol.nats_subject import subject_of
 
 __all__ = ["NatsBus"]
@@ -76,6 +76,13 @@ class NatsBus:
     def connected_links(self) -> Collection[int]:
         """The only link, 0, if a server is connected and the cluster knows every subscription."""
         return (LINK,) if self._link is not None and self._link.state is NatsLinkState.READY else ()
+
+    @property
+    def server_info(self) -> NatsInfo | None:
+        """The last INFO of the connected server; None while the bus is not ready."""
+        if self._link is None or self._link.connection is None or not self.connected_links:
+            return None
+        return self._link.connection.info
 
     @property
     def problems(self) -> Sequence[str]:

@@ -1,17 +1,21 @@
 """Makes adapters and senders from the address of NATS servers (see `zmqio.buses`)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from zmqio.adapter.base import AdapterFactory
+from zmqio.adapter.bus import Bus
 from zmqio.exceptions import ConfigError
 from zmqio.nats.adapter import NatsAdapter
 from zmqio.nats.addresses import parse_servers
 from zmqio.nats.async_sender import AsyncNatsSender
+from zmqio.nats.bus import NatsBus
 from zmqio.nats.login import load_login
 from zmqio.nats.sender import NatsSender
+from zmqio.nats.server_status import ServerStatus
 
-__all__ = ["addresses_of", "make_adapter", "make_async_sender", "make_sender"]
+__all__ = ["addresses_of", "make_adapter", "make_async_sender", "make_observer_bus", "make_sender"]
 
 
 def addresses_of(text: str) -> Sequence[str]:
@@ -37,6 +41,16 @@ def make_async_sender(address: str, *, curve: object = None, **options: Any) -> 
     _refuse(curve)
     servers = parse_servers(address)
     return AsyncNatsSender(servers, load_login(servers), **options)
+
+
+def make_observer_bus(
+    address: str, *, curve: object = None, **options: Any
+) -> tuple[Bus, Mapping[str, Callable[..., ServerStatus]]]:
+    """Return the bus of an observer, and what makes the monitor of its cluster. Raises ConfigError."""
+    _refuse(curve)
+    chosen = NatsAdapter(address, **options)
+    bus = NatsBus(chosen.servers, chosen.options, load_login(chosen.servers), "zmqio observer")
+    return bus, {bus.brokers: partial(ServerStatus, bus)}
 
 
 def _refuse(curve: object) -> None:

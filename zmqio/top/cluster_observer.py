@@ -5,21 +5,19 @@ An observer sends no heartbeats, so no node counts it or waits for it. It connec
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from zmqio.config import BusOptions
+from zmqio.adapter.bus import Bus
+from zmqio.buses import MakeMonitor
 from zmqio.exceptions import EnvelopeError
 from zmqio.ids import NodeId, make_node_id, make_node_tag
 from zmqio.protocol.envelope import decode, encode
-from zmqio.protocol.mechanism import MakeMechanism
 from zmqio.protocol.messages import Envelope, FetchMetrics, MessageId, Response
 from zmqio.protocol.topic import all_topic, inbox_topic
 from zmqio.protocol.values import unpack_list
-from zmqio.zeromq.broker_statistics import BrokerStatistics
-from zmqio.zeromq.bus import ZmqBus
 
 __all__ = ["BrokerView", "ClusterObserver", "NodeView", "Reading"]
 
@@ -66,6 +64,7 @@ class BrokerView:
         problem: why it does not respond; empty if it does.
         connected: number of its connections to nodes and senders.
         latest, previous: the readings; None before the first response.
+        server: what NATS servers say about themselves; empty for a broker.
     """
 
     address: str
@@ -73,15 +72,16 @@ class BrokerView:
     connected: int = 0
     latest: Reading | None = field(default=None)
     previous: Reading | None = field(default=None)
+    server: str = ""
 
 
 class ClusterObserver:
     """Observes one cluster (`BusEvents`). To be created in the running event loop.
 
     Args:
-        addresses: base address of each broker.
-        options: the prefix and the limits of the nodes.
-        mechanisms: makes the security mechanism, for each address.
+        bus: receives what the nodes answer.
+        monitors: makes the monitor of each broker, by its address.
+        prefix: that of the nodes.
         now: seconds of any steady clock.
 
     Attributes:
@@ -91,25 +91,21 @@ class ClusterObserver:
 
     def __init__(
         self,
-        addresses: Sequence[str],
-        options: BusOptions,
-        mechanisms: Sequence[MakeMechanism],
+        bus: Bus,
+        monitors: Mapping[str, MakeMonitor],
+        prefix: str,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.nodes: dict[NodeId, NodeView] = {}
-        self.brokers = [BrokerView(address) for address in addresses]
+        self.brokers = [BrokerView(address) for address in monitors]
         self._now = now
         self._id = make_node_id(make_node_tag())
-        self._inbox = inbox_topic(options.prefix, self._id)
-        self._all = all_topic(options.prefix)
-        self._bus = ZmqBus(addresses, options, mechanisms)
+        self._inbox = inbox_topic(prefix, self._id)
+        self._all = all_topic(prefix)
+        self._bus = bus
         self._request_id = 0
         self._changed = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        self._statistics = [
-            BrokerStatistics(loop, view.address, partial(self._broker_answered, view), mechanism)
-            for view, mechanism in zip(self.brokers, mechanisms, strict=True)
-        ]
+        self._monitors = [monitors[view.address](partial(self._broker_answered, view)) for view in self.brokers]
 
     @property
     def expected_nodes(self) -> int:
@@ -123,8 +119,8 @@ class ClusterObserver:
 
     async def close(self) -> None:
         """Disconnect."""
-        for statistics in self._statistics:
-            statistics.close()
+        for monitor in self._monitors:
+            monitor.close()
         await self._bus.close()
 
     def ask(self) -> None:
@@ -133,13 +129,12 @@ class ClusterObserver:
         self.nodes = {node: view for node, view in self.nodes.items() if view.latest.at_s > oldest}
         self._request_id += 1
         self._send()
-        for statistics in self._statistics:
-            statistics.ask()
+        self._ask_monitors()
 
     def note_problems(self) -> None:
         """Note for each broker why it does not respond."""
-        for view, statistics in zip(self.brokers, self._statistics, strict=True):
-            view.problem = statistics.problem or ("" if view.latest else "no answer yet")
+        for view, monitor in zip(self.brokers, self._monitors, strict=True):
+            view.problem = monitor.problem or ("" if view.latest else "no answer yet")
 
     async def wait_for_all(self, limit_s: float, required: int = 1) -> bool:
         """Wait until every node that any node knows has answered the last request, and every broker.
@@ -175,12 +170,14 @@ class ClusterObserver:
         """Ask again: the nodes may not have received the last request."""
         if self._request_id:
             self._send()
+            self._ask_monitors()
 
     def inbox_departed(self, _link: int, _topic: bytes) -> None:
         """Do nothing: a node that does not answer is forgotten."""
 
     def link_lost(self, _link: int) -> None:
-        """Do nothing: the bus connects again."""
+        """Note that there is no connection; the bus connects again."""
+        self._ask_monitors()
 
     def link_writable(self, _link: int) -> None:
         """Do nothing: the next request follows."""
@@ -194,6 +191,10 @@ class ClusterObserver:
     def _send(self) -> None:
         message_id = MessageId(self._id, 0)
         self._bus.publish(self._all, encode(Envelope(message_id, FetchMetrics(self._request_id))))
+
+    def _ask_monitors(self) -> None:
+        for monitor in self._monitors:
+            monitor.ask()
 
     def _node_answered(self, node_id: NodeId, request_id: int, rows: Iterable[Any]) -> None:
         (host, pid), *samples = rows
@@ -217,8 +218,9 @@ class ClusterObserver:
         view.previous = view.latest or reading
         view.latest = reading
         view.problem = ""
-        peers = statistics["peers"]
-        view.connected = sum(peers[role]["connected"] for role in ("subscribe", "ingest"))
+        view.server = str(statistics.get("server", ""))
+        if peers := statistics.get("peers"):
+            view.connected = sum(peers[role]["connected"] for role in ("subscribe", "ingest"))
         self._changed.set()
 
     def _is_complete(self, required: int) -> bool:

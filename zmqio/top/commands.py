@@ -44,8 +44,8 @@ def top_command(
 ) -> None:
     """Show the nodes and brokers of a cluster, live. Ctrl-C ends it.
 
-    ADDRESS is that of the broker, or of several, separated by commas. [default: $ZMQIO_ADAPTER, otherwise
-    tcp://127.0.0.1:5555]
+    ADDRESS is that of the broker or of NATS servers; several are separated by commas. [default: $ZMQIO_ADAPTER,
+    otherwise tcp://127.0.0.1:5555]
 
     Needs zmqio[top], except with --once --json.
 

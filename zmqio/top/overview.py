@@ -67,6 +67,7 @@ class BrokerRow:
         messages_in, messages_out: messages from and to nodes, before fan-out.
         bytes_in: bytes from nodes.
         ingest: publish requests of outside senders.
+        server: what NATS servers say about themselves; they report no numbers. Empty for a broker.
     """
 
     address: str
@@ -77,6 +78,7 @@ class BrokerRow:
     messages_out: float
     bytes_in: float
     ingest: float
+    server: str = ""
 
 
 def node_row(node_id: NodeId, view: NodeView, now: float) -> NodeRow:
@@ -114,6 +116,7 @@ def broker_row(view: BrokerView) -> BrokerRow:
         messages_out=_rate(latest, previous, "frames_out"),
         bytes_in=_rate(latest, previous, "bytes_in"),
         ingest=_rate(latest, previous, "ingest_frames"),
+        server=view.server,
     )
 
 

@@ -5,19 +5,16 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import click
 
-from zmqio.config import DEFAULT_ADDRESS, BusOptions, address_from_environment
+from zmqio.buses import make_observer_bus
+from zmqio.config import DEFAULT_ADDRESS, address_from_environment
 from zmqio.exceptions import ConfigError
 from zmqio.logs import configure_logs
-from zmqio.protocol.mechanism import NullMechanism
 from zmqio.top.cluster_observer import ClusterObserver
 from zmqio.top.overview import BrokerRow, NodeRow, broker_row, node_row, status_line, to_json
 from zmqio.top.screen import render
-from zmqio.zeromq.addresses import split_addresses
-from zmqio.zeromq.curve import load_curve
 
 __all__ = ["print_once", "print_status", "show"]
 
@@ -84,11 +81,8 @@ def _rows(observer: ClusterObserver) -> tuple[list[NodeRow], list[BrokerRow]]:
 @asynccontextmanager
 async def _observing(address: str | None, prefix: str) -> AsyncIterator[ClusterObserver]:
     try:
-        addresses = split_addresses(address or address_from_environment() or DEFAULT_ADDRESS)
-        options = BusOptions(prefix=prefix)
-        keys = load_curve(None, len(addresses))
-        mechanisms: list[Any] = [NullMechanism if each is None else each.mechanism() for each in keys]
-        observer = ClusterObserver(addresses, options, mechanisms)
+        chosen = address or address_from_environment() or DEFAULT_ADDRESS
+        observer = ClusterObserver(*make_observer_bus(chosen, prefix=prefix), prefix)
     except ConfigError as error:
         raise click.UsageError(str(error)) from error
     configure_logs("auto", "error")  # lost connections are shown

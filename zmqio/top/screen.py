@@ -72,6 +72,8 @@ def _broker_line(row: BrokerRow) -> "Text":
 
     if row.problem:
         return Text(f"broker {row.address}  {row.problem[:PROBLEM_CHARACTERS]}", style="red", no_wrap=True)
+    if row.server:
+        return Text(f"{row.server}  {row.address}", no_wrap=True, overflow="ellipsis")
     facts = (
         f"up {_duration(row.uptime_s)}",
         f"{row.connected} connected",

@@ -1,14 +1,22 @@
 """Makes adapters and senders from the address of a broker (see `zmqio.buses`)."""
 
-from collections.abc import Sequence
-from typing import Any
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from zmqio.adapter.base import AdapterFactory
+from zmqio.adapter.bus import Bus
+from zmqio.config import BusOptions
+from zmqio.protocol.mechanism import MakeMechanism, NullMechanism
 from zmqio.zeromq.adapter import ZmqAdapter
 from zmqio.zeromq.addresses import split_addresses
 from zmqio.zeromq.curve import Curve, load_curve
 
-__all__ = ["addresses_of", "make_adapter", "make_async_sender", "make_sender"]
+if TYPE_CHECKING:
+    from zmqio.zeromq.broker_statistics import BrokerStatistics
+
+__all__ = ["addresses_of", "make_adapter", "make_async_sender", "make_observer_bus", "make_sender"]
 
 
 def addresses_of(text: str) -> Sequence[str]:
@@ -35,3 +43,25 @@ def make_async_sender(address: str, *, curve: Curve | None = None, **options: An
 
     addresses = split_addresses(address)
     return AsyncPushSender(addresses, load_curve(curve, len(addresses)), **options)
+
+
+def make_observer_bus(
+    address: str, *, curve: Curve | None = None, **options: Any
+) -> tuple[Bus, "Mapping[str, Callable[..., BrokerStatistics]]"]:
+    """Return the bus of an observer, and what makes the monitor of each broker. Raises ConfigError."""
+    from zmqio.zeromq.bus import ZmqBus
+
+    addresses = split_addresses(address)
+    keys = load_curve(curve, len(addresses))
+    mechanisms = [NullMechanism if each is None else each.mechanism() for each in keys]
+    bus = ZmqBus(addresses, BusOptions(**options), mechanisms)
+    monitors = zip(addresses, mechanisms, strict=True)
+    return bus, {each: partial(_monitor, each, mechanism) for each, mechanism in monitors}
+
+
+def _monitor(
+    address: str, mechanism: MakeMechanism, received: Callable[[Mapping[str, Any]], None]
+) -> "BrokerStatistics":
+    from zmqio.zeromq.broker_statistics import BrokerStatistics
+
+    return BrokerStatistics(asyncio.get_running_loop(), address, received, mechanism)
