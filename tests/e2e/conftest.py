@@ -3,9 +3,11 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import pytest_asyncio
 
 from tests.support.broker import BrokerProcess
@@ -19,7 +21,7 @@ from tests.support.node_config import NodeConfig
 from tests.support.npm import node_modules, require_node
 from tests.support.py_clients import PyClient
 
-__all__ = ["ClientMaker"]
+__all__ = ["NODES", "ClientMaker", "NatsBroker"]
 
 ClientMaker = Callable[..., SocketClient]
 """`make_client(library, url, way="upgrade", **options)`; library is `js` or `py`."""
@@ -38,14 +40,14 @@ def find_js_tools() -> tuple[str, Path]:
 
 
 class NatsBroker:
-    """NATS servers where a test expects a broker: it has an address, and nothing else of one."""
+    """NATS servers where a test expects a broker: they have an address, and nothing else of one."""
 
     def __init__(self, address: str) -> None:
         self.address = address
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def broker() -> AsyncIterator[BrokerProcess | NatsBroker]:
+@asynccontextmanager
+async def running_bus() -> AsyncIterator[BrokerProcess | NatsBroker]:
     """A real broker process; or what `ZMQIO_TEST_BUS` names, `nats` or `nats-cluster`."""
     match os.environ.get("ZMQIO_TEST_BUS", ""):
         case "nats":
@@ -57,6 +59,26 @@ async def broker() -> AsyncIterator[BrokerProcess | NatsBroker]:
         case _:
             async with BrokerProcess() as process:
                 yield process
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def broker() -> AsyncIterator[BrokerProcess | NatsBroker]:
+    """See `running_bus`."""
+    async with running_bus() as bus:
+        yield bus
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def own_broker() -> AsyncIterator[BrokerProcess | NatsBroker]:
+    """The same for one module alone, whose nodes have no prefix of their own."""
+    async with running_bus() as bus:
+        yield bus
+
+
+@pytest.fixture
+def death(broker: BrokerProcess | NatsBroker) -> str:
+    """How nodes learn of the death of another one: zmqio's broker reports it, NATS does not."""
+    return "silent" if isinstance(broker, NatsBroker) else "disconnected"
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

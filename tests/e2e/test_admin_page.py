@@ -54,22 +54,21 @@ def page_folder() -> str:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def nodes() -> AsyncIterator[list[AdminNode]]:
+async def duo(own_broker: BrokerProcess) -> AsyncIterator[list[AdminNode]]:
     """Two nodes on a broker of their own, which also serve the page if npm has it."""
     environment = {"ADMIN_OPTIONS": json.dumps(OPTIONS)}
     environment["ADMIN_UI"] = page_folder()
-    async with BrokerProcess() as broker:
-        environment["ZMQIO_ADAPTER"] = broker.address
-        started = [AdminNode(replace(NodeConfig(name), environment=environment)) for name in ("one", "two")]
-        try:
-            for node in started:
-                node.spawn()
-            for node in started:
-                await node.wait_state("both nodes", lambda state: state["ready"] and state["server_count"] == 2)
-            yield started
-        finally:
-            for node in started:
-                await node.close()
+    environment["ZMQIO_ADAPTER"] = own_broker.address
+    started = [AdminNode(replace(NodeConfig(name), environment=environment)) for name in ("one", "two")]
+    try:
+        for node in started:
+            node.spawn()
+        for node in started:
+            await node.wait_state("both nodes", lambda state: state["ready"] and state["server_count"] == 2)
+        yield started
+    finally:
+        for node in started:
+            await node.close()
 
 
 @pytest.fixture
@@ -90,9 +89,9 @@ async def stats_of(client: Any, count: int) -> dict[str, dict[str, Any]]:
 
 
 async def test_views_show_both_nodes_and_buttons_act_on_the_other_one(
-    nodes: list[AdminNode], make_client: ClientMaker, page: Callable[[], Any], tmp_path: Path
+    duo: list[AdminNode], make_client: ClientMaker, page: Callable[[], Any], tmp_path: Path
 ) -> None:
-    one, two = nodes
+    one, two = duo
     ada = make_client("js", two.url, auth={"name": "Ada", "rooms": ["lobby"]})
     bob = make_client("js", one.url, "polling", namespace="/chat", auth={"name": "Bob", "rooms": ["tea"]})
     await ada.connect()
@@ -110,7 +109,7 @@ async def test_views_show_both_nodes_and_buttons_act_on_the_other_one(
         await show("wait_row", text="/chat", has="1")  # namespaces, on the dashboard
         await show("screenshot", path=str(shots / "dashboard.png"))
         await show("view", path="/servers/")
-        pids = [str(node.pid) for node in nodes]
+        pids = [str(node.pid) for node in duo]
         for pid in pids:
             await show("wait_row", text=pid, has="HEALTHY")
         await show("view", path="/clients/")
@@ -147,9 +146,9 @@ async def test_views_show_both_nodes_and_buttons_act_on_the_other_one(
 
 
 async def test_each_button_acts_on_the_other_node(
-    nodes: list[AdminNode], make_client: ClientMaker, page: Callable[[], Any]
+    duo: list[AdminNode], make_client: ClientMaker, page: Callable[[], Any]
 ) -> None:
-    one, two = nodes
+    one, two = duo
     names = (
         "of the table",
         "of the socket",
@@ -209,9 +208,9 @@ async def test_each_button_acts_on_the_other_node(
     assert not clients["of a row"].received.disconnects
 
 
-async def test_protocol_shows_every_node_and_acts_on_all(nodes: list[AdminNode], make_client: ClientMaker) -> None:
-    one, two = nodes
-    clients = [make_client("js", node.url, "websocket", auth={"rooms": ["lobby"]}) for node in nodes]
+async def test_protocol_shows_every_node_and_acts_on_all(duo: list[AdminNode], make_client: ClientMaker) -> None:
+    one, two = duo
+    clients = [make_client("js", node.url, "websocket", auth={"rooms": ["lobby"]}) for node in duo]
     for client in clients:
         await client.connect()
     admin = make_client("js", one.url, namespace="/admin", auth=USER)
@@ -224,7 +223,7 @@ async def test_protocol_shows_every_node_and_acts_on_all(nodes: list[AdminNode],
     assert {stats["pid"] for stats in found.values()} == {one.pid, two.pid}
     assert all(server.startswith("web#") for server in found)
 
-    for client, node in zip(clients, nodes, strict=True):
+    for client, node in zip(clients, duo, strict=True):
         await admin.emit("join", "/", "chosen", client.sid)
         await node.wait_rooms("/", client.sid, {"lobby", "chosen"})
     await admin.emit("emit", "/", "chosen", "news", {"a": [1]})
@@ -242,9 +241,9 @@ async def test_protocol_shows_every_node_and_acts_on_all(nodes: list[AdminNode],
 
 
 async def test_session_of_one_node_is_valid_on_the_other_and_wrong_credentials_on_none(
-    nodes: list[AdminNode], make_client: ClientMaker
+    duo: list[AdminNode], make_client: ClientMaker
 ) -> None:
-    one, two = nodes
+    one, two = duo
     first = make_client("js", one.url, namespace="/admin", auth=USER)
     await first.connect()
     ((session_id,),) = await first.wait_for("session")

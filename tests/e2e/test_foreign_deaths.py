@@ -59,7 +59,7 @@ def gone(body: bytes, sid: str, how: str) -> None:
     assert (refusal["node"], refusal["reason"]) == (sid[:4], f"owner node is unreachable ({how})")
 
 
-async def test_owner_killed_during_a_waiting_poll(nodes: Cluster) -> None:
+async def test_owner_killed_during_a_waiting_poll(nodes: Cluster, death: str) -> None:
     owner, other = nodes[0], nodes[1]
     sid = await open_session(owner)
     async with open_connection(other.port) as connection:
@@ -68,7 +68,7 @@ async def test_owner_killed_during_a_waiting_poll(nodes: Cluster) -> None:
         await kill(owner)
         answer = await connection.answer()
         assert answer.status == 400
-        gone(answer.body, sid, "disconnected")
+        gone(answer.body, sid, death)
         # The connection stays open, and the death of the node is known now.
         again = await connection.get(f"{BASE}&sid={sid}")
         assert json.loads(again.body)["reason"] == "no live node has this tag"
@@ -87,7 +87,7 @@ async def test_owner_killed_during_a_websocket(nodes: Cluster) -> None:
     await open_requests(nodes[1], 0)
 
 
-async def test_owner_killed_before_it_accepts_a_websocket(nodes: Cluster) -> None:
+async def test_owner_killed_before_it_accepts_a_websocket(nodes: Cluster, death: str) -> None:
     owner, other = nodes[0], nodes[1]
     sid = await open_session(owner)
     owner.tell(signal.SIGSTOP)
@@ -98,7 +98,7 @@ async def test_owner_killed_before_it_accepts_a_websocket(nodes: Cluster) -> Non
     with pytest.raises(InvalidStatus) as caught:
         await opening
     assert caught.value.response.status_code == 400
-    gone(caught.value.response.body or b"", sid, "disconnected")
+    gone(caught.value.response.body or b"", sid, death)
 
 
 async def _open(url: str) -> ClientConnection:
