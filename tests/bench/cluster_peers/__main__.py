@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.bench.cluster_peers.cluster import Cluster, running
 from tests.bench.cluster_peers.noise import Noise
@@ -33,7 +33,7 @@ class Contestant:
 def main() -> int:
     """Run the requested scenarios and print the report; return 1 if a contestant failed."""
     arguments = _parse()
-    plan = QUICK if arguments.quick else FULL
+    plan = replace(QUICK if arguments.quick else FULL, nodes=arguments.nodes)
     os.nice(arguments.nice)
     results, noise, failures = Results(), Noise(), 0
     for name in arguments.only:
@@ -57,6 +57,7 @@ def _compare(scenario: str, peers: list[Peer], plan: Plan, results: Results, noi
 def _prepare(scenario: str, peer: Peer, plan: Plan, stack: ExitStack) -> Contestant | None:
     print(f"{scenario}: {peer.name}", file=sys.stderr, flush=True)
     measure, nodes = SCENARIOS[scenario]
+    nodes = plan.nodes or nodes
     try:
         cluster = stack.enter_context(running(peer, nodes))
         runs = measure(cluster, plan)
@@ -83,6 +84,7 @@ def _parse() -> argparse.Namespace:
     names = [peer.name for peer in PEERS]
     parser.add_argument("--only", type=list_of(list(SCENARIOS)), default=list(SCENARIOS), metavar="SCENARIOS")
     parser.add_argument("--peers", type=list_of(names), default=names, metavar="NAMES")
+    parser.add_argument("--nodes", type=int, default=0, help="of each cluster, in place of the scenario's number")
     parser.add_argument("--quick", action="store_true", help="fewer rounds and smaller counts")
     parser.add_argument(
         "--nice", type=int, default=0, help="added to the priority of everything here (root: negative)"

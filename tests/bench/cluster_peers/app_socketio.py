@@ -28,7 +28,8 @@ def make_server(address: str) -> socketio.AsyncServer:
     async def flood(sid: str, room: str, count: int, size: int, per_second: int) -> None:
         pace = Pace(per_second)
         for number in range(count):
-            await io.emit("m", stamped(size), room=room)
+            if size:
+                await io.emit("m", stamped(size), room=room)
             if per_second or number % SLICE == 0:
                 await pace.next()
 

@@ -33,7 +33,8 @@ def make_server(address: str) -> Server:
     async def flood(socket: Socket, room: str, count: int, size: int, per_second: int) -> None:
         pace = Pace(per_second)
         for number in range(count):
-            await io.to(room).emit("m", stamped(size))
+            if size:
+                await io.to(room).emit("m", stamped(size))
             if per_second or number % SLICE == 0:
                 await pace.next()
 

@@ -15,7 +15,7 @@ const stamped = (size) => String(process.hrtime.bigint()).padEnd(size - OVERHEAD
 async function flood(io, room, count, size, perSecond) {
   let due = performance.now();
   for (let number = 0; number < count; number++) {
-    io.to(room).emit("m", stamped(size));
+    if (size) io.to(room).emit("m", stamped(size));
     if (perSecond) {
       due += 1000 / perSecond;
       const left = due - performance.now();

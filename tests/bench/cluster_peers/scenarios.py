@@ -28,12 +28,14 @@ class Plan:
 
     Attributes:
         rounds: runs of each contestant by scenario; they take turns.
+        nodes: of each cluster; 0 for the scenario's number. `isolation` needs three.
         flood: messages of 64 B, without pauses.
         paced_flood, paced_per_second: the same at a fixed pace.
         latency_messages, latency_per_second: of one run and size.
     """
 
     rounds: Mapping[str, int]
+    nodes: int = 0
     flood: int = 20_000
     paced_flood: int = 4_000
     paced_per_second: int = 1_000
@@ -55,9 +57,11 @@ def isolation(cluster: Cluster, plan: Plan) -> Iterator[Found]:
     yield {}
     _flood(cluster, plan.flood // 10, 0)  # warm-up: nothing is compiled or allocated afterwards
     while True:
+        paced = f"flood, {plan.paced_per_second}/s"
         yield {
             **_isolation(cluster, plan.flood, 0, "flood, unpaced"),
-            **_isolation(cluster, plan.paced_flood, plan.paced_per_second, f"flood, {plan.paced_per_second}/s"),
+            **_isolation(cluster, plan.paced_flood, plan.paced_per_second, paced),
+            (paced, "CPU us/message, sender's timer alone"): _timer_us(cluster, plan),
         }
 
 
@@ -124,6 +128,14 @@ def _isolation(cluster: Cluster, count: int, per_second: int, label: str) -> Fou
         (label, "messages/s"): count / run.seconds,
         (label, "lost on the way to member"): float(count - len(run.latencies_ns)),
     }
+
+
+def _timer_us(cluster: Cluster, plan: Plan) -> float:
+    """CPU that the sender of a paced flood uses if it emits nothing: the size of its messages is 0."""
+    before = cluster.cpu()
+    sender = cluster.clients[SENDER]
+    sender.wait_answer(sender.order("flood", ROOM, plan.paced_flood, 0, plan.paced_per_second))
+    return (cluster.cpu() - before).nodes[SENDER] / plan.paced_flood * 1e6
 
 
 def _idle_rates(cluster: Cluster) -> tuple[float, ...]:
