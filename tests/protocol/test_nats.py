@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import pickle
 from itertools import pairwise
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from zmqio.exceptions import NatsError
 from zmqio.protocol.nats import (
+    MAX_HEADERS,
     MAX_LINE_BYTES,
     NatsFault,
     NatsInfo,
@@ -130,3 +132,11 @@ def test_info_of_a_cluster_names_its_servers() -> None:
 def test_unreadable_version_is_none() -> None:
     (info,) = NatsParser(LIMIT).feed(b'INFO {"version":"dev","connect_urls":7}\r\n')
     assert info == NatsInfo("")
+
+
+def test_many_different_headers_are_read_and_do_not_pile_up() -> None:
+    parser = NatsParser(1 << 20)
+    for sid in range(3 * MAX_HEADERS):
+        for _ in range(2):
+            assert parser.feed(b"MSG a %d 2\r\nhi\r\n" % sid) == [(sid, b"a", b"hi")]
+    assert len(pickle.dumps(parser)) < 100 * MAX_HEADERS

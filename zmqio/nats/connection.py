@@ -223,10 +223,11 @@ class NatsConnection(asyncio.BufferedProtocol):
         except NatsError as error:
             self._fail(error)
             return
+        deliver = self._events.nats_message
         for event in events:
             if type(event) is tuple:
                 if self.is_open:
-                    self._events.nats_message(*event)
+                    deliver(*event)
             elif isinstance(event, NatsInfo):
                 self._received_info(event)
             elif event is NatsSignal.PING:

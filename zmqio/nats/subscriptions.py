@@ -22,7 +22,7 @@ class NatsSubscriptions:
     def __init__(self) -> None:
         self._uses: dict[bytes, int] = {}
         self._sids: dict[bytes, int] = {}
-        self._topics: dict[int, bytes] = {}
+        self._topics: dict[int, tuple[bytes, int]] = {}
         self._prefixes: tuple[bytes, ...] = ()
         self._numbers = count(1)
 
@@ -61,11 +61,12 @@ class NatsSubscriptions:
         Raises:
             TopicError: the payload is neither.
         """
-        topic = self._topics.get(sid)
-        if topic is None:
+        known = self._topics.get(sid)
+        if known is None:
             return None
+        topic, size = known
         if payload.startswith(topic):
-            return split(payload) if is_prefix(topic) else (topic, payload[len(topic) :])
+            return (topic, payload[size:]) if size else split(payload)
         if classify(payload) is BodyKind.REQUEST:
             return (topic_of(subject) if is_prefix(topic) else topic), payload
         raise TopicError(f"the message on subject {subject[:80]!r} has another topic, {payload[:40]!r}")
@@ -74,7 +75,7 @@ class NatsSubscriptions:
         if is_prefix(topic):
             self._prefixes += (topic,)
         sid = self._sids[topic] = next(self._numbers)
-        self._topics[sid] = topic
+        self._topics[sid] = (topic, 0 if is_prefix(topic) else len(topic))
         return subscribe_command(_subject(topic), sid)
 
 

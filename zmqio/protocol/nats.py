@@ -21,6 +21,7 @@ from typing import Any, TypeAlias
 from zmqio.exceptions import NatsError
 
 __all__ = [
+    "MAX_HEADERS",
     "MAX_LINE_BYTES",
     "PING",
     "PONG",
@@ -41,6 +42,9 @@ PING = b"PING\r\n"
 PONG = b"PONG\r\n"
 MAX_LINE_BYTES = 1 << 20
 """Longest line from a server. INFO names every server of the cluster; all other lines are short."""
+
+MAX_HEADERS = 1_024
+"""Headers of messages that are kept in parsed form: the same subscription often receives messages of one size."""
 
 NatsMessage: TypeAlias = tuple[int, bytes, bytes]
 """Number of the subscription, subject and payload. A tuple: there is one for each message."""
@@ -124,6 +128,7 @@ class NatsParser:
         self._pieces: list[bytes] = []
         self._kept_bytes = 0
         self._needed_bytes = 0
+        self._headers: dict[bytes, tuple[int, bytes, int]] = {}
 
     def feed(self, data: bytes) -> Sequence[NatsEvent]:
         """Return the events that `data` completes, in order.
@@ -139,25 +144,30 @@ class NatsParser:
             data = b"".join(self._pieces)
             self._pieces = []
         events: list[NatsEvent] = []
+        headers = self._headers
         position, end = 0, len(data)
         while position < end:
             line_end = data.find(CRLF, position)
             if line_end < 0:
                 self._keep(data, position, end - position + 1)
                 break
-            if not data.startswith(b"MSG ", position):
-                self._read_line(data[position:line_end], events)
-                position = line_end + 2
-                continue
-            sid, subject, size = self._read_header(data[position + 4 : line_end])
+            line = data[position:line_end]
+            header = headers.get(line)
+            if header is None:
+                if not line.startswith(b"MSG "):
+                    self._read_line(line, events)
+                    position = line_end + 2
+                    continue
+                header = self._read_header(line)
+            sid, subject, size = header
             start = line_end + 2
             next_position = start + size + 2
             if next_position > end:
                 self._keep(data, position, next_position - position)
                 break
-            if not data.startswith(CRLF, start + size):
+            if data[next_position - 2 : next_position] != CRLF:
                 raise NatsError(f"a payload of {size} bytes is not followed by a line end")
-            events.append((sid, subject, data[start : start + size]))
+            events.append((sid, subject, data[start : next_position - 2]))
             position = next_position
         return events
 
@@ -170,7 +180,7 @@ class NatsParser:
         self._needed_bytes = needed_bytes
 
     def _read_header(self, line: bytes) -> tuple[int, bytes, int]:
-        fields = line.split()
+        fields = line.split()[1:]
         try:
             sid, size = int(fields[1]), int(fields[-1])
         except (IndexError, ValueError):
@@ -180,7 +190,10 @@ class NatsParser:
                 f"the header of a message is malformed, or its payload is over {self._max_payload_bytes} bytes: "
                 f"{line[:80]!r}"
             )
-        return sid, fields[0], size
+        if len(self._headers) >= MAX_HEADERS:
+            self._headers.clear()
+        header = self._headers[line] = (sid, fields[0], size)
+        return header
 
     def _read_line(self, line: bytes, events: list[NatsEvent]) -> None:
         name, _, rest = line.partition(b" ")
