@@ -20,7 +20,7 @@ from tests.support.ports import free_port
 from tests.support.timing import LIMIT_S
 from tests.support.tools import require
 
-__all__ = ["NatsCluster", "NatsServerProcess", "read_info"]
+__all__ = ["NatsCluster", "NatsServerProcess", "nats_server_program", "read_info"]
 
 _LOOK_AGAIN_S = 0.02
 
