@@ -61,7 +61,7 @@ def isolation(cluster: Cluster, plan: Plan) -> Iterator[Found]:
         yield {
             **_isolation(cluster, plan.flood, 0, "flood, unpaced"),
             **_isolation(cluster, plan.paced_flood, plan.paced_per_second, paced),
-            (paced, "CPU us/message, sender's timer alone"): _timer_us(cluster, plan),
+            (paced, "CPU us/message, timer alone"): _timer_us(cluster, plan),
         }
 
 
