@@ -117,7 +117,8 @@ class BatchedRequests:
             self._send()
 
     async def _exchange(self, batch: list[_Waiting]) -> None:
-        peers, silent, shared = tuple(self._node.peers), list[NodeId](), dict[Hashable, Any]()
+        peers, shared = tuple(self._node.peers), dict[Hashable, Any]()
+        silent = peers  # whatever goes wrong, a node counts as silent until it has answered
         try:
             if peers:
                 with self._node.responses.open(peers, partial(self._read, batch, shared)) as request:
@@ -126,13 +127,14 @@ class BatchedRequests:
                     # Without a broker, the message waits: a broker that restarts costs no client its session.
                     self._node.outbox.publish(self._node.all_topic, message)
                     await request.result(self._timeout_s)
+            silent = ()
         except RequestTimeoutError as error:
-            silent = [NodeId(node_id) for node_id in error.missing]
+            silent = tuple(NodeId(node_id) for node_id in error.missing)
         except BusError:
-            silent = list(peers)
+            pass
         finally:
             for waiting in batch:
-                waiting.answer.shared, waiting.answer.silent = shared, tuple(silent)
+                waiting.answer.shared, waiting.answer.silent = shared, silent
                 waiting.finish()
 
     def _read(self, batch: list[_Waiting], shared: dict[Hashable, Any], rows: bytes) -> None:
