@@ -125,8 +125,8 @@ def test_watch_closes_a_connection_that_sends_too_much_and_blocks_its_address(wa
                 watch.accepted(accepted.fileno())
                 peer.sendall(bytes(5_000))
                 assert len(accepted.recv(5_000, socket.MSG_WAITALL)) == 5_000
-                peer.sendall(bytes(10_000))
-                accepted.recv(10_000, socket.MSG_WAITALL)  # less if it is closed in between
+                peer.sendall(bytes(100_000))  # in one piece: what it may send in the meantime is less
+                accepted.recv(100_000, socket.MSG_WAITALL)  # less if it is closed in between
                 assert peer.recv(1) == b""
         with pytest.raises(TimeoutError):
             socket.create_connection(listener.getsockname(), 0.05, ("127.0.0.2", 0))

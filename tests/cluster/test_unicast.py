@@ -190,6 +190,19 @@ async def test_wait_for_an_owner_is_limited() -> None:
     assert await asyncio.wait_for(search, LIMIT_S) is None
 
 
+async def test_wait_for_the_first_echo_may_be_longer() -> None:
+    setup = Setup()
+    search = asyncio.create_task(setup.unicast.find(TAG2, 5 * DISCOVERY_S))
+    await asyncio.sleep(0)
+    setup.now += 2 * DISCOVERY_S
+    setup.join(NodeId("tag9DDDDDDDDDDD"))
+    await asyncio.sleep(0.01)
+    assert not search.done()
+    setup.unicast.echo()
+    setup.join(PEER)
+    assert await asyncio.wait_for(search, LIMIT_S) == PEER
+
+
 async def test_node_that_knows_the_others_does_not_wait_for_an_owner() -> None:
     setup = Setup()
     setup.unicast.echo()

@@ -80,7 +80,8 @@ class SessionExchange:
 
     async def find(self, namespace: str, pid: str, offset: str | None) -> Returning | ClaimFailure:
         """Get the session of a client from the node that holds it. That node no longer has it then."""
-        await self._node.unicast.find(tag_of(pid))  # a node that has just started does not know the others yet
+        # A node that has just started does not know the others yet; on a busy machine, that takes seconds.
+        await self._node.unicast.find(tag_of(pid), self._node.options.dead_after_s)
         claim = pack_claim(ClaimRow(namespace, pid, offset))
         for _ in range(MAX_REQUESTS):
             rows = (await self._requests.ask(claim)).rows

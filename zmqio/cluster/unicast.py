@@ -98,9 +98,14 @@ class Unicast:
         while self._early:
             handler.received(*self._early.popleft())
 
-    async def find(self, tag: NodeTag) -> NodeId | None:
-        """Find the live node of a tag; a node that has just started waits for it up to `DISCOVERY_S`."""
-        ends_at = self._clock() + DISCOVERY_S
+    async def find(self, tag: NodeTag, limit_s: float = DISCOVERY_S) -> NodeId | None:
+        """Find the live node of a tag; a node that has just started waits for it.
+
+        Args:
+            tag: of the node.
+            limit_s: longest wait. It ends earlier, `DISCOVERY_S` after this node has begun to receive messages.
+        """
+        ends_at = self._clock() + limit_s
         while True:
             owner = self._find_known(tag)
             left_s = min(ends_at, self._discovered_at()) - self._clock()
