@@ -120,9 +120,9 @@ class IngestFilter:
             self._note_flush(data[len(FLUSH_PREFIX) :])
             return
         check_request(data, self._prefixes(frames[0]))
-        self._publisher.send(data)
-        self.frames += 1
+        self.frames += 1  # before it is sent: who has received it may ask for the counters at once
         self.bytes += len(data)
+        self._publisher.send(data)
 
     def _note_flush(self, token: bytes) -> None:
         if len(token) != FLUSH_TOKEN_BYTES:
