@@ -66,11 +66,13 @@ async def use(urls: list[str], js: JsClients, stack: AsyncExitStack) -> list[Any
     return seen
 
 
-async def test_both_behave_alike(broker: BrokerProcess, js: JsClients, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_both_behave_alike(
+    own_broker: BrokerProcess, js: JsClients, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with AsyncExitStack() as stack:
         before = await stack.enter_async_context(Served(load("chat_before").app))
         expected = await use([before.url] * 2, js, stack)
-    monkeypatch.setenv("ZMQIO_ADAPTER", broker.address)
+    monkeypatch.setenv("ZMQIO_ADAPTER", own_broker.address)
     nodes = [load("chat_after") for _ in range(2)]
     async with AsyncExitStack() as stack:
         served = [await stack.enter_async_context(Served(node.app)) for node in nodes]

@@ -72,12 +72,12 @@ async def use(urls: list[str], js: JsClients, stack: AsyncExitStack) -> list[Any
     return seen
 
 
-async def test_both_behave_alike(broker: BrokerProcess, js: JsClients) -> None:
+async def test_both_behave_alike(own_broker: BrokerProcess, js: JsClients) -> None:
     async with AsyncExitStack() as stack:
         alone = await stack.enter_async_context(serve_example(EXAMPLE, "chat_before.py"))
         expected = await use([alone] * 2, js, stack)
     async with AsyncExitStack() as stack:
-        nodes = [serve_example(EXAMPLE, "chat_after.py", ZMQIO_ADAPTER=broker.address) for _ in range(2)]
+        nodes = [serve_example(EXAMPLE, "chat_after.py", ZMQIO_ADAPTER=own_broker.address) for _ in range(2)]
         urls = [await stack.enter_async_context(node) for node in nodes]
         found = await use(urls, js, stack)
     assert (

@@ -106,11 +106,11 @@ async def use(name: str, nodes: list[Any], js: JsClients) -> list[Any]:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of litestar, which the example causes
 @pytest.mark.parametrize("name", USES)
 async def test_the_application_behaves_alike_on_two_nodes_of_zmqio(
-    name: str, broker: BrokerProcess, js: JsClients, monkeypatch: pytest.MonkeyPatch
+    name: str, own_broker: BrokerProcess, js: JsClients, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(FOLDER)
     before = await use(name, [load(name)], js)
-    monkeypatch.setenv("ZMQIO_ADAPTER", broker.address)
+    monkeypatch.setenv("ZMQIO_ADAPTER", own_broker.address)
     changes = [(IMPORT, OTHER_IMPORT)] + [(PASSWORD, LONGER_PASSWORD)] * (name == "app")
     after = await use(name, [load(name, *changes) for _ in range(2)], js)
     assert after == before

@@ -57,12 +57,12 @@ async def enter(stack: AsyncExitStack, url: str, name: str) -> tuple[Guest, list
     return guest, await guest.call("enter", "lobby")
 
 
-async def test_two_nodes_share_rooms_names_and_history(broker: BrokerProcess, stack: AsyncExitStack) -> None:
-    first = await stack.enter_async_context(serve_node(0, broker))
+async def test_two_nodes_share_rooms_names_and_history(own_broker: BrokerProcess, stack: AsyncExitStack) -> None:
+    first = await stack.enter_async_context(serve_node(0, own_broker))
     ada, history = await enter(stack, first, "ada")
     assert history == []
     assert await ada.call("say", "lobby", "early") == "ok"
-    second = await stack.enter_async_context(serve_node(1, broker))
+    second = await stack.enter_async_context(serve_node(1, own_broker))
     async with asyncio.timeout(LIMIT_S):
         bob, history = await enter(stack, second, "bob")
         while history != [{"name": "ada", "text": "early"}]:  # the new node has not met the other one yet
@@ -83,10 +83,10 @@ async def test_guest_without_a_name_is_refused(stack: AsyncExitStack) -> None:
 
 
 async def test_guest_whose_node_was_restarted_is_back_with_what_was_said(
-    broker: BrokerProcess, stack: AsyncExitStack, make_client: ClientMaker
+    own_broker: BrokerProcess, stack: AsyncExitStack, make_client: ClientMaker
 ) -> None:
-    second = await stack.enter_async_context(serve_node(1, broker))
-    async with serve_node(0, broker) as first:
+    second = await stack.enter_async_context(serve_node(1, own_broker))
+    async with serve_node(0, own_broker) as first:
         ada = make_client("js", first, auth={"name": "ada"}, reconnection=False)
         assert isinstance(ada, JsClient)
         await ada.connect()
@@ -95,7 +95,7 @@ async def test_guest_whose_node_was_restarted_is_back_with_what_was_said(
         await meet(bob, ["ada", "bob"])
         sid = ada.sid
     assert await bob.call("say", "lobby", "while you were away") == "ok"
-    async with serve_node(0, broker) as first:
+    async with serve_node(0, own_broker) as first:
         assert await ada.return_to(first)
         await wait_until(lambda: ada.received.named("said"), "the missed message")
         assert ada.received.named("said")[0][0] == {"name": "bob", "text": "while you were away"}
