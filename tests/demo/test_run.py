@@ -76,6 +76,14 @@ async def test_metrics_are_shown_and_served() -> None:
         await demo.communicate()
 
 
+@pytest.mark.parametrize(("is_installed", "command"), [(True, "top"), (False, "status")])
+def test_command_to_watch_works_with_what_is_installed(
+    monkeypatch: pytest.MonkeyPatch, is_installed: bool, command: str
+) -> None:
+    monkeypatch.setattr(run, "find_spec", lambda name: (name == "rich" and is_installed) or None)
+    assert run._observer_command() == command
+
+
 def fetch(url: str) -> str:
     with urllib.request.urlopen(url, timeout=LIMIT_S) as response:
         return str(response.read().decode())

@@ -55,7 +55,7 @@ async def announce_until_received(urls: list[str], clients: list[JsClient]) -> A
 
 
 async def use(urls: list[str], js: JsClients, stack: AsyncExitStack) -> list[Any]:
-    """What the clients of the chat see, without session ids."""
+    """Use the chat with two clients; return the events of both, without session ids."""
     with pytest.raises(ConnectFailed) as refused:
         await js.client(urls[0], "websocket").connect()
     ann, bob = (js.client(url, auth={"name": name}) for url, name in zip(urls, ("ann", "bob"), strict=True))

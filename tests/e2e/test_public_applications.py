@@ -84,7 +84,7 @@ PAGES = {path.stem: path.read_text() for path in FOLDER.glob("*.html")}
 
 
 async def use(name: str, nodes: list[Any], js: JsClients) -> list[Any]:
-    """What clients of an application see: its pages, and the events of one client at each node."""
+    """Use an application; return its pages, and the events of one client at each node."""
     function, pages = USES[name]
     async with AsyncExitStack() as stack:
         urls = [(await stack.enter_async_context(Served(asgi_of(node)))).url for node in nodes]

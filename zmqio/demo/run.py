@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from socket import socket
 from types import FrameType
 
@@ -188,6 +189,7 @@ def _welcome(listeners: list[socket], address: str, broker: DemoProcess) -> str:
     assert broker.process is not None
     urls = [_url(listener) for listener in listeners]
     adapter = "" if address == DEFAULT_ADDRESS else f"--adapter {address} "
+    observed = "" if address == DEFAULT_ADDRESS else address
     lines = [
         f"zmqio demo, broker at {address}",
         "",
@@ -201,7 +203,7 @@ def _welcome(listeners: list[socket], address: str, broker: DemoProcess) -> str:
         "Publish from a shell:",
         f"  {_program()} emit {adapter}--to lobby 'chat message' '{{\"text\": \"hello\"}}'",
         f"Metrics for Prometheus:      {_metrics(urls[0])}",
-        f"Watch nodes and broker:      {_program()} top {'' if address == DEFAULT_ADDRESS else address}",
+        f"Watch nodes and broker:      {_program()} {_observer_command()} {observed}".rstrip(),
         f"Kill the broker, and watch:  kill -9 {broker.process.pid}",
         "",
         "Next: README.md and examples/.  Ctrl-C stops everything.",
@@ -215,7 +217,12 @@ def _program() -> str:
 
 
 def _metrics(url: str) -> str:
-    return f"{url}/metrics" if has_metrics() else "pip install zmqio\\[prometheus]"
+    return f"{url}/metrics" if has_metrics() else "pip install 'zmqio[prometheus]'"
+
+
+def _observer_command() -> str:
+    """The command that shows the cluster: the table needs rich (`zmqio[top]`)."""
+    return "top" if find_spec("rich") else "status"
 
 
 def _url(listener: socket) -> str:

@@ -32,7 +32,7 @@ ZMQIO_BROKER = "zmqio broker"
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What one run measured.
+    """The measurements of one run.
 
     Attributes:
         cpu_us: microseconds of CPU of the hub per message.

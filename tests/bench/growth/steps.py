@@ -23,7 +23,7 @@ SETTLE_S = 1.0
 JOINS_AT_ONCE = 500
 PAYLOAD_BYTES = 64
 QUIET_S = 3.0
-"""What has not arrived after so many seconds without a message is missing."""
+"""Seconds without a message after which the rest counts as missing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,14 @@ async def test_number_of_sockets_per_report_is_limited() -> None:
     assert len(data.take()) == MAX_ACTIVE
 
 
+async def test_nothing_is_kept_when_no_page_is_open() -> None:
+    data = ChangedData()
+    (socket,) = await sockets(1)
+    data.note_event(socket)
+    data.forget()
+    assert data.take() == []
+
+
 async def test_disconnected_sockets_are_not_shown() -> None:
     data = ChangedData()
     (socket,) = await sockets(1)

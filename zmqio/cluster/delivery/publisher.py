@@ -196,10 +196,6 @@ class PublisherState:
         """Seconds after which a request that was not answered is repeated."""
         return REPLAY_RETRY_S if self.check is None else LATE_RETRY_S
 
-    def is_suspect(self, link: int) -> bool:
-        """Whether messages may still be missing on a link."""
-        return self._link(link).suspect
-
     @property
     def first_gapless_link(self) -> int:
         """The lowest gapless link; there must be one."""

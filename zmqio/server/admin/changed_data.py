@@ -34,11 +34,16 @@ class ChangedData:
         if len(self._active) < MAX_ACTIVE:
             self._active[socket] = LOOKS
 
+    def forget(self) -> None:
+        """Forget all sockets: no page is open."""
+        self._shown.clear()
+        self._active.clear()
+
     def take(self) -> list[tuple[Socket, Any]]:
         """Return the active sockets whose data has changed, each with what pages are to show of it.
 
-        What was shown of a socket that had connected before the page was opened is not known: it counts as changed
-        once.
+        A socket that had connected before a page was opened counts as changed once, because nothing is known about
+        the data that the page shows of it.
         """
         active = self._active
         self._active = {socket: looks - 1 for socket, looks in active.items() if looks > 1}

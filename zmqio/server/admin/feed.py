@@ -51,6 +51,10 @@ class EventFeed(Observer):
             self._send_line("/", f"node {node_id}", [f"(zmqio: {omitted} events are not shown, {why})"])
         return bool(omitted_changes)
 
+    def forget(self) -> None:
+        """Forget the sockets of the pages that were open."""
+        self._data.forget()
+
     def report_data(self) -> None:
         """Report changes of `socket.data`."""
         for socket, data in self._data.take():

@@ -71,6 +71,7 @@ class DevelopmentPages:
     def end(self) -> None:
         """Observe no longer."""
         self._observers.remove(self._feed)
+        self._feed.forget()
 
     def connected(self, page: Socket) -> None:
         """Send all sockets to a page of this node."""
