@@ -1,6 +1,6 @@
-"""Attack a node on which official JavaScript clients exchange messages: `python -m tests.bench.attacks [NAME]`.
+"""Attack nodes on which official JavaScript clients exchange messages: `python -m tests.bench.attacks [NAME]`.
 
-It needs Node.js. Each attack gets a new broker and a new node, and is over within a minute.
+It needs Node.js. Each attack gets a new broker and new nodes, and is over within a minute.
 """
 
 import asyncio
@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from tests.bench.attacks.attacked import COMMANDS, AttackResult, run_attack
+from tests.bench.attacks.attacked import WAYS, AttackResult, run_attack
 from tests.bench.attacks.attacks import ATTACKS
 
 MOST_GROWTH = 150 << 20
@@ -18,28 +18,30 @@ COLUMNS += f"{'ack ms':>8}{'log KB':>8}"
 
 @click.command()
 @click.argument("names", nargs=-1)
-@click.option("--command", type=click.Choice(list(COMMANDS)), default="uvicorn", show_default=True)
+@click.option(
+    "--way", type=click.Choice(list(WAYS)), default="uvicorn", show_default=True, help="nginx: two nodes."
+)
 @click.option("--clients", default=100, show_default=True, help="Well-behaved clients; an even number.")
 @click.option("--seconds", default=6.0, show_default=True, help="Time of each attack.")
-def main(names: tuple[str, ...], command: str, clients: int, seconds: float) -> None:
+def main(names: tuple[str, ...], way: str, clients: int, seconds: float) -> None:
     """Run the attacks NAMES, or all of them. The exit code is 1 if a node failed the test."""
     unknown = set(names) - ATTACKS.keys()
     if unknown:
         raise click.BadParameter(f"{', '.join(unknown)}: choose from {', '.join(ATTACKS)}")
-    click.echo(f"python -m tests.bench.attacks --command {command} --clients {clients} --seconds {seconds:g}")
+    click.echo(f"python -m tests.bench.attacks --way {way} --clients {clients} --seconds {seconds:g}")
     click.echo(
         f"Python {sys.version.split()[0]}; a node passes with gone 0, lost 0, at most {MOST_GROWTH >> 20} +MB"
     )
     click.echo(COLUMNS)
-    failed = [name for name in names or ATTACKS if not _passes(name, command, clients, seconds)]
+    failed = [name for name in names or ATTACKS if not _passes(name, way, clients, seconds)]
     if failed:
         click.echo(f"failed: {', '.join(failed)}")
     raise SystemExit(1 if failed else 0)
 
 
-def _passes(name: str, command: str, clients: int, seconds: float) -> bool:
+def _passes(name: str, way: str, clients: int, seconds: float) -> bool:
     try:
-        result = asyncio.run(run_attack(ATTACKS[name], command, clients, seconds))
+        result = asyncio.run(run_attack(ATTACKS[name], way, clients, seconds))
     except AssertionError as error:
         click.echo(f"{name:<22}{str(error)[:200]}")
         return False

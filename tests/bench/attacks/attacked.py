@@ -1,12 +1,12 @@
-"""One attack on one node with well-behaved clients beside it, and what came of it."""
+"""One attack on one or two nodes with well-behaved clients beside it, and what came of it."""
 
 import asyncio
 import os
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,20 +15,22 @@ import psutil
 
 from tests.bench.attacks.attacks import Attack
 from tests.bench.attacks.wire import wire
+from tests.support.balancers import nginx
 from tests.support.broker import BrokerProcess
 from tests.support.ports import free_port
 from tests.support.session_load import SessionLoad, Talk, summary
 from tests.support.timing import LIMIT_S, wait_until
+from zmqio.recipes.balancing import Backend, Balancing
 
-__all__ = ["COMMANDS", "AttackResult", "run_attack"]
+__all__ = ["WAYS", "AttackResult", "run_attack"]
 
 ROOT = Path(__file__).parents[3]
 APP = "tests.bench.attacks.app:app"
 CLASSES = ("--ws", "zmqio.uvicorn:WebSocketProtocol", "--http", "zmqio.uvicorn:HttpProtocol")
-COMMANDS = {
-    "uvicorn": ("-m", "uvicorn", APP, "--port", "{port}", "--no-access-log", *CLASSES),
-    "serve": ("-m", "zmqio", "serve", APP, "--workers", "1", "--bind", "127.0.0.1:{port}"),
-}
+UVICORN = ("-m", "uvicorn", APP, "--port", "{port}", "--no-access-log", *CLASSES)
+SERVE = ("-m", "zmqio", "serve", APP, "--workers", "1", "--bind", "127.0.0.1:{port}")
+WAYS = {"uvicorn": UVICORN, "serve": SERVE, "nginx": UVICORN}
+"""The command of each node. `nginx`: two nodes behind the printed configuration for `round-robin`."""
 TALK = Talk(messages=None, window=4, pace_ms=500)
 WARM_MESSAGES = 10
 """Messages of each client before the attack, and after it."""
@@ -42,10 +44,10 @@ class AttackResult:
     Attributes:
         units, sent_bytes, connections: what the attackers did.
         disconnects, lost: of the well-behaved clients.
-        growth_bytes: the node's largest resident memory during and after the attack, less that before it.
+        growth_bytes: the nodes' largest resident memory during and after the attack, less that before it.
         left_bytes: the same, at the end.
         slowest_ms: longest time to an acknowledgement of a well-behaved client, in milliseconds.
-        log_bytes: what the node has logged.
+        log_bytes: what the nodes have logged.
         wrong: the first fault of a client, in words.
     """
 
@@ -61,19 +63,15 @@ class AttackResult:
     wrong: str
 
 
-async def run_attack(attack: Attack, command: str, clients: int, seconds: float) -> AttackResult:
-    """Run an attack for some seconds against a new node."""
-    async with (
-        BrokerProcess() as broker,
-        SessionLoad() as load,
-        running_node(command, broker.address) as (port, node, log),
-    ):
+async def run_attack(attack: Attack, way: str, clients: int, seconds: float) -> AttackResult:
+    """Run an attack for some seconds against new nodes."""
+    async with BrokerProcess() as broker, SessionLoad() as load, running(way, broker.address) as (port, nodes):
         await load.connect(f"http://127.0.0.1:{port}", clients, spread=False)
         await load.talk(TALK)
         await load.wait_acked(clients * WARM_MESSAGES)
-        before = memory(node)
+        before = memory(nodes)
         volume = Volume()
-        sampler = asyncio.create_task(sample(node, volume))
+        sampler = asyncio.create_task(sample(nodes, volume))
         attackers = [asyncio.create_task(attack_until(attack, port, volume)) for _ in range(attack.connections)]
         await asyncio.sleep(seconds)
         for task in attackers:
@@ -91,16 +89,16 @@ async def run_attack(attack: Attack, command: str, clients: int, seconds: float)
             sums["reconnects"] + sums["refused"],
             sums["lost"] + sums["doubled"] + sums["disorder"],
             volume.peak - before,
-            memory(node) - before,
+            memory(nodes) - before,
             max(one.slowest_ms for one in seen),
-            log.stat().st_size,
+            sum(node.log.stat().st_size for node in nodes),
             next((words for one in seen for words in (*one.wrong, *one.disconnects, *one.refusals)), ""),
         )
 
 
 @dataclass(slots=True)
 class Volume:
-    """Totals of a running attack: the actions of the attackers and the largest memory of the node."""
+    """Totals of a running attack: the actions of the attackers and the largest memory of the nodes."""
 
     units: int = 0
     sent_bytes: int = 0
@@ -122,36 +120,60 @@ async def attack_until(attack: Attack, port: int, volume: Volume) -> None:
         await asyncio.sleep(0.001)
 
 
-async def sample(node: psutil.Process, volume: Volume) -> None:
-    """Note the largest memory of the node, until cancelled."""
+@dataclass(frozen=True, slots=True)
+class AttackedNode:
+    """A node: its port, its first process and its log."""
+
+    port: int
+    process: psutil.Process
+    log: Path
+
+
+async def sample(nodes: Sequence[AttackedNode], volume: Volume) -> None:
+    """Note the largest memory of the nodes, until cancelled."""
     while True:
-        volume.peak = max(volume.peak, memory(node))
+        volume.peak = max(volume.peak, memory(nodes))
         await asyncio.sleep(SAMPLE_S)
 
 
-def memory(node: psutil.Process) -> int:
-    """Resident memory of the node's processes, in bytes. `zmqio serve` listens before its worker exists."""
+def memory(nodes: Sequence[AttackedNode]) -> int:
+    """Resident memory of the nodes' processes, in bytes. `zmqio serve` listens before its worker exists."""
     size = 0
-    for process in family(node):
+    for process in [one for node in nodes for one in family(node.process)]:
         with suppress(psutil.NoSuchProcess):
             size += process.memory_info().rss
     return size
 
 
-def family(node: psutil.Process) -> list[psutil.Process]:
-    """The node and all its children."""
-    return [node, *node.children(recursive=True)]
+def family(process: psutil.Process) -> list[psutil.Process]:
+    """A process and all its children."""
+    return [process, *process.children(recursive=True)]
 
 
 @asynccontextmanager
-async def running_node(command: str, broker: str) -> AsyncIterator[tuple[int, psutil.Process, Path]]:
-    """A node: its port, its first process and its log."""
+async def running(way: str, broker: str) -> AsyncIterator[tuple[int, list[AttackedNode]]]:
+    """The nodes of a way, and the port for clients."""
+    async with AsyncExitStack() as stack:
+        nodes = [
+            await stack.enter_async_context(running_node(WAYS[way], broker)) for _ in range(1 + (way == "nginx"))
+        ]
+        if way == "nginx":
+            backends = tuple(Backend(f"127.0.0.1:{node.port}") for node in nodes)
+            balancer = await stack.enter_async_context(nginx(Balancing(backends, mode="round-robin")))
+            yield balancer.port, nodes
+        else:
+            yield nodes[0].port, nodes
+
+
+@asynccontextmanager
+async def running_node(command: Sequence[str], broker: str) -> AsyncIterator[AttackedNode]:
+    """A node that listens."""
     port = free_port()
     with TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         with log.open("wb") as output:
             process = subprocess.Popen(  # noqa: ASYNC220 - it starts at once
-                [sys.executable, *(word.format(port=port) for word in COMMANDS[command])],
+                [sys.executable, *(word.format(port=port) for word in command)],
                 cwd=ROOT,
                 env=os.environ | {"ZMQIO_ADAPTER": broker, "PYTHONPATH": str(ROOT)},
                 stdin=subprocess.DEVNULL,
@@ -162,7 +184,7 @@ async def running_node(command: str, broker: str) -> AsyncIterator[tuple[int, ps
         try:
             await wait_until(lambda: listens(port) or process.poll() is not None, "the node")
             assert process.poll() is None, log.read_text()[-2_000:]
-            yield port, node, log
+            yield AttackedNode(port, node, log)
         finally:
             processes = family(node) if process.poll() is None else []
             process.terminate()
