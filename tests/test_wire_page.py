@@ -1,7 +1,8 @@
-"""The page of the wire protocol lists every message between nodes with its number and its fields."""
+"""The page of the wire protocol lists every message between nodes and its number, and each field and its type."""
 
 import re
-from dataclasses import fields
+from collections.abc import Iterator
+from dataclasses import MISSING, Field, fields
 
 from tests.support.pages import ROOT
 from zmqio.protocol import messages, recovery_messages, relay_messages
@@ -10,6 +11,17 @@ from zmqio.protocol.messages import MessageType
 
 PAGE = (ROOT / "docs" / "wire-protocol.md").read_text()
 ROW = re.compile(r"^\| (\d+) \| `(\w+)` \| ([^|]*) \|", re.M)
+FIELD = re.compile(r"^\| `(\w+)` \| (boolean|integer|number|text|binary|packed list|list of text|list) \|", re.M)
+TYPES = {
+    "bool": {"boolean"},
+    "int": {"integer"},
+    "int | None": {"integer"},
+    "float": {"number"},
+    "str": {"text"},
+    "bytes": {"binary", "packed list"},
+    "tuple[str, ...]": {"list of text"},
+}
+"""The types on the page that a field's annotation allows; `list` for all others, which have rows of their own."""
 
 
 def class_of(number: int) -> type:
@@ -20,6 +32,19 @@ def class_of(number: int) -> type:
             if hasattr(module, candidate):
                 return getattr(module, candidate)
     raise AssertionError(f"no class for {MessageType(number)!r}")
+
+
+def all_fields() -> Iterator[tuple[MessageType, Field[object]]]:
+    """The fields of every message."""
+    for number in MessageType:
+        for field in fields(class_of(number)):
+            yield number, field
+
+
+def annotation(field: Field[object]) -> str:
+    """A field's annotation as text."""
+    kind = field.type
+    return kind.__name__ if type(kind) is type else str(kind)
 
 
 def test_every_message_is_on_the_page_with_its_fields() -> None:
@@ -34,3 +59,26 @@ def test_every_message_is_on_the_page_with_its_fields() -> None:
 
 def test_the_page_is_about_this_version() -> None:
     assert PAGE.startswith(f"# The wire protocol, version {WIRE_VERSION}\n")
+
+
+def test_every_field_is_on_the_page_with_its_type() -> None:
+    listed = dict(FIELD.findall(PAGE))
+    assert set(listed) == {field.name.rstrip("_") for _, field in all_fields()}
+    wrong = [
+        f"{number.name}.{field.name}: {annotation(field)} is not {listed[field.name.rstrip('_')]}"
+        for number, field in all_fields()
+        if listed[field.name.rstrip("_")] not in TYPES.get(annotation(field), {"list"})
+    ]
+    assert wrong == []
+
+
+def test_fields_that_may_be_missing_are_in_brackets() -> None:
+    in_brackets = {
+        (int(number), name)
+        for number, _, names in ROW.findall(PAGE)
+        for group in re.findall(r"\[([^]]*)\]", names)
+        for name in re.findall(r"`(\w+)`", group)
+    }
+    assert in_brackets == {
+        (int(number), field.name) for number, field in all_fields() if field.default is not MISSING
+    }

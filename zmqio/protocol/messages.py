@@ -308,8 +308,8 @@ class ReplayRequest:
         request_id: unique per sender; the answer carries it.
         after: messages up to this n need not be replayed.
         max_age_s: messages older than this many seconds need not be replayed.
-        topics: a Bloom filter of the sender's topics. Its inbox, the topics of its sessions and the topic of all
-            nodes are left out, because their names show that the sender subscribes to them.
+        topics: a Bloom filter of the sender's topics, without those of its sessions. These, its inbox and the
+            topic of all nodes are always requested, because their names show that the sender subscribes to them.
         numbers_only: whether to answer with the newest number of each topic instead of the messages. Earlier
             releases ignore the field and send the messages.
     """
