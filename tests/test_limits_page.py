@@ -80,7 +80,7 @@ FIXED = {
     "connections, all endpoints": ["zmqio_broker.descriptors:RESERVED_DESCRIPTORS"],
     "control endpoint": ["zmqio_broker.sockets:CONTROL_MAX_REQUEST_BYTES"],
     "flush messages": ["zmqio_broker.ingest:KNOWN_TOKENS"],
-    "lines about refused keys": ["zmqio_broker.rejections:MAX_SUBJECTS", "zmqio_broker.rejections:INTERVAL_S"],
+    "log lines about refused keys": ["zmqio_broker.rejections:MAX_SUBJECTS", "zmqio_broker.rejections:INTERVAL_S"],
     "topic of a namespace": ["zmqio.protocol.topic:MAX_NAMESPACE_TOPIC_BYTES"],
     "topic of a room": ["zmqio.protocol.topic:MAX_ROOM_TOPIC_BYTES"],
     "topic that a node subscribes to": ["zmqio_broker.sockets:SUBSCRIPTION_MAX_BYTES"],
@@ -118,7 +118,7 @@ FIXED = {
         "zmqio.trusted_proxies:MAX_FORWARDED_ADDRESSES",
     ],
     "query of a request": ["zmqio.protocol.query:MAX_QUERY_FIELDS"],
-    "requests behind one": ["zmqio.hosting.http_protocol:MAX_WAITING_BYTES"],
+    "pipelined requests": ["zmqio.hosting.http_protocol:MAX_WAITING_BYTES"],
     "stalled worker": [
         "zmqio.launcher.accept.held_connections:MAX_HELD",
         "zmqio.launcher.accept.held_connections:HELD_LIMIT_S",
@@ -151,7 +151,7 @@ FIXED = {
     "characters of one text": ["zmqio.log_text:MAX_TEXT"],
     "characters of one traceback": ["zmqio.log_text:MAX_TRACEBACK"],
     "lines about one event": [],
-    "lines that nobody reads": [],
+    "lines that cannot be written": [],
 }
 """The beginning of a row without an option -> the constants whose values its default shows."""
 

@@ -2,7 +2,7 @@
 
 from zmqio import compat as socketio   # instead of: import socketio
 
-Whatever is not offered raises, and names the page of the guide (docs/from-python-socketio.md).
+The use of a name that is not offered raises an error that names the guide, docs/from-python-socketio.md.
 """
 
 from typing import NoReturn

@@ -18,10 +18,10 @@ class ASGIApp:
         socketio_server: the server.
         other_asgi_app: an app that receives every other request, and the lifespan events.
         static_files: path of a URL -> file or folder; see `StaticFileApp`.
-        socketio_path: the path of Socket.IO. None: every request is one of Socket.IO.
+        socketio_path: the path of Socket.IO; with None, every path is served by Socket.IO.
         on_startup: a function without arguments, plain or async, that is called when the node has started; as
             `zmqio.Server.on_start`.
-        on_shutdown: the same, before the node leaves the other nodes; as `zmqio.Server.on_stop`.
+        on_shutdown: such a function that is called before the node leaves the cluster; as `zmqio.Server.on_stop`.
 
     Raises:
         ConfigError: the server is not one of `zmqio.compat`.

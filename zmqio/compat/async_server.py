@@ -84,7 +84,7 @@ class AsyncServer(ClientOperations):
             self._install(io.of(re.compile("")).registry, ANY_NAMESPACE)
         for name in {"/"} if self._serves_all or not namespaces else {*namespaces}:
             self._serve(name)
-        self.space("/")  # which zmqio serves in any case: refuse its clients unless it is one of `namespaces`
+        self.space("/")  # zmqio always serves it; its clients are refused unless it is one of `namespaces`
         self._app = AsgiApp(io, path=None, client=io.client_app)
 
     def __getattr__(self, name: str) -> NoReturn:
@@ -177,7 +177,7 @@ class AsyncServer(ClientOperations):
         await asyncio.sleep(seconds)
 
     async def shutdown(self) -> None:
-        """Cancel background tasks, disconnect the clients and leave the other nodes."""
+        """Cancel background tasks, disconnect the clients and leave the cluster."""
         await self.close()
 
     async def start(self) -> None:

@@ -224,10 +224,10 @@ class ClientOperations:
         """Return the session of a client as a context manager: `async with sio.session(sid) as session: ...`."""
         return SavedSession(self, sid, namespace)
 
-    # For the server.
+    # For the server of `zmqio.compat`.
 
     def space(self, namespace: str | None) -> Namespace:
-        """Return a namespace of the server, which clients may join only if it has handlers."""
+        """Return a namespace of the server. Clients may join it only if it is served (`serves`)."""
         name = namespace or "/"
         space = self._spaces.get(name) or self.io.of(name)
         if self._serves(name):
@@ -238,7 +238,7 @@ class ClientOperations:
         return space
 
     def find(self, sid: str, namespace: str | None) -> Socket | None:
-        """Return a socket of this process, also while its disconnect handler runs."""
+        """Return a socket of this process, also while its disconnect handler runs; None if the id is unknown."""
         socket = self.sockets.get(sid)
         return socket if socket is not None and socket.namespace == (namespace or "/") else None
 

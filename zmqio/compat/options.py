@@ -66,7 +66,7 @@ _WITHOUT_EFFECT: dict[str, tuple[Any, ...]] = {
     "engineio_logger": (None, False, True),
     "monitor_clients": (None, True),
 }
-"""Options that zmqio does not need -> values that mean what zmqio does."""
+"""Options that zmqio lacks -> the values that agree with what it always does."""
 _ADVICE = {
     "async_mode": "zmqio serves ASGI; leave the option out, and run uvicorn or hypercorn",
     "logger": "zmqio logs with structlog; leave the option out, and configure structlog",

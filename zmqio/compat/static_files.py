@@ -19,12 +19,12 @@ StaticFileRule: TypeAlias = str | Mapping[str, str]
 
 
 class StaticFileApp:
-    """Serves files, and passes every other request on.
+    """Serves files, and passes all other requests to another app.
 
     Args:
-        rules: path of a URL -> file or folder. The rule of the longest prefix applies; the rule of `""` names the
-            file for paths that end with a slash.
-        other_app: receives the other requests; None answers 404.
+        rules: path of a URL -> file or folder. The rule with the longest matching prefix applies; the rule `""`
+            names the file for paths that end with a slash.
+        other_app: receives the other requests; with None they are answered with 404.
     """
 
     def __init__(self, rules: Mapping[str, StaticFileRule], other_app: AsgiCallable | None) -> None:

@@ -36,7 +36,7 @@ _GAUGES: Mapping[str, Metric] = {
     "zmqio_build_info": Metric("gauge", "Always 1; the label names the version of zmqio.", ("version",), "max"),
     "zmqio_ready": Metric("gauge", "1 if the node is ready (see /readyz), else 0.", merge="min"),
     "zmqio_sessions": Metric("gauge", "Open sessions by their current transport.", ("transport",)),
-    "zmqio_sockets": Metric("gauge", "Sockets by namespace; dynamic namespaces are one.", ("namespace",)),
+    "zmqio_sockets": Metric("gauge", "Sockets by namespace; all dynamic namespaces count as one.", ("namespace",)),
     "zmqio_rooms": Metric(
         "gauge",
         "Rooms with a member in this process, without the room that each socket has of its own.",
@@ -59,4 +59,4 @@ METRICS: Mapping[str, Metric] = dict(_GAUGES) | {
     for part, counters in COUNTERS.items()
     for counter, text in counters.items()
 }
-"""Name -> metric. The name of a counter is without the suffix `_total`, which Prometheus sees."""
+"""Name -> metric. Names of counters lack the suffix `_total`, with which they are exposed."""

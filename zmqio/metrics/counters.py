@@ -77,7 +77,7 @@ COUNTERS: Mapping[str, Mapping[str, str]] = {
         "suspended_sessions_expired": "Sessions whose clients did not return within max_disconnection_s.",
     },
     "engine": {
-        "bodies_displaced": "Incomplete bodies of POSTs that ended because all together took too much memory.",
+        "bodies_displaced": "Incomplete bodies of POSTs that ended because all together took more than 64 MiB.",
         "bodies_timed_out": "Bodies of POSTs that took longer than body_timeout_s allows.",
         "clients_dropped": "Clients disconnected because they read too slowly.",
         "messages_failed": "Messages of clients whose handling failed outside the application's handlers.",
@@ -97,7 +97,8 @@ COUNTERS: Mapping[str, Mapping[str, str]] = {
     },
     "relay": {
         "bodies_displaced": (
-            "Incomplete bodies of POSTs for sessions of other nodes that ended because all took too much memory."
+            "Incomplete bodies of POSTs for sessions of other nodes that ended because all together "
+            "took more than 64 MiB."
         ),
         "bodies_timed_out": (
             "Bodies of POSTs for sessions of other nodes that took longer than body_timeout_s allows."
@@ -143,28 +144,29 @@ COUNTERS: Mapping[str, Mapping[str, str]] = {
         "heartbeats_unsent": "Heartbeats that a broker did not accept.",
         "link_doubts": "Times that a NATS cluster has changed, so that messages may be missing.",
         "link_gaps": "Times that messages were found to be missing on a link.",
-        "link_overruns": (
-            "Times that messages arrived so fast that the broker may have dropped some. Checks follow."
-        ),
+        "link_overruns": "Times that messages arrived so fast that the broker may have dropped some.",
         "link_sends_failed": "Messages that a link failed to send because of an unexpected error.",
         "message_queued": "Messages kept because no broker was connected.",
         "message_topic_mismatched": "Messages whose topic does not match their namespace and rooms.",
         "messages_published": "Numbered messages given to the bus.",
         "messages_received": "Messages received from other nodes and outside publishers, including heartbeats.",
-        "messages_unsent": "Other unnumbered messages that no broker accepted.",
+        "messages_unsent": "Answers to zmqio top and zmqio status that no broker accepted.",
         "nodes_died": "Nodes that died or fell silent without a goodbye.",
         "packet_format_mismatched": "Nodes that joined although their parser writes another format.",
         "publish_failed": "Messages that could not be published.",
         "publish_request_rejected": "Invalid requests of outside publishers.",
         "replay_answers_unsent": "Answers to replay requests that no broker accepted.",
-        "replay_checks_sent": "Requests for the newest numbers, to find messages that a broker dropped.",
+        "replay_checks_sent": (
+            "Requests for the newest numbers, to find messages that a broker dropped for a node that "
+            "reads too slowly."
+        ),
         "replay_failed": "Rounds of replay that failed.",
         "replay_requests_sent": "Requests for missed messages.",
         "replay_requests_unsent": "Requests for missed messages that no broker accepted.",
         "replayed_messages": "Missed messages that a replay has delivered.",
         "replayed_messages_sent": "Messages that this node sent again to other nodes.",
-        "replays_delayed": "Requests for missed messages that are answered later: see docs/limits.md.",
-        "replays_refused": "Such requests that were dropped, because too many wait.",
+        "replays_delayed": "Requests for missed messages that are answered later.",
+        "replays_refused": "Requests for missed messages that were dropped, because too many wait.",
         "responses_unsent": "Responses to other nodes that could not be sent.",
         "session_copies_failed": "Rounds of copying sessions to the next node that failed.",
         "session_handover_failed": "Handovers of sessions at the stop of this node that failed.",

@@ -13,7 +13,7 @@ class ClientQueue:
     """The sizes of the packets that wait in one client's queue.
 
     The queue belongs to python-engineio, which empties it without notice. Its length is therefore passed to
-    `admit`. Packets that others put in it count only by their number.
+    `admit`. Packets that python-socketio itself puts in it count by number, not by size.
 
     Args:
         options: `session_buffer_bytes`, `session_buffer_packets` and `slow_client_grace_s`.

@@ -73,7 +73,7 @@ class Manager(NodeFacade, socketio.Manager):  # type: ignore[misc]  # python-soc
         self._cluster = ClusterOperations(self, self._node, self._runtime, self._host)
         self._outside = OutsideOperations(EmitterSource(address, bus, curve).emitter)
 
-    # What python-socketio's managers lack.
+    # Additions to the interface of python-socketio's managers.
 
     def start(self) -> None:
         """Join the other nodes now."""
@@ -90,7 +90,7 @@ class Manager(NodeFacade, socketio.Manager):  # type: ignore[misc]  # python-soc
 
         Args:
             work: the operation.
-            timeout: seconds to wait; None waits for its own limit.
+            timeout: seconds to wait; None waits for as long as the operation takes.
 
         Raises:
             RuntimeError: the caller runs in the node's thread, for example in a function of `on_node`.
@@ -185,7 +185,7 @@ class Manager(NodeFacade, socketio.Manager):  # type: ignore[misc]  # python-soc
         yield from self._thread.call(lambda: list(participants(namespace, room)))
 
     def _reset(self) -> None:
-        """Be another node than the parent of this forked process."""
+        """Become a node of its own in a forked child, whose parent keeps the former node."""
         self._node.reset(self._make_factory())
 
     def _close_at_exit(self) -> None:

@@ -110,7 +110,7 @@ class ManagerNode:
         self._lock = None
 
     def reset(self, factory: AdapterFactory) -> None:
-        """Be another node that has not started: in a forked child, whose parent keeps the former one."""
+        """Become another node, not started yet: in a forked child, whose parent keeps the former node."""
         self.tasks, self.requests = Tasks(), Tasks()
         self.counters.clear()
         for namespace in self.namespaces.values():

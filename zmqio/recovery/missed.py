@@ -26,7 +26,7 @@ class MissedPacket:
         bus_number: its bus number; None if no message carried it to other nodes.
         at: when it was sent, by this node's clock.
         frames: the encoded packet, without an offset.
-        origin: as in `LoggedPacket`.
+        origin: names a packet of an outside service; "" for others.
     """
 
     node_id: NodeId
@@ -57,7 +57,7 @@ def in_order(packets: Iterable[MissedPacket], arrived: Iterable[MissedPacket]) -
     """Sort packets into one list for each node.
 
     Args:
-        packets: packets with log numbers, in any order; a packet may be there twice.
+        packets: packets with log numbers, in any order. Duplicates are dropped.
         arrived: packets that arrived as messages afterwards, in order.
     """
     by_node: dict[NodeId, dict[int | None, MissedPacket]] = {}

@@ -2,8 +2,9 @@
 
 Time is an argument. The log is bounded by bytes and by age. It consists of segments, which are dropped as a whole,
 and sorted by room only when a client returns: a packet that nobody misses costs little. For each room the log
-remembers the newest packet that it dropped for its size, so that a missing packet is never taken for none.
-A packet that is too old was not missed: it is older than every lost connection whose client may still return.
+remembers the newest packet that it dropped because of the size limit, so it knows whether a client missed a packet
+that is no longer kept. A packet that is too old was missed by nobody: it is older than every lost connection whose
+client may still return.
 """
 
 from collections import deque
@@ -200,10 +201,10 @@ class PacketLog:
 
     def _newest_first(self, place: _Place, after: "_After", oldest: float) -> Iterator[LoggedPacket]:
         for segment in reversed(self._segments):
-            if after.covers_all_before(segment.newest):
+            if after.has_received_up_to(segment.newest):
                 return
             for packet in reversed(segment.of(place)):
-                if packet.at < oldest or after.covers_all_before(packet):
+                if packet.at < oldest or after.has_received_up_to(packet):
                     return
                 yield packet
 
@@ -226,7 +227,7 @@ class PacketLog:
 
 
 class _After:
-    """Which packets of one node a client has received."""
+    """The packets of one node that a client has received."""
 
     def __init__(self, vector: Vector, node_id: NodeId, since: float, private_after: int | None) -> None:
         self._log_number = vector.get(log_key(node_id))
@@ -237,9 +238,9 @@ class _After:
     def is_missed(self, packet: LoggedPacket) -> bool:
         if packet.bus_number is None and self._private_after is None:
             return False
-        return not self.covers_all_before(packet) and not self._is_received_privately(packet)
+        return not self.has_received_up_to(packet) and not self._is_received_privately(packet)
 
-    def covers_all_before(self, packet: LoggedPacket) -> bool:
+    def has_received_up_to(self, packet: LoggedPacket) -> bool:
         """Whether the client has received this packet and all earlier ones."""
         if self._log_number is not None and packet.number <= self._log_number:
             return True

@@ -1,8 +1,8 @@
 """The position of one namespace on one node: the vector of what the node has delivered there. Pure.
 
-The position is written at the end of each event as its *offset*. The client sends the last one back when it
-reconnects. It must never be ahead of the packets that were delivered: a client whose offset is ahead would lose
-events silently. It may lag behind.
+The position is written at the end of each event as the *offset* of the event. A client that reconnects sends the
+last offset that it received. An offset must never be ahead of the packets that were delivered, because its
+client would then lose events silently. It may lag behind.
 
 An offset refers to a *table*, which is a copy of the position at an earlier moment, and adds the differences. Only
 the node that keeps the table can decode the offset. A new table is made at most once per second, and whenever the
@@ -106,7 +106,7 @@ class Tables:
 
         Returns:
             The vector; None if the offset is malformed, or of another namespace or node. The vector of an offset
-            whose table is too old is empty: everything that is still kept was sent after it.
+            whose table is too old is empty: every packet that is still kept was sent after the table was made.
         """
         if text.startswith(_EXPLICIT):
             return decode_vector(text[1:])

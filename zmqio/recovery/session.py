@@ -1,4 +1,4 @@
-"""A session that can be recovered: what the server knows of a client that has disconnected. Pure."""
+"""A session that can be recovered: the state that a server keeps of a disconnected client. Pure."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,8 +32,8 @@ class RecoverableSession:
             vector, because such an offset does not name packets that other nodes sent before the client came.
         floor_key: the key of that node's log numbers; "" if the client was never recovered.
         floor_from: the log number that the node had then.
-        claimed: the offset with which the client last returned, and its vector: the client may return with the
-            same offset, which perhaps another node made.
+        claimed: the offset with which the client last returned, and its vector. The client may return with it
+            again, and perhaps only another node could decode it.
         inherited: packets of the nodes that held the session before, which only they had.
         retained: whether this node subscribes to the rooms for the session, although its client is away.
     """

@@ -1,4 +1,4 @@
-"""A vector: which packets of which nodes a client has received. Pure.
+"""A vector: for each node, the newest of its packets that a client has received. Pure.
 
 A packet has up to two numbers. Its *log number* counts the packets in the log of the node that sent it. Its *bus
 number* is the sequence number of the message that carried it to other nodes. A node knows its own packets by

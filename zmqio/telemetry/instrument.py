@@ -21,10 +21,10 @@ SYSTEM = "socketio"
 def instrument(target: Server | Emitter | AsyncEmitter, *, tracer_provider: Any = None) -> None:
     """Trace a server that has not started, or an emitter.
 
-    A server makes spans for the handlers of clients' events (`socketio receive EVENT`), for emits inside a span
-    that is sampled (`socketio emit EVENT`), and for what another node or an outside sender has it deliver because
-    of such an emit (`socketio deliver`). The context travels over the bus with the message. An emitter sends the
-    current context with each event; it makes no spans of its own.
+    A server makes three kinds of spans: `socketio receive EVENT` for the handler of a client's event, `socketio
+    emit EVENT` for an emit inside a sampled span, and `socketio deliver` for the delivery of such an emit of
+    another node or of an outside sender. The context travels over the bus with the message. An emitter sends the
+    current context with each event and makes no spans of its own.
 
     Example: `zmqio.telemetry.instrument(io)`
 
@@ -44,7 +44,7 @@ def instrument(target: Server | Emitter | AsyncEmitter, *, tracer_provider: Any 
 
 
 class _Spans:
-    """Makes the spans (`Tracing`)."""
+    """Makes the spans; implements `zmqio.tracing.Tracing`."""
 
     def __init__(self, tracer: Any) -> None:
         from opentelemetry import context, trace

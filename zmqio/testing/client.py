@@ -91,7 +91,11 @@ class TestClient:
             raise self._refusal or ConnectRefused("the server has closed the connection")
 
     async def disconnect(self) -> None:
-        """Close the connection and wait until the server has handled that."""
+        """Close the connection and wait until the server has processed that. Does nothing before `connect`.
+
+        Raises:
+            TimeoutError: the server's handlers have not ended in time.
+        """
         if self._task is not None:
             self._to_server.put_nowait({"type": "websocket.disconnect", "code": 1000})
             async with asyncio.timeout(self._timeout_s):
@@ -127,7 +131,7 @@ class TestClient:
         Events of other names before it are skipped: they stay in `received`.
 
         Raises:
-            TimeoutError: it has not arrived in time; the text names what has.
+            TimeoutError: it has not arrived in time. The text names the events that have arrived.
         """
         await self._wait(lambda: self._find(event) is not None, f"the event {event!r}")
         index = self._find(event)
@@ -136,7 +140,11 @@ class TestClient:
         return self.received[index][1]
 
     async def wait_disconnect(self) -> None:
-        """Wait until the server has disconnected the client."""
+        """Wait until the server has disconnected the client.
+
+        Raises:
+            TimeoutError: the client is still connected.
+        """
         await self._wait(lambda: not self.connected, "the disconnect")
 
     @property

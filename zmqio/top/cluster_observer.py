@@ -64,7 +64,7 @@ class BrokerView:
         problem: why it does not respond; empty if it does.
         connected: number of its connections to nodes and senders.
         latest, previous: the readings; None before the first response.
-        server: what NATS servers say about themselves; empty for a broker.
+        server: release and number of NATS servers; empty for a broker.
     """
 
     address: str
@@ -79,7 +79,7 @@ class ClusterObserver:
     """Observes one cluster (`BusEvents`). To be created in the running event loop.
 
     Args:
-        bus: receives what the nodes answer.
+        bus: receives the answers of the nodes.
         monitors: makes the monitor of each broker, by its address.
         prefix: that of the nodes.
         now: seconds of any steady clock.
@@ -137,14 +137,14 @@ class ClusterObserver:
             view.problem = monitor.problem or ("" if view.latest else "no answer yet")
 
     async def wait_for_all(self, limit_s: float, required: int = 1) -> bool:
-        """Wait until every node that any node knows has answered the last request, and every broker.
+        """Wait until all brokers and all nodes, as many as any node knows, have answered the last request.
 
         Args:
             limit_s: longest wait.
             required: number of nodes that must have answered.
 
         Returns:
-            False if that takes longer.
+            False if `limit_s` has passed before.
         """
         try:
             async with asyncio.timeout(limit_s):

@@ -67,7 +67,7 @@ class BrokerRow:
         messages_in, messages_out: messages from and to nodes, before fan-out.
         bytes_in: bytes from nodes.
         ingest: publish requests of outside senders.
-        server: what NATS servers say about themselves; they report no numbers. Empty for a broker.
+        server: release and number of NATS servers, which report no other numbers; empty for a broker.
     """
 
     address: str
@@ -131,8 +131,8 @@ def status_line(
     """Return whether the cluster is ready, and one line that says so or why not.
 
     Args:
-        nodes: those that have answered.
-        brokers: all of them.
+        nodes: the nodes that have answered.
+        brokers: all brokers.
         expected: number of nodes that the nodes know.
         required: number of nodes that there must be.
     """

@@ -1,7 +1,7 @@
-"""The metrics of `zmqio serve` by name: those of its workers with the label `worker`, its own and its broker's.
+"""The metrics of `zmqio serve` by name: of its workers (with the label `worker`), of itself and of its broker.
 
-Those of the broker have the names that `zmqio broker --metrics` gives them. The two packages never import each
-other; a test compares the names.
+The metrics of the broker are named as by `zmqio broker --metrics`. The two packages never import each other; a
+test compares the names.
 """
 
 from collections.abc import Mapping
@@ -95,7 +95,7 @@ BROKER_PEER_METRICS: Mapping[str, tuple[str, Metric]] = {
         "accept_failures": "Connections that could not be accepted.",
     }.items()
 }
-"""The same of each endpoint of the broker."""
+"""Name in the statistics of one endpoint of the broker -> (name, metric)."""
 
 SERVE_METRICS: Mapping[str, Metric] = {
     **{name: replace(metric, labels=("worker", *metric.labels)) for name, metric in METRICS.items()},

@@ -1,7 +1,7 @@
 """Collects the metrics of all processes of `zmqio serve`. Knows neither processes nor HTTP; the clock is given.
 
-No counter ever decreases: the counters of processes that have ended are kept. A process that crashes takes along
-what it has counted since its last report, half a second before.
+No counter ever decreases: the counters of processes that have ended are kept. If a process crashes, its counts
+since its last report are lost; a report is sent each half second.
 """
 
 from collections import Counter
@@ -59,7 +59,7 @@ class ServeMetrics:
         self._reported_at[slot] = self._now()
 
     def worker_exited(self, slot: int, tag: str, *, was_stopped: bool) -> None:
-        """Keep the counters of a worker."""
+        """Keep the counters of a worker that has exited; count the exit unless the worker was stopped."""
         self.worker_available(slot, tag, is_available=False)
         self._slots[slot].end(tag)
         self._exits[slot] += not was_stopped
