@@ -25,6 +25,7 @@ from tests.support.ports import free_port_block
 from zmqio.protocol.curve import CurveMechanism
 from zmqio.protocol.key_files import decode_key
 from zmqio.protocol.mechanism import SocketType, command_body, metadata
+from zmqio.protocol.secret_box import make_secret_box
 from zmqio.protocol.zmtp import Conversation, frame
 from zmqio.zeromq.curve import Curve
 from zmqio.zeromq.endpoints import endpoints_of
@@ -77,7 +78,7 @@ def _ready_with_keys(keys: KeyFolder) -> tuple[Conversation, Callable[[int, byte
     assert isinstance(mechanism, CurveMechanism)
     # The short-term keys of both ends, as the handshake would agree on them.
     shared = crypto_box_beforenm(decode_key(loaded.server_key), decode_key(loaded.secret_key))
-    mechanism._shared, mechanism.is_ready = shared, True
+    mechanism._box, mechanism.is_ready = make_secret_box(shared), True
     conversation = Conversation(SocketType.SUB, lambda _: mechanism)
     conversation._greeted = conversation._is_sealed = True
 

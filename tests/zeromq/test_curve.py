@@ -4,10 +4,13 @@ import builtins
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.support.keys import KeyFolder
 from zmqio.exceptions import ConfigError
+from zmqio.protocol import secret_box
 from zmqio.protocol.mechanism import SocketType
+from zmqio.zeromq import curve
 from zmqio.zeromq.curve import SECRET_FILE_VARIABLE, SERVER_KEY_VARIABLE, Curve, load_curve
 
 
@@ -100,3 +103,15 @@ def test_missing_pynacl_names_the_extra(keys, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(ConfigError, match=r"zmqio\[curve\]"):
         keys.node.load(1)[0].mechanism()
+
+
+def test_a_pynacl_that_cannot_be_used_directly_is_logged_once(
+    keys: KeyFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(secret_box, "_sodium", lambda: None)
+    curve._log_slow_pynacl.cache_clear()
+    with capture_logs() as logs:
+        for _ in range(2):
+            assert keys.node.load(1)[0].mechanism()(SocketType.SUB).name == b"CURVE"
+    curve._log_slow_pynacl.cache_clear()
+    assert [line["event"] for line in logs] == ["pynacl_unsupported"]

@@ -22,18 +22,12 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from nacl.bindings import (
-    crypto_box,
-    crypto_box_afternm,
-    crypto_box_beforenm,
-    crypto_box_keypair,
-    crypto_box_open,
-    crypto_box_open_afternm,
-)
+from nacl.bindings import crypto_box, crypto_box_beforenm, crypto_box_keypair, crypto_box_open
 from nacl.exceptions import CryptoError
 
 from zmqio.exceptions import ZmtpError
 from zmqio.protocol.mechanism import SHOWN_BYTES, SocketType, check_peer, command_body, metadata
+from zmqio.protocol.secret_box import SecretBox, make_secret_box
 
 __all__ = ["CurveKeys", "CurveMechanism"]
 
@@ -85,7 +79,7 @@ class CurveMechanism:
         self._type = socket_type
         self._keys = keys
         self._public, self._secret = make_pair()
-        self._shared = b""  # known after WELCOME
+        self._box: SecretBox | None = None  # its key is known after WELCOME
         self._sent = 0
         self._received = bytes(_NUMBER_BYTES)
 
@@ -97,26 +91,28 @@ class CurveMechanism:
 
     def answer(self, name: bytes, data: bytes) -> bytes:
         """Answer WELCOME with INITIATE, and check READY."""
-        if name == b"WELCOME" and not self._shared:
+        if name == b"WELCOME" and self._box is None:
             return self._initiate(data)
-        if name == b"READY" and self._shared:
-            self._check_ready(data)
+        if name == b"READY" and self._box is not None:
+            self._check_ready(data, self._box)
             return b""
         raise ZmtpError(f"sent the command {name[:SHOWN_BYTES]!r} out of turn in the CURVE handshake")
 
     def seal(self, flags: int, body: bytes) -> bytes:
         """Encrypt a frame as a MESSAGE."""
+        assert self._box is not None, "after the handshake"
         number = self._next_number()
-        return _MESSAGE + number + crypto_box_afternm(_FLAGS[flags] + body, _SEAL_PREFIX + number, self._shared)
+        return _MESSAGE + number + self._box.seal(_FLAGS[flags] + body, _SEAL_PREFIX + number)
 
     def open(self, body: bytes) -> tuple[int, bytes]:
         """Decrypt a MESSAGE, whose number must be higher than the last one."""
+        assert self._box is not None, "after the handshake"
         number = body[8:16]
         # Of equal length and big-endian, so that they compare as numbers do.
         if body[:8] != _MESSAGE or number <= self._received:
             raise ZmtpError("sent a frame that is not an encrypted message, or repeats one")
         try:
-            plain = crypto_box_open_afternm(body[16:], _OPEN_PREFIX + number, self._shared)
+            plain = self._box.open(body[16:], _OPEN_PREFIX + number)
         except CryptoError as error:
             raise ZmtpError("sent a frame that is not encrypted with the keys of this connection") from error
         if not plain:
@@ -144,7 +140,7 @@ class CurveMechanism:
 
     def describe_hangup(self) -> str:
         """Explain a connection that the peer has closed during the handshake."""
-        if self._shared:
+        if self._box is not None:
             return "the peer closed the connection in the CURVE handshake: it does not accept this process's keys"
         return (
             "the peer closed the connection at the start of the CURVE handshake: it is not a broker with keys, or "
@@ -158,12 +154,12 @@ class CurveMechanism:
         try:
             plain = crypto_box_open(box, b"WELCOME-" + nonce, self._keys.server_key, self._secret)
             peer, cookie = plain[:KEY_BYTES], plain[KEY_BYTES:]
-            self._shared = crypto_box_beforenm(peer, self._secret)
+            self._box = make_secret_box(crypto_box_beforenm(peer, self._secret))
         except CryptoError as error:
             raise ZmtpError("does not have the secret of `server_key` (ZMQIO_CURVE_SERVER_KEY)") from error
         number = self._next_number()
         proof = self._keys.public_key + self._vouch(peer) + metadata(self._type)
-        box = crypto_box_afternm(proof, b"CurveZMQINITIATE" + number, self._shared)
+        box = self._box.seal(proof, b"CurveZMQINITIATE" + number)
         return command_body(b"INITIATE", cookie + number + box)
 
     def _vouch(self, peer: bytes) -> bytes:
@@ -172,10 +168,10 @@ class CurveMechanism:
         box = crypto_box(self._public + self._keys.server_key, b"VOUCH---" + nonce, peer, self._keys.secret_key)
         return nonce + box
 
-    def _check_ready(self, data: bytes) -> None:
-        number, box = data[:_NUMBER_BYTES], data[_NUMBER_BYTES:]
+    def _check_ready(self, data: bytes, box: SecretBox) -> None:
+        number, sealed = data[:_NUMBER_BYTES], data[_NUMBER_BYTES:]
         try:
-            plain = crypto_box_open_afternm(box, b"CurveZMQREADY---" + number, self._shared)
+            plain = box.open(sealed, b"CurveZMQREADY---" + number)
         except CryptoError as error:
             raise ZmtpError(
                 "sent a READY command that is not encrypted with the keys of this connection"
