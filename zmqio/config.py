@@ -137,6 +137,8 @@ class EngineOptions:
             as many at once.
         slow_client_grace_s: seconds for which more may be queued for a client (default 10). A handler may send a
             long history at once: the client has this time to fetch it.
+        slow_clients_bytes: most bytes queued for all clients in that time together (default 96 MiB), without
+            broadcasts. Beyond that, the session with most is closed with the reason `slow client`.
         transports: transports that clients may use (default both: `polling` and `websocket`).
         allow_upgrades: whether a polling client may upgrade to WebSocket (default True).
         http_compression: whether polling bodies are compressed if the client accepts it (default True).
@@ -177,6 +179,7 @@ class EngineOptions:
     session_buffer_bytes: int = 1 << 20
     session_buffer_packets: int = 10_000
     slow_client_grace_s: float = 10.0
+    slow_clients_bytes: int = 96 << 20
     transports: Sequence[Literal["polling", "websocket"]] = ("polling", "websocket")
     allow_upgrades: bool = True
     http_compression: bool = True
@@ -196,7 +199,7 @@ class EngineOptions:
         if _is_async(self.cors_allowed_origins):
             raise ConfigError("cors_allowed_origins is an async function; write a plain one that returns a bool")
         _positive(self, "body_timeout_s", "body_min_bytes_per_s", "first_packet_timeout_s")
-        _positive(self, "max_sessions", "max_handshake_bytes")
+        _positive(self, "max_sessions", "max_handshake_bytes", "slow_clients_bytes")
         if self.max_sessions_per_address is not None:
             _positive(self, "max_sessions_per_address")
         if not 0 <= self.slow_client_grace_s < math.inf:

@@ -97,6 +97,20 @@ async def test_client_that_fetches_within_the_grace_period_stays() -> None:
         assert connection.reasons == []
 
 
+async def test_the_client_with_most_is_dropped_when_slow_clients_together_have_too_much() -> None:
+    async with EngineUnderTest(session_buffer_bytes=1_000, slow_clients_bytes=4 << 20) as host:
+        connections = [(await host.open_polling())[1] for _ in range(3)]
+        with capture_logs() as logs:
+            for to, megabytes in enumerate((1, 2, 3)):
+                for _ in range(2):
+                    host.emit("x" * (megabytes << 19), to=to)
+        assert await _reason(connections[2]) == "slow client"
+        assert [connection.reasons for connection in connections[:2]] == [[], []]
+        (entry,) = [entry for entry in logs if entry["event"] == "client_dropped"]
+        assert (entry["option"], entry["limit"]) == ("slow_clients_bytes", 4 << 20)
+        assert host.engine.counters["clients_dropped"] == 1
+
+
 async def test_history_beyond_the_limits_reaches_a_polling_client_that_fetches_it() -> None:
     async with EngineUnderTest() as host:
         sid, connection = await host.open_polling()

@@ -21,7 +21,7 @@ IDENTITY = Identity(NodeId("tagA-node-0001"), TAG)
 class FakePrepared(tuple[str | bytes, ...]):
     """Frames that are their own packets."""
 
-    __slots__ = ()
+    is_shared = False
 
     @property
     def packets(self) -> tuple[str | bytes, ...]:

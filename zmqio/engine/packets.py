@@ -49,12 +49,14 @@ class Prepared:
 
     Attributes:
         packets: as given; each is one WebSocket message.
+        is_shared: whether several sessions may have it in their send buffers.
     """
 
-    __slots__ = ("_deflated_frames", "_polling", "_size_bytes", "_ws_frames", "packets")
+    __slots__ = ("_deflated_frames", "_polling", "_size_bytes", "_ws_frames", "is_shared", "packets")
 
     def __init__(self, packets: Sequence[str | bytes]) -> None:
         self.packets = tuple(packets)
+        self.is_shared = False
         self._ws_frames: bytes | None = None
         self._deflated_frames: bytes | None = None
         self._polling: bytes | None = None

@@ -31,6 +31,10 @@ class SendBuffer:
     def __bool__(self) -> bool:
         return bool(self._queue)
 
+    def own_bytes(self) -> int:
+        """Bytes of the buffered packets that no other session has; takes time in proportion to their number."""
+        return sum(prepared.size_bytes for prepared in self._queue if not prepared.is_shared)
+
     def append(self, prepared: Prepared) -> None:
         """Append packets."""
         self._queue.append(prepared)

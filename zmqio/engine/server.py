@@ -15,7 +15,6 @@ from zmqio.config import EngineOptions
 from zmqio.engine import websocket
 from zmqio.engine.contracts import ConnectionEvents, TransportName
 from zmqio.engine.cors import CorsDecision, CorsPolicy
-from zmqio.engine.deadline_queue import DeadlineQueue
 from zmqio.engine.engineio_base import EngineioServer
 from zmqio.engine.foreign_sessions import UnknownSessions
 from zmqio.engine.handshake import (
@@ -43,6 +42,7 @@ from zmqio.engine.polling import PollingTransport
 from zmqio.engine.session import Session
 from zmqio.engine.session_limits import SessionLimits
 from zmqio.engine.silent_sessions import SilentSessions
+from zmqio.engine.slow_sessions import SlowSessions
 from zmqio.engine.upgrade import serve_upgrade
 from zmqio.ids import NodeTag
 from zmqio.log_limit import LimitedLog
@@ -90,7 +90,9 @@ class Engine(EngineioServer):
         )
         self._limits = SessionLimits(options)
         self._silent: SilentSessions[Session] = SilentSessions(options.first_packet_timeout_s, self._expire)
-        self._slow: DeadlineQueue[Session] = DeadlineQueue(options.slow_client_grace_s, Session.drop_slow_client)
+        self._slow: SlowSessions[Session] = SlowSessions(
+            options.slow_client_grace_s, options.slow_clients_bytes, Session.drop_slow_client, Session.displace
+        )
         self._jobs: set[asyncio.Task[None]] = set()
         self._requests = 0
         self._idle_event = asyncio.Event()
@@ -192,8 +194,8 @@ class Engine(EngineioServer):
         self._heartbeat.extend(session)
 
     def buffer_exceeded(self, session: Session) -> None:
-        """Start the grace period of a session that has more buffered than its limits allow."""
-        self._slow.add(session)
+        """Note that a session has more buffered than its limits allow; starts its grace period, if it is new."""
+        self._slow.note(session)
 
     def buffer_reduced(self, session: Session) -> None:
         """End the grace period: the session is within its limits again."""

@@ -55,7 +55,7 @@ class SessionOwner(Protocol):
         """Restart the time-out of a due pong: the client has sent its first packet, or its first since a ping."""
 
     def buffer_exceeded(self, session: "Session") -> None:
-        """Start the grace period of a session that has more buffered than its limits allow."""
+        """Note that a session has more buffered than its limits allow; starts its grace period, if it is new."""
 
     def buffer_reduced(self, session: "Session") -> None:
         """End the grace period: the session is within its limits again."""
@@ -340,7 +340,7 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
         hard_packets = HARD_LIMIT_FACTOR * options.session_buffer_packets
         if not options.slow_client_grace_s or self._exceeds(hard_bytes, hard_packets):
             self.drop_slow_client()
-        elif not self._in_grace:
+        else:
             self._in_grace = True
             self._owner.buffer_exceeded(self)
 
@@ -351,12 +351,22 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
             self._in_grace = False
             self._owner.buffer_reduced(self)
 
+    def own_bytes(self) -> int:
+        """Buffered bytes that no other session shares; takes time in proportion to the number of packets."""
+        return 0 if self._send_buffer is None else self._send_buffer.own_bytes()
+
     def drop_slow_client(self) -> None:
         """End the session: more is buffered than its limits allow, and its grace period is over."""
+        bytes_are_over = self.buffered_bytes > self._owner.options.session_buffer_bytes
+        self._drop("session_buffer_bytes" if bytes_are_over else "session_buffer_packets")
+
+    def displace(self) -> None:
+        """End the session: all slow clients together have too much buffered, and this one has most."""
+        self._drop("slow_clients_bytes")
+
+    def _drop(self, option: str) -> None:
         options, send_buffer = self._owner.options, self._send_buffer
         assert send_buffer is not None  # it is over the limits
-        bytes_are_over = send_buffer.size_bytes > options.session_buffer_bytes
-        option = "session_buffer_bytes" if bytes_are_over else "session_buffer_packets"
         self._owner.counters["clients_dropped"] += 1
         self.notices.warning(
             "client_dropped",

@@ -102,6 +102,7 @@ class NamespaceMembers:
             fixed = sids if isinstance(sids, tuple | list) else tuple(sids)
             prepared = self._runtime.engine.prepare(frames)
             counters, count = self._runtime.counters, len(fixed)
+            prepared.is_shared = count > 1
             counters["broadcasts_delivered"] += 1
             counters["events_sent"] += count
             counters["bytes_sent"] += count * sum(map(len, prepared.packets))
