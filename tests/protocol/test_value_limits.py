@@ -19,7 +19,14 @@ from zmqio.protocol.msgpack_parser import MsgpackParser
 from zmqio.protocol.packet import Packet, PacketType
 from zmqio.protocol.parser import JsonParser
 from zmqio.protocol.publish import decode_request
-from zmqio.protocol.value_limits import MAX_DEPTH, MAX_INT_DIGITS, check_value, decoded_bytes, takes_more_than
+from zmqio.protocol.value_limits import (
+    MAX_DEPTH,
+    MAX_INT_DIGITS,
+    check_value,
+    decoded_bytes,
+    may_be_deep,
+    takes_more_than,
+)
 
 LARGEST = int(sys.float_info.max)
 EXTENSION_OF_BIG_INT = 1
@@ -227,3 +234,10 @@ def test_counting_stops_at_the_limit() -> None:
     endless: list[Any] = []
     endless += [endless, endless]
     assert takes_more_than(endless, 10_000)
+
+
+@pytest.mark.parametrize("padding", [0, 5_000])
+@pytest.mark.parametrize("brackets", ["", "[", "{", "[{" * 64, "[" * 129, "{" * 129, "[" * 128 + "{", "[" * 5_000])
+def test_brackets_are_counted_in_short_and_long_text(brackets: str, padding: int) -> None:
+    for text in (brackets + "x" * padding, "x" * padding + brackets, "\u2603" * padding + brackets):
+        assert may_be_deep(text) is (len(brackets) > MAX_DEPTH)
