@@ -7,6 +7,7 @@ import pytest
 
 from tests.contracts.harness import Cluster
 from tests.support.fake_sockets import ackable, event
+from tests.support.timing import LIMIT_S, wait_until
 from zmqio.adapter.base import Target
 from zmqio.exceptions import RequestTimeoutError, TopicError
 from zmqio.protocol.packet import AckableFrames
@@ -189,8 +190,11 @@ async def test_timeout_error_counts_clients_that_stay_silent(cluster: Cluster) -
     sids = await cluster.connect_each()
     cluster[0].sockets.answers[sids[0]] = ["first"]
     cluster[1].sockets.answers[sids[1]] = ["second"]
-    with pytest.raises(RequestTimeoutError) as caught:
-        await cluster[0].adapter.broadcast_with_ack(ackable("hello"), to(), 0.2)
+    for limit_s in (0.2, LIMIT_S):  # a busy machine may take longer than the first
+        with pytest.raises(RequestTimeoutError) as caught:
+            await cluster[0].adapter.broadcast_with_ack(ackable("hello"), to(), limit_s)
+        if (caught.value.expected, caught.value.received) == (3, 2):
+            break
     assert sorted(caught.value.responses) == [["first"], ["second"]]
     assert (caught.value.expected, caught.value.received, caught.value.missing) == (3, 2, [])
 
@@ -226,7 +230,5 @@ async def test_acked_packet_of_a_binary_parser_gets_an_id_on_each_node(cluster: 
 
 
 async def _got(cluster: Cluster, packets: list[tuple[str | bytes, ...]], frames: tuple[str | bytes, ...]) -> None:
-    from tests.support.timing import wait_until
-
     await wait_until(lambda: frames in packets, f"{frames!r}")
     await cluster.quiet()

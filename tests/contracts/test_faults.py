@@ -9,7 +9,7 @@ import pytest_asyncio
 from tests.contracts.harness import Cluster, TestNode, make_node, open_cluster, over, start_node
 from tests.support.fake_sockets import ackable, event
 from tests.support.memory_bus import MemoryNetwork
-from tests.support.timing import wait_until
+from tests.support.timing import LIMIT_S, wait_until
 from zmqio.adapter.base import Target
 from zmqio.config import BusOptions
 from zmqio.exceptions import RequestTimeoutError
@@ -78,8 +78,11 @@ async def test_node_killed_during_a_request_is_reported_as_missing(cluster: Wire
 async def test_lost_responses_leave_a_partial_result(cluster: Wired, request_name: str) -> None:
     liar = cluster[1].identity.node_id.encode()
     cluster.network.faults.drop = lambda topic, body: liar in body[:20] and body[2] in RESPONSES
-    with pytest.raises(RequestTimeoutError, match="no response within") as caught:
-        await REQUESTS[request_name](cluster[0], 0.1)
+    for limit_s in (0.1, LIMIT_S):  # a busy machine may take longer than the first
+        with pytest.raises(RequestTimeoutError, match="no response within") as caught:
+            await REQUESTS[request_name](cluster[0], limit_s)
+        if len(caught.value.missing) == 1:
+            break
     assert caught.value.missing == [cluster[1].identity.node_id]
     cluster.network.faults.drop = lambda topic, body: False
     await REQUESTS[request_name](cluster[0], 20)

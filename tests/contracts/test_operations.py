@@ -176,8 +176,11 @@ async def test_server_side_emit_with_acks(cluster: Cluster) -> None:
 
 async def test_server_side_emit_with_a_node_that_does_not_answer(cluster: Cluster) -> None:
     cluster[1].sockets.server_side_answer = ["only me"]
-    with pytest.raises(RequestTimeoutError) as caught:
-        await cluster[0].adapter.server_side_emit_with_ack(["hello"], 0.2)
+    for limit_s in (0.2, LIMIT_S):  # a busy machine may take longer than the first
+        with pytest.raises(RequestTimeoutError) as caught:
+            await cluster[0].adapter.server_side_emit_with_ack(["hello"], limit_s)
+        if caught.value.responses:
+            break
     assert caught.value.responses == [["only me"]]
     assert (caught.value.expected, caught.value.missing) == (2, [cluster[2].identity.node_id])
 

@@ -21,7 +21,7 @@ def server():
 
 
 async def test_concurrent_requests_arrive_in_the_order_of_the_calls(server: NatsServerProcess) -> None:
-    async with subscribed(server) as subscriber, AsyncEmitter(server.address) as emitter:
+    async with subscribed(server) as subscriber, AsyncEmitter(server.address, send_timeout_s=LIMIT_S) as emitter:
         await asyncio.gather(*(emitter.to("a", "b").emit(f"event {number}") for number in range(500)))
         await emitter.flush()
         await wait_until(lambda: len(subscriber.found) == 500, "all requests")
@@ -30,7 +30,7 @@ async def test_concurrent_requests_arrive_in_the_order_of_the_calls(server: Nats
 
 async def test_close_sends_requests_emitted_before(server: NatsServerProcess) -> None:
     async with subscribed(server) as subscriber:
-        async with AsyncEmitter(server.address) as emitter:
+        async with AsyncEmitter(server.address, send_timeout_s=LIMIT_S) as emitter:
             for _ in range(100):
                 await emitter.emit("x", "y" * 10_000)
         await wait_until(lambda: len(subscriber.found) == 100, "all requests")
@@ -76,7 +76,7 @@ async def test_restarted_server_is_connected_again() -> None:
 
 
 async def test_request_over_the_limit_of_the_server_is_refused(server: NatsServerProcess) -> None:
-    async with AsyncEmitter(server.address) as emitter:
+    async with AsyncEmitter(server.address, send_timeout_s=LIMIT_S) as emitter:
         with pytest.raises(MessageTooLargeError):
             await emitter.emit("x", "y" * (1 << 20))
 
@@ -85,7 +85,7 @@ async def test_missing_permission_is_an_error_of_flush(tmp_path) -> None:
     config = tmp_path / "nats.conf"
     config.write_text('authorization { users = [{user: u, password: p, permissions: {publish: "other.>"}}] }')
     with NatsServerProcess("-c", str(config)) as server:
-        async with AsyncEmitter(server.address.replace("://", "://u:p@")) as emitter:
+        async with AsyncEmitter(server.address.replace("://", "://u:p@"), send_timeout_s=LIMIT_S) as emitter:
             await emitter.emit("x")
             with pytest.raises(BusUnavailableError, match="Permissions Violation"):
                 await emitter.flush()

@@ -55,7 +55,7 @@ def server():
 
 async def test_requests_arrive_in_order_on_the_subject_of_their_room(server: NatsServerProcess) -> None:
     async with subscribed(server) as subscriber:
-        with Emitter(server.address) as emitter:
+        with Emitter(server.address, send_timeout_s=LIMIT_S) as emitter:
             emitter.to("lobby").emit("first", {"a": 1})
             for number in range(500):
                 emitter.emit(f"event {number}")
@@ -99,7 +99,7 @@ def test_flush_that_the_server_does_not_answer_is_an_error() -> None:
 
 
 def test_request_over_the_limit_of_the_server_is_refused(server: NatsServerProcess) -> None:
-    with Emitter(server.address) as emitter:
+    with Emitter(server.address, send_timeout_s=LIMIT_S) as emitter:
         with pytest.raises(MessageTooLargeError, match="1048576"):
             emitter.emit("x", "y" * (1 << 20))
         emitter.emit("x")
@@ -111,20 +111,28 @@ def test_missing_permission_is_an_error_of_flush(tmp_path) -> None:
     config.write_text('authorization { users = [{user: u, password: p, permissions: {publish: "other.>"}}] }')
     with NatsServerProcess("-c", str(config)) as server:
         address = server.address.replace("://", "://u:p@")
-        with Emitter(address) as emitter:
+        with Emitter(address, send_timeout_s=LIMIT_S) as emitter:
             emitter.emit("x")
             with pytest.raises(BusUnavailableError, match="Permissions Violation"):
                 emitter.flush()
-        with (
-            Emitter(server.address, send_timeout_s=0.2) as emitter,
-            pytest.raises(BusUnavailableError, match="Authorization Violation"),
-        ):
-            emitter.emit("x")
+        assert "Authorization Violation" in refusal(server.address)
+
+
+def refusal(address: str) -> str:
+    """Return the error of an emitter without a login; on a busy machine, the answer may take some time."""
+    error = ""
+    for timeout_s in (0.2, 2.0, LIMIT_S):
+        with pytest.raises(BusUnavailableError) as raised:
+            Emitter(address, send_timeout_s=timeout_s).emit("x")
+        error = str(raised.value)
+        if "Violation" in error:
+            break
+    return error
 
 
 async def test_threads_and_forked_children_share_an_emitter(server: NatsServerProcess) -> None:
     async with subscribed(server) as subscriber:
-        with Emitter(server.address) as emitter:
+        with Emitter(server.address, send_timeout_s=LIMIT_S) as emitter:
             emitter.emit("parent")
             threads = [threading.Thread(target=emitter.emit, args=("thread",)) for _ in range(8)]
             for thread in threads:

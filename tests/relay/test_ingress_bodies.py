@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.asgi import FakeHttp
 from tests.support.fake_peer import OWNER, SID, FakePeer
-from tests.support.timing import wait_until
+from tests.support.timing import LIMIT_S, wait_until
 from zmqio.config import EngineOptions
 from zmqio.engine.handshake import BAD_REQUEST, UNKNOWN_SID, Refusal, read_request
 from zmqio.engine.http_exchange import Exchange
@@ -101,6 +101,13 @@ async def test_body_ends_when_its_session_has_ended_at_its_owner(monkeypatch: py
     assert len(harness.bodies) == 0
 
 
+@pytest.fixture
+def no_questions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The owner is not asked whether it has the session, however slow this machine is."""
+    monkeypatch.setattr(ingress_bodies, "CHECK_AFTER_S", 10 * LIMIT_S)
+
+
+@pytest.mark.usefixtures("no_questions")
 async def test_body_that_takes_too_long_is_answered_408_and_ends_the_session() -> None:
     harness = Harness(body_timeout_s=0.01)
     answer = await harness.post(endless=True)
@@ -110,6 +117,7 @@ async def test_body_that_takes_too_long_is_answered_408_and_ends_the_session() -
     assert harness.counters == {"bodies_timed_out": 1}
 
 
+@pytest.mark.usefixtures("no_questions")
 async def test_second_body_of_a_session_at_the_same_time_ends_both_and_the_session() -> None:
     harness = Harness()
     first = harness.post(endless=True)

@@ -207,7 +207,7 @@ async def test_broadcast_with_ack_collects_every_acknowledgement() -> None:
 async def test_broadcast_with_ack_reports_partial_acknowledgements() -> None:
     harness = Harness()
     (client, session), _ = [await harness.connected() for _ in range(2)]
-    asking = asyncio.ensure_future(harness.of("/").timeout(0.2).emit_with_ack("q"))
+    asking = asyncio.ensure_future(harness.of("/").timeout(1).emit_with_ack("q"))
     await wait_until(lambda: len(session.sent) == 2, "the question to be sent")
     client.message('30["here"]')
     with pytest.raises(RequestTimeoutError) as caught:

@@ -18,7 +18,8 @@ __all__ = ["ALL", "ME", "OPTIONS", "PEER", "SAME_TAG", "NodeEventLog", "NodeHarn
 
 ME, PEER, SAME_TAG = NodeId("tag1AAAAAAAAAAA"), NodeId("tag2BBBBBBBBBBB"), NodeId("tag1CCCCCCCCCCC")
 ALL = all_topic("zmqio")
-OPTIONS = BusOptions(heartbeat_s=0.02, dead_after_s=0.4)
+OPTIONS = BusOptions(heartbeat_s=0.02, dead_after_s=1.0)
+"""A simulated peer that sends one heartbeat lives so long: longer than the rest of a test takes."""
 
 
 class NodeEventLog:

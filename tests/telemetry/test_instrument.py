@@ -11,7 +11,7 @@ from tests.support.broker import BrokerProcess
 from tests.support.pages import ROOT, Block
 from tests.support.py_clients import PyClient
 from tests.support.served import Served
-from tests.support.timing import wait_until
+from tests.support.timing import LIMIT_S, wait_until
 from zmqio.telemetry import instrument
 
 pytest.importorskip("opentelemetry.sdk")
@@ -158,14 +158,16 @@ async def test_context_travels_to_other_nodes(spans: Recorder) -> None:
 
 async def test_context_comes_from_outside_senders(spans: Recorder) -> None:
     async with BrokerProcess() as broker:
-        async with client_of(make_server(spans, broker.address)) as client:
+        io = make_server(spans, broker.address)
+        async with client_of(io) as client:
+            await wait_until(lambda: io.health().ready, "the broker")
             job = spans.provider.get_tracer("job").start_as_current_span
-            with zmqio.Emitter(broker.address) as emitter:
+            with zmqio.Emitter(broker.address, send_timeout_s=LIMIT_S) as emitter:
                 instrument(emitter, tracer_provider=spans.provider)
                 with job("one") as one:
                     emitter.to("lobby").emit("news", 1)
                 emitter.emit("more", 2)
-            async with zmqio.AsyncEmitter(broker.address) as async_emitter:
+            async with zmqio.AsyncEmitter(broker.address, send_timeout_s=LIMIT_S) as async_emitter:
                 instrument(async_emitter, tracer_provider=spans.provider)
                 with job("two") as two:
                     await async_emitter.to("lobby").emit("later news", 3)

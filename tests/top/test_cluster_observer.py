@@ -66,7 +66,7 @@ async def test_observer_goes_on_after_a_restart_of_the_broker() -> None:
             before = observer.nodes[io.node_id].request_id
             await broker.restart_async()
             async with asyncio.timeout(LIMIT_S):
-                while observer.nodes[io.node_id].request_id == before:
+                while observer.nodes.get(io.node_id) is None or observer.nodes[io.node_id].request_id == before:
                     observer.ask()
                     await observer.wait_for_all(1.0)
             observer.note_problems()

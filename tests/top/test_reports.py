@@ -36,6 +36,12 @@ async def run(*arguments: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
+async def status_in_time(expected: tuple[int, str, str], *arguments: str) -> tuple[int, str, str]:
+    """Run `zmqio status` with a short time limit; if that shows too little, with a long one."""
+    found = await run("status", *arguments, "--timeout", "0.5")
+    return found if found == expected else await run("status", *arguments, "--timeout", str(LIMIT_S))
+
+
 @asynccontextmanager
 async def cluster() -> AsyncIterator[tuple[BrokerProcess, str]]:
     """A broker and the id of one node."""
@@ -48,8 +54,8 @@ async def test_scripts_read_status_and_json() -> None:
     async with cluster() as (broker, node_id):
         limit = ("--timeout", str(LIMIT_S))
         assert await run("status", broker.address, *limit) == (0, "ready: 1 node, 1 broker, 0 sessions\n", "")
-        code, output, errors = await run("status", broker.address, "--nodes", "2", "--timeout", "0.5")
-        assert (code, output, errors) == (1, "not ready: 1 node ready, 2 required\n", "")
+        expected = (1, "not ready: 1 node ready, 2 required\n", "")
+        assert await status_in_time(expected, broker.address, "--nodes", "2") == expected
         code, output, errors = await run("top", broker.address, "--once", "--json", *limit)
         assert (code, errors) == (0, "")
         found = json.loads(output)
@@ -62,9 +68,8 @@ async def test_scripts_read_status_and_json() -> None:
 
 async def test_without_a_broker_status_says_so_in_one_line() -> None:
     address = f"tcp://127.0.0.1:{free_port_block(4)}"
-    code, output, errors = await run("status", address, "--timeout", "0.5")
-    assert (code, errors) == (1, "")
-    assert output == f"not ready: broker {address}: Connection refused; 0 nodes ready, 1 required\n"
+    expected = (1, f"not ready: broker {address}: Connection refused; 0 nodes ready, 1 required\n", "")
+    assert await status_in_time(expected, address) == expected
 
 
 class Terminal:

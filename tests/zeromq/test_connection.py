@@ -131,9 +131,9 @@ async def test_data_that_the_kernel_rejects_is_queued_and_follows_in_order(bound
 async def test_heartbeats_keep_an_idle_connection_up(bound, monkeypatch):
     ticks: list[None] = []
     tick = connection_module.ZmtpConnection._tick
-    monkeypatch.setattr(connection_module, "TICK_S", 0.05)
+    monkeypatch.setattr(connection_module, "TICK_S", 0.1)
     monkeypatch.setattr(connection_module.ZmtpConnection, "_tick", lambda self: (ticks.append(None), tick(self)))
-    _, endpoint = bound(zmq.XPUB, HEARTBEAT_IVL=50, HEARTBEAT_TIMEOUT=1_000)
+    _, endpoint = bound(zmq.XPUB, HEARTBEAT_IVL=50, HEARTBEAT_TIMEOUT=int(LIMIT_S * 1000))
     with connected(endpoint) as (_, record):
         await wait_until(
             lambda: len(ticks) >= 3 * connection_module.SILENT_TICKS, "three times the limit of silence"
@@ -160,12 +160,12 @@ async def test_peer_is_not_silent_while_its_messages_wait_for_delivery(monkeypat
 
 
 async def test_ticks_delayed_by_a_busy_loop_do_not_count_as_silence(bound, monkeypatch):
-    monkeypatch.setattr(connection_module, "TICK_S", 0.01)
+    monkeypatch.setattr(connection_module, "TICK_S", 0.05)
     _, endpoint = bound(zmq.XPUB)
     with connected(endpoint) as (connection, record):
         await wait_until(lambda: connection.is_up, "up")
-        for _ in range(10):
-            time.sleep(0.02)  # noqa: ASYNC251  blocks the loop for two ticks
+        for _ in range(connection_module.SILENT_TICKS):
+            time.sleep(0.1)  # noqa: ASYNC251  blocks the loop for two ticks
             await asyncio.sleep(0)
         assert record.changes == ["up"]
 

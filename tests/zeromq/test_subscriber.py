@@ -2,11 +2,12 @@
 
 import asyncio
 import itertools
+from collections.abc import Iterable
 
 import pytest
 import zmq
 
-from tests.support.timing import wait_until
+from tests.support.timing import LIMIT_S, wait_until
 from tests.support.zmtp_connections import peer_at
 from zmqio.zeromq import subscriber
 from zmqio.zeromq.connection import ZmtpConnectionEvents
@@ -56,6 +57,26 @@ class Peer:
     async def subscribed_to_all(self) -> None:
         self.subscriber.subscribe(b"")
         assert await self.subscriptions(1) == [b"\x01"]
+
+    async def watch(self) -> None:
+        """Subscribe another socket to the room, for `send_all`."""
+        self.witness = self.context.socket(zmq.SUB)
+        self.witness.setsockopt(zmq.RCVHWM, 0)
+        self.witness.setsockopt(zmq.RCVTIMEO, int(LIMIT_S * 1_000))
+        self.witness.subscribe(ROOM)
+        self.witness.connect(self.xpub.getsockopt(zmq.LAST_ENDPOINT).rstrip(b"\0").decode())
+        assert await self.subscriptions(1) == [b"\x01" + ROOM]
+
+    def send_all(self, bodies: Iterable[bytes]) -> None:
+        """Send messages, and wait until libzmq's thread has written them: the subscriber has them in the kernel.
+
+        Otherwise, it may read them in the small portions in which that thread writes.
+        """
+        count = 0
+        for count, body in enumerate(bodies, 1):  # noqa: B007 - the last number is the count
+            self.xpub.send(ROOM + body)
+        for _ in range(count):
+            self.witness.recv()
 
     def close(self) -> None:
         self.subscriber.close()
@@ -166,8 +187,8 @@ async def test_closed_subscriber_delivers_nothing(peer):
 
 async def test_overrun_is_reported_before_the_messages_after_it_are_delivered(peer):
     await peer.subscribed_to_all()
-    for number in range(2 * OVERRUN_MESSAGES + 300):
-        peer.xpub.send(ROOM + b"%d" % number)
+    await peer.watch()
+    peer.send_all(b"%d" % number for number in range(2 * OVERRUN_MESSAGES + 300))
     await wait_until(lambda: len(peer.messages) == 2 * OVERRUN_MESSAGES + 300, "all messages")
     assert peer.overruns
     assert all(delivered >= OVERRUN_MESSAGES - 256 for delivered in peer.overruns[:1])
@@ -178,11 +199,11 @@ async def test_small_reads_in_between_do_not_hide_an_overrun(peer, monkeypatch):
     """A node that reads exactly as fast as the broker sends has small reads from time to time."""
     monkeypatch.setattr(subscriber, "CAUGHT_UP_S", 1e6)
     await peer.subscribed_to_all()
+    await peer.watch()
     for begin in range(0, OVERRUN_MESSAGES + 1_000, 1_000):
-        for number in range(begin, begin + 1_000):
-            peer.xpub.send(ROOM + b"%d" % number + bytes(100))
+        peer.send_all(b"%d" % number + bytes(100) for number in range(begin, begin + 1_000))
         await wait_until(lambda end=begin + 1_000: len(peer.messages) == end, "this part")
-        peer.xpub.send(ROOM + b"small")
+        peer.send_all([b"small"])
         await wait_until(lambda: peer.messages[-1][1] == b"small", "a small message")
         peer.messages.pop()
     assert len(peer.overruns) == 1

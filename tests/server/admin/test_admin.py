@@ -15,9 +15,9 @@ async def test_page_receives_the_configuration_and_statistics_of_every_node() ->
         await FakeClient(second, "/chat").connect()
         page = await FakeClient(first, "/admin", USER).connect()
         assert await page.wait_for("config") == [{"supportedFeatures": ["AGGREGATED_EVENTS"]}]
-        await page.wait_for("server_stats", 2)
+        both = {f"web#{first.node_id}", f"web#{second.node_id}"}
+        await wait_until(lambda: {stats["serverId"] for _, stats in page.events("server_stats")} == both, "both")
         found = {stats["serverId"]: stats for _, stats in page.events("server_stats")}
-        assert set(found) == {f"web#{first.node_id}", f"web#{second.node_id}"}
         there = found[f"web#{second.node_id}"]
         assert (there["clientsCount"], there["pollingClientsCount"]) == (1, 0)
         assert {"name": "/chat", "socketsCount": 1} in there["namespaces"]

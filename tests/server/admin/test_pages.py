@@ -41,7 +41,7 @@ async def test_nodes_observe_only_while_a_page_is_open(monkeypatch: pytest.Monke
         assert not observes(first) and not observes(second)
         page = await FakeClient(first, "/admin", USER).connect()
         await page.wait_for("all_sockets")
-        assert observes(first) and observes(second)
+        await wait_until(lambda: observes(first) and observes(second), "the observation")
         page.websocket.close()
         await wait_until(lambda: not observes(first) and not observes(second), "the end of the observation")
 

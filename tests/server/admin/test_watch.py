@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.timing import wait_until
+from tests.support.timing import LIMIT_S, wait_until
 from zmqio.server.admin import watch as module
 from zmqio.server.admin.watch import Watch
 
@@ -39,7 +39,8 @@ async def test_reports_from_the_first_look_until_nobody_has_looked_for_a_while()
     assert set(calls[1:-1]) == {"report"}
 
 
-async def test_each_look_extends_it() -> None:
+async def test_each_look_extends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LASTS_S", LIMIT_S)
     watch, calls = watching()
     watch.extend()
     for _ in range(5):
