@@ -12,7 +12,7 @@ import psutil
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
-from tests.e2e.test_hostile_logs import ROOT, answers, end
+from tests.e2e.test_hostile_logs import ROOT, answers, end, kill_all
 from tests.support.cluster import process_environment
 from tests.support.forked import Process, start
 from tests.support.ports import free_port
@@ -96,9 +96,7 @@ async def running(
         family += family[0].children(recursive=True)
         yield url, family
     finally:
-        for one in family:  # a regular stop waits for handlers that sleep
-            if one.is_running():
-                one.kill()
+        kill_all(family)  # a regular stop waits for handlers that sleep
         await asyncio.to_thread(end, process, family)
 
 
@@ -106,7 +104,9 @@ async def running(
 async def raw_client(url: str, auth: str = "") -> AsyncIterator[ClientConnection]:
     """A WebSocket that has joined `/`."""
     address = f"ws{url.removeprefix('http')}/socket.io/?EIO=4&transport=websocket"
-    async with connect(address, compression=None, max_size=None, close_timeout=0.1) as socket:
+    async with connect(
+        address, compression=None, max_size=None, open_timeout=LIMIT_S, close_timeout=0.1
+    ) as socket:
         await socket.recv()
         await socket.send(f"40{auth}")
         assert str(await socket.recv()).startswith("40{")

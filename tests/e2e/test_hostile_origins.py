@@ -12,6 +12,7 @@ from websockets.exceptions import InvalidStatus
 
 from tests.support.engine_server import SERVERS, run_engine
 from tests.support.serve_process import ServeProcess
+from tests.support.timing import LIMIT_S
 
 OPEN = {"EIO": "4", "transport": "polling"}
 EVIL = {"Origin": "https://evil.example", "X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "https"}
@@ -22,7 +23,7 @@ CREDENTIALS = "access-control-allow-credentials"
 async def _open_both(address: str, headers: dict[str, str], source: str = "127.0.0.1") -> list[int]:
     """The statuses of a polling session and of a WebSocket; 101 stands for an accepted one."""
     transport = httpx.AsyncHTTPTransport(local_address=source)
-    async with httpx.AsyncClient(transport=transport) as http:
+    async with httpx.AsyncClient(transport=transport, timeout=LIMIT_S) as http:
         polled = await http.get(f"http://{address}", params=OPEN, headers=headers)
     origin = headers["Origin"]
     others = {name: value for name, value in headers.items() if name != "Origin"}
@@ -32,6 +33,7 @@ async def _open_both(address: str, headers: dict[str, str], source: str = "127.0
             origin=origin,  # type: ignore[arg-type]
             additional_headers=others,
             local_addr=(source, 0),
+            open_timeout=LIMIT_S,
         ):
             return [polled.status_code, 101]
     except InvalidStatus as refused:
@@ -40,7 +42,7 @@ async def _open_both(address: str, headers: dict[str, str], source: str = "127.0
 
 @pytest.mark.parametrize("server", SERVERS)
 async def test_any_page_may_connect_and_none_with_credentials(server: str) -> None:
-    async with run_engine(server, cors_allowed_origins="*") as host, httpx.AsyncClient() as http:
+    async with run_engine(server, cors_allowed_origins="*") as host, httpx.AsyncClient(timeout=LIMIT_S) as http:
         for method in ("GET", "OPTIONS", "PUT"):
             answer = await http.request(method, f"http://{host.address}", params=OPEN, headers=EVIL)
             assert answer.headers["access-control-allow-origin"] == "*"
@@ -89,7 +91,7 @@ async def test_zmqio_serve_believes_its_trusted_proxies_only(server: ServeProces
 async def _poll_twice(address: str, source: str, status: int) -> None:
     """Open a session without an origin, then use it as a page of another origin, over several connections."""
     own = httpx.AsyncHTTPTransport(local_address=source)
-    async with httpx.AsyncClient(transport=own) as http:
+    async with httpx.AsyncClient(transport=own, timeout=LIMIT_S) as http:
         opened = (await http.get(f"http://{address}", params=OPEN)).text
         sid = opened.split('"sid":"')[1].split('"')[0]
         for _ in range(4):

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -32,6 +33,13 @@ FEW_FILES = ("sh", "-c", 'ulimit -n 200; exec "$@"', "sh")
 SETTLED = 20
 """Equal totals in a row that show that the count is complete."""
 OPEN = {"EIO": "4", "transport": "polling"}
+LOG_INTERVAL_S = 10.0
+"""A log line about connections that are not accepted is written at most so often."""
+
+
+def most_lines(began_s: float) -> int:
+    """The most log lines of one event and process since then."""
+    return 1 + int((time.monotonic() - began_s) / LOG_INTERVAL_S)
 
 
 async def client_of(server: ServeProcess, pid: int) -> PyClient:
@@ -87,7 +95,9 @@ async def test_worker_whose_loop_is_blocked_is_replaced() -> None:
         await server.wait_log("worker_timed_out")
         await server.wait_ready(3)
         await wait_until(lambda: client.received.disconnects, "the end of its session")
-        assert server.worker_pids()[1] in [child.pid for child in server.children()]
+        timed_out = {line["pid"] for line in server.log_lines("worker_timed_out")}
+        assert first in timed_out
+        assert set(server.worker_pids()[:2]) - timed_out <= {child.pid for child in server.children()}
 
 
 async def test_workers_survive_a_pause_of_their_parent() -> None:
@@ -121,7 +131,7 @@ async def test_broker_without_free_descriptors_keeps_its_peers_and_accepts_again
         barrier(subscriber)
         assert publisher.recv() == b"\x01"
         exchange(1)
-        before = broker_memory().rss
+        before, began_s = broker_memory().rss, time.monotonic()
         port = broker.hello["ports"][role]
         with ExitStack() as strangers:
             for _ in range(400):
@@ -141,7 +151,7 @@ async def test_broker_without_free_descriptors_keeps_its_peers_and_accepts_again
         await wait_until(are_settled, "the end of the failures")
         exchange(4)
         assert broker_memory().rss - before < 100 << 20
-        assert sum('"accept_failed"' in line for line in broker.lines) <= 2
+        assert sum('"accept_failed"' in line for line in broker.lines) <= 1 + most_lines(began_s)
 
 
 def limited(*arguments: str) -> list[str]:
@@ -183,10 +193,10 @@ async def test_serve_without_free_descriptors_loses_no_connection_and_accepts_ag
     options = ("--workers", "1", "--acceptors", acceptors, "--bind", "127.0.0.1:0", "--log-format", "json")
     command = limited("-m", "zmqio", "serve", "tests.support.serve_app:app", *options)
     async with ServeProcess(command=command, workers=1) as server:
-        client = await client_of(server, server.worker_pids()[0])
+        client, began_s = await client_of(server, server.worker_pids()[0]), time.monotonic()
         await crowd(server.url, client, lambda: server.log_lines("accept_failed"))
         assert not server.log_lines("socket_dropped")
-        assert len(server.log_lines("accept_failed")) <= 4
+        assert len(server.log_lines("accept_failed")) <= 4 * most_lines(began_s)
         assert not server.log_lines("worker_exited")
 
 
@@ -208,8 +218,9 @@ async def test_node_without_free_descriptors_keeps_its_connections_and_accepts_a
             await wait_until(lambda: answers(url), "an answer")
             client = PyClient(url, "websocket")
             await client.connect()
+            began_s = time.monotonic()
             await crowd(url, client, lambda: "accept_failed" in log.read_text())
         finally:
             process.terminate()
-    assert log.read_text().count("accept_failed") == 1
-    assert log.read_text().count("out of system resource") <= 1
+    assert 1 <= log.read_text().count("accept_failed") <= most_lines(began_s)
+    assert log.read_text().count("out of system resource") <= most_lines(began_s)

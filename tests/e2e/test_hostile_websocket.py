@@ -89,7 +89,7 @@ async def test_message_over_the_limit_closes_with_1009_under_every_host(way: str
     async with running(way, tmp_path) as (url, _):
         address = f"ws{url.removeprefix('http')}/socket.io/?EIO=4&transport=websocket"
         for compression in (None, "deflate"):
-            async with connect(address, compression=compression, max_size=None) as socket:
+            async with connect(address, compression=compression, max_size=None, open_timeout=LIMIT_S) as socket:
                 await socket.recv()
                 await socket.send("4" + "x" * 1_000_000)
                 async with asyncio.timeout(LIMIT_S):

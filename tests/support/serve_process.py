@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,7 +17,7 @@ from tests.support.cluster import process_environment
 from tests.support.forked import Process, start
 from tests.support.process_log import ProcessLog
 from tests.support.timing import LIMIT_S, wait_until
-from tests.support.zygote import children_of
+from tests.support.zygote import children_of, is_alive
 
 __all__ = ["ServeProcess"]
 
@@ -107,7 +108,7 @@ class ServeProcess:
 
     def orphans(self) -> list[psutil.Process]:
         """Those seen by `children` that still run."""
-        return [p for p in self._family.values() if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+        return [process for process in self._family.values() if is_alive(process)]
 
     def send_signal(self, number: signal.Signals) -> None:
         """Send the parent a signal."""
@@ -138,7 +139,8 @@ class ServeProcess:
                 self._process.kill()
                 self._process.wait()
         for process in self.orphans():
-            process.kill()
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         self._log.close()
 
     def log_text(self) -> str:

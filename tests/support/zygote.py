@@ -22,7 +22,7 @@ import psutil
 
 from tests.support.forked import MOST_DESCRIPTORS, REQUEST_BYTES, fork_facts, is_warmed
 
-__all__ = ["ZYGOTE", "RunRequest", "children_of", "fork_own_processes", "set_process_name"]
+__all__ = ["ZYGOTE", "RunRequest", "children_of", "fork_own_processes", "is_alive", "set_process_name"]
 
 ZYGOTE = "zygote"
 """Name of a zygote in the list of processes."""
@@ -35,7 +35,15 @@ RunRequest = Callable[[dict[str, Any], list[int]], None]
 
 def children_of(pid: int, *, recursive: bool = False) -> list[psutil.Process]:
     """The processes that a process has started, without its zygote."""
-    return [child for child in psutil.Process(pid).children(recursive) if child.name() != ZYGOTE]
+    return [child for child in psutil.Process(pid).children(recursive) if _name_of(child) not in ("", ZYGOTE)]
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Whether a process runs; a zombie does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # it has ended between the two
+        return False
 
 
 def fork_own_processes(run: RunRequest) -> None:
@@ -50,6 +58,14 @@ def fork_own_processes(run: RunRequest) -> None:
     _AsyncProcess.start_other = asyncio.create_subprocess_exec
     subprocess.Popen = _ForkingPopen  # type: ignore[misc]
     asyncio.create_subprocess_exec = _AsyncProcess.start  # type: ignore[assignment]
+
+
+def _name_of(process: psutil.Process) -> str:
+    """The name of a process; empty if it has just ended."""
+    try:
+        return str(process.name())
+    except psutil.NoSuchProcess:
+        return ""
 
 
 class _Zygote:
