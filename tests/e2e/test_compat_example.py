@@ -14,7 +14,7 @@ from tests.support.broker import BrokerProcess
 from tests.support.clients import ConnectFailed
 from tests.support.js_clients import JsClient, JsClients
 from tests.support.served import Served
-from tests.support.timing import wait_until
+from tests.support.timing import LIMIT_S, wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -53,7 +53,7 @@ async def use(urls: list[str], js: JsClients, stack: AsyncExitStack) -> list[Any
             await each.connect()
         clients += [client, chat]
     ann, ann_chat, _, bob_chat = clients
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=LIMIT_S) as http:
         response = await http.post(f"{urls[1]}/announce?text=hello")
     seen: list[Any] = [refused.value.message, response.json(), await ann.wait_for("announcement")]
     seen += [await ann.call("whoami"), await ann_chat.call("join", "tea"), await bob_chat.call("join", "tea")]

@@ -95,7 +95,7 @@ class Lazily(Cluster):
     async def wait_complete(self) -> None:
         for node in self.nodes:
             await node.state()
-            async with httpx.AsyncClient() as http:
+            async with httpx.AsyncClient(timeout=LIMIT_S) as http:
                 assert (await http.get(f"{node.url}/socket.io/", params=OPEN)).status_code == 200
         await super().wait_complete()
 
@@ -169,7 +169,10 @@ async def test_drained_clients_reconnect_elsewhere_and_remaining_clients_miss_no
 async def test_draining_node_serves_its_clients_and_refuses_new_ones(
     broker: BrokerProcess, make_client: ClientMaker, host: str
 ) -> None:
-    async with running_harness(broker, make_client, host, drain_s=LONG_S) as harness, httpx.AsyncClient() as http:
+    async with (
+        running_harness(broker, make_client, host, drain_s=LONG_S) as harness,
+        httpx.AsyncClient(timeout=LIMIT_S) as http,
+    ):
         clients = [make_client("js", harness.stopping.url, way) for way in TRANSPORTS]
         await all_of([client.connect() for client in clients])
         await all_of([client.call("join", "room") for client in clients])

@@ -44,7 +44,7 @@ async def test_only_the_line_of_the_manager_differs_and_the_page_shows_it() -> N
 async def announce_until_received(urls: list[str], clients: list[JsClient]) -> Any:
     """Announce at each node until all clients have received it: new nodes may not know each other yet."""
     answers = []
-    async with httpx.AsyncClient() as http, asyncio.timeout(LIMIT_S):
+    async with httpx.AsyncClient(timeout=LIMIT_S) as http, asyncio.timeout(LIMIT_S):
         for url in urls:
             text = f"hello {len(answers)}"
             while not all([text] in client.received.named("announcement") for client in clients):

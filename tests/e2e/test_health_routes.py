@@ -90,7 +90,7 @@ async def test_details_are_shown_with_the_option_only() -> None:
 
 @pytest.mark.parametrize("host", ["fast", "uvicorn", "hypercorn"])
 async def test_probes_may_be_head_and_nothing_else(host: str) -> None:
-    async with NodeProcess(NodeConfig("probed", host=host)) as node, httpx.AsyncClient() as http:
+    async with NodeProcess(NodeConfig("probed", host=host)) as node, httpx.AsyncClient(timeout=LIMIT_S) as http:
         for path in ("/healthz", "/readyz"):
             head = await http.head(node.url + path)
             assert (head.status_code, head.content) == (200, b"")
@@ -111,7 +111,7 @@ def in_fastapi(io: Server) -> FastAPI:
 
 async def test_health_app_can_be_put_anywhere_in_a_framework() -> None:
     io = Server(adapter=None)
-    async with Served(in_fastapi(io)) as served, httpx.AsyncClient(base_url=served.url) as http:
+    async with Served(in_fastapi(io)) as served, httpx.AsyncClient(base_url=served.url, timeout=LIMIT_S) as http:
         assert (await http.get("/socket.io/", params=OPEN)).status_code == 200
         for path in ("/ops/healthz", "/ops/readyz", "/readyz", "/alive", "/socket.io/readyz"):
             assert (await http.get(path)).status_code == 200, path

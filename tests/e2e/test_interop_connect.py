@@ -11,6 +11,7 @@ from tests.e2e.conftest import ClientMaker
 from tests.support.clients import TRANSPORTS, ConnectFailed
 from tests.support.cluster import Cluster
 from tests.support.js_clients import JsClients
+from tests.support.timing import LIMIT_S
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -79,12 +80,12 @@ async def test_a_refused_client_may_try_again_on_the_same_connection(cluster: Cl
 
 
 async def test_connect_is_the_first_packet_over_polling(cluster: Cluster) -> None:
-    async with httpx.AsyncClient(base_url=cluster[0].url) as http:
+    async with httpx.AsyncClient(base_url=cluster[0].url, timeout=LIMIT_S) as http:
         opened = await http.get("/socket.io/", params=HANDSHAKE)
         session = HANDSHAKE | {"sid": json.loads(opened.text[1:])["sid"]}
         assert (await http.post("/socket.io/", params=session, content='40{"a":1}')).text == "ok"
         packets: list[str] = []
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LIMIT_S):
             while len(packets) < 2:
                 packets += (await http.get("/socket.io/", params=session)).text.split("\x1e")
     assert packets[0].startswith('40{"sid":"')
@@ -93,7 +94,7 @@ async def test_connect_is_the_first_packet_over_polling(cluster: Cluster) -> Non
 
 async def test_connect_is_the_first_packet_over_websocket(cluster: Cluster) -> None:
     url = cluster[1].url.replace("http", "ws") + "/socket.io/?EIO=4&transport=websocket"
-    async with connect_websocket(url) as websocket:
+    async with connect_websocket(url, open_timeout=LIMIT_S) as websocket:
         assert str(await websocket.recv()).startswith('0{"sid":"')
         await websocket.send("40")
         assert str(await websocket.recv()).startswith('40{"sid":"')

@@ -86,21 +86,23 @@ async def test_draining_node_moves_its_clients_to_the_other(
         async with RoundRobin([node.port, stays.port]) as proxy:
             client = make_client("js", proxy.url, "websocket", reconnection=True, reconnectionDelay=50)
             await client.connect()
-            assert (await client.call("whoami"))["node"] == "stopping"
+            home = await client.call("whoami")
+            assert home["node"] == "stopping"
             old = client.sid
             proxy.drop(node.port)
             node.tell(signal.SIGTERM)
             await wait_until(lambda: client.sid != old, "the client to be back")
             assert (await client.call("whoami"))["node"] == "one"
             await node.wait_end()
-            left = await stays.wait_state("the departure", lambda state: state["nodes_left"])
-            assert left["nodes_left"][-1][1] == "goodbye"
+            goodbye = [home["node_id"], "goodbye"]
+            await stays.wait_state("the departure", lambda state: goodbye in state["nodes_left"])
 
 
 async def test_workers_of_serve_share_a_broker_that_requires_keys(
     broker: BrokerProcess, keys: KeyFolder, make_client: ClientMaker
 ) -> None:
     async with ServeProcess("--broker", broker.address, environment=keys.node_environment) as server:
+        await server.wait_log("broker_connected", server.workers)
         clients = [make_client("js", server.url, way) for way in ("polling", "websocket", "polling", "websocket")]
         await asyncio.gather(*(client.connect() for client in clients))
         assert len({(await client.call("whoami"))["pid"] for client in clients}) == 2

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = "pass-w0rd"
+EMIT = ("-m", "zmqio", "emit", "--timeout", str(LIMIT_S))
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +42,7 @@ def address(nats_server: NatsServerProcess) -> str:
 async def served(address: str) -> AsyncIterator[ServeProcess]:
     """Two workers on it."""
     async with ServeProcess("--broker", address) as process:
+        await process.wait_log("broker_connected", process.workers)
         yield process
 
 
@@ -65,7 +67,7 @@ async def run(*command: str, **environment: str) -> None:
         command,
         capture_output=True,
         text=True,
-        timeout=LIMIT_S,
+        timeout=3 * LIMIT_S,
         check=False,
         cwd=ROOT,
         env=process_environment() | environment,
@@ -80,7 +82,7 @@ async def wait_events(clients: list[SocketClient], *expected: list[object]) -> N
 
 
 async def test_emit_command_reaches_the_clients_of_all_workers(clients: list[SocketClient], address: str) -> None:
-    await run(sys.executable, "-m", "zmqio", "emit", "news", '"from the command"', ZMQIO_ADAPTER=address)
+    await run(sys.executable, *EMIT, "news", '"from the command"', ZMQIO_ADAPTER=address)
     await wait_events(clients, ["from the command"])
 
 

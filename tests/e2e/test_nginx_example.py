@@ -6,12 +6,14 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.conftest import ClientMaker
 from tests.support.cluster import process_environment
+from tests.support.example_server import is_ready
 from tests.support.ports import free_port_block
 from tests.support.timing import LIMIT_S, wait_until
 from tests.support.tools import require
@@ -40,7 +42,8 @@ async def test_example_serves_polling_and_upgrading_clients(make_client: ClientM
     url = f"http://127.0.0.1:{first_port + 7}"
     process = await asyncio.to_thread(start, mode, first_port)
     try:
-        await wait_for_ports(range(first_port + 4, first_port + PORTS), process)
+        await wait_for_ports(range(first_port + 4, first_port + PORTS - 1), process, is_ready)
+        await wait_for_ports(range(first_port + PORTS - 1, first_port + PORTS), process, answers)
         clients = [make_client("js", url, way) for way in ("polling", "upgrade")]
         for client in clients:
             await client.connect()
@@ -53,9 +56,9 @@ async def test_example_serves_polling_and_upgrading_clients(make_client: ClientM
         assert await asyncio.to_thread(process.wait, LIMIT_S) == 0
 
 
-async def wait_for_ports(ports: range, process: "subprocess.Popen[bytes]") -> None:
+async def wait_for_ports(ports: range, process: "subprocess.Popen[bytes]", serves: Callable[[int], bool]) -> None:
     for port in ports:
-        await wait_until(lambda port=port: process.poll() is not None or answers(port), f"port {port}")
+        await wait_until(lambda port=port: process.poll() is not None or serves(port), f"port {port}")
     assert process.poll() is None, f"the example has ended with {process.returncode}"
 
 

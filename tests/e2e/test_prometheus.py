@@ -53,20 +53,23 @@ async def test_prometheus_scrapes_serve_and_evaluates_all_rules_and_queries(
             await client.call("echo", number)
         await wait_value(prometheus, "sum(zmqio_server_events_received_total)", 7)
         await wait_value(prometheus, "count(zmqio_worker_report_age_seconds < 5)", WORKERS)
-        assert await prometheus.targets() == {address: "up"}
+        await wait_value(prometheus, f'up{{instance="{address}"}}', 1)
+        assert list(await prometheus.targets()) == [address]
         for query in dashboard_queries():
             await prometheus.query(query)
         await wait_for_rules(prometheus)
 
 
 async def wait_for_rules(prometheus: PrometheusServer) -> None:
+    """Wait until all rules are evaluated, and these find nothing."""
+    quiet = {"ZmqioMessagesLost", "ZmqioWorkerDown", "ZmqioWorkerSilent", "ZmqioServeBrokerDown"}
     ends_at = time.monotonic() + LIMIT_S
-    while any(rule["health"] == "unknown" for rule in await prometheus.rules()):
-        assert time.monotonic() < ends_at, "the rules are not evaluated"
+    while True:
+        rules = await prometheus.rules()
+        states = {rule["name"]: rule["state"] for rule in rules if rule["health"] != "unknown"}
+        if len(states) == len(rules) and {states[name] for name in quiet} == {"inactive"}:
+            break
+        assert time.monotonic() < ends_at, f"not all rules are evaluated and quiet: {states}"
         await asyncio.sleep(0.2)
-    rules = await prometheus.rules()
     assert len(rules) == RULES.read_text().count("- alert:")
     assert {rule["name"]: rule["lastError"] for rule in rules if rule.get("lastError")} == {}
-    quiet = {"ZmqioMessagesLost", "ZmqioWorkerDown", "ZmqioWorkerSilent", "ZmqioServeBrokerDown"}
-    states = {rule["name"]: rule["state"] for rule in rules}
-    assert {name: states[name] for name in quiet} == dict.fromkeys(quiet, "inactive")

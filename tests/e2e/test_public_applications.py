@@ -13,7 +13,7 @@ import pytest
 from tests.support.broker import BrokerProcess
 from tests.support.js_clients import JsClient, JsClients
 from tests.support.served import Served
-from tests.support.timing import wait_until
+from tests.support.timing import LIMIT_S, wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -39,6 +39,11 @@ def asgi_of(module: ModuleType) -> Any:
     return getattr(module, "combined_asgi_app", None) or module.app
 
 
+def answers(client: JsClient) -> list[Any]:
+    """The events of `app.py` but those that it emits every ten seconds."""
+    return [event for event in client.received.events if event[1] != [{"data": "Server generated event"}]]
+
+
 async def use_app(ann: JsClient, bob: JsClient) -> list[Any]:
     """Use each event of `app.py`; return what both clients received."""
     sent = 1  # the greeting
@@ -55,10 +60,10 @@ async def use_app(ann: JsClient, bob: JsClient) -> list[Any]:
         await ann.emit(event, data)
         if event != "my_room_event" or data["data"] != "to nobody":
             sent += 1
-            await ann.wait_for("my_response", sent)
-    await bob.wait_for("my_response", 2)
+            await wait_until(lambda: len(answers(ann)) == sent, f"the response to {event}")  # noqa: B023
+    await wait_until(lambda: len(answers(bob)) == 2, "the greeting and the broadcast")
     await bob.emit("disconnect request")
-    return [ann.received.events, bob.received.events, await bob.wait_disconnect()]
+    return [answers(ann), answers(bob), await bob.wait_disconnect()]
 
 
 async def use_latency(ann: JsClient, bob: JsClient) -> list[Any]:
@@ -90,7 +95,7 @@ async def use(name: str, nodes: list[Any], js: JsClients) -> list[Any]:
         urls = [(await stack.enter_async_context(Served(asgi_of(node)))).url for node in nodes]
         if hasattr(nodes[0].sio, "io"):
             await wait_until(lambda: all(node.sio.io.server_count() == 2 for node in nodes), "two nodes")
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(timeout=LIMIT_S) as http:
             responses = [await http.get(urls[0] + page) for page in pages]
         clients = [js.client(url) for url in (urls[0], urls[-1])]
         for client in clients:

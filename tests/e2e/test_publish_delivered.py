@@ -50,7 +50,7 @@ async def test_clients_of_every_node_receive_from_a_foreign_sender(
     to_all, to_lobby = [f"JSON from {language}"], [f"msgpack from {language}", b"\0\1\xff"]
     for client in clients[:2]:
         assert await client.wait_for("news", 2) == [to_all, to_lobby]
-    async with AsyncEmitter(broker.address) as emitter:
+    async with AsyncEmitter(broker.address, send_timeout_s=LIMIT_S) as emitter:
         await everything(clients, emitter)
     assert clients[2].received.named("news") == [to_all]
 
@@ -65,7 +65,7 @@ async def test_the_example_of_a_synchronous_service_reaches_its_customer(
     assert (done.returncode, done.stderr) == (0, "")
     assert await customer.wait_for("shipped") == [[{"order": 1}]]
     assert await bystander.wait_for("news") == [["Emitter in Python"]]
-    async with AsyncEmitter(broker.address) as emitter:
+    async with AsyncEmitter(broker.address, send_timeout_s=LIMIT_S) as emitter:
         await everything([customer, bystander, in_lobby], emitter)
     assert bystander.received.named("shipped") == []
     assert in_lobby.received.named("news") == []
@@ -78,7 +78,7 @@ async def test_an_emitter_reaches_rooms_excepts_and_single_sockets_once_and_in_o
     first, second, third = clients
     await first.call("join", "a", "b")
     await second.call("join", "b")
-    async with AsyncEmitter(broker.address) as emitter:
+    async with AsyncEmitter(broker.address, send_timeout_s=LIMIT_S) as emitter:
         for number in range(50):
             await emitter.to("a").to("b").emit("rooms", number)
             await emitter.except_("b").emit("not b", number)
@@ -96,7 +96,7 @@ async def test_an_emitter_reaches_another_namespace(
 ) -> None:
     chat = await connect_one_each(make_client, cluster, "/chat")
     main = await connect_one_each(make_client, cluster)
-    async with AsyncEmitter(broker.address) as emitter:
+    async with AsyncEmitter(broker.address, send_timeout_s=LIMIT_S) as emitter:
         await emitter.of("/chat").emit("news", {"é": None})
         await everything(main, emitter)
     for client in chat:
@@ -109,7 +109,7 @@ async def test_an_emitter_moves_and_disconnects_sockets_of_any_node(
 ) -> None:
     clients = await connect_one_each(make_client, cluster)
     first, second, third = clients
-    async with AsyncEmitter(broker.address) as emitter:
+    async with AsyncEmitter(broker.address, send_timeout_s=LIMIT_S) as emitter:
         await emitter.to(first.sid, second.sid).sockets_join("moved")
         await _until_member(first, "moved")
         await _until_member(second, "moved")
@@ -137,7 +137,7 @@ async def test_a_synchronous_emitter_in_a_thread_reaches_clients(
     clients = await connect_one_each(make_client, cluster)
 
     def work() -> None:
-        with Emitter(broker.address) as emitter:
+        with Emitter(broker.address, send_timeout_s=LIMIT_S) as emitter:
             for number in range(100):
                 emitter.emit("news", number)
 

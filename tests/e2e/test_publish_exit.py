@@ -41,7 +41,7 @@ WAYS = {
     ),
     "asyncio program without close": (
         "import asyncio\nfrom zmqio.emitter import AsyncEmitter\n"
-        "asynchronous = AsyncEmitter(sys.argv[1])\n"
+        "asynchronous = AsyncEmitter(sys.argv[1], **limits)\n"
         f"async def work():\n    for number in range({COUNT}): await asynchronous.emit('news', number)\n"
         "asyncio.run(work())"
     ),
@@ -54,15 +54,19 @@ def ingest_broker() -> Iterator[BrokerProcess]:
         yield process
 
 
-def run(program: str, address: str) -> subprocess.CompletedProcess[str]:
-    text = f"import os, sys\nfrom zmqio.emitter import Emitter\nemitter = Emitter(sys.argv[1])\n{program}\n"
+def run(program: str, address: str, **limits: float) -> subprocess.CompletedProcess[str]:
+    """Run a program with an emitter that has these limits of time."""
+    text = (
+        f"import os, sys\nfrom zmqio.emitter import Emitter\nlimits = {limits}\n"
+        f"emitter = Emitter(sys.argv[1], **limits)\n{program}\n"
+    )
     return subprocess.run(
         [sys.executable, "-c", text, address],
         env=process_environment(),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=LIMIT_S,
+        timeout=3 * LIMIT_S,
         check=False,
     )
 
@@ -70,7 +74,7 @@ def run(program: str, address: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("way", WAYS)
 def test_emitted_requests_are_sent_when_the_process_ends(way: str, ingest_broker: BrokerProcess) -> None:
     with tap(ingest_broker.endpoint("subscribe"), b"zmqio/n/") as nodes:
-        done = run(WAYS[way], ingest_broker.address)
+        done = run(WAYS[way], ingest_broker.address, send_timeout_s=LIMIT_S, close_timeout_s=LIMIT_S)
         requests = [decode_request(split(frame)[1]) for frame in nodes.take(COUNT + ("first" in WAYS[way]))]
     assert done.returncode == (1 if "/ 0" in WAYS[way] else 0), done.stderr
     news = [request.args for request in requests if request.event == "news"]

@@ -9,11 +9,11 @@ import pytest_asyncio
 
 from tests.support.broker import BrokerProcess
 from tests.support.clients import SocketClient
-from tests.support.cluster_nodes import ClusterNode, NodeFailed
+from tests.support.cluster_nodes import ClusterNode, NodeFailed, wait_rooms
 from tests.support.js_clients import JsClients
 from tests.support.psio_nodes import mixed_nodes
 from tests.support.py_clients import PyClient
-from tests.support.timing import wait_until
+from tests.support.timing import LIMIT_S, wait_until
 from zmqio.emitter import Emitter
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -188,14 +188,14 @@ async def test_disconnect_over_nodes(peers: Peers) -> None:
     await peers.clients[ZMQIO].wait_disconnect()
     await peers.nodes[ZMQIO].do("disconnect", rooms=["of 0"], close=True)
     await peers.clients[PSIO].wait_disconnect()
-    assert await peers.nodes[ZMQIO].do("fetch") == []
+    await wait_rooms(peers.nodes[ZMQIO], {})
     for node in peers.nodes[:ZMQIO]:
         await node.wait_state("empty tables", lambda state: state["tables"] == 0)
 
 
 async def test_an_emitter_outside_reaches_all(peers: Peers, broker: BrokerProcess) -> None:
     prefix = peers.nodes[PSIO].config.bus["prefix"]
-    with Emitter(broker.address, prefix=prefix) as emitter:
+    with Emitter(broker.address, prefix=prefix, send_timeout_s=LIMIT_S) as emitter:
         emitter.to("all").except_(peers.sids[OTHER]).emit("outside", 1, b"2")
         emitter.flush()
     for number in (PSIO, ZMQIO):

@@ -12,6 +12,7 @@ import pytest
 import socketio
 
 from tests.support.broker import BrokerProcess
+from tests.support.example_server import is_ready
 from tests.support.pages import ROOT, commands_of, files_of
 from tests.support.ports import free_port
 from tests.support.timing import LIMIT_S, wait_until
@@ -80,7 +81,7 @@ async def connect(port: int, received: list[Any]) -> socketio.AsyncClient:
 
     async def try_once() -> bool:
         try:
-            await client.connect(f"http://{HOST}:{port}", wait_timeout=5)
+            await client.connect(f"http://{HOST}:{port}", wait_timeout=LIMIT_S)
         except socketio.exceptions.ConnectionError:
             return False
         return True
@@ -99,6 +100,8 @@ async def test_three_moves(host: Host) -> None:
         ports.append(free_port())
         host.start(re.sub(r"--port \d+", f"--port {ports[-1]}", command))
     assert len(ports) == 2
+    for port in ports:
+        await wait_until(lambda port=port: is_ready(port), f"the node on port {port}")
     received: list[list[Any]] = [[], []]
     clients = [await connect(port, received[number]) for number, port in enumerate(ports)]
     try:
@@ -112,7 +115,8 @@ async def test_three_moves(host: Host) -> None:
         plain = await asyncio.to_thread(host.run, sys.executable, "plain.py")
         assert (plain.returncode, plain.stderr) == (0, "")
         await wait_until(lambda: len(received[0]) == len(received[1]) == 3, "both receive from the plain sender")
-        emit = ["emit", "--adapter", host.broker, "--to", "lobby", "chat message", '{"text": "from the shell"}']
+        options = ["--adapter", host.broker, "--timeout", str(LIMIT_S), "--to", "lobby"]
+        emit = ["emit", *options, "chat message", '{"text": "from the shell"}']
         assert (await asyncio.to_thread(host.run, str(BIN / "zmqio"), *emit)).returncode == 0
         await wait_until(lambda: len(received[0]) == len(received[1]) == 4, "both receive from the shell")
     finally:

@@ -32,6 +32,8 @@ async def test_each_request_and_websocket_has_its_lines_without_ids_and_tokens(m
         await wait_until(lambda: server.log_lines("websocket_opened"), "the upgrade")
         await client.disconnect()
         await wait_until(lambda: server.log_lines("websocket_closed"), "the end of the WebSocket")
+        # Another worker may have sent the page, and not have logged it yet.
+        await wait_until(lambda: any(line["path"] == "/page" for line in lines(server)), "the line of the page")
         (page,) = [line for line in lines(server) if line["path"] == "/page"]
         assert (page["client"], page["method"], page["status"]) == ("203.0.113.7", "GET", 200)
         assert page["bytes"] > 0 and page["duration_s"] >= 0

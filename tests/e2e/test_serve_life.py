@@ -221,5 +221,7 @@ async def test_function_serves_like_the_command(tmp_path: Path) -> None:
 async def test_start_writes_few_lines_and_the_url_last() -> None:
     """Each of N workers used to log every other one: N x (N - 1) times `node_joined`."""
     async with ServeProcess(workers=3) as server:
-        assert server.log_text().splitlines()[-1].count("server_started") == 1
+        # Where the broker takes long to answer, the workers start before they are connected.
+        lines = [line for line in server.log_text().splitlines() if '"broker_connected"' not in line]
+        assert lines[-1].count("server_started") == 1
         assert server.log_lines("node_joined") == []

@@ -10,6 +10,7 @@ import zmqio
 from tests.support.clients import TRANSPORTS, ConnectFailed
 from tests.support.js_clients import JsClients
 from tests.support.served import Served
+from tests.support.timing import LIMIT_S
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -28,7 +29,7 @@ def served(**options: Any) -> Served:
 async def open_from(url: str, origin: str | None, method: str = "GET") -> httpx.Response:
     """Open a session as a page of that origin does."""
     headers = {} if origin is None else {"origin": origin}
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=LIMIT_S) as http:
         return await http.request(method, f"{url}/socket.io/", params=OPEN, headers=headers)
 
 

@@ -1,10 +1,11 @@
-"""Runs the server of an example."""
+"""Runs the server of an example, and waits for servers that examples start."""
 
 import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from urllib.request import urlopen
 
 from tests.support.cluster import process_environment
 from tests.support.forked import start
@@ -12,7 +13,10 @@ from tests.support.ports import free_port
 from tests.support.process_log import ProcessLog
 from tests.support.timing import LIMIT_S
 
-__all__ = ["serve_example"]
+__all__ = ["is_ready", "serve_example"]
+
+START_LIMIT_S = 3 * LIMIT_S
+"""Several servers may start together on a busy machine."""
 
 
 @asynccontextmanager
@@ -34,11 +38,20 @@ async def serve_example(folder: Path, *arguments: str, **environment: str) -> As
         process = start(command, env=environment, stdout=log.file, cwd=folder)
         stack.push_async_callback(asyncio.to_thread, process.wait, LIMIT_S)
         stack.callback(process.terminate)
-        async with asyncio.timeout(LIMIT_S):
+        async with asyncio.timeout(START_LIMIT_S):
             while not await _listens(port):
                 assert process.poll() is None, log.text()
                 await asyncio.sleep(0.05)
         yield f"http://127.0.0.1:{port}"
+
+
+def is_ready(port: int) -> bool:
+    """Whether a node on a port of this machine is ready. It serves before, where its broker starts slowly."""
+    try:
+        with urlopen(f"http://127.0.0.1:{port}/readyz", timeout=LIMIT_S) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
 
 
 async def _listens(port: str) -> bool:

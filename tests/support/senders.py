@@ -41,7 +41,7 @@ class Sender:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=LIMIT_S,
+            timeout=3 * LIMIT_S,
             check=False,
         )
 
