@@ -1,6 +1,7 @@
 """The pages of the project: what they name exists, and their links lead somewhere."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,14 @@ def test_files_that_the_architecture_and_decisions_name_exist() -> None:
         if not any((root / path).exists() for root in ROOTS)
     ]
     assert missing == []
+
+
+def test_the_layers_of_the_architecture_are_those_of_the_linter() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    (block,) = [block for block in page.split("```") if block.startswith("\n__main__\n")]
+    shown = [re.split(r" {2,}", line)[0].replace("│", "|") for line in block.strip().splitlines()]
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    assert shown == contracts[0]["layers"]
 
 
 def test_relative_links_lead_to_files() -> None:
