@@ -1,9 +1,13 @@
 """The files of the browser client: names, types, validation by ETag, and CORS."""
 
+import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import zmqio.client
 from zmqio.client import FILE_NAMES, client_file
 from zmqio.config import EngineOptions
 from zmqio.server.client_app import ClientApp
@@ -31,6 +35,15 @@ def test_bundles_and_their_source_maps_are_there() -> None:
     for name in bundles:
         last_line = client_file(name).content.decode().rstrip().splitlines()[-1]
         assert last_line.removeprefix("//# sourceMappingURL=") in FILE_NAMES
+
+
+def test_every_package_in_a_bundle_has_its_licence_beside_it() -> None:
+    maps = [name for name in FILE_NAMES if name.endswith(".map")]
+    sources = [source for name in maps for source in json.loads(client_file(name).content)["sources"]]
+    packages = {match[1] for source in sources if (match := re.search(r"node_modules/([^/]+)/", source))}
+    licences = (Path(zmqio.client.__file__).parent / "LICENSE.bundled-packages").read_text()
+    assert packages == {"component-emitter", "notepack.io", "socket.io-msgpack-parser"}
+    assert [name for name in packages if name not in licences] == []
 
 
 @pytest.mark.parametrize("name", sorted(FILE_NAMES))
