@@ -1,11 +1,12 @@
 """Count the instructions that a server process executes for one event, in user mode.
 
-Run it with `python -m tests.bench.instructions`; it requires valgrind and takes about two minutes. One event at a
-time passes real connections. Callgrind counts only between two moments, behind a warm-up, so the start does not
+Run it with `python -m tests.bench.instructions`; it requires valgrind and takes about three minutes. One event at
+a time passes real connections. Callgrind counts only between two moments, behind a warm-up, so the start does not
 count. The counts of two runs differ by up to 5 %: ticks and heartbeats count. What the kernel does is not counted.
 
 The ways:
 
+- `connect`: a WebSocket client that connects and joins the namespace and a room.
 - `event`: a WebSocket client's event, from its frame to the acknowledgement.
 - `send`: the same, whose handler emits to a room that has its only member on another node.
 - `receive`: that message on the other node, until it is written to the member.
@@ -75,6 +76,18 @@ def started(prefix: tuple[str, ...], *arguments: str) -> Iterator[Child]:
                 return
 
 
+def count_connect(counted: Counted, count: int) -> float:
+    """One node, to which clients connect one after the other; they stay connected while it is counted."""
+    with started(counted.prefix, ENGINE_APP, "fast") as node, ExitStack() as clients:
+
+        def events(number: int) -> None:
+            for _ in range(number):
+                clients.enter_context(WsClient(node.port))
+
+        events(WARM_UP)
+        return counted.count(node.pid, events, count)
+
+
 def count_event(counted: Counted, count: int) -> float:
     """One node, whose handler returns what it received."""
     with started(counted.prefix, ENGINE_APP, "fast") as node, WsClient(node.port) as client:
@@ -108,6 +121,7 @@ def count_between_nodes(counted: Counted, count: int, *, sender: bool) -> float:
 
 
 WAYS: dict[str, Callable[[Counted, int], float]] = {
+    "connect": count_connect,
     "event": count_event,
     "send": lambda counted, count: count_between_nodes(counted, count, sender=True),
     "receive": lambda counted, count: count_between_nodes(counted, count, sender=False),

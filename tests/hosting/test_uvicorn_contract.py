@@ -33,6 +33,7 @@ from zmqio.hosting.uvicorn_contract import (
     require_lifespan_state,
 )
 from zmqio.hosting.websocket_protocol import WebSocketProtocol
+from zmqio.hosting.websocket_takeover import TakeoverProtocol
 
 PLAIN = (HttpToolsProtocol, WebSocketsSansIOProtocol)
 METHOD_CASES = [(owner, name) for owner, names in METHODS.items() for name in names]
@@ -120,6 +121,7 @@ def test_every_overridden_name_is_listed() -> None:
     pairs = [
         (HttpProtocol, HttpToolsProtocol),
         (WebSocketProtocol, WebSocketsSansIOProtocol),
+        (TakeoverProtocol, WebSocketsSansIOProtocol),
         *(
             (cls, uvicorn.Server)
             for module in (accepted_server, server)
@@ -127,7 +129,7 @@ def test_every_overridden_name_is_listed() -> None:
             if isinstance(cls, type) and issubclass(cls, uvicorn.Server) and cls is not uvicorn.Server
         ),
     ]
-    assert len(pairs) == 4
+    assert len(pairs) == 5
     for ours, uvicorns in pairs:
         overridden = {name for name in vars(ours) if not name.startswith("__") and hasattr(uvicorns, name)}
         assert overridden - unlisted <= set(METHODS[uvicorns]), ours

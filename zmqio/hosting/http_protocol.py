@@ -29,6 +29,9 @@ from zmqio.hosting.half_closed import answer_half_closed
 from zmqio.hosting.http_rejections import FEW_HEAD_BYTES, Rejection
 from zmqio.hosting.request_cut import cut_chunks, cut_head, keep_tail
 from zmqio.hosting.request_cycle import ConnectionFlow, RequestCycle, refuse_request
+from zmqio.hosting.websocket_opening import accept_value
+from zmqio.hosting.websocket_protocol import WebSocketProtocol
+from zmqio.hosting.websocket_takeover import scope_template
 
 __all__ = ["HttpProtocol"]
 
@@ -188,6 +191,23 @@ class HttpProtocol(HttpToolsProtocol):
         if cycle is not None and cycle.response_complete:
             self._start_head_timer()  # uvicorn's keep-alive timer ended with the rest of the body
 
+    def handle_websocket_upgrade(self) -> None:
+        """Pass the connection to the WebSocket protocol, with the parsed request if that has the usual form."""
+        template, accept = scope_template(), None
+        if template is not None and self._passes_parsed_requests:
+            accept = accept_value(self.url, self.headers)
+        if template is None or accept is None:
+            super().handle_websocket_upgrade()
+            return
+        self.connections.discard(self)
+        protocol = WebSocketProtocol(config=self.config, server_state=self.server_state, app_state=self.app_state)
+        protocol.take_over(self, accept, template)
+        self.transport.set_protocol(protocol)
+
+    @property
+    def _passes_parsed_requests(self) -> bool:
+        return self.ws_protocol_class is WebSocketProtocol and not self.root_path and self.scope["method"] == "GET"
+
     # Callbacks of the request.
 
     def on_response_complete(self) -> None:
@@ -343,6 +363,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._stop_head_timer()
             self._unset_keepalive_if_required()
             self.handle_websocket_upgrade()
+            self.parser = None  # type: ignore[assignment]  # each refers to the other
 
     # Limits.
 

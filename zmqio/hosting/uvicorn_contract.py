@@ -9,10 +9,10 @@ and `keepalive_timeout`, which exist only in versions whose WebSocket protocol s
 """
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from functools import cache
 from operator import attrgetter
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -21,6 +21,7 @@ from uvicorn.server import ServerState
 
 from zmqio.exceptions import ServeError
 from zmqio.hosting.http_protocol import HttpProtocol
+from zmqio.hosting.uvicorn_probes import make_probes
 from zmqio.hosting.websocket_protocol import WebSocketProtocol
 from zmqio.logger import get_logger
 
@@ -47,7 +48,7 @@ METHODS: Names = {
         "data_received": "replaced, to parse one request at a time",
         "eof_received": "replaced, to let half-closed clients get their answer",
         "on_message_begin": "extended, to put the peer into the scope",
-        "handle_websocket_upgrade": "called for an accepted upgrade",
+        "handle_websocket_upgrade": "extended, to pass on the parsed request",
         "on_body": "replaced, to count the bytes between parts of a body",
         "on_headers_complete": "replaced, to limit the number of header fields, and to run `RequestCycle`",
         "on_message_complete": "extended, to find the end of a request",
@@ -66,9 +67,10 @@ METHODS: Names = {
         "handle_parser_exception": "replaced, to stop direct writes, and to discard input after a Close frame",
         "handle_ping": "replaced, to merge pongs",
         "handle_text": "replaced, to pass whole messages to the engine",
+        "on_task_complete": "forgets the task of the application",
         "receive": "replaced, to continue with held input",
         "run_asgi": "extended, to offer the protocol object in the scope",
-        "send": "extended, to note that a refused handshake is complete",
+        "send": "extended, to answer a parsed request, and to note that a refused handshake is complete",
         "shutdown": "extended, to stop direct writes before a Close frame",
     },
     uvicorn.Server: {
@@ -87,6 +89,7 @@ ATTRIBUTES: Names = {
         "access_log": "whether each response is logged",
         "access_logger": "logs each response",
         "app": "the application",
+        "app_state": "copied into each scope",
         "client": "the address of the peer",
         "config": "whether a request begins without context variables",
         "connections": "counted for `limit_concurrency`",
@@ -100,15 +103,19 @@ ATTRIBUTES: Names = {
         "parser": "parses requests; replaced after a declined upgrade",
         "pipeline": "requests that wait; always empty here",
         "root_path": "the beginning of every path",
+        "scheme": "of the connection, for its WebSocket",
         "scope": "of the current request",
+        "server": "the address of this server, for the connection's WebSocket",
         "server_state": "headers of every response",
         "tasks": "running requests",
         "timeout_keep_alive": "seconds that a connection may be idle",
         "timeout_keep_alive_task": "the timer of idle connections",
         "transport": "writes responses; paused, resumed and closed",
         "url": "of the current request",
+        "ws_protocol_class": "whether WebSockets are served by zmqio's class",
     },
     WebSocketsSansIOProtocol: {
+        "app_state": "copied into each scope",
         "client": "the address of the peer",
         "close_sent": "whether a Close frame was sent",
         "conn.available_extensions": "emptied, so that compression is negotiated for the engine only",
@@ -116,18 +123,28 @@ ATTRIBUTES: Names = {
         "conn.data_to_send": "encoded control frames",
         "conn.extensions": "decompresses what clients send",
         "conn.fail": "closes with a code",
+        "conn.parse": "parses frames behind a parsed opening request",
+        "conn.parser": "replaced by it",
         "conn.parser_exc": "whether the client's frames were invalid",
         "conn.process_extensions": "negotiates compression",
         "conn.receive_data": "parses frames",
+        "conn.state": "set when a parsed opening request is answered",
+        "config": "whether WebSockets are logged; the ASGI version",
+        "connections": "the set of open connections",
+        "default_headers": "headers of the answer to a parsed opening request",
         "handshake_complete": "whether frames may be parsed; set after a refused handshake",
         "handshake_initiated": "whether the opening request was parsed",
         "initial_response": "whether the handshake is being refused",
         "loop": "for the time-out of the closing handshake",
         "queue": "events for `receive()`; replaced by a smaller one",
         "read_paused": "whether reading is paused until `receive()`",
-        "request": "has the client's offer of compression; cleared after the handshake, to save memory",
-        "response": "gets the answer to it; cleared after the handshake, to save memory",
-        "scope.get": "carries the protocol object to the engine",
+        "request": "cleared after the handshake, to save memory",
+        "response": "gets the answer to an offer of compression; cleared after the handshake, to save memory",
+        "root_path": "the beginning of every path",
+        "scheme": "of the opening request",
+        "scope.get": "has the client's offer of compression; carries the protocol object to the engine",
+        "server": "the address of this server",
+        "tasks": "running applications",
         "transport": "writes frames",
         "writable": "set while the transport accepts data; replaced by a smaller event",
     },
@@ -150,12 +167,6 @@ ATTRIBUTES: Names = {
     },
 }
 """Class -> attribute, possibly of an attribute -> what zmqio uses it for."""
-
-_GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
-_UPGRADE = (
-    b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
 
 
 def protocol_classes() -> tuple[type[HttpToolsProtocol], type[WebSocketsSansIOProtocol]]:
@@ -213,7 +224,7 @@ def find_missing() -> list[str]:
     if missing:
         return missing
     try:
-        probes = _make_probes()
+        probes = make_probes()
     except Exception as error:  # noqa: BLE001 - a changed uvicorn may raise anything
         return [f"probe ({type(error).__name__}: {error})"]
     return [
@@ -244,52 +255,3 @@ def _has(probe: object, name: str) -> bool:
     except AttributeError:
         return False
     return True
-
-
-def _make_probes() -> dict[type, object]:
-    config = uvicorn.Config(
-        _no_app, http=HttpToolsProtocol, ws=WebSocketsSansIOProtocol, lifespan="off", log_config=None
-    )
-    config.load()
-    state, loop = ServerState(), _ProbeLoop()
-    http = HttpToolsProtocol(config, state, {}, loop)  # type: ignore[arg-type]
-    websocket = WebSocketsSansIOProtocol(config, state, {}, loop)  # type: ignore[arg-type]
-    for protocol, request in ((http, _GET), (websocket, _UPGRADE)):
-        protocol.connection_made(_ProbeTransport())
-        protocol.data_received(request)
-    return {
-        HttpToolsProtocol: http,
-        WebSocketsSansIOProtocol: websocket,
-        uvicorn.Server: uvicorn.Server(config),
-        uvicorn.Config: config,
-        ServerState: state,
-    }
-
-
-async def _no_app(_scope: Any, _receive: Any, _send: Any) -> None:
-    """An app that is never called."""
-
-
-class _ProbeTransport(asyncio.Transport):
-    """A transport that discards everything."""
-
-    def write(self, data: Any) -> None: ...
-
-    def close(self) -> None: ...
-
-    def is_closing(self) -> bool:
-        return False
-
-
-class _ProbeLoop:
-    """An event loop that discards its tasks."""
-
-    def create_task(self, work: Coroutine[Any, Any, Any], **_options: Any) -> Any:
-        work.close()
-        return _ProbeTask()
-
-
-class _ProbeTask:
-    """A task that never ends."""
-
-    def add_done_callback(self, callback: Any) -> None: ...

@@ -21,7 +21,6 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 from zlib import MAX_WBITS
 
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidHandshake
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 
@@ -44,6 +43,7 @@ from zmqio.hosting.websocket_input import (
     whole_text,
 )
 from zmqio.hosting.websocket_log import connection_logger
+from zmqio.hosting.websocket_takeover import TakeoverProtocol
 
 __all__ = ["WebSocketProtocol"]
 
@@ -55,7 +55,7 @@ _DEFLATE = ServerPerMessageDeflateFactory(server_no_context_takeover=True, clien
 Sink = Callable[[str | bytes], Awaitable[None] | None]
 
 
-class WebSocketProtocol(WebSocketsSansIOProtocol):
+class WebSocketProtocol(TakeoverProtocol):
     """Uvicorn's WebSocket protocol, extended to a `DirectWire`."""
 
     fd = NO_FD
@@ -97,13 +97,13 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         """Accept an offer of permessage-deflate without context takeover: no memory for each connection."""
         self.conn.available_extensions = [_DEFLATE]
         try:
-            answer, extensions = self.conn.process_extensions(self.request.headers)
+            answer, extensions = self.conn.process_extensions(self.opening_headers())
         except InvalidHandshake:
             return  # no offer of a client that can use it
         if answer is None or any(getattr(each, "local_max_window_bits", 0) != MAX_WBITS for each in extensions):
             return  # broadcasts are compressed for all clients with one window
         self.conn.extensions = extensions
-        self.response.headers["Sec-WebSocket-Extensions"] = answer
+        self.add_answer_header("Sec-WebSocket-Extensions", answer)
         self.compresses = True
 
     def open(self, listener: WireListener, *, direct_writes: bool) -> Frames | None:
