@@ -85,6 +85,18 @@ def test_an_archive_without_its_end_does_not_count() -> None:
     assert list(new.missed_of_archives(session(), {})) == []
 
 
+def test_an_archive_that_lacks_a_packet_does_not_count() -> None:
+    old, new = store_of(OLD), store_of(NEW)
+    for number in range(3):
+        old.recorder("/").sent((str(number),), None).bus_number = 1 + number
+    rows = pack_log(old.log, 3, time.monotonic(), MUCH)
+    hand_over(rows[1:], new)
+    assert list(new.missed_of_archives(session(), {})) == []
+    hand_over(rows, new)
+    (found,) = new.missed_of_archives(session(), {})
+    assert found.packets is not None and len(found.packets) == 3
+
+
 @pytest.mark.parametrize("row", [["nothing"], ["session", 1], ["table", "t"], [], 5])
 def test_a_malformed_row_is_refused(row: object) -> None:
     with pytest.raises(EnvelopeError):

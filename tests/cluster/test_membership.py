@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -39,6 +40,21 @@ def test_first_heartbeat_is_a_join_and_is_answered_once() -> None:
     assert (seen.joined, seen.must_answer, seen.wants_answer) == (True, True, False)
     assert membership.heartbeat(PEER, make_heartbeat(), link=0, to_me=False, now=1) == Sighting()
     assert list(membership.peers) == [PEER]
+
+
+def test_keepers_are_the_nodes_whose_last_heartbeat_says_so() -> None:
+    membership = member()
+    receive(membership, 0)
+    assert membership.keepers == []
+    keeps = replace(make_heartbeat(), keeps_sessions=True)
+    membership.heartbeat(PEER, keeps, link=0, to_me=False, now=1)
+    membership.heartbeat(SAME_TAG, make_heartbeat(), link=0, to_me=False, now=1)
+    assert membership.keepers == [PEER]
+    receive(membership, 2)
+    assert membership.keepers == []
+    membership.heartbeat(PEER, keeps, link=0, to_me=False, now=3)
+    membership.goodbye(PEER)
+    assert membership.keepers == []
 
 
 def test_answer_is_not_answered() -> None:

@@ -7,7 +7,7 @@ import pytest_asyncio
 
 from tests.support.memory_bus import MemoryNetwork
 from tests.support.memory_nodes import started_factories
-from tests.support.session_pair import Pair, join, suspend
+from tests.support.session_pair import Pair, join, join_all, suspend
 from tests.support.timing import wait_until
 from zmqio.cluster.factory import ClusterAdapterFactory
 from zmqio.config import BusOptions
@@ -20,7 +20,7 @@ from zmqio.recovery.vector import log_key
 @pytest_asyncio.fixture
 async def pair() -> AsyncIterator[Pair]:
     async with started_factories(2, MemoryNetwork()) as nodes:
-        yield [join(factory, identity.node_id) for factory, identity in nodes]
+        yield await join_all(nodes)
 
 
 async def test_private_packets_come_from_the_holder_only(pair: Pair) -> None:

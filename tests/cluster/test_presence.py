@@ -17,6 +17,7 @@ from zmqio.cluster.processes import machine_id
 from zmqio.exceptions import BusUnavailableError
 from zmqio.ids import NodeId
 from zmqio.protocol import messages as m
+from zmqio.protocol.recovery_messages import RecoveryMessage
 from zmqio.protocol.topic import inbox_topic
 
 
@@ -25,6 +26,14 @@ def ended_process() -> int:
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         pass
     return process.pid
+
+
+class NoRecovery:
+    """Ignores the messages of recovery."""
+
+    def received(self, sender: NodeId, message: RecoveryMessage) -> None: ...
+
+    def node_left(self, node_id: NodeId, *, died: bool) -> None: ...
 
 
 @pytest_asyncio.fixture
@@ -55,6 +64,32 @@ async def test_only_the_first_heartbeat_asks_for_answers(harness: NodeHarness) -
     await wait_until(lambda: len(harness.sent(m.Heartbeat)) > 3, "heartbeats")
     beats = [envelope.message for _, envelope in harness.sent(m.Heartbeat)]
     assert [isinstance(beat, m.Heartbeat) and beat.hello for beat in beats[:3]] == [True, False, False]
+
+
+async def test_whether_this_node_keeps_sessions_is_announced_at_once() -> None:
+    harness = await NodeHarness(options=replace(OPTIONS, heartbeat_s=30.0, dead_after_s=90.0)).ready()
+
+    def announced() -> list[bool]:
+        beats = [envelope.message for _, envelope in harness.sent(m.Heartbeat)]
+        return [beat.keeps_sessions for beat in beats if isinstance(beat, m.Heartbeat)]
+
+    assert announced() == [False]
+    harness.node.recover_sessions(NoRecovery())
+    await wait_until(lambda: announced() == [False, True], "the announcement")
+    harness.node.stop_keeping_sessions()
+    await wait_until(lambda: announced() == [False, True, False], "its end")
+    await harness.node.close()
+    harness.node.stop_keeping_sessions()
+    assert announced() == [False, True, False]
+
+
+async def test_a_node_that_is_not_connected_yet_announces_it_with_its_first_heartbeat() -> None:
+    harness = NodeHarness()
+    harness.node.recover_sessions(NoRecovery())
+    await harness.ready()
+    first = harness.sent(m.Heartbeat)[0][1].message
+    assert isinstance(first, m.Heartbeat) and first.keeps_sessions
+    await harness.node.close()
 
 
 async def test_new_node_is_answered_at_once_in_its_inbox(harness: NodeHarness) -> None:

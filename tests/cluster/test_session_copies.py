@@ -75,7 +75,8 @@ async def test_only_what_has_changed_is_sent() -> None:
         store = RecoveryStore(identity.node_id, Recovery(), 10.0, Counter(), asyncio.get_running_loop().time)
         recorder = store.recorder("/")
         recorder.offset()
-        seen = other._running_node().inbound.recovery = Recorded()
+        other._running_node().recover_sessions(seen := Recorded())
+        await wait_until(lambda: factory._running_node().keepers, "the keeper")
         sender = CopySender(factory._running_node(), store, 1 << 20)
         store.suspend(session("p"))
         await sender.send_changes()
@@ -91,10 +92,31 @@ async def test_only_what_has_changed_is_sent() -> None:
         assert seen.messages[1].gone == ("p",) and not seen.messages[1].replace
 
 
+async def test_copies_are_sent_to_a_node_that_keeps_them_as_long_as_it_does() -> None:
+    async with started_factories(3, MemoryNetwork()) as nodes:
+        (node, plain, keeper) = (factory._running_node() for factory, _ in nodes)
+        plain.inbound.recovery = unasked = Recorded()  # it announces nothing, as an older release
+        keeper.recover_sessions(seen := Recorded())
+        await wait_until(lambda: node.keepers, "the keeper")
+        store = RecoveryStore(nodes[0][1].node_id, Recovery(), 10.0, Counter(), asyncio.get_running_loop().time)
+        store.suspend(session("p"))
+        sender = CopySender(node, store, 1 << 20)
+        await sender.send_changes()
+        await wait_until(lambda: seen.messages, "the copies")
+        assert [row[1] for row in unpack_list(seen.messages[0].rows)] == ["p"]
+        keeper.stop_keeping_sessions()
+        await wait_until(lambda: not node.keepers, "the end")
+        await sender.send_changes()
+        await wait_until(lambda: len(seen.messages) == 2, "the end of the copies")
+        assert seen.messages[1].replace and unpack_list(seen.messages[1].rows) == []
+        assert store.changed is None and unasked.messages == []
+
+
 async def test_a_failure_is_reported_and_does_not_end_the_copies(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("zmqio.cluster.session_copies.INTERVAL_S", 0.01)
-    async with started_factories(2, MemoryNetwork()) as ((factory, identity), _):
+    async with started_factories(2, MemoryNetwork()) as ((factory, identity), (other, _)):
         node = factory._running_node()
+        other._running_node().recover_sessions(Recorded())
         store = RecoveryStore(identity.node_id, Recovery(), 10.0, Counter(), asyncio.get_running_loop().time)
         broken = session("p")
         broken.data = 5  # type: ignore[assignment]

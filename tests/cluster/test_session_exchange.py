@@ -7,7 +7,7 @@ import pytest_asyncio
 
 from tests.support.memory_bus import MemoryNetwork
 from tests.support.memory_nodes import started_factories
-from tests.support.session_pair import Pair, join, make_store, suspend
+from tests.support.session_pair import Pair, join_all, make_store, suspend
 from tests.support.timing import wait_until
 from zmqio.cluster.handover_rows import pack_session
 from zmqio.cluster.requests.rows import pack_rows
@@ -21,7 +21,7 @@ from zmqio.recovery.store import ClaimFailure
 @pytest_asyncio.fixture
 async def pair() -> AsyncIterator[Pair]:
     async with started_factories(2, MemoryNetwork()) as nodes:
-        yield [join(factory, identity.node_id) for factory, identity in nodes]
+        yield await join_all(nodes)
 
 
 async def test_a_session_is_given_once(pair: Pair) -> None:
@@ -93,7 +93,7 @@ async def test_a_session_is_requested_again_until_the_death_of_its_owner_is_know
 
 async def test_a_session_is_requested_again_while_it_is_handed_over() -> None:
     async with started_factories(3, MemoryNetwork()) as nodes:
-        (leaving, holder), (_, keeper), (asker, _) = [join(factory, each.node_id) for factory, each in nodes]
+        (leaving, holder), (_, keeper), (asker, _) = await join_all(nodes)
         suspend(holder, "n000pid")
         await leaving.hand_over()
         await wait_until(lambda: len(keeper.suspended) == 1, "the handover")

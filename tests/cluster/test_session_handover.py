@@ -6,7 +6,7 @@ import pytest_asyncio
 
 from tests.support.memory_bus import MemoryNetwork
 from tests.support.memory_nodes import started_factories
-from tests.support.session_pair import Pair, join, suspend
+from tests.support.session_pair import Pair, join, join_all, suspend
 from tests.support.timing import wait_until
 from zmqio.cluster.session_handover import MAX_SESSION_BYTES
 from zmqio.recovery.session import Returning
@@ -16,7 +16,7 @@ from zmqio.recovery.store import RecoveryStore
 @pytest_asyncio.fixture
 async def pair() -> AsyncIterator[Pair]:
     async with started_factories(2, MemoryNetwork()) as nodes:
-        yield [join(factory, identity.node_id) for factory, identity in nodes]
+        yield await join_all(nodes)
 
 
 def pids_of(store: RecoveryStore) -> list[str]:
@@ -45,6 +45,36 @@ async def test_a_session_that_is_too_large_is_left_out(pair: Pair) -> None:
     await leaving.hand_over()
     await wait_until(lambda: keeper.archives, "the end")
     assert pids_of(keeper) == ["n000small"]
+
+
+async def test_nodes_that_keep_no_sessions_are_left_out() -> None:
+    async with started_factories(4, MemoryNetwork()) as nodes:
+        (leaving, left), (_, keeper) = await join_all([nodes[0], nodes[2]])
+        suspend(left, "n000pid")
+        await leaving.hand_over()
+        await wait_until(lambda: len(keeper.suspended), "the session")
+
+
+async def test_two_nodes_that_stop_at_once_hand_over_to_a_third() -> None:
+    async with started_factories(3, MemoryNetwork()) as nodes:
+        joined = await join_all(nodes)
+        for exchange, store in joined[:2]:
+            suspend(store, f"{store.tag}pid")
+            await exchange.hand_over()  # the first one does not know yet that the second stops, too
+        keeper = joined[2][1]
+        await wait_until(lambda: len(keeper.suspended) == 2, "both sessions")
+        await wait_until(lambda: len(keeper.archives) == 2, "the packets of both")
+        assert sorted(pids_of(keeper)) == ["n000pid", "n001pid"]
+
+
+async def test_the_last_of_the_nodes_that_keep_sessions_hands_over_nothing() -> None:
+    async with started_factories(2, MemoryNetwork()) as nodes:
+        ((leaving, left),) = await join_all(nodes[:1])
+        suspend(left, "n000pid")
+        sent = nodes[0][0]._running_node().outbox.newest_number
+        await leaving.hand_over()
+        assert pids_of(left) == ["n000pid"]
+        assert nodes[0][0]._running_node().outbox.newest_number == sent
 
 
 async def test_the_last_node_keeps_what_it_has() -> None:

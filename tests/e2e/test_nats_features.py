@@ -24,6 +24,10 @@ from tests.e2e.test_recovery import (
     test_a_client_is_recovered_after_the_death_of_its_node,
     test_a_client_is_recovered_after_the_stop_of_its_node,
 )
+from tests.e2e.test_recovery_mixed import (
+    mixed_cluster,
+    test_clients_are_recovered_among_nodes_that_keep_no_sessions,
+)
 from tests.support.cluster import Cluster
 from tests.support.cluster_nodes import new_prefix
 from tests.support.nats_server import NatsServerProcess
@@ -31,6 +35,7 @@ from tests.support.nats_server import NatsServerProcess
 __all__ = [
     "duo",
     "mixed",
+    "mixed_cluster",
     "peers",
     "proxy",
     "test_a_client_is_recovered_after_the_death_of_its_node",
@@ -38,6 +43,7 @@ __all__ = [
     "test_acknowledged_messages_in_order_both_ways",
     "test_an_emitter_outside_reaches_all",
     "test_call_and_callbacks_over_nodes",
+    "test_clients_are_recovered_among_nodes_that_keep_no_sessions",
     "test_emit_to_all_a_room_and_one_client",
     "test_protocol_shows_every_node_and_acts_on_all",
     "test_rooms_of_clients_of_other_nodes",

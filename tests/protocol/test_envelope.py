@@ -206,7 +206,7 @@ traceparents = strategies.names.map(lambda text: text[:128])
 
 MESSAGES = {
     m.Heartbeat: st.builds(
-        m.Heartbeat, flags, seconds, flags, strategies.names, ids, ids, *[strategies.names] * 2
+        m.Heartbeat, flags, seconds, flags, strategies.names, ids, ids, *[strategies.names] * 2, flags
     ),
     m.Goodbye: st.builds(m.Goodbye, strategies.names),
     m.BroadcastMessage: after_target(m.BroadcastMessage, flags, frames),

@@ -250,6 +250,24 @@ async def test_sessions_outlive_two_stops_in_a_row() -> None:
         assert sorted(event[1] for event in reader.events) == [1, 2, 3, 4]
 
 
+async def test_a_node_without_the_option_is_not_chosen_when_another_stops() -> None:
+    async with memory_nodes(3, recoveries=(Recovery(), False, Recovery())) as (first, plain, third):
+        join_room(first)
+        reader = Reader(first)
+        await reader.connect()
+        await first.of("/").to("room").emit("n", 1)
+        reader.read()
+        await reader.lose("server shutting down")
+        await stop(first)
+        await wait_until(lambda: third.of("/").adapter.server_count() == 2, "the end of the first node")
+        await third.of("/").to("room").emit("n", 2)
+        await reader.connect(to=third)
+        assert reader.recovered
+        assert [event[1] for event in reader.events] == [1, 2]
+        (socket,) = third.of("/").sockets.values()
+        assert socket.recovery_gaps == (plain.runtime.identity.node_id,) and socket.data == {"name": "Ada"}
+
+
 async def stop(node: Harness) -> None:
     """Stop a node whose clients have gone."""
     assert node.runtime.session_exchange is not None
@@ -258,10 +276,12 @@ async def stop(node: Harness) -> None:
     await node.factory.close()
 
 
-async def test_the_session_of_a_node_that_died_is_continued_by_another() -> None:
+@pytest.mark.parametrize("neighbor", [Recovery(), False])
+async def test_the_session_of_a_node_that_died_is_continued_by_another(neighbor: Recovery | bool) -> None:
     network = MemoryNetwork()
     bus = BusOptions(heartbeat_s=0.05, dead_after_s=0.5)
-    async with memory_nodes(3, network, bus, recovery=Recovery()) as (first, second, third):
+    recoveries = (Recovery(), neighbor, Recovery())
+    async with memory_nodes(3, network, bus, recoveries=recoveries) as (first, second, third):
         join_room(first)
         reader = Reader(first)
         await reader.connect()
@@ -282,4 +302,5 @@ async def test_the_session_of_a_node_that_died_is_continued_by_another() -> None
         assert [event[1] for event in reader.events] == [1, 2, 3]
         (socket,) = third.of("/").sockets.values()
         assert socket.data == {"name": "Ada", "later": 2} and "room" in socket.rooms
-        assert socket.recovery_gaps == (first.runtime.identity.node_id,)
+        gaps = [first, *([] if neighbor else [second])]
+        assert socket.recovery_gaps == tuple(node.runtime.identity.node_id for node in gaps)

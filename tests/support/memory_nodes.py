@@ -1,6 +1,6 @@
 """Server nodes over a bus in memory, without an HTTP server."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -9,10 +9,10 @@ from tests.support.memory_bus import MemoryNetwork
 from tests.support.timing import wait_until
 from zmqio.adapter.base import BusGap, Identity
 from zmqio.cluster.factory import ClusterAdapterFactory
-from zmqio.config import BusOptions
+from zmqio.config import BusOptions, Recovery
 from zmqio.ids import NodeId, NodeTag
 
-__all__ = ["memory_nodes", "started_factories"]
+__all__ = ["Started", "memory_nodes", "started_factories", "wait_for_keepers"]
 
 
 class _Ignored:
@@ -49,15 +49,39 @@ async def started_factories(
             await factory.close()
 
 
+async def wait_for_keepers(factories: Sequence[ClusterAdapterFactory]) -> None:
+    """Wait until each of these nodes knows that the others keep sessions."""
+    nodes = [factory._running_node() for factory in factories]
+    await wait_until(lambda: all(len(node.keepers) >= len(nodes) - 1 for node in nodes), "the keepers")
+
+
 @asynccontextmanager
 async def memory_nodes(
-    count: int, network: MemoryNetwork | None = None, bus: BusOptions | None = None, **options: Any
+    count: int,
+    network: MemoryNetwork | None = None,
+    bus: BusOptions | None = None,
+    *,
+    recoveries: Sequence[Recovery | bool] = (),
+    **options: Any,
 ) -> AsyncIterator[list[Harness]]:
-    """Start nodes that know each other; the namespace `/` is open on all of them."""
+    """Start nodes that know each other; the namespace `/` is open on all of them.
+
+    Args:
+        count: how many; each has the id that follows that of the one before.
+        network: the bus.
+        bus: options of the bus.
+        recoveries: the option `recovery` of each node, if they differ.
+        options: options of the servers.
+    """
     async with started_factories(count, network or MemoryNetwork(), bus) as started:
-        nodes = [Harness(identity, factory, **options) for factory, identity in started]
+        recoveries = recoveries or count * [options.pop("recovery", False)]
+        nodes = [
+            Harness(identity, factory, recovery=recovery, **options)
+            for recovery, (factory, identity) in zip(recoveries, started, strict=True)
+        ]
         for node in nodes:
             await node.of("/").ready()
+        await wait_for_keepers([node.factory for node in nodes if node.runtime.recovery is not None])
         try:
             yield nodes
         finally:

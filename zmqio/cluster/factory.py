@@ -86,7 +86,8 @@ class ClusterAdapterFactory:
     def exchange_sessions(self, store: RecoveryStore) -> SessionExchange:
         """Let this node give sessions to other nodes, and get theirs. The factory has started."""
         node = self._running_node()
-        exchange = node.inbound.recovery = SessionExchange(node, store)
+        exchange = SessionExchange(node, store)
+        node.recover_sessions(exchange)
         return exchange
 
     def messenger(self) -> NodeMessenger:

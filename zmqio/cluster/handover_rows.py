@@ -1,9 +1,11 @@
 """The rows in which a node that stops hands over its sessions and packets. Pure.
 
-The first value of a row names its kind. The rows of a node end with one of the kind `END`.
+The first value of a row names its kind. The packets of a node end with a row of the kind `END`, which has their
+number: an archive that lacks some of them must not be taken for a complete one.
 """
 
 from array import array
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
@@ -81,7 +83,7 @@ def pack_log(log: PacketLog, bus_number: int, now: float, most_bytes: int) -> li
         rows.append(row)
     rows.reverse()
     trace = None if dropped is None else [dropped.number, dropped.bus_number, max(0.0, now - dropped.at)]
-    return [*rows, pack_values([END, log.node_id, log.newest, bus_number, trace])]
+    return [*rows, pack_values([END, log.node_id, log.newest, bus_number, trace, len(rows)])]
 
 
 class HandoverReader:
@@ -96,6 +98,7 @@ class HandoverReader:
         self._store = store
         self._on_session = on_session
         self._logs: dict[NodeId, PacketLog] = {}
+        self._read: Counter[NodeId] = Counter()
 
     def read(self, rows: bytes) -> None:
         """Read some rows.
@@ -133,9 +136,13 @@ class HandoverReader:
             log = self._logs[node_id] = self._store.archive(node_id).log
         at = self._store.clock() - age_s
         members = None if rooms is None else frozenset(rooms)
+        self._read[node_id] += 1
         log.add(namespace, LoggedPacket(number, at, members, frozenset(except_), tuple(frames), bus_number))
 
-    def _end(self, node_id: NodeId, newest: int, bus_number: int, dropped: list[Any] | None) -> None:
+    def _end(self, node_id: NodeId, newest: int, bus_number: int, dropped: list[Any] | None, count: int) -> None:
+        if self._read.pop(node_id, 0) != count:
+            self._logs.pop(node_id, None)  # a message was lost, or another node got it: without an archive, a gap
+            return
         archive = self._store.archive(node_id)
         archive.log = self._logs.pop(node_id, archive.log)
         archive.log.newest, archive.bus_number = newest, bus_number

@@ -62,6 +62,7 @@ class _Peer:
     heartbeat_at: dict[int, float] = field(default_factory=dict)
     departed: set[int] = field(default_factory=set)
     suspected_at: float = _NEVER
+    keeps_sessions: bool = False
 
 
 class Membership:
@@ -105,6 +106,11 @@ class Membership:
         """The other live nodes, in the order in which they were first seen. A live view."""
         return self._peers.keys()
 
+    @property
+    def keepers(self) -> list[NodeId]:
+        """The other live nodes that keep sessions of nodes that stop or die, by their last heartbeats."""
+        return [node_id for node_id, peer in self._peers.items() if peer.keeps_sessions]
+
     def heartbeat(self, node_id: NodeId, heartbeat: Heartbeat, *, link: int, to_me: bool, now: float) -> Sighting:
         """Process a heartbeat of another node; `to_me` if it came to this node's own inbox, as an answer."""
         if node_id in self._goodbyes:
@@ -117,6 +123,7 @@ class Membership:
             peer = self._peers[node_id] = _Peer()
         peer.heartbeat_at[link] = now
         peer.departed.clear()
+        peer.keeps_sessions = heartbeat.keeps_sessions
         same_tag = tag_of(node_id) == self._identity.tag
         return Sighting(
             joined=joined,

@@ -15,7 +15,7 @@ from zmqio.cluster.decoder import MessageDecoder
 from zmqio.cluster.delivery.outbox import Outbox
 from zmqio.cluster.delivery.reliable_delivery import ReliableDelivery
 from zmqio.cluster.diagnostics import Diagnostics
-from zmqio.cluster.inbound import Inbound
+from zmqio.cluster.inbound import Inbound, RecoveryReceiver
 from zmqio.cluster.membership import CHECKS_PER_HEARTBEAT
 from zmqio.cluster.metrics_answers import MetricsAnswers
 from zmqio.cluster.presence import Presence
@@ -162,6 +162,18 @@ class Node:
         task.add_done_callback(self._task_done)
         return task
 
+    # Sessions of other nodes.
+
+    def recover_sessions(self, recovery: RecoveryReceiver) -> None:
+        """Pass the messages of recovery to `recovery`, and announce that this node keeps sessions of others."""
+        self.inbound.recovery = recovery
+        self._presence.announce(keeps_sessions=True)
+
+    def stop_keeping_sessions(self) -> None:
+        """Announce that this node no longer keeps sessions of others, because it is about to leave."""
+        if not self.inbound.closed:
+            self._presence.announce(keeps_sessions=False)
+
     # Subscriptions.
 
     def subscribe(self, topics: Iterable[bytes]) -> Awaitable[None]:
@@ -182,6 +194,11 @@ class Node:
     def peers(self) -> Collection[NodeId]:
         """The other live nodes. A live view."""
         return () if self.inbound.closed else self._presence.peers
+
+    @property
+    def keepers(self) -> Collection[NodeId]:
+        """The other live nodes that keep sessions of nodes that stop or die."""
+        return () if self.inbound.closed else self._presence.keepers
 
     def highest_number_of(self, node_id: NodeId) -> int | None:
         """The highest number that another node is known to have used; None if nothing is known of that node."""

@@ -110,6 +110,7 @@ class Presence:
         self._member_log = MemberLog(clock())
         self._host, self._pid, self._machine = socket.gethostname()[:255], os.getpid(), machine_id()
         self._pids: dict[NodeId, int] = {}
+        self._keeps_sessions = False
         self._all = all_topic(options.prefix)
         self._hello_sent = False
         self._next_heartbeat_s = 0.0
@@ -121,6 +122,17 @@ class Presence:
     def peers(self) -> Collection[NodeId]:
         """The other live nodes. A live view."""
         return self._membership.peers
+
+    @property
+    def keepers(self) -> Collection[NodeId]:
+        """The other live nodes that keep sessions of nodes that stop or die."""
+        return self._membership.keepers
+
+    def announce(self, *, keeps_sessions: bool) -> None:
+        """Announce at once whether this node keeps sessions of nodes that stop or die."""
+        self._keeps_sessions = keeps_sessions
+        if self._hello_sent:
+            self._send_heartbeat(self._all)
 
     def tick(self) -> float:
         """Send a heartbeat if it is due, and remove the nodes that are dead. Never raises.
@@ -240,6 +252,7 @@ class Presence:
                 generation,
                 self._machine,
                 self._identity.packet_format,
+                self._keeps_sessions,
             )
             self._sender.send_unsequenced(topic, heartbeat, link=link)
 

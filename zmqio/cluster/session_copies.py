@@ -27,9 +27,14 @@ MAX_COPY_BYTES = 64 << 10
 NO_ROWS = pack_values([])
 
 
-def choose_keeper(node_id: NodeId, peers: Collection[NodeId]) -> NodeId | None:
-    """The live node whose id follows that of a node; None if there is no other node."""
-    following = sorted(peers)
+def choose_keeper(node_id: NodeId, keepers: Collection[NodeId]) -> NodeId | None:
+    """The node whose id follows that of a node; None if there is none.
+
+    Args:
+        node_id: the node whose sessions are to be kept.
+        keepers: the other live nodes that keep sessions.
+    """
+    following = sorted(keepers)
     return next((peer for peer in following if peer > node_id), following[0] if following else None)
 
 
@@ -109,7 +114,7 @@ class CopySender:
 
     async def send_changes(self) -> None:
         """Send what has changed to the keeper; everything if it is another one than before."""
-        keeper, store = choose_keeper(self._store.node_id, self._node.peers), self._store
+        keeper, store = choose_keeper(self._store.node_id, self._node.keepers), self._store
         is_new = keeper != self._keeper
         if is_new:
             if self._keeper is not None and self._keeper in self._node.peers:

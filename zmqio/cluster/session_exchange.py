@@ -111,6 +111,8 @@ class SessionExchange:
                 self._send(sender, message.request_id, list(rows))
             case MissedPacketsRequest():
                 self._node.spawn(self._missed.answer(sender, message))
+            case SessionHandover() if self._handover_sender.begun:
+                self._handover_sender.pass_on(message)
             case SessionHandover():
                 self._handover.read(message.rows)
             case SessionCopies():

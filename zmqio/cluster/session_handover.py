@@ -33,11 +33,13 @@ class HandoverSender:
         max_part_bytes: largest message.
 
     Attributes:
+        begun: whether the handover has begun. From then on, other nodes do not hand over to this one.
         pids: private ids of the sessions that were handed over.
     """
 
     def __init__(self, node: Node, store: RecoveryStore, max_part_bytes: int) -> None:
         self.pids: Container[str] = ()
+        self.begun = False
         self._node = node
         self._store = store
         self._max_part_bytes = max_part_bytes
@@ -49,8 +51,16 @@ class HandoverSender:
         except Exception as error:  # noqa: BLE001 - outer edge: the node must still stop
             self._node.diagnostics.report("session_handover_failed", exc_info=error)
 
+    def pass_on(self, message: SessionHandover) -> None:
+        """Pass a handover of another node on: it was sent before that node knew that this one stops, too."""
+        keeper = choose_keeper(self._store.node_id, self._node.keepers)
+        if keeper is not None:
+            self._node.outbox.respond(keeper, message)
+
     async def _send(self) -> None:
-        keeper = choose_keeper(self._store.node_id, self._node.peers)
+        self.begun = True
+        self._node.stop_keeping_sessions()
+        keeper = choose_keeper(self._store.node_id, self._node.keepers)
         if keeper is None:
             return
         sessions = list(self._store.suspended)

@@ -354,7 +354,17 @@ _LAYOUTS = {
     layout.number: layout
     for layout in (
         _layout(
-            MessageType.HEARTBEAT, m.Heartbeat, _flag, _seconds, _flag, _text, _counter, _counter, _text, _text
+            MessageType.HEARTBEAT,
+            m.Heartbeat,
+            _flag,
+            _seconds,
+            _flag,
+            _text,
+            _counter,
+            _counter,
+            _text,
+            _text,
+            _flag,
         ),
         _layout(MessageType.GOODBYE, m.Goodbye, _text),
         _layout(MessageType.BROADCAST, m.BroadcastMessage, *_TARGET, _flag, _frames),

@@ -110,6 +110,7 @@ class Heartbeat:
             link.
         machine: the same for all processes that see each other's process ids; empty if unknown.
         packet_format: see `zmqio.adapter.base.Identity`.
+        keeps_sessions: whether the sender keeps the sessions of other nodes that stop or die.
     """
 
     hello: bool
@@ -120,6 +121,7 @@ class Heartbeat:
     generation: int
     machine: str = ""
     packet_format: str = ""
+    keeps_sessions: bool = False
 
 
 @dataclass(frozen=True, slots=True)
