@@ -105,6 +105,7 @@ FIXED = {
         "zmqio.cluster.batched_requests:MAX_REQUESTS",
         "zmqio.cluster.batched_requests:INTERVAL_S",
     ],
+    "return of a client": ["zmqio.recovery.store:RETURN_MARGIN_S"],
     "sessions and packets that a node hands over": [
         "zmqio.cluster.session_handover:MAX_HANDOVER_BYTES",
         "zmqio.cluster.session_handover:MAX_SESSION_BYTES",

@@ -11,6 +11,7 @@ from zmqio.config import Recovery
 from zmqio.exceptions import EnvelopeError
 from zmqio.ids import NodeId, Sid
 from zmqio.protocol.values import pack_values
+from zmqio.recovery.absence import Absence
 from zmqio.recovery.missed import MissedPacket
 from zmqio.recovery.session import RecoverableSession, Returning
 from zmqio.recovery.store import RecoveryStore
@@ -59,7 +60,7 @@ def test_packets_are_archived_and_found() -> None:
     for number in range(1, 4):
         recorder.sent((str(number),), frozenset("r")).bus_number = 10 * number
     recorder.sent(("private",), frozenset("r"))
-    hand_over(pack_log(old.log, 35, time.monotonic(), MUCH), new)
+    hand_over(pack_log(old.log, 35, 0.0, time.monotonic(), MUCH), new)
     (found,) = new.missed_of_archives(session(), {OLD: 10})
     assert found.packets is not None
     assert [packet.frames for packet in found.packets] == [("2",), ("3",)]
@@ -71,17 +72,27 @@ def test_packets_that_were_left_out_are_known_to_be_missing() -> None:
     recorder = old.recorder("/")
     for number in range(1, 4):
         recorder.sent(("x" * 300,), frozenset("r")).bus_number = 10 * number
-    hand_over(pack_log(old.log, 35, time.monotonic(), 800), new)
+    hand_over(pack_log(old.log, 35, 0.0, time.monotonic(), 800), new)
     (found,) = new.missed_of_archives(session(), {OLD: 5})
     assert found.packets is None
     (found,) = new.missed_of_archives(session(), {OLD: 10})
     assert found.packets is not None and len(found.packets) == 2
 
 
+def test_an_archive_is_incomplete_for_a_client_that_was_away_before_it_begins() -> None:
+    old, new = store_of(OLD), store_of(NEW)
+    now = time.monotonic()
+    old.recorder("/").sent(("x",), None).bus_number = 1
+    hand_over(pack_log(old.log, 1, now - 20.0, now, MUCH), new)
+    for since, is_complete in ((now - 30.0, False), (now - 10.0, True)):
+        (found,) = new.missed_of_archives(session(absence=Absence(since=since)), {OLD: 0})
+        assert (found.packets is not None) == is_complete
+
+
 def test_an_archive_without_its_end_does_not_count() -> None:
     old, new = store_of(OLD), store_of(NEW)
     old.recorder("/").sent(("x",), None).bus_number = 1
-    hand_over(pack_log(old.log, 1, time.monotonic(), MUCH)[:-1], new)
+    hand_over(pack_log(old.log, 1, 0.0, time.monotonic(), MUCH)[:-1], new)
     assert list(new.missed_of_archives(session(), {})) == []
 
 
@@ -89,7 +100,7 @@ def test_an_archive_that_lacks_a_packet_does_not_count() -> None:
     old, new = store_of(OLD), store_of(NEW)
     for number in range(3):
         old.recorder("/").sent((str(number),), None).bus_number = 1 + number
-    rows = pack_log(old.log, 3, time.monotonic(), MUCH)
+    rows = pack_log(old.log, 3, 0.0, time.monotonic(), MUCH)
     hand_over(rows[1:], new)
     assert list(new.missed_of_archives(session(), {})) == []
     hand_over(rows, new)

@@ -18,6 +18,7 @@ from zmqio.cluster.missed_rows import (
 from zmqio.exceptions import EnvelopeError
 from zmqio.ids import NodeId, Sid
 from zmqio.protocol.values import pack_values, unpack_list
+from zmqio.recovery.absence import Absence
 from zmqio.recovery.missed import MissedPacket
 from zmqio.recovery.session import RecoverableSession, Returning
 
@@ -31,10 +32,10 @@ def test_a_packet_keeps_its_age() -> None:
 
 
 def test_a_client_keeps_its_age() -> None:
-    session = RecoverableSession("pid", "/", Sid("sid"), ("r",), {}, 90.0, {}, 3)
+    session = RecoverableSession("pid", "/", Sid("sid"), ("r",), {}, 90.0, {}, 3, absence=Absence(since=93.0))
     packed = pack_client(Returning(session, {"a": 4}), 100.0)
     (client,) = read_clients(pack_values([unpack_list(packed)]))
-    assert client == ClientRow("/", "pid", ("r",), {"a": 4}, 10.0)
+    assert client == ClientRow("/", "pid", ("r",), {"a": 4}, 10.0, 7.0)
     assert "pid=" not in repr(client)
 
 

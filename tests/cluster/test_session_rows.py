@@ -16,11 +16,13 @@ from zmqio.cluster.session_rows import (
 from zmqio.exceptions import EnvelopeError
 from zmqio.ids import Sid
 from zmqio.protocol.values import pack_values, unpack_list
+from zmqio.recovery.absence import Absence
 from zmqio.recovery.session import RecoverableSession, Returning
 
 
 def test_a_session_keeps_its_age_and_what_it_claimed() -> None:
     session = RecoverableSession("pid", "/", Sid("sid"), ("r",), {"n": 1}, 90.0, {"a": 1}, 3)
+    session.absence = Absence(93.0, 95.0)
     session.claimed = "offset", {"a": 2}
     index, *row = unpack_list(pack_returning(7, Returning(session, {"a": 4}), 100.0))
     assert (index, row[0]) == (7, FOUND)
@@ -29,6 +31,7 @@ def test_a_session_keeps_its_age_and_what_it_claimed() -> None:
     moved = read.session
     assert (moved.pid, moved.namespace, moved.sid, moved.rooms) == ("pid", "/", "sid", ("r",))
     assert (moved.data, moved.connected_at, moved.start, moved.held_from) == ({"n": 1}, 40.0, {"a": 1}, 8)
+    assert moved.absence == Absence(43.0, 45.0)
     assert moved.claimed == ("offset", {"a": 2})
 
 

@@ -48,10 +48,10 @@ def test_sessions_are_counted_by_what_became_of_them() -> None:
 def test_packets_are_kept_as_long_as_a_client_may_be_away_unnoticed() -> None:
     node = Node(max_disconnection_s=5)
     node.store.recorder("/").sent(("x",), None)
-    node.now = 14.0
+    node.now = 29.0  # 5 s, 15 s for the return, and 10 s until the loss is noticed
     node.store.expire()
     assert len(node.store.log) == 1
-    node.now = 16.0
+    node.now = 31.0
     node.store.expire()
     assert len(node.store.log) == 0
 

@@ -14,6 +14,7 @@ from zmqio.cluster.session_rows import sendable
 from zmqio.exceptions import EnvelopeError
 from zmqio.ids import NodeId, Sid
 from zmqio.protocol.values import pack_values, unpack_list
+from zmqio.recovery.absence import Absence
 from zmqio.recovery.missed import MissedPacket
 from zmqio.recovery.packet_log import LoggedPacket, PacketLog
 from zmqio.recovery.position import Table
@@ -41,6 +42,7 @@ def pack_session(session: RecoverableSession, inherited: Sequence[MissedPacket],
             claimed,
             [dict(session.floor), session.floor_key, session.floor_from],
             [unpack_list(pack_packet(packet, now)) for packet in inherited],
+            session.absence.pack(now),
         ]
     )
 
@@ -68,8 +70,16 @@ def pack_tables(store: RecoveryStore, namespaces: Collection[str], since: float 
             )
 
 
-def pack_log(log: PacketLog, bus_number: int, now: float, most_bytes: int) -> list[bytes]:
-    """Pack the packets of a node that clients may have missed; the oldest are left out if they are too many."""
+def pack_log(log: PacketLog, bus_number: int, complete_since: float, now: float, most_bytes: int) -> list[bytes]:
+    """Pack the packets of a node that clients may have missed.
+
+    Args:
+        log: the packets.
+        bus_number: the node's last bus number.
+        complete_since: as in `PacketArchive`.
+        now: the time.
+        most_bytes: beyond that, the oldest packets are left out.
+    """
     rows: list[bytes] = []
     dropped = log.newest_dropped(now)
     for namespace, packet in log.packets():
@@ -83,7 +93,8 @@ def pack_log(log: PacketLog, bus_number: int, now: float, most_bytes: int) -> li
         rows.append(row)
     rows.reverse()
     trace = None if dropped is None else [dropped.number, dropped.bus_number, max(0.0, now - dropped.at)]
-    return [*rows, pack_values([END, log.node_id, log.newest, bus_number, trace, len(rows)])]
+    complete_s = max(0.0, now - complete_since)
+    return [*rows, pack_values([END, log.node_id, log.newest, bus_number, trace, len(rows), complete_s])]
 
 
 class HandoverReader:
@@ -114,12 +125,13 @@ class HandoverReader:
                 raise EnvelopeError(f"a row of a handover is malformed ({type(error).__name__})") from error
 
     def _session(self, *row: Any) -> None:
-        pid, namespace, sid, rooms, data, age_s, start, claimed, floor, inherited = row
+        pid, namespace, sid, rooms, data, age_s, start, claimed, floor, inherited, absence = row
         now = self._store.clock()
         session = RecoverableSession(pid, namespace, Sid(sid), tuple(rooms), data, now - age_s, start, 0)
         session.claimed = None if claimed is None else (claimed[0], claimed[1])
         session.floor, session.floor_key, session.floor_from = floor
         session.inherited = tuple(read_packet(packet, now) for packet in inherited)
+        session.absence = Absence.read(absence, now)
         self._on_session(session)
 
     def _table(self, *row: Any) -> None:
@@ -139,13 +151,15 @@ class HandoverReader:
         self._read[node_id] += 1
         log.add(namespace, LoggedPacket(number, at, members, frozenset(except_), tuple(frames), bus_number))
 
-    def _end(self, node_id: NodeId, newest: int, bus_number: int, dropped: list[Any] | None, count: int) -> None:
+    def _end(self, *row: Any) -> None:
+        node_id, newest, bus_number, dropped, count, complete_s = row
         if self._read.pop(node_id, 0) != count:
             self._logs.pop(node_id, None)  # a message was lost, or another node got it: without an archive, a gap
             return
         archive = self._store.archive(node_id)
         archive.log = self._logs.pop(node_id, archive.log)
         archive.log.newest, archive.bus_number = newest, bus_number
+        archive.complete_since = self._store.clock() - complete_s
         if dropped is not None:
             number, dropped_bus_number, age_s = dropped
             at = self._store.clock() - age_s

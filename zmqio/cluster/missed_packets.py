@@ -25,6 +25,7 @@ from zmqio.cluster.requests.rows import pack_rows
 from zmqio.ids import NodeId, Sid
 from zmqio.protocol import messages as m
 from zmqio.protocol.recovery_messages import MissedPacketsRequest
+from zmqio.recovery.absence import Absence
 from zmqio.recovery.missed import MissedPacket
 from zmqio.recovery.session import RecoverableSession, Returning
 from zmqio.recovery.store import ArchivedPackets, RecoveryStore
@@ -120,7 +121,15 @@ class MissedPackets:
         """The rows of the answer about one client; packets in `sent` are not packed again."""
         now, given = self._store.clock(), self._store.take_given(client.pid)
         session = given or RecoverableSession(
-            client.pid, client.namespace, Sid(""), client.rooms, {}, now - client.age_s, {}, 0
+            client.pid,
+            client.namespace,
+            Sid(""),
+            client.rooms,
+            {},
+            now - client.age_s,
+            {},
+            0,
+            absence=Absence(since=now - client.away_s),
         )
         found = self._store.missed(session, client.vector, private=given is not None)
         log_number, bus_number = self._store.log.newest, self._node.outbox.newest_number

@@ -41,6 +41,7 @@ class ClientRow:
         rooms: its rooms.
         vector: what it has received.
         age_s: seconds since it first connected.
+        away_s: seconds since which it may have missed packets.
     """
 
     namespace: str
@@ -48,6 +49,7 @@ class ClientRow:
     rooms: tuple[str, ...]
     vector: dict[str, int]
     age_s: float
+    away_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +93,19 @@ class PacketReferences:
 def pack_client(returning: Returning, now: float) -> bytes:
     """Pack the request for the packets of one client."""
     session, age_s = returning.session, max(0.0, now - returning.session.connected_at)
-    return pack_values([session.namespace, session.pid, list(session.rooms), dict(returning.received), age_s])
+    rooms, away_s = list(session.rooms), session.absence.seconds(now)
+    return pack_values([session.namespace, session.pid, rooms, dict(returning.received), age_s, away_s])
 
 
 def read_clients(packed: bytes) -> Iterator[ClientRow]:
     """Read the rows of `pack_client`."""
     for row in unpack_list(packed):
-        _check(type(row) is list and len(row) == 5)
-        namespace, pid, rooms, vector, age_s = row
+        _check(type(row) is list and len(row) == 6)
+        namespace, pid, rooms, vector, age_s, away_s = row
         _check(type(namespace) is str and type(pid) is str and type(rooms) is list and type(vector) is dict)
-        _check(all(type(room) is str for room in rooms) and type(age_s) in (int, float))
-        yield ClientRow(namespace, pid, tuple(rooms), vector, age_s)
+        _check(all(type(room) is str for room in rooms))
+        _check(type(age_s) in (int, float) and type(away_s) in (int, float))
+        yield ClientRow(namespace, pid, tuple(rooms), vector, age_s, away_s)
 
 
 def group_by_node(packets: Iterable[MissedPacket]) -> list[PacketReferences]:

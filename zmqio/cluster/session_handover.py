@@ -92,9 +92,10 @@ class HandoverSender:
     def _pack_logs(self) -> Iterator[bytes]:
         """Pack the packets of this node, and of the nodes that handed theirs over to it."""
         left, now = MAX_HANDOVER_BYTES, self._store.clock()
-        logs = [(self._store.log, self._node.outbox.newest_number)]
-        logs += [(archive.log, archive.bus_number) for archive in self._store.archives.values()]
-        for packet_log, bus_number in logs:
-            packed = pack_log(packet_log, bus_number, now, left)
+        store = self._store
+        logs = [(store.log, self._node.outbox.newest_number, now - store.limit_s)]
+        logs += [(each.log, each.bus_number, each.complete_since) for each in store.archives.values()]
+        for packet_log, bus_number, complete_since in logs:
+            packed = pack_log(packet_log, bus_number, complete_since, now, left)
             left -= sum(map(len, packed))
             yield from packed

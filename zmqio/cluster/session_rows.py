@@ -10,6 +10,7 @@ from typing import Any
 from zmqio.exceptions import EnvelopeError, PacketError
 from zmqio.ids import Sid
 from zmqio.protocol.values import pack_values, unpack_list
+from zmqio.recovery.absence import Absence
 from zmqio.recovery.session import RecoverableSession, Returning
 
 __all__ = [
@@ -76,6 +77,7 @@ def pack_returning(index: int, returning: Returning, now: float) -> bytes:
             dict(session.start),
             claimed,
             returning.received,
+            session.absence.pack(now),
         ]
     )
 
@@ -88,13 +90,14 @@ def read_returning(row: Sequence[Any], now: float, held_from: int) -> Returning:
         now: the time.
         held_from: the newest log number of this node, which holds the session from now on.
     """
-    _check(len(row) == 10)
-    _, pid, namespace, sid, rooms, data, age_s, start, claimed, received = row
+    _check(len(row) == 11)
+    _, pid, namespace, sid, rooms, data, age_s, start, claimed, received, absence = row
     _check(all(type(text) is str for text in (pid, namespace, sid)) and type(rooms) is list)
     _check(type(data) is dict and type(start) is dict and type(received) is dict)
     session = RecoverableSession(
         pid, namespace, Sid(sid), tuple(rooms), data, now - float(age_s), start, held_from
     )
+    session.absence = Absence.read(absence, now)
     if claimed is not None:
         offset, vector = claimed
         session.claimed = offset, vector

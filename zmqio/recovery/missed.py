@@ -7,13 +7,14 @@ exact.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from heapq import merge
+from itertools import chain
 
 from zmqio.ids import NodeId
 from zmqio.protocol.packet import Frames
 from zmqio.recovery.packet_log import LoggedPacket
 from zmqio.recovery.vector import Vector, latest, log_key
 
-__all__ = ["MissedPacket", "in_order", "with_offsets"]
+__all__ = ["MissedPacket", "after_all", "in_order", "with_offsets"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,15 @@ def in_order(packets: Iterable[MissedPacket], arrived: Iterable[MissedPacket]) -
     for packet in arrived:
         lists.setdefault(packet.node_id, []).append(packet)
     return list(lists.values())
+
+
+def after_all(received: Vector, by_node: Iterable[Iterable[MissedPacket]]) -> dict[str, int] | None:
+    """The vector of a client that has received `with_offsets` completely; None if that is nothing."""
+    vector, packets = dict(received), list(chain.from_iterable(by_node))
+    for packet in packets:
+        for key, number in packet.numbers.items():
+            vector[key] = max(number, vector.get(key, -1))
+    return vector if packets else None
 
 
 def with_offsets(

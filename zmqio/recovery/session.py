@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zmqio.ids import Sid
+from zmqio.recovery.absence import Absence
 from zmqio.recovery.missed import MissedPacket
 from zmqio.recovery.vector import Vector, latest
 
@@ -35,6 +36,7 @@ class RecoverableSession:
         claimed: the offset with which the client last returned, and its vector. The client may return with it
             again, and perhaps only another node could decode it.
         inherited: packets of the nodes that held the session before, which only they had.
+        absence: since when the client may have missed packets.
         retained: whether this node subscribes to the rooms for the session, although its client is away.
     """
 
@@ -51,6 +53,7 @@ class RecoverableSession:
     floor_from: int = 0
     claimed: tuple[str, Vector] | None = None
     inherited: tuple[MissedPacket, ...] = ()
+    absence: Absence = field(default_factory=Absence)
     retained: bool = False
 
     def position(self, offset: Vector | None) -> dict[str, int]:
@@ -61,9 +64,13 @@ class RecoverableSession:
         """
         if offset is None:
             return dict(self.start)
-        if self.floor_key and offset.get(self.floor_key, 0) >= self.floor_from:
+        if self.is_after_return(offset):
             offset = latest(offset, self.floor)
         return latest(offset, self.start)
+
+    def is_after_return(self, offset: Vector) -> bool:
+        """Whether a decoded offset was made after the client's last return, behind the packets that it missed."""
+        return bool(self.floor_key) and offset.get(self.floor_key, 0) >= self.floor_from
 
     @property
     def size_bytes(self) -> int:

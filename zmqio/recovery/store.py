@@ -25,6 +25,8 @@ __all__ = ["ArchivedPackets", "ClaimFailure", "PacketArchive", "RecoveryStore", 
 
 GIVEN_KEPT_S = 30.0
 """Seconds that a node keeps its own packets for a session that it has given to another node."""
+RETURN_MARGIN_S = 15.0
+"""Seconds that the return of a client may take: the packets that it missed are kept for so long."""
 AGE_MARGIN_S = 1.0
 """Seconds by which the age of a session may be exceeded on its way to another node."""
 
@@ -54,11 +56,13 @@ class PacketArchive:
     Attributes:
         log: the packets.
         bus_number: the node's last bus number.
+        complete_since: the packets are those for clients that may have missed packets since this time.
         until: when it expires.
     """
 
     log: PacketLog
     bus_number: int
+    complete_since: float
     until: float
 
 
@@ -96,6 +100,8 @@ class RecoveryStore:
         own_key: the key of this node's log numbers in vectors.
         options: as given.
         clock: as given.
+        notice_s: as given.
+        limit_s: seconds since which a client may have missed packets that are kept.
         keep_s: seconds that packets and offsets are kept.
         log: the packets of this node.
         suspended: the sessions of disconnected clients.
@@ -121,7 +127,9 @@ class RecoveryStore:
         self.own_key = log_key(node_id)
         self.options = options
         self.clock = clock
-        self.keep_s = options.max_disconnection_s + notice_s
+        self.notice_s = notice_s
+        self.limit_s = options.max_disconnection_s + RETURN_MARGIN_S
+        self.keep_s = self.limit_s + notice_s
         self._counters = counters
         self._table_ids = count(randbits(30))  # a node with the same tag may start before the offsets expire
         self.log = PacketLog(node_id, options.max_log_bytes, self.keep_s)
@@ -166,6 +174,7 @@ class RecoveryStore:
         """Keep the session of a client that has disconnected."""
         self.note_change(session.pid)
         self._counters["sessions_suspended"] += 1
+        session.absence.begin(self.clock(), self.notice_s)
         self.suspended.add(session, self.clock())
 
     def claim(self, namespace: str, pid: str, offset: str | None) -> Returning | ClaimFailure:
@@ -188,6 +197,7 @@ class RecoveryStore:
         if vector is None:
             self.end(session)
             return ClaimFailure.OFFSET_UNKNOWN
+        session.absence.claimed(vector, is_live=session.is_after_return(vector))
         session.claimed = offset, session.position(vector)
         return Returning(session, dict(session.claimed[1]))
 
@@ -201,6 +211,8 @@ class RecoveryStore:
             received: what the client has received.
             private: whether this node holds the session, or has just given it away.
         """
+        if session.absence.seconds(self.clock()) > self.limit_s:
+            return None
         held_from = session.held_from if private else None
         packets = self.log.missed(
             session.namespace,
@@ -234,6 +246,7 @@ class RecoveryStore:
         """Keep a suspended session that another node has handed over."""
         self._counters["sessions_adopted"] += 1
         session.held_from = self.log.newest
+        session.absence.begin(self.clock(), self.notice_s)
         self.note_change(session.pid)
         on_adopt = self.on_adopt.get(session.namespace)
         if on_adopt is not None:
@@ -271,13 +284,19 @@ class RecoveryStore:
     def archive(self, node_id: NodeId) -> PacketArchive:
         """Make the archive of a node that stops."""
         log = PacketLog(node_id, self.options.max_log_bytes, self.keep_s)
-        return PacketArchive(log, 0, self.clock() + self.keep_s)
+        now = self.clock()
+        return PacketArchive(log, 0, now - self.limit_s, now + self.keep_s)
 
     def missed_of_archives(self, session: RecoverableSession, received: Vector) -> Iterator[ArchivedPackets]:
         """The packets that a client missed of nodes that have stopped."""
         since, now = session.connected_at - AGE_MARGIN_S, self.clock()
         for node_id, archive in self.archives.items():
-            found = archive.log.missed(session.namespace, session.rooms, received, since, None, now)
+            is_complete = session.absence.seconds(now) <= now - archive.complete_since
+            found = (
+                archive.log.missed(session.namespace, session.rooms, received, since, None, now)
+                if is_complete
+                else None
+            )
             packets = None if found is None else [MissedPacket.of(packet, node_id) for packet in found]
             yield ArchivedPackets(node_id, packets, archive.log.newest, archive.bus_number)
 

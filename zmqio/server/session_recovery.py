@@ -14,7 +14,7 @@ from zmqio.cluster.session_exchange import SessionExchange
 from zmqio.ids import Sid, make_sid
 from zmqio.protocol.packet import Frames
 from zmqio.protocol.parser import AppendingParser
-from zmqio.recovery.missed import MissedPacket, in_order, with_offsets
+from zmqio.recovery.missed import MissedPacket, after_all, in_order, with_offsets
 from zmqio.recovery.position import explicit_offset
 from zmqio.recovery.recorder import PacketRecorder
 from zmqio.recovery.session import RecoverableSession, Returning
@@ -183,6 +183,7 @@ class NamespaceRecovery:
         prepare = self._runtime.engine.prepare
         missed = [prepare(frames) for frames in with_offsets(returning.received, packets, self._append)]
         session.inherited = tuple(self._private_packets(resumption))
+        session.absence.end(after_all(returning.received, packets), self._store.clock())
         session.floor = self._floor(resumption, arrived)
         session.floor_key = self._store.own_key
         session.floor_from = self._recorder.mark()
