@@ -95,19 +95,9 @@ class ServeOptions:
             count = getattr(self, name)
             if count != "auto" and not (isinstance(count, int) and count > 0):
                 raise ConfigError(f"{name}={count!r} must be 1 or more, or 'auto'")
-        if not 0 <= self.drain_s < math.inf:
-            raise ConfigError(f"drain_s={self.drain_s!r} (--drain) must be 0 or a positive number of seconds")
-        if not self.head_limit_s > 0:
-            raise ConfigError(f"head_limit_s={self.head_limit_s!r} must be greater than 0")
-        if not 256 <= self.max_head_bytes <= 1 << 20:
-            raise ConfigError(f"max_head_bytes={self.max_head_bytes!r} must be between 256 and 1048576")
-        if self.worker_timeout_s and not self.worker_timeout_s > STALLED_AFTER_S:
-            raise ConfigError(
-                f"worker_timeout_s={self.worker_timeout_s!r} must be greater than {STALLED_AFTER_S:g}, "
-                "or 0 for no limit"
-            )
         if self.log_level not in LEVELS:
             raise ConfigError(f"log_level={self.log_level!r} must be one of {', '.join(LEVELS)}")
+        self._check_limits()
         self._check_sticky()
 
     @property
@@ -124,6 +114,19 @@ class ServeOptions:
     def stop_timeout_s(self) -> float:
         """Seconds between SIGTERM and SIGKILL for a worker."""
         return self.drain_s + STOP_MARGIN_S
+
+    def _check_limits(self) -> None:
+        if not 0 <= self.drain_s < math.inf:
+            raise ConfigError(f"drain_s={self.drain_s!r} (--drain) must be 0 or a positive number of seconds")
+        if not self.head_limit_s > 0:
+            raise ConfigError(f"head_limit_s={self.head_limit_s!r} must be greater than 0")
+        if not 256 <= self.max_head_bytes <= 1 << 20:
+            raise ConfigError(f"max_head_bytes={self.max_head_bytes!r} must be between 256 and 1048576")
+        if self.worker_timeout_s and not self.worker_timeout_s > STALLED_AFTER_S:
+            raise ConfigError(
+                f"worker_timeout_s={self.worker_timeout_s!r} must be greater than {STALLED_AFTER_S:g}, "
+                "or 0 for no limit"
+            )
 
     def _check_sticky(self) -> None:
         if self.sticky is not None and self.sticky not in get_args(Sticky):
