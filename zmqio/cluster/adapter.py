@@ -4,11 +4,10 @@ A packet emitted here is delivered here first, then published once, to one topic
 local sockets only: no method that receives a message can publish it.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache, partial
-from typing import Any, TypeVar
+from typing import Any
 
 from zmqio.adapter.base import DONE, LocalSockets, SocketDescription, Target
 from zmqio.adapter.local import LocalAdapter
@@ -16,27 +15,23 @@ from zmqio.adapter.room_queue import RoomOperation
 from zmqio.cluster.captures import Capture
 from zmqio.cluster.join_barriers import JoinBarriers
 from zmqio.cluster.leaving_rooms import LeavingRooms
+from zmqio.cluster.namespace_requests import NamespaceRequests
 from zmqio.cluster.node import Node
 from zmqio.cluster.recent_joins import RecentJoins
 from zmqio.cluster.responder import Responder, to_description
 from zmqio.cluster.retained_rooms import RetainedRooms
 from zmqio.cluster.routing import TopicRouter
-from zmqio.exceptions import BusError, PacketError, RequestTimeoutError
+from zmqio.exceptions import BusError, PacketError
 from zmqio.ids import NodeId, Sid
 from zmqio.protocol import messages as m
 from zmqio.protocol.messages import Message
 from zmqio.protocol.packet import AckableFrames, Frames
 from zmqio.protocol.publish import Operation, PublishRequest, origin_of
 from zmqio.protocol.topic import MAX_CACHED_CHARACTERS, check_name
-from zmqio.protocol.values import pack_values, unpack_list
+from zmqio.protocol.values import pack_values
 from zmqio.recovery.recorder import PacketRecorder
 
 __all__ = ["ClusterAdapter"]
-
-SLICE_ANSWERS = 300
-"""Answers unpacked in one turn of the event loop: about 3 ms for sockets with the usual handshake."""
-
-_Answer = TypeVar("_Answer")
 
 
 class ClusterAdapter(LocalAdapter):
@@ -54,6 +49,7 @@ class ClusterAdapter(LocalAdapter):
         self._node: Node
         self._router: TopicRouter
         self._responder: Responder
+        self._requests: NamespaceRequests
         self._barriers = JoinBarriers()
         self._leaving = LeavingRooms(self._unsubscribe_now)
         self._recent_joins: RecentJoins[str] = RecentJoins()
@@ -65,6 +61,7 @@ class ClusterAdapter(LocalAdapter):
         self._node = self._get_node()
         self._router = TopicRouter(self._node.options.prefix, self.namespace, self._node.identity.tag)
         self._responder = Responder(self._node, self._sockets)
+        self._requests = NamespaceRequests(self._node, self.namespace)
         self._node.inbound.attach(self.namespace, self)
         await self._node.subscribe((self._router.namespace_topic,))
 
@@ -179,7 +176,7 @@ class ClusterAdapter(LocalAdapter):
         here = await self._describe_local(target)
         topic, nodes = self._request_route(target)
         address = self._address(target)
-        return await self._request(
+        return await self._requests.request(
             topic, nodes, lambda n: m.FetchSockets(n, *address), timeout_s, here=here, read=to_description
         )
 
@@ -217,7 +214,7 @@ class ClusterAdapter(LocalAdapter):
             BusError: the other nodes could not be asked.
         """
         packed = pack_values(list(args))
-        return await self._request(
+        return await self._requests.request(
             self._node.all_topic,
             tuple(self._node.peers),
             lambda n: self._server_side_message(packed, n),
@@ -234,7 +231,7 @@ class ClusterAdapter(LocalAdapter):
             BusError: the other nodes could not be asked.
         """
         await self._run_in_order()
-        names = await self._request(
+        names = await self._requests.request(
             self._node.all_topic,
             tuple(self._node.peers),
             lambda n: m.FetchRooms(n, self.namespace),
@@ -379,46 +376,6 @@ class ClusterAdapter(LocalAdapter):
             if not self._is_session_here(target):
                 raise
             return None
-
-    async def _request(
-        self,
-        topic: bytes,
-        nodes: Collection[NodeId],
-        make: Callable[[int], Message],
-        timeout_s: float,
-        *,
-        here: list[_Answer],
-        read: Callable[[Any], _Answer],
-    ) -> list[_Answer]:
-        """Send a request to nodes. The local answers come first in the result, and in the error too."""
-        if not nodes:
-            return here
-        with self._node.responses.open(nodes) as request:
-            self._node.outbox.publish(topic, make(request.id), may_wait=False)
-            try:
-                batches = await request.result(timeout_s)
-            except RequestTimeoutError as error:
-                raise RequestTimeoutError(
-                    str(error),
-                    responses=here + await self._unpack_all(error.responses, read),
-                    expected=len(here) + error.expected,
-                    missing=error.missing,
-                ) from None
-        return here + await self._unpack_all(batches, read)
-
-    async def _unpack_all(self, batches: Sequence[bytes], read: Callable[[Any], _Answer]) -> list[_Answer]:
-        """Unpack answers in slices, so that ten thousand of them do not block the event loop."""
-        answers: list[_Answer] = []
-        pause_at = SLICE_ANSWERS
-        for batch in batches:
-            if len(answers) >= pause_at:
-                await asyncio.sleep(0)
-                pause_at = len(answers) + SLICE_ANSWERS
-            try:
-                answers += [read(answer) for answer in unpack_list(batch)]
-            except (ValueError, TypeError) as error:
-                self._node.diagnostics.report("bus_message_malformed", namespace=self.namespace, reason=str(error))
-        return answers
 
     # Topics.
 
