@@ -1,6 +1,6 @@
 """The conditions under which the links of a publisher are gapless."""
 
-from zmqio.cluster.delivery.publisher import NEVER, PublisherState, ReplayRequestState
+from zmqio.cluster.delivery.publisher import NEVER, CheckState, PublisherState, ReplayRequestState
 
 BOTH = 0b11
 
@@ -179,3 +179,14 @@ def test_request_is_sent_by_a_suspect_link_first_and_never_by_a_lost_one() -> No
     publisher.mark_suspect(1, 1)
     assert (publisher.link_to_ask_by(BOTH), publisher.link_to_ask_by(0b01)) == (1, 0)
     assert PublisherState(received=0).link_to_ask_by(BOTH) is None
+
+
+def test_an_answer_raises_the_numbers_and_never_lowers_them() -> None:
+    publisher = PublisherState(received=5, check=CheckState(after=7, due_at=0.0))
+    publisher.answered(6)
+    assert publisher.check is not None
+    assert (publisher.received, publisher.answered_upto, publisher.check.after) == (6, 6, 7)
+    publisher.answered(4)
+    assert (publisher.received, publisher.answered_upto, publisher.check.after) == (6, 6, 7)
+    publisher.answered(9)
+    assert (publisher.received, publisher.answered_upto, publisher.check.after) == (9, 9, 9)

@@ -227,6 +227,13 @@ class PublisherState:
         self.alive = True
         self.gone_at = None
 
+    def answered(self, upto: int) -> None:
+        """Note that an answer covers every number up to `upto`."""
+        self.answered_upto = max(self.answered_upto, upto)
+        self.received = max(self.received, upto)
+        if self.check is not None:
+            self.check.after = max(self.check.after, upto)
+
     def close_request(self) -> None:
         """End the open request, if any."""
         if self.request is not None:

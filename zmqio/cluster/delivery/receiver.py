@@ -33,11 +33,12 @@ from dataclasses import dataclass, field
 from zmqio.adapter.base import BusGap
 from zmqio.cluster.delivery.checks import Checks
 from zmqio.cluster.delivery.publisher import REPLAY_RETRY_S, PublisherState, ReplayRequestState
+from zmqio.cluster.delivery.replay_answers import ReplayAnswerReader, ReplayResult
 from zmqio.cluster.delivery.subscriptions import TopicSubscriptions
 from zmqio.ids import NodeId
-from zmqio.protocol.messages import LostRow, MessageId, ReplayAnswer, ReplayRequest
+from zmqio.protocol.messages import MessageId, ReplayAnswer, ReplayRequest
 
-__all__ = ["Receiver", "ReplayCounts", "ReplayResult"]
+__all__ = ["Receiver", "ReplayCounts"]
 
 MAX_UNANSWERED_REQUESTS = 15
 """Unanswered replay requests to a live publisher before the missing messages are reported as lost."""
@@ -49,21 +50,6 @@ TOMBSTONE_MARGIN_S = 60.0
 TRANSIT_MARGIN_S = 60.0
 """Longest time that a request is assumed to be under way. A publisher must not take messages that it sent in that
 time for too old. This only preselects: the receiver decides which messages concerned this node."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReplayResult:
-    """The contribution of one replay answer.
-
-    Attributes:
-        rows: indexes into `ReplayAnswer.messages` of the messages to deliver, in order.
-        gap: the messages that are lost, if any.
-        lost_topics: their topics; None if unknown.
-    """
-
-    rows: tuple[int, ...] = ()
-    gap: BusGap | None = None
-    lost_topics: frozenset[bytes] | None = frozenset()
 
 
 @dataclass(slots=True)
@@ -113,6 +99,7 @@ class Receiver:
     _gone: dict[NodeId, PublisherState] = field(default_factory=dict)
     _asked: dict[NodeId, PublisherState] = field(default_factory=dict)
     _checks: Checks = field(init=False)
+    _answers: ReplayAnswerReader = field(init=False)
     _first_due_at: float = 0.0
     _ready: int = 0
     _next_id: int = 1
@@ -121,6 +108,7 @@ class Receiver:
 
     def __post_init__(self) -> None:
         self._checks = Checks(self.subscriptions)
+        self._answers = ReplayAnswerReader(self.subscriptions)
 
     # Messages.
 
@@ -193,24 +181,16 @@ class Receiver:
             if answer.complete and answer.request_id == publisher.last_answered_id:
                 publisher.mark_gapless(link, answer.upto, answer.request_id, self._ready)
             return ReplayResult()
-        # Count the gap first: `_was_missed` changes the state that the count depends on.
-        missed = {} if request.first_contact else self._count_lost(node_id, answer, now)
-        gap = None if request.first_contact else self._gap_of(node_id, request.after, answer, sum(missed.values()))
-        rows = tuple(
-            index
-            for index, (row, n) in enumerate(zip(answer.messages, numbers, strict=True))
-            if n > request.after and self._was_missed(node_id, publisher.received, row.topic, n, now - row.age_s)
-        )
-        self.counts.replayed += len(rows)
-        publisher.answered_upto = max(publisher.answered_upto, answer.upto)
-        publisher.received = max(publisher.received, answer.upto)
-        if publisher.check is not None:
-            publisher.check.after = max(publisher.check.after, answer.upto)
+        result = self._answers.read(node_id, request, publisher.received, answer, numbers, now)
+        self.counts.replayed += len(result.rows)
+        self.counts.gaps += result.gap is not None
+        self.counts.lost += result.lost
+        publisher.answered(answer.upto)
         if answer.complete:
             self._complete_request(link, node_id, publisher, answer, now)
         else:
             self._request(node_id, publisher, answer.upto, now, first_contact=request.first_contact)
-        return ReplayResult(rows, gap, None if gap and answer.forgotten else frozenset(missed))
+        return result
 
     # Links.
 
@@ -440,36 +420,6 @@ class Receiver:
     def _close_request(self, node_id: NodeId, publisher: PublisherState) -> None:
         publisher.close_request()
         self._asked.pop(node_id, None)
-
-    def _was_missed(self, node_id: NodeId, received: int, topic: bytes, n: int, sent_at: float) -> bool:
-        state = self.subscriptions.state_of(topic)
-        # The age was taken when the answer was made, so the message was sent at `sent_at` or earlier.
-        if state is None or sent_at < state.since:
-            return False
-        if n <= state.last.get(node_id, 0 if state.knows_all else received):
-            return False
-        state.last[node_id] = n
-        return True
-
-    def _count_lost(self, node_id: NodeId, answer: ReplayAnswer, now: float) -> dict[bytes, int]:
-        """The numbers of lost messages that were meant for this node, by topic."""
-        counts = {row.topic: self._count_missed(node_id, row, now) for row in answer.lost}
-        return {topic: count for topic, count in counts.items() if count}
-
-    def _gap_of(self, node_id: NodeId, after: int, answer: ReplayAnswer, lost: int) -> BusGap | None:
-        if not lost and not answer.forgotten:
-            return None
-        self.counts.gaps += 1
-        self.counts.lost += lost
-        messages = None if answer.forgotten else lost
-        return BusGap(node_id, after + 1, answer.upto, messages, "the node no longer keeps them")
-
-    def _count_missed(self, node_id: NodeId, row: LostRow, now: float) -> int:
-        state = self.subscriptions.state_of(row.topic)
-        if state is None or now - row.newest_age_s < state.since:
-            return 0
-        last = state.last.get(node_id, 0)
-        return sum(n > last for n in row.numbers)
 
     def _give_up_if_late(self, node_id: NodeId, publisher: PublisherState, now: float) -> BusGap | None:
         request = publisher.request
