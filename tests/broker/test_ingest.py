@@ -15,6 +15,8 @@ from zmqio_broker.ingest import (
 from zmqio_broker.keys import KeyRing
 from zmqio_broker.rejections import Rejections
 
+from tests.support.timing import LIMIT_S
+
 ALL: frozenset[str] = frozenset()
 TOPICS = [b"shop/n//\0", b"shop/n//chat\0", b"shop/r//\0room\0", b"shop/s/sid\0/\0", b"shop/r//\0a/b\0"]
 BODIES = [b"{}", b'{"event": "x"}', b"\x80", b"\x8f", b"\xde\0\0", b"\xdf\0\0\0\0"]
@@ -81,7 +83,7 @@ def ingest() -> Iterator[tuple[IngestFilter, zmq.Socket[bytes], Rejections]]:
         context.socket(zmq.SUB) as sub,
     ):
         publisher.bind("inproc://out")
-        sub.setsockopt(zmq.RCVTIMEO, 10_000)
+        sub.setsockopt(zmq.RCVTIMEO, int(LIMIT_S * 1000))
         sub.connect("inproc://out")
         sub.subscribe(b"")
         assert publisher.recv() == b"\x01"

@@ -6,6 +6,7 @@ from zmqio_broker.rejections import Rejections
 from zmqio_broker.security import SEALED_BYTES, Security, is_private
 
 from tests.support.keys import KeyFolder
+from tests.support.timing import LIMIT_S
 
 
 @pytest.fixture
@@ -63,4 +64,4 @@ def test_reload_takes_new_keys_and_keeps_the_old_ones_if_a_file_is_invalid(keys:
         assert len(secured.ring.nodes) == 2
         assert secured.rejected == 0
         context.term()
-        assert thread.join(10)
+        assert thread.join(LIMIT_S)

@@ -2,7 +2,7 @@
 
 from tests.bench.soak.actions import broker_kill, broker_stop, join_churn
 from tests.bench.soak.testbed import Setup
-from tests.support.faults import check_no_loss
+from tests.support.faults import QUIET_S, check_no_loss
 
 
 async def test_restart_of_a_killed_broker_loses_no_message():
@@ -26,4 +26,4 @@ async def test_stopped_broker_with_keys_loses_no_message():
 
 
 async def test_join_acknowledged_without_a_broker_receives_later_messages():
-    await check_no_loss(join_churn(0.3, around_s=0.5, pause_s=0.02))
+    await check_no_loss(join_churn(0.3, around_s=0.5, pause_s=0.02), quiet_s=QUIET_S)

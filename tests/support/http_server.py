@@ -5,6 +5,8 @@ import socket
 import threading
 from collections.abc import Iterator
 
+from tests.support.timing import LIMIT_S
+
 __all__ = ["web_servers"]
 
 ANSWER = b"HTTP/1.1 400 Bad Request\r\n\r\n" + b" " * 100
@@ -25,7 +27,7 @@ def web_servers(first_port: int, count: int = 1) -> Iterator[list[int]]:
             # Closing alone does not wake the thread that waits in `accept`.
             listener.shutdown(socket.SHUT_RDWR)
         for thread in threads:
-            thread.join(10)
+            thread.join(LIMIT_S)
         for listener in listeners:
             listener.close()
 

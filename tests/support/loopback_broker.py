@@ -12,6 +12,7 @@ import msgpack
 import zmq
 
 from tests.support.ports import free_port_block
+from tests.support.timing import LIMIT_S
 from zmqio.zeromq.flush_check import FLUSH_PREFIX
 
 __all__ = ["LoopbackBroker", "running_broker"]
@@ -54,13 +55,13 @@ class LoopbackBroker:
         self.epoch = secrets.token_bytes(8)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
-        assert self._ready.wait(10)
+        assert self._ready.wait(LIMIT_S)
 
     def stop(self) -> None:
         """Close all sockets without notice, as a killed broker would; it may be started again."""
         if self._thread is not None:
             self._stop.set()
-            self._thread.join(10)
+            self._thread.join(LIMIT_S)
             self._thread = None
 
     def _run(self) -> None:

@@ -30,7 +30,7 @@ __all__ = [
 
 Action: TypeAlias = Callable[[Testbed], Awaitable[None]]
 
-NOTICE_LIMIT_S = 10.0
+NOTICE_LIMIT_S = 30.0
 """Longest wait for other nodes to detect a dead node. The limit of the guarantee is shorter."""
 POLL_S = 0.1
 
