@@ -82,8 +82,8 @@ class Acknowledger:
             self.topic_bytes += sign * len(frame)
         topic = sync_topic(frame)
         if topic is not None:
+            self.acknowledged += 1  # before anybody can have received it
             self._publisher.send(topic + self._epoch)
-            self.acknowledged += 1
             return
         notice = departure_notice(frame)
         if notice is not None:

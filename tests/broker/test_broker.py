@@ -73,13 +73,15 @@ def test_every_run_has_its_own_epoch(broker: Broker) -> None:
     assert second.epoch != broker.epoch
 
 
-def test_port_in_use_leaves_no_endpoint_open(broker: Broker) -> None:
-    broker.start()
-    first = int(broker.endpoints.control.rpartition(":")[2])
-    second = Broker(BrokerOptions(bind=f"tcp://127.0.0.1:{first - 3}"))
-    with pytest.raises(BindError, match=f"port {first} for the ingest endpoint"):
+def test_port_in_use_leaves_no_endpoint_open() -> None:
+    base = free_port_block(7)
+    first = Broker(BrokerOptions(bind=f"tcp://127.0.0.1:{base + 3}"))
+    first.start()
+    second = Broker(BrokerOptions(bind=f"tcp://127.0.0.1:{base}"))
+    with pytest.raises(BindError, match=f"port {base + 3} for the ingest endpoint"):
         second.start(wait=lambda seconds: None)
     assert not is_open(second.endpoints.control)
+    assert first.stop()
 
 
 def test_invalid_address_is_rejected() -> None:

@@ -112,7 +112,9 @@ def test_message_that_looks_like_a_subscription_is_not_acknowledged(
         for frame in forged:
             sender.send(frame)
         assert [subscriber.recv() for _ in forged] == forged
-        barrier(subscriber)
+        topic = new_sync_topic()
+        subscriber.subscribe(topic)
+        assert subscriber.recv() == topic + process.epoch
         assert process.statistics()["sync_acks"] == acknowledged + 1
 
 

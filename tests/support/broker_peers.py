@@ -33,7 +33,7 @@ def connected(context: Context, kind: int, address: str) -> Iterator[zmq.Socket[
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, 100)
         socket.setsockopt(zmq.RCVTIMEO, int(LIMIT_S * 1000))
         socket.setsockopt(zmq.HEARTBEAT_IVL, 1_000)
-        socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 5_000)
+        socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 12_000)  # less than a pause of `test_broker`
         socket.connect(address)
         yield socket
 
