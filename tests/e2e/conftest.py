@@ -20,6 +20,7 @@ from tests.support.nats_server import NatsCluster, NatsServerProcess
 from tests.support.node_config import NodeConfig
 from tests.support.npm import node_modules, require_node
 from tests.support.py_clients import PyClient
+from tests.support.timing import LIMIT_S
 
 __all__ = ["NODES", "ClientMaker", "NatsBroker"]
 
@@ -81,6 +82,12 @@ def death(broker: BrokerProcess | NatsBroker) -> str:
     return "silent" if isinstance(broker, NatsBroker) else "disconnected"
 
 
+@pytest.fixture
+def dead_after_s(death: str) -> float:
+    """`dead_after_s` for tests that kill nodes: where a death is reported, no node that is slow counts as dead."""
+    return 1.5 if death == "silent" else LIMIT_S
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def cluster(broker: BrokerProcess) -> AsyncIterator[Cluster]:
     """Three node processes that have discovered each other."""
@@ -91,7 +98,8 @@ async def cluster(broker: BrokerProcess) -> AsyncIterator[Cluster]:
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def nodes(broker: BrokerProcess) -> AsyncIterator[list[ClusterNode]]:
     """Three node processes with random tags that run the commands of the tests of one module."""
-    async with running_nodes(broker.address) as processes:
+    options = {"request_timeout_s": LIMIT_S}
+    async with running_nodes(broker.address, options=options, dead_after_s=LIMIT_S) as processes:
         yield processes
 
 

@@ -38,6 +38,7 @@ class ClusterApp:
         self._io = io
         self._name = name
         self.received: list[list[Any]] = []
+        self.running = 0
         self.emptied: Counter[str] = Counter()
         self.joined: list[str] = []
         self.left: list[tuple[str, str]] = []
@@ -113,6 +114,7 @@ class ClusterApp:
 
     async def run(self, command: dict[str, Any]) -> dict[str, Any]:
         """Run one command; errors of the server are its result."""
+        self.running += 1
         try:
             value = await self._run(command)
         except RequestTimeoutError as error:
@@ -121,6 +123,8 @@ class ClusterApp:
             return {"error": type(error).__name__, "message": str(error), **facts}
         except ZmqioError as error:
             return {"error": type(error).__name__, "message": str(error)}
+        finally:
+            self.running -= 1
         return {"value": pack(value)}
 
     async def _run(self, command: dict[str, Any]) -> Any:
@@ -153,6 +157,7 @@ class ClusterApp:
             "ready": health.ready,
             "health_details": dict(health.details),
             "received": pack(self.received),
+            "running": self.running,
             "sockets": len(self._io.of("/").sockets) if running else 0,
             "emptied": self.emptied,
             "joined": self.joined,

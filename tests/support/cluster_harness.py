@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.support.cluster_app import NAMESPACES
-from tests.support.cluster_nodes import ClusterNode, wait_rooms
+from tests.support.cluster_nodes import ClusterNode, failure_of, wait_rooms
 from tests.support.js_clients import JsClient, JsClients
 from tests.support.timing import wait_until
 
@@ -62,6 +62,10 @@ class ClusterHarness:
     async def do(self, op: str, **command: Any) -> Any:
         """Run a command on the first node, see `ClusterApp.run`."""
         return await self.nodes[0].do(op, **command)
+
+    async def failure(self, responses: int, op: str, **command: Any) -> dict[str, Any]:
+        """The facts of a request from the first node that ends by its time limit; see `failure_of`."""
+        return await failure_of(self.nodes[0], responses, op, **command)
 
     async def emit(self, *args: Any, **target: Any) -> None:
         """Emit `hello` with `args` from the first node."""

@@ -14,9 +14,18 @@ from tests.support.js_clients import pack, unpack
 from tests.support.node_config import NodeConfig
 from tests.support.timing import LIMIT_S
 
-__all__ = ["ClusterNode", "NodeFailed", "new_prefix", "running_nodes", "wait_counts", "wait_rooms"]
+__all__ = [
+    "ClusterNode",
+    "NodeFailed",
+    "failure_of",
+    "new_prefix",
+    "running_nodes",
+    "wait_counts",
+    "wait_rooms",
+]
 
 NAMES = ("one", "two", "three", "four")
+SHORT_TIMEOUTS_S = (0.3, 2.0, 20.0)
 
 
 class NodeFailed(Exception):
@@ -49,6 +58,11 @@ class ClusterNode(NodeProcess):
             raise NodeFailed({**result, "responses": unpack(result.get("responses"))})
         return unpack(result["value"])
 
+    async def wait_running(self, count: int) -> None:
+        """Wait until `count` commands run here, and have sent their requests."""
+        await self.wait_state(f"{count} commands run", lambda state: state["running"] == count)
+        await self.state()  # a command takes a few turns of the event loop until it sends
+
     async def start(self) -> "ClusterNode":
         await super().start()
         return await self.learn_id()
@@ -71,6 +85,24 @@ class ClusterNode(NodeProcess):
         with urlopen(Request(f"{self.url}/test/", body), timeout=3 * LIMIT_S) as answer:
             result: dict[str, Any] = json.load(answer)
             return result
+
+
+async def failure_of(node: ClusterNode, responses: int, op: str, **command: Any) -> dict[str, Any]:
+    """Run a command that ends by its time limit, and return the facts of its error.
+
+    The time limit is short at first. If fewer than `responses` have arrived by then, because a node that does
+    respond was slow, the command is run again with a longer one.
+    """
+    for timeout_s in SHORT_TIMEOUTS_S:
+        try:
+            value = await node.do(op, timeout=timeout_s, **command)
+        except NodeFailed as error:
+            facts = error.facts
+        else:
+            raise AssertionError(f"{op} returned {value}")
+        if len(facts["responses"]) >= responses:
+            break
+    return facts
 
 
 def new_prefix() -> str:
