@@ -84,11 +84,12 @@ async def test_refused_client_hears_why_and_receives_nothing(
 
 
 async def test_asking_a_room_does_not_wait_for_clients_of_another_node_that_disconnect(
-    make_client: ClientMaker, library: str, broker: BrokerProcess
+    make_client: ClientMaker, library: str, own_broker: BrokerProcess
 ) -> None:
-    one, two = make_server(broker.address), make_server(broker.address)
+    one, two = make_server(own_broker.address), make_server(own_broker.address)
     async with Served(one.asgi()) as here, Served(two.asgi()) as there:
-        await wait_until(lambda: one.running and two.running and one.server_count() >= 2, "both nodes")
+        await wait_until(lambda: one.running and two.running, "both nodes")
+        await wait_until(lambda: one.server_count() == two.server_count() == 2, "each to know the other")
         asker = make_client(library, here.url, "websocket", auth={})
         await asker.connect()
         async with connect_websocket(f"{there.url.replace('http', 'ws')}{WEBSOCKET}") as silent:

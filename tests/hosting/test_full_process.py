@@ -57,4 +57,4 @@ def test_lines_of_asyncio_about_failed_accepts_are_limited_and_others_are_not(
         logging.getLogger("asyncio").error("something else")
     messages = [record.getMessage() for record in caplog.records]
     assert messages.count("something else") == 100
-    assert len(messages) <= 101
+    assert sum("out of system resource" in message for message in messages) <= 1

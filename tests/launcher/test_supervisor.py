@@ -31,10 +31,12 @@ async def test_signals_restart_the_workers_and_stop_everything(acceptors: int) -
     with capture_logs() as logs:
         running = asyncio.ensure_future(Supervisor(options, listeners, str(ROOT)).run())
         await wait_until(lambda: "server_started" in events(logs) or running.done(), "the start")
+        assert not running.done(), await running  # otherwise the signals would end this process
         os.kill(os.getpid(), signal.SIGHUP)
         await wait_until(
             lambda: "rolling_restart_completed" in events(logs) or running.done(), "the rolling restart"
         )
+        assert not running.done(), await running
         os.kill(os.getpid(), signal.SIGTERM)
         await running
     assert events(logs).count("worker_started") == 2

@@ -134,11 +134,12 @@ async def watched(**options: Any) -> AsyncIterator[tuple[WorkerProcess, Dispatch
 async def test_stopped_worker_is_suspended_until_it_continues() -> None:
     async with watched(worker_timeout_s=0) as (worker, dispatcher, logs):
         worker.send_signal(signal.SIGSTOP)
-        await wait_until(lambda: ("suspend", 1) in dispatcher.calls, "its suspension")
+        await wait_until(lambda: dispatcher.calls[-1] == ("suspend", 1), "its suspension")
         worker.send_signal(signal.SIGCONT)
-        await wait_until(lambda: ("resume", 1) in dispatcher.calls, "its return")
-        assert dispatcher.calls == [("add", 1), ("suspend", 1), ("resume", 1)]
-        assert [line["event"] for line in logs][1:] == ["worker_stalled", "worker_recovered"]
+        await wait_until(lambda: dispatcher.calls[-1] == ("resume", 1), "its return")
+        stalls = len(dispatcher.calls) // 2  # more than one, if other processes have kept it from running
+        assert dispatcher.calls == [("add", 1), *[("suspend", 1), ("resume", 1)] * stalls]
+        assert [line["event"] for line in logs][1:] == ["worker_stalled", "worker_recovered"] * stalls
 
 
 async def test_worker_that_stays_silent_is_killed_but_never_with_reload() -> None:
@@ -146,8 +147,8 @@ async def test_worker_that_stays_silent_is_killed_but_never_with_reload() -> Non
         worker.send_signal(signal.SIGSTOP)
         await wait_until(worker.exited.is_set, "its end")
         assert worker.exit_status == "killed by SIGKILL"
-        assert dispatcher.calls == [("add", 1), ("suspend", 1), ("remove", 1)]
-        assert [line["event"] for line in logs][1:] == ["worker_stalled", "worker_timed_out"]
+        assert dispatcher.calls[-2:] == [("suspend", 1), ("remove", 1)]
+        assert [line["event"] for line in logs][-2:] == ["worker_stalled", "worker_timed_out"]
     async with watched(worker_timeout_s=2.5, reload=True) as (worker, _, _):
         worker.send_signal(signal.SIGSTOP)
         await wait_until(lambda: worker.silent_s > 3, "a long silence")

@@ -104,10 +104,11 @@ class Browser:
             stdin.write(line.encode() + b"\n")
             async with asyncio.timeout(2 * LIMIT_S):
                 await stdin.drain()
-                answer = await stdout.readline()
-        if not answer:
-            raise BrowserError(f"the browser driver ended during {what!r}")
-        reply = json.loads(answer)
+                reply = {"id": 0}
+                while reply["id"] != self._asked:  # the answer to a request whose caller has been cancelled
+                    if not (answer := await stdout.readline()):
+                        raise BrowserError(f"the browser driver ended during {what!r}")
+                    reply = json.loads(answer)
         if not reply["ok"]:
             raise BrowserError(f"{what} {request}: {reply['error']}")
         return reply["value"]
