@@ -21,7 +21,7 @@ from tests.e2e.conftest import ClientMaker
 from tests.support.admin_nodes import USER, cheap_hash
 from tests.support.broker import BrokerProcess
 from tests.support.browser import open_browser
-from tests.support.clients import ConnectFailed
+from tests.support.clients import ConnectFailed, SocketClient
 from tests.support.cluster import NodeProcess
 from tests.support.node_config import NodeConfig
 from tests.support.npm import node_modules
@@ -253,6 +253,17 @@ async def test_session_of_one_node_is_valid_on_the_other_and_wrong_credentials_o
             await make_client("js", two.url, namespace="/admin", auth=auth).connect()
 
 
+async def admin_that_sees(sids: set[str], url: str, make_client: ClientMaker) -> SocketClient:
+    """Connect until the page shows these sockets: workers that have just started may not know each other."""
+    async with asyncio.timeout(LIMIT_S):
+        while True:
+            admin = make_client("js", url, "polling", namespace="/admin", auth=USER)
+            await admin.connect()
+            ((sockets,),) = await admin.wait_for("all_sockets")
+            if sids <= {each["id"] for each in sockets}:
+                return admin
+
+
 async def test_workers_of_serve_are_servers_of_their_own(make_client: ClientMaker) -> None:
     environment = {"ADMIN_OPTIONS": json.dumps(OPTIONS)}
     app = "tests.support.admin_app:app"
@@ -260,12 +271,9 @@ async def test_workers_of_serve_are_servers_of_their_own(make_client: ClientMake
         clients = [make_client("js", server.url) for _ in range(4)]
         for client in clients:
             await client.connect()
-        admin = make_client("js", server.url, "polling", namespace="/admin", auth=USER)
-        await admin.connect()
+        admin = await admin_that_sees({client.sid for client in clients}, server.url, make_client)
         found = await stats_of(admin, 2)
         assert {stats["pid"] for stats in found.values()} == set(server.worker_pids())
-        ((sockets,),) = await admin.wait_for("all_sockets")
-        assert {client.sid for client in clients} <= {each["id"] for each in sockets}
         await admin.emit("emit", "/", None, "news")
         for client in clients:
             await client.wait_for("news")
