@@ -16,6 +16,7 @@ from zmqio.launcher.worker.messages import (
     FD_MARKER,
     ConnectionsClosed,
     WorkerAlive,
+    WorkerMessage,
     WorkerReady,
     WorkerStopping,
     encode_worker_message,
@@ -52,7 +53,7 @@ def worker(app: str, *, receives_links: bool = False) -> Iterator[tuple["subproc
 
 def test_worker_exits_with_its_parent() -> None:
     with worker("tests.support.serve_app:app") as (process, link):
-        assert link.recv(100) == encode_worker_message(WorkerReady())
+        expect(link, WorkerReady())
         link.close()
         _, errors = process.communicate(timeout=LIMIT_S)
     assert process.returncode == -signal.SIGTERM  # as uvicorn exits after SIGTERM
@@ -95,33 +96,38 @@ def acceptor(control: socket.socket) -> socket.socket:
     return ours
 
 
+def expect(link: socket.socket, message: WorkerMessage) -> None:
+    """Read one message; the next one may have arrived with it."""
+    expected = encode_worker_message(message)
+    assert link.recv(len(expected), socket.MSG_WAITALL) == expected
+
+
 def next_message(control: socket.socket) -> bytes:
     """The next message that is not a heartbeat."""
     heartbeat = encode_worker_message(WorkerAlive())
-    while True:
-        if received := control.recv(100).replace(heartbeat, b""):
-            return received
+    with control.makefile("rb") as lines:
+        return next(line for line in lines if line != heartbeat)
 
 
 def test_heartbeats_begin_when_the_worker_is_ready() -> None:
     with worker("tests.support.serve_app:app") as (_, link):
-        assert link.recv(100) == encode_worker_message(WorkerReady())
-        assert link.recv(100) == encode_worker_message(WorkerAlive())
-        assert link.recv(100) == encode_worker_message(WorkerAlive())
+        expect(link, WorkerReady())
+        expect(link, WorkerAlive())
+        expect(link, WorkerAlive())
 
 
 def test_each_acceptor_gets_reports_of_its_own_connections_which_outlive_it() -> None:
     with worker("tests.support.serve_app:app", receives_links=True) as (process, control):
-        assert control.recv(100) == encode_worker_message(WorkerReady())
+        expect(control, WorkerReady())
         first, second = acceptor(control), acceptor(control)
         here, there = ask(first), ask(second)
         with here, there, second:
             first.close()
             there.close()
-            assert second.recv(100) == encode_worker_message(ConnectionsClosed(1))
+            expect(second, ConnectionsClosed(1))
             third = acceptor(control)
             ask(third).close()
-            assert third.recv(100) == encode_worker_message(ConnectionsClosed(1))
+            expect(third, ConnectionsClosed(1))
             get(here)
             process.send_signal(signal.SIGTERM)
             assert next_message(control) == encode_worker_message(WorkerStopping())
@@ -129,7 +135,7 @@ def test_each_acceptor_gets_reports_of_its_own_connections_which_outlive_it() ->
             control.shutdown(socket.SHUT_WR)
             for link in (second, third, last):
                 with link:
-                    assert link.recv(100) == encode_worker_message(WorkerStopping())
+                    expect(link, WorkerStopping())
                     ask(link).close()  # in transit, too
                     link.shutdown(socket.SHUT_WR)
         process.communicate(timeout=LIMIT_S)
