@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from tests.e2e.conftest import ClientMaker
+from tests.support.clients import SocketClient
 from tests.support.serve_process import ServeProcess
 from tests.support.timing import LIMIT_S, wait_until
 
@@ -84,14 +85,17 @@ async def test_stop_ends_every_process_with_clients_on_it(
 async def test_killed_worker_is_replaced_and_others_are_unaffected(make_client: ClientMaker) -> None:
     async with ServeProcess() as server:
         first, second = server.worker_pids()
-        clients = [make_client("js", server.url, "polling") for _ in range(6)]
-        await asyncio.gather(*(client.connect() for client in clients))
-        homes = [(await client.call("whoami"))["pid"] for client in clients]
+        clients: list[SocketClient] = []
+        homes: list[int] = []
+        async with asyncio.timeout(LIMIT_S):
+            while len(clients) < 6 or len(set(homes)) < 2:  # a worker that stalls for a moment gets no new ones
+                client = make_client("js", server.url, "polling")
+                await client.connect()
+                clients.append(client)
+                homes.append((await client.call("whoami"))["pid"])
         psutil.Process(first).kill()
         victims = [client for client, pid in zip(clients, homes, strict=True) if pid == first]
         others = [client for client, pid in zip(clients, homes, strict=True) if pid == second]
-        assert victims
-        assert others
         await wait_until(lambda: all(client.received.disconnects for client in victims), "its clients are cut off")
         await server.wait_ready(3)
         replaced = server.worker_pids()[2]
