@@ -55,7 +55,7 @@ def test_emit_without_a_broker_fails_and_names_the_address() -> None:
 
 def test_invalid_address_is_rejected_with_the_valid_forms() -> None:
     result = CliRunner().invoke(main, ["emit", "--adapter", "redis://x", "news"])
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "tcp://host:port" in result.output
 
 
@@ -63,6 +63,7 @@ def test_broker_command_runs_the_broker() -> None:
     command = [sys.executable, "-m", "zmqio", "broker", "--help"]
     result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert result.returncode == 0
+    assert result.stdout.startswith("Usage: zmqio broker [OPTIONS]\n")
     assert "Example: zmqio broker --bind" in result.stdout
 
 

@@ -174,6 +174,8 @@ def serve(app: str, workers: str, acceptors: str, broker: str | None, **options:
 
     SIGHUP restarts the workers one by one. SIGTERM and Ctrl-C stop everything.
 
+    Exit codes: 0 stopped, 1 it cannot serve (with the reason), 2 wrong option.
+
     Example: zmqio serve chat:app --workers 4 --bind 0.0.0.0:8000
     """
     counts = {"workers": _count(workers), "acceptors": _count(acceptors)}
@@ -243,6 +245,8 @@ def emit(
             emitter.flush(timeout)
     except ProtocolError as error:
         raise click.UsageError(f"{event!r} cannot be sent: {error}") from error
+    except ConfigError as error:
+        raise _WrongOptionError(str(error)) from error
     except (ZmqioError, ValueError) as error:
         raise click.ClickException(str(error)) from error
 

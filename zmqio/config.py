@@ -253,8 +253,9 @@ class ServerOptions:
             refused. It is also cancelled when the client goes.
         request_timeout_s: seconds to wait for responses from other nodes (default 5). After that, the request
             fails with `RequestTimeoutError`.
-        max_pending_events: most events of one client that wait for a handler; with `concurrent_events`, most that
-            are handled at once (default 100). Beyond that, the server reads from the client more slowly.
+        max_pending_events: most events of one client that wait for a handler; with `concurrent_events`, most
+            that are handled at once (default 100). Beyond that, the server stops reading from the client until
+            fewer wait.
         max_pending_event_bytes: most bytes of memory, estimated, that the events of one client take until they are
             handled, in all namespaces together (default 16 MiB). Beyond that, the server stops reading from the
             client until half is free, also while an acknowledgement of the client is awaited. One event is always

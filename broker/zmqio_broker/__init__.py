@@ -20,4 +20,4 @@ def main(args: Sequence[str] | None = None) -> None:
     """
     from zmqio_broker.__main__ import cli
 
-    cli(args=None if args is None else list(args), prog_name="zmqio-broker")
+    cli(args=None if args is None else list(args), prog_name="zmqio broker")

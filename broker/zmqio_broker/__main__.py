@@ -157,7 +157,7 @@ log = structlog.get_logger(__name__)
     help="With --stop-with-stdin and an ipc address: remove the folder of the paths at the end of input, if it "
     "is empty.",
 )
-@click.version_option(release(), prog_name="zmqio-broker")
+@click.version_option(release(), prog_name="zmqio broker")
 def cli(
     bind: str,
     log_format: LogFormat,
@@ -279,4 +279,4 @@ def _stop(broker: Broker, statistics: dict[str, Any], cause: str | None) -> None
 
 
 if __name__ == "__main__":
-    cli(prog_name="zmqio-broker")
+    cli(prog_name="zmqio broker")

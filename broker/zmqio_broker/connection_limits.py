@@ -93,7 +93,7 @@ class RateLimit:
         self._updated_at = now
 
     def settle(self, kept_bytes: int) -> None:
-        """Forget what did not last. Call it regularly.
+        """Stop counting topics that were cancelled in the meantime. Call it regularly.
 
         Args:
             kept_bytes: most bytes that remain of all that had been sent when this was last called.

@@ -30,7 +30,7 @@ __all__ = [
 FLUSH_PREFIX = b"\xffflush-"
 FLUSH_TOKEN_BYTES = 16
 MAX_ROOM_TOPIC_BYTES = 256
-"""Nodes subscribe to no longer topic of a room; the messages of rooms with longer names have the namespace's."""
+"""Nodes do not subscribe to longer topics of rooms: messages to these rooms use the topic of the namespace."""
 KNOWN_TOKENS = 10_000
 """Most flush tokens that are remembered; a sender asks within milliseconds."""
 SHOWN_BYTES = 40
@@ -80,9 +80,9 @@ class IngestFilter:
 
     Attributes:
         ring: the keys that may publish; None if keys are not required. Replaced when keys are reloaded.
-        frames, bytes: what was passed on.
-        refused: number of messages that were not.
-        read_frames, read_bytes: of all messages, passed on or not.
+        frames, bytes: number and size of the messages that were passed on.
+        refused: number of messages that were refused.
+        read_frames, read_bytes: number and size of all received frames.
     """
 
     def __init__(self, ingest: zmq.Socket[bytes], publisher: zmq.Socket[bytes], rejections: Rejections) -> None:
@@ -120,7 +120,7 @@ class IngestFilter:
             self._note_flush(data[len(FLUSH_PREFIX) :])
             return
         check_request(data, self._prefixes(frames[0]))
-        self.frames += 1  # before it is sent: who has received it may ask for the counters at once
+        self.frames += 1  # before it is sent, because its receiver may ask for the counters at once
         self.bytes += len(data)
         self._publisher.send(data)
 

@@ -32,7 +32,7 @@ _EVENTS = {  # event -> level, hint
         "connections were not accepted, or closed at once, to keep some descriptors free; check the limit of open "
         "files (ulimit -n)",
     ),
-    "control_requests_rejected": ("warning", "the response told each sender what was wrong"),
+    "control_requests_rejected": ("warning", "the response to each sender names the fault"),
     "peers_disconnected": (
         "info",
         "a peer stopped, its connection was lost, or it sent a message over --max-message-bytes",

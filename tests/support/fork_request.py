@@ -81,7 +81,7 @@ def die_with_parent() -> None:
 
 def _main_of(module: str) -> Callable[[], None]:
     if module == BROKER:
-        return partial(sys.modules[f"{BROKER}.__main__"].cli, prog_name="zmqio-broker")
+        return partial(sys.modules[f"{BROKER}.__main__"].cli, prog_name="zmqio broker")
     if module == COMMAND_LINE:
         return partial(sys.modules[f"{COMMAND_LINE}.__main__"].main, prog_name="zmqio")
     program: Callable[[], None] = sys.modules[module].main

@@ -341,7 +341,7 @@ class NodeEvents(MemberEvents, Protocol):
 
 @runtime_checkable
 class MetricsReporter(Protocol):
-    """An `AdapterFactory` that tells observers of the cluster, such as `zmqio top`, the metrics of this node."""
+    """An `AdapterFactory` that sends the metrics of this node to observers of the cluster, such as `zmqio top`."""
 
     def report_metrics(self, read: Callable[[], Iterable[Sample]]) -> None:
         """Report what `read` returns, from the next start on."""

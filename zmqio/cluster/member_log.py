@@ -12,12 +12,12 @@ __all__ = ["MemberLog"]
 log = get_logger(__name__)
 
 STARTUP_S = 2.0
-"""Nodes that are found within so many seconds of the own start were there before, or start with this one: `nodes`
-of `node_started` counts them."""
+"""Nodes that are found within this many seconds of the own start are logged at debug level only. They ran before,
+or start together with this one; `nodes` of `node_started` counts them."""
 QUIET_S = 0.5
-"""A line is written once nothing has happened for so many seconds,"""
+"""Seconds without a further event after which the line about several events is written."""
 LONGEST_S = 2.0
-"""or so many seconds after the first event."""
+"""Seconds after the first event after which the line is written in any case."""
 
 
 class MemberLog:

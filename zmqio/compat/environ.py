@@ -17,7 +17,7 @@ class ClientEnviron(dict[str, Any]):
     """The environment of one client: the same dict as long as the client is connected, so it may be written to.
 
     Raises:
-        KeyError: the name is unknown. The text says that only the request itself is known.
+        KeyError: the name is unknown. The text explains that only the request itself is known.
     """
 
     def __missing__(self, name: str) -> Any:

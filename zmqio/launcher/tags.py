@@ -22,8 +22,8 @@ class TagSource:
     """Generates node tags.
 
     Args:
-        prefix: at most 2 characters with which every tag begins, so that an outer balancer can tell machines
-            apart. The remaining characters are random; without a prefix all 4 are (24 bits).
+        prefix: at most 2 characters with which every tag begins, so that an outer balancer can
+            distinguish machines. The remaining characters are random; without a prefix all 4 are (24 bits).
 
     Raises:
         ConfigError: the prefix is longer, or has characters other than A-Z a-z 0-9 _ -.

@@ -23,7 +23,7 @@ def http_samples() -> Iterable[Sample]:
 
 
 class SampleSource(Protocol):
-    """Counts something."""
+    """A server, as far as its metrics are needed."""
 
     def samples(self) -> Iterable[Sample]:
         """Return the samples of this moment."""

@@ -45,8 +45,9 @@ class AsgiApp:
 
     Args:
         host: the server.
-        other_app: receives every request that is not for Socket.IO; None: the answer to such a request is 404.
-        path: the path of Socket.IO. None: every request is for Socket.IO.
+        other_app: receives every request that is not for Socket.IO; with None, such a request is answered with
+            404.
+        path: the path of Socket.IO. With None, every request is for Socket.IO.
         health: the health routes; they take precedence over everything else.
         metrics: the metrics; their path takes precedence over Socket.IO and `other_app`.
         client: the files of the browser client; by default only for pages of the same origin.

@@ -36,7 +36,7 @@ SignalCallback = Callable[[int, FrameType | None], None]
 
 
 class HostSignals:
-    """One server's share in the stop signals of its process.
+    """Registers one server for the stop signals of its process.
 
     Args:
         on_stop_signal: called before the host's handler, in the main thread and between any two instructions, so

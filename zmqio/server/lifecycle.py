@@ -188,7 +188,7 @@ class ServerLifecycle:
             self._factory.trace(tracing)
 
     def samples(self) -> Iterator[Sample]:
-        """Yield the metrics; those of a server that does not run say little more than that."""
+        """Yield the metrics. A server that does not run has hardly more than `zmqio_ready`, which is 0."""
         websockets = 0 if self._runtime is None else self._runtime.engine.websockets
         return server_samples(self.health(), websockets, self.namespaces.values())
 

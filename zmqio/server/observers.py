@@ -83,7 +83,7 @@ class Observers:
 
 
 def notify(functions: ObserverFunctions, *args: Any) -> None:
-    """Call observers. Their errors are logged and reach nobody else."""
+    """Call observers. Their errors are logged and not raised."""
     for function in functions:
         try:
             function(*args)

@@ -65,7 +65,7 @@ def top_command(
         asyncio.run(reports.show(address, prefix, interval_s))
 
 
-@click.command("status", short_help="Say in one line whether a cluster is ready.")
+@click.command("status", short_help="Print in one line whether a cluster is ready.")
 @_address
 @_prefix
 @click.option(
@@ -79,7 +79,7 @@ def top_command(
 )
 @_timeout
 def status_command(address: str | None, prefix: str, required: int, timeout_s: float) -> None:
-    """Say in one line whether a cluster is ready: its brokers respond, and all its nodes are ready.
+    """Print in one line whether a cluster is ready: its brokers respond, and all its nodes are ready.
 
     ADDRESS is as for `zmqio top`.
 

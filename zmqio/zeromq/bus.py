@@ -31,7 +31,7 @@ log = get_logger(__name__)
 
 LINGER_S = 1.0
 MIN_QUEUE_BYTES = 1 << 20
-"""So many bytes may wait for each broker, even if the replay buffer is smaller."""
+"""Bytes that may wait for each broker, even if the replay buffer is smaller."""
 
 
 class ZmqBus:

@@ -113,7 +113,7 @@ class FlushCheck:
         return sum(int(socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN for socket in self._sockets) > 0
 
     def _has_arrived(self, token: bytes) -> bool:
-        """Read all answers; return whether one says that the message with `token` has arrived."""
+        """Read all answers; return whether one confirms the message with `token`."""
         found = False
         for socket in self._sockets:
             with contextlib.suppress(zmq.Again):

@@ -6,7 +6,7 @@ From the supervisor:
     retire aB3_             choose the worker for no new sessions
     suspend aB3_            keep connections from the worker, which is stalled
     resume aB3_             the worker has recovered
-    remove aB3_             choose the worker for nothing
+    remove aB3_             choose the worker for no connection
     close                   stop accepting; the acceptor exits at the end of the socket
 
 From the acceptor:
@@ -74,7 +74,7 @@ class ResumeWorker:
 
 @dataclass(frozen=True, slots=True)
 class RemoveWorker:
-    """Choose the worker for nothing."""
+    """Choose the worker for no connection."""
 
     tag: NodeTag
 

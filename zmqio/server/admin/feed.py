@@ -1,7 +1,7 @@
 """Reports what happens in the namespaces of this process to admin pages, at a limited rate.
 
-It is registered as an observer only while a page is open. Events in the admin namespace itself are not reported:
-each report is one.
+It is registered as an observer only while a page is open. Events in the admin namespace itself are not reported,
+because each report is such an event.
 
 Source: `registerVerboseListeners` of @socket.io/admin-ui 0.5.
 """

@@ -31,7 +31,7 @@ class Activity:
         self._last: dict[str, int] | None = None
 
     def take(self, counters: Mapping[str, int], now_s: float) -> list[dict[str, Any]]:
-        """Return the increase of each series; nothing at the first call.
+        """Return the increase of each series; empty at the first call.
 
         Args:
             counters: of the engine and the server.
@@ -47,7 +47,7 @@ class Activity:
         ]
 
     def forget(self) -> None:
-        """Begin again: nobody has looked for a while."""
+        """Start again: the counters have not been read for a while."""
         self._last = None
 
 
