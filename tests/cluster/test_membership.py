@@ -108,7 +108,7 @@ def test_silence_on_a_lost_link_does_not_count_until_an_echo_comes_through_it() 
     membership = member()
     receive(membership, 0)
     send_echoes(membership, 0, 4)
-    membership.link_lost(0)
+    membership.link_lost(0, 0)
     assert membership.take_dead(5) == []
     send_echoes(membership, 6, 10)
     membership.echo(0, 11)
@@ -139,7 +139,7 @@ def test_peer_last_seen_on_a_lost_link_is_not_declared_dead() -> None:
     membership = member()
     receive(membership, 0, link=0)
     receive(membership, 10, link=1)
-    membership.link_lost(1)
+    membership.link_lost(1, 0)
     send_echoes(membership, 10, 40, 0)
 
 
@@ -195,15 +195,51 @@ def test_broker_that_this_node_lost_need_not_confirm() -> None:
     for link in (0, 1):
         membership.echo(link, 0)
         receive(membership, 0, link)
-    membership.link_lost(1)
+    membership.link_lost(1, 0)
     assert membership.departed(PEER, 0, 1)
     assert membership.take_departed(2) == [PEER]
 
 
 def test_peer_is_not_suspected_while_this_node_receives_from_no_broker() -> None:
     membership = suspected(0)
-    membership.link_lost(0)
+    membership.link_lost(0, 0)
     assert membership.suspects() == membership.take_departed(10) == []
+
+
+def test_peer_that_a_broker_lost_because_of_a_broken_route_is_not_suspected() -> None:
+    membership = suspected(0)
+    membership.link_doubted(0, 1.1)
+    assert membership.suspects() == membership.take_departed(10) == []
+
+
+def test_peer_that_a_doubted_broker_still_does_not_know_is_no_proof_until_the_peer_was_seen_again() -> None:
+    membership = suspected(0)
+    membership.link_doubted(0, 1.1)
+    assert membership.departed(PEER, 0, 2)
+    assert membership.suspects() == [PEER]  # its process may have ended
+    assert membership.take_departed(4) == []
+    receive(membership, 4)
+    assert membership.departed(PEER, 0, 4.5)
+    assert membership.take_departed(5.4) == []
+    assert membership.take_departed(5.5) == [PEER]
+
+
+def test_notice_before_the_loss_of_a_link_does_not_count_after_it() -> None:
+    membership = suspected(0)
+    membership.link_lost(0, 1.2)
+    membership.echo(0, 3)
+    assert membership.suspects() == membership.take_departed(10) == []
+
+
+def test_peer_with_an_overdue_heartbeat_is_asked_once_in_each_interval() -> None:
+    membership = member()
+    receive(membership, 0)
+    assert membership.take_overdue(1.2) == []
+    assert membership.take_overdue(1.25) == [PEER]
+    assert membership.take_overdue(1.35) == []
+    assert membership.take_overdue(2.2) == [PEER]
+    receive(membership, 2.3)
+    assert membership.take_overdue(3.5) == []
 
 
 def test_forged_notices_ask_a_peer_at_most_once_in_a_heartbeat_interval() -> None:
@@ -245,7 +281,7 @@ def test_echo_is_lost_after_dead_after_s_without_one_on_any_link() -> None:
 def test_echo_is_not_lost_at_once_when_a_link_is() -> None:
     membership = member()
     membership.echo(0, 100)
-    membership.link_lost(0)
+    membership.link_lost(0, 0)
     assert not membership.is_echo_lost(101)
     assert membership.ready_links(101) == []
 

@@ -92,12 +92,14 @@ async def test_a_node_that_is_not_connected_yet_announces_it_with_its_first_hear
     await harness.node.close()
 
 
-async def test_new_node_is_answered_at_once_in_its_inbox(harness: NodeHarness) -> None:
+async def test_new_node_is_answered_at_once_in_its_inbox() -> None:
+    harness = await NodeHarness(options=replace(OPTIONS, heartbeat_s=5.0, dead_after_s=30.0)).ready()
     harness.peer_heartbeat()
     await wait_until(lambda: harness.events.seen, "the join")
     assert harness.events.seen == [("joined", PEER)]
     assert [topic for topic, _ in harness.sent(m.Heartbeat) if topic != ALL] == [inbox_topic("zmqio", PEER)]
     assert list(harness.node.peers) == [PEER]
+    await harness.node.close()
 
 
 async def test_goodbye_is_reported(harness: NodeHarness) -> None:
@@ -127,7 +129,31 @@ async def test_node_that_the_broker_lost_is_asked_and_declared_dead_long_before_
     assert harness.events.seen[1] == ("left", PEER, "disconnected")
     assert harness.node.diagnostics.counters["nodes_died"] == 1
     asked = [e.message for topic, e in harness.sent(m.Heartbeat) if topic == inbox_topic("zmqio", PEER)]
-    assert isinstance(asked[-1], m.Heartbeat) and asked[-1].hello
+    assert any(isinstance(message, m.Heartbeat) and message.hello for message in asked)
+    await harness.node.close()
+
+
+async def test_silent_node_gets_heartbeats_which_show_whether_anybody_subscribes_to_its_inbox() -> None:
+    harness = await NodeHarness(options=replace(OPTIONS, dead_after_s=30.0)).ready()
+    inbox = inbox_topic("zmqio", PEER)
+    harness.peer_heartbeat()
+    await wait_until(lambda: len([topic for topic, _ in harness.sent(m.Heartbeat) if topic == inbox]) > 3, "asked")
+    assert list(harness.node.peers) == [PEER]
+    await harness.node.close()
+
+
+async def test_node_behind_a_broken_route_is_not_declared_dead() -> None:
+    harness = await NodeHarness(options=replace(OPTIONS, dead_after_s=30.0)).ready()
+    harness.peer_heartbeat()
+    await wait_until(lambda: harness.node.peers, "the peer")
+    harness.node.inbound.inbox_departed(0, inbox_topic("zmqio", PEER))
+    harness.node.inbound.link_doubted(0)
+    harness.peer_heartbeat(SAME_TAG)
+    await wait_until(lambda: SAME_TAG in harness.node.peers, "a peer that is seen after the doubt")
+    for peer in (PEER, SAME_TAG):
+        harness.node.inbound.inbox_departed(0, inbox_topic("zmqio", peer))
+    await wait_until(lambda: SAME_TAG not in harness.node.peers, "its death")
+    assert list(harness.node.peers) == [PEER]
     await harness.node.close()
 
 
@@ -143,6 +169,29 @@ async def test_process_of_the_same_machine_that_has_ended_is_dead_at_once() -> N
     harness.peer_heartbeat(SAME_TAG)
     await wait_until(lambda: SAME_TAG in harness.node.peers, "what was sent after it")
     assert PEER not in harness.node.peers
+    await harness.node.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux reports the end of other processes")
+async def test_broker_is_asked_at_once_about_a_process_of_the_same_machine_that_ends() -> None:
+    harness = await NodeHarness(options=replace(OPTIONS, heartbeat_s=5.0, dead_after_s=30.0)).ready()
+    inbox = inbox_topic("zmqio", PEER)
+
+    def asked() -> int:
+        return [topic for topic, _ in harness.sent(m.Heartbeat)].count(inbox)
+
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", "input()", stdin=asyncio.subprocess.PIPE)
+    try:
+        heartbeat = m.Heartbeat(False, 1.0, False, "here", process.pid, 1, machine_id())
+        harness.peer_sends(heartbeat, previous=None)
+        await wait_until(lambda: asked() == 1, "the answer to the first heartbeat")
+    finally:
+        process.kill()
+        await process.wait()
+    await wait_until(lambda: asked() > 2, "messages to its inbox, at once and again")
+    assert list(harness.node.peers) == [PEER]  # messages of it may be under way
+    harness.node.inbound.inbox_departed(0, inbox)
+    assert list(harness.node.peers) == []
     await harness.node.close()
 
 
@@ -253,7 +302,7 @@ async def test_node_with_another_parser_is_reported(theirs: str, count: int) -> 
 
 
 async def test_forged_heartbeats_are_refused_counted_and_not_answered() -> None:
-    harness = await NodeHarness(options=replace(OPTIONS, max_nodes=5, dead_after_s=30.0)).ready()
+    harness = await NodeHarness(options=replace(OPTIONS, max_nodes=5, heartbeat_s=5.0, dead_after_s=30.0)).ready()
     harness.peer_heartbeat()
     for number in range(50):
         harness.peer_heartbeat(NodeId(f"tag9{number:011}"), hello=True)

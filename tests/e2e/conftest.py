@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
 import pytest_asyncio
 
 from tests.support.broker import BrokerProcess
@@ -74,18 +73,6 @@ async def own_broker() -> AsyncIterator[BrokerProcess | NatsBroker]:
     """The same for one module alone, whose nodes have no prefix of their own."""
     async with running_bus() as bus:
         yield bus
-
-
-@pytest.fixture
-def death(broker: BrokerProcess | NatsBroker) -> str:
-    """How nodes learn of the death of another one: zmqio's broker reports it, NATS does not."""
-    return "silent" if isinstance(broker, NatsBroker) else "disconnected"
-
-
-@pytest.fixture
-def dead_after_s(death: str) -> float:
-    """`dead_after_s` for tests that kill nodes: where a death is reported, no node that is slow counts as dead."""
-    return 1.5 if death == "silent" else LIMIT_S
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

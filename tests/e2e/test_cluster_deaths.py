@@ -54,10 +54,10 @@ class Drama:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def drama(broker: BrokerProcess, js: JsClients, dead_after_s: float) -> AsyncIterator[Drama]:
+async def drama(broker: BrokerProcess, js: JsClients) -> AsyncIterator[Drama]:
     """A new cluster for each test, because one of its nodes will be killed."""
     options = {"request_timeout_s": LONG_AFTER_S}
-    async with running_nodes(broker.address, options=options, dead_after_s=dead_after_s, heartbeat_s=0.2) as nodes:
+    async with running_nodes(broker.address, options=options, dead_after_s=LIMIT_S, heartbeat_s=0.2) as nodes:
         harness = Drama(nodes, js)
         await asyncio.gather(*(client.connect() for client in harness.clients))
         yield harness
@@ -150,16 +150,16 @@ async def test_live_nodes_continue_without_the_dead_one(drama: Drama) -> None:
 
 
 async def test_death_and_goodbye_have_different_reasons(
-    broker: BrokerProcess, death: str, dead_after_s: float
+    broker: BrokerProcess,
 ) -> None:
     prefix = new_prefix()
-    async with running_nodes(broker.address, prefix=prefix, dead_after_s=dead_after_s, heartbeat_s=0.2) as nodes:
+    async with running_nodes(broker.address, prefix=prefix, dead_after_s=LIMIT_S, heartbeat_s=0.2) as nodes:
         one, two, three = nodes
         assert set((await one.state())["joined"]) == {two.node_id, three.node_id}
         await two.stop()
         await three.kill()
         state = await one.wait_state("both have gone", lambda state: len(state["left"]) == 2)
-        assert sorted(state["left"]) == sorted([[two.node_id, "goodbye"], [three.node_id, death]])
+        assert sorted(state["left"]) == sorted([[two.node_id, "goodbye"], [three.node_id, "disconnected"]])
         config = NodeConfig("four", adapter=broker.address, bus={"prefix": prefix})
         async with ClusterNode(config) as four:
             await wait_counts([one, four], 2)

@@ -28,11 +28,9 @@ HEARTBEAT_S = 0.2
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def nodes(
-    broker: BrokerProcess, dead_after_s: float, request: pytest.FixtureRequest
-) -> AsyncIterator[Cluster]:
+async def nodes(broker: BrokerProcess, request: pytest.FixtureRequest) -> AsyncIterator[Cluster]:
     """A new cluster for each test, because one of its nodes will be killed. The parameter: `dead_after_s`."""
-    dead_after_s = getattr(request, "param", dead_after_s)
+    dead_after_s = getattr(request, "param", LIMIT_S)
     bus = {"heartbeat_s": HEARTBEAT_S, "dead_after_s": dead_after_s, "prefix": new_prefix()}
     async with Cluster(broker.address, [NodeConfig(name, bus=bus) for name in ("one", "two", "three")]) as cluster:
         yield cluster
@@ -55,14 +53,14 @@ async def foreign_websocket(owner: NodeProcess, other: NodeProcess) -> ClientCon
     return socket
 
 
-def gone(body: bytes, sid: str, how: str) -> None:
+def gone(body: bytes, sid: str, how: str = "disconnected") -> None:
     """Check that the response names the dead node."""
     refusal = json.loads(body)
     assert (refusal["code"], refusal["message"]) == (1, "Session ID unknown")
     assert (refusal["node"], refusal["reason"]) == (sid[:4], f"owner node is unreachable ({how})")
 
 
-async def test_owner_killed_during_a_waiting_poll(nodes: Cluster, death: str) -> None:
+async def test_owner_killed_during_a_waiting_poll(nodes: Cluster) -> None:
     owner, other = nodes[0], nodes[1]
     sid = await open_session(owner)
     async with open_connection(other.port) as connection:
@@ -71,7 +69,7 @@ async def test_owner_killed_during_a_waiting_poll(nodes: Cluster, death: str) ->
         await kill(owner)
         answer = await connection.answer()
         assert answer.status == 400
-        gone(answer.body, sid, death)
+        gone(answer.body, sid)
         # The connection stays open, and the death of the node is known now.
         again = await connection.get(f"{BASE}&sid={sid}")
         assert json.loads(again.body)["reason"] == "no live node has this tag"
@@ -90,7 +88,7 @@ async def test_owner_killed_during_a_websocket(nodes: Cluster) -> None:
     await open_requests(nodes[1], 0)
 
 
-async def test_owner_killed_before_it_accepts_a_websocket(nodes: Cluster, death: str) -> None:
+async def test_owner_killed_before_it_accepts_a_websocket(nodes: Cluster) -> None:
     owner, other = nodes[0], nodes[1]
     sid = await open_session(owner)
     owner.tell(signal.SIGSTOP)
@@ -101,7 +99,7 @@ async def test_owner_killed_before_it_accepts_a_websocket(nodes: Cluster, death:
     with pytest.raises(InvalidStatus) as caught:
         await opening
     assert caught.value.response.status_code == 400
-    gone(caught.value.response.body or b"", sid, death)
+    gone(caught.value.response.body or b"", sid)
 
 
 async def _open(url: str) -> ClientConnection:

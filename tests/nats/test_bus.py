@@ -4,22 +4,22 @@ import asyncio
 import contextlib
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
 
 from tests.support.bus_events import RecordedEvents
-from tests.support.nats_server import NatsServerProcess
+from tests.support.nats_server import NatsCluster, NatsServerProcess
 from tests.support.ports import free_port
 from tests.support.timing import wait_until
 from zmqio.config import BusOptions
 from zmqio.exceptions import MessageTooLargeError
-from zmqio.ids import NodeTag
+from zmqio.ids import NodeId, NodeTag
 from zmqio.nats.addresses import parse_servers
 from zmqio.nats.bus import NatsBus
 from zmqio.nats.login import load_login
-from zmqio.protocol.topic import all_topic, owner_prefix, room_topic
+from zmqio.protocol.topic import all_topic, inbox_topic, owner_prefix, room_topic
 
 ALL = all_topic("zmqio")
 HARD_NAMES = ["a b", "*", ">", ".", "$SYS", "\U0001f600", "x" * 5_000, "", "\r\nPUB a 0\r\n"]
@@ -145,6 +145,28 @@ async def test_close_sends_the_queue(server: NatsServerProcess) -> None:
             for number in range(1_000):
                 bus.publish(ALL, b"%d" % number)
         await wait_until(lambda: len(received.messages) == 1_000, "all messages")
+
+
+@pytest.mark.parametrize("make", [NatsServerProcess, lambda: NatsCluster(2)], ids=["server", "cluster"])
+async def test_inbox_whose_node_is_gone_is_reported_when_a_message_is_sent_to_it(
+    make: Callable[[], NatsServerProcess | NatsCluster],
+) -> None:
+    inbox = inbox_topic("zmqio", NodeId("tag2BBBBBBBBBBB"))
+    with make() as servers:
+        addresses = [servers.address] if isinstance(servers, NatsServerProcess) else servers.addresses
+        here, there = addresses[0], addresses[-1]
+        async with running_bus(here) as (bus, received):
+            async with running_bus(there) as (peer, peer_received):
+                await peer.subscribe([inbox])
+                bus.publish(inbox, b"1")
+                await wait_until(lambda: peer_received.bodies == [b"1"], "the message")
+
+            def is_reported() -> bool:
+                bus.publish(inbox, b"2")
+                return (f"departed {inbox!r}", 0) in received.changes
+
+            assert received.changes == [("link_connected", 0)]
+            await wait_until(is_reported, "the report")
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])

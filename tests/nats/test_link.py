@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import structlog
@@ -14,10 +15,14 @@ from tests.support.timing import wait_until
 from zmqio.nats import connection
 from zmqio.nats import link as link_module
 from zmqio.nats.addresses import parse_servers
+from zmqio.nats.inbox_check import InboxCheck
 from zmqio.nats.link import NatsLink, NatsLinkOptions, NatsLinkState
 from zmqio.protocol.topic import all_topic
 
 ALL = all_topic("zmqio")
+INBOXES = InboxCheck("zmqio")
+INBOX = b"zmqio/u/node1\0"
+REPLY = INBOXES.destination_of(INBOX).split()[1]
 OPTIONS = NatsLinkOptions(
     "zmqio",
     "test",
@@ -46,6 +51,9 @@ class Recorded:
     def link_doubted(self) -> None:
         self.events.append("doubted")
 
+    def link_departure(self, inbox: bytes) -> None:
+        self.events.append(f"departed {inbox!r}")
+
     def link_lost(self) -> None:
         self.events.append("lost")
 
@@ -67,7 +75,7 @@ async def running_link(
     address: str, options: NatsLinkOptions = OPTIONS, *, ready: bool = True
 ) -> AsyncIterator[tuple[NatsLink, Recorded]]:
     recorded = Recorded()
-    link = NatsLink(parse_servers(address), options, recorded)
+    link = NatsLink(parse_servers(address), options, recorded, INBOXES)
     try:
         if ready:
             await wait_until(lambda: link.state is NatsLinkState.READY, "the link is ready")
@@ -82,10 +90,10 @@ async def running_link(
 async def test_subscriptions_are_made_on_every_connection() -> None:
     async with running_fake_nats() as fake, running_link(fake.address) as (link, recorded):
         link.subscribe([ALL])
-        await wait_until(lambda: fake.commands(b"SUB") == [b"SUB zmqio.a 1"], "the subscription")
+        await wait_until(lambda: fake.commands(b"SUB")[1:] == [b"SUB zmqio.a 1"], "the subscription")
         fake.drop()
         await wait_until(lambda: recorded.events == ["ready", "lost", "ready"], "the reconnection")
-        assert fake.commands(b"SUB") == [b"SUB zmqio.a 1"] * 2
+        assert fake.commands(b"SUB") == [INBOXES.subscribe.strip(), b"SUB zmqio.a 1"] * 2
         assert link.problems == []
 
 
@@ -169,6 +177,38 @@ async def test_server_that_is_about_to_stop_is_left_for_another() -> None:
         assert recorded.events.count("lost") == 1
         assert link.connection is not None
         assert link.connection.info.server_id == "S2"
+
+
+NO_RESPONDERS = b"HMSG %b 0 16 16\r\nNATS/1.0 503\r\n\r\n\r\n" % REPLY
+
+
+@pytest.mark.parametrize(
+    ("info", "is_reported"),
+    [
+        ({}, True),
+        ({"cluster": "c", "connect_urls": ["127.0.0.1:1"]}, True),
+        ({"cluster": "c"}, False),  # a broken route would not be noticed
+    ],
+)
+async def test_inbox_without_a_subscription_is_reported(info: dict[str, Any], is_reported: bool) -> None:
+    async with running_fake_nats(**info) as fake, running_link(fake.address) as (_, recorded):
+        fake.send(NO_RESPONDERS + b"-ERR 'Slow Consumer'\r\n")
+        await wait_until(lambda: "slow" in recorded.events, "both were handled")
+        assert (f"departed {INBOX!r}" in recorded.events) == is_reported
+        assert recorded.malformed == []
+
+
+async def test_inboxes_are_not_known_before_all_servers_have_the_subscriptions() -> None:
+    async with (
+        running_fake_nats(server_id="S2") as other,
+        running_fake_nats(cluster="c", connect_urls=[f"127.0.0.1:{other.port}"]) as fake,
+        running_link(fake.address, replace(OPTIONS, barrier_timeout_s=60.0), ready=False) as (link, recorded),
+    ):
+        await wait_until(lambda: other.commands(b"SUB"), "the probe, whose numbers never come back")
+        fake.send(NO_RESPONDERS + b"-ERR 'Slow Consumer'\r\n")
+        await wait_until(lambda: recorded.events, "both were handled")
+        assert recorded.events == ["slow"]
+        assert link.state is NatsLinkState.SYNCING
 
 
 async def test_only_server_is_kept_until_it_stops() -> None:

@@ -21,9 +21,16 @@ def test_nodes_do_not_all_begin_with_the_same_server() -> None:
 def test_change_is_one_of_the_servers_and_not_of_their_order() -> None:
     servers = ServerList(parse_servers("nats://a"))
     assert servers.update(["b:1", "c:1"])
-    assert not servers.update(["c:1", "b:1", "a:4222"])
+    assert not servers.update(["c:1", "b:1"])
     assert servers.update(["c:1"])
     assert servers.known == {NatsServer("a", 4222), NatsServer("c", 1)}
+
+
+def test_given_server_that_is_no_longer_named_is_a_change() -> None:
+    servers = ServerList(parse_servers("nats://a,nats://b"))
+    assert servers.update(["a:4222", "b:4222"])
+    assert servers.update(["a:4222"])
+    assert servers.known == {NatsServer("a", 4222), NatsServer("b", 4222)}
 
 
 def test_named_servers_use_tls_if_the_given_ones_do_and_nonsense_is_ignored() -> None:

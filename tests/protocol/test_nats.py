@@ -27,6 +27,7 @@ LIMIT = 1 << 20
 STREAM = (
     b'INFO {"server_id":"A","version":"2.15.1","max_payload":100} \r\n'
     b"+OK\r\nMSG a.b 7 5\r\nhello\r\nping\r\nPONG\r\nMSG a 12 reply.to 0\r\n\r\n-ERR 'Slow Consumer'\r\n"
+    b"HMSG a.b 7 12 17\r\nNATS/1.0\r\n\r\nhello\r\nHMSG r.n 0 to 16 16\r\nNATS/1.0 503\r\n\r\n\r\n"
     b"MSG x 1 6\r\n\r\nMSG\r\n\r\n"
 )
 EVENTS = [
@@ -36,6 +37,8 @@ EVENTS = [
     NatsSignal.PONG,
     (12, b"a", b""),
     NatsFault("Slow Consumer"),
+    (7, b"a.b", b"hello"),
+    (0, b"r.n", b""),
     (1, b"x", b"\r\nMSG\r"),
 ]
 
@@ -46,15 +49,17 @@ def test_commands_are_the_text_of_the_protocol() -> None:
     assert unsubscribe_command(7) == b"UNSUB 7\r\n"
 
 
-def test_connect_asks_for_echoes_and_no_headers() -> None:
-    command = connect_command({"name": "n", "user": "u"})
+@pytest.mark.parametrize("headers", [True, False])
+def test_connect_asks_for_echoes_and_for_headers_if_they_are_supported(headers: bool) -> None:
+    command = connect_command({"name": "n", "user": "u"}, headers=headers)
     assert command.startswith(b"CONNECT {") and command.endswith(b"}\r\n")
     options = json.loads(command[8:])
     assert options == {
         "verbose": False,
         "pedantic": False,
         "echo": True,
-        "headers": False,
+        "headers": headers,
+        "no_responders": headers,
         "protocol": 1,
         "lang": "zmqio",
         "name": "n",
@@ -67,7 +72,7 @@ def test_stream_is_split_into_events() -> None:
     assert list(NatsParser(LIMIT).feed(stream)) == EVENTS
 
 
-@given(st.lists(st.integers(0, 200), max_size=30))
+@given(st.lists(st.integers(0, 300), max_size=30))
 def test_any_split_of_the_stream_gives_the_same_events(cuts: list[int]) -> None:
     stream = STREAM.replace(b"MSG x 1 6\r\n\r\nMSG\r\n", b"MSG x 1 6\r\n\r\nMSG\r")
     parser, events = NatsParser(LIMIT), []
@@ -102,6 +107,11 @@ def test_anything_else_is_an_error_and_nothing_worse(data: bytes) -> None:
         b"MSG a 1 b c 1\r\nx\r\n",
         b"MSG a 1 101\r\n",
         b"MSG a 1 2\r\nabc\r\n",
+        b"HMSG a 1 2\r\nab\r\n",
+        b"HMSG a 1 3 2\r\nab\r\n",
+        b"HMSG a 1 -1 2\r\nab\r\n",
+        b"HMSG\r\n",
+        b"HMSG a 1 b c 1 1\r\nx\r\n",
         b"INFO [1]\r\n",
         b"INFO {\r\n",
         b"INFO " + b"[" * 100_000 + b"\r\n",

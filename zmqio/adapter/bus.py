@@ -20,7 +20,10 @@ class BusEvents(Protocol):
         """A message arrived through `link`. Must not raise."""
 
     def inbox_departed(self, link: int, topic: bytes) -> None:
-        """The broker of `link` has lost the last subscription to an inbox: its node has died, or reconnects."""
+        """The broker of `link` knows no subscription to an inbox: its node has died, or reconnects.
+
+        Some brokers report it by themselves, others only after a message to that inbox.
+        """
 
     def link_lost(self, link: int) -> None:
         """A link lost its connection, or the broker did not apply subscriptions in time: messages may be missing.
@@ -41,7 +44,10 @@ class BusEvents(Protocol):
         """
 
     def link_doubted(self, link: int) -> None:
-        """Messages may have been lost on their way to this node, or may be lost from now on."""
+        """Messages may have been lost on their way to this node, or may be lost from now on.
+
+        Earlier calls of `inbox_departed` may have been wrong.
+        """
 
     def link_overrun(self, link: int) -> None:
         """Messages arrived without a pause, so the broker's queue to this node may overflow and drop messages."""

@@ -213,6 +213,7 @@ class Inbound:
     def link_doubted(self, link: int) -> None:
         """Request messages that may have been lost on their way to this node."""
         if not self.closed:
+            self._presence.link_doubted(link)
             self._delivery.link_doubted(link)
 
     def link_overrun(self, link: int) -> None:

@@ -25,6 +25,8 @@ CHECKS_PER_HEARTBEAT = 10
 GOODBYES_KEPT = 4_096
 RETURN_HEARTBEATS = 1
 """A node whose inbox all brokers have lost may take this many heartbeat intervals to reconnect."""
+OVERDUE_HEARTBEATS = 1.25
+"""A heartbeat that is missing for this many heartbeat intervals is overdue. The node may have died."""
 JOINS_REFILL_S = 10.0
 """At most `max_nodes` nodes may join at once, and then as many again in this many seconds."""
 _NEVER = float("-inf")
@@ -51,10 +53,15 @@ class Sighting(NamedTuple):
 
 @dataclass(slots=True)
 class _EchoState:
-    """The echoes through one broker: the time of the last one, and since when none was missing."""
+    """The echoes through one broker: the time of the last one, and since when none was missing.
+
+    Attributes:
+        doubted_at: when the broker was last lost, or may have been cut off from nodes.
+    """
 
     echo_at: float = _NEVER
     fresh_since: float = _NEVER
+    doubted_at: float = _NEVER
 
 
 @dataclass(slots=True)
@@ -63,6 +70,7 @@ class _Peer:
     departed: set[int] = field(default_factory=set)
     suspected_at: float = _NEVER
     keeps_sessions: bool = False
+    asked_at: float = _NEVER
 
 
 class Membership:
@@ -89,8 +97,10 @@ class Membership:
     ) -> None:
         self._identity = identity
         self._started_at = started_at
+        self._heartbeat_s = heartbeat_s
         self._fresh_s = FRESH_HEARTBEATS * heartbeat_s
         self._recheck_s = heartbeat_s / CHECKS_PER_HEARTBEAT
+        self._overdue_s = OVERDUE_HEARTBEATS * heartbeat_s
         self._return_s = RETURN_HEARTBEATS * heartbeat_s
         self._dead_after_s = dead_after_s
         self._max_nodes = max_nodes
@@ -168,13 +178,37 @@ class Membership:
         state.echo_at = self._echo_at = now
         self._has_echo = True
 
-    def link_lost(self, link: int) -> None:
+    def link_lost(self, link: int, now: float) -> None:
         """Note that a link was lost: its silence does not count until an echo comes back through it."""
         self._links[link] = _EchoState()
+        self.link_doubted(link, now)
+
+    def link_doubted(self, link: int, now: float) -> None:
+        """Note that a broker may have lost peers only because it was cut off from them, for example by a route.
+
+        Until a peer's next heartbeat through the link, that the broker has lost it shows nothing.
+        """
+        self._links.setdefault(link, _EchoState()).doubted_at = now
+        for peer in self._peers.values():
+            peer.departed.discard(link)
+
+    def take_overdue(self, now: float) -> list[NodeId]:
+        """Return the peers whose heartbeat is overdue, each at most twice in a heartbeat interval."""
+        overdue = []
+        for node_id, peer in self._peers.items():
+            is_overdue = now - max(peer.heartbeat_at.values()) >= self._overdue_s
+            if is_overdue and now - peer.asked_at > self._heartbeat_s / 2:
+                peer.asked_at = now
+                overdue.append(node_id)
+        return overdue
 
     def take_departed(self, now: float) -> list[NodeId]:
         """Remove the peers that all brokers have lost and that have not reconnected in time, and return them."""
-        late = [one for one in self.suspects() if now - self._peers[one].suspected_at >= self._return_s]
+        late = [
+            node_id
+            for node_id in self.suspects()
+            if now - self._peers[node_id].suspected_at >= self._return_s and self._was_seen(self._peers[node_id])
+        ]
         for node_id in late:
             del self._peers[node_id]
         return late
@@ -210,13 +244,20 @@ class Membership:
         return self.silence_s(now) >= self._dead_after_s
 
     def _is_departed(self, peer: _Peer) -> bool:
+        used = self._used_links(peer)
+        return bool(used) and used <= peer.departed
+
+    def _was_seen(self, peer: _Peer) -> bool:
+        """Whether a heartbeat of the peer has come through each of its links since that was last in doubt."""
+        return all(peer.heartbeat_at[index] > self._links[index].doubted_at for index in self._used_links(peer))
+
+    def _used_links(self, peer: _Peer) -> set[int]:
         latest = max(peer.heartbeat_at.values())
-        used = {
+        return {
             index
             for index, heartbeat_at in peer.heartbeat_at.items()
             if latest - heartbeat_at <= self._fresh_s and self._is_connected(index)
         }
-        return bool(used) and used <= peer.departed
 
     def _is_connected(self, index: int) -> bool:
         link = self._links.get(index)

@@ -279,6 +279,7 @@ class Node:
         if self.inbound.closed:
             return
         self._presence.send_goodbye(reason)
+        self._presence.close()
         self.unicast.close()
         self.outbox.close(str(self._presence.clash or STOPPED))
         self.inbound.close()

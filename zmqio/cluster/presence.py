@@ -15,6 +15,7 @@ from zmqio.adapter.base import Identity, TagClash
 from zmqio.cluster.diagnostics import Diagnostics
 from zmqio.cluster.member_log import MemberLog
 from zmqio.cluster.membership import Membership
+from zmqio.cluster.process_watch import ProcessWatch
 from zmqio.cluster.processes import has_ended, machine_id
 from zmqio.config import BusOptions
 from zmqio.ids import NodeId
@@ -111,6 +112,8 @@ class Presence:
         self._host, self._pid, self._machine = socket.gethostname()[:255], os.getpid(), machine_id()
         self._pids: dict[NodeId, int] = {}
         self._keeps_sessions = False
+        self._processes = ProcessWatch(self._process_ended)
+        self._ended: set[NodeId] = set()
         self._all = all_topic(options.prefix)
         self._hello_sent = False
         self._next_heartbeat_s = 0.0
@@ -169,6 +172,7 @@ class Presence:
 
     def link_connected(self, link: int) -> None:
         """Send a heartbeat by a broker before anything else; the first one asks all nodes to answer."""
+        self.link_doubted(link)
         self._generations[link] += 1
         self._send_heartbeat(self._all, hello=not self._hello_sent, links=(link,))
         self._hello_sent = True
@@ -180,7 +184,11 @@ class Presence:
 
     def link_lost(self, link: int) -> None:
         """Note that the connection to a broker was lost."""
-        self._membership.link_lost(link)
+        self._membership.link_lost(link, self._clock())
+
+    def link_doubted(self, link: int) -> None:
+        """Note that a broker may have been wrong about nodes that it has lost."""
+        self._membership.link_doubted(link, self._clock())
 
     # Messages.
 
@@ -200,6 +208,7 @@ class Presence:
         if seen.joined:
             if self._machine and heartbeat.machine == self._machine:
                 self._pids[node_id] = heartbeat.pid
+                self._processes.add(node_id, heartbeat.pid)
             self._member_log.joined(self._clock(), peer=node_id, host=heartbeat.host, pid=heartbeat.pid)
             self._compare_format(node_id, heartbeat.packet_format)
             self._listener.node_joined(node_id)
@@ -211,6 +220,7 @@ class Presence:
         if self._membership.departed(node_id, link, self._clock()):
             self._listener.node_suspected()
             self._send_heartbeat(inbox_topic(self._options.prefix, node_id), hello=True)
+            self._remove_ended()
 
     def goodbye(self, node_id: NodeId) -> None:
         """Process the goodbye of another node."""
@@ -219,6 +229,10 @@ class Presence:
     def send_goodbye(self, reason: str) -> None:
         """Announce that this node leaves."""
         self._sender.send_unsequenced(self._all, Goodbye(reason))
+
+    def close(self) -> None:
+        """Stop watching other processes."""
+        self._processes.close()
 
     # Health.
 
@@ -270,11 +284,9 @@ class Presence:
 
     def _check_nodes(self) -> None:
         now = self._clock()
-        for node_id in self._membership.suspects():
-            # If another process has its id by now, the node counts as dead when it has not reconnected in time.
-            if node_id in self._pids and has_ended(self._pids[node_id]):
-                self._membership.goodbye(node_id)
-                self._node_died(node_id, "disconnected")
+        for node_id in self._ended.union(self._membership.take_overdue(now)):
+            self._ask_broker(node_id)
+        self._remove_ended()
         for node_id in self._membership.take_departed(now):
             self._node_died(node_id, "disconnected")
         for node_id in self._membership.take_dead(now):
@@ -287,12 +299,31 @@ class Presence:
             log.info("heartbeat_echo_restored")
         self._echo_lost = echo_lost
 
+    def _process_ended(self, node_id: NodeId) -> None:
+        """Wait for the broker to report it: until then, messages of the node may be under way."""
+        self._ended.add(node_id)
+        self._ask_broker(node_id)
+        self._listener.node_suspected()
+
+    def _ask_broker(self, node_id: NodeId) -> None:
+        """Send a message to the inbox of a node: some brokers report only then that nobody subscribes to it."""
+        self._send_heartbeat(inbox_topic(self._options.prefix, node_id))
+
+    def _remove_ended(self) -> None:
+        for node_id in self._membership.suspects():
+            # If another process has its id by now, the node counts as dead when it has not reconnected in time.
+            if node_id in self._pids and has_ended(self._pids[node_id]):
+                self._membership.goodbye(node_id)
+                self._node_died(node_id, "disconnected")
+
     def _node_died(self, node_id: NodeId, reason: str) -> None:
         self._diagnostics.count("nodes_died")
         self._node_left(node_id, reason, was_known=True)
 
     def _node_left(self, node_id: NodeId, reason: str, *, was_known: bool) -> None:
         self._pids.pop(node_id, None)
+        self._processes.remove(node_id)
+        self._ended.discard(node_id)
         if was_known:
             self._member_log.left(self._clock(), died=reason != "goodbye", peer=node_id, reason=reason)
         self._listener.node_left(node_id, reason, was_known=was_known)

@@ -18,10 +18,10 @@ from zmqio.log_limit import LogLimit
 from zmqio.logger import get_logger
 from zmqio.nats.addresses import NatsServer
 from zmqio.nats.connection import NatsConnection
+from zmqio.nats.inbox_check import InboxCheck
 from zmqio.nats.link import LINK, NatsLink, NatsLinkOptions, NatsLinkState
 from zmqio.nats.login import NatsLogin
 from zmqio.protocol.nats import NatsInfo, publish_command
-from zmqio.protocol.nats_subject import subject_of
 
 __all__ = ["NatsBus"]
 
@@ -59,6 +59,7 @@ class NatsBus:
         self._options = options
         self._login = login
         self._name = name
+        self._inboxes = InboxCheck(options.prefix)
         self.counters: Counter[str] = Counts()
         self._pid: int | None = None
         self._link: NatsLink | None = None
@@ -104,7 +105,7 @@ class NatsBus:
             barrier_timeout_s=chosen.barrier_timeout_s,
             login=self._login,
         )
-        self._link = NatsLink(self._servers, options, self)
+        self._link = NatsLink(self._servers, options, self, self._inboxes)
 
     def publish(self, topic: bytes, body: bytes, *, link: int | None = None) -> int:
         """Queue one message, `topic + body` on the topic's subject.
@@ -119,7 +120,7 @@ class NatsBus:
         size = len(topic) + len(body)
         if size > self._options.max_message_bytes:
             raise MessageTooLargeError(size, self._options.max_message_bytes)
-        command = publish_command(subject_of(topic), topic + body)
+        command = publish_command(self._inboxes.destination_of(topic), topic + body)
         return self._senders.send(command) if link is None else self._senders.send_on(link, command)
 
     def subscribe(self, topics: Iterable[bytes]) -> Awaitable[None]:
@@ -188,6 +189,11 @@ class NatsBus:
         """Report that messages may have been lost between servers."""
         if self._events is not None:
             self._events.link_doubted(LINK)
+
+    def link_departure(self, inbox: bytes) -> None:
+        """Report that nobody subscribes to an inbox."""
+        if self._events is not None:
+            self._events.inbox_departed(LINK, inbox)
 
     def link_timed_out(self) -> None:
         """Count a join that did not wait for every server."""

@@ -120,7 +120,7 @@ class NatsConnection(asyncio.BufferedProtocol):
                     await self._start_tls()
                 options = {"name": self._name, "version": "1", **self._login.connect_options(self.info.nonce)}
                 self._awaited = self._loop.create_future()
-                self.write(connect_command(options) + PING)
+                self.write(connect_command(options, headers=self.info.has_headers) + PING)
                 await self._awaited
         except BaseException as error:
             self.close()

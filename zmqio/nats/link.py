@@ -8,6 +8,9 @@ ready       published messages arrive; every server has all subscriptions      t
 The link moves to the next server when the connection is lost, when nothing has arrived for `silent_after_s`, and
 when the server announces that it stops. A change of the cluster may have cost messages between two servers, so it
 is reported as `link_doubted`, at once and again when all servers of the new cluster have the subscriptions.
+
+A server that knows no subscription to a node's inbox says so when a message for it is sent. If the servers do not
+advertise each other, that means nothing: a broken route to the node's server would not be noticed.
 """
 
 import asyncio
@@ -26,6 +29,7 @@ from zmqio.logger import get_logger
 from zmqio.nats.addresses import NatsServer
 from zmqio.nats.cluster_barrier import ClusterBarrier
 from zmqio.nats.connection import NatsConnection
+from zmqio.nats.inbox_check import REPLIES_SID, InboxCheck
 from zmqio.nats.login import NatsLogin
 from zmqio.nats.servers import ServerList
 from zmqio.nats.subscriptions import NatsSubscriptions
@@ -67,6 +71,9 @@ class NatsLinkEvents(Protocol):
 
     def link_doubted(self) -> None:
         """Messages may have been lost between servers."""
+
+    def link_departure(self, inbox: bytes) -> None:
+        """Nobody subscribes to an inbox, as far as the server knows."""
 
     def link_lost(self) -> None:
         """The link was ready and no longer is."""
@@ -116,18 +123,26 @@ class NatsLink:
         servers: the given servers.
         options: see `NatsLinkOptions`.
         events: called on the event loop, never inside a call to this link.
+        inboxes: knows the replies that show that nobody subscribes to an inbox.
 
     Attributes:
         state: see the table above.
         connection: to the current server; None while the link is connecting.
     """
 
-    def __init__(self, servers: Sequence[NatsServer], options: NatsLinkOptions, events: NatsLinkEvents) -> None:
+    def __init__(
+        self,
+        servers: Sequence[NatsServer],
+        options: NatsLinkOptions,
+        events: NatsLinkEvents,
+        inboxes: InboxCheck,
+    ) -> None:
         self.state = NatsLinkState.CONNECTING
         self.connection: NatsConnection | None = None
         self._loop = asyncio.get_running_loop()
         self._options = options
         self._events = events
+        self._inboxes = inboxes
         self._servers = ServerList(servers)
         self._resolvers: dict[str, HostResolver] = {}
         self._subscriptions = NatsSubscriptions()
@@ -191,6 +206,8 @@ class NatsLink:
             return
         if message is not None:
             self._events.link_message(*message)
+        elif sid == REPLIES_SID:
+            self._received_reply(subject)
 
     def nats_info(self, info: NatsInfo) -> None:
         """Leave a server that is about to stop, and note a change of the cluster."""
@@ -286,7 +303,7 @@ class NatsLink:
         self._fault = ""
         self._servers.update(connection.info.urls)
         self._log_cluster_problems(connection.info)
-        connection.write(b"".join(self._subscriptions.commands()))
+        connection.write(self._inboxes.subscribe + b"".join(self._subscriptions.commands()))
         self._barrier = ClusterBarrier(
             connection,
             options.prefix,
@@ -329,6 +346,13 @@ class NatsLink:
     def _send_all(self, commands: Sequence[bytes]) -> None:
         if self.connection is not None and commands:
             self.connection.write(b"".join(commands))
+
+    def _received_reply(self, subject: bytes) -> None:
+        if self.connection is None or self.state is not NatsLinkState.READY:
+            return
+        info = self.connection.info
+        if info.urls or not info.cluster:
+            self._events.link_departure(self._inboxes.inbox_of(subject))
 
     def _doubt(self) -> None:
         if self.state is NatsLinkState.READY:

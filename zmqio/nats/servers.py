@@ -35,12 +35,12 @@ class ServerList:
         return len(self.known)
 
     def update(self, endpoints: Iterable[str]) -> bool:
-        """Note the servers that the current one names; return whether the cluster has changed."""
+        """Note the servers that the current one names; return whether it has named others before."""
         tls = self._given[0].tls
-        before = self.known
+        before = set(self._named)
         found = (server_of(endpoint, tls=tls) for endpoint in sorted(endpoints))
         self._named = tuple(server for server in found if server is not None)
-        return self.known != before
+        return set(self._named) != before
 
     def next(self) -> NatsServer:
         """Return the server to try next: each given one, then each other one, and so on."""

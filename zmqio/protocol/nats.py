@@ -8,6 +8,9 @@
 | `PING`, `PONG` | the server answers a PING after it has handled every command before it; the reverse too |
 
 The server sends `INFO {...}`, `MSG subject sid [reply] size` and a payload, `PING`, `PONG`, `+OK`, `-ERR 'text'`.
+`PUB subject reply size` names a subject for replies. If nobody subscribes to `subject`, the server sends an empty
+message on `reply` ("no responders"), but only to a client that accepts headers. A message with headers is
+`HMSG subject sid [reply] size-of-headers size-of-all`, headers and payload; the headers are ignored here.
 
 Source: https://docs.nats.io/reference/reference-protocols/nats-protocol
 """
@@ -40,6 +43,7 @@ __all__ = [
 CRLF = b"\r\n"
 PING = b"PING\r\n"
 PONG = b"PONG\r\n"
+MESSAGE_NAMES = (b"MSG ", b"HMSG ")
 MAX_LINE_BYTES = 1 << 20
 """Longest line from a server. INFO names every server of the cluster; all other lines are short."""
 
@@ -78,6 +82,7 @@ class NatsInfo:
         nonce: to be signed by the client; empty if the server asks for no signature.
         requires_tls: whether the connection continues with a TLS handshake.
         is_leaving: whether the server is about to stop ("lame duck mode").
+        has_headers: whether the server supports headers, and "no responders" with them.
     """
 
     server_id: str
@@ -88,19 +93,27 @@ class NatsInfo:
     nonce: str = ""
     requires_tls: bool = False
     is_leaving: bool = False
+    has_headers: bool = False
 
 
 NatsEvent: TypeAlias = NatsMessage | NatsInfo | NatsFault | NatsSignal
 
 
-def connect_command(options: Mapping[str, Any]) -> bytes:
-    """Return CONNECT. No headers: the server then delivers messages that have some without them."""
-    fixed = {"verbose": False, "pedantic": False, "echo": True, "headers": False, "protocol": 1, "lang": "zmqio"}
-    return b"CONNECT " + json.dumps({**fixed, **options}).encode() + CRLF
+def connect_command(options: Mapping[str, Any], *, headers: bool = False) -> bytes:
+    """Return CONNECT.
+
+    Args:
+        options: the login, and the name of the client.
+        headers: accept headers, and with them "no responders"; the server must support them. Otherwise, the server
+            delivers messages that have headers without them.
+    """
+    accepted = {"headers": headers, "no_responders": headers}
+    fixed = {"verbose": False, "pedantic": False, "echo": True, "protocol": 1, "lang": "zmqio"}
+    return b"CONNECT " + json.dumps({**fixed, **accepted, **options}).encode() + CRLF
 
 
 def publish_command(subject: bytes, payload: bytes) -> bytes:
-    """Return PUB with its payload."""
+    """Return PUB with its payload. After the subject, there may be a space and the subject of replies."""
     return b"PUB %b %d\r\n%b\r\n" % (subject, len(payload), payload)
 
 
@@ -128,7 +141,7 @@ class NatsParser:
         self._pieces: list[bytes] = []
         self._kept_bytes = 0
         self._needed_bytes = 0
-        self._headers: dict[bytes, tuple[int, bytes, int]] = {}
+        self._headers: dict[bytes, tuple[int, bytes, int, int]] = {}
 
     def feed(self, data: bytes) -> Sequence[NatsEvent]:
         """Return the events that `data` completes, in order.
@@ -154,12 +167,12 @@ class NatsParser:
             line = data[position:line_end]
             header = headers.get(line)
             if header is None:
-                if not line.startswith(b"MSG "):
+                if not line.startswith(MESSAGE_NAMES):
                     self._read_line(line, events)
                     position = line_end + 2
                     continue
                 header = self._read_header(line)
-            sid, subject, size = header
+            sid, subject, size, skipped = header
             start = line_end + 2
             next_position = start + size + 2
             if next_position > end:
@@ -167,32 +180,34 @@ class NatsParser:
                 break
             if data[next_position - 2 : next_position] != CRLF:
                 raise NatsError(f"a payload of {size} bytes is not followed by a line end")
-            events.append((sid, subject, data[start : next_position - 2]))
+            events.append((sid, subject, data[start + skipped : next_position - 2]))
             position = next_position
         return events
 
     def _keep(self, data: bytes, position: int, needed_bytes: int) -> None:
         rest = data[position:]
-        if not rest.startswith(b"MSG ") and len(rest) > MAX_LINE_BYTES:
+        if not rest.startswith(MESSAGE_NAMES) and len(rest) > MAX_LINE_BYTES:
             raise NatsError(f"a line has more than {MAX_LINE_BYTES} bytes: {rest[:40]!r}")
         self._pieces = [rest]
         self._kept_bytes = len(rest)
         self._needed_bytes = needed_bytes
 
-    def _read_header(self, line: bytes) -> tuple[int, bytes, int]:
-        fields = line.split()[1:]
+    def _read_header(self, line: bytes) -> tuple[int, bytes, int, int]:
+        """Return number and subject, the size of headers and payload, and that of the headers."""
+        name, *fields = line.split()
         try:
+            skipped = int(fields.pop(-2)) if name == b"HMSG" else 0
             sid, size = int(fields[1]), int(fields[-1])
         except (IndexError, ValueError):
             raise NatsError(f"the header of a message is malformed: {line[:80]!r}") from None
-        if not 3 <= len(fields) <= 4 or not 0 <= size <= self._max_payload_bytes:
+        if not 3 <= len(fields) <= 4 or not 0 <= skipped <= size <= self._max_payload_bytes:
             raise NatsError(
                 f"the header of a message is malformed, or its payload is over {self._max_payload_bytes} bytes: "
                 f"{line[:80]!r}"
             )
         if len(self._headers) >= MAX_HEADERS:
             self._headers.clear()
-        header = self._headers[line] = (sid, fields[0], size)
+        header = self._headers[line] = (sid, fields[0], size, skipped)
         return header
 
     def _read_line(self, line: bytes, events: list[NatsEvent]) -> None:
@@ -224,6 +239,7 @@ def _read_info(text: bytes) -> NatsInfo:
         nonce=_text(fields, "nonce"),
         requires_tls=fields.get("tls_required") is True,
         is_leaving=fields.get("ldm") is True,
+        has_headers=fields.get("headers") is True,
     )
 
 

@@ -9,6 +9,9 @@
 | `zmqio/a/\\0` | `zmqio.a` |
 | `zmqio/s/<tag>`, a node's prefix for its sessions | `zmqio.s.<tag>.>` |
 
+The connections have two subjects more, which are no topics: `zmqio.p.<number>` (`zmqio.nats.probes`) and
+`zmqio.d.<number>.<node id>` (`zmqio.nats.inbox_check`).
+
 A token has the UTF-8 bytes of a name: letters, digits and `-` as they are, every other byte as `=` and two
 hexadecimal digits. The name `/` is the token `_`, and the empty name is `=`. Instead of a token of more than
 `MAX_TOKEN_BYTES`, there is `=~` and the first 40 hexadecimal digits of the name's SHA-256. Different topics
@@ -22,7 +25,7 @@ from functools import lru_cache
 from zmqio.exceptions import TopicError
 from zmqio.ids import NODE_TAG_LENGTH
 
-__all__ = ["MAX_TOKEN_BYTES", "is_prefix", "subject_of", "subject_of_prefix", "token_of", "topic_of"]
+__all__ = ["MAX_TOKEN_BYTES", "is_prefix", "name_of", "subject_of", "subject_of_prefix", "token_of", "topic_of"]
 
 MAX_TOKEN_BYTES = 200
 """The longest token. A server closes the connection at a line over 4,096 bytes (`max_control_line`)."""
@@ -81,11 +84,12 @@ def topic_of(subject: bytes) -> bytes:
     tokens = subject.split(b".")
     if len(tokens) != 5 or tokens[1] != KIND_SOCKET or any(token.startswith(b"=~") for token in tokens):
         raise TopicError(f"subject {subject[:80]!r} does not name a session and a namespace")
-    prefix, tag, rest, namespace = (_name_of(token) for token in (tokens[0], *tokens[2:]))
+    prefix, tag, rest, namespace = (name_of(token) for token in (tokens[0], *tokens[2:]))
     return b"%b/s/%b%b\0%b\0" % (prefix, tag, rest, namespace)
 
 
-def _name_of(token: bytes) -> bytes:
+def name_of(token: bytes) -> bytes:
+    """Return the name of a token that is no hash."""
     if token == b"_":
         return b"/"
     return b"" if token == b"=" else _ESCAPED.sub(lambda found: bytes((int(found[1], 16),)), token)
