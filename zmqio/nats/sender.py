@@ -1,7 +1,7 @@
 """`NatsSender`: publishes from scripts and threads, without an event loop.
 
 Every request is written to a connected server before `send` returns, so nothing is queued here. Requests that the
-server has not read when it dies are lost without notice (at most once); `flush` tells whether it has read them.
+server has not read when it dies are lost without notice (at most once); `flush` confirms that it has read them.
 """
 
 import atexit

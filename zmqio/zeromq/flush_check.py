@@ -1,7 +1,7 @@
 """Asks brokers whether a flush message has arrived, for publishers that are not nodes.
 
 A flush message travels behind the publisher's other messages to the ingest endpoint. The broker remembers its
-token and answers questions about it on its control endpoint. A publisher needs no right to subscribe for this.
+token and answers requests about it on its control endpoint. A publisher needs no right to subscribe for this.
 
 Source: `broker/zmqio_broker/ingest.py` and `control.py`.
 """
@@ -28,7 +28,7 @@ FLUSH_TOKEN_BYTES = 16
 FIRST_PAUSE_S = 0.001
 LONGEST_PAUSE_S = 0.05
 ANSWER_LIMIT_S = 0.5
-"""Seconds until an unanswered question is asked again: the broker may have been restarted."""
+"""Seconds until an unanswered request is repeated: the broker may have been restarted."""
 
 
 class FlushCheck:
@@ -46,7 +46,7 @@ class FlushCheck:
             endpoint = endpoints_of(address).control
             socket = self._context.get().socket(zmq.DEALER)
             set_connect_options(socket, endpoint, key)
-            # A question to a broker that is away is not kept: it is asked again.
+            # A request to a broker that is not connected is not queued: it is repeated.
             socket.setsockopt(zmq.IMMEDIATE, 1)
             socket.connect(endpoint)
             self._sockets.append(socket)

@@ -4,12 +4,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
+import msgpack
 import pytest
 from structlog.testing import capture_logs
 
 from tests.support.memory_bus import MemoryNetwork
-from tests.support.node_harness import NodeEventLog
+from tests.support.node_harness import ME, PEER, NodeEventLog, NodeHarness
 from tests.support.timing import wait_until
 from zmqio.adapter.base import Identity
 from zmqio.cluster.node import Node
@@ -519,3 +521,17 @@ async def test_node_over_its_limit_receives_the_rest_later() -> None:
         network.mend(0)
         await receiver.has_received(sender, 12_000)
         assert sender.counter("replays_delayed") > 0
+
+
+async def test_replayed_message_of_another_implementation_is_delivered_however_its_number_is_packed() -> None:
+    harness = await NodeHarness().ready()
+    harness.network.inject(ALL, encode(Envelope(MessageId(PEER, 1), m.Heartbeat(True, 1.0, False, "far", 7, 1))))
+    await wait_until(lambda: harness.sent(m.ReplayRequest), "the request")
+    request: Any = harness.sent(m.ReplayRequest)[0][1].message
+    signed = b"\xd3" + (1).to_bytes(8, "big")  # msgpack of 1 as a signed number of 64 bits
+    body = b"\x97\x01\x0a" + msgpack.packb(PEER) + signed + b"\x00\x05" + msgpack.packb("/unserved")
+    answer = m.ReplayAnswer(request.request_id, 1, True, 0, (), (m.ReplayedRow(ALL, body, 0.0),))
+    harness.network.inject(inbox_topic("zmqio", ME), encode(Envelope(MessageId(PEER, 1), answer)))
+    await wait_until(lambda: harness.sent(m.Response), "the response to the replayed request")
+    assert harness.node.diagnostics.counters["bus_message_malformed"] == 0
+    await harness.node.close()

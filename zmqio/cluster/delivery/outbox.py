@@ -118,7 +118,7 @@ class Outbox:
             may_wait: False for a request, which is of no use later: it raises instead of waiting for a broker.
 
         Returns:
-            The number of the message; of no other message if a volatile broadcast was dropped.
+            The number of the message. If a volatile broadcast was dropped, the next message has the same number.
 
         Raises:
             BusUnavailableError: this node has left the bus, or the message may not wait for a broker.

@@ -14,9 +14,9 @@ LATE_RETRY_S = 4.0
 """Seconds after which a request is repeated while this node may be reading too slowly. The answer then waits in a
 long queue, and another answer would make the queue longer."""
 DOUBT_EVERY = 3
-"""After a stall, a link is doubted again once this many times as many numbers have been received as the last doubt
-made the publisher send again. So at most a quarter of all messages is sent again for doubts, even if a node stalls
-again and again."""
+"""A doubt after a stall makes the publisher send messages again. The link is doubted again only when this many
+times as many numbers have been received. So at most a quarter of all messages is sent again for doubts, even if a
+node stalls again and again."""
 
 
 @dataclass(slots=True)

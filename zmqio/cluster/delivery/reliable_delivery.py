@@ -15,9 +15,10 @@ from zmqio.cluster.delivery.replay_buffer import ReplayPage
 from zmqio.cluster.delivery.subscriptions import TopicSubscriptions
 from zmqio.cluster.diagnostics import Diagnostics
 from zmqio.config import BusOptions
+from zmqio.exceptions import EnvelopeError
 from zmqio.ids import NodeId, tag_of
 from zmqio.logger import get_logger
-from zmqio.protocol.envelope import peek_message_id
+from zmqio.protocol.envelope import decode, peek_message_id
 from zmqio.protocol.messages import MessageId, ReplayAnswer, ReplayRequest
 from zmqio.protocol.topic import all_topic, inbox_topic, owner_prefix
 
@@ -270,5 +271,14 @@ def _numbers(sender: NodeId, answer: ReplayAnswer) -> Iterator[int]:
     """The n of each message; 0 for a message that is not the sender's own."""
     own_id = sender.encode()
     for row in answer.messages:
-        node_id, n = peek_message_id(row.body) or (b"", 0)
+        node_id, n = peek_message_id(row.body) or _decoded_id(row.body)
         yield n if node_id == own_id else 0
+
+
+def _decoded_id(body: bytes) -> tuple[bytes, int]:
+    """The sender and the number of a message that another implementation has packed in longer forms."""
+    try:
+        message_id = decode(body).id
+    except EnvelopeError:
+        return b"", 0
+    return message_id.node_id.encode(), message_id.n
