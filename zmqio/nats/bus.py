@@ -29,7 +29,7 @@ log = get_logger(__name__)
 
 LINGER_S = 1.0
 MIN_QUEUE_BYTES = 1 << 20
-"""So many bytes may wait for the server, even if the replay buffer is smaller."""
+"""Bytes that may wait for the server, even if the replay buffer is smaller."""
 
 
 class NatsBus:

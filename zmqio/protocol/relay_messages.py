@@ -34,7 +34,8 @@ class HttpRequest:
 
     Attributes:
         request_id: unique per sender, across its streams as well; the response carries it.
-        method: `GET` or `POST`.
+        method: `GET` or `POST`; `HEAD` asks whether the owner has the session, before the body of a POST is
+            complete.
         query: the query string as the client sent it, without the question mark.
         headers: the headers that the owner needs: name, value, name, value, ...; names are lower case.
         address: the client's host; empty if unknown.
