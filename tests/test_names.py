@@ -65,9 +65,12 @@ def test_programs_without_clients_load_no_server(program: str) -> None:
 
 
 def test_no_docstring_begins_with_a_free_relative() -> None:
-    """Rule 17: the subject comes first, and it is a noun that names the thing."""
+    """Nor does the text about an argument or attribute: the subject comes first, and it is a noun."""
     root = Path(zmqio.__file__).parent
-    free_relative = re.compile(r'^\s*"""(What|Whatever|Who|Whoever|Whose|Where|When|How) ', re.MULTILINE)
+    free_relative = re.compile(
+        r'^\s*(?:"""|\w+: )(What|Whatever|Who|Whoever|Whose|Which|Where|When|How|So many|what|whoever|whatever) ',
+        re.MULTILINE,
+    )
     folders = (root, Path(zmqio_broker.__file__).parent)
     found = [
         str(path) for folder in folders for path in folder.rglob("*.py") if free_relative.search(path.read_text())

@@ -37,7 +37,7 @@ def explain_unknown_option(owner: str, name: str) -> str:
     """Return the text of an error about an option.
 
     Args:
-        owner: what the option was given to: `Server`, `ZmqAdapter` or `NatsAdapter`, which has the same options.
+        owner: the class that the option was given to: `Server`, `ZmqAdapter` or `NatsAdapter`.
         name: its name.
     """
     if owner == "NatsAdapter":

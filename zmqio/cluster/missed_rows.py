@@ -39,7 +39,7 @@ class ClientRow:
         namespace: its namespace.
         pid: the private id of its session.
         rooms: its rooms.
-        vector: what it has received.
+        vector: the packets that it has received.
         age_s: seconds since it first connected.
         away_s: seconds since which it may have missed packets.
     """

@@ -24,7 +24,7 @@ def run_eagerly(coroutine: Coroutine[Any, Any, None], spawn: Spawn) -> "asyncio.
     `current_task` before then.
 
     Args:
-        coroutine: what to run; an error before its first wait is raised here.
+        coroutine: the coroutine to run; an error before its first wait is raised here.
         spawn: creates and owns the task.
     """
     try:

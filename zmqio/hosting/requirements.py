@@ -17,7 +17,7 @@ def require_web_server(what: str) -> None:
     """Check that the web server is installed.
 
     Args:
-        what: what needs it; the subject of the error.
+        what: the command or class that needs it; the subject of the error.
 
     Raises:
         ConfigError: a package is not installed; the text says how to install it.

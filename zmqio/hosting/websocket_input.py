@@ -68,7 +68,7 @@ class FragmentedMessage:
     """A message of which the last frame has not arrived; an empty frame takes no memory.
 
     Attributes:
-        data: what has arrived.
+        data: the bytes that have arrived.
         fragments: number of frames.
         is_text: whether it is a text message.
     """

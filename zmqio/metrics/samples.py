@@ -17,7 +17,7 @@ class Sample(NamedTuple):
         metric: name of the metric, as in `METRICS`.
         value: the value.
         labels: (name, value) of each label.
-        suffix: what follows the name of the metric: `_total` for a counter, `_sum`, `_count` or `_bucket`.
+        suffix: the end of the exposed name: `_total` for a counter, `_sum`, `_count` or `_bucket`.
     """
 
     metric: str

@@ -1,4 +1,4 @@
-"""Which subject shows that nobody subscribes to a node's inbox any longer. Pure.
+"""The subjects whose replies show that nobody subscribes to a node's inbox any longer. Pure.
 
 Every message to an inbox names a subject for replies, `zmqio.d.<number of this bus>.<node id>`. A server that
 knows no subscription to the inbox replies on it at once. Then the node has died, or reconnects, or a route to its

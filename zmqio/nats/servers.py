@@ -9,7 +9,7 @@ __all__ = ["ServerList"]
 
 
 class ServerList:
-    """Which servers there are, and which one to connect to next.
+    """The servers of the cluster, and the choice of the next one to connect to.
 
     Args:
         given: the configured addresses. Each node begins with a random one of them, so that many nodes spread over

@@ -29,8 +29,9 @@ class RecoverableSession:
         connected_at: when the client first connected.
         start: the position at which it first connected: the client missed nothing before.
         held_from: the log number at which this node began to hold the session.
-        floor: what the client has received if its offset was made on the node of its last recovery afterwards. A
-            vector, because such an offset does not name packets that other nodes sent before the client came.
+        floor: the packets that the client has received if its offset was made on the node of its last recovery
+            afterwards. A vector, because such an offset does not name packets that other nodes sent before the
+            client came.
         floor_key: the key of that node's log numbers; "" if the client was never recovered.
         floor_from: the log number that the node had then.
         claimed: the offset with which the client last returned, and its vector. The client may return with it

@@ -208,7 +208,7 @@ class RecoveryStore:
 
         Args:
             session: the client's session.
-            received: what the client has received.
+            received: the packets that the client has received.
             private: whether this node holds the session, or has just given it away.
         """
         if session.absence.seconds(self.clock()) > self.limit_s:

@@ -117,7 +117,7 @@ class FanOut(Generic[Writer, Payload]):
         Args:
             sids: the sockets to reach; must not be a collection that a write could change. Copied if queued.
             writers: socket id -> writer, looked up at the time of the write; ids without a writer are skipped.
-            payload: what to write.
+            payload: the packet to write.
             volatile: passed to `write_all`.
         """
         if not self._queue and len(sids) <= self._slice_members:

@@ -62,7 +62,8 @@ class Runtime:
         counters: name -> number of dropped, rejected or failed items.
         notices: a rate-limited log, for entries that clients can cause at will.
         loop_lag: measures how late the event loop is.
-        recovery: what this node keeps to recover sessions; None unless the option `recovery` is set.
+        recovery: the sessions and packets that this node keeps for recovery; None unless the option `recovery`
+            is set.
         recovery_expiry: drops what it no longer keeps.
         session_exchange: moves sessions between nodes; None without a bus.
         connecting: the connections that must join a namespace within `connect_timeout_s`.

@@ -51,7 +51,7 @@ class Resumption:
 
     Attributes:
         returning: the session, and what its client has received.
-        answer: what the other nodes have sent in the meantime.
+        answer: the response of the other nodes.
         capture: keeps what arrives from other nodes since.
     """
 

@@ -45,7 +45,7 @@ def check_function(function: Any, what: str, *arguments: str, may_omit: bool = F
 
     Args:
         function: the function.
-        what: what it is registered as, for the error.
+        what: the role in which it is registered, for the error.
         arguments: names of the arguments that it is called with; a last name that begins with `*` stands for any
             number.
         may_omit: whether it may take only the first of them.
