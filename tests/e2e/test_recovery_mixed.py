@@ -35,7 +35,7 @@ class MixedCluster:
     def __init__(self, address: str, stack: AsyncExitStack) -> None:
         self._address = address
         self._stack = stack
-        self._bus = {"prefix": new_prefix(), "heartbeat_s": 0.2, "dead_after_s": 1.0}
+        self._bus = {"prefix": new_prefix(), "heartbeat_s": 0.2, "dead_after_s": 3.0}
         self._started = 0
 
     async def start_plain(self) -> None:
