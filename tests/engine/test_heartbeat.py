@@ -158,11 +158,15 @@ async def test_forgotten_member_is_not_pinged_and_others_are() -> None:
 
 
 async def test_extended_member_outlives_one_that_is_not() -> None:
-    heartbeat, pinged, expired = _heartbeat(0.005, 0.05)
+    expired: list[int] = []
+
+    def ping(member: int) -> None:
+        if member == 2:
+            heartbeat.extend(1)
+
+    heartbeat: HeartbeatTimer[int] = HeartbeatTimer(HeartbeatSchedule(0.005, 0.05), ping, expired.append)
     heartbeat.begin(1)
     heartbeat.begin(2)
-    await wait_until(lambda: len(pinged) == 2, "pings")
-    heartbeat.extend(1)
     await wait_until(lambda: len(expired) == 2, "expiries")
     assert expired == [2, 1]
 

@@ -461,7 +461,7 @@ async def test_large_head_is_refused_on_the_handshake_only() -> None:
 
 
 async def test_session_whose_client_sends_nothing_is_closed() -> None:
-    async with EngineUnderTest(first_packet_timeout_s=0.05) as host:
+    async with EngineUnderTest(first_packet_timeout_s=0.3) as host:
         sid, polling = await host.open_polling()
         poll = host.get(sid)
         socket, websocket = await host.open_websocket()
@@ -472,7 +472,7 @@ async def test_session_whose_client_sends_nothing_is_closed() -> None:
 
 
 async def test_session_whose_client_is_sending_its_first_body_stays() -> None:
-    async with EngineUnderTest(first_packet_timeout_s=0.05) as host:
+    async with EngineUnderTest(first_packet_timeout_s=0.3) as host:
         sid, sending = await host.open_polling()
         post = FakeHttp(host.engine.handle, "POST", f"EIO=4&transport=polling&sid={sid}", body=b"4a", endless=True)
         await wait_until(lambda: sending.session.abort_post is not None, "the body to be read")
@@ -485,7 +485,7 @@ async def test_session_whose_client_is_sending_its_first_body_stays() -> None:
 
 @pytest.mark.parametrize("packet", ["4message", "3", "6"])
 async def test_session_whose_client_has_sent_a_packet_stays(packet: str) -> None:
-    async with EngineUnderTest(first_packet_timeout_s=0.05) as host:
+    async with EngineUnderTest(first_packet_timeout_s=0.3) as host:
         sid, connection = await host.open_polling()
         await host.post(sid, packet)
         _, silent = await host.open_polling()

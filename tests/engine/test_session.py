@@ -85,7 +85,7 @@ async def test_client_over_the_limits_is_closed_when_its_grace_period_is_over() 
 
 
 async def test_client_that_fetches_within_the_grace_period_stays() -> None:
-    async with EngineUnderTest(session_buffer_packets=3, slow_client_grace_s=0.05) as host:
+    async with EngineUnderTest(session_buffer_packets=3, slow_client_grace_s=0.3) as host:
         sid, connection = await host.open_polling()
         for text in "abcdef":
             host.emit(text)
@@ -323,7 +323,7 @@ async def test_silent_websocket_is_closed_with_ping_timeout() -> None:
 
 
 async def test_polling_client_that_polls_but_never_answers_is_closed_and_its_poll_released() -> None:
-    async with EngineUnderTest(ping_interval_s=0.01, ping_timeout_s=0.05) as host:
+    async with EngineUnderTest(ping_interval_s=0.01, ping_timeout_s=0.5) as host:
         sid, connection = await host.open_polling()
         assert (await host.get(sid)).text == "2"
         assert (await host.get(sid)).text == "1"

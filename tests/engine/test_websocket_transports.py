@@ -182,7 +182,7 @@ async def test_session_that_is_closing_ends_when_its_wire_is_lost() -> None:
 
 
 async def test_session_that_is_closing_owes_no_answer_to_a_ping() -> None:
-    async with EngineUnderTest(ping_interval_s=0.01, ping_timeout_s=0.01) as host:
+    async with EngineUnderTest(ping_interval_s=0.1, ping_timeout_s=0.1) as host:
         wire, later = FakeWire(), FakeWire()
         socket, connection = await _open(host, wire)
         wire.pauses_after = 1
