@@ -12,6 +12,7 @@ async def app(_scope: Any, _receive: Any, _send: Any) -> None:
 
 
 def test_uvicorn_loads_both_protocols_by_their_public_names() -> None:
-    config = Config(app, http="zmqio.uvicorn:HttpProtocol", ws="zmqio.uvicorn:WebSocketProtocol")
+    protocols = {"http": "zmqio.uvicorn:HttpProtocol", "ws": "zmqio.uvicorn:WebSocketProtocol"}
+    config = Config(app, log_config=None, **protocols)  # with its own, no later test sees a line of uvicorn
     config.load()
     assert (config.http_protocol_class, config.ws_protocol_class) == (HttpProtocol, WebSocketProtocol)
