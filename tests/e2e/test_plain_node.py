@@ -13,6 +13,8 @@ from tests.support.timing import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
+NEVER_SILENT_S = 900.0
+"""`dead_after_s` with which a node whose thread gets no CPU for a while is not taken for dead."""
 ALL_TOPICS = b"\xff" * 8
 """A Bloom filter that contains every topic."""
 
@@ -23,7 +25,7 @@ Pair = tuple[ClusterNode, PlainNode]
 async def pair(broker: BrokerProcess) -> AsyncIterator[Pair]:
     """One node of zmqio and one that knows only the page, which have met."""
     prefix = new_prefix()
-    async with running_nodes(broker.address, 1, prefix=prefix) as (node,):
+    async with running_nodes(broker.address, 1, prefix=prefix, dead_after_s=NEVER_SILENT_S) as (node,):
         with PlainNode(broker.address, prefix) as plain:
             await wait_counts([node], 2)
             await wait_until(lambda: plain.echoed, "its heartbeat came back")

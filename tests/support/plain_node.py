@@ -72,7 +72,7 @@ class PlainNode:
         self._sent: list[tuple[bytes, bytes, float]] = []
         self._actions: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run)
+        self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -109,6 +109,7 @@ class PlainNode:
         with zmq.Context() as context, context.socket(zmq.XPUB) as out, context.socket(zmq.SUB) as into:
             self._out, self._into = out, into
             out.linger = 1000
+            out.rcvtimeo = into.rcvtimeo = int(LIMIT_S * 1000)
             out.connect(f"{self._host}:{self._port + 1}")
             into.connect(f"{self._host}:{self._port + 2}")
             self._make_ready()
