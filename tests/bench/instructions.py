@@ -64,7 +64,9 @@ def started(prefix: tuple[str, ...], *arguments: str) -> Iterator[Child]:
     module, *rest = arguments
     command = [*prefix, sys.executable, "-m", module, str(port), *rest]
     ends_at = time.monotonic() + START_LIMIT_S
-    with Child(command, port, {"PYTHONHASHSEED": "0"}) as child:
+    # No pings: the clients do not answer while others connect.
+    environment = {"PYTHONHASHSEED": "0", "BENCH_PING_INTERVAL_S": "3600"}
+    with Child(command, port, environment) as child:
         while True:
             try:
                 child.wait_until_it_listens()

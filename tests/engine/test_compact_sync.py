@@ -99,6 +99,17 @@ async def test_two_readers_get_one_item_each() -> None:
         assert sorted(await asyncio.gather(*readers)) == [1, 2]
 
 
+async def test_filled_queue_is_read_without_waiting() -> None:
+    queue = CompactQueue[str]()
+    filled = queue.filled()
+    assert not filled.done()
+    queue.put_nowait("a")
+    async with asyncio.timeout(LIMIT_S):
+        await filled
+    assert queue.get_nowait() == "a"
+    assert queue.empty()
+
+
 async def test_idle_queue_weighs_less_than_asyncios_deques() -> None:
     queue = CompactQueue[int]()
     queue.put_nowait(1)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.timing import LIMIT_S
-from zmqio.engine.eager import run_eagerly
+from zmqio.engine.eager import begin, run_eagerly
 
 
 def _spawn(coroutine: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
@@ -98,3 +98,27 @@ async def test_failed_future_is_thrown_into_the_coroutine() -> None:
     future.set_exception(OSError("gone"))
     await task
     assert len(seen) == 1
+
+
+async def test_begun_coroutine_continues_in_its_task_within_a_time_limit() -> None:
+    steps: list[Any] = []
+
+    async def work() -> None:
+        steps.append(asyncio.current_task())
+        try:
+            await asyncio.Event().wait()
+        finally:
+            steps.append(asyncio.current_task())
+
+    rest = begin(work())
+    assert rest is not None
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await rest
+    assert steps == [asyncio.current_task()] * 2
+
+
+async def test_begun_coroutine_that_never_waits_has_finished() -> None:
+    async def work() -> None: ...
+
+    assert begin(work()) is None

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import uvicorn
+import uvloop
 from hypothesis import given as hypothesis_given
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -224,6 +225,33 @@ async def test_tcp_nodelay_is_set_where_asyncio_does_not_recognise_tcp() -> None
         async with open_connection(host.port) as connection:
             await connection.get(OPEN)
             assert connections[0].getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+@pytest.mark.parametrize("new_loop", [uvloop.new_event_loop, asyncio.new_event_loop])
+def test_addresses_and_nodelay_are_the_same_on_both_event_loops(
+    new_loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    async def work() -> None:
+        seen: list[Any] = []
+        async with run_engine("uvicorn-fast") as host:
+
+            async def spy(scope: Any, receive: Any, send: Any) -> None:
+                connection = send.__self__.transport.get_extra_info("socket")
+                nodelay = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+                seen.append((scope["client"], scope["server"], scope["scheme"], bool(nodelay)))
+                await send({"type": "http.response.start", "status": 200, "headers": []})
+                await send({"type": "http.response.body", "body": b""})
+
+            host.engine.handle = spy  # type: ignore[method-assign]
+            reader, writer = await asyncio.open_connection("127.0.0.1", host.port)
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert await reader.readuntil(b"\r\n\r\n")
+            client = writer.get_extra_info("sockname")
+            writer.close()
+            assert seen == [(client, ("127.0.0.1", host.port), "http", True)]
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(asyncio.wait_for(work(), LIMIT_S))
 
 
 GET = b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n"

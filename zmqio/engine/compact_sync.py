@@ -76,12 +76,22 @@ class CompactQueue(Generic[Item]):
         self._items.append(item)
         self._filled.set()
 
+    def filled(self) -> "asyncio.Future[bool]":
+        """Return a future for an empty queue, that is True once it has an item. Await it at once."""
+        self._filled.clear()
+        return self._filled.wait()
+
+    def get_nowait(self) -> Item:
+        """Remove and return the first item of a queue that is not empty."""
+        items = self._items
+        assert items is not None
+        item = items.popleft()
+        if not items:
+            self._items = None
+        return item
+
     async def get(self) -> Item:
         """Wait for the first item and remove it. A cancelled call never loses an item."""
         while self._items is None:
-            self._filled.clear()
-            await self._filled.wait()
-        item = self._items.popleft()
-        if not self._items:
-            self._items = None
-        return item
+            await self.filled()
+        return self.get_nowait()

@@ -9,10 +9,10 @@ Knows coroutines; must not know what they do.
 
 import asyncio
 import types
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any
 
-__all__ = ["run_eagerly"]
+__all__ = ["begin", "run_eagerly"]
 
 Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 
@@ -27,15 +27,24 @@ def run_eagerly(coroutine: Coroutine[Any, Any, None], spawn: Spawn) -> "asyncio.
         coroutine: the coroutine to run; an error before its first wait is raised here.
         spawn: creates and owns the task.
     """
+    rest = begin(coroutine)
+    return None if rest is None else spawn(_await(rest))
+
+
+def begin(coroutine: Coroutine[Any, Any, None]) -> Awaitable[None] | None:
+    """Run `coroutine` up to its first wait; return None if it has finished, otherwise what continues it.
+
+    An error before its first wait is raised here. Await the result at once, in the same task or in a new one.
+    """
     try:
         blocker = coroutine.send(None)
     except StopIteration:
         return None
-    return spawn(_rest(coroutine, blocker))
+    return _continue(coroutine, blocker)
 
 
-async def _rest(coroutine: Coroutine[Any, Any, None], blocker: Any) -> None:
-    await _continue(coroutine, blocker)
+async def _await(rest: Awaitable[None]) -> None:
+    await rest
 
 
 @types.coroutine

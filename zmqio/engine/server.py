@@ -43,7 +43,7 @@ from zmqio.engine.session import Session
 from zmqio.engine.session_limits import SessionLimits
 from zmqio.engine.silent_sessions import SilentSessions
 from zmqio.engine.slow_sessions import SlowSessions
-from zmqio.engine.upgrade import serve_upgrade
+from zmqio.engine.upgrade import begin_upgrade
 from zmqio.ids import NodeTag
 from zmqio.log_limit import LimitedLog
 from zmqio.logger import get_logger
@@ -114,7 +114,9 @@ class Engine(EngineioServer):
         self._requests += 1
         try:
             if scope["type"] == "websocket":
-                await self._handle_websocket(scope, receive, send)
+                rest = await self._begin_websocket(scope, receive, send)
+                if rest is not None:
+                    await rest
             else:
                 await self._respond(scope, receive, send)
         except OSError:
@@ -232,7 +234,15 @@ class Engine(EngineioServer):
             return self.unknown_sessions.poll(sid, exchange)
         return self._poll(session, exchange, parameters)
 
-    async def _handle_websocket(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+    async def _begin_websocket(
+        self, scope: Mapping[str, Any], receive: Receive, send: Send
+    ) -> Awaitable[None] | None:
+        """Check and answer the opening request of a WebSocket.
+
+        Returns:
+            what serves the WebSocket from then on; None if it was refused. It is awaited by `handle`, because each
+            coroutine around it would take 280 bytes of an idle connection.
+        """
         websocket.prepare_wire(scope, self.options)
         request = read_request(scope, self._proxies)
         parameters = request.parameters
@@ -243,13 +253,12 @@ class Engine(EngineioServer):
         elif refusal is None and sid in self.sockets:
             refusal = check_session_request(parameters, "websocket", websocket=True)
         if refusal is not None:
-            await websocket.refuse(refusal, scope, receive, send)
-        elif sid and sid not in self.sockets:
-            await self.unknown_sessions.websocket(sid, request, scope, receive, send)
-        elif sid:
-            await self._upgrade(self.sockets[sid], parameters, scope, receive, send)
-        else:
-            await self._open_websocket(request, scope, receive, send)
+            return websocket.refuse(refusal, scope, receive, send)
+        if not sid:
+            return await self._open_websocket(request, scope, receive, send)
+        if sid not in self.sockets:
+            return self.unknown_sessions.websocket(sid, request, scope, receive, send)
+        return await self._upgrade(self.sockets[sid], parameters, scope, receive, send)
 
     def _decide(self, request: ClientRequest) -> CorsDecision:
         try:
@@ -305,18 +314,17 @@ class Engine(EngineioServer):
 
     async def _open_websocket(
         self, request: ClientRequest, scope: Mapping[str, Any], receive: Receive, send: Send
-    ) -> None:
+    ) -> Awaitable[None] | None:
         if not await websocket.accept(scope, receive, send, self.options.subprotocols):
-            return
+            return None
         # The server may have begun to shut down during `accept`.
-        accepting = self._is_accepting and self._admit(request) is None
+        accepting = self._is_accepting and self._count_refusal(self._limits.refuse(request.address)) is None
         session = self._open(request, "websocket") if accepting else None
         if session is None:
             await send({"type": "websocket.close", "code": 1011 if accepting else 1013})
-            return
+            return None
         wire = websocket.attach(session, self, scope, send)
-        del scope, request
-        await websocket.read_until_closed(session, receive, wire)
+        return websocket.read_until_closed(session, receive, wire)
 
     async def _upgrade(
         self,
@@ -325,22 +333,23 @@ class Engine(EngineioServer):
         scope: Mapping[str, Any],
         receive: Receive,
         send: Send,
-    ) -> None:
+    ) -> Awaitable[None] | None:
         if session.upgrading or session.upgraded or parameters["transport"] != "websocket":
-            await websocket.turn_away(scope, receive, send)
-            return
+            return websocket.turn_away(scope, receive, send)
         session.upgrading = True
         accepted = False
         try:
             accepted = await websocket.accept(scope, receive, send, self.options.subprotocols)
         finally:
             session.upgrading = accepted
-        if accepted:
-            await serve_upgrade(session, self, scope, receive, send)
+        return await begin_upgrade(session, self, scope, receive, send) if accepted else None
 
     def _admit(self, request: ClientRequest) -> Refusal | None:
         """Check the size of a request that opens a session, and the limits on their number."""
-        refusal = check_head(request, self.options.max_handshake_bytes) or self._limits.refuse(request.address)
+        head = check_head(request, self.options.max_handshake_bytes)
+        return self._count_refusal(head or self._limits.refuse(request.address))
+
+    def _count_refusal(self, refusal: Refusal | None) -> Refusal | None:
         if refusal is not None:
             self.counters["sessions_refused"] += 1
             self.notices.warning("session_refused", reason=refusal.message, status=refusal.status)

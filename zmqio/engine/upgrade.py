@@ -7,7 +7,7 @@ Source: Engine.IO protocol v4, "Upgrade"; engine.io 6, `Socket._maybeUpgrade`.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 from zmqio.engine.http_exchange import Send
@@ -18,25 +18,27 @@ from zmqio.engine.session import TOO_LARGE, Session, SessionOwner
 from zmqio.engine.websocket import VIOLATION, attach, data_of, read_until_closed
 from zmqio.engine.websocket_transports import close_websocket
 
-__all__ = ["serve_upgrade"]
+__all__ = ["begin_upgrade"]
 
 PROBE = "2probe"
 UPGRADE = "5"
 
 
-async def serve_upgrade(
+async def begin_upgrade(
     session: Session, owner: SessionOwner, scope: Mapping[str, Any], receive: Receive, send: Send
-) -> None:
-    """Serve an accepted WebSocket of a polling session: probe it, switch to it, and read it until it closes.
+) -> Awaitable[None]:
+    """Probe an accepted WebSocket of a polling session, and switch the session to it.
 
     If the client does not complete the upgrade within `upgrade_timeout_s`, or sends anything else, the WebSocket
     is closed and polling continues.
+
+    Returns:
+        what reads the WebSocket until it closes, or closes it.
     """
-    if await _probe(session, owner, receive, send):
-        wire = attach(session, owner, scope, send)
-        await read_until_closed(session, receive, wire)
-    else:
-        await close_websocket(send, 1000)
+    if not await _probe(session, owner, receive, send):
+        return close_websocket(send, 1000)
+    wire = attach(session, owner, scope, send)
+    return read_until_closed(session, receive, wire)
 
 
 async def _probe(session: Session, owner: SessionOwner, receive: Receive, send: Send) -> bool:

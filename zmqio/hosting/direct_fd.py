@@ -17,7 +17,7 @@ from typing import Any
 from zmqio.engine.direct_write import NO_FD
 from zmqio.logger import get_logger
 
-__all__ = ["direct_transports", "is_supported_uvloop", "open_direct_fd"]
+__all__ = ["direct_transports", "is_supported_uvloop", "open_direct_fd", "tcp_transports"]
 
 log = get_logger(__name__)
 
@@ -56,3 +56,8 @@ def direct_transports() -> tuple[Any, ...]:
         log.warning("uvloop_unsupported", version=release, effect="broadcasts take more CPU")
         return ()
     return (TCPTransport, UnixTransport)
+
+
+def tcp_transports() -> tuple[Any, ...]:
+    """Return those of them that carry TCP; uvloop sets TCP_NODELAY on each."""
+    return direct_transports()[:1]

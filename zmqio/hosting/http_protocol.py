@@ -24,6 +24,7 @@ from zmqio.config import HttpLimits, http_limits_from_environment
 from zmqio.engine.handshake import PEER
 from zmqio.hosting import http_rejections
 from zmqio.hosting.declined_upgrade import parser_without_upgrade
+from zmqio.hosting.direct_fd import tcp_transports
 from zmqio.hosting.full_process import refuse_if_full
 from zmqio.hosting.half_closed import answer_half_closed
 from zmqio.hosting.http_rejections import FEW_HEAD_BYTES, Rejection
@@ -89,15 +90,13 @@ class HttpProtocol(HttpToolsProtocol):
     # Callbacks of the transport.
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Set TCP_NODELAY, so that a small packet does not wait 20 to 40 ms for the one before it.
-
-        asyncio sets it only on sockets that it recognises as TCP. It misses connections whose listener
-        was created without a protocol number. A connection is refused if too few descriptors are free.
-        """
+        """Begin to serve a connection. It is refused if too few descriptors are free."""
         connection = transport.get_extra_info("socket")
-        if connection is not None and connection.family in _TCP_FAMILIES:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        super().connection_made(transport)
+        if type(transport) in tcp_transports():
+            self._begin_tcp(transport)
+        else:
+            _set_nodelay(connection)
+            super().connection_made(transport)
         self.flow = ConnectionFlow(transport)  # type: ignore[assignment]  # it has the same interface
         if connection is not None and refuse_if_full(transport, connection.fileno()):
             self._is_over = True
@@ -263,6 +262,18 @@ class HttpProtocol(HttpToolsProtocol):
             return self.app
         self.logger.warning("Exceeded concurrency limit.")
         return refuse_request
+
+    def _begin_tcp(self, transport: asyncio.Transport) -> None:
+        """As uvicorn, which asks the connection's socket: uvloop makes a temporary one for each answer.
+
+        uvloop has set TCP_NODELAY.
+        """
+        self.connections.add(self)
+        self.transport = transport
+        peer, server = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+        self.client = peer and peer[:2]
+        self.server = server and server[:2]
+        self.scheme = "http"
 
     # Parsing.
 
@@ -430,3 +441,13 @@ class HttpProtocol(HttpToolsProtocol):
         else:
             http_rejections.count_rejection(http_rejections.answer_unread(self.limits), self.client)
             self.transport.abort()
+
+
+def _set_nodelay(connection: Any) -> None:
+    """Set TCP_NODELAY, so that a small packet does not wait 20 to 40 ms for the one before it.
+
+    asyncio sets it only on sockets that it recognises as TCP. It misses connections whose listener was created
+    without a protocol number.
+    """
+    if connection is not None and connection.family in _TCP_FAMILIES:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

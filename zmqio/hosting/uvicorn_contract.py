@@ -43,7 +43,7 @@ METHODS: Names = {
     HttpToolsProtocol: {
         "_should_upgrade": "whether an upgrade to WebSocket is offered and possible",
         "_unset_keepalive_if_required": "stops the keep-alive timer",
-        "connection_made": "extended, to set TCP_NODELAY and the time limit of the first head",
+        "connection_made": "extended, for TCP_NODELAY and the first head's time limit; on uvloop replaced",
         "connection_lost": "extended, to release received bytes and timers",
         "data_received": "replaced, to parse one request at a time",
         "eof_received": "replaced, to let half-closed clients get their answer",

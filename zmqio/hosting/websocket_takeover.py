@@ -16,8 +16,10 @@ from urllib.parse import unquote
 from uvicorn.protocols.utils import get_client_addr, get_path_with_query_string
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.datastructures import Headers
+from websockets.frames import Frame
 from websockets.http11 import Response
-from websockets.protocol import CONNECTING, OPEN, State
+from websockets.protocol import OPEN, Protocol
+from websockets.server import ServerProtocol
 
 from zmqio.hosting.uvicorn_probes import make_probes
 from zmqio.hosting.websocket_opening import Header, encode_answer
@@ -25,6 +27,8 @@ from zmqio.hosting.websocket_opening import Header, encode_answer
 __all__ = ["TakeoverProtocol", "scope_template"]
 
 
+_FRAME = b"\x81\x81\0\0\0\0x"
+"""A text frame of a client, with a mask of zeros."""
 _SCOPE: dict[str, Any] = {
     "type": "websocket",
     "asgi": {"version": "3.0"},
@@ -45,8 +49,14 @@ _SCOPE: dict[str, Any] = {
 
 @cache
 def scope_template() -> Mapping[str, Any] | None:
-    """Return a scope of the installed uvicorn; None if it makes other scopes than are known here."""
+    """Return a scope of the installed uvicorn, for `TakeoverProtocol.take_over`.
+
+    Returns:
+        None if its scopes are not known here, or if the installed `websockets` cannot skip an opening request.
+    """
     try:
+        if not _can_skip_requests():
+            return None
         scope: dict[str, Any] = dict(make_probes()[WebSocketsSansIOProtocol].scope)
         known = {**_SCOPE, "headers": scope["headers"], "asgi": {**scope["asgi"], **_SCOPE["asgi"]}}
     except Exception:  # noqa: BLE001 - a changed uvicorn may raise anything
@@ -54,12 +64,48 @@ def scope_template() -> Mapping[str, Any] | None:
     return scope if scope == known else None
 
 
+def expect_frames(conn: ServerProtocol) -> None:
+    """Let a new connection expect frames, not an opening request."""
+    conn.parser = Protocol.parse(conn)
+    next(conn.parser)
+
+
+def _can_skip_requests() -> bool:
+    conn = ServerProtocol()
+    expect_frames(conn)
+    conn.receive_data(_FRAME)
+    (frame,) = conn.events_received()
+    return isinstance(frame, Frame) and frame.data == b"x"
+
+
 class TakeoverProtocol(WebSocketsSansIOProtocol):
     """Uvicorn's WebSocket protocol that can begin with a parsed request."""
 
-    _accept: bytes | None = None
-    """Value of Sec-WebSocket-Accept; None if `websockets` parses the request."""
-    _answer_headers: tuple[Header, ...] = ()
+    # Uvicorn's attributes are some of its 40. More than 30 in `__dict__` would take 1.5 KB for each connection.
+    __slots__ = (
+        "_accept",
+        "_answer_headers",
+        "client",
+        "conn",
+        "connections",
+        "default_headers",
+        "loop",
+        "queue",
+        "request",
+        "response",
+        "scheme",
+        "scope",
+        "server",
+        "tasks",
+        "transport",
+        "writable",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Value of Sec-WebSocket-Accept; None if `websockets` parses the request.
+        self._accept: bytes | None = None
+        self._answer_headers: tuple[Header, ...] = ()
 
     def take_over(self, http: Any, accept: bytes, template: Mapping[str, Any]) -> None:
         """Serve a connection whose opening request is complete and valid.
@@ -116,7 +162,8 @@ class TakeoverProtocol(WebSocketsSansIOProtocol):
         if self.transport.is_closing():
             return
         self.handshake_complete = True
-        self._parse_frames(OPEN)
+        expect_frames(self.conn)
+        self.conn.state = OPEN
         self.transport.write(encode_answer(accept, (*self._answer_headers, *self.default_headers)))
         start_keepalive = getattr(self, "start_keepalive", None)  # not in every version
         if start_keepalive is not None:
@@ -133,14 +180,7 @@ class TakeoverProtocol(WebSocketsSansIOProtocol):
         self.response = Response(
             HTTPStatus.SWITCHING_PROTOCOLS.value, HTTPStatus.SWITCHING_PROTOCOLS.phrase, headers
         )
-        self._parse_frames(CONNECTING)
-
-    def _parse_frames(self, state: State) -> None:
-        """Let `websockets` expect frames, not an opening request; then set its state."""
-        self.conn.state = OPEN
-        self.conn.parser = self.conn.parse()
-        next(self.conn.parser)
-        self.conn.state = state
+        expect_frames(self.conn)
 
     def _make_scope(self, template: Mapping[str, Any], target: bytes, headers: list[Header]) -> Any:
         """The scope of the application, as uvicorn makes it without a root path."""

@@ -4,9 +4,10 @@ It knows the application's functions and what their results mean. It must not kn
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
+from zmqio.engine.eager import begin
 from zmqio.engine.server import Prepared
 from zmqio.exceptions import ConnectRefused, PacketError
 from zmqio.logger import get_logger
@@ -62,12 +63,17 @@ class Admission:
             result = await handler.call(*handler.usable((socket, socket.handshake.auth)))
             self._check_result(handler.function, result)
 
-    async def refusal_of(self, step: Awaitable[None], socket: Socket) -> ConnectRefused | None:
-        """Run a step of the admission; its error, if any, decides how the client is refused."""
+    async def refusal_of(self, step: Coroutine[Any, Any, None], socket: Socket) -> ConnectRefused | None:
+        """Run a step of the admission; its error, if any, decides how the client is refused.
+
+        A step that never waits needs no timer for its time limit.
+        """
         limit = asyncio.timeout(self._runtime.options.connect_handler_timeout_s)
         try:
-            async with limit:
-                await step
+            rest = begin(step)
+            if rest is not None:
+                async with limit:
+                    await rest
         except ConnectRefused as refusal:
             return refusal
         except Exception:  # noqa: BLE001 - the application's function; logged with its traceback

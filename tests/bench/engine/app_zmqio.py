@@ -1,11 +1,12 @@
 """zmqio under test: `python -m tests.bench.engine.app_zmqio PORT fast|plain [ADAPTER]`.
 
 `fast` serves as `zmqio serve` does; `plain` is stock uvicorn without the fast WebSocket path. With an adapter it
-is one node of several.
+is one node of several. BENCH_PING_INTERVAL_S is the interval of pings, if it is not to be the default.
 """
 
 import asyncio
 import gc
+import os
 import socket as sockets
 import sys
 
@@ -18,7 +19,10 @@ from zmqio.logs import configure_logs
 from zmqio.server.server import Server
 from zmqio.server.socket import Socket
 
-io = Server(adapter=sys.argv[3] if len(sys.argv) > 3 else None)
+io = Server(
+    adapter=sys.argv[3] if len(sys.argv) > 3 else None,
+    ping_interval_s=float(os.environ.get("BENCH_PING_INTERVAL_S", "25")),
+)
 
 
 @io.on("connect")
