@@ -9,62 +9,25 @@ A, all others are on node B. Latency is measured from the due time of a command 
 import argparse
 import os
 import statistics
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from tests.bench.cluster_peers.peers import NODE, NPM, PEERS, ZMQIO
+from tests.bench.cluster_peers.engine_nodes import CONCURRENCY, running
+from tests.bench.cluster_peers.peers import NODE, ZMQIO
 from tests.bench.engine.command import turned
 from tests.bench.engine.load import Load
-from tests.bench.engine.process import ServerProcess
 from tests.bench.engine.report import describe_machine
-from tests.support.npm import node_modules, require_node
-from tests.support.ports import free_port
 
 CLIENTS, BROADCASTS, INTERVAL_US, SIZE = 500, 40, 50_000, 64
-CONCURRENCY = 32
-READY_LIMIT_S = 30.0
 
 
 @contextmanager
-def running(name: str) -> Iterator[Load]:
+def crowded(name: str) -> Iterator[Load]:
     """Two nodes of a contestant at a hub of their own, and the load, connected and warm."""
-    with ExitStack() as stack:
-        hub = stack.enter_context(next(peer for peer in PEERS if peer.name == name).hub())
-        nodes = [stack.enter_context(_node(name, hub.address)) for _ in range(2)]
-        if name == ZMQIO:
-            for node in nodes:
-                _wait_until_ready(node.port)
-        load = stack.enter_context(Load(nodes[0].port))
-        load.run("connect websocket 1 1")
-        load.run(f"port {nodes[1].port}")
-        load.run(f"connect websocket {CLIENTS} {CONCURRENCY}")
-        load.run(f"fanout 50 {SIZE} 1 1")
-        yield load
-
-
-def _node(name: str, address: str) -> ServerProcess:
-    port = free_port()
-    if name == ZMQIO:
-        command = [sys.executable, "-m", "tests.bench.engine.app_zmqio", str(port), "fast", address]
-        return ServerProcess(command, port, {})
-    command = [require_node(), "--expose-gc", "tests/bench/engine/node_server.cjs", str(port), address]
-    return ServerProcess(command, port, {"NODE_PATH": str(node_modules(*NPM)), "NODE_ENV": "production"})
-
-
-def _wait_until_ready(port: int) -> None:
-    ends_at = time.monotonic() + READY_LIMIT_S
-    while True:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5).close()
-        except OSError:  # also 503
-            if time.monotonic() > ends_at:
-                raise
-            time.sleep(0.1)
-        else:
-            return
+    with running(name) as pair:
+        pair.load.run(f"connect websocket {CLIENTS} {CONCURRENCY}")
+        pair.load.run(f"fanout 50 {SIZE} 1 1")
+        yield pair.load
 
 
 def main() -> None:
@@ -74,7 +37,7 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     found: dict[str, dict[str, list[float]]] = {name: {"p50_us": [], "p99_us": []} for name in (ZMQIO, NODE)}
     with ExitStack() as stack:
-        loads = {name: stack.enter_context(running(name)) for name in found}
+        loads = {name: stack.enter_context(crowded(name)) for name in found}
         for round_ in range(rounds):
             for name in turned(list(loads), round_):
                 result = loads[name].run(f"paced {BROADCASTS} {SIZE} {INTERVAL_US}")

@@ -81,6 +81,7 @@ def latency(cluster: Cluster, plan: Plan) -> Iterator[Found]:
                 (label, "CPU us, node A"): run.cpu.nodes[SENDER] * per_message,
                 (label, "CPU us, node B"): run.cpu.nodes[HOME] * per_message,
                 (label, "CPU us, broker/Redis"): run.cpu.hub * per_message,
+                (label, "CPU us, nodes and hub"): run.cpu.total * per_message,
                 (label, "lost"): float(plan.latency_messages - len(run.latencies_ns)),
             }
         yield found

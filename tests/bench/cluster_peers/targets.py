@@ -20,4 +20,6 @@ TARGETS = (
         for quantile in ("p50", "p99")
         for other in (NODE, SOCKETIO)
     ),
+    _ratio(("latency 64 B", "CPU us, nodes and hub"), NODE, 0.7),
+    *(_ratio((f"flood, {pace}", "CPU us/message, hub"), NODE, 0.58) for pace in ("unpaced", "1000/s")),
 )

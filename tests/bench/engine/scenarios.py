@@ -3,6 +3,9 @@
 Everything is bounded: counts by `Plan`, time by the load generator's limit for each command.
 """
 
+import resource
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -53,9 +56,11 @@ class Plan:
     held_broadcasts: int = 8
 
 
-FULL = Plan({"fanout": 15, "polling": 9, "connect": 9, "idle": 1, "roundtrip": 9, "paced": 5, "loop_hold": 2})
+FULL = Plan(
+    {"fanout": 15, "polling": 9, "connect": 9, "idle": 1, "roundtrip": 9, "paced": 5, "loop_hold": 2, "start": 9}
+)
 QUICK = Plan(
-    {"fanout": 5, "polling": 3, "connect": 3, "idle": 1, "roundtrip": 3, "paced": 1, "loop_hold": 1},
+    {"fanout": 5, "polling": 3, "connect": 3, "idle": 1, "roundtrip": 3, "paced": 1, "loop_hold": 1, "start": 3},
     idle_to=1500,
 )
 
@@ -188,6 +193,19 @@ def loop_hold(kind: Kind, server: ServerProcess, load: Load, plan: Plan) -> Iter
         }
 
 
+def start(kind: Kind, server: ServerProcess, load: Load, plan: Plan) -> Iterator[Found]:
+    """A process from its start until it accepts connections, and an empty one of Python."""
+    yield {}
+    while True:
+        with kind.start() as another:
+            cpu_s = another.cpu_s()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, "-c", "pass"], check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        empty_s = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+        yield {("start", "CPU s"): cpu_s, ("start", "CPU s, empty Python"): empty_s}
+
+
 def _delivered(label: str, run: _Run) -> Found:
     count = run.result["deliveries"]
     return {
@@ -212,4 +230,5 @@ SCENARIOS: Mapping[str, tuple[Scenario, ...]] = {
     "roundtrip": (roundtrip,),
     "paced": (paced,),
     "loop_hold": (loop_hold,),
+    "start": (start,),
 }

@@ -52,7 +52,7 @@ def _node_environment() -> dict[str, str]:
 
 
 WEBSOCKET = frozenset({"fanout", "connect", "roundtrip", "paced"})
-ALL = WEBSOCKET | {"polling", "idle"}
+ALL = WEBSOCKET | {"polling", "idle", "start"}
 SERVERS = (
     Kind(FLOOR, lambda: [str(compiled("floor"))], 8, WEBSOCKET),
     Kind(

@@ -1,14 +1,15 @@
 """How the cost grows as the work grows: clients, payloads, nodes, rooms, messages per second.
 
 `python -m tests.bench.growth [--only clients,rooms,...] [--servers zmqio,node] [--peers NAMES] [--quick]
-[--svg FOLDER]`; with `--quick` about 9 minutes for zmqio alone. Prints a table in Markdown for each dimension and
-server; `--svg` also draws each figure.
+[--sizes 2000,6000] [--svg FOLDER]`; with `--quick` about 9 minutes for zmqio alone. Prints a table in Markdown for
+each dimension and server; `--svg` also draws each figure.
 """
 
 import argparse
 import resource
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from tests.bench.cluster_peers.peers import PEERS
@@ -25,6 +26,8 @@ def main() -> int:
     """Measure the requested dimensions; return 1 if a server failed."""
     arguments = _parse()
     plan = QUICK if arguments.quick else FULL
+    if arguments.sizes:
+        plan = replace(plan, **dict.fromkeys(arguments.only, arguments.sizes))
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     print(f"machine: {describe_machine()}\ncommand: python -m tests.bench.growth {' '.join(sys.argv[1:])}\n")
@@ -61,6 +64,10 @@ def _report(title: str, steps: Iterator[Row], rows: list[Row]) -> bool:
     return True
 
 
+def _sizes(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split(",")))
+
+
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.growth", description=__doc__)
     dimensions = [*OF_SERVERS, *OF_CLUSTERS]
@@ -69,6 +76,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--only", type=list_of(dimensions), default=dimensions, metavar="DIMENSIONS")
     parser.add_argument("--servers", type=list_of(names), default=[ZMQIO], metavar="SERVERS")
     parser.add_argument("--peers", type=list_of(peers), default=peers[:1], metavar="NAMES")
+    parser.add_argument("--sizes", type=_sizes, metavar="SIZES", help="of each dimension, in place of the plan's")
     parser.add_argument("--quick", action="store_true", help="fewer and smaller sizes")
     parser.add_argument("--svg", type=Path, metavar="FOLDER", help="draw the figures there")
     return parser.parse_args()
