@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import IO
 
@@ -43,22 +43,27 @@ def most_lines(began_s: float) -> int:
 
 
 async def client_of(server: ServeProcess, pid: int) -> PyClient:
-    """Connect clients until one is served by the worker with this process id; return that one."""
-    while True:
-        client = PyClient(server.url, "websocket")
-        await client.connect()
-        if (await client.call("whoami"))["pid"] == pid:
-            return client
-        await client.end()
+    """Connect clients until one is served by the worker with this process id; return that one.
+
+    The others stay until then: the worker with the fewest connections gets the next one.
+    """
+    async with asyncio.timeout(LIMIT_S), AsyncExitStack() as others:
+        while True:
+            client = PyClient(server.url, "websocket")
+            await client.connect()
+            if (await client.call("whoami"))["pid"] == pid:
+                return client
+            others.push_async_callback(client.end)
 
 
 async def open_session_at(server: ServeProcess, http: httpx.AsyncClient, tag: str) -> str:
     """Open polling sessions until one belongs to the worker with this tag; return its id."""
-    while True:
-        answer = await http.get("/socket.io/", params=OPEN)
-        sid = str(answer.text.split('"sid":"')[1].split('"')[0])
-        if sid.startswith(tag):
-            return sid
+    async with asyncio.timeout(LIMIT_S):
+        while True:
+            answer = await http.get("/socket.io/", params=OPEN)
+            sid = str(answer.text.split('"sid":"')[1].split('"')[0])
+            if sid.startswith(tag):
+                return sid
 
 
 async def all_go_to(http: httpx.AsyncClient, pid: int) -> None:
