@@ -105,6 +105,7 @@ FIXED = {
         "zmqio.cluster.batched_requests:MAX_REQUESTS",
         "zmqio.cluster.batched_requests:INTERVAL_S",
     ],
+    "nodes that have left": ["zmqio.recovery.departed:MAX_NODES"],
     "return of a client": ["zmqio.recovery.store:RETURN_MARGIN_S"],
     "sessions and packets that a node hands over": [
         "zmqio.cluster.session_handover:MAX_HANDOVER_BYTES",

@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
+import pytest
 import pytest_asyncio
 
 from tests.support.memory_bus import MemoryNetwork
@@ -73,6 +75,26 @@ async def test_a_node_that_died_is_a_gap_unless_the_client_has_all_it_sent() -> 
             other_identity.node_id
         ]
         assert (await asker.missed(Returning(session, {other_identity.node_id: 1}))).gaps == []
+
+
+async def test_a_node_that_has_just_started_meets_the_others_before_it_asks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    network = MemoryNetwork()
+    async with AsyncExitStack() as stack:
+        ((factory, identity),) = await stack.enter_async_context(started_factories(1, network))
+        asker, store = join(factory, identity.node_id)
+        node = factory._running_node()
+
+        async def discovered() -> None:
+            (other,) = await stack.enter_async_context(started_factories(1, network, first=1))
+            join(other[0], other[1].node_id)
+            await wait_until(lambda: node.peers, "the other node")
+
+        monkeypatch.setattr(node.unicast, "discovered", discovered)
+        session = RecoverableSession("p", "/", Sid(""), ("r",), {}, store.clock(), {}, 0)
+        answer = await asker.missed(Returning(session, {"n001-node-number": 0}))
+        assert answer.gaps == [] and answer.upto["=n001-node-number"] == 0
 
 
 def _number_of(factory: ClusterAdapterFactory, node_id: NodeId) -> int | None:

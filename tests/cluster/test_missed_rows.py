@@ -10,8 +10,10 @@ from zmqio.cluster.missed_rows import (
     SenderRow,
     group_by_node,
     pack_client,
+    pack_departed,
     pack_packet,
     read_clients,
+    read_departed,
     read_packet,
     read_row,
 )
@@ -19,6 +21,7 @@ from zmqio.exceptions import EnvelopeError
 from zmqio.ids import NodeId, Sid
 from zmqio.protocol.values import pack_values, unpack_list
 from zmqio.recovery.absence import Absence
+from zmqio.recovery.departed import DepartedNode
 from zmqio.recovery.missed import MissedPacket
 from zmqio.recovery.session import RecoverableSession, Returning
 
@@ -69,3 +72,12 @@ def test_a_malformed_row_about_a_client_is_refused(row: list[Any]) -> None:
 def test_a_malformed_client_is_refused(row: Any) -> None:
     with pytest.raises(EnvelopeError):
         list(read_clients(pack_values([row])))
+
+
+def test_the_nodes_that_have_left_keep_their_ages() -> None:
+    row = unpack_list(pack_departed(A, [DepartedNode(B, 7, 90.0)], 100.0))
+    assert row[0] is None  # other rows begin with the index of a client, or the id of a node
+    assert read_departed(row, 50.0) == (A, [DepartedNode(B, 7, 40.0)])
+    for malformed in ([None], [None, "a", 5], [None, "a", [["b", 7]]], [None, "a", [["b", "7", 1.0]]]):
+        with pytest.raises(EnvelopeError):
+            read_departed(malformed, 50.0)

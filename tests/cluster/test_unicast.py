@@ -203,6 +203,21 @@ async def test_wait_for_the_first_echo_may_be_longer() -> None:
     assert await asyncio.wait_for(search, LIMIT_S) == PEER
 
 
+async def test_node_that_has_just_started_has_a_second_to_meet_the_others() -> None:
+    setup = Setup()
+    setup.unicast.echo()
+    waiting = asyncio.create_task(setup.unicast.discovered())
+    await asyncio.sleep(0)
+    setup.join(PEER)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    setup.now += DISCOVERY_S
+    setup.join(NodeId("tag9DDDDDDDDDDD"))
+    await asyncio.wait_for(waiting, LIMIT_S)
+    with pytest.raises(StopIteration):
+        setup.unicast.discovered().send(None)
+
+
 async def test_node_that_knows_the_others_does_not_wait_for_an_owner() -> None:
     setup = Setup()
     setup.unicast.echo()

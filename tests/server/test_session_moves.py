@@ -276,6 +276,28 @@ async def stop(node: Harness) -> None:
     await node.factory.close()
 
 
+async def test_a_node_that_started_after_a_death_names_the_dead_node() -> None:
+    network = MemoryNetwork()
+    bus = BusOptions(heartbeat_s=0.05, dead_after_s=0.5)
+    async with memory_nodes(2, network, bus, recovery=Recovery()) as (first, second):
+        join_room(first)
+        reader = Reader(first)
+        await reader.connect()
+        await second.of("/").to("room").emit("n", 1)
+        await wait_until(lambda: _has(reader, 1), "the first event")
+        await reader.lose()
+        await second.of("/").to("room").emit("n", 2)
+        network.kill(second.runtime.identity.node_id)
+        await wait_until(lambda: first.of("/").adapter.server_count() == 1, "the death")
+        async with memory_nodes(1, network, bus, recovery=Recovery(), first=2) as (third,):
+            node = third.factory._running_node()
+            await wait_until(lambda: node.peers, "the node that lives")
+            await reader.connect(to=third)
+            assert reader.recovered and len(reader.events) == 1
+            (socket,) = third.of("/").sockets.values()
+            assert socket.recovery_gaps == (second.runtime.identity.node_id,)
+
+
 @pytest.mark.parametrize("neighbor", [Recovery(), False])
 async def test_the_session_of_a_node_that_died_is_continued_by_another(neighbor: Recovery | bool) -> None:
     network = MemoryNetwork()

@@ -30,19 +30,26 @@ Started = tuple[ClusterAdapterFactory, Identity]
 
 @asynccontextmanager
 async def started_factories(
-    count: int, network: MemoryNetwork, options: BusOptions | None = None
+    count: int, network: MemoryNetwork, options: BusOptions | None = None, *, first: int = 0
 ) -> AsyncIterator[list[Started]]:
-    """Start the factories of nodes, which then know each other."""
+    """Start the factories of nodes, which then know each other.
+
+    Args:
+        count: how many.
+        network: the bus.
+        options: options of the bus.
+        first: number in the id of the first node.
+    """
     options = options or BusOptions(heartbeat_s=0.05, dead_after_s=5.0)
     nodes: list[Started] = []
-    for number in range(count):
+    for number in range(first, first + count):
         identity = Identity(NodeId(f"n{number:03}-node-number"), NodeTag(f"n{number:03}"))
         factory = ClusterAdapterFactory(lambda identity: network.bus(identity.node_id), options)
         await factory.start(identity, _Ignored())
         nodes.append((factory, identity))
     try:
         running = [factory._running_node() for factory, _ in nodes]
-        await wait_until(lambda: all(len(node.peers) == count - 1 for node in running), "the other nodes")
+        await wait_until(lambda: all(len(node.peers) >= count - 1 for node in running), "the other nodes")
         yield nodes
     finally:
         for factory, _ in nodes:
@@ -62,6 +69,7 @@ async def memory_nodes(
     bus: BusOptions | None = None,
     *,
     recoveries: Sequence[Recovery | bool] = (),
+    first: int = 0,
     **options: Any,
 ) -> AsyncIterator[list[Harness]]:
     """Start nodes that know each other; the namespace `/` is open on all of them.
@@ -70,10 +78,11 @@ async def memory_nodes(
         count: how many; each has the id that follows that of the one before.
         network: the bus.
         bus: options of the bus.
+        first: number in the id of the first node; other nodes may be on the network.
         recoveries: the option `recovery` of each node, if they differ.
         options: options of the servers.
     """
-    async with started_factories(count, network or MemoryNetwork(), bus) as started:
+    async with started_factories(count, network or MemoryNetwork(), bus, first=first) as started:
         recoveries = recoveries or count * [options.pop("recovery", False)]
         nodes = [
             Harness(identity, factory, recovery=recovery, **options)

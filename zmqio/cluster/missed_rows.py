@@ -11,6 +11,7 @@ from typing import Any
 from zmqio.exceptions import EnvelopeError
 from zmqio.ids import NodeId
 from zmqio.protocol.values import pack_values, unpack_list
+from zmqio.recovery.departed import DepartedNode
 from zmqio.recovery.missed import MissedPacket
 from zmqio.recovery.session import Returning
 
@@ -21,8 +22,10 @@ __all__ = [
     "SenderRow",
     "group_by_node",
     "pack_client",
+    "pack_departed",
     "pack_packet",
     "read_clients",
+    "read_departed",
     "read_packet",
     "read_row",
 ]
@@ -106,6 +109,25 @@ def read_clients(packed: bytes) -> Iterator[ClientRow]:
         _check(all(type(room) is str for room in rooms))
         _check(type(age_s) in (int, float) and type(away_s) in (int, float))
         yield ClientRow(namespace, pid, tuple(rooms), vector, age_s, away_s)
+
+
+def pack_departed(node_id: NodeId, departed: Iterable[DepartedNode], now: float) -> bytes:
+    """Pack the nodes that have left, as the node `node_id` knows them. The row is about all clients."""
+    return pack_values(
+        [None, node_id, [[node.node_id, node.number, max(0.0, now - node.at)] for node in departed]]
+    )
+
+
+def read_departed(row: Sequence[Any], now: float) -> tuple[NodeId, list[DepartedNode]]:
+    """Read a row of `pack_departed`."""
+    _check(len(row) == 3)
+    _, node_id, departed = row
+    _check(type(node_id) is str and type(departed) is list)
+    for each in departed:
+        _check(type(each) is list and len(each) == 3 and type(each[0]) is str and type(each[1]) is int)
+    return NodeId(node_id), [
+        DepartedNode(NodeId(each), number, now - float(age_s)) for each, number, age_s in departed
+    ]
 
 
 def group_by_node(packets: Iterable[MissedPacket]) -> list[PacketReferences]:

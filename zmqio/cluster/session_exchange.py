@@ -120,6 +120,7 @@ class SessionExchange:
 
     def node_left(self, node_id: NodeId, *, died: bool) -> None:
         """Continue the sessions of a node that died; one that stopped has handed them over."""
+        self._missed.node_left(node_id)
         self._store.expire_tables(tag_of(node_id))
         for session in self._copies.take(node_id):
             if died and not self._store.holds(session.pid):

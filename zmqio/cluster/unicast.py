@@ -113,6 +113,12 @@ class Unicast:
                 return owner
             await asyncio.wait((self._wait_for_join(),), timeout=left_s)
 
+    async def discovered(self) -> None:
+        """Wait until this node, if it has just started, has had time to meet the others; at most `DISCOVERY_S`."""
+        ends_at = self._clock() + DISCOVERY_S
+        while (left_s := min(ends_at, self._discovered_at()) - self._clock()) > 0:
+            await asyncio.wait((self._wait_for_join(),), timeout=left_s)
+
     def send_to(self, node_id: NodeId, message: RelayMessage) -> None:
         """Send a message to one node."""
         if isinstance(message, HttpRequest | StreamOpen) and not self._outbox.connected_links:

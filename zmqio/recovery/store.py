@@ -13,6 +13,7 @@ from typing import Protocol
 
 from zmqio.config import Recovery
 from zmqio.ids import NODE_TAG_LENGTH, NodeId, tag_of
+from zmqio.recovery.departed import DepartedNodes
 from zmqio.recovery.missed import MissedPacket
 from zmqio.recovery.packet_log import PacketLog
 from zmqio.recovery.position import Position, Tables
@@ -110,6 +111,7 @@ class RecoveryStore:
             another node keeps copies.
         on_adopt: namespace -> function that is called with each of its sessions that another node handed over.
         archives: the packets of nodes that have stopped.
+        departed: the nodes that have left lately.
         on_end: namespace -> function that is called with each of its sessions that this node no longer holds,
             unless a client of this node has claimed it.
     """
@@ -143,6 +145,7 @@ class RecoveryStore:
         self._given: dict[str, tuple[RecoverableSession, float]] = {}
         self.on_adopt: dict[str, Callable[[RecoverableSession], None]] = {}
         self.archives: dict[NodeId, PacketArchive] = {}
+        self.departed = DepartedNodes(self.keep_s)
         self._adopted_tables: dict[tuple[str, str], Tables] = {}
         self._tables_expire: dict[str, float] = {}
 
@@ -305,6 +308,7 @@ class RecoveryStore:
         now = self.clock()
         self.log.expire(now)
         self.suspended.expire(now)
+        self.departed.expire(now)
         while self._given and next(iter(self._given.values()))[1] <= now:
             self.take_given(next(iter(self._given)))
         for node_id in [node_id for node_id, archive in self.archives.items() if archive.until <= now]:
