@@ -7,21 +7,20 @@ gap names the node. The exit code is 1 if an event was lost silently or received
 
 import argparse
 import asyncio
-import json
 import signal
 import sys
+import time
 from collections import Counter
 from contextlib import AsyncExitStack
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from tests.bench.recovery.processes import Clients, cpu_seconds
 from tests.support.broker import BrokerProcess
 from tests.support.cluster import Cluster, NodeProcess
 from tests.support.node_config import NodeConfig
-from tests.support.npm import node_modules, require_node
 
-CLIENTS = Path(__file__).with_name("clients.mjs")
-LIMIT_S = 900
+MAX_LIMIT_S = 1_800
 MODES = ("breaks", "drops", "stop")
 FAULTS = {"none": None, "term": signal.SIGTERM, "kill": signal.SIGKILL, "pause": signal.SIGSTOP, "broker": None}
 PAUSE_S = 10
@@ -56,47 +55,21 @@ class LedgerCluster(Cluster):
                 return
 
 
-class Clients:
-    """The processes of the clients."""
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The result of one run.
 
-    def __init__(self, arguments: argparse.Namespace, urls: list[str]) -> None:
-        self._processes: list[asyncio.subprocess.Process] = []
-        self._count = arguments.processes
-        self._options = {
-            "mode": arguments.mode,
-            "breaks": arguments.breaks,
-            "urls": urls[:1] if arguments.mode == "stop" else urls,
-            "urls_after": urls[1:],
-            "pause_ms": arguments.pause_ms,
-            "away_ms": arguments.away_ms,
-            "transports": arguments.transports.split(","),
-        }
-        self._clients = arguments.clients
+    Attributes:
+        ledger: the sum of the clients' counters.
+        is_complete: whether all clients lost their connections as often as they should.
+        seconds: how long it took, from the first loss on.
+        cpu_s: CPU time of the nodes in this time; without a node that was killed.
+    """
 
-    async def __aenter__(self) -> "Clients":
-        each = self._clients // self._count
-        for number in range(self._count):
-            options = {**self._options, "clients": each, "first": number * each}
-            folder = str(node_modules("socket.io-client").parent)
-            process = await asyncio.create_subprocess_exec(
-                require_node(), str(CLIENTS), folder, json.dumps(options), stdout=asyncio.subprocess.PIPE
-            )
-            self._processes.append(process)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        for process in self._processes:
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
-
-    async def lines(self) -> list[str]:
-        """The next line of each process."""
-        outputs = [process.stdout for process in self._processes]
-        lines = await asyncio.gather(*(output.readline() for output in outputs if output is not None))
-        if not all(lines):
-            raise RuntimeError("a process of the clients has ended")
-        return [line.decode() for line in lines]
+    ledger: Counter[str]
+    is_complete: bool
+    seconds: float
+    cpu_s: float
 
 
 async def cause_fault(nodes: list[LedgerNode], broker: BrokerProcess, arguments: argparse.Namespace) -> None:
@@ -118,7 +91,7 @@ async def cause_fault(nodes: list[LedgerNode], broker: BrokerProcess, arguments:
         await nodes[0].stop(FAULTS[fault] or signal.SIGTERM)
 
 
-async def run(arguments: argparse.Namespace) -> Counter[str]:
+async def run(arguments: argparse.Namespace) -> Result:
     """Run the clients against three nodes, and return their ledger."""
     async with AsyncExitStack() as stack:
         brokers = [await stack.enter_async_context(BrokerProcess()) for _ in range(arguments.brokers)]
@@ -126,20 +99,17 @@ async def run(arguments: argparse.Namespace) -> Counter[str]:
         cluster = LedgerCluster(address, arguments.per_second, recovery=not arguments.without_recovery)
         nodes = (await stack.enter_async_context(cluster)).nodes
         clients = await stack.enter_async_context(Clients(arguments, [node.url for node in nodes]))
-        await asyncio.wait_for(clients.lines(), LIMIT_S)
+        await asyncio.wait_for(clients.wait_for("ready"), arguments.limit_s)
         print("all clients are connected", file=sys.stderr, flush=True)
+        pids = [node.pid for node in nodes]
+        began, before = time.monotonic(), cpu_seconds(pids)
         fault = asyncio.create_task(cause_fault(nodes, brokers[0], arguments))
-        ledgers = [json.loads(line) for line in await asyncio.wait_for(clients.lines(), LIMIT_S)]
-        await fault
-        return _sum(ledgers)
-
-
-def _sum(ledgers: list[dict[str, int]]) -> Counter[str]:
-    total = Counter[str]()
-    for ledger in ledgers:
-        total.update(ledger)
-    total["slowest_ms"] = max(ledger["slowest_ms"] for ledger in ledgers)
-    return total
+        is_complete = await clients.end(arguments.limit_s)
+        seconds, cpu_s = time.monotonic() - began, cpu_seconds(pids) - before
+        if is_complete:
+            await fault
+        fault.cancel()
+        return Result(clients.ledger(), is_complete, seconds, cpu_s)
 
 
 def read_arguments() -> argparse.Namespace:
@@ -156,16 +126,26 @@ def read_arguments() -> argparse.Namespace:
     add("--transports", default="polling,websocket", help="shared by the clients")
     add("--brokers", type=int, default=1)
     add("--fault", choices=FAULTS, default="none", help="what happens to one node, or one broker, halfway")
+    add("--limit-s", type=float, default=600.0, help="then the run ends; at most 1800")
     add("--without-recovery", action="store_true", help="to compare")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if not 0 < arguments.limit_s <= MAX_LIMIT_S:
+        parser.error(f"--limit-s must be at most {MAX_LIMIT_S}")
+    return arguments
 
 
 def main() -> int:
     """Print the ledger as a table."""
-    ledger = asyncio.run(run(read_arguments()))
+    result = asyncio.run(run(read_arguments()))
+    ledger = result.ledger
+    clients_s = ledger.pop("cpu_ms") / 1_000
     for name, value in ledger.items():
         print(f"{name.replace('_', ' '):15} {value:>10,.0f}")
     print(f"{'delivered':15} {100 * ledger['delivered'] / max(ledger['sent'], 1):>9.2f} %")
+    returns = max(ledger["recovered"] + ledger["not_recovered"], 1)
+    print(f"{'seconds':15} {result.seconds:>10,.0f}{'' if result.is_complete else '   ENDED BY --limit-s'}")
+    for name, cpu_s in (("CPU of clients", clients_s), ("CPU of nodes", result.cpu_s)):
+        print(f"{name:15} {cpu_s:>10,.0f} s, {1_000 * cpu_s / returns:.1f} ms for each return")
     return 1 if ledger["missing"] or ledger["twice"] else 0
 
 

@@ -1,6 +1,7 @@
 // Official clients that lose their connections, return to any node, and keep a ledger of every event.
-// Started as: node clients.mjs FOLDER_WITH_NODE_MODULES OPTIONS; prints "ready" once all are connected, then one line of
-// JSON. OPTIONS: {"mode", "first", "clients", "breaks", "urls", "urls_after", "pause_ms", "away_ms", "transports"}.
+// Started as: node clients.mjs FOLDER_WITH_NODE_MODULES OPTIONS; prints lines of JSON: {"kind": "ready"} once all are
+// connected, {"kind": "progress", ...} every second, and {"kind": "end", ...} at the end, or at SIGTERM: the ledger so far.
+// OPTIONS: {"mode", "first", "clients", "breaks", "urls", "urls_after", "pause_ms", "away_ms", "transports", "connect_ms"}.
 //   breaks  each client loses its connection at times of its own, and is away for up to away_ms
 //   drops   all lose their connections together, for away_ms, every pause_ms
 //   stop    all wait until their node stops, and return to urls_after as official clients do: after 0.5 to 1.5 s
@@ -14,6 +15,11 @@ const total = {
   events: 0, connects: 0, recovered: 0, not_recovered: 0, gaps: 0, missing: 0, twice: 0, refused: 0, slowest_ms: 0, sent: 0, delivered: 0,
 };
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+let idle; // CPU time until all were connected
+const write = (kind, done) => {
+  const { user, system } = process.cpuUsage(idle);
+  process.stdout.write(`${JSON.stringify({ kind, ...total, cpu_ms: (user + system) / 1000 })}\n`, done);
+};
 const any = (list) => list[Math.floor(Math.random() * list.length)];
 
 class Client {
@@ -134,12 +140,15 @@ const modes = {
 
 const clients = Array.from({ length: options.clients }, (_, index) => new Client(options.first + index));
 await Promise.all(clients.map(async (client) => {
-  await sleep(Math.random() * options.clients * 5); // 200 connects per second
+  await sleep(Math.random() * options.connect_ms);
   await client.connect(options.urls);
 }));
-process.stdout.write("ready\n");
-await Promise.all(clients.map((client) => modes[options.mode](client)));
-await sleep(2000);
+idle = process.cpuUsage();
+write("ready");
+const progress = setInterval(() => write("progress"), 1000);
+const stopped = new Promise((resolve) => process.once("SIGTERM", resolve));
+const done = Promise.all(clients.map((client) => modes[options.mode](client))).then(() => sleep(2000));
+await Promise.race([done, stopped]);
+clearInterval(progress);
 clients.forEach((client) => client.end());
-process.stdout.write(JSON.stringify(total) + "\n");
-process.exit(0);
+write("end", () => process.exit(0));
