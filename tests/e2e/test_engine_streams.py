@@ -139,7 +139,7 @@ def _open_and_never_read(host: RunningEngine) -> sockets.socket:
     )
     head = b""
     while not head.endswith(b"\r\n\r\n"):
-        head += connection.recv(1)
+        head += _read(connection, 1)
     _, size = _read(connection, 2)
     assert _read(connection, size).startswith(b"0{")
     return connection
@@ -172,7 +172,9 @@ def _read(connection: sockets.socket, size: int) -> bytes:
     """Read exactly `size` bytes."""
     data = b""
     while len(data) < size:
-        data += connection.recv(min(size - len(data), 1 << 16))
+        piece = connection.recv(min(size - len(data), 1 << 16))
+        assert piece, f"the server closed the connection after {len(data)} of {size} bytes"
+        data += piece
     return data
 
 

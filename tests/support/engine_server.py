@@ -19,6 +19,8 @@ __all__ = ["SERVERS", "RunningEngine", "run_engine"]
 
 SERVERS = ("uvicorn", "uvicorn-h11", "uvicorn-fast", "hypercorn")
 
+PATIENT = {"first_packet_timeout_s": LIMIT_S, "upgrade_timeout_s": LIMIT_S}
+"""Options by default: a client of a test sends its first packet late, or never, while this process gets no CPU."""
 
 _HTTP: dict[str, Any] = {"uvicorn-h11": "h11", "uvicorn-fast": HttpProtocol}
 
@@ -46,7 +48,7 @@ async def run_engine(
     server: str, on_message: OnMessage | None = None, **options: Any
 ) -> AsyncIterator[RunningEngine]:
     """Serve an engine with one of `SERVERS` for the length of the block; no request may be open after it."""
-    host = RunningEngine(on_message, **options)
+    host = RunningEngine(on_message, **PATIENT | options)
     listener = socket.create_server(("127.0.0.1", 0))
     # Small, so that a client that does not read is noticed soon.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 16)
