@@ -141,16 +141,15 @@ async def test_remaining_clients_receive_everything_during_a_thousand_abrupt_dis
     survivors: list[Member] = [await _join(await WebSocketMember.open(node.port)) for _ in range(2)]
     survivors += [await _join(await PollingMember.open(node.port)) for _ in range(2)]
     speaker = await WebSocketMember.open(node.port)
-    stuck = await asyncio.to_thread(_join_and_never_read, node.port)
     storm = Storm(speaker, survivors)
-    running = asyncio.ensure_future(storm.run())
-    try:
-        await _vanish_all(node.port, DISCONNECTS)
-        await node.wait_log("client_dropped")  # the survivors read on, and so answer their pings
-    finally:
-        storm.over = True
-    await running
-    stuck.close()
+    with await asyncio.to_thread(_join_and_never_read, node.port):
+        running = asyncio.ensure_future(storm.run())
+        try:
+            await _vanish_all(node.port, DISCONNECTS)
+            await node.wait_log("client_dropped")  # the survivors read on, and so answer their pings
+        finally:
+            storm.over = True
+        await running
     await asyncio.gather(*(member.close() for member in (speaker, *survivors)))
 
     after = await _settle(node, {"sessions": 0, "tasks": before["tasks"], "requests": before["requests"]})

@@ -90,12 +90,11 @@ class PollingMember:
         return member
 
     async def send(self, packet: str) -> None:
-        self._post.request(self.query, method="POST", body=packet)
-        assert (await self._post.answer()).text == "ok"
+        assert (await self._post.exchange(self.query, method="POST", body=packet)).text == "ok"
 
     async def next_packet(self) -> str | bytes:
         while not self._packets:
-            answer = await self._get.get(self.query)
+            answer = await self._get.exchange(self.query)
             assert answer.status == 200, answer
             for packet in answer.text.split("\x1e"):
                 if not self.sid:

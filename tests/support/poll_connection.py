@@ -26,13 +26,17 @@ class Response:
 class PollConnection:
     """Sends request heads and reads whole answers; `headers` go with every request."""
 
-    def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str, headers: tuple[str, ...]
-    ) -> None:
-        self._reader = reader
-        self._writer = writer
+    _reader: asyncio.StreamReader
+    _writer: asyncio.StreamWriter
+
+    def __init__(self, port: int, path: str, headers: tuple[str, ...]) -> None:
+        self._port = port
         self._path = path
         self._headers = headers
+
+    async def open(self) -> None:
+        """Connect."""
+        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
 
     def request(
         self, query: str, *headers: str, method: str = "GET", version: str = "1.1", body: str = ""
@@ -55,6 +59,19 @@ class PollConnection:
                 int(head[0].split()[1]), headers, await self._reader.readexactly(int(headers["content-length"]))
             )
 
+    async def exchange(self, query: str, *, method: str = "GET", body: str = "") -> Response:
+        """Send a request and read its answer, as a browser does: again, if the idle connection was closed."""
+        try:
+            self.request(query, method=method, body=body)
+            return await self.answer()
+        except (asyncio.IncompleteReadError, ConnectionError) as error:
+            if getattr(error, "partial", b""):
+                raise
+            self.drop()
+            await self.open()
+            self.request(query, method=method, body=body)
+            return await self.answer()
+
     async def get(self, query: str, *headers: str) -> Response:
         """Poll."""
         self.request(query, *headers)
@@ -73,8 +90,9 @@ class PollConnection:
 @asynccontextmanager
 async def open_connection(port: int, *headers: str, path: str = "/socket.io/") -> AsyncIterator[PollConnection]:
     """Connect to this machine until the end of the block."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    connection = PollConnection(port, path, headers)
+    await connection.open()
     try:
-        yield PollConnection(reader, writer, path, headers)
+        yield connection
     finally:
-        writer.transport.abort()
+        connection.drop()
