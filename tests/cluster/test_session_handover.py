@@ -2,7 +2,9 @@
 
 from collections.abc import AsyncIterator
 
+import pytest
 import pytest_asyncio
+from structlog.testing import capture_logs
 
 from tests.support.memory_bus import MemoryNetwork
 from tests.support.memory_nodes import started_factories
@@ -36,6 +38,27 @@ async def test_sessions_and_packets_are_given_to_the_other_node(pair: Pair) -> N
     assert [packet.frames for packet in returning.session.inherited] == [("private",)]
     (archived,) = keeper.missed_of_archives(returning.session, session.start)
     assert [packet.frames for packet in archived.packets or ()] == [("public",)]
+
+
+async def test_a_node_leaves_after_the_other_one_has_read_its_sessions(pair: Pair) -> None:
+    (leaving, left), (_, keeper) = pair
+    suspend(left, "n000pid")
+    with capture_logs() as logs:
+        await leaving.hand_over()
+    assert pids_of(keeper) == ["n000pid"] and keeper.archives
+    assert [line["confirmed"] for line in logs if line["event"] == "sessions_handed_over"] == [True]
+
+
+async def test_a_node_does_not_wait_for_ever_for_the_other_one(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (leaving, left), (keeper, _) = pair
+    suspend(left, "n000pid")
+    monkeypatch.setattr("zmqio.cluster.session_handover.CONFIRM_S", 0.01)
+    monkeypatch.setattr(keeper, "received", lambda sender, message: None)
+    with capture_logs() as logs:
+        await leaving.hand_over()
+    assert [line["confirmed"] for line in logs if line["event"] == "sessions_handed_over"] == [False]
 
 
 async def test_a_session_that_is_too_large_is_left_out(pair: Pair) -> None:

@@ -10,8 +10,11 @@ from zmqio.cluster.handover_rows import pack_log, pack_session, pack_tables
 from zmqio.cluster.node import Node
 from zmqio.cluster.requests.rows import pack_rows
 from zmqio.cluster.session_copies import choose_keeper
+from zmqio.exceptions import BusError, RequestTimeoutError
+from zmqio.ids import NodeId
 from zmqio.logger import get_logger
-from zmqio.protocol.recovery_messages import SessionHandover
+from zmqio.protocol.recovery_messages import SessionHandover, SessionRequest
+from zmqio.protocol.values import pack_values
 from zmqio.recovery.session import RecoverableSession
 from zmqio.recovery.store import RecoveryStore
 
@@ -19,6 +22,9 @@ __all__ = ["HandoverSender"]
 
 log = get_logger(__name__)
 
+CONFIRM_S = 2.0
+"""Longest wait until the other node has read a handover."""
+NO_CLAIMS = pack_values([])
 MAX_SESSION_BYTES = 1 << 20
 MAX_HANDOVER_BYTES = 16 << 20
 """Most bytes of the sessions that a node hands over, and of its packets. The rest is dropped."""
@@ -70,7 +76,23 @@ class HandoverSender:
         for part in pack_rows(rows, self._max_part_bytes):
             self._node.outbox.respond(keeper, SessionHandover(part))
             await asyncio.sleep(0)
-        log.info("sessions_handed_over", peer=keeper, sessions=len(sessions), rows=len(rows))
+        confirmed = await self._is_read(keeper)
+        log.info("sessions_handed_over", peer=keeper, sessions=len(sessions), rows=len(rows), confirmed=confirmed)
+
+    async def _is_read(self, keeper: NodeId) -> bool:
+        """Wait until the keeper has read the handover: this node must answer clients until then.
+
+        The keeper answers a request without claims, which follows the handover. Without a broker it cannot.
+        """
+        if not self._node.outbox.connected_links:
+            return False
+        try:
+            with self._node.responses.open((keeper,)) as request:
+                self._node.outbox.send_to(keeper, SessionRequest(request.id, NO_CLAIMS))
+                await request.result(CONFIRM_S)
+        except (BusError, RequestTimeoutError):
+            return False
+        return True
 
     def _pack_sessions(self, sessions: list[RecoverableSession]) -> Iterator[bytes]:
         size, now = 0, self._store.clock()
