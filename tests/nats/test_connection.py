@@ -107,6 +107,39 @@ async def test_nobody_at_the_address_and_silence_are_errors(monkeypatch: pytest.
             await open_connection(silent)
 
 
+class RecordingTransport(asyncio.Transport):
+    """Records writes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: list[bytes] = []
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.writes.append(bytes(data))
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None: ...
+
+
+async def test_first_command_is_written_at_once_unless_there_are_several_in_each_iteration() -> None:
+    transport = RecordingTransport()
+    connection = NatsConnection(NatsServer("127.0.0.1", 1), NatsLogin(), "a name", Recorded())
+    connection.connection_made(transport)
+
+    async def writes_of(*commands: bytes) -> list[list[bytes]]:
+        transport.writes = []
+        for command in commands:
+            connection.write(command)
+        at_once = transport.writes.copy()
+        await asyncio.sleep(0)
+        return [at_once, transport.writes[len(at_once) :]]
+
+    assert await writes_of(b"1") == [[b"1"], []]
+    assert await writes_of(b"2", b"3", b"4") == [[b"2"], [b"34"]]
+    assert await writes_of(b"5", b"6", b"7") == [[], [b"567"]]
+    assert await writes_of(b"8") == [[], [b"8"]]
+    assert await writes_of(b"9") == [[b"9"], []]
+
+
 async def test_commands_of_one_iteration_arrive_in_order() -> None:
     async with running_fake_nats() as fake:
         connection, _ = await open_connection(fake)

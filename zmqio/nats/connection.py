@@ -1,7 +1,10 @@
 """A connection to one NATS server: login, TLS, parsed events, and writing in batches.
 
-At most `READ_BYTES` are read at a time, so that a burst leaves time for the rest of the process. The first command
-of an iteration of the event loop is written at once, those after it together in the next iteration.
+At most `READ_BYTES` are read at a time, so that a burst leaves time for the rest of the process.
+
+The first command of an iteration of the event loop is written at once, those after it together at its end. While
+there are several in each iteration, all of one are written together: each write wakes the server and the
+receivers, which costs them more than a message.
 
 Queue and policy: at most `queue_messages` with `queue_bytes` wait for the server, besides `BATCH_BYTES` that the
 kernel has not accepted yet; beyond that, `send` returns False. A larger message is accepted if none waits.
@@ -96,6 +99,7 @@ class NatsConnection(asyncio.BufferedProtocol):
         self._queue: list[bytes] = []
         self._queue_bytes = 0
         self._is_queueing = False
+        self._is_bursting = False
         self._is_full = False
         self._is_closing = False
         self._reason = ""
@@ -150,17 +154,16 @@ class NatsConnection(asyncio.BufferedProtocol):
         """Send or queue a command, behind all others."""
         if self._transport is None:
             return
-        if self._is_queueing:
-            self._queue.append(command)
-            self._queue_bytes += len(command)
-            self._writable.clear()
-            return
-        self._is_queueing = True
-        if not self._loop.is_closed():
-            self._loop.call_soon(self._send_queue)
-            self._transport.write(command)
-        else:
-            self._queue.append(command)
+        if not self._is_queueing:
+            self._is_queueing = True
+            if not self._loop.is_closed():
+                self._loop.call_soon(self._end_iteration)
+                if not self._is_bursting:
+                    self._transport.write(command)
+                    return
+        self._queue.append(command)
+        self._queue_bytes += len(command)
+        self._writable.clear()
 
     def close(self, reason: str = "") -> None:
         """Close, after what the kernel still accepts. With a reason, it is reported as `nats_closed`."""
@@ -290,6 +293,11 @@ class NatsConnection(asyncio.BufferedProtocol):
             return None
         own = self._transport.get_extra_info("socket")
         return socket.socket(own.family, own.type, own.proto, os.dup(own.fileno()))
+
+    def _end_iteration(self) -> None:
+        written = 0 if self._is_bursting else 1
+        self._is_bursting = written + len(self._queue) > 1
+        self._send_queue()
 
     def _send_queue(self) -> None:
         """Write the queue until the kernel is full; `resume_writing` continues."""

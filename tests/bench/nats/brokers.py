@@ -2,7 +2,9 @@
 
 One process publishes through the `Bus` of a node at a steady rate, another one receives, both on uvloop. The buses
 take turns in every round. CPU is that of the whole process, of the broker or of all servers together; the delay is
-from `publish` to the receiver's callback.
+from `publish` to the receiver's callback. "C clients" (`floor.c`) shows the least that a NATS server needs for the
+same traffic: their publisher writes a burst at once. `reads`, `writes` (calls of the system) and `wakeups` are
+those of the servers for each message.
 """
 
 import argparse
@@ -14,6 +16,8 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psutil
 import uvloop
@@ -26,6 +30,7 @@ from zmqio.config import BusOptions
 from zmqio.nats.addresses import parse_servers
 from zmqio.nats.bus import NatsBus
 from zmqio.nats.login import NatsLogin
+from zmqio.protocol.nats_subject import subject_of
 from zmqio.protocol.topic import all_topic, room_topic
 from zmqio.zeromq.bus import ZmqBus
 
@@ -41,6 +46,44 @@ class Way:
     publisher: str
     receiver: str
     pids: Sequence[int]
+    floor: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What processes have used since their start."""
+
+    cpu_s: float
+    reads: int
+    writes: int
+    wakeups: int
+
+    @classmethod
+    def of(cls, pids: Sequence[int]) -> "Use":
+        processes = [psutil.Process(pid) for pid in pids]
+        io = [process.io_counters() for process in processes]
+        wakeups = sum(
+            int(line.split()[1])
+            for pid in pids
+            for status in Path(f"/proc/{pid}/task").glob("*/status")
+            for line in status.read_text().splitlines()
+            if line.startswith("voluntary_ctxt_switches")
+        )
+        return cls(
+            sum(sum(process.cpu_times()[:2]) for process in processes),
+            sum(each.read_count for each in io),
+            sum(each.write_count for each in io),
+            wakeups,
+        )
+
+    def since(self, before: "Use", total: int) -> list[float]:
+        """CPU in us, reads, writes and wakeups, for each message."""
+        return [
+            (self.cpu_s - before.cpu_s) / total * 1e6,
+            (self.reads - before.reads) / total,
+            (self.writes - before.writes) / total,
+            (self.wakeups - before.wakeups) / total,
+        ]
 
 
 class Receiver:
@@ -102,28 +145,36 @@ async def publish(bus: Bus, rate: int, total: int) -> None:
 
 
 def measure(way: Way, rate: int, total: int) -> list[float]:
-    """CPU of publisher, receiver and servers in us per message; p50 and p99 of the delay in us."""
-    command = [sys.executable, "-m", "tests.bench.nats.brokers", "--child"]
-    tail = [str(rate), str(total)]
-    with subprocess.Popen(
-        [*command, "receive", way.receiver, *tail], stdout=subprocess.PIPE, text=True
-    ) as receiver:
+    """One for each column of the table."""
+    receive, publish = commands(way, rate, total)
+    with subprocess.Popen(receive, stdout=subprocess.PIPE, text=True) as receiver:
         assert receiver.stdout is not None
         lines = iter(receiver.stdout.readline, "")
         next(line for line in lines if line.startswith("ready"))
-        before_s = cpu_of(way.pids)
-        sent = subprocess.run(
-            [*command, "publish", way.publisher, *tail], stdout=subprocess.PIPE, text=True, check=True
-        )
+        before = Use.of(way.pids)
+        sent = subprocess.run(publish, stdout=subprocess.PIPE, text=True, check=True)
         result = next(line.split() for line in lines if line[0].isdigit() and len(line.split()) == 4)
-        server_us = (cpu_of(way.pids) - before_s) / total * 1e6
+        server = Use.of(way.pids).since(before, total)
     count, receive_us, p50_us, p99_us = map(float, result)
     assert count == total, f"{way.name}: {count} of {total} messages"
-    return [float(sent.stdout.splitlines()[-1]), receive_us, server_us, p50_us, p99_us]
+    return [float(sent.stdout.splitlines()[-1]), receive_us, *server, p50_us, p99_us]
 
 
-def cpu_of(pids: Sequence[int]) -> float:
-    return sum(sum(psutil.Process(pid).cpu_times()[:2]) for pid in pids)
+def commands(way: Way, rate: int, total: int) -> tuple[list[str], list[str]]:
+    """The commands of the receiver and of the publisher."""
+    if way.floor is None:
+        own, tail = [sys.executable, "-m", "tests.bench.nats.brokers", "--child"], [str(rate), str(total)]
+        return [*own, "receive", way.receiver, *tail], [*own, "publish", way.publisher, *tail]
+    port, subject = way.receiver.rpartition(":")[2], subject_of(TOPIC).decode()
+    tail = [port, subject, str(len(TOPIC) + BODY_BYTES), str(total)]
+    return [str(way.floor), "receive", *tail], [str(way.floor), "publish", *tail, str(rate)]
+
+
+def compile_floor(folder: Path) -> Path:
+    program = folder / "floor"
+    source = Path(__file__).with_name("floor.c")
+    subprocess.run(["cc", "-O2", "-Wall", str(source), "-o", str(program)], check=True)
+    return program
 
 
 def main() -> None:
@@ -131,6 +182,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--rates", type=int, nargs="*", default=[1_000, 15_000])
+    parser.add_argument(
+        "--ways", nargs="*", default=[""], help="only those whose names contain one of these texts"
+    )
     parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
@@ -141,34 +195,34 @@ def main() -> None:
         broker = stack.enter_context(BrokerProcess())
         server = stack.enter_context(NatsServerProcess())
         cluster = stack.enter_context(NatsCluster(2))
-        report(options, broker, server, cluster)
+        floor = compile_floor(Path(stack.enter_context(TemporaryDirectory())))
+        pids = [each.pid for each in cluster.servers]
+        ways = [
+            Way("zmqio broker", broker.address, broker.address, [broker.pid]),
+            Way("NATS, one server", server.address, server.address, [server.pid]),
+            Way("NATS, C clients", server.address, server.address, [server.pid], floor),
+            Way("NATS, two servers", *cluster.addresses, pids),
+        ]
+        report(options, server, [way for way in ways if any(text in way.name for text in options.ways)])
 
 
-def report(
-    options: argparse.Namespace, broker: BrokerProcess, server: NatsServerProcess, cluster: NatsCluster
-) -> None:
-    ways = [
-        Way("zmqio broker", broker.address, broker.address, [broker.pid]),
-        Way("NATS, one server", server.address, server.address, [server.pid]),
-        Way("NATS, two servers", *cluster.addresses, [each.pid for each in cluster.servers]),
-    ]
+def report(options: argparse.Namespace, server: NatsServerProcess, ways: Sequence[Way]) -> None:
     info = read_info(server.port) or {}
     print(
         f"Python {sys.version.split()[0]}, NATS {info['version']}, {BODY_BYTES} B; CPU in us/message, delay in us"
     )
-    print(f"{'rate':>7}  {'bus':<20}{'publish':>9}{'receive':>9}{'server':>9}{'p50':>8}{'p99':>8}")
+    names = ("publish", "receive", "server", "reads", "writes", "wakeups", "p50", "p99")
+    print(f"{'rate':>7}  {'bus':<20}" + "".join(f"{name:>9}" for name in names))
     for rate in options.rates:
         found: dict[str, list[list[float]]] = {way.name: [] for way in ways}
         for _ in range(options.rounds):
             for way in ways:
                 found[way.name].append(measure(way, rate, int(rate * options.seconds)))
         for name, rows in found.items():
-            publish_us, receive_us, server_us, p50, p99 = (
-                statistics.median(column) for column in zip(*rows, strict=True)
-            )
-            print(
-                f"{rate:>7}  {name:<20}{publish_us:>9.1f}{receive_us:>9.1f}{server_us:>9.1f}{p50:>8.0f}{p99:>8.0f}"
-            )
+            medians = [statistics.median(column) for column in zip(*rows, strict=True)]
+            digits = (1, 1, 1, 2, 2, 2, 0, 0)
+            columns = zip(medians, digits, strict=True)
+            print(f"{rate:>7}  {name:<20}" + "".join(f"{value:>9.{count}f}" for value, count in columns))
 
 
 if __name__ == "__main__":
