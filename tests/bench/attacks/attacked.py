@@ -44,7 +44,7 @@ class AttackResult:
     Attributes:
         units, sent_bytes, connections: what the attackers did.
         disconnects, lost: of the well-behaved clients.
-        growth_bytes: the nodes' largest resident memory during and after the attack, less that before it.
+        growth_bytes: largest resident memory of a node during and after the attack, less its memory before.
         left_bytes: the same, at the end.
         slowest_ms: longest time to an acknowledgement of a well-behaved client, in milliseconds.
         log_bytes: what the nodes have logged.
@@ -69,8 +69,8 @@ async def run_attack(attack: Attack, way: str, clients: int, seconds: float) -> 
         await load.connect(f"http://127.0.0.1:{port}", clients, spread=False)
         await load.talk(TALK)
         await load.wait_acked(clients * WARM_MESSAGES)
-        before = memory(nodes)
-        volume = Volume()
+        before = [memory(node) for node in nodes]
+        volume = Volume(peaks=before[:])
         sampler = asyncio.create_task(sample(nodes, volume))
         attackers = [asyncio.create_task(attack_until(attack, port, volume)) for _ in range(attack.connections)]
         await asyncio.sleep(seconds)
@@ -88,8 +88,8 @@ async def run_attack(attack: Attack, way: str, clients: int, seconds: float) -> 
             volume.connections,
             sums["reconnects"] + sums["refused"],
             sums["lost"] + sums["doubled"] + sums["disorder"],
-            volume.peak - before,
-            memory(nodes) - before,
+            max(peak - size for peak, size in zip(volume.peaks, before, strict=True)),
+            max(memory(node) - size for node, size in zip(nodes, before, strict=True)),
             max(one.slowest_ms for one in seen),
             sum(node.log.stat().st_size for node in nodes),
             next((words for one in seen for words in (*one.wrong, *one.disconnects, *one.refusals)), ""),
@@ -98,12 +98,12 @@ async def run_attack(attack: Attack, way: str, clients: int, seconds: float) -> 
 
 @dataclass(slots=True)
 class Volume:
-    """Totals of a running attack: the actions of the attackers and the largest memory of the nodes."""
+    """Totals of a running attack: the actions of the attackers and the largest memory of each node."""
 
+    peaks: list[int]
     units: int = 0
     sent_bytes: int = 0
     connections: int = 0
-    peak: int = 0
 
 
 async def attack_until(attack: Attack, port: int, volume: Volume) -> None:
@@ -130,16 +130,16 @@ class AttackedNode:
 
 
 async def sample(nodes: Sequence[AttackedNode], volume: Volume) -> None:
-    """Note the largest memory of the nodes, until cancelled."""
+    """Note the largest memory of each node, until cancelled."""
     while True:
-        volume.peak = max(volume.peak, memory(nodes))
+        volume.peaks = [max(peak, memory(node)) for peak, node in zip(volume.peaks, nodes, strict=True)]
         await asyncio.sleep(SAMPLE_S)
 
 
-def memory(nodes: Sequence[AttackedNode]) -> int:
-    """Resident memory of the nodes' processes, in bytes. `zmqio serve` listens before its worker exists."""
+def memory(node: AttackedNode) -> int:
+    """Resident memory of a node's processes, in bytes. `zmqio serve` listens before its worker exists."""
     size = 0
-    for process in [one for node in nodes for one in family(node.process)]:
+    for process in family(node.process):
         with suppress(psutil.NoSuchProcess):
             size += process.memory_info().rss
     return size
