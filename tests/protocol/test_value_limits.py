@@ -24,6 +24,7 @@ from zmqio.protocol.value_limits import (
     MAX_INT_DIGITS,
     check_value,
     decoded_bytes,
+    has_long_number,
     may_be_deep,
     takes_more_than,
 )
@@ -241,3 +242,13 @@ def test_counting_stops_at_the_limit() -> None:
 def test_brackets_are_counted_in_short_and_long_text(brackets: str, padding: int) -> None:
     for text in (brackets + "x" * padding, "x" * padding + brackets, "\u2603" * padding + brackets):
         assert may_be_deep(text) is (len(brackets) > MAX_DEPTH)
+
+
+@given(
+    st.text("x,1\u20ac", max_size=70),
+    st.integers(MAX_INT_DIGITS - 40, MAX_INT_DIGITS + 40),
+    st.text("x,1\u20ac", max_size=70),
+)
+def test_a_long_number_is_found_wherever_it_begins(before: str, digits: int, after: str) -> None:
+    text = f"{before}x{'7' * digits}x{after}"
+    assert has_long_number(text) == (digits >= MAX_INT_DIGITS)

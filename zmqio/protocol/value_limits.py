@@ -46,6 +46,9 @@ _SAFE_RECURSION = 5_000
 """A higher recursion limit would let the JSON decoder recurse beyond a thread's stack."""
 _DIGITS_TO_ZEROS = bytes.maketrans(b"123456789", b"0" * 9)
 _MANY_ZEROS = b"0" * MAX_INT_DIGITS
+_PROBE_STEP = 30
+_PROBED_ZEROS = b"0" * (MAX_INT_DIGITS // _PROBE_STEP)
+"""So many digits in a row are among every thirtieth character of a text with a long number, and of few others."""
 _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 _BRACKETS = {"[": 1, "{": 1, "]": -1, "}": -1}
 _CONTAINERS = frozenset({list, tuple, dict})
@@ -85,9 +88,12 @@ def check_text_depth(text: str) -> None:
 
 def has_long_number(text: str) -> bool:
     """Whether JSON text may have an integer that is too large. A text shorter than `MAX_INT_DIGITS` has none."""
-    return _MANY_ZEROS in text.encode("utf-8", "replace").translate(
-        _DIGITS_TO_ZEROS
-    )  # seven times as fast as a regex
+    return _has_digits(text[::_PROBE_STEP], _PROBED_ZEROS) and _has_digits(text, _MANY_ZEROS)
+
+
+def _has_digits(text: str, zeros: bytes) -> bool:
+    """Whether `text` has as many digits in a row; seven times as fast as a regex."""
+    return zeros in text.encode("utf-8", "replace").translate(_DIGITS_TO_ZEROS)
 
 
 def finite_float(text: str) -> float:
