@@ -34,7 +34,8 @@ class ServerProcess:
     def __init__(self, command: Sequence[str], port: int, environment: Mapping[str, str]) -> None:
         self.port = port
         self._command = on_core(SERVER_CORE, command)
-        self._environment = {**os.environ, **environment}
+        # Compiled modules are kept, or each start of a server in Python would compile all that are not installed.
+        self._environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", **environment}
         self._process: subprocess.Popen[bytes]
 
     def __enter__(self) -> "ServerProcess":

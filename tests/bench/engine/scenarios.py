@@ -194,7 +194,10 @@ def loop_hold(kind: Kind, server: ServerProcess, load: Load, plan: Plan) -> Iter
 
 
 def start(kind: Kind, server: ServerProcess, load: Load, plan: Plan) -> Iterator[Found]:
-    """A process from its start until it accepts connections, and an empty one of Python."""
+    """A process from its start until it accepts connections, and an empty one of Python.
+
+    The first start, which is not measured, leaves the compiled modules.
+    """
     yield {}
     while True:
         with kind.start() as another:
