@@ -48,7 +48,7 @@ _DIGITS_TO_ZEROS = bytes.maketrans(b"123456789", b"0" * 9)
 _MANY_ZEROS = b"0" * MAX_INT_DIGITS
 _PROBE_STEP = 30
 _PROBED_ZEROS = b"0" * (MAX_INT_DIGITS // _PROBE_STEP)
-"""So many digits in a row are among every thirtieth character of a text with a long number, and of few others."""
+"""Every thirtieth character of a text with a long number has this many digits in a row; few other texts do."""
 _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 _BRACKETS = {"[": 1, "{": 1, "]": -1, "}": -1}
 _CONTAINERS = frozenset({list, tuple, dict})
