@@ -33,7 +33,8 @@ def events(process: BrokerProcess) -> list[dict[str, object]]:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_stops_it_with_exit_code_0_and_the_counts(process: BrokerProcess, number: signal.Signals) -> None:
     assert process.stop(number) == 0
-    started, stopped = events(process)
+    # A broker that is slow at its start rejects the first hello of `BrokerProcess`, which was given up.
+    started, stopped = [line for line in events(process) if line["event"] != "peers_rejected"]
     assert started["event"] == "broker_started"
     assert started["control"] == process.address
     assert stopped["event"] == "broker_stopped"
