@@ -20,8 +20,14 @@ STALLED_AFTER_S = 2.0
 
 async def until_next_check() -> None:
     """Wait at most `CHECK_INTERVAL_S`; all that wait are woken together."""
-    now_s = asyncio.get_running_loop().time()
-    await asyncio.sleep(next_on_grid(now_s, CHECK_INTERVAL_S) - now_s)
+    loop = asyncio.get_running_loop()
+    due = asyncio.Event()
+    # Not `asyncio.sleep`: it adds its delay to a later reading of the clock, so that each timer has its own time.
+    timer = loop.call_at(next_on_grid(loop.time(), CHECK_INTERVAL_S), due.set)
+    try:
+        await due.wait()
+    finally:
+        timer.cancel()
 
 
 class Silence:
