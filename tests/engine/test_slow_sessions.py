@@ -71,7 +71,7 @@ async def test_packets_that_sessions_share_do_not_count() -> None:
     assert (sessions.displaced, len(sessions.slow)) == ([], 100)
 
 
-async def test_a_session_is_counted_again_only_when_it_has_grown() -> None:
+async def test_a_session_is_counted_again_only_when_its_buffer_has_changed() -> None:
     sessions = Sessions()
     buffer = Buffer(2)
     sessions.note(buffer)
@@ -81,6 +81,17 @@ async def test_a_session_is_counted_again_only_when_it_has_grown() -> None:
     buffer.own_mb += COUNT_AGAIN_BYTES // MB
     sessions.note(buffer)
     assert buffer.counted == 2
+
+
+async def test_own_packets_that_replace_shared_ones_are_counted() -> None:
+    sessions = Sessions()
+    buffer = Buffer(0, shared_mb=9)
+    sessions.note(buffer)
+    buffer.shared_mb = 2
+    sessions.note(buffer)
+    buffer.own_mb = 7
+    sessions.note(buffer, Buffer(4))
+    assert sessions.displaced == [buffer]
 
 
 async def test_what_clients_have_taken_in_the_meantime_is_noticed_before_one_is_dropped() -> None:

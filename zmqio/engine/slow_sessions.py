@@ -15,7 +15,7 @@ from zmqio.engine.deadline_queue import DeadlineQueue
 __all__ = ["SlowSession", "SlowSessions"]
 
 COUNT_AGAIN_BYTES = 1 << 20
-"""A session's bytes are counted again when it has this many more in its buffer."""
+"""A session's bytes are counted again when its buffer has grown or shrunk by this many."""
 
 
 class SlowSession(Protocol):
@@ -68,7 +68,7 @@ class SlowSessions(Generic[T]):
         if count is None:
             count = self._counts[session] = _Count()
             self._deadlines.add(session)
-        if session.buffered_bytes >= count.buffered + COUNT_AGAIN_BYTES:
+        if abs(session.buffered_bytes - count.buffered) >= COUNT_AGAIN_BYTES:
             self._count(session, count)
             if self._bytes > self._max_bytes:
                 self._displace_largest()
