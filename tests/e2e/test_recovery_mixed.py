@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from tests.e2e.conftest import ClientMaker
+from tests.e2e.test_recovery import connected
 from tests.support.broker import BrokerProcess
 from tests.support.cluster import NodeProcess
 from tests.support.cluster_nodes import new_prefix
@@ -95,14 +96,6 @@ async def test_clients_are_recovered_among_nodes_that_keep_no_sessions(
             assert await numbers(client, turn + 1) == list(range(turn + 1))
         home = keeper
     await home.stop()
-
-
-async def connected(make_client: ClientMaker, node: NodeProcess, way: str = "websocket") -> JsClient:
-    client = make_client("js", node.url, way)
-    assert isinstance(client, JsClient)
-    await client.connect()
-    await client.wait_for("welcome")
-    return client
 
 
 def copies_of(state: dict[str, Any]) -> int:

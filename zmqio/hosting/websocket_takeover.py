@@ -171,9 +171,8 @@ class TakeoverProtocol(WebSocketsSansIOProtocol):
 
     def _prepare_response(self, accept: bytes) -> None:
         """Prepare the answer for uvicorn, which adds headers to it and sends it."""
-        headers = Headers(
-            {"Date": "", "Upgrade": "websocket", "Connection": "Upgrade"}
-        )  # uvicorn removes the date
+        # Uvicorn removes the date.
+        headers = Headers({"Date": "", "Upgrade": "websocket", "Connection": "Upgrade"})
         headers["Sec-WebSocket-Accept"] = accept.decode("ascii")
         for name, value in self._answer_headers:
             headers[name.decode("ascii")] = value.decode("ascii")

@@ -9,8 +9,8 @@ The link moves to the next server when the connection is lost, when nothing has 
 when the server announces that it stops. A change of the cluster may have cost messages between two servers, so it
 is reported as `link_doubted`, at once and again when all servers of the new cluster have the subscriptions.
 
-A server that knows no subscription to a node's inbox says so when a message for it is sent. If the servers do not
-advertise each other, that means nothing: a broken route to the node's server would not be noticed.
+A server replies to a message for an inbox without a subscription: its node has probably died. If the servers do
+not advertise each other, this reply is ignored, because a broken route to the node's server would not be noticed.
 """
 
 import asyncio

@@ -51,7 +51,7 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What processes have used since their start."""
+    """CPU time and system calls of processes since their start."""
 
     cpu_s: float
     reads: int
