@@ -9,7 +9,9 @@ __all__ = ["LIMIT_S", "wait_until"]
 # Generous: a limit is reached only by a test that fails. Beside the other workers on two cores, an interpreter has
 # taken 24 s to start. A slower machine sets the scale.
 LIMIT_S = 60 * float(os.environ.get("ZMQIO_TEST_TIME_SCALE", "1"))
-_POLL_S = 0.01
+# With 0, a condition is noticed in the very turn of the event loop in which it becomes true. So a test that
+# asserts more than it has waited for fails each time, instead of once in a thousand runs.
+_POLL_S = float(os.environ.get("ZMQIO_TEST_POLL_S", "0.01"))
 
 
 async def wait_until(condition: Callable[[], object], what: str) -> None:
