@@ -7,6 +7,7 @@ import contextlib
 import secrets
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import msgpack
 import zmq
@@ -29,10 +30,18 @@ class LoopbackBroker:
         epoch: 8 bytes, of this run.
         asked: the received sync topics.
         flushed: tokens of the received flush messages.
+        version_checks: identities of the nodes that asked for the version.
+        subscription_bytes: the limit in its answers to them; None to answer later.
     """
 
     def __init__(
-        self, base_port: int, *, answers: bool = True, takes_all: bool = True, confirms: bool = True
+        self,
+        base_port: int,
+        *,
+        answers: bool = True,
+        takes_all: bool = True,
+        confirms: bool = True,
+        subscription_bytes: int | None = 1 << 20,
     ) -> None:
         self.address = f"tcp://127.0.0.1:{base_port}"
         self.answers = answers
@@ -43,6 +52,9 @@ class LoopbackBroker:
         self.subscribed: list[bytes] = []
         self.pushed: list[bytes] = []
         self.flushed: set[bytes] = set()
+        self.subscription_bytes = subscription_bytes
+        self.version_checks: list[bytes] = []
+        self._answered = 0
         self._base_port = base_port
         self._stop = threading.Event()
         self._ready = threading.Event()
@@ -85,6 +97,7 @@ class LoopbackBroker:
                         self._answer(control)
                     else:
                         self._turn(socket, publish, subscribe, ingest)
+                self._answer_version_checks(control)
             for socket in sockets:
                 socket.close()
 
@@ -104,9 +117,20 @@ class LoopbackBroker:
     def _answer(self, control: zmq.Socket[bytes]) -> None:
         identity, *_, body = control.recv_multipart()
         request = msgpack.unpackb(body)
+        if request["op"] == "hello":
+            self.version_checks.append(identity)
+            return
         flushed = request.get("token") in self.flushed
         answer = {"version": 1, "id": request.get("id"), "flushed": flushed and self.confirms}
         control.send_multipart([identity, msgpack.packb(answer)])
+
+    def _answer_version_checks(self, control: zmq.Socket[bytes]) -> None:
+        if self.subscription_bytes is None:
+            return
+        answer = msgpack.packb({"version": 1, "subscription_bytes": self.subscription_bytes})
+        for identity in self.version_checks[self._answered :]:
+            control.send_multipart([identity, answer])
+        self._answered = len(self.version_checks)
 
     def _subscription(self, frame: bytes, subscribe: zmq.Socket[bytes]) -> None:
         if frame[:1] != b"\x01" or frame.startswith(b"\x01\xffgone-"):
@@ -120,7 +144,7 @@ class LoopbackBroker:
 
 
 @contextlib.contextmanager
-def running_broker(**options: bool) -> Iterator[LoopbackBroker]:
+def running_broker(**options: Any) -> Iterator[LoopbackBroker]:
     """A started broker on free ports."""
     broker = LoopbackBroker(free_port_block(4), **options)
     broker.start()

@@ -128,6 +128,20 @@ async def test_after_a_broker_restart_the_link_is_ready_once_subscriptions_are_a
         await wait_until(lambda: record.messages == [(7, ALL, b"again")], "the message")
 
 
+async def test_limit_of_the_broker_becomes_known_even_if_the_link_is_lost_before_the_answer():
+    with running_broker(subscription_bytes=None) as broker, connected_link(broker, 0.2) as (link, record):
+        await wait_until(lambda: record.changes == ["ready"], "ready")
+        broker.answers = False
+        link.sync(SubscribeBarrier([7]))
+        await wait_until(lambda: record.changes == ["ready", "lost"], "the loss")
+        broker.answers = True
+        await wait_until(lambda: record.changes == ["ready", "lost", "ready"], "ready again")
+        link.subscribe([b"topic"])
+        broker.subscription_bytes = 3
+        await wait_until(lambda: "--subscription-bytes" in link.problem, "the reason")
+        assert len(broker.version_checks) == 1, "the question was asked again, and may never be answered in time"
+
+
 async def test_loss_releases_waiting_barriers():
     with running_broker() as broker, connected_link(broker) as (link, record):
         await wait_until(lambda: record.changes == ["ready"], "ready")

@@ -173,7 +173,9 @@ class BrokerLink:
         """Close, and return what has not been sent yet; None if the publisher is not connected."""
         self.state = LinkState.CONNECTING
         self._subscriber.close()
-        self._stop_requests()
+        self._stop_sync()
+        if self._version_check is not None:
+            self._version_check.close()
         self._log.close()
         self._syncs.lost()
         return self.publisher.detach()
@@ -185,6 +187,11 @@ class BrokerLink:
         if self.state is LinkState.CONNECTING and self.publisher.is_up and self._subscriber.is_up:
             self.state = LinkState.SYNCING
             self._start_sync()
+            self._check_version()
+
+    def _check_version(self) -> None:
+        """Ask the broker, unless an earlier question is open: it may drop this node before it has answered."""
+        if self._version_check is None or self._version_check.is_answered:
             self._version_check = VersionCheck(self._loop, self._peer(self._endpoints.control), self._limited)
 
     def _limited(self, max_subscription_bytes: int) -> None:
@@ -197,7 +204,7 @@ class BrokerLink:
 
     def _lost(self, reason: str) -> None:
         previous, self.state = self.state, LinkState.CONNECTING
-        self._stop_requests()
+        self._stop_sync()
         self._syncs.lost()
         if previous is LinkState.READY:
             self._log.lost("; ".join(filter(None, (reason, self._excess))))
@@ -216,12 +223,6 @@ class BrokerLink:
         self._syncs.requested(topic)
         self._subscriber.subscribe(topic)
         self._sync_timer = self._loop.call_later(ASK_AGAIN_S, self._sync_unanswered)
-
-    def _stop_requests(self) -> None:
-        self._stop_sync()
-        if self._version_check is not None:
-            self._version_check.close()
-            self._version_check = None
 
     def _stop_sync(self) -> None:
         if self._sync_timer is None:

@@ -31,11 +31,15 @@ class VersionCheck:
         loop: the running event loop.
         peer: the broker's control endpoint.
         on_limit: called with the most bytes of subscriptions that the broker accepts at once, if it has a limit.
+
+    Attributes:
+        is_answered: whether the response has arrived.
     """
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, peer: ZmtpPeer, on_limit: Callable[[int], None] = lambda _: None
     ) -> None:
+        self.is_answered = False
         self._endpoint = peer.endpoint
         self._on_limit = on_limit
         events = ZmtpConnectionEvents(self._send_request, lambda _: None, lambda _: None)
@@ -49,6 +53,7 @@ class VersionCheck:
         self._connection.send(msgpack.packb({"op": "hello", "version": PROTOCOL_VERSION}))
 
     def _received(self, messages: Sequence[Message], _: bool) -> None:
+        self.is_answered = True
         self.close()
         response = messages[0] if isinstance(messages[0], bytes) else messages[0][-1]
         try:
