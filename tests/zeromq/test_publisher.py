@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from collections.abc import Callable, Iterable
 
 import pytest
 import zmq
@@ -10,8 +11,9 @@ import zmq
 from tests.support.ports import free_port
 from tests.support.timing import LIMIT_S, wait_until
 from tests.support.zmtp_connections import peer_at
+from zmqio.zeromq import publisher as publisher_module
 from zmqio.zeromq.connection import ZmtpConnectionEvents
-from zmqio.zeromq.publisher import Publisher
+from zmqio.zeromq.publisher import BATCH_BYTES, Publisher
 
 
 class Peer:
@@ -84,6 +86,94 @@ async def test_all_messages_sent_once_up_arrive_in_order(peer):
     await peer.up()
     assert all(peer.publisher.send(b"%d" % number) for number in range(500))
     assert [await peer.received() for _ in range(500)] == [b"%d" % number for number in range(500)]
+
+
+class RecordingConnection:
+    """Records writes; is up at once, and full when told."""
+
+    def __init__(self, *arguments: object) -> None:
+        self.is_up = True
+        self.is_lost = self.is_full = False
+        self.writes: list[bytes] = []
+        *_, self.received, self.drained = arguments
+
+    def send(self, message: bytes) -> None:
+        self.writes.append(message)
+
+    def send_all(self, messages: Iterable[bytes]) -> None:
+        self.writes.append(b"".join(messages))
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+    def restart(self) -> None: ...
+
+
+@pytest.fixture
+def recorded(monkeypatch: pytest.MonkeyPatch) -> Callable[[], tuple[Publisher, RecordingConnection]]:
+    """Make a publisher that is up, and its connection."""
+
+    def make() -> tuple[Publisher, RecordingConnection]:
+        made: list[RecordingConnection] = []
+        monkeypatch.setattr(
+            publisher_module,
+            "ZmtpConnection",
+            lambda *arguments: made.append(RecordingConnection(*arguments)) or made[0],
+        )
+        events = ZmtpConnectionEvents(lambda: None, lambda _: None, lambda _: None)
+        peer = peer_at("tcp://127.0.0.1:1")
+        publisher = Publisher(asyncio.get_running_loop(), peer, 1_000, 64 << 20, events)
+        made[0].received([b"\x01"], True)
+        return publisher, made[0]
+
+    return make
+
+
+async def writes_of(publisher, connection, *messages: bytes) -> list[list[bytes]]:
+    """Send in one turn; return the writes of this turn, and those at its end."""
+    connection.writes = []
+    for message in messages:
+        assert publisher.send(message)
+    at_once = connection.writes.copy()
+    await asyncio.sleep(0)
+    return [at_once, connection.writes[len(at_once) :]]
+
+
+async def test_first_message_is_sent_at_once_unless_there_are_several_in_each_turn(recorded):
+    publisher, connection = recorded()
+    assert await writes_of(publisher, connection, b"1") == [[b"1"], []]
+    assert await writes_of(publisher, connection, b"2", b"3", b"4") == [[b"2"], [b"34"]]
+    assert await writes_of(publisher, connection, b"5", b"6", b"7") == [[], [b"567"]]
+    assert await writes_of(publisher, connection, b"8") == [[], [b"8"]]
+    assert await writes_of(publisher, connection, b"9") == [[b"9"], []]
+
+
+async def test_burst_larger_than_a_batch_does_not_wait_for_the_end_of_the_turn(recorded):
+    publisher, connection = recorded()
+    await writes_of(publisher, connection, b"1", b"2")
+    large = bytes(BATCH_BYTES)
+    assert await writes_of(publisher, connection, b"3", large, b"4") == [[b"3" + large], [b"4"]]
+
+
+async def test_new_connection_begins_without_a_burst(recorded):
+    publisher, connection = recorded()
+    await writes_of(publisher, connection, b"1", b"2")
+    publisher.restart()
+    connection.received([b"\x01"], True)
+    assert await writes_of(publisher, connection, b"3") == [[b"3"], []]
+
+
+async def test_burst_that_the_kernel_does_not_accept_is_sent_when_it_has_drained(recorded):
+    publisher, connection = recorded()
+    await writes_of(publisher, connection, b"1", b"2")
+    connection.is_full = True
+    assert await writes_of(publisher, connection, b"3", b"4") == [[], []]
+    assert await writes_of(publisher, connection, b"5") == [[], []]
+    connection.is_full = False
+    connection.drained()
+    assert connection.writes == [b"345"]
+    assert await writes_of(publisher, connection, b"6") == [[], [b"6"]]
 
 
 @pytest.fixture

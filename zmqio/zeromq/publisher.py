@@ -4,7 +4,9 @@ A publisher is up once it has received the broker's subscription to everything; 
 ready to accept messages. Later subscriptions, which libzmq forwards from all nodes, are read and discarded four
 times a second, so that they do not wake the process one by one.
 
-The first message of an event loop turn is sent at once. Messages after it are sent together in the next turn.
+The first message of a turn of the event loop is sent at once, those after it together at the turn's end. While
+there are several in each turn, all of one are sent together: each write wakes three threads of the broker and the
+receivers, which costs them more than a message.
 
 Queue and policy: at most `queue_messages` with `queue_bytes` wait for the broker, besides `BATCH_BYTES` that the
 kernel has not accepted yet; beyond that, `send` returns False. A larger message is accepted if none waits. Nothing
@@ -60,6 +62,7 @@ class Publisher:
         self._queue: list[bytes] = []
         self._queue_bytes = 0
         self._is_queueing = False
+        self._is_bursting = False
         self._resume_timer: asyncio.TimerHandle | None = None
         # A handshake is not enough here: `_received` decides when the publisher is up.
         of_connection = ZmtpConnectionEvents(lambda: None, self._disconnected, events.refused)
@@ -86,8 +89,10 @@ class Publisher:
             return False
         if self._is_queueing or self._loop.is_closed():
             return self._enqueue(message)
-        self._loop.call_soon(self._send_queue)
+        self._loop.call_soon(self._end_turn)
         self._is_queueing = True
+        if self._is_bursting:
+            return self._enqueue(message)
         self._connection.send(message)
         return not self._connection.is_lost
 
@@ -105,7 +110,7 @@ class Publisher:
     def _reset(self) -> None:
         self.is_up = False
         self._queue, self._queue_bytes = [], 0
-        self._is_queueing = False
+        self._is_queueing = self._is_bursting = False
         if self._resume_timer is not None:
             self._resume_timer.cancel()
             self._resume_timer = None
@@ -120,6 +125,11 @@ class Publisher:
         if self._queue_bytes >= BATCH_BYTES and not (self._connection.is_full or self._loop.is_closed()):
             self._send_batch()
         return True
+
+    def _end_turn(self) -> None:
+        sent = 0 if self._is_bursting else 1
+        self._is_bursting = sent + len(self._queue) > 1
+        self._send_queue()
 
     def _send_queue(self) -> None:
         """Send the queue until the kernel is full; continues when the connection has drained."""
