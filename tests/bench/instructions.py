@@ -10,6 +10,7 @@ The ways:
 - `event`: a WebSocket client's event, from its frame to the acknowledgement.
 - `send`: the same, whose handler emits to a room that has its only member on another node.
 - `receive`: that message on the other node, until it is written to the member.
+- `idle`: one second of one of eight nodes without clients.
 """
 
 import argparse
@@ -31,6 +32,7 @@ from tests.support.ports import free_port
 WARM_UP = 300
 START_LIMIT_S = 300.0
 ROOM, SIZE, SILENCE_S = "room", 64, 60.0
+IDLE_NODES, IDLE_S = 8, 10
 ENGINE_APP, NODE_APP = "tests.bench.engine.app_zmqio", "tests.bench.cluster_peers.app_zmqio"
 _TOTALS = re.compile(r"^(?:totals|summary): (\d+)", re.MULTILINE)
 
@@ -122,11 +124,24 @@ def count_between_nodes(counted: Counted, count: int, *, sender: bool) -> float:
         return counted.count(nodes[0 if sender else 1].pid, events, count)
 
 
+def count_idle(counted: Counted, count: int) -> float:
+    """One of several nodes without clients, in a second. It is counted for `IDLE_S`, whatever `count` is."""
+    with ExitStack() as stack:
+        broker = stack.enter_context(BrokerProcess())
+        others = [()] * (IDLE_NODES - 1)
+        nodes = [
+            stack.enter_context(started(prefix, NODE_APP, broker.address)) for prefix in (counted.prefix, *others)
+        ]
+        time.sleep(IDLE_S)  # until the nodes know each other
+        return counted.count(nodes[0].pid, time.sleep, IDLE_S)
+
+
 WAYS: dict[str, Callable[[Counted, int], float]] = {
     "connect": count_connect,
     "event": count_event,
     "send": lambda counted, count: count_between_nodes(counted, count, sender=True),
     "receive": lambda counted, count: count_between_nodes(counted, count, sender=False),
+    "idle": count_idle,
 }
 
 

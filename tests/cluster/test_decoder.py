@@ -13,6 +13,7 @@ from zmqio.protocol.publish import PublishRequest
 
 ME, PEER = NodeId("tag1AAAAAAAAAAA"), NodeId("tag2BBBBBBBBBBB")
 NEWS = b"zmqio/r//\0news\0"
+ALL = b"zmqio/a/\0"
 HEARTBEAT = Heartbeat(False, 1.0, False, "host", 1, 1)
 
 
@@ -151,6 +152,49 @@ def test_long_names_are_not_remembered(setup: Setup) -> None:
             long = f"{number}" + "x" * 100_000
             setup.decoder.decode(b"zmqio/n//\0", body(broadcast(long), number))
         assert tracemalloc.get_traced_memory()[0] < 5_000_000
+    finally:
+        tracemalloc.stop()
+    assert setup.counters == {}
+
+
+def heartbeat(number: int = 1, node_id: NodeId = PEER) -> bytes:
+    return body(HEARTBEAT, number, node_id, previous=None)
+
+
+def test_repeated_heartbeat_is_decoded_once(setup: Setup) -> None:
+    first, second = (setup.decoder.decode(ALL, heartbeat()) for _ in range(2))
+    assert first == Envelope(MessageId(PEER, 1, None), HEARTBEAT)
+    assert first is second
+
+
+def test_heartbeat_with_another_number_is_decoded_anew(setup: Setup) -> None:
+    received = [setup.decoder.decode(ALL, heartbeat(number)) for number in (1, 2, 1)]
+    assert received == [Envelope(MessageId(PEER, number, None), HEARTBEAT) for number in (1, 2, 1)]
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        body(HEARTBEAT, previous=7),
+        heartbeat()[:-1],
+        # Packed unusually, so that it is not recognized as this node's own.
+        heartbeat(node_id=ME).replace(bytes((0xA0 + len(ME),)), bytes((0xD9, len(ME)))),
+    ],
+)
+def test_heartbeat_that_no_node_sends_is_counted_each_time(setup: Setup, forged: bytes) -> None:
+    assert [setup.decoder.decode(ALL, forged) for _ in range(3)] == [None] * 3
+    assert setup.counters == {"bus_message_malformed": 3}
+
+
+def test_large_and_many_heartbeats_are_not_remembered(setup: Setup) -> None:
+    large = Heartbeat(False, 1.0, False, "host", 1, 1, "x" * 100_000)
+    tracemalloc.start()
+    try:
+        for number in range(5_000):
+            setup.decoder.decode(ALL, heartbeat(number))
+            if number < 200:
+                setup.decoder.decode(ALL, body(large, number, previous=None))
+        assert tracemalloc.get_traced_memory()[0] < 2_000_000
     finally:
         tracemalloc.stop()
     assert setup.counters == {}

@@ -35,6 +35,12 @@ _ROUTED = (m.BroadcastMessage, m.AckedBroadcast, m.JoinRooms, m.LeaveRooms, m.Di
 _UNSEQUENCED = frozenset({m.Heartbeat, m.Goodbye, m.ReplayRequest, m.ReplayAnswer})
 _covers = lru_cache(maxsize=8_192)(covers)
 
+_HEARTBEAT = bytes((MessageType.HEARTBEAT,))
+MAX_CACHED_HEARTBEAT_BYTES = 512
+"""Size of the largest heartbeat that is cached. Larger ones have a host name that is not ASCII, or are forged."""
+_decode_heartbeat = lru_cache(maxsize=512)(decode)
+"""A node that publishes nothing repeats its heartbeat byte for byte, and an idle node receives little else."""
+
 
 class MessageDecoder:
     """Decodes the messages that one node receives.
@@ -77,7 +83,8 @@ class MessageDecoder:
 
     def _decode_envelope(self, topic: bytes, body: bytes) -> Envelope | None:
         try:
-            envelope = self._checked(decode(body))
+            is_cached = body[_TYPE_AT:_NODE_ID_AT] == _HEARTBEAT and len(body) <= MAX_CACHED_HEARTBEAT_BYTES
+            envelope = self._checked(_decode_heartbeat(body) if is_cached else decode(body))
         except VersionError as error:
             self._warn_of_version(body, error)
             return None

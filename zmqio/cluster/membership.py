@@ -51,6 +51,9 @@ class Sighting(NamedTuple):
     refused: bool = False
 
 
+NOTHING_NEW = Sighting()
+
+
 @dataclass(slots=True)
 class _EchoState:
     """The echoes through one broker: the time of the last one, and since when none was missing.
@@ -124,7 +127,7 @@ class Membership:
     def heartbeat(self, node_id: NodeId, heartbeat: Heartbeat, *, link: int, to_me: bool, now: float) -> Sighting:
         """Process a heartbeat of another node; `to_me` if it came to this node's own inbox, as an answer."""
         if node_id in self._goodbyes:
-            return Sighting()
+            return NOTHING_NEW
         peer = self._peers.get(node_id)
         joined = peer is None
         if peer is None:
@@ -134,6 +137,8 @@ class Membership:
         peer.heartbeat_at[link] = now
         peer.departed.clear()
         peer.keeps_sessions = heartbeat.keeps_sessions
+        if not (joined or to_me or heartbeat.hello):
+            return NOTHING_NEW
         same_tag = tag_of(node_id) == self._identity.tag
         return Sighting(
             joined=joined,
@@ -265,11 +270,13 @@ class Membership:
 
     def _is_dead(self, peer: _Peer, now: float) -> bool:
         latest = max(peer.heartbeat_at.values())
+        if now - latest < self._dead_after_s:
+            return False
         # A link does not count if the peer had stopped using it before its last heartbeat, which came by another.
         return any(
             self._is_silent_on(index, heartbeat_at, now)
             for index, heartbeat_at in peer.heartbeat_at.items()
-            if latest - heartbeat_at <= self._fresh_s and now - latest >= self._dead_after_s
+            if latest - heartbeat_at <= self._fresh_s
         )
 
     def _is_silent_on(self, index: int, heartbeat_at: float, now: float) -> bool:
