@@ -26,7 +26,7 @@ def make_server(address: str) -> Server:
     io = Server(adapter=address, ping_interval_s=PING_INTERVAL_S)
 
     @io.on("join")
-    async def join(socket: Socket, room: str) -> None:
+    async def join(socket: Socket, room: str | list[str]) -> None:
         await socket.join(room)
 
     @io.on("flood")
