@@ -2,6 +2,7 @@
 
 import os
 import socket
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -72,6 +73,21 @@ def test_lane_without_a_descriptor_takes_the_sessions_way(clients: list[Client])
     clients[0].open(bare=False)
     broadcast_frames([clients[0].direct_writer], Prepared(["4a"]), volatile=False)
     assert len(clients[0].detour) == 1
+
+
+def test_writer_of_an_ended_session_drops_packets_and_forgets_the_session(clients: list[Client]) -> None:
+    ended, open_one = clients[:2]
+    ended.open()
+    open_one.open()
+    ended.direct_writer.end()
+    payload = Prepared(["4hello"])
+    broadcast_frames([ended.direct_writer, open_one.direct_writer], payload, volatile=False)
+    assert open_one.received() == payload.ws_frames
+    assert ended.direct == ended.detour == []
+    session = weakref.ref(ended)
+    del ended
+    clients.pop(0).close()
+    assert session() is None
 
 
 def test_room_without_websocket_clients_encodes_no_frames(clients: list[Client]) -> None:

@@ -18,10 +18,18 @@ async def test_event_of_a_half_closed_client_disconnects_at_the_second_read() ->
     assert await event.wait()
     assert not disconnects
     event.clear()
+    assert not event.is_set()
+    assert await event.wait()
+    assert disconnects == [True]
+
+
+async def test_event_of_a_request_that_has_ended_disconnects_nobody() -> None:
+    disconnects: list[bool] = []
+    event = HalfClosedMessageEvent(unread=False, on_disconnect=lambda: disconnects.append(True))
     event.set()
     assert not event.is_set()
     assert await event.wait()
-    assert disconnects
+    assert not disconnects
 
 
 async def test_only_the_last_request_ends_its_connection() -> None:

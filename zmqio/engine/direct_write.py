@@ -69,6 +69,11 @@ class DirectWriter:
         self.write_frames = None
         self.fd = NO_FD
 
+    def end(self) -> None:
+        """Drop packets from now on: the session, to which `write_packets` refers, has ended."""
+        self.close()
+        self.write_packets = _drop
+
     def write_rest(self, frames: bytes, sent: int) -> None:
         """Pass the unsent remainder to the transport, which buffers it or detects a closed connection."""
         if self.write_frames is not None:
@@ -104,6 +109,10 @@ def broadcast_frames(writers: Iterable[DirectWriter | None], payload: Prepared, 
             sent = 0
         if sent != size:
             writer.write_rest(frames, sent)
+
+
+def _drop(payload: Prepared, /, *, volatile: bool = False) -> None:
+    pass
 
 
 def _write_to_one(writer: DirectWriter, frames: bytes) -> None:

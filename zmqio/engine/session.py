@@ -15,6 +15,7 @@ from engineio.async_socket import AsyncSocket
 from zmqio.config import EngineOptions
 from zmqio.engine.contracts import ConnectionEvents, Transport, TransportName
 from zmqio.engine.direct_write import DirectWriter
+from zmqio.engine.ended_transport import ENDED
 from zmqio.engine.incomplete_bodies import MAX_INCOMPLETE_BYTES
 from zmqio.engine.packets import CLOSE, NOOP, PING, Prepared, decode_packet, is_larger
 from zmqio.engine.send_buffer import SendBuffer
@@ -162,7 +163,7 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
         self.closed = self.closing = True
         self.aborted = abort
         self._send_buffer = None
-        self.direct_writer.close()
+        self.direct_writer.end()
         if self._close_timer is not None:
             self._close_timer.cancel()
             self._close_timer = None
@@ -172,7 +173,8 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
         if self.abort_post is not None:
             self.abort_post()
         self._owner.session_closed(self)
-        self.transport.end(farewell=farewell, code=code, abort=abort)
+        transport, self.transport = self.transport, ENDED
+        transport.end(farewell=farewell, code=code, abort=abort)
         loop.call_soon(self._report_closed, self._close_reason or reason)
 
     # Input from the client.
@@ -406,7 +408,9 @@ class Session(AsyncSocket):  # type: ignore[misc]  # engineio has no annotations
             return None
 
     def _report_closed(self, reason: str) -> None:
-        self.events.closed(reason)
+        events = self.events
+        del self.events  # they refer to the session
+        events.closed(reason)
 
     def _log_failure(self) -> None:
         self._owner.counters["messages_failed"] += 1

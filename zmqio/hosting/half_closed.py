@@ -18,18 +18,19 @@ class HalfClosedMessageEvent:
 
     Args:
         unread: whether the application has yet to read the last part of the request.
-        on_disconnect: called when the application asks for more than that.
+        on_disconnect: called when the application asks for more than that. It is forgotten at the end of the
+            request, to which it refers.
     """
 
     __slots__ = ("_on_disconnect", "_unread")
 
     def __init__(self, unread: bool, on_disconnect: Callable[[], None]) -> None:
         self._unread = unread
-        self._on_disconnect = on_disconnect
+        self._on_disconnect: Callable[[], None] | None = on_disconnect
 
     async def wait(self) -> bool:
         """Return at once, because nothing more can arrive."""
-        if not self._unread:
+        if not self._unread and self._on_disconnect is not None:
             self._on_disconnect()
         return True
 
@@ -38,7 +39,8 @@ class HalfClosedMessageEvent:
         self._unread = False
 
     def set(self) -> None:
-        """Do nothing: the request calls this when the answer is complete, to wake an application that waits."""
+        """Note that the answer is complete or the client is gone: `receive()` waits no more."""
+        self._on_disconnect = None
 
     def is_set(self) -> bool:
         """Whether the last part of the request is unread."""

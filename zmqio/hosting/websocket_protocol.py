@@ -15,7 +15,7 @@ applications run on it as on uvicorn's own protocol, with these differences:
 Knows uvicorn's WebSocket protocol (see `uvicorn_contract`) and the engine's `DirectWire`.
 """
 
-from asyncio import TimerHandle
+from asyncio import Task, TimerHandle
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 from zlib import MAX_WBITS
@@ -312,6 +312,15 @@ class WebSocketProtocol(TakeoverProtocol):
             self._abort_timer.cancel()
         self.writable.set()  # releases a pending `send`; uvicorn 0.36 does not
         super().connection_lost(exc)
+        # Both refer to the connection, so only a run of the garbage collector would free them.
+        self.conn.parser = self.conn.parser_exc = None  # type: ignore[assignment]
+
+    def on_task_complete(self, task: "Task[None]") -> None:
+        """Forget the application, and let the scope no longer refer to this object."""
+        super().on_task_complete(task)
+        extensions: Any = self.scope.get("extensions")  # the application may have changed it
+        if isinstance(extensions, dict):
+            extensions.pop(EXTENSION, None)
 
     @property
     def _extensions(self) -> dict[Any, Any]:

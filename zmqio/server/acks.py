@@ -6,6 +6,7 @@ time-out expires, or with the socket. Late and repeated acknowledgements are ign
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from zmqio.exceptions import RequestTimeoutError, SocketGoneError
@@ -53,7 +54,7 @@ class PendingAcks:
             SocketGoneError: the client disconnected first.
         """
         future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
-        self.expect(ack_id, lambda args: None if future.done() else future.set_result(args), lambda: _fail(future))
+        self.expect(ack_id, partial(_complete, future), partial(_fail, future))
         send()
         try:
             async with asyncio.timeout(timeout_s):
@@ -62,12 +63,18 @@ class PendingAcks:
             raise RequestTimeoutError(f"the client did not acknowledge within {timeout_s} s") from error
         finally:
             self.forget(ack_id)
+            del future  # it has the exception, whose traceback refers to this call
 
     def fail_all(self) -> None:
         """Raise `SocketGoneError` in every `wait`, and call every `on_gone`: the client has disconnected."""
         pending, self._pending = self._pending, {}
         for _, on_gone in pending.values():
             on_gone()
+
+
+def _complete(future: asyncio.Future[list[Any]], args: list[Any]) -> None:
+    if not future.done():
+        future.set_result(args)
 
 
 def _fail(future: asyncio.Future[list[Any]]) -> None:

@@ -39,8 +39,9 @@ class EventDispatcher:
         self._registry = registry
         self._runtime = runtime
 
-    async def handle(self, socket: Socket, packet: Packet) -> None:
-        """Pass an event to the application and acknowledge it with the handler's result. Never raises."""
+    async def handle(self, received: tuple[Socket, Packet]) -> None:
+        """Pass an event of a socket to the application and acknowledge it with the result. Never raises."""
+        socket, packet = received
         self._runtime.counters["events_received"] += 1
         event, *args = packet.data
         if type(event) is not str:

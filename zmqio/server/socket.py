@@ -7,7 +7,6 @@ contracts declared here, and must not depend on anything else of either.
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from enum import Enum
-from functools import partial
 from typing import Any, Protocol
 
 from zmqio.adapter.base import Adapter, SocketDescription
@@ -75,7 +74,7 @@ class ClientConnection(Protocol):
         """Close a connection that no longer works."""
 
 
-PacketHandler = Callable[["Socket", Packet], Awaitable[None]]
+PacketHandler = Callable[[tuple["Socket", Packet]], Awaitable[None]]
 """Passes an EVENT packet of a socket to the application and acknowledges it."""
 
 
@@ -182,7 +181,7 @@ class Socket(ListenerMixin):
         self._state = _SocketState.IN_MIDDLEWARE
         self._queued: list[Prepared] = []
         self._acks = PendingAcks()
-        self._events: EventQueue[Packet] | None = None
+        self._events: EventQueue[tuple[Socket, Packet]] | None = None
         self.listeners = None
         self._last_rooms: frozenset[str] = frozenset()
 
@@ -534,10 +533,11 @@ class Socket(ListenerMixin):
         if self._events is None:
             runtime = self._namespace.runtime
             make = EventPool if runtime.options.concurrent_events else EventQueue
-            handle = partial(self._handle_packet, self)
             budget = self._connection.event_budget
-            self._events = make(handle, runtime.tasks, runtime.options.max_pending_events, budget)
-        room = self._events.put(packet, size)
+            limit = runtime.options.max_pending_events
+            self._events = make(self._handle_packet, runtime.tasks, limit, budget)
+        # The item names the socket, not the queue: a queue that refers to it would be freed only by a collection.
+        room = self._events.put((self, packet), size)
         if room is None or not len(self._acks) or self._connection.event_budget.full:
             return room
         # The awaited acknowledgement comes after these events, so a reader that waits now would never read it.
