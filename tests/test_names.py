@@ -64,6 +64,21 @@ def test_programs_without_clients_load_no_server(program: str) -> None:
     assert done.stdout.split() == []
 
 
+def test_server_loads_admin_page_and_recovery_only_if_they_are_used() -> None:
+    """Each module costs a part of every node's start."""
+    unused = ("zmqio.server.admin", "zmqio.server.session_recovery", "zmqio.recovery.store")
+    program = "import zmqio\nio = zmqio.Server(adapter='tcp://127.0.0.1:1')\nio.of('/chat')\nio.asgi()"
+    show = SHOW.format(servers=unused)
+    done = subprocess.run(
+        [sys.executable, "-c", f"{program}\n{show}\nio.admin(insecure=True)\n{show}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.splitlines() == ["", "zmqio.server.admin"]
+
+
 def test_no_docstring_begins_with_a_free_relative() -> None:
     """Nor does the text about an argument or attribute: the subject comes first, and it is a noun."""
     root = Path(zmqio.__file__).parent

@@ -1,17 +1,20 @@
 """Makes the cluster adapters of one process, and owns the node that they share."""
 
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from zmqio.adapter.base import Adapter, Health, Identity, LocalSockets, NodeEvents, TagClash
 from zmqio.adapter.bus import Bus
 from zmqio.cluster.adapter import ClusterAdapter
 from zmqio.cluster.node import Node
-from zmqio.cluster.session_exchange import SessionExchange
 from zmqio.cluster.unicast import NodeMessenger
 from zmqio.config import BusOptions
 from zmqio.metrics.samples import Sample
-from zmqio.recovery.store import RecoveryStore
 from zmqio.tracing import Tracing
+
+if TYPE_CHECKING:
+    from zmqio.cluster.session_exchange import SessionExchange
+    from zmqio.recovery.store import RecoveryStore
 
 __all__ = ["ClusterAdapterFactory"]
 
@@ -83,8 +86,10 @@ class ClusterAdapterFactory:
         if node is not None:
             node.close_sync()
 
-    def exchange_sessions(self, store: RecoveryStore) -> SessionExchange:
+    def exchange_sessions(self, store: "RecoveryStore") -> "SessionExchange":
         """Let this node give sessions to other nodes, and get theirs. The factory has started."""
+        from zmqio.cluster.session_exchange import SessionExchange  # most servers recover no sessions
+
         node = self._running_node()
         exchange = SessionExchange(node, store)
         node.recover_sessions(exchange)

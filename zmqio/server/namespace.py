@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zmqio.adapter.base import Adapter, LocalSockets
 from zmqio.cluster.adapter import ClusterAdapter
@@ -24,8 +24,10 @@ from zmqio.server.observers import notify
 from zmqio.server.operations import Operations
 from zmqio.server.registry import Registration, Registry
 from zmqio.server.runtime import Runtime
-from zmqio.server.session_recovery import NamespaceRecovery, Resumption
 from zmqio.server.socket import ClientConnection, Socket
+
+if TYPE_CHECKING:
+    from zmqio.server.session_recovery import NamespaceRecovery, Resumption
 
 __all__ = ["Namespace"]
 
@@ -124,9 +126,11 @@ class Namespace(Registration, Operations):
             self.is_open = True
             notify(runtime.observers.namespace_opened, self.name)
 
-    def _open_recovery(self, runtime: Runtime, adapter: Adapter) -> NamespaceRecovery | None:
+    def _open_recovery(self, runtime: Runtime, adapter: Adapter) -> "NamespaceRecovery | None":
         if runtime.recovery is None or not self.recovers:
             return None
+        from zmqio.server.session_recovery import NamespaceRecovery  # most servers recover no sessions
+
         recorder = runtime.recovery.recorder(self.name)
         adapter.record_packets(recorder)
         exchange = runtime.session_exchange
@@ -210,7 +214,7 @@ class Namespace(Registration, Operations):
                 self._recovery.give_back(returning)
 
     async def _pass(
-        self, socket: Socket, on_enter: Callable[[Socket], bool], returning: Resumption | None
+        self, socket: Socket, on_enter: Callable[[Socket], bool], returning: "Resumption | None"
     ) -> None:
         """Run middleware and the connect handler for a socket, then confirm or refuse its connection."""
         try:
@@ -234,7 +238,7 @@ class Namespace(Registration, Operations):
             return None
         return await self._admission.refusal_of(self._admission.pass_middleware(socket), socket)
 
-    async def _call_connect_handler(self, socket: Socket, returning: Resumption | None) -> ConnectRefused | None:
+    async def _call_connect_handler(self, socket: Socket, returning: "Resumption | None") -> ConnectRefused | None:
         self._connecting.add(socket.id)
         try:
             return await self._admission.refusal_of(self._enter(socket, returning), socket)
@@ -252,7 +256,7 @@ class Namespace(Registration, Operations):
         if handler is not None and not socket.connected:
             await self._dispatcher.handle_disconnect(handler, socket, socket.gone_reason)
 
-    async def _enter(self, socket: Socket, returning: Resumption | None) -> None:
+    async def _enter(self, socket: Socket, returning: "Resumption | None") -> None:
         socket.admit()
         self._members.add(socket)
         if self._recovery is not None:

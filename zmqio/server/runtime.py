@@ -6,11 +6,10 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from zmqio.adapter.base import Identity
 from zmqio.cluster.factory import ClusterAdapterFactory
-from zmqio.cluster.session_exchange import SessionExchange
 from zmqio.config import Recovery, ServerOptions
 from zmqio.counts import Counts
 from zmqio.engine.deadline_queue import DeadlineQueue
@@ -20,13 +19,16 @@ from zmqio.log_limit import LimitedLog
 from zmqio.logger import get_logger
 from zmqio.protocol.packet import Packet
 from zmqio.protocol.parser import Parser
-from zmqio.recovery.store import RecoveryStore
 from zmqio.server.fanout import FanOut
 from zmqio.server.loop_lag import LoopLag
 from zmqio.server.observers import Observers
-from zmqio.server.recovery_expiry import RecoveryExpiry
 from zmqio.server.tasks import Tasks
 from zmqio.tracing import Tracing
+
+if TYPE_CHECKING:
+    from zmqio.cluster.session_exchange import SessionExchange
+    from zmqio.recovery.store import RecoveryStore
+    from zmqio.server.recovery_expiry import RecoveryExpiry
 
 __all__ = ["CONNECT_TIMED_OUT", "Runtime"]
 
@@ -86,9 +88,9 @@ class Runtime:
     tracing: Tracing | None = None
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     thread_id: int = field(default_factory=threading.get_ident)
-    recovery: RecoveryStore | None = field(init=False, default=None)
-    recovery_expiry: RecoveryExpiry | None = field(init=False, default=None)
-    session_exchange: SessionExchange | None = field(init=False, default=None)
+    recovery: "RecoveryStore | None" = field(init=False, default=None)
+    recovery_expiry: "RecoveryExpiry | None" = field(init=False, default=None)
+    session_exchange: "SessionExchange | None" = field(init=False, default=None)
     connecting: DeadlineQueue[ConnectingClient] = field(init=False)
     loop_lag: LoopLag = field(init=False)
 
@@ -103,6 +105,10 @@ class Runtime:
             options: limits.
             factory: the adapter factory, started; sessions move between the nodes of a `ClusterAdapterFactory`.
         """
+        # Imported only where it is used: a twentieth of the start of a node.
+        from zmqio.recovery.store import RecoveryStore
+        from zmqio.server.recovery_expiry import RecoveryExpiry
+
         engine = self.engine.options
         notice_s = engine.ping_interval_s + engine.ping_timeout_s + NOTICE_MARGIN_S
         node_id = self.identity.node_id

@@ -8,7 +8,7 @@ Nothing here touches an event loop or a socket before that, so that worker proce
 import asyncio
 import math
 from collections.abc import Callable
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from zmqio.adapter.base import Adapter, Health
 from zmqio.config import node_tag_from_environment
@@ -18,8 +18,6 @@ from zmqio.metrics.exposition import SampleCollector, expose
 from zmqio.metrics.process import http_samples
 from zmqio.protocol.converting_parser import Default
 from zmqio.protocol.parser import Parser
-from zmqio.server.admin.admin import Admin
-from zmqio.server.admin.options import Mode, make_options
 from zmqio.server.arguments import (
     FROM_ENVIRONMENT,
     AdapterSpec,
@@ -41,6 +39,9 @@ from zmqio.server.operations import Operations
 from zmqio.server.parent import ParentNamespace, Rule
 from zmqio.server.registry import Registration, Registry
 from zmqio.tracing import Tracing
+
+if TYPE_CHECKING:
+    from zmqio.server.admin.admin import Admin
 
 __all__ = ["Server"]
 
@@ -228,7 +229,7 @@ class Server(Registration, Operations):
         *,
         username: str = "",
         password: str = "",
-        mode: Mode = "production",
+        mode: Literal["production", "development"] = "production",
         readonly: bool = False,
         namespace: str = "/admin",
         server_id: str = "",
@@ -256,6 +257,10 @@ class Server(Registration, Operations):
         """
         if self.running or self._admin is not None:
             raise RuntimeError("io.admin() is called once, before the server starts")
+        # A fortieth of a node's start, and most nodes serve no admin page.
+        from zmqio.server.admin.admin import Admin
+        from zmqio.server.admin.options import make_options
+
         options = make_options(
             username=username,
             password=password,

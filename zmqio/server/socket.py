@@ -7,7 +7,7 @@ contracts declared here, and must not depend on anything else of either.
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from enum import Enum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from zmqio.adapter.base import Adapter, SocketDescription
 from zmqio.engine.direct_write import DirectWriter
@@ -17,7 +17,6 @@ from zmqio.ids import NodeId, Sid
 from zmqio.logger import get_logger
 from zmqio.protocol.packet import Frames, Packet, PacketType
 from zmqio.protocol.room_names import Rooms, room_names
-from zmqio.recovery.session import RecoverableSession
 from zmqio.server.acks import PendingAcks, ack_value
 from zmqio.server.broadcast import Broadcast
 from zmqio.server.event_budget import EventBudget
@@ -29,6 +28,9 @@ from zmqio.server.sending import EmitOptions
 from zmqio.server.socket_listeners import ListenerMixin
 from zmqio.server.targeting import check_event
 from zmqio.tracing import emitting
+
+if TYPE_CHECKING:
+    from zmqio.recovery.session import RecoverableSession
 
 __all__ = ["ClientConnection", "PacketHandler", "Socket", "SocketNamespace"]
 
@@ -456,7 +458,7 @@ class Socket(ListenerMixin):
         self.end("forced close")
         self._connection.abort("forced close")
 
-    def snapshot(self) -> RecoverableSession:
+    def snapshot(self) -> "RecoverableSession":
         """Return the session with the current rooms and data."""
         assert self.session is not None
         self.session.rooms, self.session.data = tuple(self.rooms), self._data
