@@ -83,10 +83,13 @@ class RateLimit:
         burst_bytes: the connection may send so many bytes at once, and again after a pause.
         bytes_per_s: the connection may send so many bytes all the time.
         now: seconds on any steady clock.
+
+    Attributes:
+        used_bytes: what counts of `burst_bytes`, at the last call of `is_exceeded`.
     """
 
     def __init__(self, burst_bytes: int, bytes_per_s: int, now: float) -> None:
-        self._used_bytes = 0.0
+        self.used_bytes = 0.0
         self._burst_bytes = burst_bytes
         self._bytes_per_s = bytes_per_s
         self._received = self._settled = 0
@@ -98,7 +101,7 @@ class RateLimit:
         Args:
             kept_bytes: most bytes that remain of all that had been sent when this was last called.
         """
-        self._used_bytes = min(self._used_bytes, kept_bytes + self._received - self._settled)
+        self.used_bytes = min(self.used_bytes, kept_bytes + self._received - self._settled)
         self._settled = self._received
 
     def is_exceeded(self, received: int, now: float) -> bool:
@@ -108,10 +111,10 @@ class RateLimit:
             received: bytes that it has sent since its start.
             now: seconds on the same clock.
         """
-        left = max(0.0, self._used_bytes - (now - self._updated_at) * self._bytes_per_s)
-        self._used_bytes = left + received - self._received
+        left = max(0.0, self.used_bytes - (now - self._updated_at) * self._bytes_per_s)
+        self.used_bytes = left + received - self._received
         self._received, self._updated_at = received, now
-        return self._used_bytes > self._burst_bytes
+        return self.used_bytes > self._burst_bytes
 
 
 class TopicLimit:

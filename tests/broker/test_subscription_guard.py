@@ -34,9 +34,9 @@ class Harness:
         received = self.received.get(descriptor)
         return None if received is None else ConnectionSample(received, 0, 0)
 
-    def receive(self, descriptor: int, size: int, now: float) -> None:
+    def receive(self, descriptor: int, size: int, now: float) -> bool:
         self.received[descriptor] = self.received.get(descriptor, 0) + size
-        self.guard.check([descriptor], now)
+        return self.guard.check([descriptor], now)
 
 
 def test_connection_over_the_limit_is_closed_logged_and_its_address_blocked_for_a_time() -> None:
@@ -85,6 +85,15 @@ def test_rooms_may_come_and_go_faster_while_few_topics_are_kept() -> None:
         harness.guard.settle(topic_bytes=1_000)
     assert harness.closed == []
     harness.receive(3, 4 * MB, 50.0)
+    assert harness.closed == [3]
+
+
+def test_connection_that_floods_is_checked_again_soon_until_it_is_closed() -> None:
+    harness = Harness()
+    harness.guard.add(3, 0.0)
+    assert not harness.receive(3, MB // 100, 0.0)
+    assert harness.receive(3, MB // 100, 0.0)
+    assert not harness.receive(3, MB, 0.0)
     assert harness.closed == [3]
 
 
