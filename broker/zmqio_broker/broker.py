@@ -64,7 +64,7 @@ class Broker:
         self.rejections = Rejections()
         self._ingest: IngestFilter | None = None
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(_io_threads(self.security))
-        self._subscriptions = SubscriptionWatch(options.subscription_bytes)
+        self._subscriptions = SubscriptionWatch(options.sent_subscription_bytes)
         self._monitor = PeerMonitor(
             self._context,
             connection_limit(),
@@ -261,7 +261,7 @@ class _ControlResponses:
             "pid": os.getpid(),
             "release": release(),
             "max_message_bytes": self._broker.options.max_message_bytes,
-            "subscription_bytes": self._broker.options.subscription_bytes,
+            "subscription_bytes": self._broker.options.sent_subscription_bytes,
         }
 
     def statistics(self) -> dict[str, Any]:

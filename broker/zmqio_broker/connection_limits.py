@@ -85,7 +85,7 @@ class RateLimit:
         now: seconds on any steady clock.
 
     Attributes:
-        used_bytes: what counts of `burst_bytes`, at the last call of `is_exceeded`.
+        used_bytes: part of `burst_bytes` that was used at the last call of `is_exceeded`.
     """
 
     def __init__(self, burst_bytes: int, bytes_per_s: int, now: float) -> None:

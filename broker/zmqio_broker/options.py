@@ -6,6 +6,8 @@ from pathlib import Path
 __all__ = ["DEFAULT_BIND", "BrokerOptions"]
 
 DEFAULT_BIND = "tcp://127.0.0.1:5555"
+ENCRYPTED_SIZE = 2.25
+"""Size of subscriptions with keys: one to a room with a name of 15 characters has 62 bytes instead of 29."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +20,9 @@ class BrokerOptions:
             node are dropped; the node detects the gap by sequence numbers and requests them from their publishers.
         node_queue_bytes: most bytes queued for one node over TCP, estimated from the kernel's counters. Beyond
             that, the node is disconnected; it connects again and requests the messages that it missed.
-        subscription_bytes: most bytes of subscriptions that one node sends at once over TCP. Beyond that, the node
-            is disconnected. All nodes together may subscribe to topics of 8 times as many bytes.
+        subscription_bytes: most bytes of subscriptions that one node sends at once over TCP. With keys they are
+            encrypted, and may be 2.25 times as large. Beyond that, the node is disconnected. All nodes together
+            may subscribe to topics of 8 times as many bytes.
         ingest_queue_messages: most messages queued from one outside sender. Beyond that, the broker reads from the
             sender more slowly, so that the sender's own queue fills.
         max_message_bytes: largest frame on publish, subscribe and ingest. The sender of a larger one is
@@ -57,3 +60,8 @@ class BrokerOptions:
             raise ValueError("keys need both curve_secret and node_keys; sender_keys is for a broker with keys")
         if self.stats_interval_s < 0:
             raise ValueError(f"stats_interval_s={self.stats_interval_s!r} must not be negative")
+
+    @property
+    def sent_subscription_bytes(self) -> int:
+        """Most bytes of subscriptions that one node sends at once, encrypted if there are keys."""
+        return int(self.subscription_bytes * (1 if self.curve_secret is None else ENCRYPTED_SIZE))

@@ -18,6 +18,7 @@ from zmqio_broker.subscription_guard import BLOCKED_S
 from tests.support.broker import BrokerProcess
 from tests.support.broker_peers import barrier, connected, raw_peer
 from tests.support.bus_events import running_bus
+from tests.support.keys import KeyFolder
 from tests.support.timing import LIMIT_S, wait_until
 
 MB = 1_000_000
@@ -85,7 +86,11 @@ async def test_node_that_does_not_read_is_disconnected_and_another_receives_ever
                 break
         else:
             raise AssertionError("it was not disconnected")
-        await wait_until(lambda: growth(process, before) < 60 * MB, "its queue to be freed")
+        queued_bytes = number * 200_000  # at most; the system may get this memory back later, or never
+        for later in range(2_000):
+            publisher.send(b"topic/%d/" % later + bytes(200_000))
+            assert reading.recv().startswith(b"topic/%d/" % later)
+        assert growth(process, before) < queued_bytes + 200 * MB, "messages are still queued for it"
     assert "connection_closed" in process.wait_for_line("--node-queue-bytes")
 
 
@@ -108,7 +113,7 @@ async def test_node_that_subscribes_without_end_is_closed_and_others_join_and_re
         node.subscribe(b"topic/")
         barrier(node)
         assert publisher.recv() == b"\x01"
-        topics = subscriptions(300_000)  # 13 MB, of which the broker accepts 1 MB
+        topics = subscriptions(600_000)  # 26 MB, of which the broker accepts 1 MB; all take 1.8 GB of memory
         with raw_peer(process, "subscribe", "127.0.0.3") as peer:
             began_s = time.monotonic()
             flood(process, peer, [topics])
@@ -124,15 +129,24 @@ async def test_node_that_subscribes_without_end_is_closed_and_others_join_and_re
             assert time.monotonic() - began_s > BLOCKED_S, "it could connect again at once"
         await wait_until(lambda: process.statistics()["topics"] < 10, "its topics to be removed")
         assert process.statistics()["connections_closed"] == closed + 1
-    assert growth(process, before) < 200 * MB
+    # 100 MB or so, unless the thread that closes the connection has to wait for a processor.
+    assert growth(process, before) < 1_000 * MB
     assert "--subscription-bytes" in process.wait_for_line("127.0.0.3")
 
 
-async def test_node_with_more_topics_than_the_broker_accepts_says_so() -> None:
-    with BrokerProcess("--subscription-bytes", "20000") as process:
-        async with running_bus(process.address) as (bus, _):
-            await wait_until(lambda: bus.connected_links, "the connection")
-            _ = bus.subscribe([b"zmqio/r//\0room-%d\0" % number for number in range(10_000)])
+@pytest.mark.parametrize("with_keys", [False, True])
+async def test_node_with_more_topics_than_the_broker_accepts_says_so(tmp_path: Path, with_keys: bool) -> None:
+    keys = KeyFolder(tmp_path) if with_keys else None
+    mechanisms = [keys.node.load(1)[0].mechanism()] if keys else []
+    topics = [b"zmqio/r//\0room-%010d\0" % number for number in range(5_000)]
+    # 1,000 rooms, which are sent as 62,000 bytes with keys.
+    with BrokerProcess("--subscription-bytes", "29000", keys=keys) as process:
+        async with running_bus(process.address, mechanisms=mechanisms) as (bus, _):
+            await bus.subscribe(topics[:900])
+            statistics = process.statistics()
+            assert statistics["topics"] >= 900
+            assert statistics["connections_closed"] == 0
+            _ = bus.subscribe(topics[900:])
             await wait_until(lambda: "--subscription-bytes" in "".join(bus.problems), "the reason")
 
 

@@ -33,6 +33,7 @@ def test_says_what_to_do_where_the_peer_requires_keys():
 def test_null_never_encrypts():
     mechanism = NullMechanism(SocketType.SUB)
     assert not mechanism.encrypts
+    assert mechanism.sealing_bytes == 0
     for call in (lambda: mechanism.seal(0, b""), lambda: mechanism.open(b"")):
         with pytest.raises(NotImplementedError):
             call()

@@ -6,6 +6,7 @@ from typing import Any
 
 from tests.support.timing import wait_until
 from zmqio.config import BusOptions
+from zmqio.protocol.mechanism import MakeMechanism
 from zmqio.zeromq.bus import ZmqBus
 
 __all__ = ["RecordedEvents", "running_bus"]
@@ -53,11 +54,15 @@ class RecordedEvents:
 
 @contextlib.asynccontextmanager
 async def running_bus(
-    *addresses: str, ready: int | Sequence[int] | None = None, events: Any = None, **options: Any
+    *addresses: str,
+    ready: int | Sequence[int] | None = None,
+    events: Any = None,
+    mechanisms: Sequence[MakeMechanism] = (),
+    **options: Any,
 ) -> AsyncIterator[tuple[ZmqBus, Any]]:
     """A started bus; waits until the links `ready` are (all of them when left out, `()` for none)."""
     recorded = RecordedEvents() if events is None else events
-    bus = ZmqBus(addresses, BusOptions(**options))
+    bus = ZmqBus(addresses, BusOptions(**options), mechanisms)
     await bus.start(recorded)
     wanted = range(len(addresses)) if ready is None else (ready,) if isinstance(ready, int) else ready
     try:

@@ -153,12 +153,14 @@ async def test_subscription_made_twice_must_be_revoked_twice(peer):
     assert sorted(await peer.subscriptions(2)) == [b"\x01zmqio/a/\0", b"\x01" + ROOM]
     peer.subscriber.unsubscribe(ROOM)
     assert await peer.subscriptions(1) == [b"\x00" + ROOM]
+    assert peer.subscriber.subscription_bytes == 3 + len(b"zmqio/a/\0")
 
 
 async def test_five_thousand_subscriptions_all_arrive(peer):
     for number in range(5_000):
         peer.subscriber.subscribe(b"zmqio/r//\0room-%d\0" % number)
-    assert len(await peer.subscriptions(5_000)) == 5_000
+    frames = await peer.subscriptions(5_000)
+    assert sum(2 + len(frame) for frame in frames) == peer.subscriber.subscription_bytes
 
 
 async def test_restart_sends_every_subscription_again_without_reporting_a_loss(peer):

@@ -36,6 +36,8 @@ _MESSAGE = b"\x07MESSAGE"
 _WELCOME_BYTES = 16 + 16 + KEY_BYTES + 96
 _VERSION = b"\x01\x00"
 _NUMBER_BYTES = 8
+_BOX_BYTES = 16
+"""Bytes of a box besides its content."""
 _FLAGS = tuple(bytes((flags,)) for flags in range(4))
 _SEAL_PREFIX, _OPEN_PREFIX = b"CurveZMQMESSAGEC", b"CurveZMQMESSAGES"
 
@@ -68,6 +70,7 @@ class CurveMechanism:
 
     name = b"CURVE"
     encrypts = True
+    sealing_bytes = len(_MESSAGE) + _NUMBER_BYTES + _BOX_BYTES + len(_FLAGS[0])
 
     def __init__(
         self,

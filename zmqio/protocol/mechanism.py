@@ -48,11 +48,13 @@ class Mechanism(Protocol):
     Attributes:
         name: as in the greeting.
         encrypts: whether frames are sealed once the handshake is complete.
+        sealing_bytes: bytes that this adds to each frame.
         is_ready: whether the handshake is complete.
     """
 
     name: bytes
     encrypts: bool
+    sealing_bytes: int
     is_ready: bool
 
     def begin(self) -> bytes:
@@ -94,6 +96,7 @@ class NullMechanism:
 
     name = b"NULL"
     encrypts = False
+    sealing_bytes = 0
 
     def __init__(self, socket_type: SocketType) -> None:
         self.is_ready = False

@@ -82,10 +82,12 @@ class Conversation:
             whole greeting. Otherwise libzmq would close a connection with another mechanism before it has named
             its own, and the error could not name it.
         encode: encodes a message of one frame. Call it only once the handshake is complete.
+        sealing_bytes: bytes that the mechanism adds to each frame.
     """
 
     def __init__(self, socket_type: SocketType, make_mechanism: MakeMechanism = NullMechanism) -> None:
         self._mechanism = make_mechanism(socket_type)
+        self.sealing_bytes = self._mechanism.sealing_bytes
         self.greeting = _SIGNATURE + bytes((MAJOR_VERSION, 0))
         self.encode: Callable[[bytes], bytes] = self._seal if self._mechanism.encrypts else frame
         # Both are False until the handshake is complete; then one of them is True.

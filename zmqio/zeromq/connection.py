@@ -137,6 +137,11 @@ class ZmtpConnection:
         """Whether data is queued because the kernel has not accepted it."""
         return bool(self._unsent)
 
+    @property
+    def sealing_bytes(self) -> int:
+        """Bytes that encryption adds to each frame."""
+        return self._conversation.sealing_bytes
+
     def send(self, message: bytes) -> None:
         """Send a message of one frame, or queue what the kernel does not accept now. Dropped unless it is up."""
         if self.is_up:

@@ -25,7 +25,7 @@ CAUGHT_UP_S = 0.1
 """Seconds of small reads after which the broker's queue for this node is known to be empty. One small read is no
 proof: a node that reads exactly as fast as the broker sends has small reads, too."""
 FRAME_BYTES = 3
-"""Bytes of the frame of a subscription besides its topic."""
+"""Bytes of the frame of a subscription besides its topic, without encryption."""
 NOTICE = b"\xff"
 """First byte of messages from the broker itself."""
 
@@ -43,9 +43,6 @@ class Subscriber:
         on_overrun: called when so many messages arrived without a pause that the broker may drop messages from now
             on.
         events: called when the subscriber is up (its subscriptions are being sent), down or refused.
-
-    Attributes:
-        subscription_bytes: size of all subscriptions, which are sent after each handshake.
     """
 
     def __init__(
@@ -68,7 +65,7 @@ class Subscriber:
         self._lagged_at_s = -math.inf
         self._is_open = True
         self._topics: dict[bytes, int] = {}
-        self.subscription_bytes = 0
+        self._topic_bytes = 0
         self._unsent_commands: list[bytes] = []
         self._up = events.up
         of_connection = ZmtpConnectionEvents(self._connected, events.down, events.refused)
@@ -89,12 +86,17 @@ class Subscriber:
         """Number of topics that it subscribes to."""
         return len(self._topics)
 
+    @property
+    def subscription_bytes(self) -> int:
+        """Size of all subscriptions as they are sent after each handshake, encrypted if there are keys."""
+        return self._topic_bytes + len(self._topics) * (FRAME_BYTES + self._connection.sealing_bytes)
+
     def subscribe(self, topic: bytes) -> None:
         """Subscribe now, and again after each reconnection. Subscriptions are counted."""
         count = self._topics.get(topic, 0)
         self._topics[topic] = count + 1
         if not count:
-            self.subscription_bytes += FRAME_BYTES + len(topic)
+            self._topic_bytes += len(topic)
             self._send(subscription(topic))
 
     def unsubscribe(self, topic: bytes) -> None:
@@ -104,7 +106,7 @@ class Subscriber:
             self._topics[topic] = count - 1
         elif count:
             del self._topics[topic]
-            self.subscription_bytes -= FRAME_BYTES + len(topic)
+            self._topic_bytes -= len(topic)
             self._send(cancellation(topic))
 
     def restart(self) -> None:
