@@ -6,7 +6,10 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
 from typing import IO
+
+import pytest
 
 from tests.support.timing import LIMIT_S
 from zmqio.hosting.server import freeze_heap
@@ -82,6 +85,27 @@ def test_second_signal_closes_the_connections_at_once() -> None:
     assert "lifespan ends" in output
 
 
+@pytest.fixture
+def collector() -> Iterator[None]:
+    """Undo what is changed of the garbage collector."""
+    thresholds = gc.get_threshold()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*thresholds)
+
+
+@pytest.mark.usefixtures("collector")
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [((700, 10, 10), (700, 10, 50)), ((2000, 10, 10), (2000, 10, 17)), ((700, 10, 5),) * 2, ((0, 10, 10),) * 2],
+)
+def test_full_collections_are_made_rare_unless_the_application_has_chosen(before, after) -> None:
+    gc.set_threshold(*before)
+    freeze_heap()
+    assert gc.get_threshold() == after
+
+
+@pytest.mark.usefixtures("collector")
 def test_frozen_objects_are_not_examined_by_the_collector() -> None:
     kept = [[number] for number in range(1000)]
     freeze_heap()
