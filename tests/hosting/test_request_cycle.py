@@ -25,6 +25,7 @@ class Connection:
         self.transport = transport
         self.flow: Any = ConnectionFlow(transport)
         self.scope: dict[str, Any] = {
+            "headers": [],
             "client": ("127.0.0.1", 5),
             "method": method,
             "path": "/a b",
@@ -97,7 +98,7 @@ def app_that_sends(messages: Sequence[Mapping[str, Any]]) -> Any:
         [start((b"Content-Length", b"2"), (b"X-Y", b"z")), body(b"ok")],
         [start(), body(b"chunk", more=True), body(b"", more=True), body(b"last")],
         [start(), body()],
-        [start(LENGTH, (b"connection", b"Close")), body(b"ok")],
+        [start(LENGTH, (b"connection", b"close")), body(b"ok")],
         [start((b"transfer-encoding", b"chunked")), body(b"ok")],
         [start(LENGTH), body(b"too long")],
         [start(LENGTH), body(b"s")],
@@ -115,11 +116,19 @@ async def test_response_is_that_of_uvicorn(
     messages: Sequence[Mapping[str, Any]], keep_alive: bool, method: str
 ) -> None:
     ours, uvicorns = Connection(method), Connection(method)
+    uvicorns.scope["headers"] = [] if keep_alive else [(b"connection", b"close")]  # read by older releases
     await ours.cycle(keep_alive=keep_alive).run_asgi(app_that_sends(messages))
     await uvicorns.uvicorns_cycle(keep_alive=keep_alive).run_asgi(app_that_sends(messages))
     assert (ours.is_closed, ours.is_complete) == (uvicorns.is_closed, uvicorns.is_complete)
     if uvicorns.is_complete:
         assert b"".join(ours.written) == b"".join(uvicorns.written)
+
+
+async def test_connection_header_of_the_application_closes_in_any_case() -> None:
+    ours = Connection("GET")
+    await ours.cycle().run_asgi(app_that_sends([start(LENGTH, (b"Connection", b"Close")), body(b"ok")]))
+    assert ours.is_closed
+    assert b"".join(ours.written).lower().count(b"connection: close") == 1
 
 
 async def test_head_is_sent_with_the_first_part_of_the_body() -> None:

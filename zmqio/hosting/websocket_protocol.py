@@ -310,7 +310,7 @@ class WebSocketProtocol(TakeoverProtocol):
         self._input = None
         if self._abort_timer is not None:
             self._abort_timer.cancel()
-        self.writable.set()  # releases a pending `send`; uvicorn 0.36 does not
+        self.writable.set()  # releases a pending `send`; older uvicorns do not
         super().connection_lost(exc)
         # Both refer to the connection, so only a run of the garbage collector would free them.
         self.conn.parser = self.conn.parser_exc = None  # type: ignore[assignment]
