@@ -75,7 +75,8 @@ class Admission:
                 async with limit:
                     await rest
         except ConnectRefused as refusal:
-            return refusal
+            # Not itself: its traceback refers to the frames of the callers, which refer to what is returned.
+            return ConnectRefused(refusal.message, refusal.data)
         except Exception:  # noqa: BLE001 - the application's function; logged with its traceback
             if limit.expired():
                 self._runtime.report_connect_timeout(self._namespace, sid=socket.id)
