@@ -98,7 +98,8 @@ log = structlog.get_logger(__name__)
     show_default=True,
     metavar="N",
     help="Accept at most N bytes of subscriptions at once from one node (TCP, on Linux): for each of its rooms "
-    "the name and some 15 bytes. Beyond that, it is disconnected. All nodes together: 8 times as many.",
+    "the name and some 15 bytes. With keys, which encrypt them, 2.25 times N. Beyond that, it is disconnected. "
+    "The topics of all nodes together: 8 times N.",
 )
 @click.option(
     "--ingest-queue-messages",

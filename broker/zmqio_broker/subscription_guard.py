@@ -31,9 +31,9 @@ BLOCKED_S = 10.0
 MAX_BLOCKED = 64
 CHECK_INTERVAL_S = 0.01
 FLOOD_CHECK_INTERVAL_S = 0.001
+"""Seconds until the next check while a connection has used `FLOOD_SHARE` of its limit; otherwise
+`CHECK_INTERVAL_S`, because many connections may subscribe all the time."""
 FLOOD_SHARE = 1 / 64
-"""A connection that has used this share of its limit is checked again after this time; others, of which many may
-subscribe all the time, after `CHECK_INTERVAL_S`."""
 _IS_SUPPORTED = sys.platform == "linux"
 
 log = structlog.get_logger(__name__)

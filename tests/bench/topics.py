@@ -39,7 +39,7 @@ LIMITS = (512 << 10, 1 << 20, 2 << 20, 3 << 20)
 RATES = (1_000, 5_000, 10_000)
 TICK_S = 0.005
 WITHOUT_LIMIT = ("--subscription-bytes", str(1 << 30))
-# Arguments of this program: the words in front of the broker's own command, which it removes.
+# A broker without checks. Its arguments begin with the words of the broker's own command, which it removes.
 WITHOUT_CHECKS = """
 import sys
 from zmqio_broker import broker, subscription_guard

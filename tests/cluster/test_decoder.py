@@ -167,7 +167,7 @@ def test_repeated_heartbeat_is_decoded_once(setup: Setup) -> None:
     assert first is second
 
 
-def test_heartbeat_with_another_number_is_decoded_anew(setup: Setup) -> None:
+def test_heartbeat_with_another_number_is_decoded_separately(setup: Setup) -> None:
     received = [setup.decoder.decode(ALL, heartbeat(number)) for number in (1, 2, 1)]
     assert received == [Envelope(MessageId(PEER, number, None), HEARTBEAT) for number in (1, 2, 1)]
 

@@ -26,7 +26,7 @@ from zmqio.hosting.websocket_protocol import WebSocketProtocol
 
 REPEATS = 5
 FREED = ("zmqio.", "uvicorn.", "websockets.server")
-"""Modules of the classes whose objects must be gone. The clients are of others."""
+"""Beginnings of the modules whose objects must be gone. The classes of the clients are in other modules."""
 RESERVED_BIT = 0x40
 
 
@@ -187,7 +187,7 @@ def census() -> Counter[type]:
 
 
 async def assert_freed(end: Callable[[int], Awaitable[None]], io: zmqio.Server, port: int) -> None:
-    await end(port)  # what the first one leaves is made once
+    await end(port)  # the first end may leave objects that are made only once
     await wait_until(lambda: not io.engine.sessions, "the end of the first session")
     before = census()
     for _ in range(REPEATS):

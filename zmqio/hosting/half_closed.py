@@ -39,7 +39,7 @@ class HalfClosedMessageEvent:
         self._unread = False
 
     def set(self) -> None:
-        """Note that the answer is complete or the client is gone: `receive()` waits no more."""
+        """Note that the answer is complete or the client is gone: `receive()` no longer waits."""
         self._on_disconnect = None
 
     def is_set(self) -> bool:

@@ -25,10 +25,10 @@ __all__ = ["GRACE_S", "freeze_heap", "make_config", "serve"]
 GRACE_S = 5
 """Seconds that uvicorn waits for open responses after the app has closed its connections."""
 DEFAULT_THRESHOLDS = ((700, 10, 10), (2000, 10, 10))
-"""Python's defaults of `gc.set_threshold`, up to 3.12 and in 3.13: all objects are examined after 70,000 or
-200,000 new ones."""
+"""Python's defaults of `gc.set_threshold`, up to 3.12 and in 3.13. All objects are examined after 70,000 or
+200,000 new ones, at the earliest."""
 RARE_OBJECTS = 350_000
-"""The same here: some 6,000 connections."""
+"""New objects, those of some 6,000 connections, after which `freeze_heap` lets all objects be examined."""
 
 
 async def serve(app: Any, *, listener: socket.socket, before_shutdown: Callable[[], Awaitable[None]]) -> None:
@@ -72,12 +72,12 @@ def _is_not_failed_write(record: logging.LogRecord) -> bool:
 def freeze_heap() -> None:
     """Exclude all objects that exist now from garbage collection, and make full collections rare.
 
-    For the life of the process, so only where zmqio owns it.
+    Both hold for the life of the process, so call this only where zmqio owns it.
 
     Call this after the imports and before the first connection, whose objects must be collected. The imports of a
     server leave some 65,000 objects that can be part of cycles and are never garbage; examining them blocks the
     event loop for 20 to 40 ms in each full collection. Closed connections leave no garbage, so full collections
-    are made rare: they took a fifth of the CPU while thousands of clients connect and stay.
+    are made rare: otherwise they take a fifth of the CPU while thousands of clients connect and stay.
     """
     gc.collect()
     gc.freeze()

@@ -124,7 +124,7 @@ ATTRIBUTES: Names = {
         "conn.extensions": "decompresses what clients send",
         "conn.fail": "closes with a code",
         "conn.parse": "parses frames behind a parsed opening request",
-        "conn.parser": "replaced by it; cleared when the connection is lost",
+        "conn.parser": "replaced by the generator of `conn.parse`; cleared when the connection is lost",
         "conn.parser_exc": "whether the client's frames were invalid; cleared when the connection is lost",
         "conn.process_extensions": "negotiates compression",
         "conn.receive_data": "parses frames",

@@ -2,9 +2,9 @@
 
 At most `READ_BYTES` are read at a time, so that a burst leaves time for the rest of the process.
 
-The first command of an iteration of the event loop is written at once, those after it together at its end. While
-there are several in each iteration, all of one are written together: each write wakes the server and the
-receivers, which costs them more than a message.
+The first command of a turn of the event loop is written at once, later commands of that turn together at its end.
+While each turn has several commands, all commands of a turn are written together at its end: each write wakes the
+server and the receivers, which costs them more than a message.
 
 Queue and policy: at most `queue_messages` with `queue_bytes` wait for the server, besides `BATCH_BYTES` that the
 kernel has not accepted yet; beyond that, `send` returns False. A larger message is accepted if none waits.

@@ -48,7 +48,7 @@ class Mechanism(Protocol):
     Attributes:
         name: as in the greeting.
         encrypts: whether frames are sealed once the handshake is complete.
-        sealing_bytes: bytes that this adds to each frame.
+        sealing_bytes: bytes that encryption adds to each frame; 0 if `encrypts` is False.
         is_ready: whether the handshake is complete.
     """
 

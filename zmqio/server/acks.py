@@ -63,7 +63,7 @@ class PendingAcks:
             raise RequestTimeoutError(f"the client did not acknowledge within {timeout_s} s") from error
         finally:
             self.forget(ack_id)
-            del future  # it has the exception, whose traceback refers to this call
+            del future  # the traceback of its exception refers to this frame
 
     def fail_all(self) -> None:
         """Raise `SocketGoneError` in every `wait`, and call every `on_gone`: the client has disconnected."""

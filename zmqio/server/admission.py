@@ -75,7 +75,8 @@ class Admission:
                 async with limit:
                     await rest
         except ConnectRefused as refusal:
-            # Not itself: its traceback refers to the frames of the callers, which refer to what is returned.
+            # A new exception: the traceback of `refusal` refers to the callers' frames, which refer to what is
+            # returned.
             return ConnectRefused(refusal.message, refusal.data)
         except Exception:  # noqa: BLE001 - the application's function; logged with its traceback
             if limit.expired():

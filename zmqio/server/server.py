@@ -257,7 +257,7 @@ class Server(Registration, Operations):
         """
         if self.running or self._admin is not None:
             raise RuntimeError("io.admin() is called once, before the server starts")
-        # A fortieth of a node's start, and most nodes serve no admin page.
+        # A fiftieth of a node's start, and most nodes serve no admin page.
         from zmqio.server.admin.admin import Admin
         from zmqio.server.admin.options import make_options
 

@@ -538,7 +538,7 @@ class Socket(ListenerMixin):
             budget = self._connection.event_budget
             limit = runtime.options.max_pending_events
             self._events = make(self._handle_packet, runtime.tasks, limit, budget)
-        # The item names the socket, not the queue: a queue that refers to it would be freed only by a collection.
+        # Each item carries the socket. If the queue referred to it, only the garbage collector would free both.
         room = self._events.put((self, packet), size)
         if room is None or not len(self._acks) or self._connection.event_budget.full:
             return room

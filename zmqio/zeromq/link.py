@@ -147,8 +147,8 @@ class BrokerLink:
         if limit is None or size <= limit:
             return ""
         return (
-            f"this node subscribes to {self._subscriber.topics} topics of rooms with {size} bytes, and the broker "
-            f"accepts {limit}; raise its option --subscription-bytes"
+            f"this node sends {size} bytes of subscriptions to {self._subscriber.topics} topics, and the broker "
+            f"accepts {limit} at once; raise its option --subscription-bytes (with keys, {limit} is 2.25 times it)"
         )
 
     def subscribe(self, topics: Iterable[bytes]) -> None:
@@ -190,7 +190,7 @@ class BrokerLink:
             self._check_version()
 
     def _check_version(self) -> None:
-        """Ask the broker, unless an earlier question is open: it may drop this node before it has answered."""
+        """Request version and limit, unless a request is open: the broker may drop this node before its answer."""
         if self._version_check is None or self._version_check.is_answered:
             self._version_check = VersionCheck(self._loop, self._peer(self._endpoints.control), self._limited)
 

@@ -4,9 +4,9 @@ A publisher is up once it has received the broker's subscription to everything; 
 ready to accept messages. Later subscriptions, which libzmq forwards from all nodes, are read and discarded four
 times a second, so that they do not wake the process one by one.
 
-The first message of a turn of the event loop is sent at once, those after it together at the turn's end. While
-there are several in each turn, all of one are sent together: each write wakes three threads of the broker and the
-receivers, which costs them more than a message.
+The first message of a turn of the event loop is sent at once, later messages of that turn together at its end.
+While each turn has several messages, all messages of a turn are sent together at its end: each write wakes three
+threads of the broker and the receivers, which costs them more than a message.
 
 Queue and policy: at most `queue_messages` with `queue_bytes` wait for the broker, besides `BATCH_BYTES` that the
 kernel has not accepted yet; beyond that, `send` returns False. A larger message is accepted if none waits. Nothing

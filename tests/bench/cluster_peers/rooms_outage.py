@@ -1,4 +1,4 @@
-"""What a broker's death costs nodes with many rooms: `python -m tests.bench.cluster_peers.rooms_outage`.
+"""The cost of a broker's death for nodes with many rooms: `python -m tests.bench.cluster_peers.rooms_outage`.
 
     [--nodes 8] [--rooms 100000] [--rate 100] [--seconds 0]
 
