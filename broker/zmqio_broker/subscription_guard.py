@@ -24,8 +24,8 @@ from zmqio_broker.descriptors import close_connection
 __all__ = ["BLOCKED_S", "SUBSCRIPTION_BYTES_PER_S", "SubscriptionGuard", "SubscriptionWatch"]
 
 SUBSCRIPTION_BYTES_PER_S = 1 << 20
-"""Bytes of subscriptions and cancellations of one node all the time: 10,000 joins and leaves per second. There may
-be more while the topics of all nodes together are few: see `SubscriptionGuard.settle`."""
+"""Bytes of subscriptions and cancellations of one node all the time: 10,000 joins and leaves per second, with keys
+half as many. There may be more while the topics of all nodes together are few: see `SubscriptionGuard.settle`."""
 BLOCKED_S = 10.0
 """Time in which the address of a closed connection gets no new one, so that it cannot begin again at once."""
 MAX_BLOCKED = 64
@@ -118,8 +118,9 @@ class SubscriptionGuard:
         peer = self._address(descriptor)
         if len(self._blocked_until) < MAX_BLOCKED:
             self._set_blocked(self._blocked_until | {peer.rpartition(":")[0]: now + BLOCKED_S})
-        self._close(descriptor)
+        # libzmq may close the descriptor at once, and another thread add a new connection that has its number.
         del self._limits[descriptor]
+        self._close(descriptor)
         self.closed += 1
         log.warning(
             "connection_closed",

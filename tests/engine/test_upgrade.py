@@ -204,6 +204,18 @@ async def test_session_that_ends_during_the_probe_closes_the_websocket() -> None
         assert socket.close_code == 1000
 
 
+async def test_session_that_ends_while_the_websocket_is_accepted_closes_it() -> None:
+    async with EngineUnderTest(upgrade_timeout_s=3600) as host:
+        sid, connection = await host.open_polling()
+        socket = host.websocket(sid)
+        socket.can_send.clear()
+        await wait_until(lambda: connection.session.upgrading, "the acceptance")
+        connection.session.end("transport error")
+        socket.can_send.set()
+        await socket.ended()
+        assert (socket.accepted, socket.close_code) == (True, 1000)
+
+
 async def test_session_that_is_being_closed_delivers_the_rest_after_the_upgrade() -> None:
     async with EngineUnderTest() as host:
         sid, connection = await host.open_polling()

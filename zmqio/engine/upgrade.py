@@ -35,7 +35,8 @@ async def begin_upgrade(
     Returns:
         what reads the WebSocket until it closes, or closes it.
     """
-    if not await _probe(session, owner, receive, send):
+    # The session may have ended while the WebSocket was accepted: other ASGI servers than ours wait there.
+    if session.closed or not await _probe(session, owner, receive, send):
         return close_websocket(send, 1000)
     wire = attach(session, owner, scope, send)
     return read_until_closed(session, receive, wire)
