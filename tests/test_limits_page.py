@@ -90,7 +90,8 @@ FIXED = {
         "zmqio_broker.connection_guard:LARGEST_MESSAGES",
     ],
     "subscriptions that one node sends": [
-        "zmqio_broker.subscription_guard:SUBSCRIPTION_BYTES_PER_S",
+        "zmqio_broker.subscription_guard:LIMITS_PER_S",
+        "zmqio.zeromq.send_pace:BURST_SHARE",
         "zmqio_broker.subscription_guard:BLOCKED_S",
     ],
     "replay: share of": ["zmqio.cluster.delivery.replay_buffer:RELAY_SHARE"],

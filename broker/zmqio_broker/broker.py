@@ -15,7 +15,7 @@ import zmq
 
 from zmqio_broker import sockets
 from zmqio_broker.barrier import ACKNOWLEDGEMENT_BYTES, EPOCH_BYTES, Acknowledger
-from zmqio_broker.connection_guard import ConnectionGuard, Progress
+from zmqio_broker.connection_guard import TOPIC_SHARES, ConnectionGuard, Progress
 from zmqio_broker.control import ControlServer, release
 from zmqio_broker.descriptors import connection_limit
 from zmqio_broker.endpoints import BrokerEndpoints
@@ -262,6 +262,7 @@ class _ControlResponses:
             "release": release(),
             "max_message_bytes": self._broker.options.max_message_bytes,
             "subscription_bytes": self._broker.options.sent_subscription_bytes,
+            "topic_bytes": TOPIC_SHARES * self._broker.options.subscription_bytes,
         }
 
     def statistics(self) -> dict[str, Any]:

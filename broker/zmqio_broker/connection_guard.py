@@ -24,7 +24,7 @@ MAX_INPUT_BYTES = 64 << 20
 """Most bytes that one endpoint may have read and not processed."""
 LARGEST_MESSAGES = 8
 """Number of messages of the largest size that fit into this limit in any case."""
-TOPIC_SHARES = 8
+TOPIC_SHARES = 16
 """The topics of all nodes together may be so many times as large as what one node may send at once."""
 
 log = structlog.get_logger(__name__)

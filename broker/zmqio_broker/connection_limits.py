@@ -88,7 +88,7 @@ class RateLimit:
         used_bytes: part of `burst_bytes` that was used at the last call of `is_exceeded`.
     """
 
-    def __init__(self, burst_bytes: int, bytes_per_s: int, now: float) -> None:
+    def __init__(self, burst_bytes: int, bytes_per_s: float, now: float) -> None:
         self.used_bytes = 0.0
         self._burst_bytes = burst_bytes
         self._bytes_per_s = bytes_per_s
@@ -104,15 +104,16 @@ class RateLimit:
         self.used_bytes = min(self.used_bytes, kept_bytes + self._received - self._settled)
         self._settled = self._received
 
-    def is_exceeded(self, received: int, now: float) -> bool:
+    def is_exceeded(self, received: int, now: float, late_s: float = 0.0) -> bool:
         """Whether the connection has sent too much.
 
         Args:
             received: bytes that it has sent since its start.
             now: seconds on the same clock.
+            late_s: seconds by which this call is late; what it sent in this time need not have come all at once.
         """
-        left = max(0.0, self.used_bytes - (now - self._updated_at) * self._bytes_per_s)
-        self.used_bytes = left + received - self._received
+        left = max(0.0, self.used_bytes - (now - self._updated_at - late_s) * self._bytes_per_s)
+        self.used_bytes = max(0.0, left + received - self._received - late_s * self._bytes_per_s)
         self._received, self._updated_at = received, now
         return self.used_bytes > self._burst_bytes
 

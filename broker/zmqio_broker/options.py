@@ -21,9 +21,10 @@ class BrokerOptions:
             node are dropped; the node detects the gap by sequence numbers and requests them from their publishers.
         node_queue_bytes: most bytes queued for one node over TCP, estimated from the kernel's counters. Beyond
             that, the node is disconnected; it connects again and requests the messages that it missed.
-        subscription_bytes: most bytes of subscriptions that one node sends at once over TCP. With keys they are
-            encrypted, and may be 2.25 times as large. Beyond that, the node is disconnected. All nodes together
-            may subscribe to topics of 8 times as many bytes.
+        subscription_bytes: most bytes of subscriptions that one node sends at once over TCP; 4/3 as many each
+            second. With keys they are encrypted, and may be 2.25 times as large. Beyond that, the node is
+            disconnected; nodes of zmqio send no faster. All nodes together may subscribe to topics of 16 times
+            as many bytes.
         ingest_queue_messages: most messages queued from one outside sender. Beyond that, the broker reads from the
             sender more slowly, so that the sender's own queue fills.
         max_message_bytes: largest frame on publish, subscribe and ingest. The sender of a larger one is
@@ -38,7 +39,7 @@ class BrokerOptions:
     bind: str = DEFAULT_BIND
     node_queue_messages: int = 20_000
     node_queue_bytes: int = 128 << 20
-    subscription_bytes: int = 3 << 20
+    subscription_bytes: int = 3 << 19
     ingest_queue_messages: int = 1_000
     max_message_bytes: int = 8 << 20
     stats_interval_s: float = 0.0

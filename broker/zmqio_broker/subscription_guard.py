@@ -7,6 +7,7 @@ which subscriptions arrive, and sleeps while none do.
 """
 
 import contextlib
+import math
 import os
 import select
 import sys
@@ -21,11 +22,13 @@ from zmqio_broker.connection_limits import RateLimit
 from zmqio_broker.connection_samples import ConnectionSample, peer_address, take_sample
 from zmqio_broker.descriptors import close_connection
 
-__all__ = ["BLOCKED_S", "SUBSCRIPTION_BYTES_PER_S", "SubscriptionGuard", "SubscriptionWatch"]
+__all__ = ["BLOCKED_S", "LIMITS_PER_S", "SubscriptionGuard", "SubscriptionWatch"]
 
-SUBSCRIPTION_BYTES_PER_S = 1 << 20
-"""Bytes of subscriptions and cancellations of one node all the time: 10,000 joins and leaves per second, with keys
-half as many. There may be more while the topics of all nodes together are few: see `SubscriptionGuard.settle`."""
+LIMITS_PER_S = 4 / 3
+"""Bytes of subscriptions and cancellations of one node per second all the time, in multiples of what it may send
+at once: with the default, 20,000 joins and leaves. Nodes of zmqio send at most three quarters of this, and a third
+of the limit at once (`zmqio.zeromq.send_pace`). There may be more while the topics of all nodes together are few:
+see `SubscriptionGuard.settle`."""
 BLOCKED_S = 10.0
 """Time in which the address of a closed connection gets no new one, so that it cannot begin again at once."""
 MAX_BLOCKED = 64
@@ -34,6 +37,10 @@ FLOOD_CHECK_INTERVAL_S = 0.001
 """Seconds until the next check while a connection has used `FLOOD_SHARE` of its limit; otherwise
 `CHECK_INTERVAL_S`, because many connections may subscribe all the time."""
 FLOOD_SHARE = 1 / 64
+ACTIVE_S = 1.0
+ACTIVE_CHECK_S = 0.1
+"""Until `ACTIVE_S` after an arrival, the guard checks at least every `ACTIVE_CHECK_S`. If it cannot, this process
+had no CPU, and a node that sends at the permitted pace must not be taken for one that floods."""
 _IS_SUPPORTED = sys.platform == "linux"
 
 log = structlog.get_logger(__name__)
@@ -77,7 +84,7 @@ class SubscriptionGuard:
 
     def add(self, descriptor: int, now: float) -> None:
         """Begin to watch a new connection. Any thread may call this."""
-        self._limits[descriptor] = RateLimit(self._max_bytes, SUBSCRIPTION_BYTES_PER_S, now)
+        self._limits[descriptor] = RateLimit(self._max_bytes, LIMITS_PER_S * self._max_bytes, now)
 
     def settle(self, topic_bytes: int) -> None:
         """Take into account that nodes cancel subscriptions. Call it about every half second. Any thread may.
@@ -90,12 +97,13 @@ class SubscriptionGuard:
         for limit in list(self._limits.values()):
             limit.settle(topic_bytes)
 
-    def check(self, descriptors: Iterable[int], now: float) -> bool:
+    def check(self, descriptors: Iterable[int], now: float, late_s: float = 0.0) -> bool:
         """Close those of the connections that exceed the limit, and end blocks.
 
         Args:
             descriptors: connections on which something has arrived.
             now: seconds on the clock of `add`.
+            late_s: seconds by which the call is late.
 
         Returns:
             Whether one of the connections that stay may exceed the limit soon.
@@ -106,7 +114,7 @@ class SubscriptionGuard:
             if limit is None or sample is None:
                 continue
             # There is no event when libzmq reads, so what has arrived counts.
-            if limit.is_exceeded(sample.received + sample.unread, now):
+            if limit.is_exceeded(sample.received + sample.unread, now, late_s):
                 self._end(descriptor, now)
             elif limit.used_bytes > FLOOD_SHARE * self._max_bytes:
                 is_near = True
@@ -120,8 +128,8 @@ class SubscriptionGuard:
             self._set_blocked(self._blocked_until | {peer.rpartition(":")[0]: now + BLOCKED_S})
         # libzmq may close the descriptor at once, and another thread add a new connection that has its number.
         del self._limits[descriptor]
-        self._close(descriptor)
         self.closed += 1
+        self._close(descriptor)
         log.warning(
             "connection_closed",
             endpoint="subscribe",
@@ -175,15 +183,25 @@ class SubscriptionWatch:
         if self._epoll is None:
             return
         self._epoll.register(self._wake_read, select.EPOLLIN)
+        arrived_at, pause_s = -math.inf, 0.0
         with self._epoll:
             while not self._stopping.is_set():
-                idle_since = time.monotonic()
-                arrivals = self._epoll.poll(BLOCKED_S / 10 if self.guard.blocks else None)
+                due_at = time.monotonic() + pause_s
+                self._stopping.wait(pause_s)
+                is_active = due_at < arrived_at + ACTIVE_S
+                arrivals = self._epoll.poll(self._longest_wait_s(is_active))
                 now = time.monotonic()
-                is_near = self.guard.check([descriptor for descriptor, _ in arrivals], now)
+                late_s = max(0.0, now - due_at - ACTIVE_CHECK_S) if is_active else 0.0
+                is_near = self.guard.check([descriptor for descriptor, _ in arrivals], now, late_s)
+                arrived_at = now if arrivals else arrived_at
                 # After a pause, this may be the handshake of a connection that floods right after it.
-                is_first = now - idle_since > CHECK_INTERVAL_S
-                self._stopping.wait(FLOOD_CHECK_INTERVAL_S if is_near or is_first else CHECK_INTERVAL_S)
+                is_first = now - due_at > CHECK_INTERVAL_S
+                pause_s = FLOOD_CHECK_INTERVAL_S if is_near or is_first else CHECK_INTERVAL_S
+
+    def _longest_wait_s(self, is_active: bool) -> float | None:
+        if is_active:
+            return ACTIVE_CHECK_S
+        return BLOCKED_S / 10 if self.guard.blocks else None
 
     def stop(self) -> None:
         """End `run`."""

@@ -2,19 +2,24 @@
 
     python -m tests.bench.topics [--only memory,flood,checks] [--rounds 3] [--seconds 5]
 
-`flood`: a peer subscribes to 500,000 random topics at once, while another node joins one room after the other.
+`flood`: a peer subscribes to 500,000 random topics at once, without keys and with those of a node, while another
+node joins one room after the other.
 `checks`: rooms come and go on eight nodes, with a broker that checks its connections and with one that does not.
 Bounded by its counts and times; uses loopback only. Needs Linux, and 2 GB of memory.
 """
 
 import argparse
+import itertools
 import secrets
+import socket
 import statistics
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
 import psutil
 import zmq
@@ -23,8 +28,12 @@ from tests.bench.broker_cpu.__main__ import cpu_ns
 from tests.bench.engine.command import list_of
 from tests.bench.engine.report import describe_machine
 from tests.support.broker import BrokerProcess
-from tests.support.broker_peers import barrier, connected, raw_peer
+from tests.support.broker_peers import barrier, raw_peer
+from tests.support.keys import KeyFolder
 from tests.support.timing import LIMIT_S
+from zmqio.protocol.mechanism import NullMechanism, SocketType
+from zmqio.protocol.zmtp import Conversation, subscription
+from zmqio.zeromq.socket_options import set_connect_options
 
 PREFIX = b"zmqio/r//\0"
 NAMES: dict[str, Callable[[int], bytes]] = {
@@ -35,7 +44,8 @@ NAMES: dict[str, Callable[[int], bytes]] = {
 }
 ROOMS, NODES = 100_000, 8
 FLOOD_TOPICS, FLOOD_S = 500_000, 2.0
-LIMITS = (512 << 10, 1 << 20, 2 << 20, 3 << 20)
+FLOOD_SIZES = (15, 30, 240)
+LIMITS = (512 << 10, 1 << 20, 3 << 19, 3 << 20)
 RATES = (1_000, 5_000, 10_000)
 TICK_S = 0.005
 WITHOUT_LIMIT = ("--subscription-bytes", str(1 << 30))
@@ -109,27 +119,31 @@ def memory_of(make: Callable[[int], bytes], nodes: int) -> tuple[int, int]:
 
 
 def print_flood(options: argparse.Namespace) -> None:
-    topics = [PREFIX + secrets.token_bytes(30) for _ in range(FLOOD_TOPICS)]
-    data = b"".join(command(1, topic) for topic in topics)
-    print("\n| `--subscription-bytes` | longest join (median) | CPU of the broker | memory, at most |")
-    print("|---:|---:|---:|---:|")
-    for limit in LIMITS:
-        rounds = [flood(data, limit) for _ in range(options.rounds)]
-        longest, cpu, grown = zip(*rounds, strict=True)
-        print(
-            f"| {limit >> 10} KiB | {statistics.median(longest):.2f} s | {statistics.median(cpu):.2f} s "
-            f"| {max(grown) / 1e6:.0f} MB |"
-        )
+    print("\n| `--subscription-bytes` | keys | size of a name | longest join (median) | CPU | memory, at most |")
+    print("|---:|---|---:|---:|---:|---:|")
+    with tempfile.TemporaryDirectory() as folder:
+        made = KeyFolder(Path(folder))
+        for keys, size, limit in itertools.product((None, made), FLOOD_SIZES, LIMITS):
+            rounds = [flood(size, limit, keys) for _ in range(options.rounds)]
+            longest, cpu, grown = zip(*rounds, strict=True)
+            print(
+                f"| {limit >> 10} KiB | {'yes' if keys else 'no'} | {size} bytes "
+                f"| {statistics.median(longest):.2f} s | {statistics.median(cpu):.2f} s "
+                f"| {max(grown) / 1e6:.0f} MB |"
+            )
 
 
-def flood(data: bytes, limit: int) -> tuple[float, float, int]:
+def flood(size: int, limit: int, keys: KeyFolder | None) -> tuple[float, float, int]:
     """Return the longest join of another node, the CPU of the broker (seconds), and its growth in bytes."""
-    with BrokerProcess("--subscription-bytes", str(limit)) as process:
-        with joining(process) as joins:
+    with ExitStack() as stack:
+        process = stack.enter_context(BrokerProcess("--subscription-bytes", str(limit), keys=keys))
+        peer, conversation = stack.enter_context(flooding_peer(process, keys))
+        topics = (PREFIX + secrets.token_bytes(size) for _ in range(FLOOD_TOPICS))
+        data = b"".join(conversation.encode(subscription(topic)) for topic in topics)
+        with joining(process, keys) as joins:
             before, cpu_before = memory(process), cpu_ns(process.pid)
             ends_at, largest = time.monotonic() + FLOOD_S, 0
-            with raw_peer(process, "subscribe", "127.0.0.2") as peer, suppress(OSError):
-                peer.settimeout(FLOOD_S)
+            with suppress(OSError):
                 peer.sendall(data)
             while time.monotonic() < ends_at or process.statistics()["topics"] > len(joins) + 100:
                 largest = max(largest, memory(process) - before)
@@ -138,13 +152,28 @@ def flood(data: bytes, limit: int) -> tuple[float, float, int]:
 
 
 @contextmanager
-def joining(process: BrokerProcess) -> Iterator[list[float]]:
+def flooding_peer(process: BrokerProcess, keys: KeyFolder | None) -> Iterator[tuple[socket.socket, Conversation]]:
+    """A connection to the subscribe endpoint after the handshake, from an address that the broker may block."""
+    conversation = Conversation(SocketType.SUB, keys.node.load(1)[0].mechanism() if keys else NullMechanism)
+    address = ("127.0.0.1", process.hello["ports"]["subscribe"])
+    with socket.create_connection(address, FLOOD_S, ("127.0.0.2", 0)) as peer:
+        peer.sendall(conversation.greeting)
+        while not conversation.is_ready:
+            conversation.feed(peer.recv(1_024))
+            peer.sendall(conversation.take_answers())
+        yield peer, conversation
+
+
+@contextmanager
+def joining(process: BrokerProcess, keys: KeyFolder | None) -> Iterator[list[float]]:
     """A node that joins one room after the other; the list has the seconds of each join."""
     joins: list[float] = []
     stopping = threading.Event()
 
     def join_rooms() -> None:
-        with zmq.Context() as context, connected(context, zmq.SUB, process.endpoint("subscribe")) as node:
+        with zmq.Context() as context, context.socket(zmq.SUB) as node:
+            set_connect_options(node, process.endpoint("subscribe"), keys.node.load(1)[0] if keys else None)
+            node.connect(process.endpoint("subscribe"))
             while not stopping.is_set():
                 began_s = time.monotonic()
                 node.subscribe(PREFIX + b"other-%d\0" % len(joins))

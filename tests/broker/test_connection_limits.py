@@ -80,6 +80,16 @@ def test_peer_may_send_a_burst_and_its_rate_but_no_more() -> None:
     assert limit.is_exceeded(130 * MB, 100.0)
 
 
+def test_what_arrives_while_no_check_is_possible_need_not_have_come_at_once() -> None:
+    limit = RateLimit(10 * MB, 2 * MB, now=0.0)
+    assert not limit.is_exceeded(5 * MB, 0.0)
+    assert not limit.is_exceeded(20 * MB, 5.0, late_s=4.9)  # 3 MB/s: 5 + 15 - 10 MB are left
+    assert not limit.is_exceeded(20 * MB, 5.0)
+    assert limit.is_exceeded(21 * MB, 5.0)
+    limit = RateLimit(10 * MB, 2 * MB, now=0.0)
+    assert limit.is_exceeded(20 * MB, 5.0)
+
+
 def test_what_did_not_last_does_not_count() -> None:
     limit = RateLimit(10 * MB, 0, now=0.0)
     for received in range(8 * MB, 200 * MB, 8 * MB):

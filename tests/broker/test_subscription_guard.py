@@ -7,8 +7,8 @@ from structlog.testing import capture_logs
 from zmqio_broker.connection_samples import ConnectionSample
 from zmqio_broker.subscription_guard import (
     BLOCKED_S,
+    LIMITS_PER_S,
     MAX_BLOCKED,
-    SUBSCRIPTION_BYTES_PER_S,
     SubscriptionGuard,
     SubscriptionWatch,
 )
@@ -70,10 +70,10 @@ def test_closed_connection_is_closed_once_and_its_descriptor_starts_again() -> N
 
 
 def test_node_may_join_and_leave_rooms_all_the_time() -> None:
-    harness = Harness(2 * MB)
+    harness = Harness(MB)
     harness.guard.add(3, 0.0)
-    for second in range(1_000):
-        harness.receive(3, SUBSCRIPTION_BYTES_PER_S, float(second))
+    for half_second in range(1_000):
+        harness.receive(3, int(LIMITS_PER_S * MB / 2), half_second / 2)
     assert harness.closed == []
 
 
@@ -81,10 +81,10 @@ def test_rooms_may_come_and_go_faster_while_few_topics_are_kept() -> None:
     harness = Harness(4 * MB)
     harness.guard.add(3, 0.0)
     for half_second in range(100):
-        harness.receive(3, 2 * MB, half_second / 2)
+        harness.receive(3, 3 * MB, half_second / 2)
         harness.guard.settle(topic_bytes=1_000)
     assert harness.closed == []
-    harness.receive(3, 4 * MB, 50.0)
+    harness.receive(3, 4 * MB + 1, 50.0)
     assert harness.closed == [3]
 
 

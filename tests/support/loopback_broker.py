@@ -31,7 +31,7 @@ class LoopbackBroker:
         asked: the received sync topics.
         flushed: tokens of the received flush messages.
         version_checks: identities of the nodes that asked for the version.
-        subscription_bytes: the limit in its answers to them; None to answer later.
+        topic_bytes: the limit of all topics in its answers to them; None to answer later.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class LoopbackBroker:
         answers: bool = True,
         takes_all: bool = True,
         confirms: bool = True,
-        subscription_bytes: int | None = 1 << 20,
+        topic_bytes: int | None = 16 << 20,
     ) -> None:
         self.address = f"tcp://127.0.0.1:{base_port}"
         self.answers = answers
@@ -52,7 +52,7 @@ class LoopbackBroker:
         self.subscribed: list[bytes] = []
         self.pushed: list[bytes] = []
         self.flushed: set[bytes] = set()
-        self.subscription_bytes = subscription_bytes
+        self.topic_bytes = topic_bytes
         self.version_checks: list[bytes] = []
         self._answered = 0
         self._base_port = base_port
@@ -125,9 +125,10 @@ class LoopbackBroker:
         control.send_multipart([identity, msgpack.packb(answer)])
 
     def _answer_version_checks(self, control: zmq.Socket[bytes]) -> None:
-        if self.subscription_bytes is None:
+        if self.topic_bytes is None:
             return
-        answer = msgpack.packb({"version": 1, "subscription_bytes": self.subscription_bytes})
+        limits = {"subscription_bytes": 1 << 20, "topic_bytes": self.topic_bytes}
+        answer = msgpack.packb({"version": 1, **limits})
         for identity in self.version_checks[self._answered :]:
             control.send_multipart([identity, answer])
         self._answered = len(self.version_checks)

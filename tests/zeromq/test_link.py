@@ -129,7 +129,7 @@ async def test_after_a_broker_restart_the_link_is_ready_once_subscriptions_are_a
 
 
 async def test_limit_of_the_broker_becomes_known_even_if_the_link_is_lost_before_the_answer():
-    with running_broker(subscription_bytes=None) as broker, connected_link(broker, 0.2) as (link, record):
+    with running_broker(topic_bytes=None) as broker, connected_link(broker, 0.2) as (link, record):
         await wait_until(lambda: record.changes == ["ready"], "ready")
         broker.answers = False
         link.sync(SubscribeBarrier([7]))
@@ -137,9 +137,23 @@ async def test_limit_of_the_broker_becomes_known_even_if_the_link_is_lost_before
         broker.answers = True
         await wait_until(lambda: record.changes == ["ready", "lost", "ready"], "ready again")
         link.subscribe([b"topic"])
-        broker.subscription_bytes = 3
+        broker.topic_bytes = 3
         await wait_until(lambda: "--subscription-bytes" in link.problem, "the reason")
         assert len(broker.version_checks) == 1, "the question was asked again, and may never be answered in time"
+
+
+async def test_request_waits_behind_the_subscriptions_without_taking_the_broker_for_silent():
+    with running_broker() as broker, connected_link(broker, silent_after_s=0.1) as (link, record):
+        await wait_until(lambda: record.changes == ["ready"], "ready")
+        await wait_until(lambda: broker.version_checks, "the limits")
+        link._subscriber.set_limit(6_000)
+        topics = [b"zmqio/r//\0room-%03d\0" % number for number in range(1_000)]  # 21 bytes: takes about 3.5 s
+        link.subscribe(topics)
+        barrier = SubscribeBarrier([7])
+        link.sync(barrier)
+        await waiter_of(barrier)
+        assert broker.subscribed == topics
+        assert record.changes == ["ready"]
 
 
 async def test_loss_releases_waiting_barriers():

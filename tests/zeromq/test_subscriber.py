@@ -153,14 +153,67 @@ async def test_subscription_made_twice_must_be_revoked_twice(peer):
     assert sorted(await peer.subscriptions(2)) == [b"\x01zmqio/a/\0", b"\x01" + ROOM]
     peer.subscriber.unsubscribe(ROOM)
     assert await peer.subscriptions(1) == [b"\x00" + ROOM]
-    assert peer.subscriber.subscription_bytes == 3 + len(b"zmqio/a/\0")
+    assert peer.subscriber.topic_bytes == len(b"zmqio/a/\0")
 
 
 async def test_five_thousand_subscriptions_all_arrive(peer):
     for number in range(5_000):
         peer.subscriber.subscribe(b"zmqio/r//\0room-%d\0" % number)
     frames = await peer.subscriptions(5_000)
-    assert sum(2 + len(frame) for frame in frames) == peer.subscriber.subscription_bytes
+    assert sum(len(frame) - 1 for frame in frames) == peer.subscriber.topic_bytes
+
+
+async def test_subscriptions_that_wait_for_their_turn_are_sent_in_order(peer):
+    await peer.subscribed_to_all()
+    peer.subscriber.set_limit(6_000)
+    topics = [b"zmqio/r//\0room-%03d\0" % number for number in range(200)]
+    for topic in topics:
+        peer.subscriber.subscribe(topic)
+    await asyncio.sleep(0)
+    assert peer.subscriber.has_unsent
+    peer.subscriber.unsubscribe(topics[-1])
+    assert await peer.subscriptions(201) == [*(b"\x01" + topic for topic in topics), b"\x00" + topics[-1]]
+    assert not peer.subscriber.has_unsent
+
+
+async def test_subscriptions_that_wait_are_sent_once_on_a_new_connection(peer):
+    await peer.subscribed_to_all()
+    peer.subscriber.set_limit(6_000)
+    topics = [b"zmqio/r//\0room-%03d\0" % number for number in range(200)]
+    for topic in topics:
+        peer.subscriber.subscribe(topic)
+    await asyncio.sleep(0)
+    peer.subscriber.restart()
+    frames: list[bytes] = []
+
+    def sent_again() -> bool:
+        while peer.xpub.poll(0):
+            frames.append(peer.xpub.recv())
+        return frames[-1:] == [b"\x01" + topics[-1]] and not peer.subscriber.has_unsent
+
+    await wait_until(sent_again, "the last subscription, on the new connection")
+    # The XPUB may see the new subscriptions before or after the end of the old connection.
+    assert set(frames) >= {b"\x01" + topic for topic in topics}
+    assert frames.count(b"\x01" + topics[-1]) == 1
+
+
+async def test_nothing_is_sent_after_close(peer):
+    await peer.subscribed_to_all()
+    peer.subscriber.set_limit(30)
+    for number in range(5):
+        peer.subscriber.subscribe(b"zmqio/r//\0room-%d\0" % number)
+    await asyncio.sleep(0)
+    peer.subscriber.close()
+    assert not peer.subscriber.has_unsent
+
+
+async def test_new_connection_subscribes_to_rooms_after_the_inbox_and_before_the_sync_topic():
+    peer = Peer()
+    ordered = [b"zmqio/a/\0", b"zmqio/u/0123\0", b"zmqio/r//\0room-1\0", b"\xffsync-0123456789abcdef"]
+    for topic in reversed(ordered):
+        peer.subscriber.subscribe(topic)  # in the first turn of the event loop, before it is connected
+    assert await peer.subscriptions(4) == [b"\x01" + topic for topic in ordered]
+    peer.close()
 
 
 async def test_restart_sends_every_subscription_again_without_reporting_a_loss(peer):

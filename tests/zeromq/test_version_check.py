@@ -14,11 +14,11 @@ from zmqio.zeromq.version_check import VersionCheck
 
 
 @contextlib.contextmanager
-def checked_router(on_limit=lambda _: None):
+def checked_router(on_limits=lambda *_: None):
     """A ROUTER in place of a broker's control endpoint, and a `VersionCheck` of it."""
     with zmq.Context() as context, context.socket(zmq.ROUTER) as router:
         endpoint = f"tcp://127.0.0.1:{router.bind_to_random_port('tcp://127.0.0.1')}"
-        check = VersionCheck(asyncio.get_running_loop(), peer_at(endpoint), on_limit)
+        check = VersionCheck(asyncio.get_running_loop(), peer_at(endpoint), on_limits)
         yield router, check
         check.close()
 
@@ -44,11 +44,20 @@ async def test_request_contains_the_version():
 
 
 @pytest.mark.parametrize(
-    ("hello", "limits"), [({"subscription_bytes": 5}, [5]), ({"subscription_bytes": "x"}, []), ({}, [])]
+    ("hello", "limits"),
+    [
+        ({"subscription_bytes": 5, "topic_bytes": 80}, [(5, 80)]),
+        ({"subscription_bytes": "x", "topic_bytes": 80}, []),
+        ({"subscription_bytes": 5}, []),
+        ({}, []),
+    ],
 )
-async def test_limit_of_the_broker_is_reported(hello, limits):
+async def test_limits_of_the_broker_are_reported(hello, limits):
     reported = []
-    with structlog.testing.capture_logs() as lines, checked_router(reported.append) as (router, _):
+    with (
+        structlog.testing.capture_logs() as lines,
+        checked_router(lambda *both: reported.append(both)) as (router, _),
+    ):
         identity, _ = await request(router)
         router.send_multipart([identity, msgpack.packb({"version": 1, **hello})])
         await wait_until(lambda: lines, "a log line")

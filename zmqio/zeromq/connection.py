@@ -92,6 +92,7 @@ class ZmtpConnection:
         received: called with messages, and with True if the read was so large (`LAGGING_BYTES`) that this process
             is not keeping up; must not raise.
         drained: called when the kernel has accepted all queued data.
+        send_buffer_bytes: size of the kernel's send buffer; 0 for the kernel's own choice.
 
     Attributes:
         is_up: whether messages flow.
@@ -106,6 +107,7 @@ class ZmtpConnection:
         events: ZmtpConnectionEvents,
         received: Callable[[Sequence[Message], bool], None],
         drained: Callable[[], None] = lambda: None,
+        send_buffer_bytes: int = 0,
     ) -> None:
         self._loop = loop
         self._peer = peer
@@ -113,6 +115,7 @@ class ZmtpConnection:
         self._events = events
         self._received = received
         self._drained = drained
+        self._send_buffer_bytes = send_buffer_bytes
         self.is_up = False
         self.problem = NOT_ANSWERED
         self._is_open = True
@@ -224,6 +227,8 @@ class ZmtpConnection:
         self._dialer = None
         self.problem = NOT_SHAKEN
         self._socket = connection
+        if self._send_buffer_bytes:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._send_buffer_bytes)
         self._conversation = Conversation(self._type, self._peer.mechanism)
         self._set_timer(self._loop.time() + HANDSHAKE_LIMIT_S, self._handshake_timed_out)
         self.resume_reading()

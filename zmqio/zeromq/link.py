@@ -6,7 +6,8 @@ syncing     both are connected; the broker is applying the subscriptions       i
 ready       published messages arrive and all subscriptions are applied        either is lost
 
 A broker that does not acknowledge within a second is asked again (a full queue may have dropped its response).
-After `silent_after_s` without an acknowledgement, the link reconnects.
+After `silent_after_s` without an acknowledgement, the link reconnects. Neither time includes the one in which
+subscriptions wait to be sent: the request waits behind them.
 """
 
 import asyncio
@@ -99,7 +100,7 @@ class BrokerLink:
         self._events = events
         self._syncs = SyncQueue(index)
         self._version_check: VersionCheck | None = None
-        self._max_subscription_bytes: int | None = None
+        self._max_topic_bytes: int | None = None
         self._sync_timer: asyncio.TimerHandle | None = None
         self._syncing_since_s = 0.0
         self._log = LinkLog(self._loop, index, address, lambda: self.problem)
@@ -135,20 +136,20 @@ class BrokerLink:
     @property
     def problem(self) -> str:
         """The reason why the link is not ready; empty while it is."""
+        problems = [self.publisher.problem, self._subscriber.problem, self._excess]
         if self.state is LinkState.SYNCING:
-            return NOT_ACKNOWLEDGED
-        problems = dict.fromkeys((self.publisher.problem, self._subscriber.problem, self._excess))
-        return "; ".join(filter(None, problems))
+            problems.insert(0, NOT_ACKNOWLEDGED)
+        return "; ".join(filter(None, dict.fromkeys(problems)))
 
     @property
     def _excess(self) -> str:
         """The reason why the broker disconnects this node; empty unless it has too many topics."""
-        limit, size = self._max_subscription_bytes, self._subscriber.subscription_bytes
+        limit, size = self._max_topic_bytes, self._subscriber.topic_bytes
         if limit is None or size <= limit:
             return ""
         return (
-            f"this node sends {size} bytes of subscriptions to {self._subscriber.topics} topics, and the broker "
-            f"accepts {limit} at once; raise its option --subscription-bytes (with keys, {limit} is 2.25 times it)"
+            f"this node subscribes to {self._subscriber.topics} topics of {size} bytes, and the broker accepts "
+            f"{limit} bytes of all nodes together; raise its option --subscription-bytes"
         )
 
     def subscribe(self, topics: Iterable[bytes]) -> None:
@@ -194,8 +195,9 @@ class BrokerLink:
         if self._version_check is None or self._version_check.is_answered:
             self._version_check = VersionCheck(self._loop, self._peer(self._endpoints.control), self._limited)
 
-    def _limited(self, max_subscription_bytes: int) -> None:
-        self._max_subscription_bytes = max_subscription_bytes
+    def _limited(self, max_subscription_bytes: int, max_topic_bytes: int) -> None:
+        self._subscriber.set_limit(max_subscription_bytes)
+        self._max_topic_bytes = max_topic_bytes
 
     def _subscriber_lost(self, reason: str) -> None:
         if self.publisher.is_up:
@@ -233,6 +235,10 @@ class BrokerLink:
             self._subscriber.unsubscribe(self._syncs.topic)
 
     def _sync_unanswered(self) -> None:
+        if self._subscriber.has_unsent:
+            self._syncing_since_s = self._loop.time()
+            self._sync_timer = self._loop.call_later(ASK_AGAIN_S, self._sync_unanswered)
+            return
         self._stop_sync()
         silent_s = self._loop.time() - self._syncing_since_s
         if silent_s < self._options.silent_after_s:

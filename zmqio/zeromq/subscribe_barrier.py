@@ -2,8 +2,8 @@
 
 A node subscribes to the topics it needs, then to a sync topic of its own, `0xff "sync-" id`. The broker handles
 subscriptions in order and acknowledges a sync topic by publishing it with the broker's 8-byte epoch behind it. By
-then it has applied all earlier subscriptions. 0xff sorts last, so this also holds when all subscriptions are sent
-again, in byte order, after a reconnection.
+then it has applied all earlier subscriptions. This also holds when all subscriptions are sent again after a
+reconnection: sync topics come last.
 
 - `SubscribeBarrier`   the waiters of one turn of the event loop, over all links
 - `SyncQueue`          the barriers of one link: at most one request is outstanding, and the next covers all

@@ -1,6 +1,8 @@
 """The subscriber of a link: a SUB end, connected to a broker's XPUB.
 
-After each handshake it sends all its subscriptions, in byte order.
+After each handshake it sends all its subscriptions: rooms after the others, because there may be many, and then
+sync topics. A broker disconnects nodes that subscribe too fast, so subscriptions wait here while the pace
+(`SendPace`) or the kernel accepts no more.
 
 Queue and policy: messages that are not read in time wait in the kernel, then in the broker's queue for this node;
 when that is full, the broker drops messages. `on_overrun` is therefore called after many messages without a pause:
@@ -9,13 +11,15 @@ a gap may precede any message after it.
 
 import asyncio
 import math
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from zmqio.exceptions import TopicError
 from zmqio.protocol.mechanism import SocketType
-from zmqio.protocol.topic import split
+from zmqio.protocol.topic import TopicKind, split
 from zmqio.protocol.zmtp import Message, cancellation, subscription
 from zmqio.zeromq.connection import ZmtpConnection, ZmtpConnectionEvents, ZmtpPeer
+from zmqio.zeromq.send_pace import SendPace
 
 __all__ = ["Subscriber"]
 
@@ -26,8 +30,13 @@ CAUGHT_UP_S = 0.1
 proof: a node that reads exactly as fast as the broker sends has small reads, too."""
 FRAME_BYTES = 3
 """Bytes of the frame of a subscription besides its topic, without encryption."""
+SEND_INTERVAL_S = 0.02
+"""Seconds until subscriptions that had to wait are sent, or as many of them as may be sent then."""
+SEND_BUFFER_BYTES = 64 << 10
+"""Of the kernel. What it holds while the broker does not read arrives there all at once."""
 NOTICE = b"\xff"
-"""First byte of messages from the broker itself."""
+"""First byte of messages from the broker itself, and of sync topics."""
+ROOM_KIND = b"/%s/" % TopicKind.ROOM.encode()
 
 
 class Subscriber:
@@ -66,10 +75,14 @@ class Subscriber:
         self._is_open = True
         self._topics: dict[bytes, int] = {}
         self._topic_bytes = 0
-        self._unsent_commands: list[bytes] = []
+        self._unsent_commands: deque[bytes] = deque()
+        self._sending: asyncio.Handle | None = None
+        self._pace = SendPace(loop.time())
         self._up = events.up
         of_connection = ZmtpConnectionEvents(self._connected, events.down, events.refused)
-        self._connection = ZmtpConnection(loop, peer, SocketType.SUB, of_connection, self._received)
+        self._connection = ZmtpConnection(
+            loop, peer, SocketType.SUB, of_connection, self._received, send_buffer_bytes=SEND_BUFFER_BYTES
+        )
 
     @property
     def is_up(self) -> bool:
@@ -87,9 +100,18 @@ class Subscriber:
         return len(self._topics)
 
     @property
-    def subscription_bytes(self) -> int:
-        """Size of all subscriptions as they are sent after each handshake, encrypted if there are keys."""
-        return self._topic_bytes + len(self._topics) * (FRAME_BYTES + self._connection.sealing_bytes)
+    def topic_bytes(self) -> int:
+        """Size of these topics."""
+        return self._topic_bytes
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether subscriptions wait until they may be sent."""
+        return bool(self._unsent_commands)
+
+    def set_limit(self, subscription_bytes: int) -> None:
+        """Send at the pace that this limit of the broker allows."""
+        self._pace.set_limit(subscription_bytes)
 
     def subscribe(self, topic: bytes) -> None:
         """Subscribe now, and again after each reconnection. Subscriptions are counted."""
@@ -116,10 +138,13 @@ class Subscriber:
     def close(self) -> None:
         """Stop receiving; messages not yet delivered are dropped."""
         self._is_open = False
+        self._stop_sending()
         self._connection.close()
 
     def _connected(self) -> None:
-        self._unsent_commands = [subscription(topic) for topic in sorted(self._topics)]
+        self._stop_sending()
+        self._unsent_commands.extend(map(subscription, sorted(self._topics, key=_order)))
+        self._pace.restart(self._loop.time())
         self._send_commands()
         self._up()
 
@@ -127,14 +152,32 @@ class Subscriber:
         """Send a command together with the others of this turn of the event loop."""
         if not self._connection.is_up:
             return
-        if not self._unsent_commands:
-            self._loop.call_soon(self._send_commands)
         self._unsent_commands.append(command)
+        if self._sending is None:
+            self._sending = self._loop.call_soon(self._send_commands)
 
     def _send_commands(self) -> None:
-        commands, self._unsent_commands = self._unsent_commands, []
-        if commands:
+        self._sending = None
+        if commands := self._sendable():
             self._connection.send_all(commands)
+        if self._unsent_commands:
+            self._sending = self._loop.call_later(SEND_INTERVAL_S, self._send_commands)
+
+    def _sendable(self) -> list[bytes]:
+        """Take the commands that may be sent now."""
+        commands: list[bytes] = []
+        unsent, may_send = self._unsent_commands, self._pace.may_send(self._loop.time())
+        around = FRAME_BYTES - 1 + self._connection.sealing_bytes  # a command has the third byte
+        while unsent and may_send and not self._connection.is_full:
+            commands.append(unsent.popleft())
+            may_send = self._pace.sent(len(commands[-1]) + around)
+        return commands
+
+    def _stop_sending(self) -> None:
+        self._unsent_commands.clear()
+        if self._sending is not None:
+            self._sending.cancel()
+            self._sending = None
 
     def _received(self, messages: Sequence[Message], is_lagging: bool) -> None:
         now_s = self._loop.time()
@@ -168,3 +211,7 @@ class Subscriber:
             self._on_malformed("more frames than a topic and a body")
         else:
             self._on_message(topic, bodies[0])
+
+
+def _order(topic: bytes) -> tuple[bool, bool, bytes]:
+    return topic.startswith(NOTICE), ROOM_KIND in topic, topic

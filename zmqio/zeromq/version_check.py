@@ -3,7 +3,7 @@
 Nothing waits for the response.
 
 Source: the broker's control endpoint. The msgpack map `{"op": "hello", "version": 1}` is answered with a map that
-has `version`, `release`, `pid` and `subscription_bytes`, or `error`.
+has `version`, `release`, `pid`, `subscription_bytes` and `topic_bytes`, or `error`.
 """
 
 import asyncio
@@ -30,18 +30,22 @@ class VersionCheck:
     Args:
         loop: the running event loop.
         peer: the broker's control endpoint.
-        on_limit: called with the most bytes of subscriptions that the broker accepts at once, if it has a limit.
+        on_limits: called with the most bytes that the broker accepts: of subscriptions of this node at once, and
+            of topics of all nodes together.
 
     Attributes:
         is_answered: whether the response has arrived.
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, peer: ZmtpPeer, on_limit: Callable[[int], None] = lambda _: None
+        self,
+        loop: asyncio.AbstractEventLoop,
+        peer: ZmtpPeer,
+        on_limits: Callable[[int, int], None] = lambda _subscription_bytes, _topic_bytes: None,
     ) -> None:
         self.is_answered = False
         self._endpoint = peer.endpoint
-        self._on_limit = on_limit
+        self._on_limits = on_limits
         events = ZmtpConnectionEvents(self._send_request, lambda _: None, lambda _: None)
         self._connection = ZmtpConnection(loop, peer, SocketType.DEALER, events, self._received)
 
@@ -66,9 +70,9 @@ class VersionCheck:
         if hello.get("version") == PROTOCOL_VERSION and "error" not in hello:
             release, pid = hello.get("release"), hello.get("pid")
             log.debug("broker_version_checked", endpoint=self._endpoint, release=release, pid=pid)
-            limit = hello.get("subscription_bytes")
-            if isinstance(limit, int):
-                self._on_limit(limit)
+            limits = hello.get("subscription_bytes"), hello.get("topic_bytes")
+            if isinstance(limits[0], int) and isinstance(limits[1], int):
+                self._on_limits(limits[0], limits[1])
             return
         log.error(
             "broker_version_mismatched",
