@@ -26,12 +26,13 @@ __all__ = ["NODES", "ClientMaker", "NatsBroker"]
 ClientMaker = Callable[..., SocketClient]
 """`make_client(library, url, way="upgrade", **options)`; library is `js` or `py`."""
 
+_PATIENT: Any = {"options": {"request_timeout_s": LIMIT_S}, "bus": {"dead_after_s": LIMIT_S}}
 NODES = (
-    NodeConfig("one"),
-    NodeConfig("two", host="uvicorn"),
-    NodeConfig("three"),
+    NodeConfig("one", **_PATIENT),
+    NodeConfig("two", host="uvicorn", **_PATIENT),
+    NodeConfig("three", **_PATIENT),
 )
-"""The hosts of a node: uvicorn as `zmqio serve` runs it, and uvicorn with its defaults."""
+"""The hosts of a node: uvicorn as `zmqio serve` runs it, and uvicorn with its defaults. A slow one is not dead."""
 
 
 def find_js_tools() -> tuple[str, Path]:

@@ -4,13 +4,13 @@ import asyncio
 from typing import Any
 
 import pytest
-from websockets.asyncio.client import connect as connect_websocket
 
 from tests.e2e.conftest import ClientMaker
 from tests.support.broker import BrokerProcess
 from tests.support.clients import ConnectFailed
 from tests.support.served import Served
 from tests.support.timing import LIMIT_S, wait_until
+from tests.support.websocket_clients import connect
 from zmqio import Server, Socket
 
 WEBSOCKET = "/socket.io/?EIO=4&transport=websocket"
@@ -92,7 +92,7 @@ async def test_asking_a_room_does_not_wait_for_clients_of_another_node_that_disc
         await wait_until(lambda: one.server_count() == two.server_count() == 2, "each to know the other")
         asker = make_client(library, here.url, "websocket", auth={})
         await asker.connect()
-        async with connect_websocket(f"{there.url.replace('http', 'ws')}{WEBSOCKET}") as silent:
+        async with connect(f"{there.url.replace('http', 'ws')}{WEBSOCKET}") as silent:
             await silent.recv()
             await silent.send("40")
             await silent.recv()

@@ -140,7 +140,7 @@ def test_demo_comes_up_and_stops_above_the_clone(clone: Clone) -> None:
 
 async def test_chat_of_the_readme_serves_above_the_clone(chat: tuple[str, "subprocess.Popen[str]"]) -> None:
     url, process = chat
-    client = socketio.AsyncClient(reconnection=False)
+    client = socketio.AsyncClient(reconnection=False, request_timeout=LIMIT_S)
     ends_at = asyncio.get_running_loop().time() + LIMIT_S
     while True:
         try:

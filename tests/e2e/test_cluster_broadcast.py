@@ -139,7 +139,7 @@ async def test_emit_with_ack_to_no_client_returns_an_empty_list_at_once(harness:
 async def test_silent_client_is_counted_in_the_error_and_no_node_is_missing(harness: ClusterHarness) -> None:
     _, second, _ = await harness.connect_each()
     await second.mute()
-    facts = await harness.failure(2, "ask", event="hello", args=[1])
+    facts = await harness.failure(2, "ask", missing=0, event="hello", args=[1])
     assert (facts["error"], len(facts["responses"]), facts["expected"]) == ("RequestTimeoutError", 2, 3)
     assert facts["missing"] == []
 

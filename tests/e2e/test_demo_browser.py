@@ -155,8 +155,12 @@ async def test_page_shows_the_loss_and_the_return_of_the_broker(demo: Demo, brow
     await bob.wait_message("before")
     killed = demo.broker_pid
     await ada.wait("broker-pid", text=f"process {killed}")
+    demo.process.send_signal(signal.SIGSTOP)  # otherwise it starts another broker after 2 s
     os.kill(killed, signal.SIGKILL)
-    await ada.wait("bus", state="visible")
+    try:
+        await ada.wait("bus", state="visible")
+    finally:
+        demo.process.send_signal(signal.SIGCONT)
     await ada.wait("bus", state="hidden")
     await ada.send("after")  # node B may be back later, and then receives it
     await bob.wait_message("after")

@@ -74,9 +74,11 @@ async def running_harness(
     broker: BrokerProcess, make_client: ClientMaker, host: str, drain_s: float
 ) -> AsyncIterator[Harness]:
     bus = {"prefix": new_prefix(), "dead_after_s": LONG_S}  # the stopping node sends a goodbye
+    # The session of `Lazily` sends nothing, and stays.
+    patient = {"first_packet_timeout_s": LONG_S, "connect_timeout_s": LONG_S, "request_timeout_s": LIMIT_S}
     configs = [
-        NodeConfig("stopping", options={"drain_s": drain_s}, bus=bus, **HOSTS[host]),
-        NodeConfig("staying", bus=bus),
+        NodeConfig("stopping", options={**patient, "drain_s": drain_s}, bus=bus, **HOSTS[host]),
+        NodeConfig("staying", options=patient, bus=bus),
     ]
     async with Lazily(broker.address, configs) as nodes:
         ids = [(await node.state())["node_id"] for node in nodes.nodes]

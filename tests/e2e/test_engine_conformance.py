@@ -10,11 +10,12 @@ from typing import Any
 
 import httpx
 import pytest
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.support.engine_server import SERVERS, RunningEngine, run_engine
 from tests.support.timing import LIMIT_S, wait_until
+from tests.support.websocket_clients import connect
 
 PING = {"ping_interval_s": 0.3, "ping_timeout_s": 0.2}
 

@@ -9,11 +9,11 @@ from typing import Any
 import httpx
 import pytest
 from structlog.testing import capture_logs
-from websockets.asyncio.client import connect
 
 from tests.support.engine_server import SERVERS, RunningEngine, run_engine
 from tests.support.npm import node_modules, require_node
 from tests.support.timing import LIMIT_S, wait_until
+from tests.support.websocket_clients import connect
 
 CLIENT = Path(__file__).resolve().parents[1] / "support" / "engine_client.mjs"
 TOTAL = 400

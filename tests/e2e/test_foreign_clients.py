@@ -42,9 +42,9 @@ async def health(cluster: Cluster) -> dict[str, int]:
 async def test_acknowledged_messages_in_order_both_ways(
     cluster: Cluster, proxy: RoundRobin, make_client: ClientMaker, library: str, way: str
 ) -> None:
-    before = await health(cluster)
     client = make_client(library, proxy.url, way)
     await client.connect()
+    before = await health(cluster)  # the last requests of earlier clients have been counted
     assert [await client.call("echo", number) for number in range(20)] == list(range(20))
     answers = await asyncio.gather(*(client.call("echo", number) for number in range(50)))
     assert answers == list(range(50))
@@ -118,9 +118,9 @@ async def test_client_receives_the_disconnect_of_the_server(
 
 
 async def test_many_clients_at_once(cluster: Cluster, proxy: RoundRobin, make_client: ClientMaker) -> None:
-    before, failed_before = await health(cluster), await failed_publishes(cluster)
     clients = [make_client("js", proxy.url, WAYS[number % 3]) for number in range(30)]
     await asyncio.gather(*(client.connect() for client in clients))
+    before, failed_before = await health(cluster), await failed_publishes(cluster)
 
     async def talk(client: Any) -> None:
         for number in range(20):

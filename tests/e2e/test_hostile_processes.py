@@ -30,6 +30,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 FEW_FILES = ("sh", "-c", 'ulimit -n 200; exec "$@"', "sh")
 """Words before a command that leave it 200 descriptors."""
+ATTEMPTS = 3
 SETTLED = 20
 """Equal totals in a row that show that the count is complete."""
 OPEN = {"EIO": "4", "transport": "polling"}
@@ -80,6 +81,11 @@ async def all_go_to(http: httpx.AsyncClient, pid: int) -> None:
                 in_a_row += 1
 
 
+def timed_out_pids(server: ServeProcess) -> set[int]:
+    """The workers that were replaced because they did not respond."""
+    return {line["pid"] for line in server.log_lines("worker_timed_out")}
+
+
 def is_stopped(pid: int) -> bool:
     return psutil.Process(pid).status() == psutil.STATUS_STOPPED
 
@@ -87,7 +93,7 @@ def is_stopped(pid: int) -> bool:
 @pytest.mark.parametrize("acceptors", [1, 2])
 async def test_stopped_worker_gets_no_connections_and_keeps_its_sessions_when_it_continues(acceptors: int) -> None:
     no_keepalive = httpx.Limits(max_keepalive_connections=0)
-    async with ServeProcess("--acceptors", str(acceptors)) as server:
+    async with ServeProcess("--acceptors", str(acceptors), "--worker-timeout", str(10 * LIMIT_S)) as server:
         line, other = server.log_lines("worker_started")
         async with httpx.AsyncClient(base_url=server.url, limits=no_keepalive, timeout=LIMIT_S) as http:
             sid = await open_session_at(server, http, line["tag"])
@@ -107,20 +113,33 @@ async def test_stopped_worker_gets_no_connections_and_keeps_its_sessions_when_it
 
 async def test_worker_whose_loop_is_blocked_is_replaced() -> None:
     async with ServeProcess("--worker-timeout", "3") as server:
-        first = server.worker_pids()[0]
-        client = await client_of(server, first)
+        client = PyClient(server.url, "websocket")
+        await client.connect()
+        blocked = (await client.call("whoami"))["pid"]
         await client.emit("block")
-        await server.wait_log("worker_timed_out")
+        await server.wait_for(lambda: blocked in timed_out_pids(server), "the end of its worker")
         await server.wait_ready(3)
         await wait_until(lambda: client.received.disconnects, "the end of its session")
-        timed_out = {line["pid"] for line in server.log_lines("worker_timed_out")}
-        assert first in timed_out
-        assert set(server.worker_pids()[:2]) - timed_out <= {child.pid for child in server.children()}
+        # Another worker that was slow may have been replaced, too.
+        running = {child.pid for child in server.children()}
+        assert set(server.worker_pids()[:2]) - timed_out_pids(server) <= running
 
 
 async def test_workers_survive_a_pause_of_their_parent() -> None:
+    for _ in range(ATTEMPTS):
+        if not await events_after_a_pause_of_the_parent():
+            return
+    raise AssertionError("children of a parent that was paused always count as stalled")
+
+
+async def events_after_a_pause_of_the_parent() -> list[str]:
+    """Pause a parent, then restart its workers. Return the events that say that a child has been too slow.
+
+    On a busy machine, a child process may have been slow in fact.
+    """
     async with ServeProcess("--acceptors", "2", "--worker-timeout", "2.5") as server:
-        client = await client_of(server, server.worker_pids()[0])
+        client = PyClient(server.url, "websocket")
+        await client.connect()
         os.kill(server.pid, signal.SIGSTOP)
         await wait_until(lambda: is_stopped(server.pid), "it to stop")
         await asyncio.sleep(4)  # longer than the time limit for heartbeats
@@ -128,8 +147,8 @@ async def test_workers_survive_a_pause_of_their_parent() -> None:
         server.send_signal(signal.SIGHUP)
         await server.wait_log("rolling_restart_completed")
         await wait_until(lambda: client.received.disconnects, "the end of the replaced worker")
-        for event in ("worker_stalled", "worker_timed_out", "acceptor_timed_out", "worker_exited"):
-            assert not server.log_lines(event)
+        too_slow = ("worker_stalled", "worker_timed_out", "acceptor_timed_out", "worker_exited")
+        return [event for event in too_slow if server.log_lines(event)]
 
 
 @pytest.mark.parametrize("role", ["control", "publish", "subscribe", "ingest"])

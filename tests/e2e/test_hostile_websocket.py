@@ -8,13 +8,13 @@ from pathlib import Path
 
 import psutil
 import pytest
-from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from tests.e2e.conftest import ClientMaker
 from tests.e2e.test_hostile_events import APP, WAYS, memory, running
 from tests.support.py_clients import PyClient
 from tests.support.timing import LIMIT_S
+from tests.support.websocket_clients import connect
 from tests.support.websocket_frames import BINARY, CONT, PING, TEXT, FrameClient, frame, frame_client
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -90,7 +90,7 @@ async def test_message_over_the_limit_closes_with_1009_under_every_host(way: str
     async with running(way, tmp_path) as (url, _):
         address = f"ws{url.removeprefix('http')}/socket.io/?EIO=4&transport=websocket"
         for compression in (None, "deflate"):
-            async with connect(address, compression=compression, max_size=None, open_timeout=LIMIT_S) as socket:
+            async with connect(address, compression=compression, max_size=None) as socket:
                 await socket.recv()
                 with suppress(ConnectionClosed):  # the server may close before it has read all
                     await socket.send("4" + "x" * 1_000_000)

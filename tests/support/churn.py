@@ -5,11 +5,10 @@ import json
 from typing import Any
 from urllib.request import urlopen
 
-from websockets.asyncio.client import connect
-
 from tests.support.members import OPEN, PollingMember, WebSocketMember
 from tests.support.poll_connection import open_connection
 from tests.support.timing import LIMIT_S
+from tests.support.websocket_clients import connect
 
 __all__ = ["churn", "read_census"]
 

@@ -87,11 +87,13 @@ class ClusterNode(NodeProcess):
             return result
 
 
-async def failure_of(node: ClusterNode, responses: int, op: str, **command: Any) -> dict[str, Any]:
+async def failure_of(
+    node: ClusterNode, responses: int, op: str, missing: int = 1, **command: Any
+) -> dict[str, Any]:
     """Run a command that ends by its time limit, and return the facts of its error.
 
-    The time limit is short at first. If fewer than `responses` have arrived by then, because a node that does
-    respond was slow, the command is run again with a longer one.
+    The time limit is short at first. If a node that does respond was slower, so that fewer than `responses` have
+    arrived by then or more than `missing` nodes are missing, the command is run again with a longer one.
     """
     for timeout_s in SHORT_TIMEOUTS_S:
         try:
@@ -100,7 +102,7 @@ async def failure_of(node: ClusterNode, responses: int, op: str, **command: Any)
             facts = error.facts
         else:
             raise AssertionError(f"{op} returned {value}")
-        if len(facts["responses"]) >= responses:
+        if len(facts["responses"]) >= responses and len(facts["missing"]) <= missing:
             break
     return facts
 
@@ -121,13 +123,13 @@ async def running_nodes(
         count: how many, up to four.
         prefix: topic prefix; a new one if left out.
         options: of `zmqio.Server`.
-        bus: options of `ZmqAdapter`.
+        bus: options of `ZmqAdapter`; by default, a node that is slow is not dead.
     """
-    bus["prefix"] = prefix or new_prefix()
+    bus = {"dead_after_s": LIMIT_S, **bus, "prefix": prefix or new_prefix()}
+    options = {"request_timeout_s": LIMIT_S, **(options or {})}
     async with AsyncExitStack() as stack:
         nodes = [
-            ClusterNode(NodeConfig(name, adapter=address, options=options or {}, bus=bus))
-            for name in NAMES[:count]
+            ClusterNode(NodeConfig(name, adapter=address, options=options, bus=bus)) for name in NAMES[:count]
         ]
         for node in nodes:
             stack.push_async_callback(node.close)

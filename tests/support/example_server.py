@@ -13,7 +13,7 @@ from tests.support.ports import free_port
 from tests.support.process_log import ProcessLog
 from tests.support.timing import LIMIT_S
 
-__all__ = ["is_ready", "serve_example"]
+__all__ = ["START_LIMIT_S", "is_ready", "serve_example"]
 
 START_LIMIT_S = 3 * LIMIT_S
 """Several servers may start together on a busy machine."""

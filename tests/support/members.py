@@ -6,9 +6,10 @@ from collections import deque
 from contextlib import AsyncExitStack
 from typing import Any, Protocol
 
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 
 from tests.support.poll_connection import PollConnection, open_connection
+from tests.support.websocket_clients import connect
 
 __all__ = ["OPEN", "Member", "PollingMember", "WebSocketMember", "call", "next_event"]
 

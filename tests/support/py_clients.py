@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from typing import Any
 
+import aiohttp
 import socketio
 from engineio.payload import Payload
 
@@ -16,6 +17,8 @@ __all__ = ["PyClient"]
 # JavaScript one sends them too). An application that polls has to raise this as well.
 Payload.max_decode_packets = 10_000
 FLUSH_LIMIT_S = 2.0
+CLOSE_LIMIT_S = 5.0
+"""How long a client waits for the answer to its closing handshake; nothing depends on this answer."""
 
 
 class PyClient(SocketClient):
@@ -38,7 +41,11 @@ class PyClient(SocketClient):
         self._namespace = namespace
         self._auth = auth
         self._refusal: ConnectFailed | None = None
-        self._client = socketio.AsyncClient(reconnection=False)
+        self._client = socketio.AsyncClient(
+            reconnection=False,
+            request_timeout=LIMIT_S,  # 5 s by default, for each request of a polling client
+            websocket_extra_options={"timeout": aiohttp.ClientWSTimeout(ws_close=CLOSE_LIMIT_S)},
+        )
         self._client.on("*", self._event, namespace=namespace)
         self._client.on("connect_error", self._refused, namespace=namespace)
         self._client.on("disconnect", self._disconnected, namespace=namespace)
