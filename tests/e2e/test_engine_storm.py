@@ -22,6 +22,8 @@ MOST_OTHER_LINES = 20
 CYCLES = 2_000
 ROUND = 100
 LEAST_ROUNDS = 20
+PAUSE_S = 0.02
+"""Between two looks whether a round has arrived."""
 FRAME_BYTES = 6_000
 """20 rounds of 100 frames are 12 MB: more than the kernel's buffers and the session's 1 MiB take."""
 MORE_MEMORY_BYTES = 40 << 20
@@ -59,22 +61,26 @@ class Storm:
         self.over = False
 
     async def run(self) -> None:
+        """Make rounds until it is over. All clients read all the time: one that waits for others answers pings."""
+        received: list[list[int]] = [[] for _ in self._survivors]
+        listening = asyncio.gather(*map(_listen, self._survivors, received))
         while not self.over or self.rounds < LEAST_ROUNDS:
-            said = asyncio.ensure_future(call(self._speaker, "flood", "room", ROUND, FRAME_BYTES))
-            got = await asyncio.gather(*(_numbers(member) for member in self._survivors))
-            await said
-            assert got == [list(range(ROUND))] * len(self._survivors)
+            await call(self._speaker, "flood", "room", ROUND, FRAME_BYTES)
             self.rounds += 1
+            async with asyncio.timeout(2 * LIMIT_S):
+                while min(map(len, received)) < ROUND * self.rounds and not listening.done():
+                    await call(self._speaker, "echo")
+                    await asyncio.sleep(PAUSE_S)
+        await call(self._speaker, "say", "room", "end")
+        await listening
+        assert received == [list(range(ROUND)) * self.rounds] * len(self._survivors)
 
 
-async def _numbers(member: Member) -> list[int]:
-    numbers: list[int] = []
-    while len(numbers) < ROUND:
-        event = await next_event(member)
+async def _listen(member: Member, numbers: list[int]) -> None:
+    while (event := await next_event(member))[0] != "end":
         if event[0] == "flood":
             assert len(event[2]) == FRAME_BYTES
             numbers.append(event[1])
-    return numbers
 
 
 async def _join(member: Member) -> Member:

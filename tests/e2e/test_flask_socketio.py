@@ -34,7 +34,7 @@ class FlaskNode(ClusterNode):
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def nodes(broker: BrokerProcess) -> AsyncIterator[list[ClusterNode]]:
     """Flask-SocketIO, python-socketio and zmqio."""
-    bus = {"prefix": new_prefix()}
+    bus = {"prefix": new_prefix(), "dead_after_s": LIMIT_S}
     made = [
         kind(NodeConfig(name, adapter=broker.address, bus=bus))
         for kind, name in ((FlaskNode, "flask"), (PsioNode, "psio"), (ClusterNode, "zmqio"))

@@ -77,8 +77,9 @@ async def connect_when_possible(url: str) -> PyClient:
         while True:
             client = PyClient(url, "websocket")
             try:
-                await client.connect()
-            except ConnectFailed:
+                # python-socketio does not notice that its session ends before it has joined.
+                await asyncio.wait_for(client.connect(), LIMIT_S / 6)
+            except (ConnectFailed, TimeoutError):
                 await client.end()
             else:
                 return client

@@ -15,7 +15,7 @@ from tests.support.tools import require
 
 __all__ = ["QUIET_S", "check_fault", "check_no_loss"]
 
-QUIET_S = 4.0
+QUIET_S = 6.0
 """Seconds without progress that end the wait where the expected messages are not known, or may be lost."""
 
 SMALL = Plan(per_second=600, lead_s=0.5, tail_s=0.7, quiet_s=LIMIT_S, settle_s=LIMIT_S, noticed_within_s=None)

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from tests.support.cluster_nodes import ClusterNode, new_prefix, wait_counts
 from tests.support.node_config import NodeConfig
+from tests.support.timing import LIMIT_S
 
 __all__ = ["CompatNode", "PsioNode", "mixed_nodes"]
 
@@ -31,13 +32,11 @@ async def mixed_nodes(address: str, psio_count: int = 2, **options: Any) -> Asyn
         psio_count: number of python-socketio nodes.
         options: of `zmqio.python_socketio.AsyncManager`.
     """
-    prefix = new_prefix()
-    configs = [
-        NodeConfig(f"psio{n}", adapter=address, bus={"prefix": prefix, **options}) for n in range(psio_count)
-    ]
+    bus = {"prefix": new_prefix(), "dead_after_s": LIMIT_S}
+    configs = [NodeConfig(f"psio{n}", adapter=address, bus={**bus, **options}) for n in range(psio_count)]
     async with AsyncExitStack() as stack:
         nodes: list[ClusterNode] = [PsioNode(config) for config in configs]
-        nodes.append(ClusterNode(NodeConfig("zmqio", adapter=address, bus={"prefix": prefix})))
+        nodes.append(ClusterNode(NodeConfig("zmqio", adapter=address, bus=bus)))
         for node in nodes:
             stack.push_async_callback(node.close)
             node.spawn()
