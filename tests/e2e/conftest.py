@@ -26,7 +26,10 @@ __all__ = ["NODES", "ClientMaker", "NatsBroker"]
 ClientMaker = Callable[..., SocketClient]
 """`make_client(library, url, way="upgrade", **options)`; library is `js` or `py`."""
 
-_PATIENT: Any = {"options": {"request_timeout_s": LIMIT_S}, "bus": {"dead_after_s": LIMIT_S}}
+_PATIENT: Any = {
+    "options": {"request_timeout_s": LIMIT_S, "upgrade_timeout_s": LIMIT_S},
+    "bus": {"dead_after_s": LIMIT_S},
+}
 NODES = (
     NodeConfig("one", **_PATIENT),
     NodeConfig("two", host="uvicorn", **_PATIENT),

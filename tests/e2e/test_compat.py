@@ -109,7 +109,7 @@ async def peers(
 ) -> AsyncIterator[Peers]:
     """The three nodes and their clients."""
     parser, namespace = request.param
-    serializer, bus = {"json": "default"}.get(parser, parser), {"prefix": new_prefix()}
+    serializer, bus = {"json": "default"}.get(parser, parser), {"prefix": new_prefix(), "dead_after_s": LIMIT_S}
     manager = AsyncManager(broker.address, **bus)
     theirs = same_application.build(socketio, manager, namespace, serializer=serializer)
     adapter = zmqio.ZmqAdapter(broker.address, **bus)

@@ -251,7 +251,7 @@ async def test_stopped_owner_does_not_delay_other_clients(nodes: Cluster) -> Non
 
 
 async def test_session_of_a_restarted_node_with_the_same_tag_is_refused_by_it(broker: BrokerProcess) -> None:
-    bus = {"prefix": new_prefix()}
+    bus = {"prefix": new_prefix(), "dead_after_s": LIMIT_S}
     config = NodeConfig("same", adapter=broker.address, options={"node_tag": "same"}, bus=bus)
     async with NodeProcess(NodeConfig("other", adapter=broker.address, bus=bus)) as other:
         async with NodeProcess(config) as first:

@@ -11,6 +11,7 @@ from tests.support.cluster import Cluster
 from tests.support.cluster_nodes import new_prefix
 from tests.support.js_clients import JsClients
 from tests.support.node_config import NodeConfig
+from tests.support.timing import LIMIT_S
 from zmqio.recipes.balancing import Balancing, Mode, parse_backend
 
 __all__ = ["TAGS", "BalancedNodes", "Crowd", "balanced_nodes"]
@@ -44,7 +45,7 @@ async def balanced_nodes(broker: str, **options: Any) -> AsyncIterator[BalancedN
         broker: its address.
         options: of `zmqio.Server`.
     """
-    bus = {"prefix": new_prefix()}
+    bus = {"prefix": new_prefix(), "dead_after_s": LIMIT_S}
     hosts = ("fast", "uvicorn", "fast")
     configs = [
         NodeConfig(tag, host=host, options={"node_tag": tag, **options}, bus=bus)
