@@ -76,7 +76,7 @@ async def host(tmp_path: Path) -> AsyncIterator[Host]:
 
 
 async def connect(port: int, received: list[Any]) -> socketio.AsyncClient:
-    client = socketio.AsyncClient(reconnection=False)
+    client = socketio.AsyncClient(reconnection=False, request_timeout=LIMIT_S)
     client.on("chat message", received.append)
 
     async def try_once() -> bool:

@@ -25,7 +25,7 @@ class Guest:
     """A client of the chat."""
 
     def __init__(self) -> None:
-        self.client = socketio.AsyncClient(reconnection=False)
+        self.client = socketio.AsyncClient(reconnection=False, request_timeout=LIMIT_S)
         self.said: list[Any] = []
         self.client.on("said", lambda message, *_offset: self.said.append(message))
 
