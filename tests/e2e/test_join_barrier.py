@@ -11,6 +11,7 @@ from tests.support.broker import BrokerProcess
 from tests.support.cluster import Cluster, NodeProcess
 from tests.support.node_config import NodeConfig
 from tests.support.relay import Relay
+from tests.support.timing import LIMIT_S
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -24,7 +25,10 @@ LATE_S = 0.005
 @pytest_asyncio.fixture(loop_scope="session")
 async def far_node(broker: BrokerProcess, cluster: Cluster) -> AsyncIterator[NodeProcess]:
     """A node whose subscriptions reach the broker late: a join that does not wait for them is too early."""
-    async with Relay(broker.address, LATE_S) as relay, NodeProcess(NodeConfig("far", relay.address)) as node:
+    async with (
+        Relay(broker.address, LATE_S) as relay,
+        NodeProcess(NodeConfig("far", relay.address, bus={"dead_after_s": LIMIT_S})) as node,
+    ):
         await node.wait_state("joins", lambda state: state["ready"] and state["server_count"] > len(cluster.nodes))
         yield node
 

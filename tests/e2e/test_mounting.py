@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.pages import ROOT, files_of
+from tests.support.timing import LIMIT_S
 
 FILES = files_of(ROOT / "docs" / "mounting.md")
 PROGRAM = """
@@ -38,7 +39,7 @@ asyncio.run(main())
 def test_framework_and_engine_both_answer(name: str, path: str, text: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text(FILES[name])
     command = [sys.executable, "-c", PROGRAM, name.removesuffix(".py"), path]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=3 * LIMIT_S, check=False)
     assert done.returncode == 0, done.stderr
     assert re.search(f"^200 .*{text}", done.stdout, re.M | re.S)
     assert done.stdout.rstrip().endswith('200 0{"sid')

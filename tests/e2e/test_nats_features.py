@@ -31,6 +31,7 @@ from tests.e2e.test_recovery_mixed import (
 from tests.support.cluster import Cluster
 from tests.support.cluster_nodes import new_prefix
 from tests.support.nats_server import NatsServerProcess
+from tests.support.timing import LIMIT_S
 
 __all__ = [
     "duo",
@@ -68,6 +69,6 @@ def own_broker(broker: NatsBroker) -> NatsBroker:
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def cluster(broker: NatsBroker) -> AsyncIterator[Cluster]:
     """Three nodes."""
-    bus = {"prefix": new_prefix()}
+    bus = {"prefix": new_prefix(), "dead_after_s": LIMIT_S}
     async with Cluster(broker.address, [replace(node, bus=bus) for node in NODES]) as nodes:
         yield nodes

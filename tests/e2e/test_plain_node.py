@@ -9,7 +9,7 @@ import pytest_asyncio
 from tests.support.broker import BrokerProcess
 from tests.support.cluster_nodes import ClusterNode, new_prefix, running_nodes, wait_counts
 from tests.support.plain_node import SID, Kind, PlainNode
-from tests.support.timing import wait_until
+from tests.support.timing import LIMIT_S, wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -38,7 +38,7 @@ async def test_it_answers_every_request(pair: Pair) -> None:
     assert await node.do("rooms") == ["lobby", SID]
     (found,) = await node.do("fetch", rooms=["lobby"])
     assert (found["sid"], found["node_id"], found["data"]) == (SID, plain.node_id, {"from": "plain"})
-    assert await node.do("ask", event="question", timeout=5) == ["plain"]
+    assert await node.do("ask", event="question", timeout=LIMIT_S) == ["plain"]
 
 
 async def test_what_a_broker_loses_is_replayed_in_order(pair: Pair) -> None:

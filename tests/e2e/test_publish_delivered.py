@@ -117,6 +117,7 @@ async def test_an_emitter_moves_and_disconnects_sockets_of_any_node(
         await emitter.emit("to the moved, mark")
         await second.wait_for("to the moved, mark")
         assert "moved" not in (await second.call("whoami"))["rooms"]
+        await first.call("join", "another")  # completes when the broker has applied "moved", too
         await emitter.to("moved").emit("moved")
         assert await first.wait_for("moved") == [[]]
         await emitter.to(third.sid).disconnect_sockets()

@@ -56,7 +56,8 @@ async def mixed(broker: BrokerProcess) -> AsyncIterator[list[ClusterNode]]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def peers(mixed: list[ClusterNode], js: JsClients) -> AsyncIterator[Peers]:
-    """A client at each node."""
+    """A client at each node; the clients of earlier tests are gone."""
+    await wait_rooms(mixed[ZMQIO], {})
     async with AsyncExitStack() as stack:
         clients: list[SocketClient] = []
         for number, way in enumerate(("websocket", "upgrade", "polling")):

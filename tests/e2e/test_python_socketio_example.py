@@ -63,7 +63,7 @@ async def test_the_three_servers_share_a_room(broker: BrokerProcess) -> None:
             [sys.executable, "publish.py"],
             cwd=EXAMPLE,
             env=process_environment() | {"ZMQIO_ADAPTER": broker.address},
-            timeout=LIMIT_S,
+            timeout=3 * LIMIT_S,
             check=True,
         )
         for client in clients:

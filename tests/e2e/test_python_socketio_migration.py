@@ -28,7 +28,7 @@ async def emit_until(replaced: asyncio.Event, node: ClusterNode, event: str) -> 
 
 async def check(client: SocketClient, event: str, count: int) -> None:
     """The client has received all numbers from its first one on, each once and in order."""
-    first = client.received.named(event)[0][0]
+    first = (await client.wait_for(event))[0][0]
     received = [args[0] for args in await client.wait_for(event, count - first)]
     assert received == list(range(first, count)), client
 

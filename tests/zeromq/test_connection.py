@@ -131,13 +131,11 @@ async def test_data_that_the_kernel_rejects_is_queued_and_follows_in_order(bound
 async def test_heartbeats_keep_an_idle_connection_up(bound, monkeypatch):
     ticks: list[None] = []
     tick = connection_module.ZmtpConnection._tick
-    monkeypatch.setattr(connection_module, "TICK_S", 0.1)
+    monkeypatch.setattr(connection_module, "TICK_S", 0.2)
     monkeypatch.setattr(connection_module.ZmtpConnection, "_tick", lambda self: (ticks.append(None), tick(self)))
     _, endpoint = bound(zmq.XPUB, HEARTBEAT_IVL=50, HEARTBEAT_TIMEOUT=int(LIMIT_S * 1000))
     with connected(endpoint) as (_, record):
-        await wait_until(
-            lambda: len(ticks) >= 3 * connection_module.SILENT_TICKS, "three times the limit of silence"
-        )
+        await wait_until(lambda: len(ticks) >= 2 * connection_module.SILENT_TICKS, "twice the limit of silence")
         assert record.changes == ["up"]
 
 
@@ -325,5 +323,8 @@ def test_connection_can_be_detached_and_closed_after_its_loop_is_closed():
             end.shutdown(socket.SHUT_WR)
             flush.send_rest(time.monotonic() + LIMIT_S)
             end.settimeout(LIMIT_S)
-            assert end.recv(1_000).endswith(b"bye")
+            received = b""
+            while data := end.recv(1_000):
+                received += data
+            assert received.endswith(b"bye")
         stack.close()
