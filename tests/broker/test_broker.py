@@ -2,6 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 import zmq
+from zmqio_broker import proxy
 from zmqio_broker.broker import SUBSCRIBERS_FIRST_S, Broker
 from zmqio_broker.endpoints import AddressError
 from zmqio_broker.options import BrokerOptions
@@ -42,7 +43,8 @@ def test_hello_contains_ports_and_no_hosts(broker: Broker) -> None:
     assert "127.0.0.1" not in repr(hello)
 
 
-def test_statistics_count_ingest_messages(broker: Broker) -> None:
+def test_statistics_count_ingest_messages(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proxy, "_STATISTICS_TIMEOUT_MS", LIMIT_S * 1_000)  # otherwise a slow answer is not awaited
     broker.start()
     with zmq.Context() as context, context.socket(zmq.PUSH) as sender, context.socket(zmq.SUB) as subscriber:
         subscriber.connect(broker.endpoints.subscribe)

@@ -2,6 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 import zmq
+from zmqio_broker import proxy
 from zmqio_broker.proxy import ProxyCounts, ProxyMeter, proxy_thread
 
 from tests.support.timing import LIMIT_S
@@ -37,8 +38,9 @@ def test_messages_are_forwarded_with_all_their_frames(
 
 
 def test_meter_counts_frames_bytes_and_subscriptions(
-    path: tuple[zmq.Socket[bytes], zmq.Socket[bytes], ProxyMeter],
+    path: tuple[zmq.Socket[bytes], zmq.Socket[bytes], ProxyMeter], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(proxy, "_STATISTICS_TIMEOUT_MS", LIMIT_S * 1_000)  # otherwise a slow answer is not awaited
     publisher, subscriber, meter = path
     for _ in range(3):
         publisher.send_multipart([b"topic", b"body"])

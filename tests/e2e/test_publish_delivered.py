@@ -43,7 +43,7 @@ async def test_clients_of_every_node_receive_from_a_foreign_sender(
     clients = await connect_one_each(make_client, cluster)
     assert [await client.call("join", "lobby") for client in clients[:2]] == ["ok", "ok"]
 
-    done = await asyncio.to_thread(sender.run, broker.endpoint("ingest"))
+    done = await asyncio.to_thread(sender.run_until_sent, broker.endpoint("ingest"))
     assert (done.returncode, done.stderr) == (0, "")
 
     language = FOREIGN_SENDERS[name]
@@ -61,7 +61,7 @@ async def test_the_example_of_a_synchronous_service_reaches_its_customer(
     customer, bystander, in_lobby = await connect_one_each(make_client, cluster)
     await customer.call("join", "customer-ada")
     await in_lobby.call("join", "lobby")
-    done = await asyncio.to_thread(make_sender("emitter", tmp_path).run, broker.address)
+    done = await asyncio.to_thread(make_sender("emitter", tmp_path).run_until_sent, broker.address)
     assert (done.returncode, done.stderr) == (0, "")
     assert await customer.wait_for("shipped") == [[{"order": 1}]]
     assert await bystander.wait_for("news") == [["Emitter in Python"]]

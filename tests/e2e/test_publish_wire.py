@@ -37,7 +37,7 @@ def test_json_and_msgpack_of_a_foreign_sender_are_forwarded(
 ) -> None:
     sender = make_sender(name, tmp_path)
     with tap(ingest_broker.endpoint("subscribe"), b"zmqio/") as nodes:
-        done = sender.run(ingest_broker.endpoint("ingest"))
+        done = sender.run_until_sent(ingest_broker.endpoint("ingest"))
         assert (done.returncode, done.stderr) == (0, "")
         expect_both(FOREIGN_SENDERS[name], nodes.take(2))
 
@@ -48,7 +48,7 @@ def test_foreign_sender_with_keys_publishes(
 ) -> None:
     sender, ingest = make_sender(name, tmp_path), broker_with_keys.endpoint("ingest")
     with tap(broker_with_keys.endpoint("subscribe"), b"zmqio/", keys.node.load(1)[0]) as nodes:
-        done = sender.run(ingest, keys.folder / "broker.key", keys.sender.secret_file)
+        done = sender.run_until_sent(ingest, keys.folder / "broker.key", keys.sender.secret_file)
         assert (done.returncode, done.stderr) == (0, "")
         expect_both(FOREIGN_SENDERS[name], nodes.take(2))
 

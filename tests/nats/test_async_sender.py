@@ -29,8 +29,9 @@ async def test_concurrent_requests_arrive_in_the_order_of_the_calls(server: Nats
 
 
 async def test_close_sends_requests_emitted_before(server: NatsServerProcess) -> None:
+    limits = {"send_timeout_s": LIMIT_S, "close_timeout_s": LIMIT_S}
     async with subscribed(server) as subscriber:
-        async with AsyncEmitter(server.address, send_timeout_s=LIMIT_S) as emitter:
+        async with AsyncEmitter(server.address, **limits) as emitter:
             for _ in range(100):
                 await emitter.emit("x", "y" * 10_000)
         await wait_until(lambda: len(subscriber.found) == 100, "all requests")
@@ -97,11 +98,11 @@ import asyncio
 from zmqio.emitter import AsyncEmitter
 async def main():
     global emitter
-    emitter = AsyncEmitter({server.address!r})
+    emitter = AsyncEmitter({server.address!r}, send_timeout_s={LIMIT_S}, close_timeout_s={LIMIT_S})
     await emitter.emit("first")
     await emitter.emit("last")
 asyncio.run(main())
 """
     async with subscribed(server) as subscriber:
-        await asyncio.to_thread(subprocess.run, [sys.executable, "-c", program], check=True, timeout=LIMIT_S)
+        await asyncio.to_thread(subprocess.run, [sys.executable, "-c", program], check=True, timeout=3 * LIMIT_S)
         await wait_until(lambda: subscriber.events == ["first", "last"], "both")

@@ -165,7 +165,7 @@ async def test_inbox_whose_node_is_gone_is_reported_when_a_message_is_sent_to_it
                 bus.publish(inbox, b"2")
                 return (f"departed {inbox!r}", 0) in received.changes
 
-            assert received.changes == [("link_connected", 0)]
+            assert (f"departed {inbox!r}", 0) not in received.changes
             await wait_until(is_reported, "the report")
 
 

@@ -37,10 +37,10 @@ class Subscriber:
 
 @asynccontextmanager
 async def subscribed(server: NatsServerProcess) -> AsyncIterator[Subscriber]:
-    client = await nats.connect(server.address)
+    client = await nats.connect(server.address, connect_timeout=LIMIT_S)
     subscriber = Subscriber(client)
     await client.subscribe("zmqio.>", cb=subscriber.received)
-    await client.flush()
+    await client.flush(LIMIT_S)
     try:
         yield subscriber
     finally:
@@ -88,7 +88,10 @@ async def test_other_server_is_used_and_restart_is_noticed_before_sending() -> N
 
 
 def test_flush_that_the_server_does_not_answer_is_an_error() -> None:
-    with NatsServerProcess() as server, Emitter(server.address, close_timeout_s=0.1) as emitter:
+    with (
+        NatsServerProcess() as server,
+        Emitter(server.address, send_timeout_s=LIMIT_S, close_timeout_s=0.1) as emitter,
+    ):
         emitter.emit("x")
         server.pause()
         try:
@@ -142,7 +145,7 @@ async def test_threads_and_forked_children_share_an_emitter(server: NatsServerPr
         program = f"""
 import os
 from zmqio.emitter import Emitter
-emitter = Emitter({server.address!r})
+emitter = Emitter({server.address!r}, send_timeout_s={LIMIT_S}, close_timeout_s={LIMIT_S})
 emitter.emit("before the fork")
 if os.fork() == 0:
     emitter.emit("child")
@@ -151,6 +154,6 @@ if os.fork() == 0:
 os.wait()
 emitter.emit("after the fork")
 """
-        await asyncio.to_thread(subprocess.run, [sys.executable, "-c", program], check=True, timeout=LIMIT_S)
+        await asyncio.to_thread(subprocess.run, [sys.executable, "-c", program], check=True, timeout=3 * LIMIT_S)
         await wait_until(lambda: len(subscriber.events) == 12, "all requests")
         assert sorted(set(subscriber.events)) == ["after the fork", "before the fork", "child", "parent", "thread"]

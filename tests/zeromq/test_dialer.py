@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from tests.support.ports import free_port
-from tests.support.timing import wait_until
+from tests.support.timing import LIMIT_S, wait_until
 from tests.support.zmtp_connections import resolver_of
 from zmqio.links.resolver import HostResolver
 from zmqio.zeromq import dialer as dialer_module
@@ -160,6 +160,6 @@ async def test_connection_made_just_before_the_dialer_is_closed_is_closed_too():
             if not connected:
                 dialer.close()
                 await asyncio.sleep(0)
-                accepted.settimeout(5)
+                accepted.settimeout(LIMIT_S)
                 assert await asyncio.to_thread(accepted.recv, 1) == b""
             accepted.close()

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import threading
+from functools import partial
 
 import pytest
 
@@ -13,7 +14,8 @@ from tests.support.timing import LIMIT_S, wait_until
 from zmqio.exceptions import BusUnavailableError, ConfigError
 from zmqio.zeromq.push import AsyncPush, Push
 
-KINDS = [Push, AsyncPush]
+PATIENT = {"send_timeout_s": LIMIT_S, "linger_s": LIMIT_S}
+KINDS = [pytest.param(partial(kind, **PATIENT), id=kind.__name__) for kind in (Push, AsyncPush)]
 
 
 def nowhere() -> str:
@@ -59,7 +61,7 @@ async def test_missing_broker_is_an_error_with_address_and_time_out(kind):
 @pytest.mark.parametrize("kind", KINDS)
 async def test_message_waits_for_a_broker_that_starts_in_time(kind):
     broker = LoopbackBroker(free_port_block(4))
-    push = kind([broker.address], send_timeout_s=20)
+    push = kind([broker.address], send_timeout_s=LIMIT_S)
     sending = asyncio.create_task(send(push, b"x"))
     await asyncio.sleep(0.05)
     broker.start()
@@ -79,7 +81,7 @@ async def test_every_connected_broker_gets_the_message_and_a_missing_one_is_no_e
                 await send(push, b"x")
                 await asyncio.sleep(0.01)
 
-        await asyncio.wait_for(both_have_one(), 20)
+        await asyncio.wait_for(both_have_one(), LIMIT_S)
         await close(push)
 
 
@@ -108,7 +110,7 @@ async def test_waiting_for_a_broker_does_not_block_the_loop():
 
 async def test_many_tasks_can_send_concurrently():
     with running_broker() as broker:
-        push = AsyncPush([broker.address])
+        push = AsyncPush([broker.address], **PATIENT)
         await asyncio.gather(*(push.send(b"%d" % number) for number in range(100)))
         await wait_until(lambda: len(broker.pushed) == 100, "all messages")
         assert broker.pushed == [b"%d" % number for number in range(100)]
@@ -117,7 +119,7 @@ async def test_many_tasks_can_send_concurrently():
 
 def test_many_threads_can_send_concurrently():
     with running_broker() as broker:
-        push = Push([broker.address])
+        push = Push([broker.address], **PATIENT)
 
         def send_fifty(name: int) -> None:
             for number in range(50):
@@ -137,7 +139,7 @@ def test_many_threads_can_send_concurrently():
 
 def test_both_sides_of_a_fork_can_send():
     with running_broker() as broker:
-        push = Push([broker.address])
+        push = Push([broker.address], **PATIENT)
         push.send(b"before")
         pid = os.fork()
         if pid == 0:
@@ -155,7 +157,7 @@ def test_both_sides_of_a_fork_can_send():
 async def test_message_is_not_sent_to_a_web_server_but_to_the_broker_that_replaces_it(kind):
     base = free_port_block(4)
     broker = LoopbackBroker(base)
-    push = kind([broker.address], send_timeout_s=20)
+    push = kind([broker.address], send_timeout_s=LIMIT_S)
     with web_servers(base, 4) as accepted:
         sending = asyncio.create_task(send(push, b"x"))
         await wait_until(lambda: accepted, "a connection")

@@ -7,7 +7,7 @@ import zmq
 
 from tests.support.loopback_broker import running_broker
 from tests.support.ports import free_port_block
-from tests.support.timing import wait_until
+from tests.support.timing import LIMIT_S, wait_until
 from zmqio.zeromq.push_sockets import PushSockets
 
 
@@ -30,7 +30,7 @@ async def test_file_descriptor_becomes_readable_when_a_broker_accepts_messages(c
         sockets = PushSockets(context, [broker.address], 10)
         (fd,) = sockets.fds
         while not sockets.offer(b"x"):
-            assert select.select([fd], [], [], 10)[0]
+            assert select.select([fd], [], [], LIMIT_S)[0]
         await wait_until(lambda: broker.pushed == [b"x"], "the message")
         sockets.close(0)
 
