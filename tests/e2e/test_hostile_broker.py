@@ -16,7 +16,7 @@ import zmq
 from zmqio_broker.subscription_guard import BLOCKED_S
 
 from tests.support.broker import BrokerProcess
-from tests.support.broker_peers import barrier, connected, raw_peer
+from tests.support.broker_peers import barrier, connected, counted, raw_peer
 from tests.support.bus_events import running_bus
 from tests.support.keys import KeyFolder
 from tests.support.timing import LIMIT_S, wait_until
@@ -175,6 +175,7 @@ async def test_broker_without_descriptors_pauses_and_recovers() -> None:
         with connected(context, zmq.SUB, process.endpoint("subscribe")) as node:
             node.subscribe(b"topic/")
             barrier(node)
+            await counted(process, "subscribe")
             _, hard = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
             address = ("127.0.0.1", process.hello["ports"]["publish"])
             while True:

@@ -19,7 +19,7 @@ import zmq
 
 from tests.e2e.test_hostile_logs import answers
 from tests.support.broker import BrokerProcess
-from tests.support.broker_peers import barrier, connected
+from tests.support.broker_peers import barrier, connected, counted
 from tests.support.cluster import process_environment
 from tests.support.ports import free_port
 from tests.support.py_clients import PyClient
@@ -168,6 +168,8 @@ async def test_broker_without_free_descriptors_keeps_its_peers_and_accepts_again
         barrier(subscriber)
         assert publisher.recv() == b"\x01"
         exchange(1)
+        await counted(broker, "subscribe")
+        await counted(broker, "publish")
         before, began_s = broker_memory().rss, time.monotonic()
         port = broker.hello["ports"][role]
         with ExitStack() as strangers:

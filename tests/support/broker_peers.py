@@ -11,9 +11,9 @@ from contextlib import contextmanager
 import zmq
 
 from tests.support.broker import BrokerProcess
-from tests.support.timing import LIMIT_S
+from tests.support.timing import LIMIT_S, wait_until
 
-__all__ = ["Load", "barrier", "connected", "new_sync_topic", "raw_peer"]
+__all__ = ["Load", "barrier", "connected", "counted", "new_sync_topic", "raw_peer"]
 
 Context = zmq.Context[zmq.Socket[bytes]]
 
@@ -90,6 +90,15 @@ def _acknowledgement(subscriber: zmq.Socket[bytes], topic: bytes) -> bytes | Non
             if frame.startswith(topic):
                 return frame[len(topic) :]
     return None
+
+
+async def counted(process: BrokerProcess, role: str) -> None:
+    """Wait until the broker counts one connection of an endpoint.
+
+    Another thread counts connections, later than they can be used. While the broker has no descriptors, it closes
+    those that it has not counted.
+    """
+    await wait_until(lambda: process.statistics()["peers"][role]["connected"] == 1, f"one {role} connection")
 
 
 class Load:
