@@ -43,6 +43,11 @@ class AcceptPause:
         """Whether new connections have to wait."""
         return self._ends_at is not None
 
+    @property
+    def lacks_reserve(self) -> bool:
+        """Whether the reserved descriptor is missing: a connection that was accepted in the meantime has it."""
+        return self._reserve is None
+
     def add_listener(self, descriptor: int) -> None:
         """Note a listening socket, which belongs to libzmq."""
         # libzmq accepts when there is something to accept. This process may have closed it in between.

@@ -96,7 +96,8 @@ class PeerMonitor:
     """Reads the monitors of several sockets, and prevents that libzmq accepts without descriptors.
 
     Connections that would use the last free descriptors of this process are closed. If an attempt fails all the
-    same, because the whole system has none, accepting is paused.
+    same, because the whole system has none, accepting is paused. This thread may be late: a connection that was
+    accepted before the pause is kept.
 
     Args:
         context: context of the monitored sockets.
@@ -162,7 +163,7 @@ class PeerMonitor:
             self._listening(role, value)
         elif event == zmq.EVENT_ACCEPT_FAILED:
             self._pause.failed(value)
-        elif event == zmq.EVENT_ACCEPTED and (value >= self._connection_limit or self._pause.is_paused):
+        elif event == zmq.EVENT_ACCEPTED and (value >= self._connection_limit or self._pause.lacks_reserve):
             counts.refuse(value)
             self._close(value)
         elif event == zmq.EVENT_ACCEPTED:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from zmqio_broker import accept_pause
 from zmqio_broker.accept_pause import PAUSE_S, AcceptPause
 
 from tests.support.timing import LIMIT_S
@@ -65,6 +66,20 @@ def test_reserved_descriptor_is_released(harness: Harness) -> None:
     assert open_files() == before
     harness.pause.close()
     assert open_files() == before - 1
+
+
+def test_reserve_that_a_connection_has_taken_is_missing_until_the_pause_ends(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness.pause.failed(errno.ENFILE)
+    assert not harness.pause.lacks_reserve
+    with monkeypatch.context() as patch:
+        patch.setattr(accept_pause, "_open_reserve", lambda: None)
+        harness.pause.failed(errno.ENFILE)
+    assert harness.pause.lacks_reserve
+    harness.now = PAUSE_S
+    harness.pause.end_if_due()
+    assert not harness.pause.lacks_reserve
 
 
 def test_closed_listener_is_ignored(harness: Harness) -> None:

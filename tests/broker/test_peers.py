@@ -1,9 +1,11 @@
+import errno
 from collections.abc import Iterator
 from contextlib import suppress
 from socket import create_connection
 
 import pytest
 import zmq
+from zmqio_broker import accept_pause
 from zmqio_broker.peers import PeerCounts, PeerMonitor
 from zmqio_broker.threads import SocketThread
 
@@ -85,6 +87,22 @@ async def test_connection_with_a_descriptor_over_the_limit_is_closed() -> None:
         await wait_until(lambda: counts.accept_failures == 1, "the refusal is counted")
         assert counts.rejections == 0
     context.term()
+
+
+@pytest.mark.parametrize("lacks_reserve", [False, True])
+def test_connection_accepted_before_a_pause_is_kept_unless_it_has_the_reserved_descriptor(
+    lacks_reserve: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[int] = []
+    with zmq.Context() as context:
+        monitor = PeerMonitor(context, 1 << 20, closed.append)
+        monitor.counts["publish"] = PeerCounts()
+        if lacks_reserve:
+            monkeypatch.setattr(accept_pause, "_open_reserve", lambda: None)
+        monitor._handle("publish", zmq.EVENT_ACCEPT_FAILED, errno.EMFILE)
+        monitor._handle("publish", ACCEPTED, 9)
+        monitor._pause.close()
+    assert closed == ([9] if lacks_reserve else [])
 
 
 async def test_listening_and_accepted_sockets_are_reported() -> None:
