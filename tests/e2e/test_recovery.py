@@ -234,7 +234,7 @@ async def test_a_client_is_recovered_after_the_stop_of_its_node(
 async def test_a_client_is_recovered_after_the_death_of_its_node(
     broker: BrokerProcess, make_client: ClientMaker
 ) -> None:
-    bus = {"prefix": new_prefix(), "heartbeat_s": 0.2, "dead_after_s": 3.0}
+    bus = {"prefix": new_prefix(), "heartbeat_s": 0.2, "dead_after_s": LIMIT_S}
     configs = [NodeConfig(name, options={"recovery": True}, bus=bus) for name in ("dies", "stays")]
     async with Cluster(broker.address, configs) as (dies, stays):
         clients = [await connected(make_client, dies, way) for way in ("websocket", "polling")]

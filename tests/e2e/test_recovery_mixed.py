@@ -20,7 +20,7 @@ from tests.support.cluster_nodes import new_prefix
 from tests.support.js_clients import JsClient
 from tests.support.node_config import NodeConfig
 from tests.support.psio_nodes import PsioNode
-from tests.support.timing import wait_until
+from tests.support.timing import LIMIT_S, wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -36,7 +36,7 @@ class MixedCluster:
     def __init__(self, address: str, stack: AsyncExitStack) -> None:
         self._address = address
         self._stack = stack
-        self._bus = {"prefix": new_prefix(), "heartbeat_s": 0.2, "dead_after_s": 3.0}
+        self._bus = {"prefix": new_prefix(), "heartbeat_s": 0.2, "dead_after_s": LIMIT_S}
         self._started = 0
 
     async def start_plain(self) -> None:
