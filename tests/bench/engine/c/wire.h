@@ -12,7 +12,7 @@
 #define WS_KEY "dGhlIHNhbXBsZSBub25jZQ=="
 #define WS_ACCEPT "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 
-enum { MAX_EVENT_BYTES = 1 << 16, SEQUENCE_DIGITS = 8 };
+enum { MAX_EVENT_BYTES = 1 << 20, SEQUENCE_DIGITS = 8 };
 
 /* One WebSocket frame inside a buffer; `total` is 0 while it is incomplete. */
 struct frame {
