@@ -97,7 +97,7 @@ log = structlog.get_logger(__name__)
     default=_DEFAULTS.subscription_bytes,
     show_default=True,
     metavar="N",
-    help="Accept at most N bytes of subscriptions at once from one node, and 4/3 N per second (TCP, on Linux): "
+    help="Accept at most N bytes of subscriptions at once from one node, and 2 N per second (TCP, on Linux): "
     "for each room the name and some 15 bytes. With keys, which encrypt them, 2.25 times N. Beyond that, it is "
     "disconnected; nodes of zmqio send no faster. The topics of all nodes together: 16 times N.",
 )

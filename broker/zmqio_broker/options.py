@@ -21,7 +21,7 @@ class BrokerOptions:
             node are dropped; the node detects the gap by sequence numbers and requests them from their publishers.
         node_queue_bytes: most bytes queued for one node over TCP, estimated from the kernel's counters. Beyond
             that, the node is disconnected; it connects again and requests the messages that it missed.
-        subscription_bytes: most bytes of subscriptions that one node sends at once over TCP; 4/3 as many each
+        subscription_bytes: most bytes of subscriptions that one node sends at once over TCP; twice as many each
             second. With keys they are encrypted, and may be 2.25 times as large. Beyond that, the node is
             disconnected; nodes of zmqio send no faster. All nodes together may subscribe to topics of 16 times
             as many bytes.

@@ -24,9 +24,9 @@ from zmqio_broker.descriptors import close_connection
 
 __all__ = ["BLOCKED_S", "LIMITS_PER_S", "SubscriptionGuard", "SubscriptionWatch"]
 
-LIMITS_PER_S = 4 / 3
+LIMITS_PER_S = 2
 """Bytes of subscriptions and cancellations of one node per second all the time, in multiples of what it may send
-at once: with the default, 20,000 joins and leaves. Nodes of zmqio send at most three quarters of this, and a third
+at once: with the default, 30,000 joins and leaves. Nodes of zmqio send at most three quarters of this, and a third
 of the limit at once (`zmqio.zeromq.send_pace`). There may be more while the topics of all nodes together are few:
 see `SubscriptionGuard.settle`."""
 BLOCKED_S = 10.0

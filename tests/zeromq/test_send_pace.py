@@ -20,12 +20,12 @@ def send(pace: SendPace, now_s: float, most: int = 1 << 30, size: int = 30) -> i
     return sent
 
 
-def test_a_third_of_the_limit_is_sent_at_once_and_the_limit_in_each_second() -> None:
+def test_a_third_of_the_limit_is_sent_at_once_and_one_and_a_half_limits_in_each_second() -> None:
     pace = SendPace(5.0, LIMIT)
     assert send(pace, 5.0) == LIMIT / 3
     assert send(pace, 5.0) == 0
-    assert send(pace, 5.1) == LIMIT / 10
-    assert sum(send(pace, 5.1 + step / 50) for step in range(1, 51)) == pytest.approx(LIMIT, abs=60)
+    assert send(pace, 5.1) == pytest.approx(0.15 * LIMIT, abs=60)
+    assert sum(send(pace, 5.1 + step / 50) for step in range(1, 51)) == pytest.approx(1.5 * LIMIT, abs=60)
     assert send(pace, 1_000.0) == LIMIT / 3
 
 
@@ -43,7 +43,7 @@ def test_other_limit_counts_what_was_sent_already() -> None:
     assert send(pace, 5.0) == LIMIT / 3
     pace.set_limit(LIMIT)
     assert send(pace, 5.2) == 0
-    assert send(pace, 5.4) == pytest.approx(LIMIT / 15, abs=60)
+    assert send(pace, 5.3) == pytest.approx(LIMIT * (0.45 - 1 / 3), abs=60)
 
 
 @given(st.lists(st.tuples(st.floats(0, 3), st.integers(0, 120_000), st.floats(0, 3)), max_size=50))

@@ -1,7 +1,8 @@
 """The pace at which a node sends subscriptions: as many as a broker accepts, with room for delays on the way.
 
-A broker limits the subscriptions of each node (`--subscription-bytes`, N): N at once, and 4/3 N per second. A node
-sends at most 1/3 N at once, and N per second. What arrives late and all at once is then still within the limit.
+A broker limits the subscriptions of each node (`--subscription-bytes`, N): N at once, and 2 N per second. A node
+sends at most a third of N at once, and 1.5 N per second. So it stays within the limit even if all that was delayed
+on the way arrives at once.
 """
 
 __all__ = ["DEFAULT_LIMIT_BYTES", "SendPace"]
@@ -9,6 +10,7 @@ __all__ = ["DEFAULT_LIMIT_BYTES", "SendPace"]
 DEFAULT_LIMIT_BYTES = 3 << 19
 """The broker's default, until the broker has told its limit."""
 BURST_SHARE = 1 / 3
+LIMITS_PER_S = 1.5
 
 
 class SendPace:
@@ -38,7 +40,7 @@ class SendPace:
         """Whether anything may be sent; a single subscription may exceed the rest of what is allowed."""
         passed_s, self._updated_at_s = now_s - self._updated_at_s, now_s
         most_bytes = self._limit_bytes * BURST_SHARE
-        self._allowed_bytes = min(most_bytes, self._allowed_bytes + passed_s * self._limit_bytes)
+        self._allowed_bytes = min(most_bytes, self._allowed_bytes + passed_s * LIMITS_PER_S * self._limit_bytes)
         return self._allowed_bytes > 0
 
     def sent(self, size: int) -> bool:
