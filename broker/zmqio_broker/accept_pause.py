@@ -45,8 +45,8 @@ class AcceptPause:
 
     @property
     def lacks_reserve(self) -> bool:
-        """Whether the reserved descriptor is missing: a connection that was accepted in the meantime has it."""
-        return self._reserve is None
+        """Whether the reserved descriptor is missing during a pause: what has taken it is perhaps a connection."""
+        return self.is_paused and self._reserve is None
 
     def add_listener(self, descriptor: int) -> None:
         """Note a listening socket, which belongs to libzmq."""
