@@ -92,6 +92,7 @@ FIXED = {
     "subscriptions that one node sends": [
         "zmqio_broker.subscription_guard:LIMITS_PER_S",
         "zmqio.zeromq.send_pace:BURST_SHARE",
+        "zmqio.zeromq.send_pace:LIMITS_PER_S",
         "zmqio_broker.subscription_guard:BLOCKED_S",
     ],
     "replay: share of": ["zmqio.cluster.delivery.replay_buffer:RELAY_SHARE"],

@@ -97,7 +97,7 @@ class PeerMonitor:
 
     Connections that would use the last free descriptors of this process are closed. If an attempt fails all the
     same, because the whole system has none, accepting is paused. This thread may be late: a connection that was
-    accepted before the pause is kept.
+    accepted before the pause is kept, unless the reserved descriptor is missing.
 
     Args:
         context: context of the monitored sockets.

@@ -13,7 +13,7 @@ import select
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import structlog
 
@@ -97,21 +97,26 @@ class SubscriptionGuard:
         for limit in list(self._limits.values()):
             limit.settle(topic_bytes)
 
-    def check(self, descriptors: Iterable[int], now: float, late_s: float = 0.0) -> bool:
+    def take_samples(self, descriptors: Iterable[int]) -> dict[int, ConnectionSample]:
+        """Read the counters of those connections that have any."""
+        samples = {descriptor: self._sample(descriptor) for descriptor in descriptors}
+        return {descriptor: sample for descriptor, sample in samples.items() if sample is not None}
+
+    def check(self, samples: Mapping[int, ConnectionSample], now: float, late_s: float = 0.0) -> bool:
         """Close those of the connections that exceed the limit, and end blocks.
 
         Args:
-            descriptors: connections on which something has arrived.
-            now: seconds on the clock of `add`.
+            samples: by descriptor, of the connections on which something has arrived.
+            now: seconds on the clock of `add`, after the samples were taken.
             late_s: seconds by which the call is late.
 
         Returns:
             Whether one of the connections that stay may exceed the limit soon.
         """
         is_near = False
-        for descriptor in descriptors:
-            limit, sample = self._limits.get(descriptor), self._sample(descriptor)
-            if limit is None or sample is None:
+        for descriptor, sample in samples.items():
+            limit = self._limits.get(descriptor)
+            if limit is None:
                 continue
             # There is no event when libzmq reads, so what has arrived counts.
             if limit.is_exceeded(sample.received + sample.unread, now, late_s):
@@ -183,16 +188,17 @@ class SubscriptionWatch:
         if self._epoll is None:
             return
         self._epoll.register(self._wake_read, select.EPOLLIN)
-        arrived_at, pause_s = -math.inf, 0.0
+        now, arrived_at, pause_s = time.monotonic(), -math.inf, 0.0
         with self._epoll:
             while not self._stopping.is_set():
-                due_at = time.monotonic() + pause_s
                 self._stopping.wait(pause_s)
+                due_at = now + pause_s
                 is_active = due_at < arrived_at + ACTIVE_S
                 arrivals = self._epoll.poll(self._longest_wait_s(is_active))
+                samples = self.guard.take_samples(descriptor for descriptor, _ in arrivals)
                 now = time.monotonic()
                 late_s = max(0.0, now - due_at - ACTIVE_CHECK_S) if is_active else 0.0
-                is_near = self.guard.check([descriptor for descriptor, _ in arrivals], now, late_s)
+                is_near = self.guard.check(samples, now, late_s)
                 arrived_at = now if arrivals else arrived_at
                 # After a pause, this may be the handshake of a connection that floods right after it.
                 is_first = now - due_at > CHECK_INTERVAL_S

@@ -37,7 +37,7 @@ class Harness:
 
     def receive(self, descriptor: int, size: int, now: float) -> bool:
         self.received[descriptor] = self.received.get(descriptor, 0) + size
-        return self.guard.check([descriptor], now)
+        return self.guard.check(self.guard.take_samples([descriptor]), now)
 
 
 def test_connection_over_the_limit_is_closed_logged_and_its_address_blocked_for_a_time() -> None:
@@ -51,9 +51,9 @@ def test_connection_over_the_limit_is_closed_logged_and_its_address_blocked_for_
     (line,) = logged
     assert (line["event"], line["endpoint"], line["limit"]) == ("connection_closed", "subscribe", MB)
     assert (line["peer"], line["option"]) == ("10.0.0.3:555", "--subscription-bytes")
-    harness.guard.check([], BLOCKED_S - 1)
+    harness.guard.check({}, BLOCKED_S - 1)
     assert harness.guard.blocks
-    harness.guard.check([], BLOCKED_S)
+    harness.guard.check({}, BLOCKED_S)
     assert harness.blocks[1:] == [[]]
     assert not harness.guard.blocks
 
@@ -101,7 +101,7 @@ def test_connection_that_floods_is_checked_again_soon_until_it_is_closed() -> No
 def test_connection_without_counters_stays() -> None:
     harness = Harness()
     harness.guard.add(3, 0.0)
-    harness.guard.check([3, 4], 0.0)
+    harness.guard.check(harness.guard.take_samples([3, 4]), 0.0)
     assert harness.closed == []
 
 

@@ -95,8 +95,8 @@ def _acknowledgement(subscriber: zmq.Socket[bytes], topic: bytes) -> bytes | Non
 async def counted(process: BrokerProcess, role: str) -> None:
     """Wait until the broker counts one connection of an endpoint.
 
-    Another thread counts connections, later than they can be used. While the broker has no descriptors, it closes
-    those that it has not counted.
+    Another thread counts connections, later than they can be used. While the broker has no descriptors, it may
+    close those that it has not counted.
     """
     await wait_until(lambda: process.statistics()["peers"][role]["connected"] == 1, f"one {role} connection")
 

@@ -31,6 +31,7 @@ class LoopbackBroker:
         asked: the received sync topics.
         flushed: tokens of the received flush messages.
         version_checks: identities of the nodes that asked for the version.
+        subscription_bytes: the limit of what a node sends at once in its answers to them.
         topic_bytes: the limit of all topics in its answers to them; None to answer later.
     """
 
@@ -41,6 +42,7 @@ class LoopbackBroker:
         answers: bool = True,
         takes_all: bool = True,
         confirms: bool = True,
+        subscription_bytes: int = 1 << 20,
         topic_bytes: int | None = 16 << 20,
     ) -> None:
         self.address = f"tcp://127.0.0.1:{base_port}"
@@ -52,6 +54,7 @@ class LoopbackBroker:
         self.subscribed: list[bytes] = []
         self.pushed: list[bytes] = []
         self.flushed: set[bytes] = set()
+        self.subscription_bytes = subscription_bytes
         self.topic_bytes = topic_bytes
         self.version_checks: list[bytes] = []
         self._answered = 0
@@ -127,7 +130,7 @@ class LoopbackBroker:
     def _answer_version_checks(self, control: zmq.Socket[bytes]) -> None:
         if self.topic_bytes is None:
             return
-        limits = {"subscription_bytes": 1 << 20, "topic_bytes": self.topic_bytes}
+        limits = {"subscription_bytes": self.subscription_bytes, "topic_bytes": self.topic_bytes}
         answer = msgpack.packb({"version": 1, **limits})
         for identity in self.version_checks[self._answered :]:
             control.send_multipart([identity, answer])

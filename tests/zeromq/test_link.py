@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 
 import pytest
 import structlog
@@ -145,17 +146,42 @@ async def test_limit_of_the_broker_becomes_known_even_if_the_link_is_lost_before
 
 
 async def test_request_waits_behind_the_subscriptions_without_taking_the_broker_for_silent():
-    with running_broker() as broker, connected_link(broker, silent_after_s=2.5) as (link, record):
+    silent_after_s = 2.5
+    with (
+        structlog.testing.capture_logs() as lines,
+        running_broker(subscription_bytes=6_000) as broker,
+        connected_link(broker, silent_after_s) as (link, record),
+    ):
         await wait_until(lambda: record.changes == ["ready"], "ready")
-        await wait_until(lambda: broker.version_checks, "the limits")
-        link._subscriber.set_limit(6_000)
-        topics = [b"zmqio/r//\0room-%03d\0" % number for number in range(1_000)]  # 21 bytes: takes about 3.5 s
+        await wait_until(
+            lambda: "broker_version_checked" in [line["event"] for line in lines], "the limits of the broker"
+        )
+        # 23 bytes each, of which 9,000 are sent per second: the request waits twice as long as its answer may.
+        topics = [b"zmqio/r//\0room-%04d\0" % number for number in range(int(2 * silent_after_s * 9_000 / 23))]
         link.subscribe(topics)
         barrier = SubscribeBarrier([7])
         link.sync(barrier)
         await waiter_of(barrier)
         assert broker.subscribed == topics
         assert record.changes == ["ready"]
+
+
+async def test_broker_that_stops_responding_is_noticed_by_a_node_that_joins_without_pause():
+    with (
+        running_broker(subscription_bytes=6_000) as broker,
+        connected_link(broker, silent_after_s=0.5) as (link, record),
+    ):
+        await wait_until(lambda: record.changes == ["ready"], "ready")
+        broker.answers, before = False, len(broker.asked)
+        link.sync(SubscribeBarrier([7]))
+        await wait_until(lambda: len(broker.asked) > before, "the request")
+        numbers = itertools.count()
+
+        def is_lost() -> bool:
+            link.subscribe(b"%0300d" % next(numbers) for _ in range(100))  # more than is sent until the next call
+            return record.changes == ["ready", "lost"]
+
+        await wait_until(is_lost, "the loss")
 
 
 async def test_loss_releases_waiting_barriers():

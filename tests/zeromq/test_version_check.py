@@ -48,6 +48,7 @@ async def test_request_contains_the_version():
     [
         ({"subscription_bytes": 5, "topic_bytes": 80}, [(5, 80)]),
         ({"subscription_bytes": "x", "topic_bytes": 80}, []),
+        ({"subscription_bytes": 0, "topic_bytes": 80}, []),
         ({"subscription_bytes": 5}, []),
         ({}, []),
     ],

@@ -6,8 +6,8 @@ syncing     both are connected; the broker is applying the subscriptions       i
 ready       published messages arrive and all subscriptions are applied        either is lost
 
 A broker that does not acknowledge within a second is asked again (a full queue may have dropped its response).
-After `silent_after_s` without an acknowledgement, the link reconnects. Neither time includes the one in which
-subscriptions wait to be sent: the request waits behind them.
+After `silent_after_s` without an acknowledgement, the link reconnects. Neither time includes the one in which the
+request waits behind earlier subscriptions.
 """
 
 import asyncio
@@ -235,7 +235,7 @@ class BrokerLink:
             self._subscriber.unsubscribe(self._syncs.topic)
 
     def _sync_unanswered(self) -> None:
-        if self._subscriber.has_unsent:
+        if self._syncs.topic is not None and self._subscriber.is_unsent(self._syncs.topic):
             self._syncing_since_s = self._loop.time()
             self._sync_timer = self._loop.call_later(ASK_AGAIN_S, self._sync_unanswered)
             return

@@ -1,16 +1,18 @@
 """The pace at which a node sends subscriptions: as many as a broker accepts, with room for delays on the way.
 
 A broker limits the subscriptions of each node (`--subscription-bytes`, N): N at once, and 2 N per second. A node
-sends at most a third of N at once, and 1.5 N per second. So it stays within the limit even if all that was delayed
-on the way arrives at once.
+sends at most a third of N at once, and 1.5 N per second. So it stays within the limit even if what was delayed on
+the way for up to 0.4 s arrives at once, or as much as the kernel's buffers hold, which is less than N by default.
 """
 
 __all__ = ["DEFAULT_LIMIT_BYTES", "SendPace"]
 
 DEFAULT_LIMIT_BYTES = 3 << 19
-"""The broker's default, until the broker has told its limit."""
+"""The broker's default, until its limit is known."""
 BURST_SHARE = 1 / 3
+"""Part of the limit that is sent at once. The rest of it is for delays."""
 LIMITS_PER_S = 1.5
+"""Bytes that are sent per second, in multiples of the limit: three quarters of those that a broker accepts."""
 
 
 class SendPace:

@@ -104,14 +104,13 @@ class Subscriber:
         """Size of these topics."""
         return self._topic_bytes
 
-    @property
-    def has_unsent(self) -> bool:
-        """Whether subscriptions wait until they may be sent."""
-        return bool(self._unsent_commands)
-
     def set_limit(self, subscription_bytes: int) -> None:
         """Send at the pace that this limit of the broker allows."""
         self._pace.set_limit(subscription_bytes)
+
+    def is_unsent(self, topic: bytes) -> bool:
+        """Whether the subscription to a topic waits until it may be sent."""
+        return subscription(topic) in self._unsent_commands
 
     def subscribe(self, topic: bytes) -> None:
         """Subscribe now, and again after each reconnection. Subscriptions are counted."""
@@ -158,6 +157,8 @@ class Subscriber:
 
     def _send_commands(self) -> None:
         self._sending = None
+        if not self._connection.is_up:
+            return  # everything is sent on the next connection
         if commands := self._sendable():
             self._connection.send_all(commands)
         if self._unsent_commands:

@@ -70,9 +70,9 @@ class VersionCheck:
         if hello.get("version") == PROTOCOL_VERSION and "error" not in hello:
             release, pid = hello.get("release"), hello.get("pid")
             log.debug("broker_version_checked", endpoint=self._endpoint, release=release, pid=pid)
-            limits = hello.get("subscription_bytes"), hello.get("topic_bytes")
-            if isinstance(limits[0], int) and isinstance(limits[1], int):
-                self._on_limits(limits[0], limits[1])
+            at_once, together = hello.get("subscription_bytes"), hello.get("topic_bytes")
+            if isinstance(at_once, int) and isinstance(together, int) and at_once > 0 and together > 0:
+                self._on_limits(at_once, together)
             return
         log.error(
             "broker_version_mismatched",
